@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/buf.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/checked.h"
+
+void buf_init(struct buf *buf, size_t max)
+{
+    *buf = (struct buf){.max = max};
+}
+
+void buf_fini(struct buf *buf)
+{
+    free(buf->data);
+    buf_init(buf, buf->max);
+}
+
+void buf_clear(struct buf *buf)
+{
+    buf->len = 0;
+    buf->failed = false;
+}
+
+bool buf_reserve(struct buf *buf, size_t extra)
+{
+    size_t need;
+    if (buf->failed || !size_add(buf->len, extra, &need) || need > buf->max) {
+        buf->failed = true;
+        return false;
+    }
+    if (need < buf->cap)
+        return true;
+    size_t cap = buf->cap ? buf->cap : 256;
+    while (cap <= need)
+        cap *= 2;
+    char *data = realloc(buf->data, cap);
+    if (!data) {
+        buf->failed = true;
+        return false;
+    }
+    buf->data = data;
+    buf->cap = cap;
+    return true;
+}
+
+void buf_add(struct buf *buf, const void *data, size_t len)
+{
+    if (len == 0 || !buf_reserve(buf, len))
+        return;
+    memcpy(buf->data + buf->len, data, len);
+    buf->len += len;
+}
+
+void buf_add_text(struct buf *buf, const char *text)
+{
+    buf_add(buf, text, strlen(text));
+}
+
+void buf_add_char(struct buf *buf, char c)
+{
+    buf_add(buf, &c, 1);
+}
+
+void buf_addf(struct buf *buf, const char *fmt, ...)
+{
+    va_list ap;
+    va_list again;
+    va_start(ap, fmt);
+    va_copy(again, ap);
+    int n = vsnprintf(NULL, 0, fmt, ap);
+    va_end(ap);
+    if (n < 0) {
+        buf->failed = true;
+    } else if (buf_reserve(buf, (size_t)n + 1)) {
+        (void)vsnprintf(buf->data + buf->len, (size_t)n + 1, fmt, again);
+        buf->len += (size_t)n;
+    }
+    va_end(again);
+}
+
+void buf_add_json(struct buf *buf, const char *text, size_t len)
+{
+    buf_add_char(buf, '"');
+    size_t start = 0;
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (c >= 0x20 && c != '"' && c != '\\')
+            continue;
+        buf_add(buf, text + start, i - start);
+        start = i + 1;
+        if (c == '"' || c == '\\')
+            buf_addf(buf, "\\%c", c);
+        else if (c == '\n')
+            buf_add_text(buf, "\\n");
+        else
+            buf_addf(buf, "\\u%04x", c);
+    }
+    buf_add(buf, text + start, len - start);
+    buf_add_char(buf, '"');
+}
+
+void buf_consume(struct buf *buf, size_t len)
+{
+    assert(len <= buf->len);
+    if (len < buf->len)
+        memmove(buf->data, buf->data + len, buf->len - len);
+    buf->len -= len;
+}
+
+char *buf_take(struct buf *buf)
+{
+    if (!buf_reserve(buf, 0) && buf->failed)
+        return NULL;
+    if (!buf->data && !(buf->data = malloc(1)))
+        return NULL;
+    char *data = buf->data;
+    data[buf->len] = 0;
+    buf_init(buf, buf->max);
+    return data;
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/fs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+bool fs_join(char dst[FS_PATH_MAX], const char *dir, const char *name)
+{
+    size_t len = strlen(dir);
+    const char *slash = len && dir[len - 1] == '/' ? "" : "/";
+    int n = snprintf(dst, FS_PATH_MAX, "%s%s%s", dir, slash, name);
+    return n > 0 && n < FS_PATH_MAX;
+}
+
+bool fs_exists(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0;
+}
+
+int fs_mkdirs(const char *path, unsigned mode, struct err *err)
+{
+    char part[FS_PATH_MAX];
+    size_t len = strlen(path);
+    if (len == 0 || len >= sizeof part)
+        return err_set(err, ERR_INVALID, "path is empty or too long");
+    memcpy(part, path, len + 1);
+    for (size_t i = 1; i <= len; i++) {
+        if (part[i] != '/' && part[i] != 0)
+            continue;
+        char kept = part[i];
+        part[i] = 0;
+        if (mkdir(part, mode) < 0 && errno != EEXIST)
+            return err_set(err, ERR_IO, "cannot create %s: %s", part, strerror(errno));
+        part[i] = kept;
+    }
+    return 0;
+}
+
+int fs_read(const char *path, struct buf *out, struct err *err)
+{
+    int rc = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return err_set(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "cannot open %s: %s", path,
+                       strerror(errno));
+    for (;;) {
+        char block[16384];
+        ssize_t n = read(fd, block, sizeof block);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            rc = err_set(err, ERR_IO, "cannot read %s: %s", path, strerror(errno));
+        if (n <= 0)
+            break;
+        buf_add(out, block, (size_t)n);
+        if (out->failed) {
+            rc = err_set(err, ERR_TOO_LARGE, "%s is larger than %zu bytes", path, out->max);
+            break;
+        }
+    }
+    close(fd);
+    return rc;
+}
+
+static int write_all(int fd, const char *data, size_t len)
+{
+    while (len) {
+        ssize_t n = write(fd, data, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return ERR_IO;
+        data += n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+int fs_sync_parent(const char *path, struct err *err)
+{
+    char dir[FS_PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    size_t len = slash ? (size_t)(slash - path) : 0;
+    if (len >= sizeof dir)
+        return err_set(err, ERR_INVALID, "path is too long");
+    if (len)
+        memcpy(dir, path, len);
+    else
+        dir[len++] = slash ? '/' : '.';
+    dir[len] = 0;
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = fd < 0 || fsync(fd) < 0
+                 ? err_set(err, ERR_IO, "cannot sync %s: %s", dir, strerror(errno))
+                 : 0;
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
+int fs_write_atomic(const char *path, const void *data, size_t len, unsigned mode, struct err *err)
+{
+    char temp[FS_PATH_MAX];
+    int n = snprintf(temp, sizeof temp, "%s.%ld.tmp", path, (long)getpid());
+    if (n < 0 || n >= (int)sizeof temp)
+        return err_set(err, ERR_INVALID, "path is too long");
+    int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+    if (fd < 0)
+        return err_set(err, ERR_IO, "cannot create %s: %s", temp, strerror(errno));
+    int rc = write_all(fd, data, len);
+    if (rc == 0 && fsync(fd) < 0)
+        rc = ERR_IO;
+    if (close(fd) < 0)
+        rc = ERR_IO;
+    if (rc == 0 && rename(temp, path) < 0)
+        rc = ERR_IO;
+    if (rc != 0) {
+        err_set(err, rc, "cannot write %s: %s", path, strerror(errno));
+        unlink(temp);
+        return rc;
+    }
+    return fs_sync_parent(path, err);
+}
+
+int fs_copy(const char *src, const char *dst, struct err *err)
+{
+    int rc = 0;
+    int in = open(src, O_RDONLY | O_CLOEXEC);
+    if (in < 0)
+        return err_set(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "cannot open %s: %s", src,
+                       strerror(errno));
+    int out = open(dst, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (out < 0) {
+        rc = err_set(err, errno == EEXIST ? ERR_EXISTS : ERR_IO, "cannot create %s: %s", dst,
+                     strerror(errno));
+        close(in);
+        return rc;
+    }
+    char block[65536];
+    ssize_t n;
+    while ((n = read(in, block, sizeof block)) != 0) {
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 || write_all(out, block, (size_t)n) < 0) {
+            rc = err_set(err, ERR_IO, "cannot copy %s to %s: %s", src, dst, strerror(errno));
+            break;
+        }
+    }
+    if (rc == 0 && fsync(out) < 0)
+        rc = err_set(err, ERR_IO, "cannot sync %s: %s", dst, strerror(errno));
+    close(in);
+    close(out);
+    if (rc != 0)
+        unlink(dst);
+    return rc ? rc : fs_sync_parent(dst, err);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Small file operations that must be right: whole-file read, atomic durable write, copy, mkdir -p. */
+#ifndef BUSBAR_BASE_FS_H
+#define BUSBAR_BASE_FS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#define FS_PATH_MAX 1024
+
+/* Joins with one slash. False when it does not fit. */
+bool fs_join(char dst[FS_PATH_MAX], const char *dir, const char *name);
+int fs_mkdirs(const char *path, unsigned mode, struct err *err);
+/* Appends the file to `out`, whose maximum bounds it: ERR_TOO_LARGE. ERR_NOT_FOUND when there is none. */
+int fs_read(const char *path, struct buf *out, struct err *err);
+/* Writes a temporary file beside it, syncs it, renames it over `path` and syncs the folder. */
+int fs_write_atomic(const char *path, const void *data, size_t len, unsigned mode, struct err *err);
+/* Copies contents, durably; `dst` must not exist. */
+int fs_copy(const char *src, const char *dst, struct err *err);
+/* Syncs the folder that holds `path`, so that a rename in it survives power loss. */
+int fs_sync_parent(const char *path, struct err *err);
+bool fs_exists(const char *path);
+
+#endif

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/core.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "core/layout.h"
+#include "core/state.h"
+
+struct limits limits_default(void)
+{
+    return (struct limits){.sites = 64,
+                           .tenants = 16384,
+                           .keys = 131072,
+                           .models = 1024,
+                           .prices = 8192,
+                           .deployments = 1024,
+                           .replicas = 4096,
+                           .leases = 16384,
+                           .workers = 256,
+                           .waiters = 4096};
+}
+
+/* The map compares the first `len` bytes of the row, which begins with its id. */
+#define ID_EQUAL(type) \
+    static bool type##_equal(const void *table, uint32_t i, const void *key, size_t len) \
+    { \
+        const struct type *t = (const struct type *)table + i; \
+        return memcmp(&t->row.id, key, len) == 0; \
+    }
+ID_EQUAL(site)
+ID_EQUAL(tenant)
+ID_EQUAL(key)
+ID_EQUAL(model)
+ID_EQUAL(variant)
+ID_EQUAL(price_entry)
+ID_EQUAL(deployment)
+ID_EQUAL(worker)
+ID_EQUAL(lease)
+
+static bool tenant_name_equal(const void *table, uint32_t i, const void *key, size_t len)
+{
+    const struct tenant *t = (const struct tenant *)table + i;
+    return text_eq(t->row.name, text_len(t->row.name, NAME_CAP), key, len);
+}
+
+static bool model_name_equal(const void *table, uint32_t i, const void *key, size_t len)
+{
+    const struct model *m = (const struct model *)table + i;
+    return text_eq(m->row.name, text_len(m->row.name, NAME_CAP), key, len);
+}
+
+static bool key_public_equal(const void *table, uint32_t i, const void *key, size_t len)
+{
+    const struct key *k = (const struct key *)table + i;
+    return text_eq(k->row.public_id, text_len(k->row.public_id, 16), key, len);
+}
+
+static void index_init(struct map *map, struct arena *arena, uint32_t entries, map_equal_fn *equal,
+                       const void *table)
+{
+    uint32_t n = map_slots(entries);
+    map_init(map, arena_take(arena, n * sizeof(struct map_slot)), n, 0, equal, table);
+}
+
+#define CARVE(core, tables, array, count) \
+    do { \
+        table_init(&(core)->tables, arena, (count)); \
+        (core)->array = arena_take(arena, (size_t)(count) * sizeof *(core)->array); \
+    } while (0)
+
+/* Lays the core out in the arena; with a counting arena it only counts. */
+static void carve(struct core *core, struct arena *arena)
+{
+    const struct limits *n = &core->limits;
+    CARVE(core, sites, site, n->sites);
+    CARVE(core, tenants, tenant, n->tenants);
+    CARVE(core, keys, key, n->keys);
+    CARVE(core, models, model, n->models);
+    CARVE(core, variants, variant, n->models * 4);
+    CARVE(core, prices, price, n->prices);
+    CARVE(core, deployments, deployment, n->deployments);
+    CARVE(core, replicas, replica, n->replicas);
+    CARVE(core, workers, worker, n->workers);
+    CARVE(core, leases, lease, n->leases);
+    CARVE(core, waiters, waiter, n->waiters);
+    core->usage = arena_take(arena, BATCH_EVENTS_MAX * sizeof *core->usage);
+    index_init(&core->site_map, arena, n->sites, site_equal, core->site);
+    index_init(&core->tenant_map, arena, n->tenants, tenant_equal, core->tenant);
+    index_init(&core->tenant_names, arena, n->tenants, tenant_name_equal, core->tenant);
+    index_init(&core->key_map, arena, n->keys, key_equal, core->key);
+    index_init(&core->key_public, arena, n->keys, key_public_equal, core->key);
+    index_init(&core->model_map, arena, n->models, model_equal, core->model);
+    index_init(&core->model_names, arena, n->models, model_name_equal, core->model);
+    index_init(&core->variant_map, arena, n->models * 4, variant_equal, core->variant);
+    index_init(&core->price_map, arena, n->prices, price_entry_equal, core->price);
+    index_init(&core->deployment_map, arena, n->deployments, deployment_equal, core->deployment);
+    index_init(&core->worker_map, arena, n->workers, worker_equal, core->worker);
+    index_init(&core->lease_map, arena, n->leases, lease_equal, core->lease);
+    /* A tenant has a wallet and a funding account, a key perhaps a limit; the rest is the network's. Each lease
+     * holds up to two transfers, and a batch may post some at once. */
+    ledger_init(&core->ledger, arena, 2 * n->tenants + n->keys + 1024,
+                2 * n->leases + 2 * BATCH_EVENTS_MAX);
+}
+
+size_t core_size(const struct limits *limits)
+{
+    struct core scratch = {.limits = *limits};
+    struct arena counting;
+    arena_init(&counting, NULL, SIZE_MAX);
+    arena_take(&counting, sizeof scratch);
+    carve(&scratch, &counting);
+    return counting.used;
+}
+
+struct core *core_init(void *block, size_t size, const struct limits *limits)
+{
+    struct arena arena;
+    assert(size >= core_size(limits));
+    arena_init(&arena, block, size);
+    struct core *core = arena_alloc(&arena, sizeof *core);
+    core->limits = *limits;
+    core->row.id = 1;
+    list_init(&core->waiting);
+    carve(core, &arena);
+    return core;
+}
+
+struct effect *effect_add(struct core *core, enum effect_kind kind)
+{
+    struct effects *effects = core->effects;
+    assert(effects->n < effects->cap);
+    struct effect *effect = &effects->list[effects->n++];
+    *effect = (struct effect){.kind = kind};
+    return effect;
+}
+
+void effect_reply(struct core *core, uint64_t token, int code, int64_t amount)
+{
+    if (token == 0)
+        return;
+    struct effect *effect = effect_add(core, EFFECT_REPLY);
+    effect->token = token;
+    effect->code = code;
+    effect->amount = amount;
+}
+
+int step_hub_boot(struct core *core, const struct event *event)
+{
+    const struct event_hub_boot *e = &event->u.hub_boot;
+    if (uuid_zero(&e->boot))
+        return ERR_INVALID;
+    core->row.boot = e->boot;
+    rng_init(&core->rng, e->seed);
+    lease_end_all(core);
+    struct list *first;
+    while ((first = list_first(&core->waiting)) != NULL) {
+        struct waiter *w = list_entry(first, struct waiter, in_order);
+        list_remove(&w->in_order);
+        list_remove(&w->in_tenant);
+        table_drop(&core->waiters, (uint32_t)(w - core->waiter));
+    }
+    for (uint32_t i = 0; i < core->workers.used; i++) {
+        if (!table_live(&core->workers, i))
+            continue;
+        map_remove(&core->worker_map, &core->worker[i].row.id, sizeof(struct uuid));
+        table_drop(&core->workers, i);
+    }
+    replica_restart_all(core, event->at_ms);
+    return 0;
+}
+
+int step_tick(struct core *core, const struct event *event)
+{
+    lease_expire_waiters(core, event->at_ms);
+    return 0;
+}
+
+typedef int step_fn(struct core *core, const struct event *event);
+
+static step_fn *handler_of(uint32_t kind)
+{
+    switch (kind) {
+#define HANDLER(n, k, L) \
+    case (k): \
+        return step_##n;
+        EVENTS(HANDLER)
+#undef HANDLER
+    default:
+        return NULL;
+    }
+}
+
+int core_step(struct core *core, const struct event *event, struct effects *effects)
+{
+    assert(core->batch_events < BATCH_EVENTS_MAX);
+    core->batch_events++;
+    core->effects = effects;
+    step_fn *handler = handler_of(event->kind);
+    int rc = handler ? handler(core, event) : ERR_INVALID;
+    /* These two reply for themselves when they succeed: with an amount, and perhaps later. */
+    bool replied = rc == 0 && (event->kind == EVENT_KIND_meter || event->kind == EVENT_KIND_lease_ask);
+    if (!replied)
+        effect_reply(core, event->token, rc, 0);
+    core->row.events++;
+    core->effects = NULL;
+    return rc;
+}
+
+int64_t core_deadline_ms(const struct core *core)
+{
+    struct list *first = list_first(&core->waiting);
+    return first ? list_entry(first, struct waiter, in_order)->deadline_ms : INT64_MAX;
+}
+
+#define COLLECT(core, tables, kind, row_of, dead_op) \
+    do { \
+        for (uint32_t k = 0; k < (core)->tables.ndirty; k++) { \
+            bool dead; \
+            uint32_t i = table_changed(&(core)->tables, k, &dead); \
+            fn(ctx, ROW_KIND_##kind, dead ? (dead_op) : ROW_PUT, &(core)->row_of[i].row); \
+        } \
+        table_clean(&(core)->tables); \
+    } while (0)
+
+void core_collect(struct core *core, row_fn *fn, void *ctx)
+{
+    if (core->batch_events > 0) {
+        memcpy(&core->row.rng0, core->rng.s, sizeof core->rng.s);
+        fn(ctx, ROW_KIND_core, ROW_PUT, &core->row);
+    }
+    core->batch_events = 0;
+    COLLECT(core, sites, site, site, ROW_DELETE);
+    COLLECT(core, tenants, tenant, tenant, ROW_DELETE);
+    for (uint32_t k = 0; k < core->ledger.accounts.ndirty; k++) {
+        bool dead;
+        uint32_t i = table_changed(&core->ledger.accounts, k, &dead);
+        fn(ctx, ROW_KIND_account, ROW_PUT, &core->ledger.account[i]);
+    }
+    table_clean(&core->ledger.accounts);
+    COLLECT(core, keys, key, key, ROW_DELETE);
+    COLLECT(core, models, model, model, ROW_DELETE);
+    COLLECT(core, variants, variant, variant, ROW_DELETE);
+    COLLECT(core, prices, price, price, ROW_DELETE);
+    COLLECT(core, workers, worker, worker, ROW_DELETE);
+    /* A finished transfer leaves memory, but its row is part of the books. */
+    COLLECT(core, ledger.transfers, transfer, ledger.transfer, ROW_PUT);
+    COLLECT(core, leases, lease, lease, ROW_DELETE);
+    COLLECT(core, deployments, deployment, deployment, ROW_DELETE);
+    COLLECT(core, replicas, replica, replica, ROW_DELETE);
+    table_clean(&core->waiters);
+    for (uint32_t i = 0; i < core->nusage; i++)
+        fn(ctx, ROW_KIND_usage, ROW_ADD, &core->usage[i].row);
+    core->nusage = 0;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Effects: what a step decided, as data. The runtime carries them out, and only after the batch that they belong to
+ * is durable. Row changes are not here: core marks what it touched and core_collect hands out the rows of a batch.
+ *
+ * The caller owns the array; core asserts that it fits EFFECTS_MAX, which bounds the widest step (a boot that starts
+ * every replica, or a tick that answers every waiter).
+ */
+#ifndef BUSBAR_CORE_EFFECT_H
+#define BUSBAR_CORE_EFFECT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/str.h"
+
+enum effect_kind {
+    EFFECT_REPLY = 1,     /* token, code, amount */
+    EFFECT_RECALL,        /* to `worker`: draw no more from `lease`, give back what is free */
+    EFFECT_REPLICA_START, /* to the site: run `ordinal` of `deployment` under `epoch` */
+    EFFECT_REPLICA_STOP,  /* to the site: drain and stop it */
+};
+
+struct effect {
+    enum effect_kind kind;
+    int code;          /* REPLY: 0 or an error */
+    uint64_t token;    /* REPLY */
+    int64_t amount;    /* REPLY: to lease_ask what was granted, to meter what was billed; nano-units */
+    struct uuid worker;
+    struct uuid lease;
+    struct uuid deployment;
+    uint32_t ordinal;
+    uint32_t epoch;
+};
+
+#define EFFECTS_MAX 16384
+
+struct effects {
+    struct effect *list;
+    uint32_t n;
+    uint32_t cap;
+    /* What requests are matched against has changed: keys, models, prices, replicas. */
+    bool routes_changed;
+};
+
+#endif

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Leases of budget: how gateway workers spend a budget without asking for each request, and never overrun it.
+ *
+ * A lease is a hold on the tenant's wallet (and on the key's limit, if it has one) in favour of one worker. While
+ * there is plenty, a worker gets a lease worth many requests. Near exhaustion leases are recalled and each ask is
+ * granted exactly what one request may cost. An ask that does not fit now, but would if every hold came back unused,
+ * waits in order of arrival for at most HOLD_WAIT_MS; one that would not fit even then is refused at once.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "core/state.h"
+
+/* A lease is at most this share of what is available, so that one worker cannot starve the others ... */
+#define LEASE_SHARE 8
+/* ... and at most this many times the ask that opened it. */
+#define LEASE_ASKS_MAX 256
+/* Below this many asks a share is not worth a lease: exactly the ask is held. */
+#define LEASE_ASKS_MIN 4
+
+struct lease *lease_by_id(const struct core *core, const struct uuid *id)
+{
+    uint32_t i = map_get(&core->lease_map, id, sizeof *id);
+    return i == MAP_NONE ? NULL : &core->lease[i];
+}
+
+static const struct key *key_of(const struct core *core, const struct event_lease_ask *ask)
+{
+    return &core->key[key_by_id(core, &ask->key).v];
+}
+
+/* The lesser of what tenant and key have; `fn` is ledger_available or ledger_unspent. */
+static int64_t purse(const struct core *core, const struct tenant *t, const struct key *k,
+                     int64_t (*fn)(const struct ledger *, struct account_id))
+{
+    int64_t amount = fn(&core->ledger, t->wallet);
+    if (k->limit.v == INDEX_NONE)
+        return amount;
+    int64_t own = fn(&core->ledger, k->limit);
+    return own < amount ? own : amount;
+}
+
+static int64_t lease_amount(const struct core *core, const struct event_lease_ask *ask,
+                            int64_t available)
+{
+    int64_t share = available / (LEASE_SHARE * (int64_t)core->workers.live);
+    int64_t most = ask->want <= MONEY_MAX / LEASE_ASKS_MAX ? ask->want * LEASE_ASKS_MAX : MONEY_MAX;
+    if (share > most)
+        share = most;
+    return share / LEASE_ASKS_MIN >= ask->want ? share : ask->want;
+}
+
+/* Accounts that get the money and the key's use. ERR_LIMIT. */
+static int counterparts(struct core *core, const struct tenant *t, const struct key *k,
+                        struct account_id *revenue, struct account_id *used)
+{
+    static const struct uuid network;
+    uint32_t number = t->row.ledger;
+    const struct uuid *site = core->sites.live ? &core->site[0].row.id : &network;
+    int rc = ledger_account(&core->ledger, site, ACCOUNT_REVENUE, number, revenue);
+    if (rc == 0 && k->limit.v != INDEX_NONE)
+        rc = ledger_account(&core->ledger, &network, ACCOUNT_KEY_USED, LEDGER_CONTROL + number,
+                            used);
+    return rc;
+}
+
+static int lease_open(struct core *core, const struct event_lease_ask *ask, struct tenant_id tenant,
+                      int64_t amount, int64_t now_ms)
+{
+    struct tenant *t = &core->tenant[tenant.v];
+    const struct key *k = key_of(core, ask);
+    struct account_id revenue, used = {INDEX_NONE};
+    bool limited = k->limit.v != INDEX_NONE;
+    if (lease_by_id(core, &ask->lease) || core->leases.live == core->leases.cap ||
+        (limited && core->ledger.transfers.cap - core->ledger.transfers.live < 2))
+        return lease_by_id(core, &ask->lease) ? ERR_EXISTS : ERR_LIMIT;
+    int rc = counterparts(core, t, k, &revenue, &used);
+    if (rc != 0)
+        return rc;
+    struct transfer_order order = {.id = ask->lease,
+                                   .debit = t->wallet,
+                                   .credit = revenue,
+                                   .amount = amount,
+                                   .code = TRANSFER_LEASE,
+                                   .event_ms = now_ms,
+                                   .ref = ask->key};
+    struct transfer_order own = order;
+    own.id = ask->key_lease;
+    own.debit = k->limit;
+    own.credit = used;
+    /* Linked: both holds or none. */
+    if (limited && (rc = ledger_check(&core->ledger, &own)) != 0)
+        return rc;
+    struct transfer_id held, key_held = {INDEX_NONE};
+    rc = ledger_hold(&core->ledger, &order, &held);
+    if (rc != 0)
+        return rc;
+    if (limited) {
+        rc = ledger_hold(&core->ledger, &own, &key_held);
+        assert(rc == 0);
+    }
+    uint32_t i = table_take(&core->leases);
+    core->lease[i] = (struct lease){
+        .row = {.id = ask->lease,
+                .worker = ask->worker,
+                .tenant = ask->tenant,
+                .key = ask->key,
+                .key_transfer = limited ? ask->key_lease : (struct uuid){{0}},
+                .opened_ms = now_ms},
+        .transfer = held,
+        .key_transfer = key_held,
+        .tenant = tenant,
+        .worker = {map_get(&core->worker_map, &ask->worker, sizeof ask->worker)},
+    };
+    list_push(&t->leases, &core->lease[i].in_tenant);
+    map_put(&core->lease_map, &ask->lease, sizeof ask->lease, i);
+    return 0;
+}
+
+void lease_recall(struct core *core, struct tenant_id tenant)
+{
+    list_for_each_safe(it, next, &core->tenant[tenant.v].leases)
+    {
+        struct lease *lease = list_entry(it, struct lease, in_tenant);
+        if (lease->recalled)
+            continue;
+        lease->recalled = true;
+        struct effect *effect = effect_add(core, EFFECT_RECALL);
+        effect->worker = lease->row.worker;
+        effect->lease = lease->row.id;
+    }
+}
+
+static int waiter_add(struct core *core, struct tenant_id tenant, const struct event *event)
+{
+    uint32_t i = table_take(&core->waiters);
+    if (i == INDEX_NONE)
+        return ERR_BUDGET_HELD;
+    struct waiter *w = &core->waiter[i];
+    *w = (struct waiter){.token = event->token,
+                         .deadline_ms = event->at_ms + HOLD_WAIT_MS,
+                         .ask = event->u.lease_ask,
+                         .tenant = tenant};
+    list_push(&core->tenant[tenant.v].waiters, &w->in_tenant);
+    list_push(&core->waiting, &w->in_order);
+    return 0;
+}
+
+static void waiter_answer(struct core *core, struct waiter *w, int code, int64_t amount)
+{
+    effect_reply(core, w->token, code, amount);
+    list_remove(&w->in_tenant);
+    list_remove(&w->in_order);
+    table_drop(&core->waiters, (uint32_t)(w - core->waiter));
+}
+
+int step_lease_ask(struct core *core, const struct event *event)
+{
+    const struct event_lease_ask *ask = &event->u.lease_ask;
+    struct tenant_id tenant = tenant_by_id(core, &ask->tenant);
+    struct key_id key = key_by_id(core, &ask->key);
+    if (tenant.v == INDEX_NONE || key.v == INDEX_NONE ||
+        map_get(&core->worker_map, &ask->worker, sizeof ask->worker) == MAP_NONE)
+        return ERR_NOT_FOUND;
+    if (core->key[key.v].tenant.v != tenant.v || core->key[key.v].row.revoked_ms != 0)
+        return ERR_FORBIDDEN;
+    if (ask->want <= 0 || ask->want > MONEY_MAX)
+        return ERR_OVERFLOW;
+    const struct tenant *t = &core->tenant[tenant.v];
+    if (purse(core, t, &core->key[key.v], ledger_unspent) < ask->want)
+        return ERR_BUDGET_SPENT;
+    int64_t available = purse(core, t, &core->key[key.v], ledger_available);
+    if (available >= ask->want && list_empty(&t->waiters)) {
+        int64_t amount = lease_amount(core, ask, available);
+        int rc = lease_open(core, ask, tenant, amount, event->at_ms);
+        if (rc == 0)
+            effect_reply(core, event->token, 0, amount);
+        return rc;
+    }
+    lease_recall(core, tenant);
+    return waiter_add(core, tenant, event);
+}
+
+void lease_serve_waiters(struct core *core, struct tenant_id tenant, int64_t now_ms)
+{
+    const struct tenant *t = &core->tenant[tenant.v];
+    bool blocked = false;
+    list_for_each_safe(it, next, &t->waiters)
+    {
+        struct waiter *w = list_entry(it, struct waiter, in_tenant);
+        const struct key *k = key_of(core, &w->ask);
+        int64_t want = w->ask.want;
+        if (purse(core, t, k, ledger_unspent) < want) {
+            waiter_answer(core, w, ERR_BUDGET_SPENT, 0);
+            continue;
+        }
+        /* In order of arrival: nobody behind a blocked head passes it. */
+        if (blocked || purse(core, t, k, ledger_available) < want) {
+            blocked = true;
+            continue;
+        }
+        int rc = lease_open(core, &w->ask, tenant, want, now_ms);
+        waiter_answer(core, w, rc, rc == 0 ? want : 0);
+    }
+}
+
+void lease_expire_waiters(struct core *core, int64_t now_ms)
+{
+    struct list *first;
+    while ((first = list_first(&core->waiting)) != NULL) {
+        struct waiter *w = list_entry(first, struct waiter, in_order);
+        if (w->deadline_ms > now_ms)
+            break;
+        struct tenant_id tenant = w->tenant;
+        waiter_answer(core, w, ERR_BUDGET_HELD, 0);
+        /* A large ask at the head may have blocked smaller ones behind it. */
+        lease_serve_waiters(core, tenant, now_ms);
+    }
+}
+
+void lease_refuse_waiters(struct core *core, const struct uuid *key, int code)
+{
+    list_for_each_safe(it, next, &core->waiting)
+    {
+        struct waiter *w = list_entry(it, struct waiter, in_order);
+        if (uuid_eq(&w->ask.key, key))
+            waiter_answer(core, w, code, 0);
+    }
+}
+
+static void lease_end(struct core *core, struct lease *lease)
+{
+    ledger_end(&core->ledger, lease->transfer);
+    if (lease->key_transfer.v != INDEX_NONE)
+        ledger_end(&core->ledger, lease->key_transfer);
+    list_remove(&lease->in_tenant);
+    map_remove(&core->lease_map, &lease->row.id, sizeof lease->row.id);
+    table_drop(&core->leases, (uint32_t)(lease - core->lease));
+}
+
+void lease_end_all(struct core *core)
+{
+    for (uint32_t i = 0; i < core->leases.used; i++) {
+        if (table_live(&core->leases, i))
+            lease_end(core, &core->lease[i]);
+    }
+}
+
+int step_lease_return(struct core *core, const struct event *event)
+{
+    const struct event_lease_return *e = &event->u.lease_return;
+    struct lease *lease = lease_by_id(core, &e->lease);
+    if (!lease || !uuid_eq(&lease->row.worker, &e->worker))
+        return ERR_NOT_FOUND;
+    if (e->amount < 0 || e->amount > ledger_held(&core->ledger, lease->transfer))
+        return ERR_OVERFLOW;
+    struct tenant_id tenant = lease->tenant;
+    if (e->close) {
+        lease_end(core, lease);
+    } else {
+        ledger_release(&core->ledger, lease->transfer, e->amount);
+        if (lease->key_transfer.v != INDEX_NONE)
+            ledger_release(&core->ledger, lease->key_transfer, e->amount);
+    }
+    lease_serve_waiters(core, tenant, event->at_ms);
+    return 0;
+}

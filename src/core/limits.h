@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Limits on everything that core holds. Past a limit the caller gets ERR_LIMIT, never a wrong answer.
+ *
+ * `struct limits` sizes one core; the caller picks it and must keep it for the life of the data, or raise it.
+ * The constants bound single objects and are part of the stored formats.
+ */
+#ifndef BUSBAR_CORE_LIMITS_H
+#define BUSBAR_CORE_LIMITS_H
+
+#include <stdint.h>
+
+#define NAME_CAP 64      /* a name and its NUL */
+#define TEXT_CAP 128     /* a short text */
+#define PATH_CAP 512     /* a path, a URL */
+#define KEY_MODELS_MAX 16 /* models that one key may be limited to */
+#define REPLICAS_PER_DEPLOYMENT_MAX 64
+#define SLOTS_MAX 1024
+#define CONTEXT_MAX (16u << 20)
+#define TOKENS_PER_METER_MAX (1u << 30)
+#define MONEY_MAX INT64_C(1000000000000000000) /* 1e9 units of a currency, in nano-units */
+#define PRICE_MAX INT64_C(1000000000000000)    /* nano-units for a million tokens: 1e6 units */
+#define HOLD_WAIT_MS 5000                      /* design.md section 6 */
+#define BATCH_EVENTS_MAX 1024                  /* events between two core_collect */
+
+struct limits {
+    uint32_t sites;
+    uint32_t tenants;
+    uint32_t keys;
+    uint32_t models;
+    uint32_t prices;
+    uint32_t deployments;
+    uint32_t replicas;
+    uint32_t leases;
+    uint32_t workers;
+    uint32_t waiters;
+};
+
+/* What `busbar up` and `busbar hub` use. */
+struct limits limits_default(void);
+
+_Static_assert(BATCH_EVENTS_MAX <= 1u << 16, "usage cells are indexed by 16 bits of batch position");
+
+#endif

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From rows back to state: after a restart, and when a commit has failed. */
+#include <assert.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "core/kinds.h"
+#include "core/state.h"
+
+static int load_site(struct core *core, const struct row_site *row)
+{
+    uint32_t i = table_take(&core->sites);
+    if (i == INDEX_NONE)
+        return ERR_LIMIT;
+    core->site[i].row = *row;
+    map_put(&core->site_map, &row->id, sizeof row->id, i);
+    return 0;
+}
+
+static int load_tenant(struct core *core, const struct row_tenant *row)
+{
+    uint32_t i = table_take(&core->tenants);
+    if (i == INDEX_NONE)
+        return ERR_LIMIT;
+    /* Accounts come after tenants; core_load_done links them. */
+    core->tenant[i] = (struct tenant){.row = *row, .wallet = {INDEX_NONE}, .funding = {INDEX_NONE}};
+    list_init(&core->tenant[i].leases);
+    list_init(&core->tenant[i].waiters);
+    map_put(&core->tenant_map, &row->id, sizeof row->id, i);
+    map_put(&core->tenant_names, row->name, text_len(row->name, NAME_CAP), i);
+    return 0;
+}
+
+static int load_key(struct core *core, const struct row_key *row)
+{
+    struct tenant_id tenant = tenant_by_id(core, &row->tenant);
+    if (tenant.v == INDEX_NONE)
+        return ERR_CORRUPT;
+    uint32_t i = table_take(&core->keys);
+    if (i == INDEX_NONE)
+        return ERR_LIMIT;
+    core->key[i] = (struct key){.row = *row, .tenant = tenant};
+    uint32_t number = LEDGER_CONTROL + core->tenant[tenant.v].row.ledger;
+    core->key[i].limit = ledger_find(&core->ledger, &row->id, ACCOUNT_KEY_LIMIT, number);
+    if (row->budget >= 0 && core->key[i].limit.v == INDEX_NONE)
+        return ERR_CORRUPT;
+    map_put(&core->key_map, &row->id, sizeof row->id, i);
+    map_put(&core->key_public, row->public_id, text_len(row->public_id, 16), i);
+    return 0;
+}
+
+static int load_model(struct core *core, const struct row_model *row)
+{
+    uint32_t i = table_take(&core->models);
+    if (i == INDEX_NONE)
+        return ERR_LIMIT;
+    core->model[i] = (struct model){.row = *row};
+    map_put(&core->model_map, &row->id, sizeof row->id, i);
+    map_put(&core->model_names, row->name, text_len(row->name, NAME_CAP), i);
+    return 0;
+}
+
+static int load_variant(struct core *core, const struct row_variant *row)
+{
+    struct model_id model = model_by_id(core, &row->model);
+    if (model.v == INDEX_NONE)
+        return ERR_CORRUPT;
+    uint32_t i = table_take(&core->variants);
+    if (i == INDEX_NONE)
+        return ERR_LIMIT;
+    core->variant[i] = (struct variant){.row = *row, .model = model};
+    core->model[model.v].nvariants++;
+    map_put(&core->variant_map, &row->id, sizeof row->id, i);
+    return 0;
+}
+
+static int load_price(struct core *core, const struct row_price *row)
+{
+    uint32_t i = table_take(&core->prices);
+    if (i == INDEX_NONE)
+        return ERR_LIMIT;
+    core->price[i].row = *row;
+    map_put(&core->price_map, &row->id, sizeof row->id, i);
+    return 0;
+}
+
+static int load_worker(struct core *core, const struct row_worker *row)
+{
+    uint32_t i = table_take(&core->workers);
+    if (i == INDEX_NONE)
+        return ERR_LIMIT;
+    core->worker[i].row = *row;
+    map_put(&core->worker_map, &row->id, sizeof row->id, i);
+    return 0;
+}
+
+static int load_lease(struct core *core, const struct row_lease *row)
+{
+    struct tenant_id tenant = tenant_by_id(core, &row->tenant);
+    struct transfer_id held = ledger_find_transfer(&core->ledger, &row->id);
+    struct transfer_id own = {INDEX_NONE};
+    uint32_t worker = map_get(&core->worker_map, &row->worker, sizeof row->worker);
+    if (!uuid_zero(&row->key_transfer))
+        own = ledger_find_transfer(&core->ledger, &row->key_transfer);
+    if (tenant.v == INDEX_NONE || held.v == INDEX_NONE || worker == MAP_NONE ||
+        (own.v == INDEX_NONE && !uuid_zero(&row->key_transfer)))
+        return ERR_CORRUPT;
+    uint32_t i = table_take(&core->leases);
+    if (i == INDEX_NONE)
+        return ERR_LIMIT;
+    core->lease[i] = (struct lease){.row = *row,
+                                    .transfer = held,
+                                    .key_transfer = own,
+                                    .tenant = tenant,
+                                    .worker = {worker}};
+    list_push(&core->tenant[tenant.v].leases, &core->lease[i].in_tenant);
+    map_put(&core->lease_map, &row->id, sizeof row->id, i);
+    return 0;
+}
+
+static int load_deployment(struct core *core, const struct row_deployment *row)
+{
+    struct model_id model = model_by_id(core, &row->model);
+    if (model.v == INDEX_NONE)
+        return ERR_CORRUPT;
+    uint32_t i = table_take(&core->deployments);
+    if (i == INDEX_NONE)
+        return ERR_LIMIT;
+    core->deployment[i] = (struct deployment){.row = *row, .model = model};
+    core->model[model.v].ndeployments++;
+    map_put(&core->deployment_map, &row->id, sizeof row->id, i);
+    return 0;
+}
+
+static int load_replica(struct core *core, const struct row_replica *row)
+{
+    uint32_t d = map_get(&core->deployment_map, &row->deployment, sizeof row->deployment);
+    if (d == MAP_NONE || row->state < REPLICA_WANTED || row->state > REPLICA_STOPPED)
+        return ERR_CORRUPT;
+    uint32_t i = table_take(&core->replicas);
+    if (i == INDEX_NONE)
+        return ERR_LIMIT;
+    core->replica[i] = (struct replica){.row = *row, .deployment = d};
+    return 0;
+}
+
+int core_load(struct core *core, enum row_kind kind, const void *row)
+{
+    switch (kind) {
+    case ROW_KIND_core:
+        memcpy(&core->row, row, sizeof core->row);
+        memcpy(core->rng.s, &core->row.rng0, sizeof core->rng.s);
+        return 0;
+    case ROW_KIND_site:
+        return load_site(core, row);
+    case ROW_KIND_tenant:
+        return load_tenant(core, row);
+    case ROW_KIND_account:
+        return ledger_load_account(&core->ledger, row);
+    case ROW_KIND_key:
+        return load_key(core, row);
+    case ROW_KIND_model:
+        return load_model(core, row);
+    case ROW_KIND_variant:
+        return load_variant(core, row);
+    case ROW_KIND_price:
+        return load_price(core, row);
+    case ROW_KIND_worker:
+        return load_worker(core, row);
+    case ROW_KIND_transfer:
+        return ledger_load_transfer(&core->ledger, row);
+    case ROW_KIND_lease:
+        return load_lease(core, row);
+    case ROW_KIND_deployment:
+        return load_deployment(core, row);
+    case ROW_KIND_replica:
+        return load_replica(core, row);
+    case ROW_KIND_usage:
+    case ROW_KIND_END:
+        break;
+    }
+    return 0;
+}
+
+static void ignore_row(void *ctx, enum row_kind kind, enum row_op op, const void *row)
+{
+    (void)ctx;
+    (void)kind;
+    (void)op;
+    (void)row;
+}
+
+int core_load_done(struct core *core)
+{
+    for (uint32_t i = 0; i < core->tenants.used; i++) {
+        struct tenant *t = &core->tenant[i];
+        t->wallet = ledger_find(&core->ledger, &t->row.id, ACCOUNT_WALLET, t->row.ledger);
+        t->funding = ledger_find(&core->ledger, &t->row.id, ACCOUNT_FUNDING, t->row.ledger);
+        if (t->wallet.v == INDEX_NONE || t->funding.v == INDEX_NONE)
+            return ERR_CORRUPT;
+    }
+    core_collect(core, ignore_row, NULL); /* what was just read is not a change */
+    return core_check(core);
+}
+
+int core_check(const struct core *core)
+{
+    for (uint32_t i = 0; i < core->leases.used; i++) {
+        if (!table_live(&core->leases, i))
+            continue;
+        const struct lease *lease = &core->lease[i];
+        if (!table_live(&core->ledger.transfers, lease->transfer.v) ||
+            !table_live(&core->workers, lease->worker.v))
+            return ERR_CORRUPT;
+    }
+    uint32_t holds = core->leases.live;
+    for (uint32_t i = 0; i < core->leases.used; i++) {
+        if (table_live(&core->leases, i) && core->lease[i].key_transfer.v != INDEX_NONE)
+            holds++;
+    }
+    if (holds != core->ledger.transfers.live)
+        return ERR_CORRUPT; /* a hold that no lease owns would never come back */
+    return ledger_audit(&core->ledger);
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Metering: what a request used, billed against its lease at the price that it was admitted under. */
+#include <assert.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "core/kinds.h"
+#include "core/state.h"
+
+#define HOUR_MS INT64_C(3600000)
+
+int step_worker_join(struct core *core, const struct event *event)
+{
+    const struct uuid *id = &event->u.worker_join.worker;
+    if (uuid_zero(id))
+        return ERR_INVALID;
+    if (map_get(&core->worker_map, id, sizeof *id) != MAP_NONE)
+        return ERR_EXISTS;
+    uint32_t i = table_take(&core->workers);
+    if (i == INDEX_NONE)
+        return ERR_LIMIT;
+    core->worker[i].row = (struct row_worker){.id = *id, .joined_ms = event->at_ms};
+    map_put(&core->worker_map, id, sizeof *id, i);
+    return 0;
+}
+
+/* Totals of the open batch. A batch has few distinct cells and many records, so the last one is tried first. */
+static struct row_usage *usage_cell(struct core *core, const struct event_meter *e, uint64_t hour)
+{
+    for (uint32_t i = core->nusage; i-- > 0;) {
+        struct row_usage *row = &core->usage[i].row;
+        if (row->hour == hour && uuid_eq(&row->key, &e->key) && uuid_eq(&row->model, &e->model))
+            return row;
+    }
+    assert(core->nusage < BATCH_EVENTS_MAX);
+    struct row_usage *row = &core->usage[core->nusage++].row;
+    *row = (struct row_usage){.tenant = e->tenant, .key = e->key, .model = e->model, .hour = hour};
+    return row;
+}
+
+/* Id of the transfer that moves gathered rounding: unique as (worker, sequence) is, and drawn by nobody. */
+static struct uuid rounding_id(const struct event_meter *e)
+{
+    struct uuid id = e->worker;
+    for (int i = 0; i < 7; i++)
+        id.b[15 - i] ^= (uint8_t)(e->sequence >> (8 * i));
+    return id;
+}
+
+/* Everything that can be refused is refused here, before anything changes. */
+static int meter_check(const struct core *core, const struct event_meter *e, struct lease **lease,
+                       int64_t *cost, int64_t *residue)
+{
+    uint32_t worker = map_get(&core->worker_map, &e->worker, sizeof e->worker);
+    struct key_id key = key_by_id(core, &e->key);
+    uint32_t price = map_get(&core->price_map, &e->price, sizeof e->price);
+    if (worker == MAP_NONE || key.v == INDEX_NONE)
+        return ERR_NOT_FOUND;
+    if (e->sequence <= core->worker[worker].row.sequence)
+        return ERR_DUPLICATE;
+    if (!uuid_eq(&core->key[key.v].row.tenant, &e->tenant))
+        return ERR_FORBIDDEN;
+    struct price rate = {0};
+    if (price != MAP_NONE) {
+        const struct row_price *p = &core->price[price].row;
+        if (!uuid_eq(&p->model, &e->model))
+            return ERR_INVALID;
+        rate = (struct price){p->prompt, p->cached, p->completion, p->reasoning};
+    } else if (!uuid_zero(&e->price)) {
+        return ERR_NOT_FOUND;
+    }
+    struct tokens tokens = {e->prompt, e->cached, e->completion, e->reasoning};
+    int rc = money_cost(&tokens, &rate, cost, residue);
+    if (rc != 0 || *cost == 0)
+        return rc;
+    *lease = lease_by_id(core, &e->lease);
+    if (!*lease || !uuid_eq(&(*lease)->row.worker, &e->worker) ||
+        !uuid_eq(&(*lease)->row.tenant, &e->tenant))
+        return ERR_NOT_FOUND;
+    const struct key *k = &core->key[key.v];
+    /* A lease that draws on a key's own limit is for that key alone. */
+    bool limited = k->limit.v != INDEX_NONE || (*lease)->key_transfer.v != INDEX_NONE;
+    if (limited && !uuid_eq(&(*lease)->row.key, &e->key))
+        return ERR_FORBIDDEN;
+    return *cost <= ledger_held(&core->ledger, (*lease)->transfer) ? 0 : ERR_OVERFLOW;
+}
+
+static int bill(struct core *core, const struct event *event, struct lease *lease, int64_t cost,
+                int64_t residue)
+{
+    static const struct uuid network;
+    struct ledger *l = &core->ledger;
+    struct account_id revenue = l->transfer[lease->transfer.v].credit;
+    struct account_id rounding;
+    uint32_t number = core->tenant[lease->tenant.v].row.ledger;
+    int rc = ledger_account(l, &network, ACCOUNT_ROUNDING, number, &rounding);
+    if (rc != 0)
+        return rc;
+    struct uuid id = rounding_id(&event->u.meter);
+    rc = ledger_round(l, rounding, revenue, residue, &id, event->at_ms);
+    if (rc != 0)
+        return rc;
+    ledger_post(l, lease->transfer, cost);
+    if (lease->key_transfer.v != INDEX_NONE)
+        ledger_post(l, lease->key_transfer, cost);
+    return 0;
+}
+
+int step_meter(struct core *core, const struct event *event)
+{
+    const struct event_meter *e = &event->u.meter;
+    struct lease *lease = NULL;
+    int64_t cost = 0;
+    int64_t residue = 0;
+    int rc = meter_check(core, e, &lease, &cost, &residue);
+    if (rc == 0 && lease)
+        rc = bill(core, event, lease, cost, residue);
+    if (rc != 0)
+        return rc;
+    uint32_t worker = map_get(&core->worker_map, &e->worker, sizeof e->worker);
+    core->worker[worker].row.sequence = e->sequence;
+    table_touch(&core->workers, worker);
+    struct row_usage *usage = usage_cell(core, e, (uint64_t)(event->at_ms / HOUR_MS));
+    usage->requests += e->flags & METER_FINAL ? 1 : 0;
+    usage->prompt += e->prompt;
+    usage->cached += e->cached;
+    usage->completion += e->completion;
+    usage->reasoning += e->reasoning;
+    usage->cost += cost;
+    effect_reply(core, event->token, 0, cost);
+    if (lease && !list_empty(&core->tenant[lease->tenant.v].waiters))
+        lease_serve_waiters(core, lease->tenant, event->at_ms);
+    return 0;
+}

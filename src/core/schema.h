@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The one schema: every event that enters core and every row that the store keeps.
+ *
+ * A list macro names the fields: F(struct, type, name, size), with type one of u32 u64 i64 uuid digest text uuids.
+ * `size` is the capacity of a text and 0 elsewhere. From these lists come the structs, the codec's tables
+ * (core/layout.h), the SQL of the store and the JSON of the API. Kinds are numbers in journals: never reuse one, and
+ * add fields only at the end of a list; the codec reads a shorter old payload and leaves new fields zero.
+ */
+#ifndef BUSBAR_CORE_SCHEMA_H
+#define BUSBAR_CORE_SCHEMA_H
+
+#include "base/str.h"
+#include "core/limits.h"
+
+#define DIGEST_BYTES 32
+
+struct uuid_list {
+    uint32_t n;
+    struct uuid v[KEY_MODELS_MAX];
+};
+
+/* ---- events: what happened outside, or was asked for ---- */
+
+/* A process took over the data: leases of workers before it are void, replicas start again. */
+#define EVENT_HUB_BOOT(F, S) F(S, uuid, boot, 0) F(S, u64, seed, 0) F(S, text, version, NAME_CAP)
+#define EVENT_TICK(F, S) F(S, u32, unused, 0)
+#define EVENT_SITE_ADD(F, S) F(S, uuid, site, 0) F(S, text, name, NAME_CAP)
+/* `budget` in nano-units; `transfer` is the id of the transfer that funds it. Ledger: ISO 4217 numeric code. */
+#define EVENT_TENANT_ADD(F, S) \
+    F(S, uuid, tenant, 0) F(S, text, name, NAME_CAP) F(S, u32, ledger, 0) F(S, i64, budget, 0) \
+    F(S, uuid, transfer, 0)
+/* Sets the whole budget, spent part included. */
+#define EVENT_TENANT_BUDGET(F, S) F(S, uuid, tenant, 0) F(S, i64, budget, 0) F(S, uuid, transfer, 0)
+/* `budget` < 0: none of its own. rpm, tpm, expires_ms: 0 is none. No models: all. */
+#define EVENT_KEY_ADD(F, S) \
+    F(S, uuid, key, 0) F(S, uuid, tenant, 0) F(S, text, name, NAME_CAP) F(S, text, public_id, 16) \
+    F(S, digest, hash, 0) F(S, u32, scopes, 0) F(S, u32, rpm, 0) F(S, u32, tpm, 0) \
+    F(S, i64, expires_ms, 0) F(S, i64, budget, 0) F(S, uuids, models, 0) F(S, uuid, transfer, 0)
+#define EVENT_KEY_REVOKE(F, S) F(S, uuid, key, 0)
+/* kind: enum model_kind; context in tokens. */
+#define EVENT_MODEL_ADD(F, S) \
+    F(S, uuid, model, 0) F(S, text, name, NAME_CAP) F(S, u32, kind, 0) F(S, u32, context, 0) \
+    F(S, text, licence, NAME_CAP) F(S, text, origin, PATH_CAP)
+#define EVENT_VARIANT_ADD(F, S) \
+    F(S, uuid, variant, 0) F(S, uuid, model, 0) F(S, digest, digest, 0) F(S, text, format, 16) \
+    F(S, text, quantisation, 16) F(S, text, engine, NAME_CAP) F(S, text, chips, TEXT_CAP) \
+    F(S, u64, memory_bytes, 0) F(S, u64, size_bytes, 0) F(S, text, location, PATH_CAP)
+#define EVENT_MODEL_REMOVE(F, S) F(S, uuid, model, 0)
+/* Nano-units for a million tokens of each kind. In force from this event on. */
+#define EVENT_PRICE_SET(F, S) \
+    F(S, uuid, price, 0) F(S, uuid, model, 0) F(S, i64, prompt, 0) F(S, i64, cached, 0) \
+    F(S, i64, completion, 0) F(S, i64, reasoning, 0)
+#define EVENT_DEPLOY(F, S) \
+    F(S, uuid, deployment, 0) F(S, uuid, model, 0) F(S, u32, replicas, 0) F(S, u32, slots, 0)
+#define EVENT_UNDEPLOY(F, S) F(S, uuid, deployment, 0)
+#define EVENT_REPLICA_STATE(F, S) \
+    F(S, uuid, deployment, 0) F(S, u32, ordinal, 0) F(S, u32, epoch, 0) F(S, u32, state, 0) \
+    F(S, u32, slots, 0) F(S, u32, context, 0) F(S, text, endpoint, TEXT_CAP) \
+    F(S, text, detail, TEXT_CAP)
+#define EVENT_WORKER_JOIN(F, S) F(S, uuid, worker, 0)
+#define EVENT_LEASE_ASK(F, S) \
+    F(S, uuid, worker, 0) F(S, uuid, lease, 0) F(S, uuid, key_lease, 0) F(S, uuid, tenant, 0) \
+    F(S, uuid, key, 0) F(S, i64, want, 0)
+/* Gives back `amount` of what the lease still holds; all of it, and the lease ends, when `close` is 1. */
+#define EVENT_LEASE_RETURN(F, S) \
+    F(S, uuid, worker, 0) F(S, uuid, lease, 0) F(S, i64, amount, 0) F(S, u32, close, 0)
+/* Tokens since the last record of this request; flags: enum meter_flag; status: as sent to the client, 499 aborted. */
+#define EVENT_METER(F, S) \
+    F(S, uuid, worker, 0) F(S, u64, sequence, 0) F(S, uuid, request, 0) F(S, uuid, lease, 0) \
+    F(S, uuid, tenant, 0) F(S, uuid, key, 0) F(S, uuid, model, 0) F(S, uuid, variant, 0) \
+    F(S, uuid, site, 0) F(S, uuid, price, 0) F(S, u32, prompt, 0) F(S, u32, cached, 0) \
+    F(S, u32, completion, 0) F(S, u32, reasoning, 0) F(S, u32, flags, 0) F(S, u32, status, 0) \
+    F(S, i64, started_ms, 0)
+
+#define EVENTS(E) \
+    E(hub_boot, 1, EVENT_HUB_BOOT) \
+    E(tick, 2, EVENT_TICK) \
+    E(site_add, 3, EVENT_SITE_ADD) \
+    E(tenant_add, 10, EVENT_TENANT_ADD) \
+    E(tenant_budget, 11, EVENT_TENANT_BUDGET) \
+    E(key_add, 12, EVENT_KEY_ADD) \
+    E(key_revoke, 13, EVENT_KEY_REVOKE) \
+    E(model_add, 20, EVENT_MODEL_ADD) \
+    E(variant_add, 21, EVENT_VARIANT_ADD) \
+    E(model_remove, 22, EVENT_MODEL_REMOVE) \
+    E(price_set, 23, EVENT_PRICE_SET) \
+    E(deploy, 30, EVENT_DEPLOY) \
+    E(undeploy, 31, EVENT_UNDEPLOY) \
+    E(replica_state, 32, EVENT_REPLICA_STATE) \
+    E(worker_join, 40, EVENT_WORKER_JOIN) \
+    E(lease_ask, 41, EVENT_LEASE_ASK) \
+    E(lease_return, 42, EVENT_LEASE_RETURN) \
+    E(meter, 43, EVENT_METER)
+
+/* ---- rows: the state, as the store keeps it. R(name, kind, fields, leading fields that are the key) ---- */
+
+#define ROW_CORE(F, S) \
+    F(S, u32, id, 0) F(S, u64, events, 0) F(S, uuid, boot, 0) F(S, u64, rng0, 0) F(S, u64, rng1, 0) \
+    F(S, u64, rng2, 0) F(S, u64, rng3, 0)
+#define ROW_SITE(F, S) F(S, uuid, id, 0) F(S, text, name, NAME_CAP)
+#define ROW_TENANT(F, S) \
+    F(S, uuid, id, 0) F(S, text, name, NAME_CAP) F(S, u32, ledger, 0) F(S, i64, created_ms, 0)
+#define ROW_KEY(F, S) \
+    F(S, uuid, id, 0) F(S, uuid, tenant, 0) F(S, text, name, NAME_CAP) F(S, text, public_id, 16) \
+    F(S, digest, hash, 0) F(S, u32, scopes, 0) F(S, u32, rpm, 0) F(S, u32, tpm, 0) \
+    F(S, i64, expires_ms, 0) F(S, i64, budget, 0) F(S, uuids, models, 0) F(S, i64, created_ms, 0) \
+    F(S, i64, revoked_ms, 0)
+#define ROW_MODEL(F, S) \
+    F(S, uuid, id, 0) F(S, text, name, NAME_CAP) F(S, u32, kind, 0) F(S, u32, context, 0) \
+    F(S, text, licence, NAME_CAP) F(S, text, origin, PATH_CAP) F(S, uuid, price, 0) \
+    F(S, i64, created_ms, 0)
+#define ROW_VARIANT(F, S) \
+    F(S, uuid, id, 0) F(S, uuid, model, 0) F(S, digest, digest, 0) F(S, text, format, 16) \
+    F(S, text, quantisation, 16) F(S, text, engine, NAME_CAP) F(S, text, chips, TEXT_CAP) \
+    F(S, u64, memory_bytes, 0) F(S, u64, size_bytes, 0) F(S, text, location, PATH_CAP)
+#define ROW_PRICE(F, S) \
+    F(S, uuid, id, 0) F(S, uuid, model, 0) F(S, i64, prompt, 0) F(S, i64, cached, 0) \
+    F(S, i64, completion, 0) F(S, i64, reasoning, 0) F(S, i64, from_ms, 0)
+#define ROW_ACCOUNT(F, S) \
+    F(S, uuid, owner, 0) F(S, u32, code, 0) F(S, u32, ledger, 0) F(S, i64, debits_pending, 0) \
+    F(S, i64, debits_posted, 0) F(S, i64, credits_pending, 0) F(S, i64, credits_posted, 0) \
+    F(S, i64, residue, 0)
+#define ROW_TRANSFER(F, S) \
+    F(S, uuid, id, 0) F(S, uuid, debit_owner, 0) F(S, u32, debit_code, 0) \
+    F(S, uuid, credit_owner, 0) F(S, u32, credit_code, 0) F(S, u32, ledger, 0) F(S, i64, amount, 0) \
+    F(S, i64, posted, 0) F(S, i64, voided, 0) F(S, u32, state, 0) F(S, u32, code, 0) F(S, i64, timeout_ms, 0) \
+    F(S, i64, event_ms, 0) F(S, i64, booked_ms, 0) F(S, uuid, ref, 0) F(S, uuid, price, 0)
+#define ROW_LEASE(F, S) \
+    F(S, uuid, id, 0) F(S, uuid, worker, 0) F(S, uuid, tenant, 0) F(S, uuid, key, 0) \
+    F(S, uuid, key_transfer, 0) F(S, i64, opened_ms, 0)
+#define ROW_WORKER(F, S) F(S, uuid, id, 0) F(S, u64, sequence, 0) F(S, i64, joined_ms, 0)
+#define ROW_DEPLOYMENT(F, S) \
+    F(S, uuid, id, 0) F(S, uuid, model, 0) F(S, u32, replicas, 0) F(S, u32, slots, 0) \
+    F(S, i64, created_ms, 0)
+#define ROW_REPLICA(F, S) \
+    F(S, uuid, deployment, 0) F(S, u32, ordinal, 0) F(S, uuid, variant, 0) F(S, uuid, site, 0) \
+    F(S, u32, epoch, 0) F(S, u32, state, 0) F(S, u32, slots, 0) F(S, u32, context, 0) \
+    F(S, text, endpoint, TEXT_CAP) F(S, text, detail, TEXT_CAP) F(S, i64, since_ms, 0)
+/* Added to, not replaced: totals of one hour. `hour` counts hours since 1970. */
+#define ROW_USAGE(F, S) \
+    F(S, uuid, tenant, 0) F(S, uuid, key, 0) F(S, uuid, model, 0) F(S, u64, hour, 0) \
+    F(S, u64, requests, 0) F(S, u64, prompt, 0) F(S, u64, cached, 0) F(S, u64, completion, 0) \
+    F(S, u64, reasoning, 0) F(S, i64, cost, 0)
+
+#define ROWS(R) \
+    R(core, 1, ROW_CORE, 1) \
+    R(site, 2, ROW_SITE, 1) \
+    R(tenant, 3, ROW_TENANT, 1) \
+    R(account, 4, ROW_ACCOUNT, 3) \
+    R(key, 5, ROW_KEY, 1) \
+    R(model, 6, ROW_MODEL, 1) \
+    R(variant, 7, ROW_VARIANT, 1) \
+    R(price, 8, ROW_PRICE, 1) \
+    R(worker, 9, ROW_WORKER, 1) \
+    R(transfer, 10, ROW_TRANSFER, 1) \
+    R(lease, 11, ROW_LEASE, 1) \
+    R(deployment, 12, ROW_DEPLOYMENT, 1) \
+    R(replica, 13, ROW_REPLICA, 2) \
+    R(usage, 14, ROW_USAGE, 4)
+
+/* ---- the structs ---- */
+
+#define MEMBER_u32(name, size) uint32_t name;
+#define MEMBER_u64(name, size) uint64_t name;
+#define MEMBER_i64(name, size) int64_t name;
+#define MEMBER_uuid(name, size) struct uuid name;
+#define MEMBER_digest(name, size) uint8_t name[DIGEST_BYTES];
+#define MEMBER_text(name, size) char name[size];
+#define MEMBER_uuids(name, size) struct uuid_list name;
+#define SCHEMA_MEMBER(S, type, name, size) MEMBER_##type(name, size)
+
+#define SCHEMA_EVENT_STRUCT(n, k, L) struct event_##n { L(SCHEMA_MEMBER, _) };
+#define SCHEMA_EVENT_KIND(n, k, L) EVENT_KIND_##n = (k),
+#define SCHEMA_EVENT_UNION(n, k, L) struct event_##n n;
+#define SCHEMA_ROW_STRUCT(n, k, L, keys) struct row_##n { L(SCHEMA_MEMBER, _) };
+#define SCHEMA_ROW_KIND(n, k, L, keys) ROW_KIND_##n = (k),
+
+EVENTS(SCHEMA_EVENT_STRUCT)
+ROWS(SCHEMA_ROW_STRUCT)
+
+enum event_kind { EVENTS(SCHEMA_EVENT_KIND) EVENT_KIND_END };
+enum row_kind { ROWS(SCHEMA_ROW_KIND) ROW_KIND_END };
+
+/*
+ * An event: its time, the token under which its sender waits for the reply (0: nobody waits), and its payload.
+ * Only the member that `kind` names is there; event_size tells how many bytes of the struct that is.
+ */
+struct event {
+    uint32_t kind;
+    int64_t at_ms; /* Unix ms, UTC */
+    uint64_t token;
+    union {
+        EVENTS(SCHEMA_EVENT_UNION)
+    } u;
+};
+
+#endif

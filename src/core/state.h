@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The state behind core.h, for the files of this folder only.
+ *
+ * Each kind of object is a table of entries; an entry begins with its row, so what is durable and what is derived
+ * stay apart. Maps lead from durable ids and names to indices. Lists are intrusive and in order of arrival, so
+ * nothing depends on a hash. Everything lives in the one block given to core_init.
+ */
+#ifndef BUSBAR_CORE_STATE_H
+#define BUSBAR_CORE_STATE_H
+
+#include "base/list.h"
+#include "base/rng.h"
+#include "core/core.h"
+#include "core/ledger.h"
+#include "core/money.h"
+
+struct tenant_id {
+    uint32_t v;
+};
+struct key_id {
+    uint32_t v;
+};
+struct model_id {
+    uint32_t v;
+};
+struct worker_id {
+    uint32_t v;
+};
+
+struct site {
+    struct row_site row;
+};
+
+struct tenant {
+    struct row_tenant row;
+    struct account_id wallet;
+    struct account_id funding;
+    struct list leases;  /* of struct lease, in order of opening */
+    struct list waiters; /* of struct waiter, in order of arrival */
+};
+
+struct key {
+    struct row_key row;
+    struct tenant_id tenant;
+    struct account_id limit; /* INDEX_NONE: no budget of its own */
+};
+
+struct model {
+    struct row_model row;
+    uint32_t nvariants;
+    uint32_t ndeployments;
+};
+
+struct variant {
+    struct row_variant row;
+    struct model_id model;
+};
+
+struct price_entry {
+    struct row_price row;
+};
+
+struct deployment {
+    struct row_deployment row;
+    struct model_id model;
+};
+
+struct replica {
+    struct row_replica row;
+    uint32_t deployment;
+};
+
+struct worker {
+    struct row_worker row;
+};
+
+/* A lease of budget to a gateway worker: a pending transfer out of the wallet, and out of the key's limit if any. */
+struct lease {
+    struct row_lease row;
+    struct transfer_id transfer;
+    struct transfer_id key_transfer; /* INDEX_NONE: the key has no limit */
+    struct tenant_id tenant;
+    struct worker_id worker;
+    bool recalled;
+    struct list in_tenant;
+};
+
+/* A lease_ask that waits for money in flight. Not durable: after a restart its sender asks again. */
+struct waiter {
+    uint64_t token;
+    int64_t deadline_ms;
+    struct event_lease_ask ask;
+    struct tenant_id tenant;
+    struct list in_tenant;
+    struct list in_order; /* all waiters, by deadline: the wait is the same for all */
+};
+
+struct usage_cell {
+    struct row_usage row;
+};
+
+struct core {
+    struct limits limits;
+    struct row_core row;
+    struct rng rng;
+    uint32_t batch_events;
+    struct ledger ledger;
+    struct table sites, tenants, keys, models, variants, prices, deployments, replicas, workers,
+        leases, waiters;
+    struct site *site;
+    struct tenant *tenant;
+    struct key *key;
+    struct model *model;
+    struct variant *variant;
+    struct price_entry *price;
+    struct deployment *deployment;
+    struct replica *replica;
+    struct worker *worker;
+    struct lease *lease;
+    struct waiter *waiter;
+    struct usage_cell *usage; /* of the open batch */
+    uint32_t nusage;
+    struct map site_map, tenant_map, tenant_names, key_map, key_public, model_map, model_names,
+        variant_map, price_map, deployment_map, worker_map, lease_map;
+    struct list waiting;
+    struct effects *effects; /* of the step that runs */
+};
+
+/* Each step handler: 0 or the code of the refusal, and nothing changed. */
+#define STEP_HANDLER(n, k, L) int step_##n(struct core *core, const struct event *event);
+EVENTS(STEP_HANDLER)
+#undef STEP_HANDLER
+
+void effect_reply(struct core *core, uint64_t token, int code, int64_t amount);
+struct effect *effect_add(struct core *core, enum effect_kind kind);
+
+/* INDEX_NONE when there is none. */
+struct tenant_id tenant_by_id(const struct core *core, const struct uuid *id);
+struct key_id key_by_id(const struct core *core, const struct uuid *id);
+struct model_id model_by_id(const struct core *core, const struct uuid *id);
+
+/* Ends every lease of every worker: at a boot. */
+void lease_end_all(struct core *core);
+/* Grants, refuses or keeps waiting whoever waits for this tenant's money. */
+void lease_serve_waiters(struct core *core, struct tenant_id tenant, int64_t now_ms);
+void lease_expire_waiters(struct core *core, int64_t now_ms);
+/* Answers every waiter of the key with a code: it was revoked. */
+void lease_refuse_waiters(struct core *core, const struct uuid *key, int code);
+/* Recalls what workers hold free of this key's or tenant's budget. */
+void lease_recall(struct core *core, struct tenant_id tenant);
+struct lease *lease_by_id(const struct core *core, const struct uuid *id);
+
+/* Starts every replica of every deployment anew: at a boot. */
+void replica_restart_all(struct core *core, int64_t now_ms);
+
+#endif

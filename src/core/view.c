@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/view.h"
+
+#include "core/kinds.h"
+#include "core/state.h"
+
+const struct row_core *view_core(const struct core *core)
+{
+    return &core->row;
+}
+
+#define VIEW_AT(name, tables, array) \
+    const struct row_##name *view_##name##_at(const struct core *core, uint32_t *pos) \
+    { \
+        while (*pos < core->tables.used) { \
+            uint32_t i = (*pos)++; \
+            if (table_live(&core->tables, i)) \
+                return &core->array[i].row; \
+        } \
+        return NULL; \
+    }
+VIEW_AT(site, sites, site)
+VIEW_AT(tenant, tenants, tenant)
+VIEW_AT(key, keys, key)
+VIEW_AT(model, models, model)
+VIEW_AT(variant, variants, variant)
+VIEW_AT(deployment, deployments, deployment)
+VIEW_AT(replica, replicas, replica)
+
+const struct row_account *view_account_at(const struct core *core, uint32_t *pos)
+{
+    if (*pos >= core->ledger.accounts.used)
+        return NULL;
+    return &core->ledger.account[(*pos)++];
+}
+
+uint64_t view_waiting_at(const struct core *core, uint32_t *pos)
+{
+    while (*pos < core->waiters.used) {
+        uint32_t i = (*pos)++;
+        if (table_live(&core->waiters, i))
+            return core->waiter[i].token;
+    }
+    return 0;
+}
+
+#define VIEW_BY_ID(name, map, array) \
+    const struct row_##name *view_##name(const struct core *core, const struct uuid *id) \
+    { \
+        uint32_t i = map_get(&core->map, id, sizeof *id); \
+        return i == MAP_NONE ? NULL : &core->array[i].row; \
+    }
+VIEW_BY_ID(tenant, tenant_map, tenant)
+VIEW_BY_ID(key, key_map, key)
+VIEW_BY_ID(model, model_map, model)
+VIEW_BY_ID(variant, variant_map, variant)
+VIEW_BY_ID(price, price_map, price)
+VIEW_BY_ID(deployment, deployment_map, deployment)
+
+#define VIEW_BY_TEXT(row_type, function, map, array) \
+    const struct row_##row_type *function(const struct core *core, const char *text, size_t len) \
+    { \
+        uint32_t i = map_get(&core->map, text, len); \
+        return i == MAP_NONE ? NULL : &core->array[i].row; \
+    }
+VIEW_BY_TEXT(tenant, view_tenant_named, tenant_names, tenant)
+VIEW_BY_TEXT(model, view_model_named, model_names, model)
+VIEW_BY_TEXT(key, view_key_public, key_public, key)
+
+const struct row_deployment *view_deployment_of(const struct core *core, const struct uuid *model)
+{
+    for (uint32_t pos = 0;;) {
+        const struct row_deployment *d = view_deployment_at(core, &pos);
+        if (!d || uuid_eq(&d->model, model))
+            return d;
+    }
+}
+
+struct view_balance view_tenant_balance(const struct core *core, const struct uuid *tenant)
+{
+    const struct tenant *t = &core->tenant[tenant_by_id(core, tenant).v];
+    const struct row_account *wallet = ledger_row(&core->ledger, t->wallet);
+    const struct row_account *funding = ledger_row(&core->ledger, t->funding);
+    /* What went back to funding was debited too, but not spent. */
+    return (struct view_balance){.budget = funding->debits_posted - funding->credits_posted,
+                                 .spent = wallet->debits_posted - funding->credits_posted,
+                                 .held = wallet->debits_pending};
+}
+
+struct view_balance view_key_balance(const struct core *core, const struct uuid *key)
+{
+    const struct key *k = &core->key[key_by_id(core, key).v];
+    if (k->limit.v == INDEX_NONE)
+        return (struct view_balance){0};
+    const struct row_account *limit = ledger_row(&core->ledger, k->limit);
+    return (struct view_balance){.budget = limit->credits_posted,
+                                 .spent = limit->debits_posted,
+                                 .held = limit->debits_pending};
+}
+
+struct view_counts view_counts(const struct core *core)
+{
+    struct view_counts n = {.tenants = core->tenants.live,
+                            .models = core->models.live,
+                            .deployments = core->deployments.live,
+                            .replicas = core->replicas.live,
+                            .leases = core->leases.live,
+                            .waiters = core->waiters.live,
+                            .workers = core->workers.live};
+    for (uint32_t i = 0; i < core->keys.used; i++)
+        n.keys += core->key[i].row.revoked_ms == 0;
+    for (uint32_t i = 0; i < core->replicas.used; i++) {
+        n.replicas_ready +=
+            table_live(&core->replicas, i) && core->replica[i].row.state == REPLICA_READY;
+    }
+    for (uint32_t i = 0; i < core->leases.used; i++) {
+        if (table_live(&core->leases, i))
+            n.held += ledger_held(&core->ledger, core->lease[i].transfer);
+    }
+    return n;
+}

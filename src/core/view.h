@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Views: what the API and the gateway's snapshot read from the core, without touching it.
+ *
+ * Entries are visited by position: the _at functions return the next live entry at or after *pos and advance *pos,
+ * or NULL at the end. Pointers are valid until the next step.
+ */
+#ifndef BUSBAR_CORE_VIEW_H
+#define BUSBAR_CORE_VIEW_H
+
+#include "core/core.h"
+
+const struct row_core *view_core(const struct core *core);
+const struct row_site *view_site_at(const struct core *core, uint32_t *pos);
+const struct row_tenant *view_tenant_at(const struct core *core, uint32_t *pos);
+const struct row_key *view_key_at(const struct core *core, uint32_t *pos);
+const struct row_model *view_model_at(const struct core *core, uint32_t *pos);
+const struct row_variant *view_variant_at(const struct core *core, uint32_t *pos);
+const struct row_deployment *view_deployment_at(const struct core *core, uint32_t *pos);
+const struct row_replica *view_replica_at(const struct core *core, uint32_t *pos);
+const struct row_account *view_account_at(const struct core *core, uint32_t *pos);
+/* Token of the next event that was accepted but not replied to yet; 0 at the end. */
+uint64_t view_waiting_at(const struct core *core, uint32_t *pos);
+
+/* By id or name; NULL if there is none. */
+const struct row_tenant *view_tenant(const struct core *core, const struct uuid *id);
+const struct row_tenant *view_tenant_named(const struct core *core, const char *name, size_t len);
+const struct row_key *view_key(const struct core *core, const struct uuid *id);
+const struct row_key *view_key_public(const struct core *core, const char *id, size_t len);
+const struct row_model *view_model(const struct core *core, const struct uuid *id);
+const struct row_model *view_model_named(const struct core *core, const char *name, size_t len);
+const struct row_variant *view_variant(const struct core *core, const struct uuid *id);
+const struct row_price *view_price(const struct core *core, const struct uuid *id);
+const struct row_deployment *view_deployment(const struct core *core, const struct uuid *id);
+const struct row_deployment *view_deployment_of(const struct core *core, const struct uuid *model);
+
+/* Where a tenant or a key with a limit stands, nano-units. */
+struct view_balance {
+    int64_t budget;
+    int64_t spent;
+    int64_t held;
+};
+struct view_balance view_tenant_balance(const struct core *core, const struct uuid *tenant);
+/* All zero for a key without a budget of its own. */
+struct view_balance view_key_balance(const struct core *core, const struct uuid *key);
+
+struct view_counts {
+    uint32_t tenants, keys, models, deployments, replicas, replicas_ready, leases, waiters, workers;
+    int64_t held; /* nano-units over all leases, whatever their currency */
+};
+struct view_counts view_counts(const struct core *core);
+
+#endif

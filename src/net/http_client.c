@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/http_client.h"
+
+#include <assert.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "net/tls.h"
+
+#define REQUEST_MAX ((size_t)64 << 20)
+
+struct pool {
+    char text[ENDPOINT_TEXT_MAX];
+    struct list idle;
+    uint32_t nidle;
+    struct list node;
+};
+
+struct http_client {
+    struct loop *loop;
+    struct http_client_config config;
+    struct deadline_queue connect_q, first_q, between_q, idle_q;
+    struct list pools;
+    struct list busy;
+    uint32_t nconns;
+    bool closing;
+};
+
+struct upstream {
+    struct stream stream; /* first */
+    struct http_client *client;
+    struct pool *pool;
+    struct http_call *call; /* NULL: idle */
+    struct http_message message;
+    struct deadline deadline;
+    struct list node;
+    bool connected;
+};
+
+struct http_call {
+    struct http_client *client;
+    const struct http_endpoint *endpoint;
+    struct upstream *upstream;
+    const struct http_call_events *events;
+    void *ctx;
+    struct buf request; /* kept until the first byte of the answer, for the one retry */
+    bool reused;
+    bool answered; /* a byte of the answer has come */
+    bool paused;
+};
+
+static struct upstream *upstream_of(struct stream *stream)
+{
+    return (struct upstream *)stream;
+}
+
+/* ---- endpoints ---- */
+
+static int resolve(struct http_endpoint *e, const char *port, struct err *err)
+{
+    struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *list = NULL;
+    int rc = getaddrinfo(e->host, port, &hints, &list);
+    if (rc != 0)
+        return err_set(err, ERR_UPSTREAM, "%s: %s", e->host, gai_strerror(rc));
+    memcpy(&e->addr, list->ai_addr, sizeof e->addr);
+    freeaddrinfo(list);
+    return 0;
+}
+
+int http_endpoint_parse(struct http_endpoint *e, const char *text, struct err *err)
+{
+    *e = (struct http_endpoint){0};
+    if (!text_set(e->text, sizeof e->text, text, strlen(text)))
+        return err_set(err, ERR_INVALID, "the endpoint is too long");
+    if (strncmp(text, "unix:", 5) == 0) {
+        e->is_unix = true;
+        return text_set(e->host, sizeof e->host, text + 5, strlen(text + 5))
+                   ? 0
+                   : err_set(err, ERR_INVALID, "the socket path is too long");
+    }
+    e->is_tls = strncmp(text, "https://", 8) == 0;
+    if (!e->is_tls && strncmp(text, "http://", 7) != 0)
+        return err_set(err, ERR_INVALID, "%s: expected unix:, http:// or https://", text);
+    const char *host = strchr(text, ':') + 3;
+    size_t host_len = strcspn(host, ":/");
+    const char *rest = host + host_len;
+    char port[6] = "80";
+    if (e->is_tls)
+        memcpy(port, "443", 4);
+    if (*rest == ':') {
+        size_t n = strspn(++rest, "0123456789");
+        if (n == 0 || !text_set(port, sizeof port, rest, n))
+            return err_set(err, ERR_INVALID, "%s: the port is not valid", text);
+        rest += n;
+    }
+    size_t base_len = strlen(rest);
+    while (base_len > 0 && rest[base_len - 1] == '/')
+        base_len--;
+    if (host_len == 0 || (*rest && *rest != '/') || !text_set(e->host, sizeof e->host, host, host_len) ||
+        !text_set(e->base, sizeof e->base, rest, base_len))
+        return err_set(err, ERR_INVALID, "%s is not a valid URL", text);
+    return resolve(e, port, err);
+}
+
+void http_request_head(struct buf *out, const struct http_endpoint *e, const char *method,
+                       const char *path, const char *fields, size_t len)
+{
+    buf_addf(out,
+             "%s %s%s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\n"
+             "Content-Length: %zu\r\n%s\r\n",
+             method, e->base, path, e->is_unix ? "localhost" : e->host, len, fields);
+}
+
+/* ---- connections ---- */
+
+static void client_reap(struct http_client *client)
+{
+    if (!client->closing || client->nconns > 0)
+        return;
+    list_for_each_safe(it, next, &client->pools)
+    {
+        free(list_entry(it, struct pool, node));
+    }
+    free(client);
+}
+
+static void on_closed(struct stream *stream)
+{
+    struct upstream *u = upstream_of(stream);
+    struct http_client *client = u->client;
+    http_message_fini(&u->message);
+    free(u);
+    client->nconns--;
+    client_reap(client);
+}
+
+static void upstream_close(struct upstream *u)
+{
+    deadline_disarm(&u->deadline);
+    if (list_linked(&u->node)) {
+        list_remove(&u->node);
+        if (!u->call)
+            u->pool->nidle--;
+    }
+    stream_close(&u->stream);
+}
+
+static void call_free(struct http_call *call)
+{
+    buf_fini(&call->request);
+    free(call);
+}
+
+static int call_send(struct http_call *call);
+
+/* The answer broke off, or never came. */
+static void call_broke(struct http_call *call, int rc)
+{
+    struct upstream *u = call->upstream;
+    u->call = NULL;
+    list_remove(&u->node);
+    deadline_disarm(&u->deadline);
+    stream_close(&u->stream);
+    call->upstream = NULL;
+    if (call->reused && !call->answered && rc == ERR_UPSTREAM) {
+        /* The engine closed an idle connection just as we used it: nothing was done, so asking again is safe. */
+        call->reused = false;
+        if (call_send(call) == 0)
+            return;
+    }
+    call->events->on_end(call, rc);
+    call_free(call);
+}
+
+static void upstream_idle(struct upstream *u)
+{
+    struct http_client *client = u->client;
+    list_remove(&u->node);
+    u->call = NULL;
+    if (u->pool->nidle >= client->config.idle_max || client->closing) {
+        deadline_disarm(&u->deadline);
+        stream_close(&u->stream);
+        return;
+    }
+    http_message_reset(&u->message);
+    http_head_drop(&u->message);
+    list_push(&u->pool->idle, &u->node);
+    u->pool->nidle++;
+    deadline_arm(&u->deadline, &client->idle_q);
+    stream_read(&u->stream);
+}
+
+static void call_done(struct http_call *call, bool keep)
+{
+    struct upstream *u = call->upstream;
+    if (keep) {
+        upstream_idle(u);
+    } else {
+        u->call = NULL;
+        list_remove(&u->node);
+        deadline_disarm(&u->deadline);
+        stream_close(&u->stream);
+    }
+    call->upstream = NULL;
+    call->events->on_end(call, 0);
+    call_free(call);
+}
+
+/* ---- the answer ---- */
+
+static int on_head(struct http_message *m)
+{
+    struct upstream *u = list_entry(m, struct upstream, message);
+    if (m->parser.status_code >= 200)
+        u->call->events->on_head(u->call, m->parser.status_code);
+    return 0;
+}
+
+static int on_body(struct http_message *m, const char *data, size_t len)
+{
+    struct upstream *u = list_entry(m, struct upstream, message);
+    if (u->call) /* on_head or an earlier piece may have cancelled */
+        u->call->events->on_body(u->call, data, len);
+    return 0;
+}
+
+static const struct http_message_events message_events = {.on_head = on_head, .on_body = on_body};
+
+static void on_read(struct stream *stream, const char *data, ssize_t len)
+{
+    struct upstream *u = upstream_of(stream);
+    struct http_call *call = u->call;
+    if (!call) {
+        upstream_close(u); /* an idle connection ended, or spoke out of turn */
+        return;
+    }
+    if (len < 0) {
+        if (call->answered && len == UV_EOF && http_message_eof(&u->message) == 0)
+            call_done(call, false);
+        else
+            call_broke(call, ERR_UPSTREAM);
+        return;
+    }
+    if (!call->answered) {
+        call->answered = true;
+        buf_fini(&call->request);
+    }
+    if (!call->paused)
+        deadline_arm(&u->deadline, &u->client->between_q);
+    ssize_t used = http_message_feed(&u->message, data, (size_t)len);
+    if (!u->call)
+        return; /* cancelled by its owner meanwhile */
+    if (used < 0)
+        call_broke(call, ERR_UPSTREAM);
+    else if (u->message.complete)
+        call_done(call, used == len && http_keep_alive(&u->message));
+}
+
+static void send_request(struct http_call *call)
+{
+    struct upstream *u = call->upstream;
+    uv_buf_t buf = uv_buf_init(call->request.data, (unsigned)call->request.len);
+    deadline_arm(&u->deadline, &u->client->first_q);
+    stream_read(&u->stream);
+    (void)stream_write(&u->stream, &buf, 1); /* failure arrives through on_read */
+}
+
+static void on_connect(struct stream *stream, int status)
+{
+    struct upstream *u = upstream_of(stream);
+    if (!u->call) {
+        upstream_close(u);
+        return;
+    }
+    if (status < 0) {
+        call_broke(u->call, ERR_UPSTREAM);
+        return;
+    }
+    u->connected = true;
+    send_request(u->call);
+}
+
+static const struct stream_events stream_events = {
+    .on_read = on_read, .on_closed = on_closed, .on_connect = on_connect};
+
+static void on_deadline(struct deadline *deadline)
+{
+    struct upstream *u = list_entry(deadline, struct upstream, deadline);
+    if (u->call)
+        call_broke(u->call, ERR_TIMEOUT);
+    else
+        upstream_close(u);
+}
+
+/* ---- calls ---- */
+
+static struct pool *pool_of(struct http_client *client, const struct http_endpoint *endpoint)
+{
+    list_for_each_safe(it, next, &client->pools)
+    {
+        struct pool *pool = list_entry(it, struct pool, node);
+        if (strcmp(pool->text, endpoint->text) == 0)
+            return pool;
+    }
+    struct pool *pool = calloc(1, sizeof *pool);
+    if (!pool)
+        return NULL;
+    memcpy(pool->text, endpoint->text, sizeof pool->text);
+    list_init(&pool->idle);
+    list_push(&client->pools, &pool->node);
+    return pool;
+}
+
+static int upstream_dial(struct http_call *call, struct pool *pool)
+{
+    struct http_client *client = call->client;
+    const struct http_endpoint *e = call->endpoint;
+    struct upstream *u = calloc(1, sizeof *u);
+    if (!u)
+        return ERR_NO_MEMORY;
+    struct tls_session *tls = e->is_tls && client->config.tls ? tls_connect(client->config.tls, e->host)
+                                                             : NULL;
+    u->client = client;
+    u->pool = pool;
+    u->call = call;
+    http_message_init(&u->message, false, &message_events);
+    int rc = e->is_tls && !tls ? UV_ENOMEM
+             : e->is_unix
+                 ? stream_dial_unix(&u->stream, client->loop, e->host, &stream_events)
+                 : stream_dial_tcp(&u->stream, client->loop, (const struct sockaddr *)&e->addr, tls,
+                                   &stream_events);
+    if (rc < 0) {
+        tls_free(tls);
+        free(u);
+        return ERR_UPSTREAM;
+    }
+    client->nconns++;
+    list_push(&client->busy, &u->node);
+    call->upstream = u;
+    deadline_arm(&u->deadline, &client->connect_q);
+    return 0;
+}
+
+static int call_send(struct http_call *call)
+{
+    struct pool *pool = pool_of(call->client, call->endpoint);
+    if (!pool)
+        return ERR_NO_MEMORY;
+    /* The most recently used one is the least likely to have been closed by the engine. */
+    struct list *last = pool->idle.prev;
+    if (last == &pool->idle || !call->reused)
+        return upstream_dial(call, pool);
+    struct upstream *u = list_entry(last, struct upstream, node);
+    list_remove(&u->node);
+    pool->nidle--;
+    list_push(&call->client->busy, &u->node);
+    u->call = call;
+    call->upstream = u;
+    send_request(call);
+    return 0;
+}
+
+struct http_call *http_call(struct http_client *client, const struct http_endpoint *endpoint,
+                            struct buf *request, const struct http_call_events *events, void *ctx)
+{
+    struct http_call *call = calloc(1, sizeof *call);
+    if (!call)
+        return NULL;
+    *call = (struct http_call){.client = client,
+                               .endpoint = endpoint,
+                               .events = events,
+                               .ctx = ctx,
+                               .request = *request};
+    struct pool *pool = pool_of(client, endpoint);
+    call->reused = pool && !list_empty(&pool->idle);
+    if (call_send(call) != 0) {
+        free(call);
+        return NULL;
+    }
+    buf_init(request, REQUEST_MAX);
+    return call;
+}
+
+void *http_call_ctx(const struct http_call *call)
+{
+    return call->ctx;
+}
+
+const char *http_call_field(const struct http_call *call, const char *name, size_t *len)
+{
+    return http_field(&call->upstream->message, name, len);
+}
+
+void http_call_cancel(struct http_call *call)
+{
+    struct upstream *u = call->upstream;
+    u->call = NULL;
+    list_remove(&u->node);
+    deadline_disarm(&u->deadline);
+    stream_close(&u->stream);
+    call_free(call);
+}
+
+void http_call_pause(struct http_call *call)
+{
+    if (call->paused)
+        return;
+    call->paused = true;
+    deadline_disarm(&call->upstream->deadline); /* it is the client that is slow, not the engine */
+    stream_pause(&call->upstream->stream);
+}
+
+void http_call_resume(struct http_call *call)
+{
+    if (!call->paused)
+        return;
+    call->paused = false;
+    deadline_arm(&call->upstream->deadline, &call->client->between_q);
+    stream_read(&call->upstream->stream);
+}
+
+int http_client_new(struct http_client **out, struct loop *loop,
+                    const struct http_client_config *config)
+{
+    struct http_client *client = calloc(1, sizeof *client);
+    if (!client)
+        return ERR_NO_MEMORY;
+    client->loop = loop;
+    client->config = *config;
+    list_init(&client->pools);
+    list_init(&client->busy);
+    deadline_queue_init(&client->connect_q, loop, config->connect_ms, on_deadline);
+    deadline_queue_init(&client->first_q, loop, config->first_byte_ms, on_deadline);
+    deadline_queue_init(&client->between_q, loop, config->between_ms, on_deadline);
+    deadline_queue_init(&client->idle_q, loop, config->idle_ms, on_deadline);
+    *out = client;
+    return 0;
+}
+
+void http_client_free(struct http_client *client)
+{
+    client->closing = true;
+    client->nconns++; /* holds the client until this function is done */
+    list_for_each_safe(it, next, &client->busy)
+    {
+        http_call_cancel(list_entry(it, struct upstream, node)->call);
+    }
+    list_for_each_safe(pool_it, pool_next, &client->pools)
+    {
+        struct pool *pool = list_entry(pool_it, struct pool, node);
+        list_for_each_safe(it, next, &pool->idle)
+        {
+            upstream_close(list_entry(it, struct upstream, node));
+        }
+    }
+    list_remove(&client->connect_q.node);
+    list_remove(&client->first_q.node);
+    list_remove(&client->between_q.node);
+    list_remove(&client->idle_q.node);
+    client->nconns--;
+    client_reap(client);
+}

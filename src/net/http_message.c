@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/http_message.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/str.h"
+
+static struct http_message *message_of(llhttp_t *parser)
+{
+    return parser->data;
+}
+
+/* A refusal with the HTTP status that fits; the parser stops at once. */
+static int refuse(struct http_message *m, int status, const char *reason)
+{
+    if (m->status == 0) {
+        m->status = (uint16_t)status;
+        m->reason = reason;
+    }
+    return HPE_USER;
+}
+
+/* Appends to the head's bytes. */
+static bool keep(struct http_message *m, const char *data, size_t len)
+{
+    struct http_head *h = m->head;
+    if (len > sizeof h->bytes - h->used)
+        return false;
+    memcpy(h->bytes + h->used, data, len);
+    h->used = (uint16_t)(h->used + len);
+    return true;
+}
+
+static int on_begin(llhttp_t *parser)
+{
+    struct http_message *m = message_of(parser);
+    if (!m->head)
+        m->head = malloc(sizeof *m->head);
+    if (!m->head)
+        return refuse(m, 503, "out of memory");
+    m->head->used = m->head->nfields = m->head->target_len = 0;
+    return 0;
+}
+
+static int on_url(llhttp_t *parser, const char *data, size_t len)
+{
+    struct http_message *m = message_of(parser);
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)data[i];
+        if (c <= ' ' || c >= 0x7f)
+            return refuse(m, 400, "the request target holds a byte that is not allowed");
+    }
+    if (m->head->target_len + len > HTTP_TARGET_MAX || !keep(m, data, len))
+        return refuse(m, 414, "the request target is too long");
+    m->head->target_len = (uint16_t)(m->head->target_len + len);
+    return 0;
+}
+
+static int on_field(llhttp_t *parser, const char *data, size_t len)
+{
+    struct http_message *m = message_of(parser);
+    if (m->head_done)
+        return refuse(m, 400, "trailers are not accepted");
+    struct http_head *h = m->head;
+    if (m->field_open || h->nfields == 0) {
+        if (h->nfields == HTTP_FIELDS_MAX)
+            return refuse(m, 431, "too many header fields");
+        h->field[h->nfields++] = (struct http_field){.name = h->used};
+        m->field_open = false;
+    }
+    struct http_field *f = &h->field[h->nfields - 1];
+    if (!keep(m, data, len))
+        return refuse(m, 431, "the header fields are too large");
+    for (size_t i = 0; i < len; i++) {
+        char *c = &h->bytes[f->name + f->name_len + i];
+        if (*c >= 'A' && *c <= 'Z')
+            *c = (char)(*c + 'a' - 'A');
+    }
+    f->name_len = (uint16_t)(f->name_len + len);
+    f->value = h->used;
+    return 0;
+}
+
+static int on_value(llhttp_t *parser, const char *data, size_t len)
+{
+    struct http_message *m = message_of(parser);
+    struct http_head *h = m->head;
+    struct http_field *f = &h->field[h->nfields - 1];
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)data[i];
+        if ((c < ' ' && c != '\t') || c == 0x7f)
+            return refuse(m, 400, "a header field holds a control character");
+    }
+    if (!m->field_open) {
+        f->value = h->used;
+        m->field_open = true;
+    }
+    if (!keep(m, data, len))
+        return refuse(m, 431, "the header fields are too large");
+    f->value_len = (uint16_t)(f->value_len + len);
+    return 0;
+}
+
+static int on_value_complete(llhttp_t *parser)
+{
+    message_of(parser)->field_open = true; /* an empty value has no on_value */
+    return 0;
+}
+
+static bool field_is(const struct http_head *h, const struct http_field *f, const char *name,
+                     size_t len)
+{
+    return f->name_len == len && memcmp(h->bytes + f->name, name, len) == 0;
+}
+
+/* Fields that may come once only, since two readers could each believe another one. */
+static const char *const single[] = {"content-length", "transfer-encoding", "host",
+                                     "authorization",  "content-type",      "expect"};
+
+static int check_fields(struct http_message *m)
+{
+    const struct http_head *h = m->head;
+    unsigned seen[sizeof single / sizeof single[0]] = {0};
+    for (uint16_t i = 0; i < h->nfields; i++) {
+        for (size_t k = 0; k < sizeof single / sizeof single[0]; k++) {
+            if (field_is(h, &h->field[i], single[k], strlen(single[k])) && ++seen[k] > 1)
+                return refuse(m, 400, "a header field that must come once is repeated");
+        }
+    }
+    size_t len, te_len;
+    const char *cl = http_field(m, "content-length", &len);
+    const char *te = http_field(m, "transfer-encoding", &te_len);
+    uint64_t ignored;
+    if (cl && (len > 15 || !u64_parse(cl, len, UINT64_MAX, &ignored)))
+        return refuse(m, 400, "Content-Length is not a plain number");
+    if (te && !(te_len == 7 && strncasecmp(te, "chunked", 7) == 0))
+        return refuse(m, 501, "this Transfer-Encoding is not supported");
+    if (te && (cl || m->parser.http_minor == 0))
+        return refuse(m, 400, "Transfer-Encoding does not go with this message");
+    return 0;
+}
+
+static int check_request(struct http_message *m)
+{
+    size_t len;
+    const char *host = http_field(m, "host", &len);
+    if (!host && m->parser.http_minor == 1)
+        return refuse(m, 400, "the Host field is missing");
+    for (size_t i = 0; i < len; i++) {
+        if (host[i] <= ' ' || host[i] == ',' || host[i] == '/' || host[i] == '@')
+            return refuse(m, 400, "the Host field is not valid");
+    }
+    if (m->parser.method == HTTP_CONNECT || m->parser.upgrade)
+        return refuse(m, 501, "CONNECT and Upgrade are not supported");
+    if (m->head->target_len == 0 || m->head->bytes[0] != '/')
+        return refuse(m, 400, "the request target must be a path");
+    return 0;
+}
+
+static int on_headers_complete(llhttp_t *parser)
+{
+    struct http_message *m = message_of(parser);
+    if (parser->http_major != 1 || parser->http_minor > 1)
+        return refuse(m, 505, "only HTTP/1.0 and HTTP/1.1 are supported");
+    int rc = check_fields(m);
+    if (rc == 0 && parser->type == HTTP_REQUEST)
+        rc = check_request(m);
+    if (rc != 0)
+        return -1;
+    m->head_done = true;
+    int status = m->events->on_head(m);
+    if (status != 0) {
+        refuse(m, status, m->reason);
+        return -1;
+    }
+    return 0;
+}
+
+static int on_body(llhttp_t *parser, const char *data, size_t len)
+{
+    struct http_message *m = message_of(parser);
+    m->framing -= (uint32_t)(len < m->framing ? len : m->framing);
+    int status = m->events->on_body(m, data, len);
+    return status ? refuse(m, status, m->reason) : 0;
+}
+
+static int on_chunk_extension(llhttp_t *parser, const char *data, size_t len)
+{
+    (void)data;
+    (void)len;
+    return refuse(message_of(parser), 400, "chunk extensions are not accepted");
+}
+
+static int on_complete(llhttp_t *parser)
+{
+    message_of(parser)->complete = true;
+    return HPE_PAUSED;
+}
+
+static const llhttp_settings_t settings = {
+    .on_message_begin = on_begin,
+    .on_url = on_url,
+    .on_header_field = on_field,
+    .on_header_value = on_value,
+    .on_header_value_complete = on_value_complete,
+    .on_headers_complete = on_headers_complete,
+    .on_body = on_body,
+    .on_chunk_extension_name = on_chunk_extension,
+    .on_chunk_extension_value = on_chunk_extension,
+    .on_message_complete = on_complete,
+};
+
+void http_message_init(struct http_message *m, bool request,
+                       const struct http_message_events *events)
+{
+    *m = (struct http_message){.events = events};
+    llhttp_init(&m->parser, request ? HTTP_REQUEST : HTTP_RESPONSE, &settings);
+    m->parser.data = m;
+}
+
+void http_message_fini(struct http_message *m)
+{
+    http_head_drop(m);
+}
+
+void http_message_reset(struct http_message *m)
+{
+    bool request = m->parser.type == HTTP_REQUEST;
+    struct http_head *head = m->head;
+    http_message_init(m, request, m->events);
+    m->head = head;
+}
+
+static ssize_t broken(struct http_message *m, llhttp_errno_t code)
+{
+    static const struct {
+        llhttp_errno_t code;
+        int status;
+    } statuses[] = {
+        {HPE_INVALID_VERSION, 505},
+        {HPE_INVALID_METHOD, 400},
+        {HPE_INVALID_TRANSFER_ENCODING, 400},
+    };
+    int status = 400;
+    for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++) {
+        if (statuses[i].code == code)
+            status = statuses[i].status;
+    }
+    const char *reason = llhttp_get_error_reason(&m->parser);
+    refuse(m, status, reason && *reason ? reason : "the message is malformed");
+    return -1;
+}
+
+ssize_t http_message_feed(struct http_message *m, const char *data, size_t len)
+{
+    if (m->status != 0)
+        return -1;
+    if (m->complete)
+        return 0;
+    /* on_body takes its share back, so what stays counted is framing: heads and chunk headers. */
+    uint32_t before = m->framing;
+    m->framing = len > UINT32_MAX - before ? UINT32_MAX : before + (uint32_t)len;
+    llhttp_errno_t code = llhttp_execute(&m->parser, data, len);
+    if (m->status != 0)
+        return -1;
+    if (code == HPE_OK || (code == HPE_PAUSED && m->complete)) {
+        if (code == HPE_PAUSED)
+            return llhttp_get_error_pos(&m->parser) - data;
+        if (m->framing > HTTP_FRAMING_MAX) {
+            refuse(m, 400, "the framing of the message is too long");
+            return -1;
+        }
+        return (ssize_t)len;
+    }
+    return broken(m, code);
+}
+
+int http_message_eof(struct http_message *m)
+{
+    if (m->status != 0 || m->complete)
+        return m->complete ? 0 : -1;
+    llhttp_errno_t code = llhttp_finish(&m->parser);
+    return m->complete && (code == HPE_OK || code == HPE_PAUSED) ? 0 : -1;
+}
+
+const char *http_field(const struct http_message *m, const char *name, size_t *len)
+{
+    size_t name_len = strlen(name);
+    const struct http_head *h = m->head;
+    for (uint16_t i = 0; h && i < h->nfields; i++) {
+        if (field_is(h, &h->field[i], name, name_len)) {
+            *len = h->field[i].value_len;
+            return h->bytes + h->field[i].value;
+        }
+    }
+    *len = 0;
+    return NULL;
+}
+
+bool http_keep_alive(const struct http_message *m)
+{
+    return llhttp_should_keep_alive(&m->parser);
+}
+
+void http_head_drop(struct http_message *m)
+{
+    free(m->head);
+    m->head = NULL;
+}

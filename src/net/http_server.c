@@ -1,0 +1,595 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/http_server.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "base/checked.h"
+#include "base/log.h"
+#include "net/http_status.h"
+
+enum conn_state { CONN_IDLE, CONN_READING, CONN_HANDLING, CONN_CLOSING };
+
+struct http_conn {
+    struct stream stream; /* first: a stream pointer is a connection pointer */
+    struct http_request request;
+    struct http_message message;
+    struct deadline deadline;
+    struct list node;
+    struct buf ahead; /* bytes of the next request, while this one is answered */
+    size_t body_max;
+    enum conn_state state;
+    bool keep_alive;
+    bool streaming;
+    bool chunked;
+    bool stalled; /* the queue passed the high-water mark */
+    bool lingering; /* last bytes are on their way out, then close */
+};
+
+static struct http_conn *conn_of_request(const struct http_request *request)
+{
+    return list_entry(request, struct http_conn, request);
+}
+
+static struct http_conn *conn_of_message(struct http_message *m)
+{
+    return list_entry(m, struct http_conn, message);
+}
+
+static struct http_conn *conn_of(struct stream *stream)
+{
+    return (struct http_conn *)stream;
+}
+
+static void conn_close(struct http_conn *c)
+{
+    if (c->state == CONN_CLOSING)
+        return;
+    c->state = CONN_CLOSING;
+    deadline_disarm(&c->deadline);
+    list_remove(&c->node);
+    c->request.server->nconnections--;
+    stream_close(&c->stream);
+}
+
+static void on_closed(struct stream *stream)
+{
+    struct http_conn *c = conn_of(stream);
+    http_message_fini(&c->message);
+    buf_fini(&c->request.body);
+    buf_fini(&c->ahead);
+    free(c);
+}
+
+/* Closes once everything queued has been sent, or after the stall time. */
+static void close_after_write(struct http_conn *c)
+{
+    if (stream_queued(&c->stream) == 0) {
+        conn_close(c);
+        return;
+    }
+    c->lingering = true;
+    deadline_arm(&c->deadline, &c->request.server->stall_q);
+}
+
+/* ---- answering ---- */
+
+static const char *date_field(struct http_server *server)
+{
+    uint64_t now = uv_now(&server->loop->uv);
+    if (server->date[0] && now - server->date_ms < 500)
+        return server->date;
+    time_t t = time(NULL);
+    struct tm tm;
+    server->date_ms = now;
+    if (!gmtime_r(&t, &tm) ||
+        strftime(server->date, sizeof server->date, "%a, %d %b %Y %H:%M:%S GMT", &tm) == 0)
+        server->date[0] = 0;
+    return server->date;
+}
+
+static size_t write_head(struct http_conn *c, char *dst, size_t cap, int status, const char *type,
+                         const char *fields, const char *framing)
+{
+    int n = snprintf(dst, cap, "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: %s\r\n%s%s%s\r\n", status,
+                     http_status_text(status), date_field(c->request.server), type, fields, framing,
+                     c->keep_alive ? "" : "Connection: close\r\n");
+    assert(n > 0 && (size_t)n < cap);
+    return (size_t)n;
+}
+
+/* A client that does not take what is queued is cut after the stall time. */
+static void watch_queue(struct http_conn *c)
+{
+    if (stream_queued(&c->stream) > 0)
+        deadline_arm(&c->deadline, &c->request.server->stall_q);
+}
+
+static void conn_write(struct http_conn *c, const uv_buf_t *bufs, unsigned n)
+{
+    /* An error shows up in on_read, which every connection gets exactly once. */
+    (void)stream_write(&c->stream, bufs, n);
+    if (stream_queued(&c->stream) > HTTP_HIGH_WATER)
+        c->stalled = true;
+    watch_queue(c);
+}
+
+static void conn_next(struct http_conn *c);
+
+static void request_done(struct http_conn *c)
+{
+    c->request.owner = (struct http_owner){0};
+    c->streaming = false;
+    buf_fini(&c->request.body);
+    if (!c->keep_alive || c->request.server->draining || c->stream.failed) {
+        close_after_write(c);
+        return;
+    }
+    http_message_reset(&c->message);
+    c->state = CONN_IDLE;
+    if (stream_queued(&c->stream) == 0)
+        deadline_arm(&c->deadline, &c->request.server->idle_q);
+}
+
+void http_respond(struct http_request *request, int status, const char *type, const char *fields,
+                  const void *body, size_t len)
+{
+    struct http_conn *c = conn_of_request(request);
+    assert(c->state == CONN_HANDLING && !c->streaming);
+    char head[2048];
+    char framing[48];
+    (void)snprintf(framing, sizeof framing, "Content-Length: %zu\r\n", len);
+    if (request->server->draining)
+        c->keep_alive = false;
+    size_t n = write_head(c, head, sizeof head, status, type, fields, framing);
+    bool no_body = len == 0 || request->method == HTTP_HEAD;
+    uv_buf_t bufs[2] = {uv_buf_init(head, (unsigned)n), uv_buf_init((char *)body, (unsigned)len)};
+    conn_write(c, bufs, no_body ? 1 : 2);
+    request_done(c);
+    conn_next(c);
+}
+
+void http_begin(struct http_request *request, int status, const char *type, const char *fields)
+{
+    struct http_conn *c = conn_of_request(request);
+    assert(c->state == CONN_HANDLING && !c->streaming);
+    char head[2048];
+    c->streaming = true;
+    c->chunked = c->message.parser.http_minor == 1;
+    if (!c->chunked || request->server->draining)
+        c->keep_alive = false;
+    size_t n = write_head(c, head, sizeof head, status, type, fields,
+                          c->chunked ? "Transfer-Encoding: chunked\r\n" : "");
+    uv_buf_t buf = uv_buf_init(head, (unsigned)n);
+    conn_write(c, &buf, 1);
+}
+
+static void send_chunk(struct http_conn *c, const void *data, size_t len, bool last)
+{
+    char size[20];
+    uv_buf_t bufs[3];
+    unsigned n = 0;
+    if (c->chunked && len > 0)
+        bufs[n++] = uv_buf_init(size, (unsigned)snprintf(size, sizeof size, "%zx\r\n", len));
+    if (len > 0)
+        bufs[n++] = uv_buf_init((char *)data, (unsigned)len);
+    if (c->chunked) {
+        static char ends[][8] = {"\r\n", "0\r\n\r\n"};
+        static char both[] = "\r\n0\r\n\r\n";
+        if (last && len > 0)
+            bufs[n++] = uv_buf_init(both, sizeof both - 1);
+        else if (last || len > 0)
+            bufs[n++] = uv_buf_init(ends[last], (unsigned)strlen(ends[last]));
+    }
+    if (n > 0)
+        conn_write(c, bufs, n);
+}
+
+bool http_send(struct http_request *request, const void *data, size_t len)
+{
+    struct http_conn *c = conn_of_request(request);
+    assert(c->state == CONN_HANDLING && c->streaming);
+    send_chunk(c, data, len, false);
+    return !c->stalled;
+}
+
+void http_end(struct http_request *request, const void *data, size_t len)
+{
+    struct http_conn *c = conn_of_request(request);
+    assert(c->state == CONN_HANDLING && c->streaming);
+    send_chunk(c, data, len, true);
+    request_done(c);
+    conn_next(c);
+}
+
+void http_cut(struct http_request *request)
+{
+    struct http_conn *c = conn_of_request(request);
+    c->request.owner = (struct http_owner){0};
+    c->keep_alive = false;
+    close_after_write(c);
+}
+
+uint64_t http_taken(const struct http_request *request)
+{
+    const struct http_conn *c = conn_of_request(request);
+    return c->stream.written - stream_queued(&c->stream);
+}
+
+uint64_t http_given(const struct http_request *request)
+{
+    return conn_of_request(request)->stream.written;
+}
+
+/* ---- reading ---- */
+
+/* Answers what the server itself refuses, and closes: after a framing error nothing that follows can be trusted. */
+static void conn_refuse(struct http_conn *c, int status, const char *reason)
+{
+    struct buf body;
+    buf_init(&body, 4096);
+    c->request.server->config.render_error(&body, status, reason);
+    c->request.server->refused++;
+    c->keep_alive = false;
+    c->state = CONN_HANDLING;
+    http_respond(&c->request, status, "application/json", "", body.data, body.len);
+    buf_fini(&body);
+}
+
+static int on_head(struct http_message *m)
+{
+    struct http_conn *c = conn_of_message(m);
+    struct http_request *r = &c->request;
+    struct http_server *server = r->server;
+    const struct http_head *h = m->head;
+    const char *mark = memchr(h->bytes, '?', h->target_len);
+    r->method = m->parser.method;
+    r->path = h->bytes;
+    r->path_len = mark ? (size_t)(mark - h->bytes) : h->target_len;
+    r->query = mark ? mark + 1 : h->bytes;
+    r->query_len = mark ? (size_t)h->target_len - r->path_len - 1 : 0;
+    int64_t max = server->config.admit(r);
+    if (max < 0) {
+        m->reason = err_text((int)max);
+        return err_http_status((int)max);
+    }
+    c->body_max = (size_t)max;
+    buf_init(&r->body, c->body_max + 1);
+    if ((m->parser.flags & F_CONTENT_LENGTH) && m->parser.content_length > c->body_max) {
+        m->reason = "the request body is too large";
+        return 413;
+    }
+    size_t len;
+    const char *expect = http_field(m, "expect", &len);
+    if (expect && len == 12 && strncasecmp(expect, "100-continue", 12) == 0) {
+        static char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+        uv_buf_t buf = uv_buf_init(go_on, sizeof go_on - 1);
+        conn_write(c, &buf, 1);
+    } else if (expect) {
+        m->reason = "this expectation cannot be met";
+        return 417;
+    }
+    deadline_arm(&c->deadline, &server->body_q);
+    return 0;
+}
+
+static int on_body(struct http_message *m, const char *data, size_t len)
+{
+    struct http_conn *c = conn_of_message(m);
+    buf_add(&c->request.body, data, len);
+    if (!c->request.body.failed && c->request.body.len <= c->body_max)
+        return 0;
+    m->reason = "the request body is too large";
+    return 413;
+}
+
+static const struct http_message_events message_events = {.on_head = on_head, .on_body = on_body};
+
+/* Takes bytes for the current message. Returns how many were used. */
+static size_t conn_feed(struct http_conn *c, const char *data, size_t len)
+{
+    if (c->state == CONN_IDLE) {
+        c->state = CONN_READING;
+        deadline_arm(&c->deadline, &c->request.server->head_q);
+    }
+    ssize_t used = http_message_feed(&c->message, data, len);
+    if (used < 0) {
+        conn_refuse(c, c->message.status, c->message.reason);
+        return len;
+    }
+    if (!c->message.complete)
+        return len;
+    deadline_disarm(&c->deadline);
+    c->state = CONN_HANDLING;
+    c->keep_alive = http_keep_alive(&c->message);
+    c->request.server->requests++;
+    if ((size_t)used < len)
+        buf_add(&c->ahead, data + used, len - (size_t)used);
+    c->request.server->config.handle(&c->request);
+    return len;
+}
+
+/* After an answer: bytes that came ahead may hold the next request. Not recursive: http_respond inside handle
+ * returns here through conn_feed, and the loop below takes the next one. */
+static void conn_next(struct http_conn *c)
+{
+    static _Thread_local unsigned depth;
+    if (depth > 0 || c->state != CONN_IDLE || c->ahead.len == 0)
+        return;
+    depth++;
+    while (c->state == CONN_IDLE && c->ahead.len > 0) {
+        struct buf bytes = c->ahead;
+        buf_init(&c->ahead, HTTP_AHEAD_MAX);
+        conn_feed(c, bytes.data, bytes.len);
+        buf_fini(&bytes);
+    }
+    depth--;
+    stream_read(&c->stream);
+}
+
+static void conn_gone(struct http_conn *c)
+{
+    struct http_owner owner = c->request.owner;
+    if (c->state == CONN_HANDLING && owner.on_abort) {
+        c->request.owner = (struct http_owner){0};
+        owner.on_abort(&c->request, owner.ctx);
+    }
+    conn_close(c);
+}
+
+static void on_read(struct stream *stream, const char *data, ssize_t len)
+{
+    struct http_conn *c = conn_of(stream);
+    if (len < 0) {
+        if (c->state == CONN_READING && len == UV_EOF && c->message.head) {
+            conn_close(c);
+            return;
+        }
+        conn_gone(c);
+        return;
+    }
+    if (c->lingering)
+        return; /* answered and about to close: whatever still comes is dropped */
+    if (c->state == CONN_HANDLING || c->ahead.len > 0) {
+        buf_add(&c->ahead, data, (size_t)len);
+        if (c->ahead.failed)
+            conn_gone(c); /* a client that sends that much ahead of its answers is no HTTP client */
+        else if (c->state == CONN_IDLE)
+            conn_next(c);
+        return;
+    }
+    conn_feed(c, data, (size_t)len);
+    if (c->state == CONN_IDLE && c->ahead.len > 0)
+        conn_next(c);
+}
+
+static void on_drain(struct stream *stream)
+{
+    struct http_conn *c = conn_of(stream);
+    struct http_server *server = c->request.server;
+    size_t queued = stream_queued(stream);
+    if (queued > 0) {
+        deadline_arm(&c->deadline, &server->stall_q); /* it moves: the stall time starts again */
+    } else if (c->lingering) {
+        conn_close(c);
+        return;
+    } else if (c->state == CONN_IDLE) {
+        deadline_arm(&c->deadline, &server->idle_q);
+    } else if (c->state == CONN_HANDLING) {
+        deadline_disarm(&c->deadline);
+    }
+    struct http_owner owner = c->request.owner;
+    if (c->stalled && queued <= HTTP_LOW_WATER)
+        c->stalled = false;
+    /* Also below the mark: the owner may wait for the queue to run empty before it ends the answer. */
+    if (!c->stalled && c->state == CONN_HANDLING && owner.on_drain)
+        owner.on_drain(&c->request, owner.ctx);
+}
+
+static const struct stream_events stream_events = {
+    .on_read = on_read, .on_drain = on_drain, .on_closed = on_closed};
+
+static void on_head_late(struct deadline *deadline)
+{
+    struct http_conn *c = list_entry(deadline, struct http_conn, deadline);
+    conn_refuse(c, 408, "the request did not arrive in time");
+}
+
+static void on_idle(struct deadline *deadline)
+{
+    conn_close(list_entry(deadline, struct http_conn, deadline));
+}
+
+static void on_stall(struct deadline *deadline)
+{
+    struct http_conn *c = list_entry(deadline, struct http_conn, deadline);
+    log_info("write_stall", "queued=%zu", stream_queued(&c->stream));
+    conn_gone(c);
+}
+
+/* ---- connections and listeners ---- */
+
+struct listener {
+    union {
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    } uv;
+    struct http_server *server;
+    struct list node;
+    bool is_unix;
+};
+
+static uint32_t peer_uid(const struct stream *stream)
+{
+    uv_os_fd_t fd;
+    struct ucred cred;
+    socklen_t len = sizeof cred;
+    if (uv_fileno(&stream->uv.handle, &fd) == 0 &&
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0)
+        return cred.uid;
+    return UINT32_MAX;
+}
+
+static void on_connection(uv_stream_t *uv, int status)
+{
+    struct listener *l = (struct listener *)uv;
+    struct http_server *server = l->server;
+    if (status < 0)
+        return; /* out of descriptors: libuv has dropped the connection and goes on */
+    struct http_conn *c = calloc(1, sizeof *c);
+    if (!c)
+        return;
+    c->request.server = server;
+    c->request.local = l->is_unix;
+    buf_init(&c->ahead, HTTP_AHEAD_MAX);
+    http_message_init(&c->message, true, &message_events);
+    if (stream_accept(&c->stream, server->loop, uv, l->is_unix, &stream_events) < 0) {
+        free(c);
+        return;
+    }
+    list_push(&server->connections, &c->node);
+    server->nconnections++;
+    if (server->nconnections > server->config.connections_max || c->stream.closing) {
+        conn_close(c);
+        return;
+    }
+    if (l->is_unix) {
+        c->request.peer_uid = peer_uid(&c->stream);
+    } else if (server->config.tls) {
+        struct tls_session *tls = tls_accept(server->config.tls);
+        if (!tls) {
+            conn_close(c);
+            return;
+        }
+        stream_secure(&c->stream, tls);
+    }
+    /* The first head may take its time to begin, but not longer than an idle connection may last. */
+    deadline_arm(&c->deadline, server->config.tls ? &server->head_q : &server->idle_q);
+    stream_read(&c->stream);
+}
+
+void http_server_init(struct http_server *server, struct loop *loop,
+                      const struct http_server_config *config)
+{
+    *server = (struct http_server){.loop = loop, .config = *config};
+    list_init(&server->connections);
+    list_init(&server->listeners);
+    deadline_queue_init(&server->head_q, loop, config->head_ms, on_head_late);
+    deadline_queue_init(&server->body_q, loop, config->body_ms, on_head_late);
+    deadline_queue_init(&server->idle_q, loop, config->idle_ms, on_idle);
+    deadline_queue_init(&server->stall_q, loop, config->write_stall_ms, on_stall);
+}
+
+static void listener_closed(uv_handle_t *handle)
+{
+    free(handle);
+}
+
+static struct listener *listener_new(struct http_server *server, bool is_unix)
+{
+    struct listener *l = calloc(1, sizeof *l);
+    if (!l)
+        return NULL;
+    l->server = server;
+    l->is_unix = is_unix;
+    int rc = is_unix ? uv_pipe_init(&server->loop->uv, &l->uv.pipe, 0)
+                     : uv_tcp_init_ex(&server->loop->uv, &l->uv.tcp, AF_INET);
+    if (rc < 0) {
+        free(l);
+        return NULL;
+    }
+    list_push(&server->listeners, &l->node);
+    return l;
+}
+
+static int listen_failed(struct listener *l, int rc, const char *what, struct err *err)
+{
+    list_remove(&l->node);
+    uv_close(&l->uv.handle, listener_closed);
+    return err_set(err, ERR_IO, "cannot listen on %s: %s", what, uv_strerror(rc));
+}
+
+int http_listen_tcp(struct http_server *server, const char *host, uint16_t *port, struct err *err)
+{
+    struct sockaddr_in addr;
+    int rc = uv_ip4_addr(host, *port, &addr);
+    if (rc < 0)
+        return err_set(err, ERR_INVALID, "%s is not an IPv4 address", host);
+    struct listener *l = listener_new(server, false);
+    if (!l)
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    uv_os_fd_t fd;
+    int on = 1;
+    rc = uv_fileno(&l->uv.handle, &fd);
+    if (rc == 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) < 0)
+        rc = uv_translate_sys_error(errno);
+    if (rc == 0)
+        rc = uv_tcp_bind(&l->uv.tcp, (const struct sockaddr *)&addr, 0);
+    if (rc == 0)
+        rc = uv_listen(&l->uv.stream, 4096, on_connection);
+    int len = sizeof addr;
+    if (rc == 0)
+        rc = uv_tcp_getsockname(&l->uv.tcp, (struct sockaddr *)&addr, &len);
+    if (rc < 0)
+        return listen_failed(l, rc, host, err);
+    *port = ntohs(addr.sin_port);
+    return 0;
+}
+
+int http_listen_unix(struct http_server *server, const char *path, struct err *err)
+{
+    struct listener *l = listener_new(server, true);
+    if (!l)
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    int rc = uv_pipe_bind(&l->uv.pipe, path);
+    if (rc == 0)
+        rc = uv_pipe_chmod(&l->uv.pipe, UV_READABLE | UV_WRITABLE);
+    if (rc == 0)
+        rc = uv_listen(&l->uv.stream, 128, on_connection);
+    return rc < 0 ? listen_failed(l, rc, path, err) : 0;
+}
+
+void http_server_drain(struct http_server *server)
+{
+    server->draining = true;
+    list_for_each_safe(it, next, &server->listeners)
+    {
+        struct listener *l = list_entry(it, struct listener, node);
+        list_remove(&l->node);
+        uv_close(&l->uv.handle, listener_closed);
+    }
+    list_for_each_safe(it, next, &server->connections)
+    {
+        struct http_conn *c = list_entry(it, struct http_conn, node);
+        if (c->state == CONN_IDLE || c->state == CONN_READING)
+            close_after_write(c);
+    }
+}
+
+void http_server_close(struct http_server *server)
+{
+    http_server_drain(server);
+    list_for_each_safe(it, next, &server->connections)
+    {
+        conn_gone(list_entry(it, struct http_conn, node));
+    }
+}
+
+const char *http_request_field(const struct http_request *request, const char *name, size_t *len)
+{
+    return http_field(&conn_of_request(request)->message, name, len);
+}
+
+void http_request_trim(struct http_request *request)
+{
+    http_head_drop(&conn_of_request(request)->message);
+    request->path = request->query = "";
+    request->path_len = request->query_len = 0;
+}

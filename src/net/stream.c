@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/stream.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/tls.h"
+
+struct write_request {
+    uv_write_t uv;
+    struct stream *stream;
+    char data[];
+};
+
+static struct stream *stream_of(const uv_handle_t *handle)
+{
+    return (struct stream *)handle; /* the union is the first member */
+}
+
+static void fail(struct stream *s, ssize_t error)
+{
+    if (s->failed || s->closing)
+        return;
+    s->failed = true;
+    s->events->on_read(s, NULL, error);
+}
+
+/* ---- writing ---- */
+
+static void on_written(uv_write_t *uv, int status)
+{
+    struct write_request *w = (struct write_request *)uv;
+    struct stream *s = w->stream;
+    free(w);
+    if (s->closing)
+        return;
+    if (status < 0)
+        fail(s, status);
+    else if (s->events->on_drain)
+        s->events->on_drain(s);
+}
+
+static int queue_rest(struct stream *s, const uv_buf_t *bufs, unsigned nbufs, size_t skip,
+                      size_t total)
+{
+    struct write_request *w = malloc(sizeof *w + (total - skip));
+    if (!w)
+        return UV_ENOMEM;
+    w->stream = s;
+    size_t at = 0;
+    for (unsigned i = 0; i < nbufs; i++) {
+        size_t drop = skip < bufs[i].len ? skip : bufs[i].len;
+        memcpy(w->data + at, bufs[i].base + drop, bufs[i].len - drop);
+        at += bufs[i].len - drop;
+        skip -= drop;
+    }
+    uv_buf_t rest = uv_buf_init(w->data, (unsigned)at);
+    int rc = uv_write(&w->uv, &s->uv.stream, &rest, 1, on_written);
+    if (rc < 0)
+        free(w);
+    return rc;
+}
+
+static int write_raw(struct stream *s, const uv_buf_t *bufs, unsigned nbufs)
+{
+    size_t total = 0;
+    for (unsigned i = 0; i < nbufs; i++)
+        total += bufs[i].len;
+    ssize_t n = 0;
+    if (uv_stream_get_write_queue_size(&s->uv.stream) == 0) {
+        n = uv_try_write(&s->uv.stream, bufs, nbufs);
+        if (n == UV_EAGAIN)
+            n = 0;
+        if (n < 0)
+            return (int)n;
+    }
+    return (size_t)n == total ? 0 : queue_rest(s, bufs, nbufs, (size_t)n, total);
+}
+
+/* Sends the ciphertext that the session has ready. */
+static int flush_tls(struct stream *s)
+{
+    const char *data;
+    size_t len;
+    int rc = 0;
+    while (rc == 0 && (len = tls_pending(s->tls, &data)) > 0) {
+        uv_buf_t buf = uv_buf_init((char *)data, (unsigned)len);
+        rc = write_raw(s, &buf, 1);
+        tls_sent(s->tls, len);
+    }
+    return rc;
+}
+
+int stream_write(struct stream *s, const uv_buf_t *bufs, unsigned nbufs)
+{
+    if (s->closing || s->failed)
+        return UV_ECANCELED;
+    for (unsigned i = 0; i < nbufs; i++)
+        s->written += bufs[i].len;
+    if (!s->tls)
+        return write_raw(s, bufs, nbufs);
+    for (unsigned i = 0; i < nbufs; i++) {
+        if (tls_encrypt(s->tls, bufs[i].base, bufs[i].len) != 0)
+            return UV_EPROTO;
+    }
+    return flush_tls(s);
+}
+
+size_t stream_queued(const struct stream *s)
+{
+    return uv_stream_get_write_queue_size(&s->uv.stream);
+}
+
+/* ---- reading ---- */
+
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+{
+    (void)suggested;
+    struct loop *loop = loop_of(handle);
+    *buf = uv_buf_init(loop->read_buf, sizeof loop->read_buf);
+}
+
+static void on_plain(void *ctx, const char *data, size_t len)
+{
+    struct stream *s = ctx;
+    if (!s->closing && !s->failed)
+        s->events->on_read(s, data, (ssize_t)len);
+}
+
+static void read_tls(struct stream *s, const char *data, size_t len)
+{
+    bool before = tls_established(s->tls);
+    int rc = tls_decrypt(s->tls, data, len, on_plain, s);
+    if (s->closing || s->failed)
+        return;
+    int flushed = flush_tls(s);
+    if (rc == 0 && flushed == 0 && !before && tls_established(s->tls) && s->events->on_connect)
+        s->events->on_connect(s, 0);
+    if (rc < 0 || flushed < 0)
+        fail(s, rc < 0 ? UV_EPROTO : flushed);
+}
+
+static void on_uv_read(uv_stream_t *uv, ssize_t n, const uv_buf_t *buf)
+{
+    struct stream *s = stream_of((uv_handle_t *)uv);
+    if (n == 0 || s->closing)
+        return;
+    if (n < 0)
+        fail(s, n);
+    else if (s->tls)
+        read_tls(s, buf->base, (size_t)n);
+    else
+        s->events->on_read(s, buf->base, n);
+}
+
+void stream_read(struct stream *s)
+{
+    if (s->reading || s->closing || s->failed)
+        return;
+    s->reading = true;
+    int rc = uv_read_start(&s->uv.stream, on_alloc, on_uv_read);
+    if (rc < 0)
+        fail(s, rc);
+}
+
+void stream_pause(struct stream *s)
+{
+    if (!s->reading || s->closing)
+        return;
+    s->reading = false;
+    uv_read_stop(&s->uv.stream);
+}
+
+/* ---- opening and closing ---- */
+
+static void stream_init(struct stream *s, const struct stream_events *events)
+{
+    s->events = events;
+    s->tls = NULL;
+    s->written = 0;
+    s->closing = s->reading = s->failed = false;
+}
+
+int stream_accept(struct stream *s, struct loop *loop, uv_stream_t *listener, bool is_unix,
+                  const struct stream_events *events)
+{
+    int rc = is_unix ? uv_pipe_init(&loop->uv, &s->uv.pipe, 0)
+                     : uv_tcp_init(&loop->uv, &s->uv.tcp);
+    if (rc < 0)
+        return rc;
+    stream_init(s, events);
+    rc = uv_accept(listener, &s->uv.stream);
+    if (rc < 0) {
+        stream_close(s);
+        return 0; /* on_closed frees it */
+    }
+    if (!is_unix)
+        uv_tcp_nodelay(&s->uv.tcp, 1);
+    return 0;
+}
+
+void stream_secure(struct stream *s, struct tls_session *tls)
+{
+    s->tls = tls;
+}
+
+static void connected(uv_connect_t *request, int status)
+{
+    struct stream *s = request->data;
+    free(request);
+    if (s->closing)
+        return;
+    if (status == 0 && s->tls) {
+        /* Our side speaks first; on_connect follows when the handshake is done. */
+        stream_read(s);
+        read_tls(s, NULL, 0);
+        return;
+    }
+    s->events->on_connect(s, status);
+}
+
+int stream_dial_tcp(struct stream *s, struct loop *loop, const struct sockaddr *addr,
+                    struct tls_session *tls, const struct stream_events *events)
+{
+    uv_connect_t *request = malloc(sizeof *request);
+    if (!request)
+        return UV_ENOMEM;
+    int rc = uv_tcp_init(&loop->uv, &s->uv.tcp);
+    if (rc < 0) {
+        free(request);
+        return rc;
+    }
+    stream_init(s, events);
+    s->tls = tls;
+    request->data = s;
+    uv_tcp_nodelay(&s->uv.tcp, 1);
+    rc = uv_tcp_connect(request, &s->uv.tcp, addr, connected);
+    if (rc < 0) {
+        free(request);
+        s->failed = true; /* reported by the return value of a later write, and by the connect deadline */
+    }
+    return 0;
+}
+
+int stream_dial_unix(struct stream *s, struct loop *loop, const char *path,
+                     const struct stream_events *events)
+{
+    uv_connect_t *request = malloc(sizeof *request);
+    if (!request)
+        return UV_ENOMEM;
+    int rc = uv_pipe_init(&loop->uv, &s->uv.pipe, 0);
+    if (rc < 0) {
+        free(request);
+        return rc;
+    }
+    stream_init(s, events);
+    request->data = s;
+    uv_pipe_connect(request, &s->uv.pipe, path, connected);
+    return 0;
+}
+
+static void on_uv_closed(uv_handle_t *handle)
+{
+    struct stream *s = stream_of(handle);
+    tls_free(s->tls);
+    s->tls = NULL;
+    s->events->on_closed(s);
+}
+
+void stream_close(struct stream *s)
+{
+    if (s->closing)
+        return;
+    s->closing = true;
+    uv_close(&s->uv.handle, on_uv_closed);
+}

@@ -1,0 +1,580 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/runtime.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/osrandom.h"
+#include "core/layout.h"
+#include "core/view.h"
+#include "runtime/batch.h"
+
+#define QUEUE_MAX ((size_t)64 << 20)
+#define RELOAD_WAIT_NS 200000000L
+
+/* What runtime_post and runtime_query queue: this head, then `size` bytes, padded to 8. */
+struct item {
+    uint32_t size; /* of an event; 0 is a query */
+    uint32_t unused;
+};
+struct query {
+    query_fn *fn;
+    void *ctx;
+    uint64_t token;
+};
+
+struct runtime {
+    struct store *store;
+    struct limits limits;
+    struct runtime_routes routes;
+
+    pthread_mutex_t lock; /* guards the next five */
+    pthread_cond_t core_cond;
+    pthread_cond_t store_cond;
+    struct buf in;
+    struct batch *committing; /* with the store thread */
+    bool commit_failed;
+    bool stopping;
+    bool store_stopping;
+
+    struct core *core; /* the core thread's */
+    void *block;
+    size_t block_size;
+    struct buf work; /* items being stepped */
+    struct batch batches[2];
+    struct batch *open;
+    uint64_t next_event;
+    uint64_t last_submit_ns;
+
+    pthread_mutex_t boxes_lock;
+    struct mailbox *boxes[MAILBOXES_MAX];
+    struct effect *boot_effects; /* replica starts decided before a site was attached */
+    uint32_t nboot;
+
+    atomic_bool ready;
+    atomic_ullong events, nbatches, failures, commit_ns, commit_bucket[16], queue_bytes;
+    atomic_int core_tid, store_tid;
+    pthread_t core_thread, store_thread;
+};
+
+/* ---- delivery ---- */
+
+static void deliver_one(struct runtime *rt, const struct effect *effect, bool woken[MAILBOXES_MAX])
+{
+    uint32_t number = 0;
+    if (effect->kind == EFFECT_REPLY) {
+        number = (uint32_t)(effect->token >> MAILBOX_TOKEN_BITS);
+    } else {
+        for (uint32_t i = 1; i < MAILBOXES_MAX && number == 0; i++) {
+            const struct mailbox *box = rt->boxes[i];
+            if (box && (effect->kind == EFFECT_RECALL ? uuid_eq(&box->worker, &effect->worker)
+                                                      : box->site))
+                number = i;
+        }
+    }
+    if (number == 0 || number >= MAILBOXES_MAX || !rt->boxes[number])
+        return;
+    mailbox_put_quiet(rt->boxes[number], effect);
+    woken[number] = true;
+}
+
+static void deliver(struct runtime *rt, const struct effect *list, uint32_t n)
+{
+    bool woken[MAILBOXES_MAX] = {false};
+    pthread_mutex_lock(&rt->boxes_lock);
+    for (uint32_t i = 0; i < n; i++)
+        deliver_one(rt, &list[i], woken);
+    for (uint32_t i = 1; i < MAILBOXES_MAX; i++) {
+        if (woken[i])
+            mailbox_wake(rt->boxes[i]);
+    }
+    pthread_mutex_unlock(&rt->boxes_lock);
+}
+
+/* Everybody who waits for this batch learns that it did not happen. */
+static void refuse(struct runtime *rt, struct batch *batch)
+{
+    for (uint32_t i = 0; i < batch->effects.n; i++) {
+        struct effect *effect = &batch->effects.list[i];
+        if (effect->kind != EFFECT_REPLY)
+            continue;
+        struct effect refusal = {
+            .kind = EFFECT_REPLY, .token = effect->token, .code = ERR_UNAVAILABLE};
+        deliver(rt, &refusal, 1);
+    }
+    if (batch->snapshot)
+        rt->routes.discard(rt->routes.ctx, batch->snapshot);
+    batch_reset(batch, rt->next_event);
+}
+
+/* ---- the store thread ---- */
+
+static int commit(struct runtime *rt, struct batch *batch)
+{
+    struct store_batch sb = {.rows = &batch->rows,
+                             .first = batch->first,
+                             .count = batch->count,
+                             .events = &batch->events,
+                             .leaves = &batch->leaves};
+    struct err err = {0};
+    if (batch->count == 0)
+        return 0;
+    uint64_t start = clock_mono_ns();
+    int rc = rt->store->ops->commit(rt->store, &sb, &err);
+    uint64_t took = clock_mono_ns() - start;
+    unsigned bucket = 0;
+    while (bucket < 15 && took > (UINT64_C(100000) << bucket))
+        bucket++;
+    rt->commit_bucket[bucket]++;
+    rt->commit_ns += took;
+    rt->nbatches++;
+    rt->events += batch->count;
+    if (rc != 0) {
+        rt->failures++;
+        log_error("commit_failed", "first=%llu events=%u error=\"%s\"",
+                  (unsigned long long)batch->first, batch->count, err.msg);
+    }
+    return rc;
+}
+
+static void *store_main(void *arg)
+{
+    struct runtime *rt = arg;
+    rt->store_tid = gettid();
+    pthread_mutex_lock(&rt->lock);
+    for (;;) {
+        while (!rt->committing && !rt->store_stopping)
+            pthread_cond_wait(&rt->store_cond, &rt->lock);
+        if (!rt->committing)
+            break;
+        struct batch *batch = rt->committing;
+        pthread_mutex_unlock(&rt->lock);
+        int rc = commit(rt, batch);
+        if (rc == 0) {
+            if (batch->snapshot)
+                rt->routes.publish(rt->routes.ctx, batch->snapshot);
+            batch->snapshot = NULL;
+            deliver(rt, batch->effects.list, batch->effects.n);
+            if (batch->count > 0 && !rt->ready) {
+                rt->ready = true;
+                log_info("ready", "event=%llu", (unsigned long long)batch->first);
+            }
+        }
+        pthread_mutex_lock(&rt->lock);
+        rt->commit_failed = rc != 0;
+        if (rc != 0)
+            rt->ready = false;
+        else
+            rt->committing = NULL;
+        pthread_cond_signal(&rt->core_cond);
+        while (rt->commit_failed)
+            pthread_cond_wait(&rt->store_cond, &rt->lock); /* the core thread cleans up */
+    }
+    pthread_mutex_unlock(&rt->lock);
+    return NULL;
+}
+
+/* ---- the core thread ---- */
+
+static int load_row(void *ctx, enum row_kind kind, const void *row)
+{
+    return core_load(ctx, kind, row);
+}
+
+static int load(struct runtime *rt, struct err *err)
+{
+    if (rt->block)
+        munmap(rt->block, rt->block_size);
+    /* Most of it is never touched, so it costs address space, not memory. */
+    rt->block = mmap(NULL, rt->block_size, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (rt->block == MAP_FAILED) {
+        rt->block = NULL;
+        return err_set(err, ERR_NO_MEMORY, "cannot map %zu bytes", rt->block_size);
+    }
+    rt->core = core_init(rt->block, rt->block_size, &rt->limits);
+    int rc = rt->store->ops->load(rt->store, load_row, rt->core, err);
+    if (rc == 0 && (rc = core_load_done(rt->core)) != 0)
+        err_set(err, rc, "the stored state does not add up");
+    rt->next_event = view_core(rt->core)->events;
+    return rc;
+}
+
+static void step(struct runtime *rt, struct event *event)
+{
+    event->at_ms = clock_wall_ms();
+    int rc = batch_step(rt->open, rt->core, event);
+    rt->next_event++;
+    if (rc == ERR_CORRUPT || rc == ERR_LIMIT)
+        log_warn("event_refused", "kind=%s code=%s", layout_event(event->kind)->name, err_name(rc));
+}
+
+static void submit(struct runtime *rt)
+{
+    struct batch *batch = rt->open;
+    if (!batch_collect(batch, rt->core))
+        abort(); /* bounded by BATCH_EVENTS_MAX; cannot outgrow its buffers */
+    if (batch->effects.routes_changed && rt->routes.make)
+        batch->snapshot = rt->routes.make(rt->routes.ctx, rt->core);
+    rt->open = batch == &rt->batches[0] ? &rt->batches[1] : &rt->batches[0];
+    batch_reset(rt->open, rt->next_event);
+    rt->last_submit_ns = clock_mono_ns();
+    pthread_mutex_lock(&rt->lock);
+    assert(!rt->committing);
+    rt->committing = batch;
+    pthread_cond_signal(&rt->store_cond);
+    pthread_mutex_unlock(&rt->lock);
+}
+
+/* The batch that failed, the one that was open, and everybody who waits inside the lost core get a refusal. */
+static void refuse_all(struct runtime *rt)
+{
+    refuse(rt, rt->committing);
+    refuse(rt, rt->open);
+    uint64_t token;
+    for (uint32_t pos = 0; (token = view_waiting_at(rt->core, &pos)) != 0;) {
+        struct effect refusal = {.kind = EFFECT_REPLY, .token = token, .code = ERR_UNAVAILABLE};
+        deliver(rt, &refusal, 1);
+    }
+}
+
+static void recover(struct runtime *rt)
+{
+    struct err err = {0};
+    refuse_all(rt);
+    bool stopping = false;
+    while (load(rt, &err) != 0 && !stopping) {
+        log_error("reload_failed", "error=\"%s\"", err.msg);
+        nanosleep(&(struct timespec){.tv_nsec = RELOAD_WAIT_NS}, NULL);
+        pthread_mutex_lock(&rt->lock);
+        stopping = rt->stopping;
+        pthread_mutex_unlock(&rt->lock);
+    }
+    log_warn("state_reloaded", "event=%llu", (unsigned long long)rt->next_event);
+    batch_reset(rt->open, rt->next_event);
+    pthread_mutex_lock(&rt->lock);
+    rt->committing = NULL;
+    rt->commit_failed = false;
+    pthread_cond_signal(&rt->store_cond);
+    pthread_mutex_unlock(&rt->lock);
+    /* Ready again once a commit succeeds, so there must be one to try; failing ones are spaced by their reloads. */
+    nanosleep(&(struct timespec){.tv_nsec = RELOAD_WAIT_NS / 4}, NULL);
+    step(rt, &(struct event){.kind = EVENT_KIND_tick});
+    rt->open->effects.routes_changed = true;
+}
+
+/* Blocks until the store thread has no batch; false when a commit failed and everything was loaded anew. */
+static bool wait_store_idle(struct runtime *rt)
+{
+    pthread_mutex_lock(&rt->lock);
+    while (rt->committing && !rt->commit_failed)
+        pthread_cond_wait(&rt->core_cond, &rt->lock);
+    bool failed = rt->commit_failed;
+    pthread_mutex_unlock(&rt->lock);
+    if (failed)
+        recover(rt);
+    return !failed;
+}
+
+static void step_items(struct runtime *rt)
+{
+    for (size_t at = 0; at < rt->work.len;) {
+        struct item head;
+        memcpy(&head, rt->work.data + at, sizeof head);
+        char *payload = rt->work.data + at + sizeof head;
+        if (rt->open->count >= BATCH_EVENTS_MAX || rt->open->effects.n > EFFECTS_MAX / 2) {
+            if (wait_store_idle(rt))
+                submit(rt);
+            continue;
+        }
+        if (head.size) {
+            step(rt, (struct event *)(void *)payload);
+            at += sizeof head + ((head.size + 7) & ~7u);
+        } else {
+            struct query q;
+            memcpy(&q, payload, sizeof q);
+            q.fn(q.ctx, rt->core);
+            struct effect reply = {.kind = EFFECT_REPLY, .token = q.token};
+            rt->open->effects.list[rt->open->effects.n++] = reply;
+            at += sizeof head + sizeof q;
+        }
+    }
+    buf_clear(&rt->work);
+}
+
+/* When the core thread must act although nobody posts, monotonic ns. */
+static uint64_t due_ns(const struct runtime *rt, bool store_idle)
+{
+    uint64_t due = UINT64_MAX;
+    int64_t deadline = core_deadline_ms(rt->core);
+    if (deadline != INT64_MAX) {
+        int64_t left = deadline - clock_wall_ms();
+        due = clock_mono_ns() + (left > 0 ? (uint64_t)left * 1000000u : 0);
+    }
+    if (store_idle && !batch_empty(rt->open)) {
+        uint64_t flush = rt->last_submit_ns + COMMIT_INTERVAL_NS;
+        if (rt->open->count == 0 || rt->open->count >= COMMIT_EVENTS)
+            flush = 0;
+        due = flush < due ? flush : due;
+    }
+    return due;
+}
+
+/* Waits for something to do. Returns false when the runtime stops and nothing is left. */
+static bool core_wait(struct runtime *rt)
+{
+    bool more = true;
+    pthread_mutex_lock(&rt->lock);
+    for (;;) {
+        if (rt->in.len > 0 || rt->commit_failed)
+            break;
+        if (rt->stopping && batch_empty(rt->open) && !rt->committing) {
+            more = false;
+            break;
+        }
+        uint64_t due = due_ns(rt, !rt->committing);
+        if (due <= clock_mono_ns() || (rt->stopping && !rt->committing))
+            break;
+        if (due == UINT64_MAX) {
+            pthread_cond_wait(&rt->core_cond, &rt->lock);
+        } else {
+            struct timespec until = {.tv_sec = (time_t)(due / 1000000000u),
+                                     .tv_nsec = (long)(due % 1000000000u)};
+            pthread_cond_timedwait(&rt->core_cond, &rt->lock, &until);
+        }
+    }
+    struct buf swap = rt->work;
+    rt->work = rt->in;
+    rt->in = swap;
+    rt->queue_bytes = 0;
+    pthread_mutex_unlock(&rt->lock);
+    return more;
+}
+
+static void *core_main(void *arg)
+{
+    struct runtime *rt = arg;
+    rt->core_tid = gettid();
+    while (core_wait(rt)) {
+        pthread_mutex_lock(&rt->lock);
+        bool failed = rt->commit_failed;
+        pthread_mutex_unlock(&rt->lock);
+        if (failed)
+            recover(rt);
+        step_items(rt);
+        if (core_deadline_ms(rt->core) <= clock_wall_ms() && rt->open->count < BATCH_EVENTS_MAX)
+            step(rt, &(struct event){.kind = EVENT_KIND_tick});
+        pthread_mutex_lock(&rt->lock);
+        bool idle = !rt->committing;
+        bool stopping = rt->stopping;
+        pthread_mutex_unlock(&rt->lock);
+        if (idle && !batch_empty(rt->open) && (stopping || due_ns(rt, true) <= clock_mono_ns()))
+            submit(rt);
+    }
+    return NULL;
+}
+
+/* ---- the interface ---- */
+
+static int enqueue(struct runtime *rt, const void *payload, size_t len, uint32_t size)
+{
+    static const char zeros[8];
+    struct item head = {.size = size};
+    int rc = 0;
+    pthread_mutex_lock(&rt->lock);
+    bool was_empty = rt->in.len == 0;
+    size_t start = rt->in.len;
+    buf_add(&rt->in, &head, sizeof head);
+    buf_add(&rt->in, payload, len);
+    buf_add(&rt->in, zeros, (8 - len % 8) % 8);
+    if (rt->in.failed || rt->stopping) {
+        rt->in.failed = false;
+        rt->in.len = start;
+        rc = ERR_UNAVAILABLE;
+    }
+    rt->queue_bytes = rt->in.len;
+    if (rc == 0 && was_empty)
+        pthread_cond_signal(&rt->core_cond);
+    pthread_mutex_unlock(&rt->lock);
+    return rc;
+}
+
+int runtime_post(struct runtime *rt, const struct event *event)
+{
+    size_t size = event_size(event->kind);
+    if (!rt->ready)
+        return ERR_UNAVAILABLE;
+    return enqueue(rt, event, size, (uint32_t)size);
+}
+
+int runtime_query(struct runtime *rt, query_fn *fn, void *ctx, uint64_t token)
+{
+    struct query q = {.fn = fn, .ctx = ctx, .token = token};
+    if (!rt->ready)
+        return ERR_UNAVAILABLE;
+    return enqueue(rt, &q, sizeof q, 0);
+}
+
+bool runtime_ready(const struct runtime *rt)
+{
+    return rt->ready;
+}
+
+struct store *runtime_store(struct runtime *rt)
+{
+    return rt->store;
+}
+
+int runtime_attach(struct runtime *rt, struct mailbox *box)
+{
+    int rc = ERR_LIMIT;
+    pthread_mutex_lock(&rt->boxes_lock);
+    for (uint16_t i = 1; i < MAILBOXES_MAX && rc != 0; i++) {
+        if (rt->boxes[i])
+            continue;
+        rt->boxes[i] = box;
+        box->number = i;
+        rc = 0;
+    }
+    if (rc == 0 && box->site) {
+        mailbox_put(box, rt->boot_effects, rt->nboot);
+        rt->nboot = 0;
+    }
+    pthread_mutex_unlock(&rt->boxes_lock);
+    return rc;
+}
+
+void runtime_detach(struct runtime *rt, struct mailbox *box)
+{
+    pthread_mutex_lock(&rt->boxes_lock);
+    assert(rt->boxes[box->number] == box);
+    rt->boxes[box->number] = NULL;
+    pthread_mutex_unlock(&rt->boxes_lock);
+}
+
+/* The first batch: steps and commits the boot event before anything else can happen. */
+static int boot(struct runtime *rt, struct err *err)
+{
+    struct event event = {.kind = EVENT_KIND_hub_boot, .u.hub_boot.boot = uuid_new()};
+    os_random(&event.u.hub_boot.seed, sizeof event.u.hub_boot.seed);
+    text_set(event.u.hub_boot.version, NAME_CAP, BUSBAR_VERSION, sizeof(BUSBAR_VERSION) - 1);
+    batch_reset(rt->open, rt->next_event);
+    step(rt, &event);
+    struct batch *batch = rt->open;
+    if (!batch_collect(batch, rt->core))
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    struct store_batch sb = {.rows = &batch->rows,
+                             .first = batch->first,
+                             .count = batch->count,
+                             .events = &batch->events,
+                             .leaves = &batch->leaves};
+    int rc = rt->store->ops->commit(rt->store, &sb, err);
+    if (rc != 0)
+        return rc;
+    rt->boot_effects = malloc((batch->effects.n + 1) * sizeof *rt->boot_effects);
+    if (!rt->boot_effects)
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    memcpy(rt->boot_effects, batch->effects.list, batch->effects.n * sizeof *rt->boot_effects);
+    rt->nboot = batch->effects.n;
+    if (rt->routes.make)
+        rt->routes.publish(rt->routes.ctx, rt->routes.make(rt->routes.ctx, rt->core));
+    batch_reset(rt->open, rt->next_event);
+    return 0;
+}
+
+static void runtime_free(struct runtime *rt)
+{
+    if (rt->block)
+        munmap(rt->block, rt->block_size);
+    batch_fini(&rt->batches[0]);
+    batch_fini(&rt->batches[1]);
+    buf_fini(&rt->in);
+    buf_fini(&rt->work);
+    free(rt->boot_effects);
+    rt->store->ops->close(rt->store);
+    free(rt);
+}
+
+int runtime_start(struct runtime **out, const struct runtime_config *config, struct err *err)
+{
+    struct runtime *rt = calloc(1, sizeof *rt);
+    if (!rt) {
+        config->store->ops->close(config->store);
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    }
+    rt->store = config->store;
+    rt->limits = config->limits;
+    rt->routes = config->routes;
+    rt->block_size = core_size(&rt->limits);
+    rt->open = &rt->batches[0];
+    buf_init(&rt->in, QUEUE_MAX);
+    buf_init(&rt->work, QUEUE_MAX);
+    pthread_mutex_init(&rt->lock, NULL);
+    pthread_mutex_init(&rt->boxes_lock, NULL);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&rt->core_cond, &attr);
+    pthread_cond_init(&rt->store_cond, &attr);
+    pthread_condattr_destroy(&attr);
+    int rc = batch_init(&rt->batches[0]);
+    if (rc == 0)
+        rc = batch_init(&rt->batches[1]);
+    if (rc == 0)
+        rc = load(rt, err);
+    if (rc == 0)
+        rc = boot(rt, err);
+    if (rc == 0) {
+        rt->ready = true;
+        if (pthread_create(&rt->store_thread, NULL, store_main, rt) != 0 ||
+            pthread_create(&rt->core_thread, NULL, core_main, rt) != 0)
+            abort();
+        pthread_setname_np(rt->store_thread, "busbar-store");
+        pthread_setname_np(rt->core_thread, "busbar-core");
+        *out = rt;
+    } else {
+        runtime_free(rt);
+    }
+    return rc;
+}
+
+void runtime_stop(struct runtime *rt)
+{
+    pthread_mutex_lock(&rt->lock);
+    rt->stopping = true;
+    pthread_cond_signal(&rt->core_cond);
+    pthread_mutex_unlock(&rt->lock);
+    pthread_join(rt->core_thread, NULL);
+    pthread_mutex_lock(&rt->lock);
+    rt->store_stopping = true;
+    pthread_cond_signal(&rt->store_cond);
+    pthread_mutex_unlock(&rt->lock);
+    pthread_join(rt->store_thread, NULL);
+    runtime_free(rt);
+}
+
+struct runtime_stats runtime_stats(struct runtime *rt)
+{
+    struct runtime_stats s = {.events = rt->events,
+                              .batches = rt->nbatches,
+                              .commit_failures = rt->failures,
+                              .commit_ns_total = rt->commit_ns,
+                              .queue_bytes = rt->queue_bytes};
+    for (int i = 0; i < 16; i++)
+        s.commit_bucket[i] = rt->commit_bucket[i];
+    return s;
+}
+
+void runtime_thread_ids(const struct runtime *rt, int *core_tid, int *store_tid)
+{
+    *core_tid = rt->core_tid;
+    *store_tid = rt->store_tid;
+}

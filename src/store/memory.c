@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The store in memory: rows as packed structs, found by scanning. For tests and small simulations. */
+#include <assert.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/layout.h"
+#include "store/store.h"
+
+#define MEMORY_MAX ((size_t)1 << 30)
+
+struct memory {
+    struct store store;
+    pthread_mutex_t lock;
+    struct buf rows[ROW_KIND_END]; /* structs of one kind, one after the other */
+    struct buf journal;            /* struct journal_row, events, leaves */
+    uint32_t commits;
+    uint32_t fail_at;
+};
+
+static struct memory *self(struct store *store)
+{
+    return (struct memory *)store;
+}
+
+/* Bytes of a row's leading key fields. */
+static size_t key_len(const struct layout *layout)
+{
+    const struct field *last = &layout->fields[layout->nkeys - 1];
+    return (size_t)last->offset + last->size;
+}
+
+static char *find(struct buf *rows, const struct layout *layout, const void *row)
+{
+    for (size_t at = 0; at < rows->len; at += layout->size) {
+        if (memcmp(rows->data + at, row, key_len(layout)) == 0)
+            return rows->data + at;
+    }
+    return NULL;
+}
+
+static void add_fields(const struct layout *layout, char *into, const char *row)
+{
+    for (uint16_t i = layout->nkeys; i < layout->nfields; i++) {
+        const struct field *f = &layout->fields[i];
+        uint64_t a, b;
+        assert(f->size == sizeof a);
+        memcpy(&a, into + f->offset, sizeof a);
+        memcpy(&b, row + f->offset, sizeof b);
+        a += b;
+        memcpy(into + f->offset, &a, sizeof a);
+    }
+}
+
+static void apply(struct memory *m, const struct store_row *head, const void *row)
+{
+    const struct layout *layout = layout_row(head->kind);
+    struct buf *rows = &m->rows[head->kind];
+    char *old = find(rows, layout, row);
+    if (head->op == ROW_DELETE) {
+        if (!old)
+            return;
+        char *last = rows->data + rows->len - layout->size;
+        memmove(old, last, layout->size);
+        rows->len -= layout->size;
+    } else if (!old) {
+        buf_add(rows, row, layout->size);
+    } else if (head->op == ROW_ADD) {
+        add_fields(layout, old, row);
+    } else {
+        memcpy(old, row, layout->size);
+    }
+}
+
+static int memory_load(struct store *store, load_fn *fn, void *ctx, struct err *err)
+{
+    struct memory *m = self(store);
+    int rc = 0;
+    pthread_mutex_lock(&m->lock);
+    for (int kind = 1; rc == 0 && kind < ROW_KIND_END; kind++) {
+        const struct layout *layout = layout_row((uint32_t)kind);
+        if (kind == ROW_KIND_usage)
+            continue;
+        for (size_t at = 0; rc == 0 && at < m->rows[kind].len; at += layout->size)
+            rc = fn(ctx, (enum row_kind)kind, m->rows[kind].data + at);
+    }
+    pthread_mutex_unlock(&m->lock);
+    return rc ? err_set(err, rc, "a row was refused: %s", err_text(rc)) : 0;
+}
+
+static int memory_commit(struct store *store, const struct store_batch *batch, struct err *err)
+{
+    struct memory *m = self(store);
+    pthread_mutex_lock(&m->lock);
+    bool fail = ++m->commits == m->fail_at;
+    if (!fail) {
+        const struct store_row *head;
+        const void *row;
+        size_t offset = 0;
+        while ((head = store_row_next(batch->rows, &offset, &row)) != NULL)
+            apply(m, head, row);
+        struct journal_row j = {.first = batch->first,
+                                .count = batch->count,
+                                .events_len = batch->events->len,
+                                .leaves_len = batch->leaves->len};
+        buf_add(&m->journal, &j, sizeof j);
+        buf_add(&m->journal, batch->events->data, batch->events->len);
+        buf_add(&m->journal, batch->leaves->data, batch->leaves->len);
+    }
+    pthread_mutex_unlock(&m->lock);
+    return fail ? err_set(err, ERR_IO, "commit failed on purpose") : 0;
+}
+
+static int memory_journal(struct store *store, uint64_t from, journal_fn *fn, void *ctx,
+                          struct err *err)
+{
+    struct memory *m = self(store);
+    (void)err;
+    pthread_mutex_lock(&m->lock);
+    for (size_t at = 0; at < m->journal.len;) {
+        struct journal_row row;
+        memcpy(&row, m->journal.data + at, sizeof row);
+        row.events = (const uint8_t *)m->journal.data + at + sizeof row;
+        row.leaves = row.events + row.events_len;
+        at += sizeof row + row.events_len + row.leaves_len;
+        if (row.first + row.count > from && fn(ctx, &row) != 0)
+            break;
+    }
+    pthread_mutex_unlock(&m->lock);
+    return 0;
+}
+
+static int memory_usage(struct store *store, const struct usage_query *q, usage_fn *fn, void *ctx,
+                        struct err *err)
+{
+    /* Ungrouped cells: the caller that needs sums uses SQLite. */
+    struct memory *m = self(store);
+    (void)err;
+    pthread_mutex_lock(&m->lock);
+    const struct buf *rows = &m->rows[ROW_KIND_usage];
+    for (size_t at = 0; at < rows->len; at += sizeof(struct row_usage)) {
+        const struct row_usage *row = (const struct row_usage *)(const void *)(rows->data + at);
+        if (row->hour >= q->from_hour && row->hour < q->to_hour &&
+            (!q->tenant || uuid_eq(q->tenant, &row->tenant)))
+            fn(ctx, row);
+    }
+    pthread_mutex_unlock(&m->lock);
+    return 0;
+}
+
+static int memory_backup(struct store *store, const char *path, struct err *err)
+{
+    (void)store;
+    (void)path;
+    return err_set(err, ERR_UNSUPPORTED, "a store in memory has no backup");
+}
+
+static void memory_close(struct store *store)
+{
+    struct memory *m = self(store);
+    for (int i = 0; i < ROW_KIND_END; i++)
+        buf_fini(&m->rows[i]);
+    buf_fini(&m->journal);
+    pthread_mutex_destroy(&m->lock);
+    free(m);
+}
+
+static const struct store_ops memory_ops = {
+    .load = memory_load,
+    .commit = memory_commit,
+    .journal = memory_journal,
+    .usage = memory_usage,
+    .backup = memory_backup,
+    .close = memory_close,
+};
+
+struct store *store_memory_new(uint32_t fail_commit_at)
+{
+    struct memory *m = calloc(1, sizeof *m);
+    if (!m)
+        return NULL;
+    m->store.ops = &memory_ops;
+    m->fail_at = fail_commit_at;
+    pthread_mutex_init(&m->lock, NULL);
+    for (int i = 0; i < ROW_KIND_END; i++)
+        buf_init(&m->rows[i], MEMORY_MAX);
+    buf_init(&m->journal, MEMORY_MAX);
+    return &m->store;
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Store: where rows and journal become durable. One vtable; sqlite.c for a machine, memory.c for tests and the
+ * simulator.
+ *
+ * commit is all or nothing: row changes and the journal of one batch in one transaction. When it returns 0 the batch
+ * survives power loss. When it fails nothing of the batch is there, and the caller must load again before it commits
+ * again. load and commit are called by one thread at a time; journal, usage and backup may run beside them, from any
+ * thread.
+ */
+#ifndef BUSBAR_STORE_STORE_H
+#define BUSBAR_STORE_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "core/core.h"
+#include "core/schema.h"
+
+/* Row changes of a batch, packed: this head, then the row struct, then padding to 8 bytes. */
+struct store_row {
+    uint16_t kind; /* enum row_kind */
+    uint16_t op;   /* enum row_op */
+    uint32_t size; /* of the struct that follows */
+};
+
+/* Appends one row; the buf sticks to failed when it is full. */
+void store_row_add(struct buf *rows, enum row_kind kind, enum row_op op, const void *row);
+/* Next row of a packed list at *offset, its struct in *row; NULL at the end. */
+const struct store_row *store_row_next(const struct buf *rows, size_t *offset, const void **row);
+
+struct store_batch {
+    const struct buf *rows;
+    uint64_t first;      /* number of the first event, from 0 */
+    uint32_t count;      /* events */
+    const struct buf *events; /* entries as runtime/journal.h packs them */
+    const struct buf *leaves; /* 32 bytes an event */
+};
+
+/* One packed journal row, as committed. Return non-zero to stop. */
+struct journal_row {
+    uint64_t first;
+    uint32_t count;
+    const uint8_t *events;
+    size_t events_len;
+    const uint8_t *leaves;
+    size_t leaves_len;
+};
+typedef int journal_fn(void *ctx, const struct journal_row *row);
+
+enum usage_by { USAGE_BY_TENANT, USAGE_BY_KEY, USAGE_BY_MODEL, USAGE_BY_HOUR };
+
+struct usage_query {
+    enum usage_by by;
+    const struct uuid *tenant; /* NULL: all */
+    uint64_t from_hour;        /* inclusive, hours since 1970 */
+    uint64_t to_hour;          /* exclusive */
+};
+/* Sums in a row_usage of which only the field grouped by is set beside the sums. */
+typedef void usage_fn(void *ctx, const struct row_usage *row);
+
+typedef int load_fn(void *ctx, enum row_kind kind, const void *row);
+
+struct store;
+struct store_ops {
+    /* Every row, kinds ascending; stops at the first non-zero return of fn and returns it. */
+    int (*load)(struct store *store, load_fn *fn, void *ctx, struct err *err);
+    int (*commit)(struct store *store, const struct store_batch *batch, struct err *err);
+    /* Rows that hold events >= from, ascending. */
+    int (*journal)(struct store *store, uint64_t from, journal_fn *fn, void *ctx, struct err *err);
+    int (*usage)(struct store *store, const struct usage_query *query, usage_fn *fn, void *ctx,
+                 struct err *err);
+    /* A consistent copy of everything in one new file. */
+    int (*backup)(struct store *store, const char *path, struct err *err);
+    void (*close)(struct store *store);
+};
+
+struct store {
+    const struct store_ops *ops;
+};
+
+/* `vfs` NULL: SQLite's own. The store belongs to the caller, who ends it with ops->close. */
+int store_sqlite_open(struct store **out, const char *path, const char *vfs, struct err *err);
+/* Keeps everything in memory. `fail_commit_at` n > 0: the n-th commit fails, for tests of what follows. */
+struct store *store_memory_new(uint32_t fail_commit_at);
+
+#endif
