@@ -288,6 +288,8 @@ static void write_request(struct story *s, const char *request)
     expand_string(s, CORPUS_MARK_USER);
     expand_string(s, request);
     expand_string(s, CORPUS_MARK_ASSISTANT);
+    if (strstr(request, "{kind}") != NULL && chance(s->rng, 25))
+        expand_string(s, "Here is a story about a~ {kind}. ");
     write_story(s, request);
 }
 

@@ -15,6 +15,7 @@
 #include "trainer.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +41,8 @@ static void on_stop(int signal_number)
 static void pin_blas(char **argv)
 {
     const char *kernel = NULL;
+    char path[PATH_MAX];
+    ssize_t len = 0;
 
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
@@ -49,7 +52,11 @@ static void pin_blas(char **argv)
         return;
     if (setenv("OPENBLAS_NUM_THREADS", "1", 0) != 0 || (kernel != NULL && setenv("OPENBLAS_CORETYPE", kernel, 0) != 0))
         return;
-    (void)execv("/proc/self/exe", argv);
+    len = readlink("/proc/self/exe", path, sizeof(path) - 1);
+    if (len > 0) {
+        path[len] = '\0';
+        (void)execv(path, argv);
+    }
     /* without /proc the results are as good, only not the same everywhere */
 }
 
@@ -67,15 +74,17 @@ static int text_get(const struct options *options, struct text *text)
     return rc == 0 ? 0 : fail(options->text != NULL ? options->text : "text", rc);
 }
 
-/* Splits the text, at an empty line, into what is learnt and what is held out. */
+/* Splits the text, at an empty line, into what is learnt and what is held out. With no such line all is learnt. */
 static void text_split(const struct text *text, struct text *learn, struct text *held_out)
 {
     size_t cut = text->len - text->len / HELD_OUT_PARTS;
 
     while (cut > 1 && !(text->data[cut - 1] == '\n' && text->data[cut - 2] == '\n'))
         cut--;
+    if (cut <= 1)
+        cut = text->len;
     *learn = (struct text){.data = text->data, .len = cut};
-    *held_out = (struct text){.data = text->data + cut, .len = text->len - cut};
+    *held_out = (struct text){.data = text->len > 0 ? text->data + cut : NULL, .len = text->len - cut};
 }
 
 static struct trainer_config config_of(const struct options *o, uint32_t vocab, uint64_t data_hash)
@@ -205,7 +214,10 @@ static int run(const struct options *options, const struct text *text, struct bp
     if (rc == 0)
         rc = dataset_init(&data, bpe, &learn, (uint32_t)options->context);
     if (rc != 0) {
-        rc = fail("text", rc);
+        if (rc == -EINVAL)
+            (void)fprintf(stderr, "busbar-train: the text is shorter than one row of --context tokens\n");
+        else
+            rc = fail("text", rc);
         goto out;
     }
     if (dataset_init(&held_out, bpe, &kept, (uint32_t)options->context) != 0)

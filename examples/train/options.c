@@ -29,15 +29,15 @@ struct option_spec {
 static const struct option_spec specs[] = {
     {"--out", OPTION_STRING, AT(out), 0, 0, "write the model to this GGUF file (stories.gguf)"},
     {"--seconds", OPTION_NUMBER, AT(seconds), 1, 1000000, "train for this long"},
-    {"--steps", OPTION_NUMBER, AT(steps), 1, 100000000, "train for so many steps: the same bytes every time (5000)"},
+    {"--steps", OPTION_NUMBER, AT(steps), 1, 100000000, "train for so many steps: the same bytes every time (6000)"},
     {"--seed", OPTION_NUMBER, AT(seed), 0, UINT64_MAX, "seed of the text and of the model (1)"},
     {"--text", OPTION_STRING, AT(text), 0, 0, "learn from this file, documents apart by an empty line"},
     {"--text-bytes", OPTION_NUMBER, AT(text_bytes), 10000, 500000000, "or from this much made-up text (24000000)"},
     {"--print-text", OPTION_FLAG, AT(print_text), 0, 0, "print the text and stop"},
     {"--vocab", OPTION_NUMBER, AT(vocab), BPE_TOKENS_MIN, BPE_TOKENS_MAX, "tokens in the vocabulary, at most (1024)"},
-    {"--dim", OPTION_NUMBER, AT(dim), 8, 4096, "width of the model (128)"},
+    {"--dim", OPTION_NUMBER, AT(dim), 8, 4096, "width of the model (96)"},
     {"--layers", OPTION_NUMBER, AT(layers), 1, MODEL_LAYERS_MAX, "blocks (4)"},
-    {"--heads", OPTION_NUMBER, AT(heads), 1, 256, "attention heads (8)"},
+    {"--heads", OPTION_NUMBER, AT(heads), 1, 256, "attention heads (4)"},
     {"--kv-heads", OPTION_NUMBER, AT(kv_heads), 1, 256, "key/value heads (4)"},
     {"--ffn", OPTION_NUMBER, AT(ffn), 8, 16384, "width of the feed-forward (256)"},
     {"--context", OPTION_NUMBER, AT(context), 2, 4096, "tokens in a row, and the model's context length (512)"},
@@ -139,7 +139,7 @@ static int options_check(struct options *options)
         return -EINVAL;
     }
     if (options->steps == 0 && options->seconds == 0)
-        options->steps = 5000;
+        options->steps = 6000;
     if ((options->resume || options->stop_after > 0) && options->checkpoint == NULL) {
         (void)fprintf(stderr, "busbar-train: --resume and --stop-after need --checkpoint\n");
         return -EINVAL;
@@ -168,9 +168,9 @@ int options_parse(struct options *options, int argc, char **argv)
         .checkpoint = getenv("BUSBAR_CHECKPOINT_DIR"),
         .seed = 1,
         .vocab = 1024,
-        .dim = 128,
+        .dim = 96,
         .layers = 4,
-        .heads = 8,
+        .heads = 4,
         .kv_heads = 4,
         .ffn = 256,
         .context = 512,

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -113,6 +114,33 @@ static void test_tokenizer_control(void **state)
     assert_int_equal(bpe_encode(bpe, chat, strlen(chat), ids, 3, &count), -ENOSPC);
     assert_int_equal(bpe_train(bpe, text.data, text.len, BPE_TOKENS_MIN - 1), -EINVAL);
     assert_int_equal(bpe_train(bpe, text.data, text.len, BPE_TOKENS_MAX + 1), -EINVAL);
+    free(bpe);
+    text_fini(&text);
+}
+
+/* The server joins the best score first, not the leftmost pair: "abc" is a + bc when bc is the more frequent pair. */
+static void test_tokenizer_order(void **state)
+{
+    static const char often[] = " qbc wbc ebc";
+    static const char seldom[] = " zabq xabw yabe";
+    struct text text = {0};
+    struct bpe *bpe = NULL;
+    uint32_t ids[8];
+    size_t count = 0;
+
+    (void)state;
+    for (int i = 0; i < 7; i++) {
+        text_append(&text, often, strlen(often));
+        text_append(&text, often, strlen(often));
+        text_append(&text, seldom, strlen(seldom));
+    }
+    bpe = make_bpe(&text, BPE_TOKENS_MIN);
+    assert_int_equal(bpe_encode(bpe, "ab", 2, ids, 8, &count), 0);
+    assert_int_equal(count, 1);
+    assert_int_equal(bpe_encode(bpe, "abc", 3, ids, 8, &count), 0);
+    assert_int_equal(count, 2);
+    assert_string_equal(bpe->tokens[ids[0]].text, "a");
+    assert_string_equal(bpe->tokens[ids[1]].text, "bc");
     free(bpe);
     text_fini(&text);
 }
@@ -329,9 +357,13 @@ static void test_half(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_corpus),  cmocka_unit_test(test_tokenizer_round_trip),
-        cmocka_unit_test(test_tokenizer_control), cmocka_unit_test(test_dataset),
-        cmocka_unit_test(test_gguf),    cmocka_unit_test(test_half),
+        cmocka_unit_test(test_corpus),
+        cmocka_unit_test(test_tokenizer_round_trip),
+        cmocka_unit_test(test_tokenizer_control),
+        cmocka_unit_test(test_tokenizer_order),
+        cmocka_unit_test(test_dataset),
+        cmocka_unit_test(test_gguf),
+        cmocka_unit_test(test_half),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

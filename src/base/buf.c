@@ -76,7 +76,7 @@ void buf_addf(struct buf *buf, const char *fmt, ...)
     va_end(ap);
     if (n < 0) {
         buf->failed = true;
-    } else if (buf_reserve(buf, (size_t)n + 1)) {
+    } else if (buf_reserve(buf, (size_t)n)) {
         (void)vsnprintf(buf->data + buf->len, (size_t)n + 1, fmt, again);
         buf->len += (size_t)n;
     }

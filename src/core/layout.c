@@ -185,7 +185,10 @@ int layout_decode(const struct layout *layout, void *dst, const uint8_t *src, si
         }
         used += n;
     }
-    return used == len ? 0 : ERR_CORRUPT;
+    if (used == len)
+        return 0;
+    memset(dst, 0, layout->size);
+    return ERR_CORRUPT;
 }
 
 size_t event_encode(const struct event *event, uint8_t *dst, size_t cap)
@@ -213,5 +216,8 @@ int event_decode(struct event *event, const uint8_t *src, size_t len)
     event->kind = layout->kind;
     event->at_ms = (int64_t)get_le(src + 4, 8);
     event->token = get_le(src + 12, 8);
-    return layout_decode(layout, &event->u, src + EVENT_HEAD_LEN, len - EVENT_HEAD_LEN);
+    int rc = layout_decode(layout, &event->u, src + EVENT_HEAD_LEN, len - EVENT_HEAD_LEN);
+    if (rc != 0)
+        memset(event, 0, sizeof *event);
+    return rc;
 }

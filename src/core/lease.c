@@ -73,9 +73,11 @@ static int lease_open(struct core *core, const struct event_lease_ask *ask, stru
     const struct key *k = key_of(core, ask);
     struct account_id revenue, used = {INDEX_NONE};
     bool limited = k->limit.v != INDEX_NONE;
-    if (lease_by_id(core, &ask->lease) || core->leases.live == core->leases.cap ||
-        (limited && core->ledger.transfers.cap - core->ledger.transfers.live < 2))
-        return lease_by_id(core, &ask->lease) ? ERR_EXISTS : ERR_LIMIT;
+    if (ledger_find_transfer(&core->ledger, &ask->lease).v != INDEX_NONE ||
+        (limited && ledger_find_transfer(&core->ledger, &ask->key_lease).v != INDEX_NONE))
+        return ERR_EXISTS;
+    if (table_room(&core->leases) == 0 || table_room(&core->ledger.transfers) < 2)
+        return ERR_LIMIT;
     int rc = counterparts(core, t, k, &revenue, &used);
     if (rc != 0)
         return rc;
@@ -126,6 +128,8 @@ void lease_recall(struct core *core, struct tenant_id tenant)
         struct lease *lease = list_entry(it, struct lease, in_tenant);
         if (lease->recalled)
             continue;
+        if (core->effects->n + 1 >= core->effects->cap)
+            return; /* room for the reply; the next ask recalls the rest */
         lease->recalled = true;
         struct effect *effect = effect_add(core, EFFECT_RECALL);
         effect->worker = lease->row.worker;
@@ -168,6 +172,10 @@ int step_lease_ask(struct core *core, const struct event *event)
         return ERR_FORBIDDEN;
     if (ask->want <= 0 || ask->want > MONEY_MAX)
         return ERR_OVERFLOW;
+    bool limited = core->key[key.v].limit.v != INDEX_NONE;
+    if (uuid_zero(&ask->lease) ||
+        (limited && (uuid_zero(&ask->key_lease) || uuid_eq(&ask->lease, &ask->key_lease))))
+        return ERR_INVALID;
     const struct tenant *t = &core->tenant[tenant.v];
     if (purse(core, t, &core->key[key.v], ledger_unspent) < ask->want)
         return ERR_BUDGET_SPENT;

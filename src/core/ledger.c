@@ -129,7 +129,7 @@ int ledger_check(const struct ledger *l, const struct transfer_order *o)
         return ERR_OVERFLOW;
     if (account_covered(debit->code) && ledger_available(l, o->debit) < o->amount)
         return ERR_BUDGET_SPENT;
-    if (l->transfers.live == l->transfers.cap)
+    if (table_room(&l->transfers) == 0)
         return ERR_LIMIT;
     return 0;
 }

@@ -7,8 +7,16 @@
 #include "core/kinds.h"
 #include "core/state.h"
 
+/* A second row with an id or a name that is taken would make the map lie. */
+static bool taken(const struct map *map, const void *key, size_t len)
+{
+    return map_get(map, key, len) != MAP_NONE;
+}
+
 static int load_site(struct core *core, const struct row_site *row)
 {
+    if (taken(&core->site_map, &row->id, sizeof row->id))
+        return ERR_CORRUPT;
     uint32_t i = table_take(&core->sites);
     if (i == INDEX_NONE)
         return ERR_LIMIT;
@@ -19,6 +27,9 @@ static int load_site(struct core *core, const struct row_site *row)
 
 static int load_tenant(struct core *core, const struct row_tenant *row)
 {
+    if (taken(&core->tenant_map, &row->id, sizeof row->id) ||
+        taken(&core->tenant_names, row->name, text_len(row->name, NAME_CAP)))
+        return ERR_CORRUPT;
     uint32_t i = table_take(&core->tenants);
     if (i == INDEX_NONE)
         return ERR_LIMIT;
@@ -34,14 +45,17 @@ static int load_tenant(struct core *core, const struct row_tenant *row)
 static int load_key(struct core *core, const struct row_key *row)
 {
     struct tenant_id tenant = tenant_by_id(core, &row->tenant);
-    if (tenant.v == INDEX_NONE)
+    if (tenant.v == INDEX_NONE || taken(&core->key_map, &row->id, sizeof row->id) ||
+        taken(&core->key_public, row->public_id, text_len(row->public_id, 16)))
         return ERR_CORRUPT;
     uint32_t i = table_take(&core->keys);
     if (i == INDEX_NONE)
         return ERR_LIMIT;
     core->key[i] = (struct key){.row = *row, .tenant = tenant};
     uint32_t number = LEDGER_CONTROL + core->tenant[tenant.v].row.ledger;
-    core->key[i].limit = ledger_find(&core->ledger, &row->id, ACCOUNT_KEY_LIMIT, number);
+    core->key[i].limit.v = INDEX_NONE;
+    if (row->budget >= 0)
+        core->key[i].limit = ledger_find(&core->ledger, &row->id, ACCOUNT_KEY_LIMIT, number);
     if (row->budget >= 0 && core->key[i].limit.v == INDEX_NONE)
         return ERR_CORRUPT;
     map_put(&core->key_map, &row->id, sizeof row->id, i);
@@ -51,6 +65,9 @@ static int load_key(struct core *core, const struct row_key *row)
 
 static int load_model(struct core *core, const struct row_model *row)
 {
+    if (taken(&core->model_map, &row->id, sizeof row->id) ||
+        taken(&core->model_names, row->name, text_len(row->name, NAME_CAP)))
+        return ERR_CORRUPT;
     uint32_t i = table_take(&core->models);
     if (i == INDEX_NONE)
         return ERR_LIMIT;
@@ -63,7 +80,7 @@ static int load_model(struct core *core, const struct row_model *row)
 static int load_variant(struct core *core, const struct row_variant *row)
 {
     struct model_id model = model_by_id(core, &row->model);
-    if (model.v == INDEX_NONE)
+    if (model.v == INDEX_NONE || taken(&core->variant_map, &row->id, sizeof row->id))
         return ERR_CORRUPT;
     uint32_t i = table_take(&core->variants);
     if (i == INDEX_NONE)
@@ -74,8 +91,17 @@ static int load_variant(struct core *core, const struct row_variant *row)
     return 0;
 }
 
+static bool price_in_range(int64_t price)
+{
+    return price >= 0 && price <= PRICE_MAX;
+}
+
 static int load_price(struct core *core, const struct row_price *row)
 {
+    if (taken(&core->price_map, &row->id, sizeof row->id) || !price_in_range(row->prompt) ||
+        !price_in_range(row->cached) || !price_in_range(row->completion) ||
+        !price_in_range(row->reasoning))
+        return ERR_CORRUPT;
     uint32_t i = table_take(&core->prices);
     if (i == INDEX_NONE)
         return ERR_LIMIT;
@@ -86,6 +112,8 @@ static int load_price(struct core *core, const struct row_price *row)
 
 static int load_worker(struct core *core, const struct row_worker *row)
 {
+    if (taken(&core->worker_map, &row->id, sizeof row->id))
+        return ERR_CORRUPT;
     uint32_t i = table_take(&core->workers);
     if (i == INDEX_NONE)
         return ERR_LIMIT;
@@ -103,6 +131,8 @@ static int load_lease(struct core *core, const struct row_lease *row)
     if (!uuid_zero(&row->key_transfer))
         own = ledger_find_transfer(&core->ledger, &row->key_transfer);
     if (tenant.v == INDEX_NONE || held.v == INDEX_NONE || worker == MAP_NONE ||
+        key_by_id(core, &row->key).v == INDEX_NONE ||
+        taken(&core->lease_map, &row->id, sizeof row->id) ||
         (own.v == INDEX_NONE && !uuid_zero(&row->key_transfer)))
         return ERR_CORRUPT;
     uint32_t i = table_take(&core->leases);
@@ -121,7 +151,7 @@ static int load_lease(struct core *core, const struct row_lease *row)
 static int load_deployment(struct core *core, const struct row_deployment *row)
 {
     struct model_id model = model_by_id(core, &row->model);
-    if (model.v == INDEX_NONE)
+    if (model.v == INDEX_NONE || taken(&core->deployment_map, &row->id, sizeof row->id))
         return ERR_CORRUPT;
     uint32_t i = table_take(&core->deployments);
     if (i == INDEX_NONE)

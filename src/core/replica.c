@@ -89,8 +89,7 @@ int step_deploy(struct core *core, const struct event *event)
         return ERR_INVALID;
     if (find_deployment(core, &e->deployment) != MAP_NONE)
         return ERR_EXISTS;
-    if (core->deployments.live == core->deployments.cap ||
-        core->replicas.cap - core->replicas.live < e->replicas)
+    if (table_room(&core->deployments) == 0 || table_room(&core->replicas) < e->replicas)
         return ERR_LIMIT;
     uint32_t d = table_take(&core->deployments);
     core->deployment[d] = (struct deployment){.row = {.id = e->deployment,
@@ -146,6 +145,8 @@ int step_undeploy(struct core *core, const struct event *event)
         replica_move(core, i, REPLICA_DRAINING, event->at_ms);
         replica_effect(core, EFFECT_REPLICA_STOP, &core->replica[i].row);
     }
+    deployment_reap(core, d); /* at once if none is left to stop */
+    core->effects->routes_changed = true;
     return 0;
 }
 

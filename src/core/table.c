@@ -44,6 +44,11 @@ void table_drop(struct table *t, uint32_t i)
     t->live--;
 }
 
+uint32_t table_room(const struct table *t)
+{
+    return t->nfree + (t->cap - t->used);
+}
+
 bool table_live(const struct table *t, uint32_t i)
 {
     return i < t->used && (t->state[i] & LIVE);

@@ -33,6 +33,8 @@ uint32_t table_take(struct table *t);
 void table_touch(struct table *t, uint32_t i);
 /* The entry is gone; its deletion will be collected. */
 void table_drop(struct table *t, uint32_t i);
+/* How many table_take can still give: a place is free again only once its deletion was collected. */
+uint32_t table_room(const struct table *t);
 bool table_live(const struct table *t, uint32_t i);
 /* The k-th changed entry; `*dead` tells whether it was dropped. */
 uint32_t table_changed(const struct table *t, uint32_t k, bool *dead);

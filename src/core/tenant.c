@@ -63,7 +63,11 @@ int step_tenant_add(struct core *core, const struct event *event)
     if (tenant_by_id(core, &e->tenant).v != INDEX_NONE ||
         map_get(&core->tenant_names, e->name, len) != MAP_NONE)
         return ERR_EXISTS;
-    if (core->tenants.live == core->tenants.cap)
+    /* All that could be refused further down, before there are accounts. */
+    if (e->budget > 0 && ledger_find_transfer(&core->ledger, &e->transfer).v != INDEX_NONE)
+        return ERR_EXISTS;
+    if (table_room(&core->tenants) == 0 || table_room(&core->ledger.accounts) < 2 ||
+        table_room(&core->ledger.transfers) == 0)
         return ERR_LIMIT;
     struct account_id wallet, funding;
     int rc = ledger_account(&core->ledger, &e->tenant, ACCOUNT_WALLET, e->ledger, &wallet);
@@ -110,6 +114,14 @@ static int key_limit_open(struct core *core, const struct event_key_add *e, uint
     uint32_t number = LEDGER_CONTROL + ledger;
     if (e->budget > MONEY_MAX)
         return ERR_OVERFLOW;
+    /* All that could be refused further down, before there are accounts. */
+    used = ledger_find(&core->ledger, &network, ACCOUNT_KEY_USED, number);
+    if (used.v != INDEX_NONE && e->budget > MONEY_MAX - ledger_row(&core->ledger, used)->debits_posted)
+        return ERR_OVERFLOW;
+    if (e->budget > 0 && ledger_find_transfer(&core->ledger, &e->transfer).v != INDEX_NONE)
+        return ERR_EXISTS;
+    if (table_room(&core->ledger.accounts) < 2 || table_room(&core->ledger.transfers) == 0)
+        return ERR_LIMIT;
     int rc = ledger_account(&core->ledger, &network, ACCOUNT_KEY_USED, number, &used);
     if (rc == 0)
         rc = ledger_account(&core->ledger, &e->key, ACCOUNT_KEY_LIMIT, number, limit);
@@ -139,7 +151,7 @@ static int key_check(const struct core *core, const struct event_key_add *e)
         if (model_by_id(core, &e->models.v[i]).v == INDEX_NONE)
             return ERR_NOT_FOUND;
     }
-    return core->keys.live < core->keys.cap ? 0 : ERR_LIMIT;
+    return table_room(&core->keys) > 0 ? 0 : ERR_LIMIT;
 }
 
 int step_key_add(struct core *core, const struct event *event)
@@ -186,6 +198,8 @@ int step_key_revoke(struct core *core, const struct event *event)
     k->row.revoked_ms = event->at_ms;
     table_touch(&core->keys, id.v);
     lease_refuse_waiters(core, &k->row.id, ERR_UNAUTHENTICATED);
+    /* It may have been at the head, before others. */
+    lease_serve_waiters(core, k->tenant, event->at_ms);
     core->effects->routes_changed = true;
     return 0;
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 
 #include "base/str.h"
 #include "net/tls.h"
@@ -78,7 +79,7 @@ int http_endpoint_parse(struct http_endpoint *e, const char *text, struct err *e
         return err_set(err, ERR_INVALID, "the endpoint is too long");
     if (strncmp(text, "unix:", 5) == 0) {
         e->is_unix = true;
-        return text_set(e->host, sizeof e->host, text + 5, strlen(text + 5))
+        return text_set(e->host, sizeof ((struct sockaddr_un){0}).sun_path, text + 5, strlen(text + 5))
                    ? 0
                    : err_set(err, ERR_INVALID, "the socket path is too long");
     }

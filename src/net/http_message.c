@@ -7,6 +7,12 @@
 
 #include "base/str.h"
 
+#define FRAMING_PAID 16 /* bytes of framing that a byte of body pays for */
+
+/* Where in the request line we are. llhttp is lenient here: it takes bare CR and LF before the line, HTTP/0.9 without
+ * a version, spaces before the version, and RTSP or ICE in place of HTTP. */
+enum { LINE_START, LINE_CR, LINE_METHOD, LINE_TARGET, LINE_VERSION, LINE_DONE = LINE_VERSION + 5 };
+
 static struct http_message *message_of(llhttp_t *parser)
 {
     return parser->data;
@@ -20,6 +26,13 @@ static int refuse(struct http_message *m, int status, const char *reason)
         m->reason = reason;
     }
     return HPE_USER;
+}
+
+/* Unreserved and sub-delims (RFC 3986 section 2), "%", ":" and "@": what a path segment may hold. */
+static bool is_pchar(unsigned char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           (c != 0 && strchr("-._~!$&'()*+,;=%:@", c));
 }
 
 /* Appends to the head's bytes. */
@@ -48,8 +61,7 @@ static int on_url(llhttp_t *parser, const char *data, size_t len)
 {
     struct http_message *m = message_of(parser);
     for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)data[i];
-        if (c <= ' ' || c >= 0x7f)
+        if (!is_pchar((unsigned char)data[i]) && data[i] != '/' && data[i] != '?')
             return refuse(m, 400, "the request target holds a byte that is not allowed");
     }
     if (m->head->target_len + len > HTTP_TARGET_MAX || !keep(m, data, len))
@@ -105,7 +117,12 @@ static int on_value(llhttp_t *parser, const char *data, size_t len)
 
 static int on_value_complete(llhttp_t *parser)
 {
-    message_of(parser)->field_open = true; /* an empty value has no on_value */
+    struct http_message *m = message_of(parser);
+    struct http_field *f = &m->head->field[m->head->nfields - 1];
+    const char *value = m->head->bytes + f->value;
+    while (f->value_len > 0 && (value[f->value_len - 1] == ' ' || value[f->value_len - 1] == '\t'))
+        f->value_len--; /* RFC 9112 section 5: whitespace after a value is no part of it */
+    m->field_open = true; /* an empty value has no on_value */
     return 0;
 }
 
@@ -149,7 +166,8 @@ static int check_request(struct http_message *m)
     if (!host && m->parser.http_minor == 1)
         return refuse(m, 400, "the Host field is missing");
     for (size_t i = 0; i < len; i++) {
-        if (host[i] <= ' ' || host[i] == ',' || host[i] == '/' || host[i] == '@')
+        if (host[i] == ',' || host[i] == '@' ||
+            (!is_pchar((unsigned char)host[i]) && host[i] != '[' && host[i] != ']'))
             return refuse(m, 400, "the Host field is not valid");
     }
     if (m->parser.method == HTTP_CONNECT || m->parser.upgrade)
@@ -159,14 +177,22 @@ static int check_request(struct http_message *m)
     return 0;
 }
 
+static int check_response(struct http_message *m)
+{
+    unsigned status = m->parser.status_code;
+    if (status < 100 || status > 599 || status == 101) /* 101: we never ask for another protocol */
+        return refuse(m, 502, "the status is not one that may be sent here");
+    return 0;
+}
+
 static int on_headers_complete(llhttp_t *parser)
 {
     struct http_message *m = message_of(parser);
     if (parser->http_major != 1 || parser->http_minor > 1)
         return refuse(m, 505, "only HTTP/1.0 and HTTP/1.1 are supported");
     int rc = check_fields(m);
-    if (rc == 0 && parser->type == HTTP_REQUEST)
-        rc = check_request(m);
+    if (rc == 0)
+        rc = parser->type == HTTP_REQUEST ? check_request(m) : check_response(m);
     if (rc != 0)
         return -1;
     m->head_done = true;
@@ -181,7 +207,9 @@ static int on_headers_complete(llhttp_t *parser)
 static int on_body(llhttp_t *parser, const char *data, size_t len)
 {
     struct http_message *m = message_of(parser);
-    m->framing -= (uint32_t)(len < m->framing ? len : m->framing);
+    /* Each byte of body also pays for some framing: a stream of many small chunks may go on for long. */
+    size_t paid = len <= UINT32_MAX / (1 + FRAMING_PAID) ? len * (1 + FRAMING_PAID) : UINT32_MAX;
+    m->framing -= (uint32_t)(paid < m->framing ? paid : m->framing);
     int status = m->events->on_body(m, data, len);
     return status ? refuse(m, status, m->reason) : 0;
 }
@@ -215,7 +243,7 @@ static const llhttp_settings_t settings = {
 void http_message_init(struct http_message *m, bool request,
                        const struct http_message_events *events)
 {
-    *m = (struct http_message){.events = events};
+    *m = (struct http_message){.events = events, .line = request ? LINE_START : LINE_DONE};
     llhttp_init(&m->parser, request ? HTTP_REQUEST : HTTP_RESPONSE, &settings);
     m->parser.data = m;
 }
@@ -253,28 +281,52 @@ static ssize_t broken(struct http_message *m, llhttp_errno_t code)
     return -1;
 }
 
+static bool line_step(struct http_message *m, char c)
+{
+    switch (m->line) {
+    case LINE_START:
+        m->line = c == '\r' ? LINE_CR : LINE_METHOD;
+        return c == '\r' || (c >= 'A' && c <= 'Z');
+    case LINE_CR:
+        m->line = LINE_START;
+        return c == '\n';
+    case LINE_METHOD:
+    case LINE_TARGET:
+        if (c == ' ')
+            m->line++;
+        return c != '\r' && c != '\n';
+    default:
+        return c == "HTTP/"[m->line++ - LINE_VERSION];
+    }
+}
+
 ssize_t http_message_feed(struct http_message *m, const char *data, size_t len)
 {
     if (m->status != 0)
         return -1;
     if (m->complete)
         return 0;
+    size_t ok = 0;
+    while (ok < len && m->line != LINE_DONE && line_step(m, data[ok]))
+        ok++;
+    bool line_bad = ok < len && m->line != LINE_DONE;
+    if (!line_bad)
+        ok = len;
     /* on_body takes its share back, so what stays counted is framing: heads and chunk headers. */
     uint32_t before = m->framing;
-    m->framing = len > UINT32_MAX - before ? UINT32_MAX : before + (uint32_t)len;
-    llhttp_errno_t code = llhttp_execute(&m->parser, data, len);
+    m->framing = ok > UINT32_MAX - before ? UINT32_MAX : before + (uint32_t)ok;
+    llhttp_errno_t code = llhttp_execute(&m->parser, data, ok);
     if (m->status != 0)
         return -1;
-    if (code == HPE_OK || (code == HPE_PAUSED && m->complete)) {
-        if (code == HPE_PAUSED)
-            return llhttp_get_error_pos(&m->parser) - data;
-        if (m->framing > HTTP_FRAMING_MAX) {
-            refuse(m, 400, "the framing of the message is too long");
-            return -1;
-        }
-        return (ssize_t)len;
-    }
-    return broken(m, code);
+    if (code != HPE_OK && !(code == HPE_PAUSED && m->complete))
+        return broken(m, code);
+    size_t used = m->complete ? (size_t)(llhttp_get_error_pos(&m->parser) - data) : ok;
+    m->framing -= (uint32_t)(ok - used < m->framing ? ok - used : m->framing);
+    if (line_bad)
+        refuse(m, 400, "the request line is malformed");
+    else if (m->framing > HTTP_FRAMING_MAX)
+        refuse(m, 400, "the framing of the message is too long");
+    return m->status == 0 ? (ssize_t)used : -1;
 }
 
 int http_message_eof(struct http_message *m)

@@ -49,8 +49,9 @@ struct http_message {
     const struct http_message_events *events;
     struct http_head *head; /* NULL before the first byte and after http_head_drop */
     const char *reason;     /* of a refusal, static */
-    uint32_t framing;       /* bytes that were not body */
+    uint32_t framing;       /* bytes that were not body, less what the body paid for */
     uint16_t status;        /* what to refuse with, 0 while all is well */
+    uint8_t line;           /* how far in the request line */
     bool head_done;
     bool complete;
     bool field_open; /* a value was begun; the next name begins a new field */

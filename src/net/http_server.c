@@ -7,11 +7,14 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 
 #include "base/checked.h"
 #include "base/log.h"
 #include "net/http_status.h"
+
+#define LINGER_MS 1000 /* how long a refused client is listened to, so that it sees the refusal */
 
 enum conn_state { CONN_IDLE, CONN_READING, CONN_HANDLING, CONN_CLOSING };
 
@@ -23,12 +26,15 @@ struct http_conn {
     struct list node;
     struct buf ahead; /* bytes of the next request, while this one is answered */
     size_t body_max;
+    uint64_t stall_taken; /* http_taken when the stall time began */
     enum conn_state state;
     bool keep_alive;
     bool streaming;
     bool chunked;
     bool stalled; /* the queue passed the high-water mark */
     bool lingering; /* last bytes are on their way out, then close */
+    bool refused;   /* close only when the client has seen the answer: it may still be sending */
+    bool in_next;   /* conn_next is at work on this connection */
 };
 
 static struct http_conn *conn_of_request(const struct http_request *request)
@@ -66,15 +72,30 @@ static void on_closed(struct stream *stream)
     free(c);
 }
 
+static void stall_arm(struct http_conn *c)
+{
+    c->stall_taken = http_taken(&c->request);
+    deadline_arm(&c->deadline, &c->request.server->stall_q);
+}
+
+/* Everything was sent. After a refusal what the client still sends is read and dropped for a moment: closing with bytes
+ * unread resets the connection, and the client may never see the answer (RFC 9112 section 9.6). */
+static void close_written(struct http_conn *c)
+{
+    if (!c->refused || stream_end(&c->stream) < 0)
+        conn_close(c);
+    else
+        deadline_arm(&c->deadline, &c->request.server->linger_q);
+}
+
 /* Closes once everything queued has been sent, or after the stall time. */
 static void close_after_write(struct http_conn *c)
 {
-    if (stream_queued(&c->stream) == 0) {
-        conn_close(c);
-        return;
-    }
     c->lingering = true;
-    deadline_arm(&c->deadline, &c->request.server->stall_q);
+    if (stream_queued(&c->stream) == 0)
+        close_written(c);
+    else
+        stall_arm(c);
 }
 
 /* ---- answering ---- */
@@ -103,11 +124,11 @@ static size_t write_head(struct http_conn *c, char *dst, size_t cap, int status,
     return (size_t)n;
 }
 
-/* A client that does not take what is queued is cut after the stall time. */
+/* A client that does not take what is queued is cut after the stall time; that more is queued does not prolong it. */
 static void watch_queue(struct http_conn *c)
 {
-    if (stream_queued(&c->stream) > 0)
-        deadline_arm(&c->deadline, &c->request.server->stall_q);
+    if (stream_queued(&c->stream) > 0 && c->deadline.queue != &c->request.server->stall_q)
+        stall_arm(c);
 }
 
 static void conn_write(struct http_conn *c, const uv_buf_t *bufs, unsigned n)
@@ -144,6 +165,8 @@ void http_respond(struct http_request *request, int status, const char *type, co
     char head[2048];
     char framing[48];
     (void)snprintf(framing, sizeof framing, "Content-Length: %zu\r\n", len);
+    if (status == 204)
+        framing[0] = 0; /* RFC 9110 section 8.6 */
     if (request->server->draining)
         c->keep_alive = false;
     size_t n = write_head(c, head, sizeof head, status, type, fields, framing);
@@ -174,6 +197,8 @@ static void send_chunk(struct http_conn *c, const void *data, size_t len, bool l
     char size[20];
     uv_buf_t bufs[3];
     unsigned n = 0;
+    if (c->request.method == HTTP_HEAD)
+        return;
     if (c->chunked && len > 0)
         bufs[n++] = uv_buf_init(size, (unsigned)snprintf(size, sizeof size, "%zx\r\n", len));
     if (len > 0)
@@ -218,7 +243,9 @@ void http_cut(struct http_request *request)
 uint64_t http_taken(const struct http_request *request)
 {
     const struct http_conn *c = conn_of_request(request);
-    return c->stream.written - stream_queued(&c->stream);
+    uint64_t sent = c->stream.written - c->stream.lost;
+    uint64_t queued = stream_queued(&c->stream); /* with TLS more than what was handed over */
+    return sent > queued ? sent - queued : 0;
 }
 
 uint64_t http_given(const struct http_request *request)
@@ -235,7 +262,10 @@ static void conn_refuse(struct http_conn *c, int status, const char *reason)
     buf_init(&body, 4096);
     c->request.server->config.render_error(&body, status, reason);
     c->request.server->refused++;
+    c->refused = true;
     c->keep_alive = false;
+    if (!c->message.head_done)
+        c->request.method = HTTP_GET; /* not that of the request before */
     c->state = CONN_HANDLING;
     http_respond(&c->request, status, "application/json", "", body.data, body.len);
     buf_fini(&body);
@@ -266,6 +296,8 @@ static int on_head(struct http_message *m)
     }
     size_t len;
     const char *expect = http_field(m, "expect", &len);
+    if (m->parser.http_minor == 0)
+        expect = NULL; /* RFC 9110 section 10.1.1 */
     if (expect && len == 12 && strncasecmp(expect, "100-continue", 12) == 0) {
         static char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
         uv_buf_t buf = uv_buf_init(go_on, sizeof go_on - 1);
@@ -318,17 +350,16 @@ static size_t conn_feed(struct http_conn *c, const char *data, size_t len)
  * returns here through conn_feed, and the loop below takes the next one. */
 static void conn_next(struct http_conn *c)
 {
-    static _Thread_local unsigned depth;
-    if (depth > 0 || c->state != CONN_IDLE || c->ahead.len == 0)
+    if (c->in_next || c->state != CONN_IDLE || c->ahead.len == 0)
         return;
-    depth++;
+    c->in_next = true;
     while (c->state == CONN_IDLE && c->ahead.len > 0) {
         struct buf bytes = c->ahead;
         buf_init(&c->ahead, HTTP_AHEAD_MAX);
         conn_feed(c, bytes.data, bytes.len);
         buf_fini(&bytes);
     }
-    depth--;
+    c->in_next = false;
     stream_read(&c->stream);
 }
 
@@ -374,9 +405,9 @@ static void on_drain(struct stream *stream)
     struct http_server *server = c->request.server;
     size_t queued = stream_queued(stream);
     if (queued > 0) {
-        deadline_arm(&c->deadline, &server->stall_q); /* it moves: the stall time starts again */
+        stall_arm(c); /* it moves: the stall time starts again */
     } else if (c->lingering) {
-        conn_close(c);
+        close_written(c);
         return;
     } else if (c->state == CONN_IDLE) {
         deadline_arm(&c->deadline, &server->idle_q);
@@ -408,6 +439,10 @@ static void on_idle(struct deadline *deadline)
 static void on_stall(struct deadline *deadline)
 {
     struct http_conn *c = list_entry(deadline, struct http_conn, deadline);
+    if (http_taken(&c->request) > c->stall_taken) { /* slow, but moving: a part of a large write */
+        stall_arm(c);
+        return;
+    }
     log_info("write_stall", "queued=%zu", stream_queued(&c->stream));
     conn_gone(c);
 }
@@ -485,6 +520,7 @@ void http_server_init(struct http_server *server, struct loop *loop,
     deadline_queue_init(&server->body_q, loop, config->body_ms, on_head_late);
     deadline_queue_init(&server->idle_q, loop, config->idle_ms, on_idle);
     deadline_queue_init(&server->stall_q, loop, config->write_stall_ms, on_stall);
+    deadline_queue_init(&server->linger_q, loop, LINGER_MS, on_idle);
 }
 
 static void listener_closed(uv_handle_t *handle)
@@ -545,6 +581,8 @@ int http_listen_tcp(struct http_server *server, const char *host, uint16_t *port
 
 int http_listen_unix(struct http_server *server, const char *path, struct err *err)
 {
+    if (strlen(path) >= sizeof ((struct sockaddr_un){0}).sun_path)
+        return err_set(err, ERR_INVALID, "the socket path %s is too long", path); /* libuv would cut it */
     struct listener *l = listener_new(server, true);
     if (!l)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
@@ -576,10 +614,10 @@ void http_server_drain(struct http_server *server)
 void http_server_close(struct http_server *server)
 {
     http_server_drain(server);
-    list_for_each_safe(it, next, &server->connections)
-    {
-        conn_gone(list_entry(it, struct http_conn, node));
-    }
+    /* From the front each time: an on_abort may end other requests, and so take their connections off the list. */
+    struct list *first;
+    while ((first = list_first(&server->connections)) != NULL)
+        conn_gone(list_entry(first, struct http_conn, node));
 }
 
 const char *http_request_field(const struct http_request *request, const char *name, size_t *len)

@@ -43,7 +43,7 @@ struct http_server_config {
 struct http_server {
     struct loop *loop;
     struct http_server_config config;
-    struct deadline_queue head_q, body_q, idle_q, stall_q;
+    struct deadline_queue head_q, body_q, idle_q, stall_q, linger_q;
     struct list connections;
     struct list listeners;
     uint32_t nconnections;
@@ -97,7 +97,7 @@ bool http_send(struct http_request *request, const void *data, size_t len);
 void http_end(struct http_request *request, const void *data, size_t len);
 /* Cuts the connection: the client sees an answer that is not complete. Ends the request; no on_abort. */
 void http_cut(struct http_request *request);
-/* Bytes of the answer, framing included, that the socket has taken; and that were handed over in all. */
+/* Bytes of all answers on this connection, framing included, that the socket has taken; and that were handed over. */
 uint64_t http_taken(const struct http_request *request);
 uint64_t http_given(const struct http_request *request);
 

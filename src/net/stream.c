@@ -2,8 +2,10 @@
 #include "net/stream.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "net/tls.h"
 
@@ -96,20 +98,35 @@ int stream_write(struct stream *s, const uv_buf_t *bufs, unsigned nbufs)
 {
     if (s->closing || s->failed)
         return UV_ECANCELED;
+    size_t total = 0;
+    int rc = 0;
     for (unsigned i = 0; i < nbufs; i++)
-        s->written += bufs[i].len;
-    if (!s->tls)
-        return write_raw(s, bufs, nbufs);
-    for (unsigned i = 0; i < nbufs; i++) {
-        if (tls_encrypt(s->tls, bufs[i].base, bufs[i].len) != 0)
-            return UV_EPROTO;
+        total += bufs[i].len;
+    s->written += total;
+    if (!s->tls) {
+        rc = write_raw(s, bufs, nbufs);
+    } else {
+        for (unsigned i = 0; i < nbufs && rc == 0; i++)
+            rc = tls_encrypt(s->tls, bufs[i].base, bufs[i].len) == 0 ? 0 : UV_EPROTO;
+        if (rc == 0)
+            rc = flush_tls(s);
     }
-    return flush_tls(s);
+    if (rc < 0)
+        s->lost += total;
+    return rc;
 }
 
 size_t stream_queued(const struct stream *s)
 {
     return uv_stream_get_write_queue_size(&s->uv.stream);
+}
+
+int stream_end(struct stream *s)
+{
+    uv_os_fd_t fd;
+    if (s->closing || s->failed || uv_fileno(&s->uv.handle, &fd) < 0)
+        return UV_ECANCELED;
+    return shutdown(fd, SHUT_WR) == 0 ? 0 : uv_translate_sys_error(errno);
 }
 
 /* ---- reading ---- */
@@ -178,7 +195,7 @@ static void stream_init(struct stream *s, const struct stream_events *events)
 {
     s->events = events;
     s->tls = NULL;
-    s->written = 0;
+    s->written = s->lost = 0;
     s->closing = s->reading = s->failed = false;
 }
 

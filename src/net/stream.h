@@ -38,7 +38,8 @@ struct stream {
     } uv;
     const struct stream_events *events;
     struct tls_session *tls; /* NULL: plain */
-    uint64_t written;        /* bytes accepted for writing, before TLS */
+    uint64_t written;        /* bytes handed to stream_write, before TLS */
+    uint64_t lost;           /* of them, those that a failed write dropped */
     bool closing;
     bool reading;
     bool failed; /* on_read was told of an error */
@@ -62,6 +63,8 @@ void stream_pause(struct stream *stream);
 int stream_write(struct stream *stream, const uv_buf_t *bufs, unsigned nbufs);
 /* Bytes accepted by stream_write that the socket has not taken yet. */
 size_t stream_queued(const struct stream *stream);
+/* Ends our side, when nothing is queued; the peer's data still come. 0 or a negative libuv error. */
+int stream_end(struct stream *stream);
 void stream_close(struct stream *stream);
 
 #endif

@@ -51,6 +51,7 @@ struct runtime {
     struct buf work; /* items being stepped */
     struct batch batches[2];
     struct batch *open;
+    bool lost; /* the state could not be loaded before the end: nothing is stepped any more */
     uint64_t next_event;
     uint64_t last_submit_ns;
 
@@ -251,7 +252,7 @@ static void recover(struct runtime *rt)
     struct err err = {0};
     refuse_all(rt);
     bool stopping = false;
-    while (load(rt, &err) != 0 && !stopping) {
+    while ((rt->lost = load(rt, &err) != 0) && !stopping) {
         log_error("reload_failed", "error=\"%s\"", err.msg);
         nanosleep(&(struct timespec){.tv_nsec = RELOAD_WAIT_NS}, NULL);
         pthread_mutex_lock(&rt->lock);
@@ -263,8 +264,11 @@ static void recover(struct runtime *rt)
     pthread_mutex_lock(&rt->lock);
     rt->committing = NULL;
     rt->commit_failed = false;
+    stopping = rt->stopping;
     pthread_cond_signal(&rt->store_cond);
     pthread_mutex_unlock(&rt->lock);
+    if (stopping)
+        return;
     /* Ready again once a commit succeeds, so there must be one to try; failing ones are spaced by their reloads. */
     nanosleep(&(struct timespec){.tv_nsec = RELOAD_WAIT_NS / 4}, NULL);
     step(rt, &(struct event){.kind = EVENT_KIND_tick});
@@ -290,6 +294,14 @@ static void step_items(struct runtime *rt)
         struct item head;
         memcpy(&head, rt->work.data + at, sizeof head);
         char *payload = rt->work.data + at + sizeof head;
+        if (rt->lost) {
+            struct effect refusal = {.kind = EFFECT_REPLY, .code = ERR_UNAVAILABLE};
+            size_t token_at = head.size ? offsetof(struct event, token) : offsetof(struct query, token);
+            memcpy(&refusal.token, payload + token_at, sizeof refusal.token);
+            deliver(rt, &refusal, 1);
+            at += sizeof head + (head.size ? (head.size + 7) & ~7u : sizeof(struct query));
+            continue;
+        }
         if (rt->open->count >= BATCH_EVENTS_MAX || rt->open->effects.n > EFFECTS_MAX / 2) {
             if (wait_store_idle(rt))
                 submit(rt);
@@ -370,7 +382,10 @@ static void *core_main(void *arg)
         if (failed)
             recover(rt);
         step_items(rt);
-        if (core_deadline_ms(rt->core) <= clock_wall_ms() && rt->open->count < BATCH_EVENTS_MAX)
+        if (rt->lost)
+            continue;
+        if (core_deadline_ms(rt->core) <= clock_wall_ms() && rt->open->count < BATCH_EVENTS_MAX &&
+            rt->open->effects.n <= EFFECTS_MAX / 2)
             step(rt, &(struct event){.kind = EVENT_KIND_tick});
         pthread_mutex_lock(&rt->lock);
         bool idle = !rt->committing;

@@ -157,6 +157,36 @@ static int open_both(struct sqlite *s, struct err *err)
     return rc;
 }
 
+static void move_both(struct sqlite *to, struct sqlite *from)
+{
+    to->write = from->write;
+    to->read = from->read;
+    to->journal = from->journal;
+    memcpy(to->put, from->put, sizeof to->put);
+    memcpy(to->add, from->add, sizeof to->add);
+    memcpy(to->delete, from->delete, sizeof to->delete);
+    memset(from->put, 0, sizeof from->put);
+    memset(from->add, 0, sizeof from->add);
+    memset(from->delete, 0, sizeof from->delete);
+    from->journal = NULL;
+    from->write = from->read = NULL;
+}
+
+/* Fresh connections after a failed commit. Its frames may be whole in the WAL and merely not synced; only the index in
+ * shared memory knows that they do not count, and that goes with the last connection. So the old ones close last. */
+static int reopen(struct sqlite *s, struct err *err)
+{
+    struct sqlite old = {0};
+    move_both(&old, s);
+    int rc = open_both(s, err);
+    if (rc != 0) {
+        close_both(s);
+        move_both(s, &old);
+    }
+    close_both(&old);
+    return rc;
+}
+
 static struct sqlite *self(struct store *store)
 {
     return (struct sqlite *)store;
@@ -193,8 +223,7 @@ static int sqlite_load(struct store *store, load_fn *fn, void *ctx, struct err *
     int rc = 0;
     if (s->broken) {
         pthread_mutex_lock(&s->read_lock);
-        close_both(s);
-        rc = open_both(s, err);
+        rc = reopen(s, err);
         pthread_mutex_unlock(&s->read_lock);
     }
     const struct layout *layout;

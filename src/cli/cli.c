@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/cli.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/str.h"
+
+/* Options of every verb. */
+#define COMMON "data=DIR hub=URL key=KEY json help"
+
+const struct verb cli_verbs[] = {
+    {"up", "", 0, 0,
+     "listen=HOST:PORT detach workers=N engine-threads=N drain=SECONDS queue=N tls-cert=FILE tls-key=FILE "
+     "engines=FILE no-model log-json log-level=LEVEL",
+     "run hub and local site; serves the bundled model on first start", NULL},
+    {"down", "", 0, 0, "", "stop the hub that runs on the data folder", cli_down},
+    {"status", "", 0, 0, "", "is it well, and what does it hold", cli_status},
+    {"tenant add", "NAME", 1, 1, "budget=AMOUNT currency=CODE", "add a tenant", cli_tenant_add},
+    {"tenant list", "", 0, 0, "limit=N cursor=C", "list tenants and their budgets", cli_tenant_list},
+    {"tenant show", "NAME", 1, 1, "", "show one tenant", cli_tenant_show},
+    {"tenant budget", "NAME AMOUNT", 2, 2, "", "set a tenant's whole budget", cli_tenant_budget},
+    {"key add", "NAME", 1, 1,
+     "tenant=NAME scopes=LIST models=LIST rpm=N tpm=N expires=SECONDS budget=AMOUNT",
+     "make an API key; it is shown once", cli_key_add},
+    {"key list", "", 0, 0, "tenant=NAME limit=N cursor=C", "list keys", cli_key_list},
+    {"key revoke", "ID", 1, 1, "", "revoke a key at once", cli_key_revoke},
+    {"model add", "NAME URL|PATH", 2, 2,
+     "sha256=HEX engine=NAME kind=KIND context=N licence=ID price-prompt=AMOUNT price-cached=AMOUNT "
+     "price-completion=AMOUNT price-reasoning=AMOUNT",
+     "download or copy a GGUF model, or name an engine's URL", cli_model_add},
+    {"model list", "", 0, 0, "", "list models", cli_model_list},
+    {"model show", "NAME", 1, 1, "", "show one model, its variants and price", cli_model_show},
+    {"model rm", "NAME", 1, 1, "", "remove a model and its file", cli_model_rm},
+    {"model price", "NAME", 1, 1,
+     "price-prompt=AMOUNT price-cached=AMOUNT price-completion=AMOUNT price-reasoning=AMOUNT",
+     "set the price of a million tokens", cli_model_price},
+    {"deploy", "MODEL", 1, 1, "replicas=N slots=N", "serve a model", cli_deploy},
+    {"deployments", "", 0, 0, "", "list deployments and their replicas", cli_deployments},
+    {"undeploy", "MODEL", 1, 1, "", "drain and stop a model's replicas", cli_undeploy},
+    {"usage", "", 0, 0, "by=WHAT tenant=NAME from=SECONDS to=SECONDS",
+     "what was used, by tenant, key, model or hour", cli_usage_report},
+    {"records", "", 0, 0, "tenant=NAME limit=N cursor=C", "single meter records with their leaf hashes",
+     cli_usage_records},
+    {"chat", "MODEL [MESSAGE]", 1, 2, "max-tokens=N temperature=T system=TEXT",
+     "talk to a model; the answer streams", cli_chat},
+    {"backup", "DIR", 1, 1, "", "copy the running hub's data to a new folder", cli_backup},
+    {"restore", "DIR", 1, 1, "", "fill a new data folder from a backup", cli_restore},
+    {"completion", "", 0, 0, "", "print completion for bash", cli_completion},
+    {"version", "", 0, 0, "", "print the version", cli_version},
+    {NULL, NULL, 0, 0, NULL, NULL, NULL},
+};
+
+/* ---- options ---- */
+
+/* Whether the list has the option; *value tells whether it takes a value. */
+static bool has_option(const char *list, const char *name, size_t len, bool *value)
+{
+    for (const char *p = list; *p;) {
+        size_t n = strcspn(p, "= ");
+        if (n == len && memcmp(p, name, len) == 0) {
+            *value = p[n] == '=';
+            return true;
+        }
+        p += strcspn(p, " ");
+        p += strspn(p, " ");
+    }
+    return false;
+}
+
+const char *cli_option(const struct cli *cli, const char *name)
+{
+    for (int i = 0; i < cli->noptions; i++) {
+        if (strcmp(cli->options[i].name, name) == 0)
+            return cli->options[i].value;
+    }
+    return NULL;
+}
+
+int cli_count(const struct cli *cli, const char *name, uint32_t *value)
+{
+    const char *text = cli_option(cli, name);
+    uint64_t v;
+    if (!text)
+        return 0;
+    if (!u64_parse(text, strlen(text), UINT32_MAX, &v)) {
+        fprintf(stderr, "busbar: --%s: expected a whole number, got %s\n", name, text);
+        return CLI_USAGE;
+    }
+    *value = (uint32_t)v;
+    return 0;
+}
+
+static void print_verb(FILE *out, const struct verb *verb)
+{
+    fprintf(out, "usage: busbar %s %s", verb->name, verb->args);
+    for (const char *p = verb->options; *p;) {
+        size_t n = strcspn(p, " ");
+        fprintf(out, "%s[--%.*s]", p == verb->options && !verb->args[0] ? "" : " ", (int)n, p);
+        p += n + strspn(p + n, " ");
+    }
+    fprintf(out, "\n\n%s\n\nEvery verb takes --data DIR, --hub URL, --key KEY, --json, --help.\n",
+            verb->help);
+}
+
+static void print_usage(FILE *out)
+{
+    fprintf(out, "usage: busbar VERB [ARGUMENTS] [OPTIONS]\n\n");
+    for (const struct verb *v = cli_verbs; v->name; v++)
+        fprintf(out, "  %-14s %-16s %s\n", v->name, v->args, v->help);
+    fprintf(out, "\n`busbar VERB --help` shows a verb's options; busbar(1) the whole.\n");
+}
+
+/* Takes one option from argv[*i]. */
+static int take_option(struct cli *cli, int argc, char **argv, int *i)
+{
+    char *name = argv[*i] + 2;
+    char *eq = strchr(name, '=');
+    size_t len = eq ? (size_t)(eq - name) : strlen(name);
+    bool value;
+    if (!has_option(COMMON, name, len, &value) && !has_option(cli->verb->options, name, len, &value)) {
+        fprintf(stderr, "busbar: %s has no option --%.*s (busbar %s --help)\n", cli->verb->name,
+                (int)len, name, cli->verb->name);
+        return CLI_USAGE;
+    }
+    const char *text = "";
+    if (value) {
+        text = eq ? eq + 1 : *i + 1 < argc ? argv[++*i] : NULL;
+    } else if (eq) {
+        text = NULL;
+    }
+    if (!text || cli->noptions == CLI_OPTIONS_MAX) {
+        fprintf(stderr, "busbar: --%.*s %s\n", (int)len, name, value ? "needs a value" : "takes no value");
+        return CLI_USAGE;
+    }
+    if (eq)
+        *eq = 0;
+    cli->options[cli->noptions].name = name;
+    cli->options[cli->noptions++].value = text;
+    return 0;
+}
+
+static int parse(struct cli *cli, int argc, char **argv)
+{
+    bool plain = false;
+    for (int i = 0; i < argc; i++) {
+        if (!plain && strcmp(argv[i], "--") == 0) {
+            plain = true;
+        } else if (!plain && argv[i][0] == '-' && argv[i][1] == '-') {
+            int rc = take_option(cli, argc, argv, &i);
+            if (rc != 0)
+                return rc;
+        } else if (cli->nargs < CLI_ARGS_MAX) {
+            cli->args[cli->nargs++] = argv[i];
+        }
+    }
+    if (cli_option(cli, "help"))
+        return 0;
+    if (cli->nargs < cli->verb->min || cli->nargs > cli->verb->max) {
+        print_verb(stderr, cli->verb);
+        return CLI_USAGE;
+    }
+    return 0;
+}
+
+/* --data, else $XDG_DATA_HOME/busbar, else ~/.local/share/busbar; made absolute. */
+static int find_data(struct cli *cli)
+{
+    const char *given = cli_option(cli, "data");
+    const char *xdg = getenv("XDG_DATA_HOME");
+    const char *home = getenv("HOME");
+    char path[FS_PATH_MAX], cwd[FS_PATH_MAX] = "";
+    bool fits;
+    if (given)
+        fits = snprintf(path, sizeof path, "%s", given) < (int)sizeof path;
+    else if (xdg && xdg[0] == '/')
+        fits = fs_join(path, xdg, "busbar");
+    else
+        fits = fs_join(path, home ? home : "/", ".local/share/busbar");
+    if (fits && path[0] != '/')
+        fits = getcwd(cwd, sizeof cwd) && fs_join(cli->data, cwd, path);
+    else if (fits)
+        memcpy(cli->data, path, sizeof cli->data);
+    if (!fits)
+        fprintf(stderr, "busbar: the data folder's path is too long\n");
+    return fits ? 0 : CLI_USAGE;
+}
+
+static const struct verb *find_verb(int argc, char **argv, int *words)
+{
+    for (const struct verb *v = cli_verbs; v->name; v++) {
+        const char *second = strchr(v->name, ' ');
+        size_t first = second ? (size_t)(second - v->name) : strlen(v->name);
+        if (argc < 1 || strlen(argv[0]) != first || memcmp(argv[0], v->name, first) != 0)
+            continue;
+        if (second && (argc < 2 || strcmp(argv[1], second + 1) != 0))
+            continue;
+        *words = second ? 2 : 1;
+        return v;
+    }
+    return NULL;
+}
+
+int cli_main(int argc, char **argv, cli_fn *up)
+{
+    struct cli cli = {.hub = getenv("BUSBAR_HUB"), .key = getenv("BUSBAR_KEY")};
+    int words = 0;
+    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+        print_usage(argc < 2 ? stderr : stdout);
+        return argc < 2 ? CLI_USAGE : CLI_OK;
+    }
+    if (strcmp(argv[1], "--version") == 0)
+        return cli_version(&cli);
+    cli.verb = find_verb(argc - 1, argv + 1, &words);
+    if (!cli.verb) {
+        fprintf(stderr, "busbar: there is no verb `%s%s%s` (busbar --help)\n", argv[1],
+                argc > 2 ? " " : "", argc > 2 ? argv[2] : "");
+        return CLI_USAGE;
+    }
+    int rc = parse(&cli, argc - 1 - words, argv + 1 + words);
+    if (rc == 0)
+        rc = find_data(&cli);
+    if (rc != 0)
+        return rc;
+    if (cli_option(&cli, "help")) {
+        print_verb(stdout, cli.verb);
+        return CLI_OK;
+    }
+    cli.json = cli_option(&cli, "json") != NULL;
+    cli.hub = cli_option(&cli, "hub") ? cli_option(&cli, "hub") : cli.hub;
+    cli.key = cli_option(&cli, "key") ? cli_option(&cli, "key") : cli.hub ? cli.key : NULL;
+    return cli.verb->run ? cli.verb->run(&cli) : up(&cli);
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Command line: a client of the hub's API. One table of verbs drives dispatch, usage and completion.
+ *
+ * A verb names its options; the parser refuses any other. The hub is reached over the unix socket in the data folder,
+ * as its operator, or with --hub URL --key K (or BUSBAR_HUB, BUSBAR_KEY) from anywhere.
+ */
+#ifndef BUSBAR_CLI_CLI_H
+#define BUSBAR_CLI_CLI_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+
+/* Exit statuses; documented in man/busbar.1.scd. */
+enum {
+    CLI_OK = 0,
+    CLI_FAILED = 1,      /* the hub refused, or something broke */
+    CLI_USAGE = 2,       /* the command line is wrong */
+    CLI_UNREACHABLE = 3, /* no hub answers */
+    CLI_NOT_FOUND = 4,   /* what was named does not exist */
+    CLI_NOT_ALLOWED = 5, /* the key is missing, wrong, or may not do this */
+};
+
+#define CLI_ARGS_MAX 8
+#define CLI_OPTIONS_MAX 24
+
+struct cli {
+    char data[1024]; /* data folder */
+    const char *hub; /* URL; NULL: the unix socket */
+    const char *key;
+    bool json;
+    const char *args[CLI_ARGS_MAX];
+    int nargs;
+    const struct verb *verb;
+    struct {
+        const char *name, *value;
+    } options[CLI_OPTIONS_MAX];
+    int noptions;
+};
+
+typedef int cli_fn(const struct cli *cli);
+
+struct verb {
+    const char *name;    /* one or two words */
+    const char *args;    /* for the usage, e.g. "NAME [PATH]" */
+    int min, max;        /* arguments */
+    const char *options; /* "name=VALUE name ...": those with = take a value */
+    const char *help;
+    cli_fn *run; /* NULL: the role given to cli_main */
+};
+
+int cli_main(int argc, char **argv, cli_fn *up);
+/* Value of an option, "" for one without, NULL if it was not given. */
+const char *cli_option(const struct cli *cli, const char *name);
+/* A whole number; *value is left alone if the option was not given. Non-zero after a message. */
+int cli_count(const struct cli *cli, const char *name, uint32_t *value);
+
+extern const struct verb cli_verbs[];
+
+/* Every verb's function. */
+cli_fn cli_down, cli_status, cli_tenant_add, cli_tenant_list, cli_tenant_show, cli_tenant_budget, cli_key_add,
+    cli_key_list, cli_key_revoke, cli_model_add, cli_model_list, cli_model_show, cli_model_rm,
+    cli_model_price, cli_deploy, cli_deployments, cli_undeploy, cli_usage_report, cli_usage_records,
+    cli_chat, cli_backup, cli_restore, cli_version, cli_completion;
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Requests to the hub, and what comes back as text for people. */
+#ifndef BUSBAR_CLI_CLIENT_H
+#define BUSBAR_CLI_CLIENT_H
+
+#include <yyjson.h>
+
+#include "cli/cli.h"
+
+/* Sends and reads the whole answer. Returns an exit status; errors were printed. *doc (may be NULL) is the caller's. */
+int client_call(const struct cli *cli, const char *method, const char *path, const char *body,
+                yyjson_doc **doc);
+
+/* As client_call, but hands each piece of the answer over as it comes; `on_data` false: stop. `key` overrides. */
+typedef bool client_data_fn(void *ctx, const char *data, size_t len);
+int client_stream(const struct cli *cli, const char *method, const char *path, const char *body,
+                  const char *key, client_data_fn *on_data, void *ctx, long *status);
+/* Prints the error object in an answer and returns the exit status that fits. */
+int client_error(long status, const char *body, size_t len);
+
+struct column {
+    const char *title;
+    const char *pointer; /* JSON pointer in a row */
+};
+/* With --json the document as it is; else a table of data[], or of the one object. */
+int print_table(const struct cli *cli, yyjson_doc *doc, const struct column *columns, int ncolumns);
+/* With --json the document; else "title  value" lines. */
+int print_object(const struct cli *cli, yyjson_doc *doc, const struct column *fields, int n);
+
+#endif

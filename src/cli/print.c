@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/client.h"
+
+#define COLUMNS_MAX 12
+
+static int print_json(yyjson_doc *doc)
+{
+    char *text = yyjson_write(doc, YYJSON_WRITE_PRETTY_TWO_SPACES, NULL);
+    if (!text)
+        return CLI_FAILED;
+    puts(text);
+    free(text);
+    return CLI_OK;
+}
+
+/* The value as one cell of text; lists are joined by commas. The caller frees. */
+static char *cell(yyjson_val *value)
+{
+    struct buf out;
+    buf_init(&out, 1 << 20);
+    if (yyjson_is_arr(value)) {
+        yyjson_arr_iter it = yyjson_arr_iter_with(value);
+        yyjson_val *item;
+        while ((item = yyjson_arr_iter_next(&it)) != NULL) {
+            char *text = cell(item);
+            buf_addf(&out, "%s%s", out.len ? "," : "", text ? text : "");
+            free(text);
+        }
+    } else if (yyjson_is_str(value)) {
+        buf_add(&out, yyjson_get_str(value), yyjson_get_len(value));
+    } else if (!value || yyjson_is_null(value)) {
+        buf_add_char(&out, '-');
+    } else {
+        char *text = yyjson_val_write(value, 0, NULL);
+        buf_add_text(&out, text ? text : "");
+        free(text);
+    }
+    return buf_take(&out);
+}
+
+static void print_rows(char **cells, size_t rows, const struct column *columns, int n)
+{
+    size_t width[COLUMNS_MAX] = {0};
+    for (int c = 0; c < n; c++) {
+        width[c] = strlen(columns[c].title);
+        for (size_t r = 0; r < rows; r++) {
+            size_t len = strlen(cells[r * (size_t)n + (size_t)c]);
+            width[c] = len > width[c] ? len : width[c];
+        }
+    }
+    for (int c = 0; c < n; c++)
+        printf("%-*s%s", (int)width[c], columns[c].title, c + 1 < n ? "  " : "\n");
+    for (size_t r = 0; r < rows; r++) {
+        for (int c = 0; c < n; c++)
+            printf("%-*s%s", c + 1 < n ? (int)width[c] : 0, cells[r * (size_t)n + (size_t)c],
+                   c + 1 < n ? "  " : "\n");
+    }
+}
+
+int print_table(const struct cli *cli, yyjson_doc *doc, const struct column *columns, int n)
+{
+    if (cli->json)
+        return print_json(doc);
+    yyjson_val *root = yyjson_doc_get_root(doc);
+    yyjson_val *data = yyjson_obj_get(root, "data");
+    size_t rows = data ? yyjson_arr_size(data) : 1;
+    char **cells = calloc(rows * (size_t)n + 1, sizeof *cells);
+    if (!cells)
+        return CLI_FAILED;
+    bool whole = true;
+    for (size_t r = 0; r < rows; r++) {
+        yyjson_val *row = data ? yyjson_arr_get(data, r) : root;
+        for (int c = 0; c < n; c++) {
+            char *text = cell(yyjson_ptr_get(row, columns[c].pointer));
+            whole = whole && text;
+            cells[r * (size_t)n + (size_t)c] = text;
+        }
+    }
+    if (whole)
+        print_rows(cells, rows, columns, n);
+    for (size_t i = 0; i < rows * (size_t)n; i++)
+        free(cells[i]);
+    free(cells);
+    const char *next = yyjson_get_str(yyjson_obj_get(root, "next"));
+    if (next)
+        fprintf(stderr, "more: --cursor %s\n", next);
+    return whole ? CLI_OK : CLI_FAILED;
+}
+
+int print_object(const struct cli *cli, yyjson_doc *doc, const struct column *fields, int n)
+{
+    if (cli->json)
+        return print_json(doc);
+    size_t width = 0;
+    for (int i = 0; i < n; i++) {
+        size_t len = strlen(fields[i].title);
+        width = len > width ? len : width;
+    }
+    for (int i = 0; i < n; i++) {
+        char *text = cell(yyjson_ptr_get(yyjson_doc_get_root(doc), fields[i].pointer));
+        printf("%-*s  %s\n", (int)width, fields[i].title, text ? text : "");
+        free(text);
+    }
+    return CLI_OK;
+}

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Stopping, status, backup, restore, version, completion. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/str.h"
+#include "cli/request.h"
+
+#define STOP_LIMIT_S 60
+
+/* Opens the lock of the data folder; *pid is who holds it, 0 if nobody. -1 when there is no such folder. */
+static int open_lock(const struct cli *cli, uint64_t *pid)
+{
+    char path[FS_PATH_MAX], text[32] = "";
+    *pid = 0;
+    if (!fs_join(path, cli->data, "lock"))
+        return -1;
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return fd;
+    ssize_t n = pread(fd, text, sizeof text - 1, 0);
+    if (n > 0)
+        (void)u64_parse(text, strcspn(text, "\n"), INT32_MAX, pid);
+    return fd;
+}
+
+int cli_down(const struct cli *cli)
+{
+    uint64_t pid;
+    int fd = open_lock(cli, &pid);
+    if (fd < 0 || pid == 0) {
+        fprintf(stderr, "busbar: nothing runs on %s\n", cli->data);
+        if (fd >= 0)
+            close(fd);
+        return CLI_UNREACHABLE;
+    }
+    int rc = CLI_OK;
+    if (kill((pid_t)pid, SIGTERM) < 0) {
+        fprintf(stderr, "busbar: cannot stop pid %llu: %s\n", (unsigned long long)pid, strerror(errno));
+        rc = CLI_FAILED;
+    }
+    /* The kernel gives the lock up when the process is gone, however it went. */
+    for (int i = 0; rc == CLI_OK && flock(fd, LOCK_EX | LOCK_NB) < 0; i++) {
+        if (i == STOP_LIMIT_S * 20) {
+            fprintf(stderr, "busbar: pid %llu still runs after %d s\n", (unsigned long long)pid,
+                    STOP_LIMIT_S);
+            rc = CLI_FAILED;
+        }
+        nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+    }
+    close(fd);
+    if (rc == CLI_OK)
+        printf("stopped\n");
+    return rc;
+}
+
+int cli_status(const struct cli *cli)
+{
+    static const struct column fields[] = {{"address", "/listen"},
+                                           {"ready", "/ready"},
+                                           {"version", "/version"},
+                                           {"data", "/data"},
+                                           {"pid", "/pid"},
+                                           {"started", "/started"},
+                                           {"tenants", "/tenants"},
+                                           {"keys", "/keys"},
+                                           {"models", "/models"},
+                                           {"replicas wanted", "/replicas"},
+                                           {"replicas ready", "/replicas_ready"},
+                                           {"budget leases", "/leases"},
+                                           {"journal events", "/journal_events"},
+                                           {"commits", "/commits"},
+                                           {"failed commits", "/commit_failures"},
+                                           {"mean commit ms", "/commit_mean_ms"}};
+    yyjson_doc *doc = NULL;
+    int rc = client_call(cli, "GET", "/api/v1/status", NULL, &doc);
+    if (rc == CLI_OK)
+        rc = print_object(cli, doc, fields, (int)(sizeof fields / sizeof fields[0]));
+    yyjson_doc_free(doc);
+    return rc;
+}
+
+int cli_backup(const struct cli *cli)
+{
+    static const struct column columns[] = {{"BACKUP", "/path"}};
+    char path[FS_PATH_MAX], cwd[FS_PATH_MAX];
+    const char *target = cli->args[0];
+    struct request r;
+    if (target[0] != '/') {
+        if (!getcwd(cwd, sizeof cwd) || !fs_join(path, cwd, target)) {
+            fprintf(stderr, "busbar: the path is too long\n");
+            return CLI_USAGE;
+        }
+        target = path;
+    }
+    request_begin(&r);
+    request_text(&r, "path", target);
+    return request_send(&r, cli, "POST", "/api/v1/backup", columns, 1);
+}
+
+static int copy_models(const char *from, const char *to, struct err *err)
+{
+    DIR *dir = opendir(from);
+    int rc = fs_mkdirs(to, 0755, err);
+    const struct dirent *entry;
+    while (rc == 0 && dir && (entry = readdir(dir)) != NULL) {
+        char src[FS_PATH_MAX], dst[FS_PATH_MAX];
+        if (entry->d_name[0] == '.')
+            continue;
+        if (!fs_join(src, from, entry->d_name) || !fs_join(dst, to, entry->d_name))
+            rc = err_set(err, ERR_INVALID, "path is too long");
+        else
+            rc = fs_copy(src, dst, err);
+    }
+    if (dir)
+        closedir(dir);
+    return rc;
+}
+
+int cli_restore(const struct cli *cli)
+{
+    struct err err = {0};
+    char marker[FS_PATH_MAX], from[FS_PATH_MAX], to[FS_PATH_MAX], models[FS_PATH_MAX],
+        target[FS_PATH_MAX];
+    const char *source = cli->args[0];
+    if (!fs_join(marker, source, "BACKUP") || !fs_join(from, source, "busbar.db") ||
+        !fs_join(to, cli->data, "busbar.db") || !fs_join(models, source, "models") ||
+        !fs_join(target, cli->data, "models")) {
+        fprintf(stderr, "busbar: the path is too long\n");
+        return CLI_USAGE;
+    }
+    if (!fs_exists(marker)) {
+        fprintf(stderr, "busbar: %s is not a whole backup\n", source);
+        return CLI_NOT_FOUND;
+    }
+    if (fs_exists(to)) {
+        fprintf(stderr, "busbar: %s holds data already; restore into a new folder (--data)\n", cli->data);
+        return CLI_FAILED;
+    }
+    int rc = fs_mkdirs(cli->data, 0700, &err);
+    if (rc == 0)
+        rc = copy_models(models, target, &err);
+    if (rc == 0) /* last: a folder with a database is a whole one */
+        rc = fs_copy(from, to, &err);
+    if (rc != 0) {
+        fprintf(stderr, "busbar: %s\n", err.msg);
+        return CLI_FAILED;
+    }
+    printf("restored  %s\n", cli->data);
+    return CLI_OK;
+}
+
+int cli_version(const struct cli *cli)
+{
+    if (cli->json)
+        printf("{\"version\":\"%s\"}\n", BUSBAR_VERSION);
+    else
+        printf("busbar %s\n", BUSBAR_VERSION);
+    return CLI_OK;
+}
+
+/* Words for bash, straight from the table of verbs. */
+int cli_completion(const struct cli *cli)
+{
+    (void)cli;
+    printf("_busbar() {\n    local words cur=${COMP_WORDS[COMP_CWORD]}\n"
+           "    case \"${COMP_WORDS[1]} ${COMP_WORDS[2]}\" in\n");
+    for (const struct verb *v = cli_verbs; v->name; v++) {
+        printf("    \"%s%s\") words=\"--data --hub --key --json --help", v->name,
+               strchr(v->name, ' ') ? "" : " \"*\"");
+        for (const char *p = v->options; *p;) {
+            printf(" --%.*s", (int)strcspn(p, "= "), p);
+            p += strcspn(p, " ");
+            p += strspn(p, " ");
+        }
+        printf("\" ;;\n");
+    }
+    printf("    *) words=\"");
+    for (const struct verb *v = cli_verbs; v->name; v++)
+        printf("%s%.*s", v == cli_verbs ? "" : " ", (int)strcspn(v->name, " "), v->name);
+    printf("\"\n       case ${COMP_WORDS[1]} in\n"
+           "       tenant) [ \"$COMP_CWORD\" = 2 ] && words=\"add list show budget\" ;;\n"
+           "       key) [ \"$COMP_CWORD\" = 2 ] && words=\"add list revoke\" ;;\n"
+           "       model) [ \"$COMP_CWORD\" = 2 ] && words=\"add list show rm price\" ;;\n"
+           "       esac ;;\n    esac\n"
+           "    mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n}\n"
+           "complete -o default -F _busbar busbar\n");
+    return CLI_OK;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/client.h"
+#include "cli/request.h"
+
+static const struct column columns[] = {{"NAME", "/name"},   {"CURRENCY", "/currency"},
+                                        {"BUDGET", "/budget"}, {"SPENT", "/spent"},
+                                        {"HELD", "/held"},   {"AVAILABLE", "/available"}};
+#define NCOLUMNS ((int)(sizeof columns / sizeof columns[0]))
+
+int cli_tenant_add(const struct cli *cli)
+{
+    struct request r;
+    request_begin(&r);
+    request_text(&r, "name", cli->args[0]);
+    request_option(&r, cli, "budget", "budget");
+    request_option(&r, cli, "currency", "currency");
+    return request_send(&r, cli, "POST", "/api/v1/tenants", columns, NCOLUMNS);
+}
+
+int cli_tenant_list(const struct cli *cli)
+{
+    struct request r;
+    request_begin(&r);
+    return request_list(&r, cli, "/api/v1/tenants", "limit cursor", columns, NCOLUMNS);
+}
+
+int cli_tenant_show(const struct cli *cli)
+{
+    struct request r;
+    request_begin(&r);
+    request_path(&r, "/api/v1/tenants/", cli->args[0], "");
+    return request_get(&r, cli, columns, NCOLUMNS);
+}
+
+int cli_tenant_budget(const struct cli *cli)
+{
+    struct request r;
+    request_begin(&r);
+    request_path(&r, "/api/v1/tenants/", cli->args[0], "/budget");
+    request_text(&r, "budget", cli->args[1]);
+    return request_send(&r, cli, "PUT", NULL, columns, NCOLUMNS);
+}

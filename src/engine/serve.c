@@ -1,0 +1,563 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/serve.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/osrandom.h"
+#include "engine/logfile.h"
+
+#define POLL_STARTING_MS 50
+#define POLL_READY_MS 2000
+#define POLL_STOPPING_MS 50
+#define HEALTH_FAILURES_MAX 3
+#define START_LIMIT_MS 600000 /* a large model may take minutes to load */
+#define BACKOFF_MIN_MS 250
+#define BACKOFF_MAX_MS 30000
+#define STABLE_MS 60000 /* up for so long: the next failure starts with a short pause again */
+#define DRAIN_LIMIT_MS 30000
+#define TERM_AGAIN_MS 1000
+#define KILL_MS 4000
+#define ARGS_MAX 128
+
+struct unit {
+    struct serve *serve;
+    struct list node;
+    struct serve_order order;
+    const struct engine_spec *spec;
+    struct http_endpoint endpoint;
+    struct http_call *health;
+    uv_process_t process;
+    uv_pipe_t output;
+    uv_timer_t timer;
+    struct logfile log;
+    char log_buf[4096];
+    uint32_t state; /* enum replica_state */
+    uint32_t failures;
+    uint32_t backoff_ms;
+    uint64_t since_ms; /* of the state, loop time */
+    uint32_t handles;  /* open libuv handles; the unit is freed at 0 */
+    bool running;      /* the process lives */
+    bool stopping;
+    bool silent; /* no more reports */
+    unsigned terms;
+    char detail[TEXT_CAP];
+};
+
+struct serve {
+    struct serve_config config;
+    struct http_client *client;
+    struct list units;
+    void (*done)(void *ctx);
+    void *done_ctx;
+    bool shutting;
+};
+
+static void poll_health(struct unit *u);
+static void spawn(struct unit *u);
+
+static uint64_t now_ms(const struct unit *u)
+{
+    return uv_now(&u->serve->config.loop->uv);
+}
+
+static void report(struct unit *u)
+{
+    struct serve_report r = {.deployment = u->order.deployment,
+                             .ordinal = u->order.ordinal,
+                             .epoch = u->order.epoch,
+                             .state = u->state,
+                             .slots = u->order.slots,
+                             .context = u->order.context};
+    if (u->silent || u->serve->shutting)
+        return;
+    memcpy(r.endpoint, u->endpoint.text, sizeof r.endpoint);
+    r.endpoint[sizeof r.endpoint - 1] = 0;
+    memcpy(r.detail, u->detail, sizeof r.detail);
+    u->serve->config.report(u->serve->config.ctx, &r);
+}
+
+static void move(struct unit *u, uint32_t state, const char *detail)
+{
+    (void)snprintf(u->detail, sizeof u->detail, "%s", detail);
+    u->state = state;
+    u->since_ms = now_ms(u);
+    log_info("replica", "model=%s ordinal=%u state=%s detail=\"%s\"", u->order.model,
+             u->order.ordinal, replica_state_text(state), detail);
+    report(u);
+}
+
+/* ---- the end of a unit ---- */
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    struct unit *u = handle->data;
+    if (--u->handles > 0)
+        return;
+    struct serve *s = u->serve;
+    logfile_close(&u->log);
+    list_remove(&u->node);
+    free(u);
+    if (s->shutting && list_empty(&s->units) && s->done)
+        s->done(s->done_ctx);
+}
+
+static void unit_close(struct unit *u)
+{
+    if (u->health)
+        http_call_cancel(u->health);
+    u->health = NULL;
+    uv_timer_stop(&u->timer);
+    if (!uv_is_closing((uv_handle_t *)&u->timer))
+        uv_close((uv_handle_t *)&u->timer, on_handle_closed);
+}
+
+static void on_timer(uv_timer_t *timer);
+
+static void again_in(struct unit *u, uint64_t ms)
+{
+    uv_timer_start(&u->timer, on_timer, ms, 0);
+}
+
+/* The process is gone, or could not be started. */
+static void unit_down(struct unit *u, const char *why)
+{
+    if (u->health)
+        http_call_cancel(u->health);
+    u->health = NULL;
+    if (u->endpoint.is_unix)
+        unlink(u->endpoint.host);
+    if (u->stopping) {
+        move(u, REPLICA_STOPPED, why);
+        unit_close(u);
+        return;
+    }
+    if (u->state == REPLICA_READY && now_ms(u) - u->since_ms > STABLE_MS)
+        u->backoff_ms = 0;
+    u->backoff_ms = u->backoff_ms ? u->backoff_ms * 2 : BACKOFF_MIN_MS;
+    if (u->backoff_ms > BACKOFF_MAX_MS)
+        u->backoff_ms = BACKOFF_MAX_MS;
+    move(u, REPLICA_BACKOFF, why);
+    uint8_t jitter;
+    os_random(&jitter, 1);
+    again_in(u, u->backoff_ms + u->backoff_ms * jitter / 1024);
+}
+
+/* ---- the process ---- */
+
+static void on_exit_process(uv_process_t *process, int64_t status, int sig)
+{
+    struct unit *u = process->data;
+    char why[TEXT_CAP];
+    u->running = false;
+    uv_close((uv_handle_t *)process, on_handle_closed);
+    if (sig)
+        (void)snprintf(why, sizeof why, "ended by signal %d", sig);
+    else
+        (void)snprintf(why, sizeof why, "exited with status %lld", (long long)status);
+    unit_down(u, why);
+}
+
+static void on_output_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+{
+    struct unit *u = handle->data;
+    (void)suggested;
+    *buf = uv_buf_init(u->log_buf, sizeof u->log_buf);
+}
+
+static void on_output(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+    struct unit *u = stream->data;
+    if (n > 0)
+        logfile_write(&u->log, buf->base, (size_t)n);
+    else if (n < 0)
+        uv_close((uv_handle_t *)stream, on_handle_closed);
+}
+
+/* Replaces one {name} in an argument. */
+static char *expand(const struct unit *u, const char *arg, const char *binary)
+{
+    char number[24] = "";
+    const struct {
+        const char *name;
+        const char *text;
+        uint64_t number;
+    } names[] = {
+        {"{bin}", binary, 0},
+        {"{model}", u->order.location, 0},
+        {"{socket}", u->endpoint.host, 0},
+        {"{name}", u->order.model, 0},
+        {"{slots}", NULL, u->order.slots},
+        {"{context}", NULL, u->order.context},
+        {"{context_total}", NULL, (uint64_t)u->order.context * u->order.slots},
+        {"{threads}", NULL, u->serve->config.threads},
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(arg, names[i].name) != 0)
+            continue;
+        if (names[i].text)
+            return strdup(names[i].text);
+        (void)snprintf(number, sizeof number, "%llu", (unsigned long long)names[i].number);
+        return strdup(number);
+    }
+    return strdup(arg);
+}
+
+/* First executable of that name in the engine folders, then on PATH. */
+static bool find_binary(const struct serve *s, const char *name, char out[FS_PATH_MAX])
+{
+    const char *places[] = {s->config.engine_path, getenv("PATH")};
+    for (int i = 0; i < 2; i++) {
+        for (const char *p = places[i]; p && *p;) {
+            size_t len = strcspn(p, ":");
+            int n = snprintf(out, FS_PATH_MAX, "%.*s/%s", (int)len, p, name);
+            if (n > 0 && n < FS_PATH_MAX && access(out, X_OK) == 0)
+                return true;
+            p += len + (p[len] == ':');
+        }
+    }
+    return false;
+}
+
+struct command {
+    char *argv[ARGS_MAX + 1];
+    unsigned n;
+    char *env[ARGS_MAX + 1];
+};
+
+static void command_add(struct command *c, char *arg)
+{
+    assert(c->n < ARGS_MAX);
+    c->argv[c->n++] = arg;
+}
+
+static void command_free(struct command *c)
+{
+    for (unsigned i = 0; i < c->n; i++)
+        free(c->argv[i]);
+    for (unsigned i = 0; c->env[i]; i++)
+        free(c->env[i]);
+}
+
+static void build_command(const struct unit *u, const char *binary, struct command *c)
+{
+    char parent[24];
+    const struct engine_spec *spec = u->spec;
+    (void)snprintf(parent, sizeof parent, "%ld", (long)getpid());
+    command_add(c, strdup(u->serve->config.self));
+    command_add(c, strdup("shim"));
+    command_add(c, strdup(parent));
+    for (unsigned i = 0; i < spec->argv_count && c->n < ARGS_MAX - 16; i++)
+        command_add(c, expand(u, spec->argv[i], binary));
+    char **more = u->order.kind == MODEL_EMBEDDING ? spec->args_embedding : spec->args_rerank;
+    unsigned nmore = u->order.kind == MODEL_EMBEDDING ? spec->args_embedding_count
+                     : u->order.kind == MODEL_RERANK  ? spec->args_rerank_count
+                                                      : 0;
+    for (unsigned i = 0; i < nmore && c->n < ARGS_MAX; i++)
+        command_add(c, expand(u, more[i], binary));
+    /* A clean environment: what an engine may see of ours is named here. */
+    static const char *const kept[] = {"PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES"};
+    unsigned k = 0;
+    for (unsigned i = 0; i < sizeof kept / sizeof kept[0]; i++) {
+        char text[4096];
+        const char *value = getenv(kept[i]);
+        if (value && snprintf(text, sizeof text, "%s=%s", kept[i], value) < (int)sizeof text)
+            c->env[k++] = strdup(text);
+    }
+    for (unsigned i = 0; i < spec->env_count && k < ARGS_MAX; i++)
+        c->env[k++] = strdup(spec->env[i]);
+}
+
+static void spawn(struct unit *u)
+{
+    char binary[FS_PATH_MAX];
+    struct serve *s = u->serve;
+    struct command command = {.n = 0};
+    if (!find_binary(s, u->spec->binary, binary)) {
+        unit_down(u, "the engine's program was not found");
+        return;
+    }
+    unlink(u->endpoint.host);
+    build_command(u, binary, &command);
+    uv_pipe_init(&s->config.loop->uv, &u->output, 0);
+    u->output.data = u->process.data = u;
+    uv_stdio_container_t stdio[3] = {
+        {.flags = UV_IGNORE},
+        {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&u->output},
+        {.flags = UV_IGNORE}}; /* the shim joins the two outputs, so that lines stay in order */
+    uv_process_options_t options = {.exit_cb = on_exit_process,
+                                    .file = s->config.self,
+                                    .args = command.argv,
+                                    .env = command.env,
+                                    .stdio = stdio,
+                                    .stdio_count = 3};
+    u->handles += 2;
+    move(u, REPLICA_STARTING, "");
+    int rc = uv_spawn(&s->config.loop->uv, &u->process, &options);
+    command_free(&command);
+    if (rc < 0) {
+        uv_close((uv_handle_t *)&u->process, on_handle_closed);
+        uv_close((uv_handle_t *)&u->output, on_handle_closed);
+        unit_down(u, uv_strerror(rc));
+        return;
+    }
+    u->running = true;
+    uv_read_start((uv_stream_t *)&u->output, on_output_alloc, on_output);
+    again_in(u, POLL_STARTING_MS);
+}
+
+/* ---- health ---- */
+
+static void healthy(struct unit *u)
+{
+    u->failures = 0;
+    if (u->state != REPLICA_READY && !u->stopping)
+        move(u, REPLICA_READY, "");
+}
+
+static void unhealthy(struct unit *u)
+{
+    if (u->state == REPLICA_STARTING) {
+        if (now_ms(u) - u->since_ms > START_LIMIT_MS && u->running)
+            uv_process_kill(&u->process, SIGKILL);
+        return;
+    }
+    if (++u->failures < HEALTH_FAILURES_MAX || u->state != REPLICA_READY)
+        return;
+    if (u->running)
+        uv_process_kill(&u->process, SIGKILL); /* on_exit_process starts it again */
+    else
+        move(u, REPLICA_BACKOFF, "the engine does not answer");
+}
+
+static void on_health_head(struct http_call *call, int status)
+{
+    struct unit *u = http_call_ctx(call);
+    if (status == 200)
+        healthy(u);
+    else
+        unhealthy(u);
+}
+
+static void on_health_body(struct http_call *call, const char *data, size_t len)
+{
+    (void)call;
+    (void)data;
+    (void)len;
+}
+
+static uint64_t poll_after(const struct unit *u)
+{
+    return u->state == REPLICA_READY ? POLL_READY_MS : POLL_STARTING_MS;
+}
+
+static void on_health_end(struct http_call *call, int rc)
+{
+    struct unit *u = http_call_ctx(call);
+    u->health = NULL;
+    if (rc != 0)
+        unhealthy(u);
+    if (!u->stopping && (u->running || !u->endpoint.is_unix))
+        again_in(u, poll_after(u));
+}
+
+static const struct http_call_events health_events = {
+    .on_head = on_health_head, .on_body = on_health_body, .on_end = on_health_end};
+
+static void poll_health(struct unit *u)
+{
+    struct buf request;
+    if (u->health)
+        return;
+    buf_init(&request, 4096);
+    http_request_head(&request, &u->endpoint, "GET", u->spec->health, "", 0);
+    u->health = http_call(u->serve->client, &u->endpoint, &request, &health_events, u);
+    buf_fini(&request);
+    if (!u->health)
+        again_in(u, poll_after(u));
+}
+
+/* ---- stopping ---- */
+
+static void step_stop(struct unit *u)
+{
+    uint64_t waited = now_ms(u) - u->since_ms;
+    struct serve *s = u->serve;
+    if (!u->running) {
+        unit_down(u, "stopped");
+        return;
+    }
+    bool busy = !s->shutting && s->config.busy &&
+                s->config.busy(s->config.ctx, &u->order.deployment, u->order.ordinal) > 0;
+    if (u->terms == 0 && busy && waited < DRAIN_LIMIT_MS) {
+        again_in(u, POLL_STOPPING_MS);
+        return;
+    }
+    if (u->terms == 0) {
+        u->since_ms = now_ms(u);
+        uv_process_kill(&u->process, SIGTERM);
+        u->terms = 1;
+    } else if (u->terms == 1 && waited > TERM_AGAIN_MS) {
+        uv_process_kill(&u->process, SIGTERM); /* llama-server leaves at once on the second */
+        u->terms = 2;
+    } else if (waited > KILL_MS) {
+        uv_process_kill(&u->process, SIGKILL);
+    }
+    again_in(u, POLL_STOPPING_MS);
+}
+
+static void unit_stop(struct unit *u)
+{
+    if (u->stopping)
+        return;
+    u->stopping = true;
+    u->state = REPLICA_DRAINING;
+    u->since_ms = now_ms(u);
+    if (u->health)
+        http_call_cancel(u->health);
+    u->health = NULL;
+    again_in(u, 0);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct unit *u = timer->data;
+    if (u->stopping)
+        step_stop(u);
+    else if (u->state == REPLICA_BACKOFF && u->endpoint.is_unix)
+        spawn(u);
+    else
+        poll_health(u);
+}
+
+/* ---- the interface ---- */
+
+static int unit_endpoint(struct unit *u, struct err *err)
+{
+    struct serve *s = u->serve;
+    char text[ENDPOINT_TEXT_MAX];
+    char path[FS_PATH_MAX];
+    if (u->spec->binary[0] == 0) {
+        /* What follows # is the model's name there, not part of the address. */
+        (void)snprintf(text, sizeof text, "%.*s", (int)strcspn(u->order.location, "#"),
+                       u->order.location);
+        return http_endpoint_parse(&u->endpoint, text, err);
+    }
+    (void)snprintf(text, sizeof text, "unix:%s/%.40s-%u.sock", s->config.socket_dir, u->order.model,
+                   u->order.ordinal);
+    (void)snprintf(path, sizeof path, "%s/%.40s-%u.log", s->config.log_dir, u->order.model,
+                   u->order.ordinal);
+    int rc = http_endpoint_parse(&u->endpoint, text, err);
+    return rc ? rc : logfile_open(&u->log, path, err);
+}
+
+static struct unit *find(struct serve *s, const struct uuid *deployment, uint32_t ordinal)
+{
+    list_for_each_safe(it, next, &s->units)
+    {
+        struct unit *u = list_entry(it, struct unit, node);
+        if (uuid_eq(&u->order.deployment, deployment) && u->order.ordinal == ordinal && !u->silent)
+            return u;
+    }
+    return NULL;
+}
+
+void serve_start(struct serve *s, const struct serve_order *order)
+{
+    struct err err = {0};
+    struct unit *u = s->shutting ? NULL : calloc(1, sizeof *u);
+    if (!u)
+        return;
+    u->serve = s;
+    u->order = *order;
+    u->log.fd = -1;
+    u->handles = 1;
+    u->timer.data = u;
+    list_push(&s->units, &u->node);
+    uv_timer_init(&s->config.loop->uv, &u->timer);
+    u->spec = engine_spec_named(s->config.specs, order->engine);
+    if (!u->spec)
+        err_set(&err, ERR_NOT_FOUND, "no engine `%s` in engines.yaml", order->engine);
+    else
+        (void)unit_endpoint(u, &err);
+    if (err.code != 0) {
+        /* Nothing that time would mend: say so once and wait to be stopped. */
+        move(u, REPLICA_BACKOFF, err.msg);
+        return;
+    }
+    if (u->spec->binary[0]) {
+        spawn(u);
+        return;
+    }
+    move(u, REPLICA_STARTING, "");
+    poll_health(u);
+}
+
+void serve_stop(struct serve *s, const struct uuid *deployment, uint32_t ordinal)
+{
+    struct unit *u = find(s, deployment, ordinal);
+    if (u)
+        unit_stop(u);
+}
+
+void serve_report_all(struct serve *s)
+{
+    list_for_each_safe(it, next, &s->units)
+    {
+        report(list_entry(it, struct unit, node));
+    }
+}
+
+int serve_new(struct serve **out, const struct serve_config *config, struct err *err)
+{
+    struct serve *s = calloc(1, sizeof *s);
+    if (!s)
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    s->config = *config;
+    list_init(&s->units);
+    struct http_client_config client = {.connect_ms = 2000,
+                                        .first_byte_ms = 10000,
+                                        .between_ms = 10000,
+                                        .idle_ms = 1000,
+                                        .idle_max = 1,
+                                        .tls = config->tls};
+    int rc = http_client_new(&s->client, config->loop, &client);
+    if (rc != 0) {
+        free(s);
+        return err_set(err, rc, "out of memory");
+    }
+    *out = s;
+    return 0;
+}
+
+void serve_shutdown(struct serve *s, void (*done)(void *ctx), void *ctx)
+{
+    s->shutting = true;
+    s->done = done;
+    s->done_ctx = ctx;
+    if (list_empty(&s->units)) {
+        done(ctx);
+        return;
+    }
+    list_for_each_safe(it, next, &s->units)
+    {
+        struct unit *u = list_entry(it, struct unit, node);
+        u->stopping = false;
+        unit_stop(u);
+    }
+}
+
+void serve_free(struct serve *s)
+{
+    http_client_free(s->client);
+    free(s);
+}

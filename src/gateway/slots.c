@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/slots.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/map.h"
+
+/* The prefix's own backend may have this many more outstanding tokens than the idlest before it is passed over. */
+#define AFFINITY_TOKENS 4096
+
+void grant_box_init(struct grant_box *box, void (*wake)(struct grant_box *box))
+{
+    pthread_mutex_init(&box->lock, NULL);
+    list_init(&box->granted);
+    box->wake = wake;
+}
+
+void slot_queue_init(struct slot_queue *queue, const struct uuid *model, uint32_t queue_max)
+{
+    *queue = (struct slot_queue){.model = *model, .queue_max = queue_max};
+    pthread_mutex_init(&queue->lock, NULL);
+    list_init(&queue->turns);
+}
+
+struct backend *backend_ref(struct backend *backend)
+{
+    atomic_fetch_add(&backend->refs, 1);
+    return backend;
+}
+
+void backend_unref(struct backend *backend)
+{
+    if (atomic_fetch_sub(&backend->refs, 1) == 1)
+        free(backend);
+}
+
+static bool take_one(struct backend *backend, uint64_t tokens)
+{
+    uint32_t busy = atomic_load(&backend->busy);
+    while (busy < backend->slots && !atomic_load(&backend->gone)) {
+        if (atomic_compare_exchange_weak(&backend->busy, &busy, busy + 1)) {
+            atomic_fetch_add(&backend->outstanding, tokens);
+            backend_ref(backend);
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct backend *choose(struct backend *const *backends, uint32_t n, uint64_t prefix_hash,
+                              uint64_t tokens)
+{
+    struct backend *idlest = NULL;
+    struct backend *kin = NULL;
+    uint64_t least = UINT64_MAX;
+    uint64_t best = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        struct backend *b = backends[i];
+        uint64_t outstanding = atomic_load(&b->outstanding);
+        if (atomic_load(&b->gone) || atomic_load(&b->busy) >= b->slots)
+            continue;
+        if (outstanding < least) {
+            least = outstanding;
+            idlest = b;
+        }
+        uint64_t score = map_hash(prefix_hash, &b->salt, sizeof b->salt);
+        if (prefix_hash && (!kin || score > best)) {
+            best = score;
+            kin = b;
+        }
+    }
+    if (kin && atomic_load(&kin->outstanding) <= least + AFFINITY_TOKENS && take_one(kin, tokens))
+        return kin;
+    if (idlest && take_one(idlest, tokens))
+        return idlest;
+    return NULL;
+}
+
+/* As choose, and tries the others too when a race was lost. */
+static struct backend *take_any(struct backend *const *backends, uint32_t n, uint64_t prefix_hash,
+                                uint64_t tokens)
+{
+    struct backend *b = choose(backends, n, prefix_hash, tokens);
+    for (uint32_t i = 0; !b && i < n; i++) {
+        if (take_one(backends[i], tokens))
+            b = backends[i];
+    }
+    return b;
+}
+
+struct backend *slot_take(struct slot_queue *queue, struct backend *const *backends, uint32_t n,
+                          uint64_t prefix_hash, uint64_t tokens)
+{
+    if (atomic_load(&queue->waiting) > 0)
+        return NULL;
+    return take_any(backends, n, prefix_hash, tokens);
+}
+
+static struct turn *turn_of(struct slot_queue *queue, const struct uuid *tenant)
+{
+    list_for_each_safe(it, next, &queue->turns)
+    {
+        struct turn *turn = list_entry(it, struct turn, node);
+        if (uuid_eq(&turn->tenant, tenant))
+            return turn;
+    }
+    struct turn *turn = malloc(sizeof *turn);
+    if (!turn)
+        return NULL;
+    *turn = (struct turn){.tenant = *tenant};
+    list_init(&turn->waiters);
+    list_push(&queue->turns, &turn->node);
+    return turn;
+}
+
+/* Under the lock: the tenant whose turn it is gives its first waiter and goes to the end. */
+static struct slot_waiter *pop(struct slot_queue *queue)
+{
+    struct list *first = list_first(&queue->turns);
+    if (!first)
+        return NULL;
+    struct turn *turn = list_entry(first, struct turn, node);
+    struct slot_waiter *waiter = list_entry(list_first(&turn->waiters), struct slot_waiter, in_turn);
+    list_remove(&waiter->in_turn);
+    list_remove(&turn->node);
+    if (list_empty(&turn->waiters))
+        free(turn);
+    else
+        list_push(&queue->turns, &turn->node);
+    atomic_fetch_sub(&queue->waiting, 1);
+    return waiter;
+}
+
+static void grant(struct slot_waiter *waiter, struct backend *backend)
+{
+    struct grant_box *box = waiter->box;
+    waiter->backend = backend;
+    pthread_mutex_lock(&box->lock);
+    waiter->state = WAITING_GRANTED;
+    list_push(&box->granted, &waiter->in_box);
+    pthread_mutex_unlock(&box->lock);
+    box->wake(box);
+}
+
+/* Under the lock: hands out free slots while somebody waits. */
+static void serve(struct slot_queue *queue)
+{
+    while (atomic_load(&queue->waiting) > 0) {
+        struct backend *b = take_any(queue->backends, queue->nbackends, 0, 0);
+        if (!b)
+            break;
+        struct slot_waiter *waiter = pop(queue);
+        if (!waiter) { /* cannot be: `waiting` counts what is queued, under this lock */
+            atomic_fetch_sub(&b->busy, 1);
+            backend_unref(b);
+            break;
+        }
+        atomic_fetch_add(&b->outstanding, waiter->tokens);
+        grant(waiter, b);
+    }
+}
+
+int slot_wait(struct slot_queue *queue, struct slot_waiter *waiter)
+{
+    int rc = 0;
+    pthread_mutex_lock(&queue->lock);
+    struct turn *turn = atomic_load(&queue->waiting) < queue->queue_max
+                            ? turn_of(queue, &waiter->tenant)
+                            : NULL;
+    if (turn) {
+        waiter->state = WAITING_QUEUED;
+        list_push(&turn->waiters, &waiter->in_turn);
+        atomic_fetch_add(&queue->waiting, 1);
+        /* A slot may have been released after the caller looked and before `waiting` told of us. */
+        serve(queue);
+    } else {
+        rc = ERR_QUEUE_FULL;
+    }
+    pthread_mutex_unlock(&queue->lock);
+    return rc;
+}
+
+void slot_cancel(struct slot_queue *queue, struct slot_waiter *waiter)
+{
+    pthread_mutex_lock(&queue->lock);
+    if (waiter->state == WAITING_QUEUED) {
+        struct list *rest = waiter->in_turn.next;
+        bool last = rest == waiter->in_turn.prev;
+        list_remove(&waiter->in_turn);
+        if (last) { /* the list head of its turn: nobody else of this tenant waits */
+            struct turn *turn = list_entry(rest, struct turn, waiters);
+            list_remove(&turn->node);
+            free(turn);
+        }
+        atomic_fetch_sub(&queue->waiting, 1);
+        waiter->state = WAITING_NONE;
+    }
+    pthread_mutex_unlock(&queue->lock);
+    if (waiter->state != WAITING_GRANTED)
+        return;
+    pthread_mutex_lock(&waiter->box->lock);
+    list_remove(&waiter->in_box);
+    pthread_mutex_unlock(&waiter->box->lock);
+    waiter->state = WAITING_NONE;
+    slot_release(queue, waiter->backend, waiter->tokens);
+}
+
+struct slot_waiter *grant_next(struct grant_box *box)
+{
+    pthread_mutex_lock(&box->lock);
+    struct list *first = list_first(&box->granted);
+    struct slot_waiter *waiter = first ? list_entry(first, struct slot_waiter, in_box) : NULL;
+    if (waiter) {
+        list_remove(&waiter->in_box);
+        waiter->state = WAITING_NONE;
+    }
+    pthread_mutex_unlock(&box->lock);
+    return waiter;
+}
+
+void slot_release(struct slot_queue *queue, struct backend *backend, uint64_t tokens)
+{
+    atomic_fetch_sub(&backend->outstanding, tokens);
+    atomic_fetch_sub(&backend->busy, 1);
+    backend_unref(backend);
+    if (atomic_load(&queue->waiting) == 0)
+        return;
+    pthread_mutex_lock(&queue->lock);
+    serve(queue);
+    pthread_mutex_unlock(&queue->lock);
+}
+
+void slot_publish(struct slot_queue *queue, struct backend *const *backends, uint32_t n)
+{
+    pthread_mutex_lock(&queue->lock);
+    struct backend *old[REPLICAS_PER_DEPLOYMENT_MAX];
+    uint32_t nold = queue->nbackends;
+    memcpy(old, queue->backends, nold * sizeof *old);
+    for (uint32_t i = 0; i < n; i++)
+        queue->backends[i] = backend_ref(backends[i]);
+    queue->nbackends = n;
+    serve(queue);
+    pthread_mutex_unlock(&queue->lock);
+    for (uint32_t i = 0; i < nold; i++)
+        backend_unref(old[i]);
+}

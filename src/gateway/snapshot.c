@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/snapshot.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "core/kinds.h"
+#include "core/view.h"
+
+struct registry {
+    pthread_mutex_t lock;
+    const struct engine_specs *engines;
+    uint32_t queue_max;
+    struct limiter *limiters;
+    struct slot_queue *queues;
+    struct backend *backends; /* each with one reference of the registry */
+};
+
+static void *must_alloc(size_t n, size_t size)
+{
+    void *p = calloc(n ? n : 1, size);
+    if (!p)
+        abort();
+    return p;
+}
+
+struct registry *registry_new(const struct engine_specs *engines, uint32_t queue_max)
+{
+    struct registry *r = must_alloc(1, sizeof *r);
+    pthread_mutex_init(&r->lock, NULL);
+    r->engines = engines;
+    r->queue_max = queue_max;
+    return r;
+}
+
+void registry_free(struct registry *r)
+{
+    for (struct limiter *l = r->limiters, *next; l; l = next) {
+        next = l->next;
+        free(l);
+    }
+    for (struct slot_queue *q = r->queues, *next; q; q = next) {
+        next = q->next;
+        slot_publish(q, NULL, 0);
+        pthread_mutex_destroy(&q->lock);
+        free(q);
+    }
+    for (struct backend *b = r->backends, *next; b; b = next) {
+        next = b->next;
+        backend_unref(b);
+    }
+    pthread_mutex_destroy(&r->lock);
+    free(r);
+}
+
+static struct limiter *limiter_of(struct registry *r, const struct uuid *key)
+{
+    for (struct limiter *l = r->limiters; l; l = l->next) {
+        if (uuid_eq(&l->key, key))
+            return l;
+    }
+    struct limiter *l = must_alloc(1, sizeof *l);
+    l->key = *key;
+    l->next = r->limiters;
+    r->limiters = l;
+    return l;
+}
+
+static struct slot_queue *queue_of(struct registry *r, const struct uuid *model)
+{
+    for (struct slot_queue *q = r->queues; q; q = q->next) {
+        if (uuid_eq(&q->model, model))
+            return q;
+    }
+    struct slot_queue *q = must_alloc(1, sizeof *q);
+    slot_queue_init(q, model, r->queue_max);
+    q->next = r->queues;
+    r->queues = q;
+    return q;
+}
+
+static struct backend *backend_of(struct registry *r, const struct row_replica *row)
+{
+    for (struct backend *b = r->backends; b; b = b->next) {
+        if (!atomic_load(&b->gone) && uuid_eq(&b->deployment, &row->deployment) &&
+            b->ordinal == row->ordinal && b->epoch == row->epoch && strcmp(b->endpoint.text, row->endpoint) == 0)
+            return b;
+    }
+    struct http_endpoint endpoint;
+    struct err err;
+    if (http_endpoint_parse(&endpoint, row->endpoint, &err) != 0) {
+        log_error("endpoint_invalid", "endpoint=\"%s\" error=\"%s\"", row->endpoint, err.msg);
+        return NULL;
+    }
+    struct backend *b = must_alloc(1, sizeof *b);
+    b->deployment = row->deployment;
+    b->ordinal = row->ordinal;
+    b->epoch = row->epoch;
+    b->variant = row->variant;
+    b->site = row->site;
+    b->endpoint = endpoint;
+    b->slots = row->slots;
+    b->salt = map_hash(row->ordinal, &row->deployment, sizeof row->deployment);
+    b->refs = 1;
+    b->next = r->backends;
+    r->backends = b;
+    return b;
+}
+
+static bool key_equal(const void *table, uint32_t i, const void *key, size_t len)
+{
+    const struct snap_key *k = (const struct snap_key *)table + i;
+    return text_eq(k->public_id, text_len(k->public_id, sizeof k->public_id), key, len);
+}
+
+static bool model_equal(const void *table, uint32_t i, const void *key, size_t len)
+{
+    const struct snap_model *m = (const struct snap_model *)table + i;
+    return text_eq(m->name, text_len(m->name, NAME_CAP), key, len);
+}
+
+static void add_keys(struct registry *r, struct snapshot *s, const struct core *core)
+{
+    uint32_t n = view_counts(core).keys;
+    const struct row_key *row;
+    s->key = must_alloc(n, sizeof *s->key);
+    uint32_t nslots = map_slots(n);
+    s->key_slots = must_alloc(nslots, sizeof *s->key_slots);
+    map_init(&s->keys, s->key_slots, nslots, 0, key_equal, s->key);
+    for (uint32_t pos = 0; (row = view_key_at(core, &pos)) != NULL;) {
+        if (row->revoked_ms != 0)
+            continue;
+        struct snap_key *k = &s->key[s->nkeys];
+        memcpy(k->public_id, row->public_id, sizeof k->public_id);
+        memcpy(k->hash, row->hash, sizeof k->hash);
+        k->id = row->id;
+        k->tenant = row->tenant;
+        k->scopes = row->scopes;
+        k->rpm = row->rpm;
+        k->tpm = row->tpm;
+        k->expires_ms = row->expires_ms;
+        k->own_budget = row->budget >= 0;
+        k->models = row->models;
+        k->limiter = row->rpm || row->tpm ? limiter_of(r, &row->id) : NULL;
+        map_put(&s->keys, k->public_id, text_len(k->public_id, sizeof k->public_id), s->nkeys++);
+    }
+}
+
+static const struct row_variant *first_variant(const struct core *core, const struct uuid *model)
+{
+    const struct row_variant *row;
+    for (uint32_t pos = 0; (row = view_variant_at(core, &pos)) != NULL;) {
+        if (uuid_eq(&row->model, model))
+            break;
+    }
+    return row;
+}
+
+static void add_models(struct registry *r, struct snapshot *s, const struct core *core)
+{
+    uint32_t n = view_counts(core).models;
+    const struct row_model *row;
+    s->model = must_alloc(n, sizeof *s->model);
+    uint32_t nslots = map_slots(n);
+    s->model_slots = must_alloc(nslots, sizeof *s->model_slots);
+    map_init(&s->models, s->model_slots, nslots, 0, model_equal, s->model);
+    for (uint32_t pos = 0; (row = view_model_at(core, &pos)) != NULL;) {
+        struct snap_model *m = &s->model[s->nmodels];
+        memcpy(m->name, row->name, sizeof m->name);
+        memcpy(m->upstream, row->name, sizeof m->upstream);
+        m->id = row->id;
+        m->kind = row->kind;
+        m->context = row->context;
+        m->created_ms = row->created_ms;
+        m->queue = queue_of(r, &row->id);
+        const struct row_price *price = view_price(core, &row->price);
+        if (price) {
+            m->price_id = price->id;
+            m->price = (struct price){price->prompt, price->cached, price->completion, price->reasoning};
+        }
+        const struct row_variant *variant = first_variant(core, &row->id);
+        if (variant) {
+            m->engine = engine_spec_named(r->engines, variant->engine);
+            /* A URL may name the model as the engine knows it: http://host:8000#their-name */
+            const char *alias = m->engine && !m->engine->binary[0] ? strchr(variant->location, '#') : NULL;
+            if (alias && alias[1])
+                text_set(m->upstream, sizeof m->upstream, alias + 1, strlen(alias + 1));
+        }
+        map_put(&s->models, m->name, text_len(m->name, NAME_CAP), s->nmodels++);
+    }
+}
+
+static struct snap_model *model_with_id(struct snapshot *s, const struct uuid *id)
+{
+    for (uint32_t i = 0; i < s->nmodels; i++) {
+        if (uuid_eq(&s->model[i].id, id))
+            return &s->model[i];
+    }
+    return NULL;
+}
+
+static void add_backends(struct registry *r, struct snapshot *s, const struct core *core)
+{
+    const struct row_replica *row;
+    for (uint32_t pos = 0; (row = view_replica_at(core, &pos)) != NULL;) {
+        const struct row_deployment *d = view_deployment(core, &row->deployment);
+        struct snap_model *m = d ? model_with_id(s, &d->model) : NULL;
+        if (!m || row->state == REPLICA_DRAINING || row->state == REPLICA_STOPPED)
+            continue;
+        m->nwanted++;
+        if (row->state != REPLICA_READY || m->nbackends == REPLICAS_PER_DEPLOYMENT_MAX)
+            continue;
+        struct backend *b = backend_of(r, row);
+        if (!b)
+            continue;
+        if (row->context && row->context < m->context)
+            m->context = row->context;
+        m->backends[m->nbackends++] = backend_ref(b);
+    }
+}
+
+struct snapshot *snapshot_make(struct registry *r, const struct core *core)
+{
+    struct snapshot *s = must_alloc(1, sizeof *s);
+    s->refs = 1;
+    pthread_mutex_lock(&r->lock);
+    add_keys(r, s, core);
+    add_models(r, s, core);
+    add_backends(r, s, core);
+    pthread_mutex_unlock(&r->lock);
+    return s;
+}
+
+static bool routed(const struct snapshot *s, const struct backend *b)
+{
+    for (uint32_t i = 0; i < s->nmodels; i++) {
+        for (uint32_t k = 0; k < s->model[i].nbackends; k++) {
+            if (s->model[i].backends[k] == b)
+                return true;
+        }
+    }
+    return false;
+}
+
+void snapshot_publish(struct registry *r, const struct snapshot *s)
+{
+    pthread_mutex_lock(&r->lock);
+    for (struct backend **at = &r->backends; *at;) {
+        struct backend *b = *at;
+        if (routed(s, b)) {
+            at = &b->next;
+            continue;
+        }
+        atomic_store(&b->gone, true);
+        if (atomic_load(&b->busy) > 0) { /* kept until its last request has ended */
+            at = &b->next;
+            continue;
+        }
+        *at = b->next;
+        backend_unref(b);
+    }
+    for (struct slot_queue *q = r->queues; q; q = q->next) {
+        const struct snap_model *m = NULL;
+        for (uint32_t i = 0; i < s->nmodels && !m; i++)
+            m = s->model[i].queue == q ? &s->model[i] : NULL;
+        slot_publish(q, m ? m->backends : NULL, m ? m->nbackends : 0);
+    }
+    pthread_mutex_unlock(&r->lock);
+}
+
+struct snapshot *snapshot_ref(struct snapshot *s)
+{
+    atomic_fetch_add(&s->refs, 1);
+    return s;
+}
+
+void snapshot_unref(struct snapshot *s)
+{
+    if (!s || atomic_fetch_sub(&s->refs, 1) != 1)
+        return;
+    for (uint32_t i = 0; i < s->nmodels; i++) {
+        for (uint32_t k = 0; k < s->model[i].nbackends; k++)
+            backend_unref(s->model[i].backends[k]);
+    }
+    free(s->key);
+    free(s->key_slots);
+    free(s->model);
+    free(s->model_slots);
+    free(s);
+}
+
+const struct snap_key *snapshot_key(const struct snapshot *s, const char *public_id, size_t len)
+{
+    uint32_t i = map_get(&s->keys, public_id, len);
+    return i == MAP_NONE ? NULL : &s->key[i];
+}
+
+const struct snap_model *snapshot_model(const struct snapshot *s, const char *name, size_t len)
+{
+    uint32_t i = map_get(&s->models, name, len);
+    return i == MAP_NONE ? NULL : &s->model[i];
+}
+
+struct registry_stats registry_stats(struct registry *r)
+{
+    struct registry_stats n = {0};
+    pthread_mutex_lock(&r->lock);
+    for (struct backend *b = r->backends; b; b = b->next) {
+        n.slots += b->slots;
+        n.busy += atomic_load(&b->busy);
+    }
+    for (struct slot_queue *q = r->queues; q; q = q->next)
+        n.waiting += atomic_load(&q->waiting);
+    pthread_mutex_unlock(&r->lock);
+    return n;
+}
+
+uint32_t registry_busy(struct registry *r, const struct uuid *deployment, uint32_t ordinal)
+{
+    uint32_t n = 0;
+    pthread_mutex_lock(&r->lock);
+    for (struct backend *b = r->backends; b; b = b->next) {
+        if (b->ordinal == ordinal && uuid_eq(&b->deployment, deployment))
+            n += atomic_load(&b->busy);
+    }
+    pthread_mutex_unlock(&r->lock);
+    return n;
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Snapshot: what requests are matched against - keys, models, prices, replicas - as of one commit, immutable.
+ *
+ * Made on the core thread, published after the commit by swapping a pointer, freed when the last request that began
+ * under it has ended. What must outlive a snapshot (rate limits, slots, queues) is in the registry and only
+ * referenced here.
+ */
+#ifndef BUSBAR_GATEWAY_SNAPSHOT_H
+#define BUSBAR_GATEWAY_SNAPSHOT_H
+
+#include <stdatomic.h>
+
+#include "base/map.h"
+#include "core/core.h"
+#include "core/money.h"
+#include "engine/spec.h"
+#include "gateway/limiter.h"
+#include "gateway/slots.h"
+
+struct snap_key {
+    char public_id[16];
+    uint8_t hash[DIGEST_BYTES];
+    struct uuid id;
+    struct uuid tenant;
+    uint32_t scopes;
+    uint32_t rpm, tpm;
+    int64_t expires_ms;
+    bool own_budget;
+    struct uuid_list models;
+    struct limiter *limiter; /* NULL: no rate limit */
+};
+
+struct snap_model {
+    char name[NAME_CAP];
+    char upstream[NAME_CAP]; /* the name that the engine knows it by */
+    struct uuid id;
+    uint32_t kind;
+    uint32_t context; /* tokens a request may use in one slot */
+    int64_t created_ms;
+    struct uuid price_id; /* zero: free */
+    struct price price;
+    const struct engine_spec *engine; /* NULL: no variant */
+    struct slot_queue *queue;
+    struct backend *backends[REPLICAS_PER_DEPLOYMENT_MAX];
+    uint32_t nbackends;
+    uint32_t nwanted; /* replicas that shall run */
+};
+
+struct registry; /* limiters, queues, backends: shared over snapshots */
+
+struct snapshot {
+    _Atomic uint32_t refs;
+    struct map keys;
+    struct map_slot *key_slots;
+    struct snap_key *key;
+    uint32_t nkeys;
+    struct map models;
+    struct map_slot *model_slots;
+    struct snap_model *model;
+    uint32_t nmodels;
+};
+
+struct registry *registry_new(const struct engine_specs *engines, uint32_t queue_max);
+void registry_free(struct registry *registry);
+
+/* On the core thread. Aborts when out of memory: without routes there is no service. Returned with one reference. */
+struct snapshot *snapshot_make(struct registry *registry, const struct core *core);
+/* Tells the queues which backends there are now. After the commit, before requests see the snapshot. */
+void snapshot_publish(struct registry *registry, const struct snapshot *snapshot);
+struct snapshot *snapshot_ref(struct snapshot *snapshot);
+void snapshot_unref(struct snapshot *snapshot);
+
+const struct snap_key *snapshot_key(const struct snapshot *snapshot, const char *public_id,
+                                    size_t len);
+const struct snap_model *snapshot_model(const struct snapshot *snapshot, const char *name,
+                                        size_t len);
+/* Totals over all queues and backends, for /metrics. */
+struct registry_stats {
+    uint32_t slots, busy, waiting;
+};
+struct registry_stats registry_stats(struct registry *registry);
+/* Requests that this replica still answers, in or out of the routes. */
+uint32_t registry_busy(struct registry *registry, const struct uuid *deployment, uint32_t ordinal);
+
+#endif

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Between gateway.c and worker.c: how the gateway starts and stops its workers, and what they ask of it. */
+#ifndef BUSBAR_GATEWAY_WORKERS_H
+#define BUSBAR_GATEWAY_WORKERS_H
+
+#include "gateway/worker.h"
+
+/* Binds nothing yet: the gateway listens for it, on its loop, before the thread runs. */
+int worker_init(struct worker *worker, struct gateway *gateway, struct runtime *runtime,
+                struct err *err);
+void worker_run(void *worker); /* the thread */
+void worker_fini(struct worker *worker); /* after the thread has ended */
+
+const struct gateway_config *gateway_config_of(const struct gateway *gateway);
+uint64_t gateway_version(const struct gateway *gateway);
+/* The current snapshot, referenced, and its version. */
+struct snapshot *gateway_snapshot(struct gateway *gateway, uint64_t *version);
+
+#endif

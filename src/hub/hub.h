@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Hub: the API beside the gateway, and what is set up when the data folder is new.
+ */
+#ifndef BUSBAR_HUB_HUB_H
+#define BUSBAR_HUB_HUB_H
+
+#include <stdbool.h>
+
+#include "gateway/gateway.h"
+#include "runtime/runtime.h"
+
+struct hub {
+    struct gateway *gateway;
+    struct runtime *runtime;
+    const struct engine_specs *engines;
+    const char *data_dir;
+    char listen[64];
+    int64_t started_ms;
+    uint32_t uid; /* who may use the unix socket as operator */
+};
+
+/* For struct gateway_config. `ctx` is the hub. */
+int64_t hub_admit(struct http_request *request, void *ctx);
+void hub_handle(struct http_request *request, struct worker *worker, void *ctx);
+
+struct hub_first {
+    bool made;      /* the data folder was new */
+    char key[80];   /* of tenant `default`, shown once */
+    char admin[80]; /* operator key */
+};
+/* On a new data folder: the site, tenant `default` with a budget and its keys, the model `stories` deployed. Before the
+ * gateway starts; blocks until it is durable. `model_path` NULL: no model. */
+int hub_first_start(struct hub *hub, const char *model_path, struct hub_first *out, struct err *err);
+
+/* Fills the events that add a model file: model, variant and, if `price` is set, its price. Reads the file's header. */
+struct model_source {
+    char name[NAME_CAP];
+    char path[PATH_CAP];     /* file to describe; empty for an engine at a URL */
+    char location[PATH_CAP]; /* as stored: relative to the data folder, or the engine's URL */
+    char engine[NAME_CAP];
+    char origin[PATH_CAP];
+    char licence[NAME_CAP];
+    uint32_t kind;    /* 0: as the file says */
+    uint32_t context; /* 0: as the file says */
+    uint8_t digest[DIGEST_BYTES];
+    struct price price;
+    bool priced;
+};
+int hub_model_events(const struct model_source *source, struct event events[3], struct err *err);
+
+#endif

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rows as JSON objects. */
+#include <string.h>
+
+#include "base/clock.h"
+#include "hub/api.h"
+
+static void add_member(struct buf *out, const char *name)
+{
+    if (out->len && out->data[out->len - 1] != '{')
+        buf_add_char(out, ',');
+    buf_addf(out, "\"%s\":", name);
+}
+
+void add_id(struct buf *out, const char *name, const struct uuid *id)
+{
+    char text[UUID_TEXT_LEN + 1];
+    uuid_format(text, id);
+    add_member(out, name);
+    buf_addf(out, "\"%s\"", text);
+}
+
+void add_text(struct buf *out, const char *name, const char *text, size_t cap)
+{
+    add_member(out, name);
+    buf_add_json(out, text, text_len(text, cap));
+}
+
+void add_amount(struct buf *out, const char *name, int64_t nano)
+{
+    char text[AMOUNT_TEXT_MAX];
+    amount_format(text, nano);
+    add_member(out, name);
+    buf_addf(out, "\"%s\"", text);
+}
+
+void add_time(struct buf *out, const char *name, int64_t unix_ms)
+{
+    char text[25];
+    add_member(out, name);
+    if (unix_ms == 0) {
+        buf_add_text(out, "null");
+        return;
+    }
+    clock_format(text, unix_ms);
+    buf_addf(out, "\"%s\"", text);
+}
+
+static void add_balance(struct buf *out, const struct view_balance *b)
+{
+    add_amount(out, "budget", b->budget);
+    add_amount(out, "spent", b->spent);
+    add_amount(out, "held", b->held);
+    add_amount(out, "available", b->budget - b->spent - b->held);
+}
+
+void render_tenant(struct buf *out, const struct core *core, const struct row_tenant *row)
+{
+    struct view_balance balance = view_tenant_balance(core, &row->id);
+    const char *currency = currency_code(row->ledger);
+    buf_add_char(out, '{');
+    add_id(out, "id", &row->id);
+    add_text(out, "name", row->name, NAME_CAP);
+    add_text(out, "currency", currency ? currency : "?", 4);
+    add_balance(out, &balance);
+    add_time(out, "created", row->created_ms);
+    buf_add_char(out, '}');
+}
+
+static void add_scopes(struct buf *out, uint32_t scopes)
+{
+    const char *sep = "";
+    buf_add_text(out, ",\"scopes\":[");
+#define S(name, bit, text) \
+    if (scopes & (bit)) { \
+        buf_addf(out, "%s\"" text "\"", sep); \
+        sep = ","; \
+    }
+    SCOPES(S)
+#undef S
+    buf_add_char(out, ']');
+}
+
+void render_key(struct buf *out, const struct core *core, const struct row_key *row)
+{
+    const struct row_tenant *tenant = view_tenant(core, &row->tenant);
+    buf_add_char(out, '{');
+    add_id(out, "id", &row->id);
+    add_text(out, "public_id", row->public_id, sizeof row->public_id);
+    add_text(out, "name", row->name, NAME_CAP);
+    add_text(out, "tenant", tenant ? tenant->name : "", NAME_CAP);
+    add_scopes(out, row->scopes);
+    if (row->models.n > 0) {
+        buf_add_text(out, ",\"models\":[");
+        for (uint32_t i = 0; i < row->models.n; i++) {
+            const struct row_model *m = view_model(core, &row->models.v[i]);
+            buf_add_text(out, i ? "," : "");
+            buf_add_json(out, m ? m->name : "?", m ? text_len(m->name, NAME_CAP) : 1);
+        }
+        buf_add_char(out, ']');
+    } else {
+        buf_add_text(out, ",\"models\":null");
+    }
+    buf_addf(out, ",\"rpm\":%u,\"tpm\":%u", row->rpm, row->tpm);
+    add_time(out, "expires", row->expires_ms);
+    if (row->budget >= 0) {
+        struct view_balance balance = view_key_balance(core, &row->id);
+        add_balance(out, &balance);
+    } else {
+        buf_add_text(out, ",\"budget\":null");
+    }
+    add_time(out, "created", row->created_ms);
+    add_time(out, "revoked", row->revoked_ms);
+    buf_add_char(out, '}');
+}
+
+static void add_variants(struct buf *out, const struct core *core, const struct row_model *model)
+{
+    const struct row_variant *v;
+    const char *sep = "";
+    buf_add_text(out, ",\"variants\":[");
+    for (uint32_t pos = 0; (v = view_variant_at(core, &pos)) != NULL;) {
+        if (!uuid_eq(&v->model, &model->id))
+            continue;
+        char digest[2 * DIGEST_BYTES + 1];
+        hex_encode(digest, v->digest, sizeof v->digest);
+        buf_addf(out, "%s{", sep);
+        sep = ",";
+        add_id(out, "id", &v->id);
+        add_text(out, "sha256", digest, sizeof digest);
+        add_text(out, "format", v->format, sizeof v->format);
+        add_text(out, "quantisation", v->quantisation, sizeof v->quantisation);
+        add_text(out, "engine", v->engine, sizeof v->engine);
+        add_text(out, "chips", v->chips, sizeof v->chips);
+        add_text(out, "location", v->location, sizeof v->location);
+        buf_addf(out, ",\"memory_bytes\":%llu,\"size_bytes\":%llu}",
+                 (unsigned long long)v->memory_bytes, (unsigned long long)v->size_bytes);
+    }
+    buf_add_char(out, ']');
+}
+
+void render_model(struct buf *out, const struct core *core, const struct row_model *row)
+{
+    const struct row_price *price = view_price(core, &row->price);
+    buf_add_char(out, '{');
+    add_id(out, "id", &row->id);
+    add_text(out, "name", row->name, NAME_CAP);
+    add_text(out, "kind", model_kind_text(row->kind), 32);
+    buf_addf(out, ",\"context\":%u", row->context);
+    add_text(out, "licence", row->licence, NAME_CAP);
+    add_text(out, "origin", row->origin, PATH_CAP);
+    add_time(out, "created", row->created_ms);
+    buf_add_text(out, ",\"price\":");
+    if (price) {
+        buf_add_text(out, "{\"per_tokens\":1000000");
+        add_id(out, "id", &price->id);
+        add_amount(out, "prompt", price->prompt);
+        add_amount(out, "cached", price->cached);
+        add_amount(out, "completion", price->completion);
+        add_amount(out, "reasoning", price->reasoning);
+        add_time(out, "from", price->from_ms);
+        buf_add_char(out, '}');
+    } else {
+        buf_add_text(out, "null");
+    }
+    add_variants(out, core, row);
+    buf_addf(out, ",\"deployed\":%s}", view_deployment_of(core, &row->id) ? "true" : "false");
+}
+
+void render_deployment(struct buf *out, const struct core *core, const struct row_deployment *row)
+{
+    const struct row_model *model = view_model(core, &row->model);
+    const struct row_replica *r;
+    const char *sep = "";
+    buf_add_char(out, '{');
+    add_id(out, "id", &row->id);
+    add_text(out, "model", model ? model->name : "?", NAME_CAP);
+    buf_addf(out, ",\"replicas_wanted\":%u,\"slots\":%u", row->replicas, row->slots);
+    add_time(out, "created", row->created_ms);
+    buf_add_text(out, ",\"replicas\":[");
+    for (uint32_t pos = 0; (r = view_replica_at(core, &pos)) != NULL;) {
+        if (!uuid_eq(&r->deployment, &row->id))
+            continue;
+        buf_addf(out, "%s{\"ordinal\":%u,\"epoch\":%u,\"slots\":%u,\"context\":%u", sep, r->ordinal,
+                 r->epoch, r->slots, r->context);
+        sep = ",";
+        add_text(out, "state", replica_state_text(r->state), 16);
+        add_text(out, "detail", r->detail, TEXT_CAP);
+        add_text(out, "endpoint", r->endpoint, TEXT_CAP);
+        add_time(out, "since", r->since_ms);
+        buf_add_char(out, '}');
+    }
+    buf_add_text(out, "]}");
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Health, status, metrics, backup. */
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "hub/api.h"
+
+static int healthz_parse(struct api_call *call)
+{
+    buf_add_text(&call->out, "{\"status\":\"ok\"}");
+    return 0;
+}
+
+static int readyz_parse(struct api_call *call)
+{
+    if (!runtime_ready(call->hub->runtime))
+        return err_set(&call->err, ERR_UNAVAILABLE, "The hub cannot make decisions durable.");
+    buf_add_text(&call->out, "{\"status\":\"ready\"}");
+    return 0;
+}
+
+static int status_finish(struct api_call *call, const struct core *core)
+{
+    struct view_counts n = view_counts(core);
+    struct runtime_stats s = runtime_stats(call->hub->runtime);
+    struct buf *out = &call->out;
+    int core_tid, store_tid, tids[8];
+    runtime_thread_ids(call->hub->runtime, &core_tid, &store_tid);
+    gateway_thread_ids(call->hub->gateway, tids, 8);
+    buf_addf(out, "{\"version\":\"%s\",\"ready\":%s", BUSBAR_VERSION,
+             runtime_ready(call->hub->runtime) ? "true" : "false");
+    add_text(out, "listen", call->hub->listen, sizeof call->hub->listen);
+    add_text(out, "data", call->hub->data_dir, FS_PATH_MAX);
+    add_time(out, "started", call->hub->started_ms);
+    buf_addf(out,
+             ",\"pid\":%ld,\"tenants\":%u,\"keys\":%u,\"models\":%u,\"deployments\":%u,"
+             "\"replicas\":%u,\"replicas_ready\":%u,\"leases\":%u,\"waiting\":%u",
+             (long)getpid(), n.tenants, n.keys, n.models, n.deployments, n.replicas,
+             n.replicas_ready, n.leases, n.waiters);
+    buf_addf(out,
+             ",\"journal_events\":%llu,\"commits\":%llu,\"commit_failures\":%llu,"
+             "\"commit_mean_ms\":%.3f",
+             (unsigned long long)view_core(core)->events, (unsigned long long)s.batches,
+             (unsigned long long)s.commit_failures,
+             s.batches ? (double)s.commit_ns_total / 1e6 / (double)s.batches : 0.0);
+    buf_addf(out, ",\"threads\":{\"core\":%d,\"store\":%d,\"gateway\":[", core_tid, store_tid);
+    for (int i = 0; i < 8 && tids[i]; i++)
+        buf_addf(out, "%s%d", i ? "," : "", tids[i]);
+    buf_add_text(out, "]}}");
+    return 0;
+}
+
+static int metrics_finish(struct api_call *call, const struct core *core)
+{
+    struct view_counts n = view_counts(core);
+    struct runtime_stats s = runtime_stats(call->hub->runtime);
+    struct buf *out = &call->out;
+    gateway_metrics(call->hub->gateway, out);
+    buf_addf(out,
+             "# TYPE busbar_replicas gauge\nbusbar_replicas{state=\"ready\"} %u\n"
+             "busbar_replicas{state=\"other\"} %u\n"
+             "# TYPE busbar_leases gauge\nbusbar_leases %u\n"
+             "# HELP busbar_held Money held by leases, in units of currency.\n"
+             "# TYPE busbar_held gauge\nbusbar_held %.9f\n"
+             "# TYPE busbar_budget_waiting gauge\nbusbar_budget_waiting %u\n"
+             "# TYPE busbar_events_total counter\nbusbar_events_total %llu\n"
+             "# TYPE busbar_commit_failures_total counter\nbusbar_commit_failures_total %llu\n"
+             "# TYPE busbar_commit_seconds histogram\n",
+             n.replicas_ready, n.replicas - n.replicas_ready, n.leases, (double)n.held / 1e9,
+             n.waiters, (unsigned long long)s.events, (unsigned long long)s.commit_failures);
+    uint64_t sum = 0;
+    for (int i = 0; i < 16; i++) {
+        sum += s.commit_bucket[i];
+        if (i < 15)
+            buf_addf(out, "busbar_commit_seconds_bucket{le=\"%g\"} %llu\n",
+                     0.0001 * (double)(1u << i), (unsigned long long)sum);
+    }
+    buf_addf(out,
+             "busbar_commit_seconds_bucket{le=\"+Inf\"} %llu\nbusbar_commit_seconds_sum %.6f\n"
+             "busbar_commit_seconds_count %llu\n",
+             (unsigned long long)sum, (double)s.commit_ns_total / 1e9, (unsigned long long)sum);
+    return 0;
+}
+
+/* ---- backup ---- */
+
+static int backup_parse(struct api_call *call)
+{
+    static const char *const members[] = {"path", NULL};
+    char path[FS_PATH_MAX] = "";
+    int rc = body_only(call, members);
+    if (rc == 0)
+        rc = body_text(call, "path", true, path, sizeof path);
+    if (rc == 0 && path[0] != '/')
+        rc = err_set(&call->err, ERR_INVALID, "path: must be absolute");
+    call->data = rc == 0 ? strdup(path) : NULL;
+    return rc;
+}
+
+static int backup_models(const char *from, const char *to, struct err *err)
+{
+    DIR *dir = opendir(from);
+    int rc = fs_mkdirs(to, 0755, err);
+    const struct dirent *entry;
+    while (rc == 0 && dir && (entry = readdir(dir)) != NULL) {
+        char src[FS_PATH_MAX], dst[FS_PATH_MAX];
+        size_t len = strlen(entry->d_name);
+        if (len < 6 || strcmp(entry->d_name + len - 5, ".gguf") != 0)
+            continue;
+        if (!fs_join(src, from, entry->d_name) || !fs_join(dst, to, entry->d_name))
+            rc = err_set(err, ERR_INVALID, "path is too long");
+        else
+            rc = fs_copy(src, dst, err);
+    }
+    if (dir)
+        closedir(dir);
+    return rc;
+}
+
+static int backup_work(struct api_call *call)
+{
+    const char *target = call->data;
+    char database[FS_PATH_MAX], from[FS_PATH_MAX], to[FS_PATH_MAX];
+    struct store *store = runtime_store(call->hub->runtime);
+    if (!fs_join(database, target, "busbar.db") || !fs_join(from, call->hub->data_dir, "models") ||
+        !fs_join(to, target, "models"))
+        return err_set(&call->err, ERR_INVALID, "path is too long");
+    if (mkdir(target, 0700) < 0)
+        return err_set(&call->err, errno == EEXIST ? ERR_EXISTS : ERR_IO, "cannot create %s: %s",
+                       target, strerror(errno));
+    int rc = store->ops->backup(store, database, &call->err);
+    if (rc == 0)
+        rc = backup_models(from, to, &call->err);
+    /* The marker comes last: a folder without it is not a whole backup, and restore refuses it. */
+    char marker[FS_PATH_MAX];
+    static const char text[] = "busbar backup 1\n";
+    if (rc == 0 && fs_join(marker, target, "BACKUP"))
+        rc = fs_write_atomic(marker, text, sizeof text - 1, 0600, &call->err);
+    buf_add_text(&call->out, "{\"path\":");
+    buf_add_json(&call->out, target, strlen(target));
+    buf_add_char(&call->out, '}');
+    return rc;
+}
+
+const struct api_handler api_healthz = {.parse = healthz_parse};
+const struct api_handler api_readyz = {.parse = readyz_parse};
+const struct api_handler api_status = {.finish = status_finish};
+const struct api_handler api_metrics = {.finish = metrics_finish};
+const struct api_handler api_backup = {.parse = backup_parse, .work = backup_work};

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What was used: sums from the store, and single records from the journal. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "hub/api.h"
+#include "runtime/journal.h"
+
+#define HOUR_MS INT64_C(3600000)
+#define ROWS_MAX 100000
+
+struct listing {
+    struct usage_query query;
+    struct uuid tenant;
+    bool one_tenant;
+    char tenant_name[CALL_PARAM_MAX];
+    struct row_usage *rows;
+    uint32_t n, cap;
+};
+
+static const char *const by_names[] = {"tenant", "key", "model", "hour"};
+
+/* Unix seconds to hours; absent: the default. */
+static int read_hour(struct api_call *call, const char *name, uint64_t missing, uint64_t *hour)
+{
+    char text[32];
+    uint64_t seconds;
+    *hour = missing;
+    if (!call_query(call, name, text, sizeof text))
+        return 0;
+    if (!u64_parse(text, strlen(text), UINT32_MAX, &seconds))
+        return err_set(&call->err, ERR_INVALID, "%s: must be Unix seconds", name);
+    *hour = seconds / 3600;
+    return 0;
+}
+
+static int parse(struct api_call *call)
+{
+    char by[16] = "model";
+    struct listing *l = calloc(1, sizeof *l);
+    if (!l)
+        return ERR_NO_MEMORY;
+    call->data = l;
+    (void)call_query(call, "by", by, sizeof by);
+    int found = -1;
+    for (int i = 0; i < 4; i++)
+        found = strcmp(by, by_names[i]) == 0 ? i : found;
+    if (found < 0)
+        return err_set(&call->err, ERR_INVALID, "by: tenant, key, model or hour");
+    l->query.by = (enum usage_by)found;
+    int rc = read_hour(call, "from", 0, &l->query.from_hour);
+    return rc ? rc : read_hour(call, "to", INT64_MAX, &l->query.to_hour);
+}
+
+/* Everybody but an operator sees its own tenant only. */
+static int prepare(struct api_call *call, const struct core *core)
+{
+    struct listing *l = call->data;
+    const struct row_tenant *row = NULL;
+    if (call_query(call, "tenant", l->tenant_name, sizeof l->tenant_name)) {
+        row = call_tenant(call, core, l->tenant_name);
+        if (!row)
+            return ERR_NOT_FOUND;
+        l->tenant = row->id;
+        l->one_tenant = true;
+    } else if (!call->operator_) {
+        l->tenant = call->key.tenant;
+        l->one_tenant = true;
+    }
+    return 0;
+}
+
+static void take_row(void *ctx, const struct row_usage *row)
+{
+    struct listing *l = ctx;
+    if (l->n == l->cap) {
+        uint32_t cap = l->cap ? l->cap * 2 : 64;
+        struct row_usage *rows = cap <= ROWS_MAX ? realloc(l->rows, cap * sizeof *rows) : NULL;
+        if (!rows)
+            return;
+        l->rows = rows;
+        l->cap = cap;
+    }
+    l->rows[l->n++] = *row;
+}
+
+static int work(struct api_call *call)
+{
+    struct listing *l = call->data;
+    struct store *store = runtime_store(call->hub->runtime);
+    l->query.tenant = l->one_tenant ? &l->tenant : NULL;
+    return store->ops->usage(store, &l->query, take_row, l, &call->err);
+}
+
+static void add_group(struct buf *out, const struct core *core, enum usage_by by,
+                      const struct row_usage *row)
+{
+    const struct row_tenant *tenant = view_tenant(core, &row->tenant);
+    const struct row_model *model = view_model(core, &row->model);
+    const struct row_key *key = view_key(core, &row->key);
+    switch (by) {
+    case USAGE_BY_TENANT:
+        add_text(out, "tenant", tenant ? tenant->name : "(removed)", NAME_CAP);
+        break;
+    case USAGE_BY_KEY:
+        add_text(out, "key", key ? key->public_id : "(removed)", 16);
+        add_text(out, "name", key ? key->name : "", NAME_CAP);
+        break;
+    case USAGE_BY_MODEL:
+        add_text(out, "model", model ? model->name : "(removed)", NAME_CAP);
+        break;
+    case USAGE_BY_HOUR:
+        add_time(out, "hour", (int64_t)row->hour * HOUR_MS);
+        break;
+    }
+}
+
+static int finish(struct api_call *call, const struct core *core)
+{
+    struct listing *l = call->data;
+    struct buf *out = &call->out;
+    buf_add_text(out, "{\"data\":[");
+    for (uint32_t i = 0; i < l->n; i++) {
+        const struct row_usage *row = &l->rows[i];
+        buf_add_text(out, i ? ",{" : "{");
+        add_group(out, core, l->query.by, row);
+        buf_addf(out,
+                 ",\"requests\":%llu,\"prompt_tokens\":%llu,\"cached_tokens\":%llu,"
+                 "\"completion_tokens\":%llu,\"reasoning_tokens\":%llu",
+                 (unsigned long long)row->requests, (unsigned long long)row->prompt,
+                 (unsigned long long)row->cached, (unsigned long long)row->completion,
+                 (unsigned long long)row->reasoning);
+        add_amount(out, "cost", row->cost);
+        buf_add_char(out, '}');
+    }
+    buf_add_text(out, "],\"next\":null}");
+    free(l->rows);
+    l->rows = NULL;
+    return 0;
+}
+
+/* ---- records ---- */
+
+struct records {
+    struct listing scope; /* first: prepare is shared */
+    uint64_t after;
+    uint32_t limit, n;
+    uint64_t next; /* number of the event after the last one looked at */
+    bool more;
+    struct buf *out;
+    int rc;
+};
+
+static int records_parse(struct api_call *call)
+{
+    char cursor[CALL_PARAM_MAX];
+    struct records *r = calloc(1, sizeof *r);
+    if (!r)
+        return ERR_NO_MEMORY;
+    call->data = r;
+    r->out = &call->out;
+    int rc = call_page(call, &r->limit, cursor);
+    if (rc == 0 && cursor[0] && !u64_parse(cursor, strlen(cursor), INT64_MAX, &r->after))
+        rc = err_set(&call->err, ERR_INVALID, "cursor: is not one of ours");
+    return rc;
+}
+
+static void add_flags(struct buf *out, uint32_t flags)
+{
+    const char *sep = "";
+    buf_add_text(out, ",\"flags\":[");
+#define M(name, bit, text) \
+    if (flags & (bit)) { \
+        buf_addf(out, "%s\"" text "\"", sep); \
+        sep = ","; \
+    }
+    METER_FLAGS(M)
+#undef M
+    buf_add_char(out, ']');
+}
+
+static void add_record(struct buf *out, uint64_t number, const struct journal_entry *entry)
+{
+    const struct event_meter *m = &entry->event.u.meter;
+    char leaf[2 * JOURNAL_LEAF_LEN + 1];
+    hex_encode(leaf, entry->leaf, sizeof entry->leaf);
+    buf_addf(out, "{\"event\":%llu", (unsigned long long)number);
+    add_time(out, "time", entry->event.at_ms);
+    add_id(out, "request", &m->request);
+    add_id(out, "tenant", &m->tenant);
+    add_id(out, "key", &m->key);
+    add_id(out, "model", &m->model);
+    add_id(out, "variant", &m->variant);
+    add_id(out, "price", &m->price);
+    buf_addf(out,
+             ",\"prompt_tokens\":%u,\"cached_tokens\":%u,\"completion_tokens\":%u,"
+             "\"reasoning_tokens\":%u,\"status\":%u",
+             m->prompt, m->cached, m->completion, m->reasoning, m->status);
+    add_flags(out, m->flags);
+    add_amount(out, "cost", entry->amount);
+    add_text(out, "leaf", leaf, sizeof leaf);
+    buf_add_char(out, '}');
+}
+
+static int take_journal(void *ctx, const struct journal_row *row)
+{
+    struct records *r = ctx;
+    struct journal_entry entry;
+    size_t offset = 0;
+    uint64_t number = row->first;
+    int rc;
+    for (; (rc = journal_next(row->events, row->events_len, &offset, &entry)) == 0; number++) {
+        if (number < r->after || entry.event.kind != EVENT_KIND_meter || entry.code != 0 ||
+            (r->scope.one_tenant && !uuid_eq(&entry.event.u.meter.tenant, &r->scope.tenant)))
+            continue;
+        if (r->n == r->limit) {
+            r->next = number;
+            r->more = true;
+            return 1;
+        }
+        buf_add_text(r->out, r->n++ ? "," : "");
+        add_record(r->out, number, &entry);
+    }
+    r->rc = rc == ERR_NOT_FOUND ? 0 : rc;
+    return r->rc;
+}
+
+static int records_work(struct api_call *call)
+{
+    struct records *r = call->data;
+    struct store *store = runtime_store(call->hub->runtime);
+    buf_add_text(&call->out, "{\"data\":[");
+    int rc = store->ops->journal(store, r->after, take_journal, r, &call->err);
+    if (rc == 0 && r->rc != 0)
+        rc = err_set(&call->err, r->rc, "the journal is damaged");
+    if (r->more)
+        buf_addf(&call->out, "],\"next\":\"%llu\"}", (unsigned long long)r->next);
+    else
+        buf_add_text(&call->out, "],\"next\":null}");
+    return rc;
+}
+
+const struct api_handler api_usage = {
+    .parse = parse, .prepare = prepare, .work = work, .finish = finish};
+const struct api_handler api_usage_records = {
+    .parse = records_parse, .prepare = prepare, .work = records_work};

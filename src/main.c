@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "engine/shim.h"
+#include "up.h"
+
+#define LISTEN_DEFAULT "127.0.0.1:7070"
+#define DRAIN_S_DEFAULT 30
+#define QUEUE_MAX_DEFAULT 4096
+
+static int read_level(const char *text, int *level)
+{
+    static const char *const names[] = {"debug", "info", "warn", "error"};
+    for (int i = 0; i < 4; i++) {
+        if (strcmp(text, names[i]) == 0) {
+            *level = i;
+            return 0;
+        }
+    }
+    return -1;
+}
+
+/* `busbar up`, its options read by the command line's own parser. */
+static int run_up(const struct cli *cli)
+{
+    const char *level = cli_option(cli, "log-level");
+    const char *listen = cli_option(cli, "listen");
+    struct up_options options = {.data_dir = cli->data,
+                                 .listen = listen ? listen : LISTEN_DEFAULT,
+                                 .tls_cert = cli_option(cli, "tls-cert"),
+                                 .tls_key = cli_option(cli, "tls-key"),
+                                 .engines = cli_option(cli, "engines"),
+                                 .model = cli_option(cli, "no-model") ? "" : NULL,
+                                 .engine_threads = 1,
+                                 .drain_s = DRAIN_S_DEFAULT,
+                                 .queue_max = QUEUE_MAX_DEFAULT,
+                                 .detach = cli_option(cli, "detach") != NULL,
+                                 .log_json = cli_option(cli, "log-json") != NULL,
+                                 .log_level = 1};
+    const struct {
+        const char *name;
+        uint32_t *value;
+    } counts[] = {{"workers", &options.workers},
+                  {"engine-threads", &options.engine_threads},
+                  {"drain", &options.drain_s},
+                  {"queue", &options.queue_max}};
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        if (cli_count(cli, counts[i].name, counts[i].value) != 0)
+            return CLI_USAGE;
+    }
+    if (level && read_level(level, &options.log_level) != 0) {
+        fprintf(stderr, "busbar: --log-level: debug, info, warn or error\n");
+        return CLI_USAGE;
+    }
+    return up_run(&options);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1 && strcmp(argv[1], "shim") == 0)
+        return shim_main(argc - 1, argv + 1);
+    return cli_main(argc, argv, run_up);
+}

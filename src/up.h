@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The role `busbar up`: hub and local site in one process. Wiring only. */
+#ifndef BUSBAR_UP_H
+#define BUSBAR_UP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct up_options {
+    const char *data_dir;
+    const char *listen; /* HOST:PORT */
+    const char *tls_cert, *tls_key;
+    const char *engines; /* file; NULL: the bundled one */
+    const char *model;   /* of the first start; NULL: the bundled one; "": none */
+    uint32_t workers;    /* 0: one a core, at most four */
+    uint32_t engine_threads;
+    uint32_t drain_s;
+    uint32_t queue_max;
+    bool detach;
+    bool log_json;
+    int log_level;
+};
+
+/* Returns the exit status. */
+int up_run(const struct up_options *options);
+
+#endif

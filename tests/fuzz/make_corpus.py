@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Writes the seeds: the cases of tests/net/*.corpus, and small ones made here. Run by hand after a change to those."""
+import pathlib
+import struct
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / 'e2e'))
+import http_corpus  # noqa: E402
+
+SSE = [b'data: a\n\n', b'data: a\r\ndata: b\r\n\r\n', b'data:x\r\rdata: y\n\n', b': ping\n\nevent: e\nid: 1\nretry: 5\ndata\n\n',
+       b'data: {"choices":[{"delta":{"content":"hi"}}]}\n\ndata: [DONE]\n\n', b'data: stop!\n\ndata: never\n\n',
+       b'\xef\xbb\xbfdata: bom\n\n', b'datax: no\ndata:\ndata: \ndata:  two\n\n']
+JSON = [b'{}', b'[]', b'null', b'1e400', b'-0', b'0.1e-5', b'18446744073709551615', b'123456789012345678901234567890',
+        b'"\\ud83d\\ude00"', b'"\\ud83d"', b'{"a":1,"\\u0061":2}', b'{"a":{"b":[1,2,{"c":null}]}}', b'[' * 64 + b']' * 64,
+        b'[' * 65 + b']' * 65, b'{"model":"m","messages":[{"role":"user","content":"\xc3\xa9"}],"stream":true}', b'[1,]',
+        b'\xef\xbb\xbf{}', b'"\xc0\x80"', b'{"k0":0,"k1":0,"k2":0,"k3":0,"k4":0,"k5":0,"k6":0,"k7":0,"k8":0,"k9":0,'
+        b'"k10":0,"k11":0,"k12":0,"k13":0,"k14":0,"k15":0,"k16":0,"k17":0}']
+
+
+def uuid(n):
+    return bytes([n]) * 16
+
+
+def text(s):
+    return struct.pack('<H', len(s)) + s
+
+
+def event(kind, payload):
+    return struct.pack('<HHqQ', 1, kind, 1_700_000_000_000, 5) + payload
+
+
+EVENTS = [event(2, struct.pack('<I', 0)), event(1, uuid(1) + struct.pack('<Q', 9) + text(b'0.1.0')),
+          event(3, uuid(2) + text(b'site')), event(10, uuid(3) + text(b'tenant') + struct.pack('<Iq', 840, 10**12) + uuid(4)),
+          event(12, uuid(5) + uuid(3) + text(b'key') + text(b'abcdef') + b'h' * 32 + struct.pack('<IIIqq', 1, 0, 0, 0, -1)
+                + b'\x02' + uuid(7) + uuid(8) + uuid(9)),
+          event(20, uuid(6) + text(b'model') + struct.pack('<II', 1, 4096) + text(b'apache-2.0') + text(b'https://x/y')),
+          event(41, uuid(1) * 5 + struct.pack('<q', 1000)), event(43, uuid(1) + struct.pack('<Q', 3)), event(99, b''),
+          event(2, b'')]
+
+
+def write(target, i, data):
+    folder = HERE / 'corpus' / target
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f'{i:03d}').write_bytes(data)
+
+
+def main():
+    for target in ('http_request', 'http_response'):
+        i = 0
+        for case in http_corpus.read(HERE.parent / 'net' / f'{target[5:]}s.corpus'):
+            if len(case.data) <= 1000:
+                write(target, i, case.data)
+                i += 1
+    for target, seeds in (('sse', SSE), ('json', JSON), ('event', EVENTS)):
+        for i, data in enumerate(seeds):
+            write(target, i, data)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "support.h"
+
+#define BUCKETS 4096u
+
+static uint64_t hash_bytes(const void *data, size_t len)
+{
+    const uint8_t *p = data;
+    uint64_t h = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < len; i++)
+        h = (h ^ p[i]) * 0x100000001b3u;
+    return h ^ h >> 29;
+}
+
+/* Bytes of the key fields, which come first and have no padding between them. */
+static size_t key_bytes(const struct layout *layout)
+{
+    const struct field *last = &layout->fields[layout->nkeys - 1];
+    return (size_t)last->offset + last->size;
+}
+
+void mirror_init(struct mirror *m)
+{
+    *m = (struct mirror){0};
+    for (int i = 0; i < ROW_KIND_END; i++)
+        m->bucket[i] = calloc(BUCKETS, sizeof *m->bucket[i]);
+}
+
+void mirror_fini(struct mirror *m)
+{
+    for (int i = 0; i < ROW_KIND_END; i++) {
+        for (uint32_t b = 0; b < BUCKETS; b++) {
+            for (struct mirror_row *r = m->bucket[i][b], *next; r; r = next) {
+                next = r->next;
+                free(r);
+            }
+        }
+        free(m->bucket[i]);
+    }
+}
+
+static struct mirror_row **find(const struct mirror *m, const struct layout *layout, const void *row)
+{
+    uint64_t hash = hash_bytes(row, key_bytes(layout));
+    struct mirror_row **at = &m->bucket[layout->kind][hash % BUCKETS];
+    while (*at && ((*at)->hash != hash || memcmp((*at)->data, row, key_bytes(layout)) != 0))
+        at = &(*at)->next;
+    return at;
+}
+
+const void *mirror_find(const struct mirror *m, enum row_kind kind, const void *row)
+{
+    struct mirror_row *found = *find(m, layout_row(kind), row);
+    return found ? found->data : NULL;
+}
+
+static void usage_add(struct row_usage *sum, const struct row_usage *more)
+{
+    sum->requests += more->requests;
+    sum->prompt += more->prompt;
+    sum->cached += more->cached;
+    sum->completion += more->completion;
+    sum->reasoning += more->reasoning;
+    sum->cost += more->cost;
+}
+
+void mirror_apply(struct mirror *m, enum row_kind kind, enum row_op op, const void *row)
+{
+    const struct layout *layout = layout_row(kind);
+    struct mirror_row **at = find(m, layout, row);
+    bool forget = m->forget_transfers && kind == ROW_KIND_transfer &&
+                  ((const struct row_transfer *)row)->state != TRANSFER_PENDING;
+    if (op == ROW_DELETE || forget) {
+        struct mirror_row *gone = *at;
+        if (!gone)
+            return;
+        *at = gone->next;
+        m->count[kind]--;
+        free(gone);
+    } else if (*at && op == ROW_ADD) {
+        usage_add((struct row_usage *)(void *)(*at)->data, row);
+    } else if (*at) {
+        memcpy((*at)->data, row, layout->size);
+    } else {
+        struct mirror_row *added = malloc(sizeof *added + layout->size);
+        added->hash = hash_bytes(row, key_bytes(layout));
+        added->next = NULL;
+        memcpy(added->data, row, layout->size);
+        *at = added;
+        m->count[kind]++;
+    }
+}
+
+static const struct layout *sorting;
+
+static int by_key(const void *a, const void *b)
+{
+    return memcmp(*(const void *const *)a, *(const void *const *)b, key_bytes(sorting));
+}
+
+const void **mirror_sorted(const struct mirror *m, enum row_kind kind)
+{
+    const void **list = calloc(m->count[kind] + 1, sizeof *list);
+    uint32_t n = 0;
+    for (uint32_t b = 0; b < BUCKETS; b++) {
+        for (const struct mirror_row *r = m->bucket[kind][b]; r; r = r->next)
+            list[n++] = r->data;
+    }
+    sorting = layout_row(kind);
+    qsort(list, n, sizeof *list, by_key);
+    return list;
+}
+
+uint64_t mirror_digest(const struct mirror *m)
+{
+    uint64_t sum = 0;
+    uint8_t bytes[LAYOUT_ENCODED_MAX];
+    for (int kind = ROW_KIND_core + 1; kind < ROW_KIND_END; kind++) {
+        const struct layout *layout = layout_row((uint32_t)kind);
+        for (uint32_t b = 0; layout && b < BUCKETS; b++) {
+            for (const struct mirror_row *r = m->bucket[kind][b]; r; r = r->next) {
+                size_t len = layout_encode(layout, r->data, bytes, sizeof bytes);
+                sum += hash_bytes(bytes, len) * (uint64_t)kind;
+            }
+        }
+    }
+    return sum;
+}
+
+int mirror_load(const struct mirror *m, struct core *core)
+{
+    for (int kind = ROW_KIND_core; kind < ROW_KIND_END; kind++) {
+        const void **list = mirror_sorted(m, (enum row_kind)kind);
+        for (uint32_t i = 0; i < m->count[kind] && kind != ROW_KIND_usage; i++) {
+            int rc = core_load(core, (enum row_kind)kind, list[i]);
+            if (rc != 0) {
+                free(list);
+                return rc;
+            }
+        }
+        free(list);
+    }
+    return core_load_done(core);
+}

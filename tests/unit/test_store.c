@@ -1,0 +1,526 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The store's promises, for SQLite and memory alike; then what only SQLite has: columns, backup, failing disks. */
+#include "support.h"
+
+#include <sqlite3.h>
+
+#include "base/fs.h"
+#include "store/store.h"
+#include "testvfs.h"
+
+struct bench {
+    struct store *store;
+    struct buf rows, events, leaves;
+    uint64_t next;
+    struct mirror mirror; /* what must be there */
+};
+
+static void bench_init(struct bench *b, struct store *store)
+{
+    *b = (struct bench){.store = store};
+    buf_init(&b->rows, 1 << 24);
+    buf_init(&b->events, 1 << 20);
+    buf_init(&b->leaves, 1 << 20);
+    mirror_init(&b->mirror);
+}
+
+static void bench_fini(struct bench *b)
+{
+    b->store->ops->close(b->store);
+    buf_fini(&b->rows);
+    buf_fini(&b->events);
+    buf_fini(&b->leaves);
+    mirror_fini(&b->mirror);
+}
+
+static void add(struct bench *b, enum row_kind kind, enum row_op op, const void *row)
+{
+    store_row_add(&b->rows, kind, op, row);
+}
+
+/* Commits what was added, with `count` journal events; on success the mirror follows. */
+static int commit(struct bench *b, uint32_t count)
+{
+    struct err err = {0};
+    for (uint32_t i = 0; i < count; i++) {
+        char leaf[32] = {(char)(b->next + i)};
+        buf_addf(&b->events, "event %llu;", (unsigned long long)(b->next + i));
+        buf_add(&b->leaves, leaf, sizeof leaf);
+    }
+    struct store_batch batch = {
+        .rows = &b->rows, .first = b->next, .count = count, .events = &b->events, .leaves = &b->leaves};
+    int rc = b->store->ops->commit(b->store, &batch, &err);
+    const struct store_row *head;
+    const void *row;
+    for (size_t at = 0; rc == 0 && (head = store_row_next(&b->rows, &at, &row)) != NULL;)
+        mirror_apply(&b->mirror, (enum row_kind)head->kind, (enum row_op)head->op, row);
+    if (rc == 0)
+        b->next += count;
+    buf_clear(&b->rows);
+    buf_clear(&b->events);
+    buf_clear(&b->leaves);
+    return rc;
+}
+
+static int load_row(void *ctx, enum row_kind kind, const void *row)
+{
+    mirror_apply(ctx, kind, ROW_PUT, row);
+    return 0;
+}
+
+static int in_order(void *ctx, enum row_kind kind, const void *row)
+{
+    (void)row;
+    int *last = ctx;
+    assert_true((int)kind >= *last);
+    *last = (int)kind;
+    return 0;
+}
+
+static uint64_t loaded_digest(struct store *store)
+{
+    struct mirror m;
+    struct err err = {0};
+    mirror_init(&m);
+    int rc = store->ops->load(store, load_row, &m, &err);
+    if (rc != 0)
+        fail_msg("load: %s", err.msg);
+    uint64_t digest = mirror_digest(&m);
+    mirror_fini(&m);
+    return digest;
+}
+
+/* The mirror without usage, which load leaves out. */
+static uint64_t expected_digest(const struct bench *b)
+{
+    struct mirror m = b->mirror;
+    m.bucket[ROW_KIND_usage] = calloc(4096, sizeof *m.bucket[0]);
+    uint64_t digest = mirror_digest(&m);
+    free(m.bucket[ROW_KIND_usage]);
+    return digest;
+}
+
+/* ---- for both ---- */
+
+static uint64_t seed;
+
+static void fill_row(const struct layout *layout, char *row)
+{
+    memset(row, 0, layout->size);
+    for (uint16_t i = 0; i < layout->nfields; i++) {
+        const struct field *f = &layout->fields[i];
+        if (f->type == FIELD_text) {
+            size_t len = test_below(&seed, f->size);
+            for (size_t k = 0; k < len; k++)
+                row[f->offset + k] = (char)('a' + test_below(&seed, 26));
+        } else if (f->type == FIELD_uuids) {
+            struct uuid_list list = {.n = (uint32_t)test_below(&seed, KEY_MODELS_MAX + 1)};
+            for (size_t k = 0; k < list.n * sizeof(struct uuid); k++)
+                list.v[0].b[k] = (uint8_t)test_random(&seed);
+            memcpy(row + f->offset, &list, sizeof list);
+        } else {
+            for (size_t k = 0; k < f->size; k++)
+                row[f->offset + k] = (char)test_random(&seed);
+        }
+    }
+}
+
+static void check_round_trip(struct store *store)
+{
+    struct bench b;
+    bench_init(&b, store);
+    const struct layout *layout;
+    _Alignas(8) char row[2048], keep[2048];
+    for (int round = 0; round < 20; round++) {
+        for (uint32_t i = 0; (layout = layout_row_at(i)) != NULL; i++) {
+            enum row_kind kind = (enum row_kind)layout->kind;
+            fill_row(layout, row);
+            add(&b, kind, ROW_PUT, row);
+            memcpy(keep, row, layout->size);
+            fill_row(layout, row);
+            size_t key = (size_t)layout->fields[layout->nkeys - 1].offset + layout->fields[layout->nkeys - 1].size;
+            memcpy(row, keep, key);
+            if (round % 3 == 1)
+                add(&b, kind, ROW_PUT, row); /* the same key again: replaced */
+            if (round % 3 == 2 && kind != ROW_KIND_usage)
+                add(&b, kind, ROW_DELETE, row); /* the rest of the row does not matter */
+        }
+        assert_int_equal(commit(&b, 1), 0);
+    }
+    assert_true(loaded_digest(store) == expected_digest(&b));
+    int last = 0;
+    struct err err = {0};
+    assert_int_equal(store->ops->load(store, in_order, &last, &err), 0);
+    assert_int_equal(last, ROW_KIND_replica);
+    bench_fini(&b);
+}
+
+static int refuse_fifth(void *ctx, enum row_kind kind, const void *row)
+{
+    (void)kind;
+    (void)row;
+    return ++*(int *)ctx == 5 ? ERR_LIMIT : 0;
+}
+
+static void check_load_stops(struct store *store)
+{
+    struct bench b;
+    bench_init(&b, store);
+    for (uint64_t i = 0; i < 10; i++)
+        add(&b, ROW_KIND_worker, ROW_PUT, &(struct row_worker){.id = uid('W', i)});
+    assert_int_equal(commit(&b, 1), 0);
+    int seen = 0;
+    struct err err = {0};
+    assert_int_equal(store->ops->load(store, refuse_fifth, &seen, &err), ERR_LIMIT);
+    assert_int_equal(seen, 5);
+    bench_fini(&b);
+}
+
+struct pages {
+    uint64_t next;
+    uint32_t rows;
+    uint32_t stop_after;
+};
+
+static int on_page(void *ctx, const struct journal_row *row)
+{
+    struct pages *p = ctx;
+    char want[64];
+    int n = snprintf(want, sizeof want, "event %llu;", (unsigned long long)row->first);
+    assert_true(row->events_len >= (size_t)n && memcmp(row->events, want, (size_t)n) == 0);
+    assert_int_equal(row->leaves_len, 32 * row->count);
+    assert_int_equal(row->leaves[0], (uint8_t)row->first);
+    if (p->rows++ > 0)
+        assert_true(row->first == p->next);
+    p->next = row->first + row->count;
+    return p->rows == p->stop_after;
+}
+
+static void check_journal(struct store *store)
+{
+    struct bench b;
+    bench_init(&b, store);
+    for (uint32_t i = 1; i <= 10; i++)
+        assert_int_equal(commit(&b, i), 0); /* 55 events; row k begins at k(k-1)/2 */
+    struct err err = {0};
+    struct pages p = {0};
+    assert_int_equal(store->ops->journal(store, 0, on_page, &p, &err), 0);
+    assert_true(p.rows == 10 && p.next == 55);
+    p = (struct pages){0};
+    assert_int_equal(store->ops->journal(store, 14, on_page, &p, &err), 0); /* the last of 10..14 */
+    assert_true(p.rows == 6 && p.next == 55);
+    p = (struct pages){0};
+    assert_int_equal(store->ops->journal(store, 15, on_page, &p, &err), 0);
+    assert_int_equal(p.rows, 5);
+    p = (struct pages){0};
+    assert_int_equal(store->ops->journal(store, 55, on_page, &p, &err), 0);
+    assert_int_equal(p.rows, 0);
+    p = (struct pages){.stop_after = 2};
+    assert_int_equal(store->ops->journal(store, 0, on_page, &p, &err), 0);
+    assert_int_equal(p.rows, 2);
+    bench_fini(&b);
+}
+
+static void add_usage(void *ctx, const struct row_usage *row)
+{
+    struct row_usage *sum = ctx;
+    sum->requests += row->requests;
+    sum->prompt += row->prompt;
+    sum->completion += row->completion;
+    sum->cost += row->cost;
+    sum->hour++; /* rows seen */
+}
+
+static void usage_rows(struct bench *b)
+{
+    for (uint64_t i = 0; i < 60; i++) {
+        struct row_usage row = {.tenant = uid('T', i % 2),
+                                .key = uid('K', i % 3),
+                                .model = uid('M', i % 5),
+                                .hour = 100 + i % 4,
+                                .requests = 1,
+                                .prompt = i,
+                                .completion = 2 * i,
+                                .cost = (int64_t)i * 10 - 100};
+        add(b, ROW_KIND_usage, ROW_ADD, &row);
+        add(b, ROW_KIND_usage, ROW_ADD, &row); /* twice in one batch: added twice */
+        assert_int_equal(commit(b, 1), 0);
+    }
+}
+
+static void check_usage(struct store *store, bool grouped)
+{
+    struct bench b;
+    struct err err = {0};
+    bench_init(&b, store);
+    usage_rows(&b);
+    const uint32_t groups[] = {2, 3, 5, 4};
+    struct uuid tenant = uid('T', 1);
+    for (int by = USAGE_BY_TENANT; by <= USAGE_BY_HOUR; by++) {
+        struct row_usage sum = {.hour = 0};
+        struct usage_query q = {.by = (enum usage_by)by, .from_hour = 0, .to_hour = 1000};
+        assert_int_equal(store->ops->usage(store, &q, add_usage, &sum, &err), 0);
+        assert_true(sum.requests == 120 && sum.prompt == 2 * 1770 && sum.completion == 4 * 1770);
+        assert_true(sum.cost == 2 * (17700 - 6000));
+        if (grouped)
+            assert_int_equal(sum.hour, groups[by]);
+        sum = (struct row_usage){.hour = 0};
+        q = (struct usage_query){.by = (enum usage_by)by, .tenant = &tenant, .from_hour = 101, .to_hour = 102};
+        assert_int_equal(store->ops->usage(store, &q, add_usage, &sum, &err), 0);
+        assert_int_equal(sum.requests, 30); /* i % 4 == 1 is odd, so all of tenant 1 */
+    }
+    bench_fini(&b);
+}
+
+static void on_memory(void (*check)(struct store *))
+{
+    check(store_memory_new(0));
+}
+
+static struct store *sqlite_at(const char *path, const char *vfs)
+{
+    struct store *store = NULL;
+    struct err err = {0};
+    if (store_sqlite_open(&store, path, vfs, &err) != 0)
+        fail_msg("%s", err.msg);
+    return store;
+}
+
+static void on_sqlite(void (*check)(struct store *))
+{
+    char *folder = test_folder();
+    char path[FS_PATH_MAX];
+    assert_true(fs_join(path, folder, "busbar.db"));
+    check(sqlite_at(path, NULL));
+    test_folder_remove(folder);
+}
+
+static void usage_memory(struct store *store)
+{
+    check_usage(store, false);
+}
+
+static void usage_sqlite(struct store *store)
+{
+    check_usage(store, true);
+}
+
+#define BOTH(name, check) \
+    static void test_##name(void **state) \
+    { \
+        (void)state; \
+        on_memory(check); \
+        on_sqlite(check); \
+    }
+BOTH(round_trip, check_round_trip)
+BOTH(load_stops, check_load_stops)
+BOTH(journal, check_journal)
+
+static void test_usage(void **state)
+{
+    (void)state;
+    on_memory(usage_memory);
+    on_sqlite(usage_sqlite);
+}
+
+static void test_memory_fails_once(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_init(&b, store_memory_new(2));
+    add(&b, ROW_KIND_worker, ROW_PUT, &(struct row_worker){.id = uid('W', 1)});
+    assert_int_equal(commit(&b, 1), 0);
+    add(&b, ROW_KIND_worker, ROW_PUT, &(struct row_worker){.id = uid('W', 2)});
+    assert_int_equal(commit(&b, 1), ERR_IO);
+    assert_true(loaded_digest(b.store) == expected_digest(&b));
+    struct err err = {0};
+    assert_int_equal(b.store->ops->backup(b.store, "/tmp/never", &err), ERR_UNSUPPORTED);
+    assert_int_equal(commit(&b, 1), 0);
+    bench_fini(&b);
+}
+
+/* ---- SQLite ---- */
+
+static void exec(const char *path, const char *sql)
+{
+    sqlite3 *db;
+    char *msg = NULL;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    if (sqlite3_exec(db, sql, NULL, NULL, &msg) != SQLITE_OK)
+        fail_msg("%s: %s", sql, msg);
+    sqlite3_close(db);
+}
+
+static void some_rows(struct bench *b)
+{
+    for (uint64_t i = 0; i < 20; i++) {
+        add(b, ROW_KIND_tenant, ROW_PUT, &(struct row_tenant){.id = uid('T', i), .name = "x", .ledger = EUR});
+        add(b, ROW_KIND_site, ROW_PUT, &(struct row_site){.id = uid('S', i), .name = "y"});
+    }
+    assert_int_equal(commit(b, 3), 0);
+}
+
+/* A file of an older binary lacks columns: they come with their defaults, and nothing else changes. */
+static void test_added_columns(void **state)
+{
+    (void)state;
+    char *folder = test_folder();
+    char path[FS_PATH_MAX];
+    assert_true(fs_join(path, folder, "busbar.db"));
+    struct bench b;
+    bench_init(&b, sqlite_at(path, NULL));
+    some_rows(&b);
+    b.store->ops->close(b.store);
+    exec(path, "ALTER TABLE bb_tenant DROP COLUMN created_ms; ALTER TABLE bb_tenant DROP COLUMN name;"
+               "DROP TABLE bb_replica; ALTER TABLE bb_key DROP COLUMN models; ALTER TABLE bb_key DROP COLUMN hash");
+    b.store = sqlite_at(path, NULL);
+    for (uint64_t i = 0; i < 20; i++)
+        mirror_apply(&b.mirror, ROW_KIND_tenant, ROW_PUT, &(struct row_tenant){.id = uid('T', i), .ledger = EUR});
+    assert_true(loaded_digest(b.store) == expected_digest(&b));
+    struct row_key key = {.id = uid('K', 1), .public_id = "p", .hash = {1}, .models = {.n = 1, .v = {uid('M', 1)}}};
+    add(&b, ROW_KIND_key, ROW_PUT, &key);
+    assert_int_equal(commit(&b, 1), 0);
+    assert_true(loaded_digest(b.store) == expected_digest(&b));
+    bench_fini(&b);
+    test_folder_remove(folder);
+}
+
+static void test_backup(void **state)
+{
+    (void)state;
+    char *folder = test_folder();
+    char path[FS_PATH_MAX], copy[FS_PATH_MAX];
+    assert_true(fs_join(path, folder, "busbar.db") && fs_join(copy, folder, "copy.db"));
+    struct bench b;
+    struct err err = {0};
+    bench_init(&b, sqlite_at(path, NULL));
+    some_rows(&b);
+    assert_int_equal(b.store->ops->backup(b.store, copy, &err), 0);
+    assert_int_equal(b.store->ops->backup(b.store, copy, &err), ERR_IO); /* never over something */
+    struct store *other = sqlite_at(copy, NULL);
+    assert_true(loaded_digest(other) == expected_digest(&b));
+    struct pages p = {0};
+    assert_int_equal(other->ops->journal(other, 0, on_page, &p, &err), 0);
+    assert_int_equal(p.next, 3);
+    other->ops->close(other);
+    some_rows(&b); /* the backup did not disturb it */
+    bench_fini(&b);
+    test_folder_remove(folder);
+}
+
+static void test_damaged_values(void **state)
+{
+    (void)state;
+    static const char *const damages[] = {
+        "UPDATE bb_tenant SET ledger = -1",
+        "UPDATE bb_tenant SET ledger = 4294967296",
+        "UPDATE bb_tenant SET id = x'0011' WHERE name = 'x' AND id = (SELECT MIN(id) FROM bb_tenant)",
+        "UPDATE bb_tenant SET name = hex(zeroblob(40))",
+        "UPDATE bb_tenant SET name = CAST(x'610062' AS TEXT)",
+    };
+    for (size_t i = 0; i < sizeof damages / sizeof damages[0]; i++) {
+        char *folder = test_folder();
+        char path[FS_PATH_MAX];
+        assert_true(fs_join(path, folder, "busbar.db"));
+        struct bench b;
+        struct err err = {0};
+        struct mirror ignored;
+        bench_init(&b, sqlite_at(path, NULL));
+        some_rows(&b);
+        exec(path, damages[i]);
+        mirror_init(&ignored);
+        assert_int_equal(b.store->ops->load(b.store, load_row, &ignored, &err), ERR_CORRUPT);
+        assert_non_null(strstr(err.msg, "tenant"));
+        mirror_fini(&ignored);
+        bench_fini(&b);
+        test_folder_remove(folder);
+    }
+}
+
+static void test_cannot_open(void **state)
+{
+    (void)state;
+    struct store *store = NULL;
+    struct err err = {0};
+    assert_int_equal(store_sqlite_open(&store, "/nowhere/at/all.db", NULL, &err), ERR_IO);
+    assert_null(store);
+    char *folder = test_folder();
+    char path[FS_PATH_MAX];
+    assert_true(fs_join(path, folder, "busbar.db"));
+    char junk[8192];
+    memset(junk, 'j', sizeof junk);
+    assert_int_equal(fs_write_atomic(path, junk, sizeof junk, 0600, &err), 0);
+    assert_int_equal(store_sqlite_open(&store, path, NULL, &err), ERR_IO);
+    test_folder_remove(folder);
+}
+
+/* Commit after commit meets a disk that fails `count` writes or syncs after letting `skip` pass. A commit that
+ * failed is not there after the next load, one that succeeded is; nothing works in between. */
+static void fail_and_go_on(unsigned kinds, uint32_t skip, uint32_t count)
+{
+    struct bench b;
+    struct err err = {0};
+    testvfs_reset(seed);
+    bench_init(&b, sqlite_at("/busbar.db", "test"));
+    some_rows(&b);
+    testvfs_fail(kinds, skip, count);
+    uint64_t done = 0;
+    for (uint64_t i = 0; i < 200 && done < 5; i++) {
+        add(&b, ROW_KIND_worker, ROW_PUT, &(struct row_worker){.id = uid('W', i), .sequence = i});
+        add(&b, ROW_KIND_tenant, ROW_DELETE, &(struct row_tenant){.id = uid('T', i % 20)});
+        int rc = commit(&b, 1);
+        done += rc == 0 && testvfs_fails_left() == 0;
+        if (rc == 0)
+            continue;
+        assert_int_equal(rc, ERR_IO);
+        add(&b, ROW_KIND_worker, ROW_PUT, &(struct row_worker){.id = uid('W', 9999)});
+        assert_int_equal(commit(&b, 1), ERR_IO); /* must be loaded first */
+        struct mirror ignored;
+        int loaded = ERR_IO;
+        for (int k = 0; k < 100 && loaded != 0; k++) {
+            mirror_init(&ignored);
+            loaded = b.store->ops->load(b.store, load_row, &ignored, &err);
+            uint64_t found = mirror_digest(&ignored);
+            mirror_fini(&ignored);
+            if (loaded == 0 && found != expected_digest(&b))
+                fail_msg("kinds %u skip %u count %u: a commit that failed is there", kinds, skip, count);
+        }
+        assert_int_equal(loaded, 0);
+    }
+    assert_int_equal(done, 5);
+    assert_true(loaded_digest(b.store) == expected_digest(&b));
+    struct pages p = {0};
+    assert_int_equal(b.store->ops->journal(b.store, 0, on_page, &p, &err), 0);
+    assert_true(p.next == b.next);
+    bench_fini(&b);
+}
+
+static void test_failing_disk(void **state)
+{
+    (void)state;
+    for (unsigned kinds = TESTVFS_WRITE; kinds <= (TESTVFS_WRITE | TESTVFS_SYNC); kinds++) {
+        for (uint32_t skip = 0; skip < 12; skip++) {
+            for (uint32_t count = 1; count < 5; count++)
+                fail_and_go_on(kinds, skip, count);
+        }
+    }
+}
+
+static int start(void **state)
+{
+    (void)state;
+    seed = test_seed();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_round_trip),        cmocka_unit_test(test_load_stops),
+        cmocka_unit_test(test_journal),           cmocka_unit_test(test_usage),
+        cmocka_unit_test(test_memory_fails_once), cmocka_unit_test(test_added_columns),
+        cmocka_unit_test(test_backup),            cmocka_unit_test(test_damaged_values),
+        cmocka_unit_test(test_cannot_open),       cmocka_unit_test(test_failing_disk),
+    };
+    return cmocka_run_group_tests_name("store", tests, start, NULL);
+}

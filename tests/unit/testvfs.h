@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A VFS for SQLite that lives in memory and can lose power: files have what the process sees and what is on the disk.
+ *
+ * xSync copies the one to the other. At power loss each 512-byte sector that differs is kept, dropped or torn
+ * (garbage), each independently; a file that was made, deleted or resized since the last sync may be either way.
+ * It can also fail writes or syncs of the WAL, and it can lie about syncs: the control, which must lose data. Any
+ * number of connections of one process, from any thread. Name: "test". (After prototypes/crashvfs, which found that
+ * WAL with synchronous=NORMAL loses acknowledged commits.)
+ */
+#ifndef BUSBAR_TESTS_TESTVFS_H
+#define BUSBAR_TESTS_TESTVFS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum testvfs_op { TESTVFS_WRITE = 1, TESTVFS_SYNC = 2 };
+
+/* Registers it once; forgets all files and faults. */
+void testvfs_reset(uint64_t seed);
+/* Every write, sync, truncation and deletion from now on is counted; from the n-th on none has an effect and all
+ * fail, as for a process that dies there. 0: never. */
+void testvfs_crash_at(uint64_t n);
+bool testvfs_crashed(void);
+/* What a machine finds when it comes back. All connections must be closed. */
+void testvfs_power_loss(void);
+/* Of the next operations of these kinds on a WAL, lets `skip` pass and fails `count`. */
+void testvfs_fail(unsigned kinds, uint32_t skip, uint32_t count);
+/* Failures that are still to come. */
+uint32_t testvfs_fails_left(void);
+/* Syncs report success and do nothing. */
+void testvfs_lie(bool lie);
+
+#endif
