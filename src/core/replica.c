@@ -50,28 +50,23 @@ static struct effect *replica_effect(struct core *core, enum effect_kind kind,
     return effect;
 }
 
-/* The only variant choice so far: the model's first one. The dispatcher will weigh them. */
+/* The only variant choice so far: the model's first one, by id since an index would be another after a reload. The
+ * dispatcher will weigh them. */
 static uint32_t variant_of(const struct core *core, struct model_id model)
 {
+    const struct variant *v = core->variant;
+    uint32_t first = INDEX_NONE;
     for (uint32_t i = 0; i < core->variants.used; i++) {
-        if (table_live(&core->variants, i) && core->variant[i].model.v == model.v)
-            return i;
+        if (table_live(&core->variants, i) && v[i].model.v == model.v &&
+            (first == INDEX_NONE || memcmp(&v[i].row.id, &v[first].row.id, sizeof(struct uuid)) < 0))
+            first = i;
     }
-    return INDEX_NONE;
+    return first;
 }
 
 static uint32_t find_deployment(const struct core *core, const struct uuid *id)
 {
     return map_get(&core->deployment_map, id, sizeof *id);
-}
-
-static uint32_t find_site(const struct core *core)
-{
-    for (uint32_t i = 0; i < core->sites.used; i++) {
-        if (table_live(&core->sites, i))
-            return i;
-    }
-    return INDEX_NONE;
 }
 
 int step_deploy(struct core *core, const struct event *event)
@@ -81,7 +76,7 @@ int step_deploy(struct core *core, const struct event *event)
     if (model.v == INDEX_NONE)
         return ERR_NOT_FOUND;
     uint32_t variant = variant_of(core, model);
-    uint32_t site = find_site(core);
+    uint32_t site = site_first(core);
     if (variant == INDEX_NONE || site == INDEX_NONE || core->model[model.v].ndeployments > 0)
         return ERR_WRONG_STATE;
     if (uuid_zero(&e->deployment) || e->replicas == 0 ||

@@ -135,6 +135,8 @@ EVENTS(STEP_HANDLER)
 void effect_reply(struct core *core, uint64_t token, int code, int64_t amount);
 struct effect *effect_add(struct core *core, enum effect_kind kind);
 
+/* The site with the lowest id: an index would be another after a reload. INDEX_NONE when there is none. */
+uint32_t site_first(const struct core *core);
 /* INDEX_NONE when there is none. */
 struct tenant_id tenant_by_id(const struct core *core, const struct uuid *id);
 struct key_id key_by_id(const struct core *core, const struct uuid *id);

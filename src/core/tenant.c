@@ -16,6 +16,18 @@ struct key_id key_by_id(const struct core *core, const struct uuid *id)
     return (struct key_id){map_get(&core->key_map, id, sizeof *id)};
 }
 
+uint32_t site_first(const struct core *core)
+{
+    uint32_t first = INDEX_NONE;
+    for (uint32_t i = 0; i < core->sites.used; i++) {
+        if (table_live(&core->sites, i) &&
+            (first == INDEX_NONE ||
+             memcmp(&core->site[i].row.id, &core->site[first].row.id, sizeof(struct uuid)) < 0))
+            first = i;
+    }
+    return first;
+}
+
 int step_site_add(struct core *core, const struct event *event)
 {
     const struct event_site_add *e = &event->u.site_add;

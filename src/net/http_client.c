@@ -12,6 +12,7 @@
 #include "net/tls.h"
 
 #define REQUEST_MAX ((size_t)64 << 20)
+#define INTERIM_MAX 32
 
 struct pool {
     char text[ENDPOINT_TEXT_MAX];
@@ -48,6 +49,7 @@ struct http_call {
     const struct http_call_events *events;
     void *ctx;
     struct buf request; /* kept until the first byte of the answer, for the one retry */
+    uint32_t interims; /* 1xx answers so far */
     bool reused;
     bool answered; /* a byte of the answer has come */
     bool paused;
@@ -94,7 +96,8 @@ int http_endpoint_parse(struct http_endpoint *e, const char *text, struct err *e
         memcpy(port, "443", 4);
     if (*rest == ':') {
         size_t n = strspn(++rest, "0123456789");
-        if (n == 0 || !text_set(port, sizeof port, rest, n))
+        uint64_t number = 0;
+        if (!u64_parse(rest, n, UINT16_MAX, &number) || number == 0 || !text_set(port, sizeof port, rest, n))
             return err_set(err, ERR_INVALID, "%s: the port is not valid", text);
         rest += n;
     }
@@ -252,13 +255,22 @@ static void on_read(struct stream *stream, const char *data, ssize_t len)
     }
     if (!call->paused)
         deadline_arm(&u->deadline, &u->client->between_q);
-    ssize_t used = http_message_feed(&u->message, data, (size_t)len);
-    if (!u->call)
-        return; /* cancelled by its owner meanwhile */
-    if (used < 0)
+    ssize_t used;
+    while ((used = http_message_feed(&u->message, data, (size_t)len)) >= 0) {
+        if (!u->call || !u->message.complete)
+            return; /* cancelled by its owner meanwhile, or not all there yet */
+        if (u->message.parser.status_code >= 200) {
+            call_done(call, used == len && http_keep_alive(&u->message));
+            return;
+        }
+        if (++call->interims > INTERIM_MAX)
+            break;
+        http_message_reset(&u->message); /* RFC 9110 section 15.2: the answer itself is still to come */
+        data += used;
+        len -= used;
+    }
+    if (u->call)
         call_broke(call, ERR_UPSTREAM);
-    else if (u->message.complete)
-        call_done(call, used == len && http_keep_alive(&u->message));
 }
 
 static void send_request(struct http_call *call)

@@ -57,8 +57,8 @@ struct runtime {
 
     pthread_mutex_t boxes_lock;
     struct mailbox *boxes[MAILBOXES_MAX];
-    struct effect *boot_effects; /* replica starts decided before a site was attached */
-    uint32_t nboot;
+    struct effect *early; /* replica starts and stops decided before a site was attached */
+    uint32_t nearly;
 
     atomic_bool ready;
     atomic_ullong events, nbatches, failures, commit_ns, commit_bucket[16], queue_bytes;
@@ -67,6 +67,16 @@ struct runtime {
 };
 
 /* ---- delivery ---- */
+
+/* Until a site is attached; under boxes_lock. */
+static void keep_early(struct runtime *rt, const struct effect *effect)
+{
+    struct effect *early = realloc(rt->early, (rt->nearly + 1) * sizeof *early);
+    if (!early)
+        abort(); /* a replica that core believes in would never start */
+    early[rt->nearly++] = *effect;
+    rt->early = early;
+}
 
 static void deliver_one(struct runtime *rt, const struct effect *effect, bool woken[MAILBOXES_MAX])
 {
@@ -81,6 +91,8 @@ static void deliver_one(struct runtime *rt, const struct effect *effect, bool wo
                 number = i;
         }
     }
+    if (number == 0 && (effect->kind == EFFECT_REPLICA_START || effect->kind == EFFECT_REPLICA_STOP))
+        keep_early(rt, effect);
     if (number == 0 || number >= MAILBOXES_MAX || !rt->boxes[number])
         return;
     mailbox_put_quiet(rt->boxes[number], effect);
@@ -460,8 +472,8 @@ int runtime_attach(struct runtime *rt, struct mailbox *box)
         rc = 0;
     }
     if (rc == 0 && box->site) {
-        mailbox_put(box, rt->boot_effects, rt->nboot);
-        rt->nboot = 0;
+        mailbox_put(box, rt->early, rt->nearly);
+        rt->nearly = 0;
     }
     pthread_mutex_unlock(&rt->boxes_lock);
     return rc;
@@ -494,11 +506,7 @@ static int boot(struct runtime *rt, struct err *err)
     int rc = rt->store->ops->commit(rt->store, &sb, err);
     if (rc != 0)
         return rc;
-    rt->boot_effects = malloc((batch->effects.n + 1) * sizeof *rt->boot_effects);
-    if (!rt->boot_effects)
-        return err_set(err, ERR_NO_MEMORY, "out of memory");
-    memcpy(rt->boot_effects, batch->effects.list, batch->effects.n * sizeof *rt->boot_effects);
-    rt->nboot = batch->effects.n;
+    deliver(rt, batch->effects.list, batch->effects.n);
     if (rt->routes.make)
         rt->routes.publish(rt->routes.ctx, rt->routes.make(rt->routes.ctx, rt->core));
     batch_reset(rt->open, rt->next_event);
@@ -513,7 +521,7 @@ static void runtime_free(struct runtime *rt)
     batch_fini(&rt->batches[1]);
     buf_fini(&rt->in);
     buf_fini(&rt->work);
-    free(rt->boot_effects);
+    free(rt->early);
     rt->store->ops->close(rt->store);
     free(rt);
 }
