@@ -27,8 +27,8 @@
 
 struct up {
     const struct up_options *options;
-    char self[FS_PATH_MAX];   /* our own binary */
-    char share[FS_PATH_MAX];  /* engines.yaml, models/ */
+    char self[FS_PATH_MAX];  /* our own binary */
+    char share[FS_PATH_MAX]; /* engines.yaml, models/ */
     char engine_path[FS_PATH_MAX];
     char socket[FS_PATH_MAX], run_dir[FS_PATH_MAX], log_dir[FS_PATH_MAX], database[FS_PATH_MAX];
     char host[64];
@@ -119,8 +119,7 @@ static int parse_listen(struct up *up, struct err *err)
     const char *colon = strrchr(up->options->listen, ':');
     uint64_t port;
     if (!colon || !u64_parse(colon + 1, strlen(colon + 1), 65535, &port) ||
-        !text_set(up->host, sizeof up->host, up->options->listen,
-                  (size_t)(colon - up->options->listen)))
+        !text_set(up->host, sizeof up->host, up->options->listen, (size_t)(colon - up->options->listen)))
         return err_set(err, ERR_INVALID, "--listen: expected HOST:PORT, got %s", up->options->listen);
     up->port = (uint16_t)port;
     return 0;
@@ -257,8 +256,7 @@ static void announce(struct up *up)
            "\"Tell me a story about a brave fox\"}]}'\n",
            url, up->first.made ? up->first.key : "$BUSBAR_KEY");
     fflush(stdout);
-    log_info("serving", "address=%s seconds=%.2f", url,
-             (double)(clock_mono_ns() - up->started_ns) / 1e9);
+    log_info("serving", "address=%s seconds=%.2f", url, (double)(clock_mono_ns() - up->started_ns) / 1e9);
     leave_terminal(up);
 }
 
@@ -291,8 +289,8 @@ static void on_timer(uv_timer_t *timer)
             stop(up);
         return;
     }
-    if (!up->announced && (gateway_serving(up->gateway) ||
-                           now - up->started_ns > SERVING_LIMIT_MS * UINT64_C(1000000))) {
+    if (!up->announced &&
+        (gateway_serving(up->gateway) || now - up->started_ns > SERVING_LIMIT_MS * UINT64_C(1000000))) {
         announce(up);
         uv_timer_stop(timer);
     }

@@ -34,8 +34,7 @@ __attribute__((warn_unused_result)) static inline bool i64_sub(int64_t a, int64_
     return !__builtin_sub_overflow(a, b, out);
 }
 
-__attribute__((warn_unused_result)) static inline bool u64_add(uint64_t a, uint64_t b,
-                                                               uint64_t *out)
+__attribute__((warn_unused_result)) static inline bool u64_add(uint64_t a, uint64_t b, uint64_t *out)
 {
     return !__builtin_add_overflow(a, b, out);
 }

@@ -16,8 +16,8 @@ void digest_sha256(uint8_t out[DIGEST_LEN], const void *data, size_t len)
         ctx = EVP_MD_CTX_new();
         md = EVP_MD_fetch(NULL, "SHA256", NULL);
     }
-    if (!ctx || !md || EVP_DigestInit_ex2(ctx, md, NULL) != 1 ||
-        EVP_DigestUpdate(ctx, data, len) != 1 || EVP_DigestFinal_ex(ctx, out, NULL) != 1)
+    if (!ctx || !md || EVP_DigestInit_ex2(ctx, md, NULL) != 1 || EVP_DigestUpdate(ctx, data, len) != 1 ||
+        EVP_DigestFinal_ex(ctx, out, NULL) != 1)
         abort();
 }
 

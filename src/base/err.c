@@ -26,7 +26,7 @@ int err_wrap(struct err *err, const char *fmt, ...)
     int n = vsnprintf(err->msg, sizeof err->msg, fmt, ap);
     va_end(ap);
     if (n >= 0 && (size_t)n < sizeof err->msg)
-        (void)snprintf(err->msg + n, sizeof err->msg - (size_t)n, ": %.*s",
-                       (int)(sizeof err->msg - 3), inner.msg);
+        (void)snprintf(err->msg + n, sizeof err->msg - (size_t)n, ": %.*s", (int)(sizeof err->msg - 3),
+                       inner.msg);
     return inner.code;
 }

@@ -94,9 +94,7 @@ int fs_sync_parent(const char *path, struct err *err)
         dir[len++] = slash ? '/' : '.';
     dir[len] = 0;
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int rc = fd < 0 || fsync(fd) < 0
-                 ? err_set(err, ERR_IO, "cannot sync %s: %s", dir, strerror(errno))
-                 : 0;
+    int rc = fd < 0 || fsync(fd) < 0 ? err_set(err, ERR_IO, "cannot sync %s: %s", dir, strerror(errno)) : 0;
     if (fd >= 0)
         close(fd);
     return rc;
@@ -135,8 +133,8 @@ int fs_copy(const char *src, const char *dst, struct err *err)
                        strerror(errno));
     int out = open(dst, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (out < 0) {
-        rc = err_set(err, errno == EEXIST ? ERR_EXISTS : ERR_IO, "cannot create %s: %s", dst,
-                     strerror(errno));
+        rc =
+            err_set(err, errno == EEXIST ? ERR_EXISTS : ERR_IO, "cannot create %s: %s", dst, strerror(errno));
         close(in);
         return rc;
     }

@@ -59,8 +59,8 @@ static void add_json_fields(struct buf *line, const char *fields)
             continue;
         }
         len = strcspn(value, " ");
-        bool number = len > 0 && len < 16 && strspn(value, "0123456789") == len &&
-                      (len == 1 || value[0] != '0');
+        bool number =
+            len > 0 && len < 16 && strspn(value, "0123456789") == len && (len == 1 || value[0] != '0');
         if (number)
             buf_add(line, value, len);
         else
@@ -88,8 +88,8 @@ void log_event(enum log_level level, const char *event, const char *fmt, ...)
     struct buf line;
     buf_init(&line, 8192);
     if (log_json) {
-        buf_addf(&line, "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"%s\"", time,
-                 level_names[level], event);
+        buf_addf(&line, "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"%s\"", time, level_names[level],
+                 event);
         add_json_fields(&line, fields);
         buf_add_text(&line, "}\n");
     } else {

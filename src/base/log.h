@@ -14,8 +14,8 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
 /* Not thread-safe; called once before threads start. `fd` stays the caller's. */
 void log_init(int fd, enum log_level level, bool json);
-__attribute__((format(printf, 3, 4))) void log_event(enum log_level level, const char *event,
-                                                     const char *fmt, ...);
+__attribute__((format(printf, 3, 4))) void log_event(enum log_level level, const char *event, const char *fmt,
+                                                     ...);
 
 #define log_debug(...) log_event(LOG_DEBUG, __VA_ARGS__)
 #define log_info(...) log_event(LOG_INFO, __VA_ARGS__)

@@ -34,12 +34,11 @@ uint32_t map_slots(uint32_t entries)
     return n;
 }
 
-void map_init(struct map *map, struct map_slot *slots, uint32_t nslots, uint64_t seed,
-              map_equal_fn *equal, const void *table)
+void map_init(struct map *map, struct map_slot *slots, uint32_t nslots, uint64_t seed, map_equal_fn *equal,
+              const void *table)
 {
     assert(nslots >= 8 && (nslots & (nslots - 1)) == 0);
-    *map = (struct map){
-        .slots = slots, .mask = nslots - 1, .seed = seed, .equal = equal, .table = table};
+    *map = (struct map){.slots = slots, .mask = nslots - 1, .seed = seed, .equal = equal, .table = table};
 }
 
 /* Slot that holds the key, or the free slot where it would go. */

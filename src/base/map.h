@@ -35,8 +35,8 @@ struct map {
 /* Slots that map_init needs for `entries` entries: a power of two of at least 4/3 of them. */
 uint32_t map_slots(uint32_t entries);
 /* `slots` has map_slots(entries) zeroed elements and outlives the map. */
-void map_init(struct map *map, struct map_slot *slots, uint32_t nslots, uint64_t seed,
-              map_equal_fn *equal, const void *table);
+void map_init(struct map *map, struct map_slot *slots, uint32_t nslots, uint64_t seed, map_equal_fn *equal,
+              const void *table);
 /* Index stored under the key, or MAP_NONE. */
 uint32_t map_get(const struct map *map, const void *key, size_t len);
 /* The key must not be there yet and there must be room; asserted. */

@@ -108,8 +108,7 @@ static int converse(struct chat *c)
 static int borrow_key(const struct cli *cli, yyjson_doc **doc)
 {
     char body[160];
-    (void)snprintf(body, sizeof body,
-                   "{\"name\":\"chat\",\"tenant\":\"default\",\"expires\":%lld}",
+    (void)snprintf(body, sizeof body, "{\"name\":\"chat\",\"tenant\":\"default\",\"expires\":%lld}",
                    (long long)time(NULL) + KEY_LIFE_S);
     return client_call(cli, "POST", "/api/v1/keys", body, doc);
 }

@@ -23,8 +23,7 @@ const struct verb cli_verbs[] = {
     {"tenant list", "", 0, 0, "limit=N cursor=C", "list tenants and their budgets", cli_tenant_list},
     {"tenant show", "NAME", 1, 1, "", "show one tenant", cli_tenant_show},
     {"tenant budget", "NAME AMOUNT", 2, 2, "", "set a tenant's whole budget", cli_tenant_budget},
-    {"key add", "NAME", 1, 1,
-     "tenant=NAME scopes=LIST models=LIST rpm=N tpm=N expires=SECONDS budget=AMOUNT",
+    {"key add", "NAME", 1, 1, "tenant=NAME scopes=LIST models=LIST rpm=N tpm=N expires=SECONDS budget=AMOUNT",
      "make an API key; it is shown once", cli_key_add},
     {"key list", "", 0, 0, "tenant=NAME limit=N cursor=C", "list keys", cli_key_list},
     {"key revoke", "ID", 1, 1, "", "revoke a key at once", cli_key_revoke},
@@ -122,8 +121,8 @@ static int take_option(struct cli *cli, int argc, char **argv, int *i)
     size_t len = eq ? (size_t)(eq - name) : strlen(name);
     bool value;
     if (!has_option(COMMON, name, len, &value) && !has_option(cli->verb->options, name, len, &value)) {
-        fprintf(stderr, "busbar: %s has no option --%.*s (busbar %s --help)\n", cli->verb->name,
-                (int)len, name, cli->verb->name);
+        fprintf(stderr, "busbar: %s has no option --%.*s (busbar %s --help)\n", cli->verb->name, (int)len,
+                name, cli->verb->name);
         return CLI_USAGE;
     }
     const char *text = "";
@@ -216,8 +215,8 @@ int cli_main(int argc, char **argv, cli_fn *up)
         return cli_version(&cli);
     cli.verb = find_verb(argc - 1, argv + 1, &words);
     if (!cli.verb) {
-        fprintf(stderr, "busbar: there is no verb `%s%s%s` (busbar --help)\n", argv[1],
-                argc > 2 ? " " : "", argc > 2 ? argv[2] : "");
+        fprintf(stderr, "busbar: there is no verb `%s%s%s` (busbar --help)\n", argv[1], argc > 2 ? " " : "",
+                argc > 2 ? argv[2] : "");
         return CLI_USAGE;
     }
     int rc = parse(&cli, argc - 1 - words, argv + 1 + words);

@@ -32,8 +32,7 @@ static size_t on_write(char *data, size_t size, size_t n, void *ctx)
 int client_error(long status, const char *body, size_t len)
 {
     yyjson_doc *doc = yyjson_read(body, len, 0);
-    const char *message =
-        yyjson_get_str(yyjson_ptr_get(yyjson_doc_get_root(doc), "/error/message"));
+    const char *message = yyjson_get_str(yyjson_ptr_get(yyjson_doc_get_root(doc), "/error/message"));
     fprintf(stderr, "busbar: %s (HTTP %ld)\n", message ? message : "the hub refused", status);
     yyjson_doc_free(doc);
     return status == 404 ? CLI_NOT_FOUND : status == 401 || status == 403 ? CLI_NOT_ALLOWED : CLI_FAILED;

@@ -4,8 +4,8 @@
 #include "cli/request.h"
 
 static const struct column columns[] = {
-    {"ID", "/public_id"},  {"NAME", "/name"},       {"TENANT", "/tenant"}, {"SCOPES", "/scopes"},
-    {"MODELS", "/models"}, {"BUDGET", "/budget"},   {"RPM", "/rpm"},       {"TPM", "/tpm"},
+    {"ID", "/public_id"},    {"NAME", "/name"},      {"TENANT", "/tenant"}, {"SCOPES", "/scopes"},
+    {"MODELS", "/models"},   {"BUDGET", "/budget"},  {"RPM", "/rpm"},       {"TPM", "/tpm"},
     {"EXPIRES", "/expires"}, {"REVOKED", "/revoked"}};
 static const struct column added[] = {
     {"key", "/key"}, {"id", "/public_id"}, {"tenant", "/tenant"}, {"scopes", "/scopes"}};

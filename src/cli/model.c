@@ -7,12 +7,15 @@
 #include "base/fs.h"
 #include "cli/request.h"
 
-static const struct column columns[] = {
-    {"NAME", "/name"},           {"KIND", "/kind"},
-    {"CONTEXT", "/context"},     {"QUANT", "/variants/0/quantisation"},
-    {"ENGINE", "/variants/0/engine"}, {"BYTES", "/variants/0/size_bytes"},
-    {"PROMPT/M", "/price/prompt"},   {"COMPLETION/M", "/price/completion"},
-    {"DEPLOYED", "/deployed"}};
+static const struct column columns[] = {{"NAME", "/name"},
+                                        {"KIND", "/kind"},
+                                        {"CONTEXT", "/context"},
+                                        {"QUANT", "/variants/0/quantisation"},
+                                        {"ENGINE", "/variants/0/engine"},
+                                        {"BYTES", "/variants/0/size_bytes"},
+                                        {"PROMPT/M", "/price/prompt"},
+                                        {"COMPLETION/M", "/price/completion"},
+                                        {"DEPLOYED", "/deployed"}};
 static const struct column fields[] = {{"name", "/name"},
                                        {"id", "/id"},
                                        {"kind", "/kind"},
@@ -51,8 +54,8 @@ struct adding {
 static void draw_bar(uint64_t bytes, uint64_t total)
 {
     if (total)
-        fprintf(stderr, "\r%3u %%  %.1f of %.1f MB", (unsigned)(bytes * 100 / total),
-                (double)bytes / 1e6, (double)total / 1e6);
+        fprintf(stderr, "\r%3u %%  %.1f of %.1f MB", (unsigned)(bytes * 100 / total), (double)bytes / 1e6,
+                (double)total / 1e6);
     else
         fprintf(stderr, "\r%.1f MB", (double)bytes / 1e6);
 }
@@ -62,8 +65,7 @@ static void take_line(struct adding *a)
     yyjson_doc *doc = yyjson_read(a->line.data, a->line.len, 0);
     yyjson_val *bytes = yyjson_obj_get(yyjson_doc_get_root(doc), "bytes");
     if (bytes && a->bar)
-        draw_bar(yyjson_get_uint(bytes),
-                 yyjson_get_uint(yyjson_obj_get(yyjson_doc_get_root(doc), "total")));
+        draw_bar(yyjson_get_uint(bytes), yyjson_get_uint(yyjson_obj_get(yyjson_doc_get_root(doc), "total")));
     if (!bytes) {
         buf_clear(&a->last);
         buf_add(&a->last, a->line.data, a->line.len);
@@ -116,8 +118,7 @@ int cli_model_add(const struct cli *cli)
     struct adding a = {.bar = isatty(STDERR_FILENO) && !cli->json};
     long status;
     /* The hub has its own working folder. */
-    if (!strstr(source, "://") && source[0] != '/' && getcwd(cwd, sizeof cwd) &&
-        fs_join(path, cwd, source))
+    if (!strstr(source, "://") && source[0] != '/' && getcwd(cwd, sizeof cwd) && fs_join(path, cwd, source))
         source = path;
     buf_init(&a.line, 1 << 20);
     buf_init(&a.last, 1 << 20);

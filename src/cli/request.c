@@ -40,8 +40,7 @@ void request_option(struct request *r, const struct cli *cli, const char *option
         request_text(r, member, text);
 }
 
-void request_option_count(struct request *r, const struct cli *cli, const char *option,
-                          const char *member)
+void request_option_count(struct request *r, const struct cli *cli, const char *option, const char *member)
 {
     const char *text = cli_option(cli, option);
     uint64_t v;
@@ -56,8 +55,7 @@ void request_option_count(struct request *r, const struct cli *cli, const char *
     buf_addf(&r->body, "%llu", (unsigned long long)v);
 }
 
-void request_option_list(struct request *r, const struct cli *cli, const char *option,
-                         const char *member)
+void request_option_list(struct request *r, const struct cli *cli, const char *option, const char *member)
 {
     const char *p = cli_option(cli, option);
     if (!p)
@@ -77,8 +75,8 @@ void request_option_list(struct request *r, const struct cli *cli, const char *o
 static void add_encoded(struct buf *out, const char *text)
 {
     for (const char *p = text; *p; p++) {
-        bool plain = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
-                     (*p >= '0' && *p <= '9') || *p == '-' || *p == '_' || *p == '.';
+        bool plain = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') ||
+                     *p == '-' || *p == '_' || *p == '.';
         if (plain)
             buf_add_char(out, *p);
         else

@@ -15,10 +15,8 @@ void request_begin(struct request *r);
 void request_text(struct request *r, const char *member, const char *text);
 /* Members from options, if given: text, whole number, comma-separated list. */
 void request_option(struct request *r, const struct cli *cli, const char *option, const char *member);
-void request_option_count(struct request *r, const struct cli *cli, const char *option,
-                          const char *member);
-void request_option_list(struct request *r, const struct cli *cli, const char *option,
-                         const char *member);
+void request_option_count(struct request *r, const struct cli *cli, const char *option, const char *member);
+void request_option_list(struct request *r, const struct cli *cli, const char *option, const char *member);
 /* Path with one part that is percent-encoded. */
 void request_path(struct request *r, const char *before, const char *part, const char *after);
 /* Appends ?name=value for each of the named options that is given. */

@@ -132,8 +132,7 @@ static int copy_models(const char *from, const char *to, struct err *err)
 int cli_restore(const struct cli *cli)
 {
     struct err err = {0};
-    char marker[FS_PATH_MAX], from[FS_PATH_MAX], to[FS_PATH_MAX], models[FS_PATH_MAX],
-        target[FS_PATH_MAX];
+    char marker[FS_PATH_MAX], from[FS_PATH_MAX], to[FS_PATH_MAX], models[FS_PATH_MAX], target[FS_PATH_MAX];
     const char *source = cli->args[0];
     if (!fs_join(marker, source, "BACKUP") || !fs_join(from, source, "busbar.db") ||
         !fs_join(to, cli->data, "busbar.db") || !fs_join(models, source, "models") ||

@@ -5,9 +5,9 @@
 #include "cli/client.h"
 #include "cli/request.h"
 
-static const struct column columns[] = {{"NAME", "/name"},   {"CURRENCY", "/currency"},
+static const struct column columns[] = {{"NAME", "/name"},     {"CURRENCY", "/currency"},
                                         {"BUDGET", "/budget"}, {"SPENT", "/spent"},
-                                        {"HELD", "/held"},   {"AVAILABLE", "/available"}};
+                                        {"HELD", "/held"},     {"AVAILABLE", "/available"}};
 #define NCOLUMNS ((int)(sizeof columns / sizeof columns[0]))
 
 int cli_tenant_add(const struct cli *cli)

@@ -26,10 +26,14 @@ int cli_usage_report(const struct cli *cli)
 
 int cli_usage_records(const struct cli *cli)
 {
-    static const struct column columns[] = {
-        {"EVENT", "/event"},       {"TIME", "/time"},        {"REQUEST", "/request"},
-        {"PROMPT", "/prompt_tokens"}, {"COMPLETION", "/completion_tokens"}, {"STATUS", "/status"},
-        {"FLAGS", "/flags"},       {"COST", "/cost"}};
+    static const struct column columns[] = {{"EVENT", "/event"},
+                                            {"TIME", "/time"},
+                                            {"REQUEST", "/request"},
+                                            {"PROMPT", "/prompt_tokens"},
+                                            {"COMPLETION", "/completion_tokens"},
+                                            {"STATUS", "/status"},
+                                            {"FLAGS", "/flags"},
+                                            {"COST", "/cost"}};
     struct request r;
     request_begin(&r);
     return request_list(&r, cli, "/api/v1/usage/records", "tenant limit cursor", columns,

@@ -100,8 +100,7 @@ static void carve(struct core *core, struct arena *arena)
     index_init(&core->lease_map, arena, n->leases, lease_equal, core->lease);
     /* A tenant has a wallet and a funding account, a key perhaps a limit; the rest is the network's. Each lease
      * holds up to two transfers, and a batch may post some at once. */
-    ledger_init(&core->ledger, arena, 2 * n->tenants + n->keys + 1024,
-                2 * n->leases + 2 * BATCH_EVENTS_MAX);
+    ledger_init(&core->ledger, arena, 2 * n->tenants + n->keys + 1024, 2 * n->leases + 2 * BATCH_EVENTS_MAX);
 }
 
 size_t core_size(const struct limits *limits)

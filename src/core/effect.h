@@ -23,9 +23,9 @@ enum effect_kind {
 
 struct effect {
     enum effect_kind kind;
-    int code;          /* REPLY: 0 or an error */
-    uint64_t token;    /* REPLY */
-    int64_t amount;    /* REPLY: to lease_ask what was granted, to meter what was billed; nano-units */
+    int code;       /* REPLY: 0 or an error */
+    uint64_t token; /* REPLY */
+    int64_t amount; /* REPLY: to lease_ask what was granted, to meter what was billed; nano-units */
     struct uuid worker;
     struct uuid lease;
     struct uuid deployment;

@@ -8,10 +8,12 @@
 #include <stdint.h>
 
 /* What a key may do. */
+/* clang-format off */
 #define SCOPES(S) \
     S(INFERENCE, 1u, "inference") /* call models */ \
     S(ADMIN, 2u, "admin")         /* manage keys of its own tenant, read its usage */ \
     S(OPERATOR, 4u, "operator")   /* everything, for every tenant */
+/* clang-format on */
 
 enum scope {
 #define S(name, bit, text) SCOPE_##name = (bit),
@@ -27,6 +29,7 @@ enum model_kind {
 #undef M
 };
 
+/* clang-format off */
 #define REPLICA_STATES(R) \
     R(WANTED, 1, "wanted")     /* decided, the engine has not begun */ \
     R(STARTING, 2, "starting") /* process started, model loading */ \
@@ -34,6 +37,7 @@ enum model_kind {
     R(BACKOFF, 4, "backoff")   /* failed, waits to start again */ \
     R(DRAINING, 5, "draining") /* takes no new requests, finishes what runs */ \
     R(STOPPED, 6, "stopped")   /* gone; the last state */
+/* clang-format on */
 
 enum replica_state {
 #define R(name, number, text) REPLICA_##name = (number),
@@ -41,12 +45,14 @@ enum replica_state {
 #undef R
 };
 
+/* clang-format off */
 #define METER_FLAGS(M) \
     M(START, 1u, "start")         /* first record of a stream */ \
     M(FINAL, 2u, "final")         /* the request is over; exactly one a request */ \
     M(ESTIMATED, 4u, "estimated") /* counted from chunks or bounds, not by the engine */ \
     M(ABORTED, 8u, "aborted")     /* the client went away */ \
     M(CUT, 16u, "cut")            /* ended early by the gateway or the engine */
+/* clang-format on */
 
 enum meter_flag {
 #define M(name, bit, text) METER_##name = (bit),

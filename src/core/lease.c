@@ -42,8 +42,7 @@ static int64_t purse(const struct core *core, const struct tenant *t, const stru
     return own < amount ? own : amount;
 }
 
-static int64_t lease_amount(const struct core *core, const struct event_lease_ask *ask,
-                            int64_t available)
+static int64_t lease_amount(const struct core *core, const struct event_lease_ask *ask, int64_t available)
 {
     int64_t share = available / (LEASE_SHARE * (int64_t)core->workers.live);
     int64_t most = ask->want <= MONEY_MAX / LEASE_ASKS_MAX ? ask->want * LEASE_ASKS_MAX : MONEY_MAX;
@@ -62,8 +61,7 @@ static int counterparts(struct core *core, const struct tenant *t, const struct 
     const struct uuid *site = first != INDEX_NONE ? &core->site[first].row.id : &network;
     int rc = ledger_account(&core->ledger, site, ACCOUNT_REVENUE, number, revenue);
     if (rc == 0 && k->limit.v != INDEX_NONE)
-        rc = ledger_account(&core->ledger, &network, ACCOUNT_KEY_USED, LEDGER_CONTROL + number,
-                            used);
+        rc = ledger_account(&core->ledger, &network, ACCOUNT_KEY_USED, LEDGER_CONTROL + number, used);
     return rc;
 }
 
@@ -124,8 +122,7 @@ static int lease_open(struct core *core, const struct event_lease_ask *ask, stru
 
 void lease_recall(struct core *core, struct tenant_id tenant)
 {
-    list_for_each_safe(it, next, &core->tenant[tenant.v].leases)
-    {
+    list_for_each_safe (it, next, &core->tenant[tenant.v].leases) {
         struct lease *lease = list_entry(it, struct lease, in_tenant);
         if (lease->recalled)
             continue;
@@ -196,8 +193,7 @@ void lease_serve_waiters(struct core *core, struct tenant_id tenant, int64_t now
 {
     const struct tenant *t = &core->tenant[tenant.v];
     bool blocked = false;
-    list_for_each_safe(it, next, &t->waiters)
-    {
+    list_for_each_safe (it, next, &t->waiters) {
         struct waiter *w = list_entry(it, struct waiter, in_tenant);
         const struct key *k = key_of(core, &w->ask);
         int64_t want = w->ask.want;
@@ -231,8 +227,7 @@ void lease_expire_waiters(struct core *core, int64_t now_ms)
 
 void lease_refuse_waiters(struct core *core, const struct uuid *key, int code)
 {
-    list_for_each_safe(it, next, &core->waiting)
-    {
+    list_for_each_safe (it, next, &core->waiting) {
         struct waiter *w = list_entry(it, struct waiter, in_order);
         if (uuid_eq(&w->ask.key, key))
             waiter_answer(core, w, code, 0);

@@ -33,8 +33,8 @@ void ledger_init(struct ledger *l, struct arena *arena, uint32_t accounts, uint3
     table_init(&l->transfers, arena, transfers);
     l->transfer = arena_take(arena, transfers * sizeof *l->transfer);
     n = map_slots(transfers);
-    map_init(&l->transfer_map, arena_take(arena, n * sizeof(struct map_slot)), n, 2,
-             transfer_equal, l->transfer);
+    map_init(&l->transfer_map, arena_take(arena, n * sizeof(struct map_slot)), n, 2, transfer_equal,
+             l->transfer);
 }
 
 bool account_covered(uint32_t code)
@@ -63,8 +63,8 @@ const char *account_code_text(uint32_t code)
     }
 }
 
-struct account_id ledger_find(const struct ledger *l, const struct uuid *owner,
-                              enum account_code code, uint32_t number)
+struct account_id ledger_find(const struct ledger *l, const struct uuid *owner, enum account_code code,
+                              uint32_t number)
 {
     struct row_account key = {.owner = *owner, .code = code, .ledger = number};
     return (struct account_id){map_get(&l->account_map, &key, ACCOUNT_KEY_LEN)};
@@ -81,8 +81,8 @@ static int account_add(struct ledger *l, const struct row_account *row, struct a
     return 0;
 }
 
-int ledger_account(struct ledger *l, const struct uuid *owner, enum account_code code,
-                   uint32_t number, struct account_id *out)
+int ledger_account(struct ledger *l, const struct uuid *owner, enum account_code code, uint32_t number,
+                   struct account_id *out)
 {
     *out = ledger_find(l, owner, code, number);
     if (out->v != INDEX_NONE)
@@ -244,8 +244,8 @@ void ledger_end(struct ledger *l, struct transfer_id id)
     transfer_finish(l, id.v);
 }
 
-int ledger_round(struct ledger *l, struct account_id rounding, struct account_id revenue,
-                 int64_t residue, const struct uuid *id, int64_t event_ms)
+int ledger_round(struct ledger *l, struct account_id rounding, struct account_id revenue, int64_t residue,
+                 const struct uuid *id, int64_t event_ms)
 {
     if (residue == 0)
         return 0;
@@ -284,8 +284,8 @@ int ledger_load_transfer(struct ledger *l, const struct row_transfer *row)
         ledger_find(l, &row->debit_owner, (enum account_code)row->debit_code, row->ledger);
     struct account_id credit =
         ledger_find(l, &row->credit_owner, (enum account_code)row->credit_code, row->ledger);
-    if (debit.v == INDEX_NONE || credit.v == INDEX_NONE || row->posted < 0 ||
-        row->voided < 0 || row->posted > row->amount || row->voided > row->amount - row->posted)
+    if (debit.v == INDEX_NONE || credit.v == INDEX_NONE || row->posted < 0 || row->voided < 0 ||
+        row->posted > row->amount || row->voided > row->amount - row->posted)
         return ERR_CORRUPT;
     if (map_get(&l->transfer_map, &row->id, sizeof row->id) != MAP_NONE)
         return ERR_EXISTS;

@@ -25,6 +25,7 @@
 #define LEDGER_CONTROL 10000u
 
 /* A(NAME, code, covered, text): `covered` accounts may not be debited beyond their posted credits. */
+/* clang-format off */
 #define ACCOUNT_CODES(A) \
     A(WALLET, 1, true, "wallet")         /* of a tenant: prepaid money */ \
     A(REVENUE, 2, false, "revenue")      /* of a site */ \
@@ -32,6 +33,7 @@
     A(FUNDING, 4, false, "funding")      /* of a tenant: where its budget comes from; its balance is the budget */ \
     A(KEY_LIMIT, 5, true, "key_limit")   /* of a key, control ledger */ \
     A(KEY_USED, 6, false, "key_used")    /* of the network, control ledger: counterpart of KEY_LIMIT */
+/* clang-format on */
 
 enum account_code {
 #define A(name, code, covered, text) ACCOUNT_##name = (code),
@@ -67,11 +69,11 @@ struct ledger {
 void ledger_init(struct ledger *ledger, struct arena *arena, uint32_t accounts, uint32_t transfers);
 
 /* The account of (owner, code, ledger number), opened if there is none yet. ERR_LIMIT. */
-int ledger_account(struct ledger *ledger, const struct uuid *owner, enum account_code code,
-                   uint32_t number, struct account_id *out);
+int ledger_account(struct ledger *ledger, const struct uuid *owner, enum account_code code, uint32_t number,
+                   struct account_id *out);
 /* INDEX_NONE if there is none. */
-struct account_id ledger_find(const struct ledger *ledger, const struct uuid *owner,
-                              enum account_code code, uint32_t number);
+struct account_id ledger_find(const struct ledger *ledger, const struct uuid *owner, enum account_code code,
+                              uint32_t number);
 const struct row_account *ledger_row(const struct ledger *ledger, struct account_id id);
 
 /* What a covered account can still be debited: posted credits less posted and pending debits. */
@@ -95,8 +97,7 @@ int ledger_check(const struct ledger *ledger, const struct transfer_order *order
 /* Posts at once. Same errors; nothing changes on error. */
 int ledger_transfer(struct ledger *ledger, const struct transfer_order *order);
 /* Holds. */
-int ledger_hold(struct ledger *ledger, const struct transfer_order *order,
-                struct transfer_id *out);
+int ledger_hold(struct ledger *ledger, const struct transfer_order *order, struct transfer_id *out);
 /* What the hold still holds. */
 int64_t ledger_held(const struct ledger *ledger, struct transfer_id id);
 /* Posts a part; asserts that it is within what is held. */

@@ -10,9 +10,9 @@
 
 #include <stdint.h>
 
-#define NAME_CAP 64      /* a name and its NUL */
-#define TEXT_CAP 128     /* a short text */
-#define PATH_CAP 512     /* a path, a URL */
+#define NAME_CAP 64       /* a name and its NUL */
+#define TEXT_CAP 128      /* a short text */
+#define PATH_CAP 512      /* a path, a URL */
 #define KEY_MODELS_MAX 16 /* models that one key may be limited to */
 #define REPLICAS_PER_DEPLOYMENT_MAX 64
 #define SLOTS_MAX 1024

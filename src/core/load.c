@@ -99,8 +99,7 @@ static bool price_in_range(int64_t price)
 static int load_price(struct core *core, const struct row_price *row)
 {
     if (taken(&core->price_map, &row->id, sizeof row->id) || !price_in_range(row->prompt) ||
-        !price_in_range(row->cached) || !price_in_range(row->completion) ||
-        !price_in_range(row->reasoning))
+        !price_in_range(row->cached) || !price_in_range(row->completion) || !price_in_range(row->reasoning))
         return ERR_CORRUPT;
     uint32_t i = table_take(&core->prices);
     if (i == INDEX_NONE)
@@ -131,18 +130,14 @@ static int load_lease(struct core *core, const struct row_lease *row)
     if (!uuid_zero(&row->key_transfer))
         own = ledger_find_transfer(&core->ledger, &row->key_transfer);
     if (tenant.v == INDEX_NONE || held.v == INDEX_NONE || worker == MAP_NONE ||
-        key_by_id(core, &row->key).v == INDEX_NONE ||
-        taken(&core->lease_map, &row->id, sizeof row->id) ||
+        key_by_id(core, &row->key).v == INDEX_NONE || taken(&core->lease_map, &row->id, sizeof row->id) ||
         (own.v == INDEX_NONE && !uuid_zero(&row->key_transfer)))
         return ERR_CORRUPT;
     uint32_t i = table_take(&core->leases);
     if (i == INDEX_NONE)
         return ERR_LIMIT;
-    core->lease[i] = (struct lease){.row = *row,
-                                    .transfer = held,
-                                    .key_transfer = own,
-                                    .tenant = tenant,
-                                    .worker = {worker}};
+    core->lease[i] = (struct lease){
+        .row = *row, .transfer = held, .key_transfer = own, .tenant = tenant, .worker = {worker}};
     list_push(&core->tenant[tenant.v].leases, &core->lease[i].in_tenant);
     map_put(&core->lease_map, &row->id, sizeof row->id, i);
     return 0;

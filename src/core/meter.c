@@ -74,8 +74,7 @@ static int meter_check(const struct core *core, const struct event_meter *e, str
     if (rc != 0 || *cost == 0)
         return rc;
     *lease = lease_by_id(core, &e->lease);
-    if (!*lease || !uuid_eq(&(*lease)->row.worker, &e->worker) ||
-        !uuid_eq(&(*lease)->row.tenant, &e->tenant))
+    if (!*lease || !uuid_eq(&(*lease)->row.worker, &e->worker) || !uuid_eq(&(*lease)->row.tenant, &e->tenant))
         return ERR_NOT_FOUND;
     const struct key *k = &core->key[key.v];
     /* A lease that draws on a key's own limit is for that key alone. */

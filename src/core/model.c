@@ -15,20 +15,17 @@ int step_model_add(struct core *core, const struct event *event)
 {
     const struct event_model_add *e = &event->u.model_add;
     size_t len = text_len(e->name, sizeof e->name);
-    if (uuid_zero(&e->model) || !name_valid(e->name, len) ||
-        model_kind_text(e->kind)[0] == '?' || e->context == 0 || e->context > CONTEXT_MAX)
+    if (uuid_zero(&e->model) || !name_valid(e->name, len) || model_kind_text(e->kind)[0] == '?' ||
+        e->context == 0 || e->context > CONTEXT_MAX)
         return ERR_INVALID;
-    if (model_by_id(core, &e->model).v != INDEX_NONE ||
-        map_get(&core->model_names, e->name, len) != MAP_NONE)
+    if (model_by_id(core, &e->model).v != INDEX_NONE || map_get(&core->model_names, e->name, len) != MAP_NONE)
         return ERR_EXISTS;
     uint32_t i = table_take(&core->models);
     if (i == INDEX_NONE)
         return ERR_LIMIT;
     struct model *m = &core->model[i];
-    *m = (struct model){.row = {.id = e->model,
-                                .kind = e->kind,
-                                .context = e->context,
-                                .created_ms = event->at_ms}};
+    *m = (struct model){
+        .row = {.id = e->model, .kind = e->kind, .context = e->context, .created_ms = event->at_ms}};
     memcpy(m->row.name, e->name, sizeof e->name);
     memcpy(m->row.licence, e->licence, sizeof e->licence);
     memcpy(m->row.origin, e->origin, sizeof e->origin);
@@ -53,10 +50,8 @@ int step_variant_add(struct core *core, const struct event *event)
         return ERR_LIMIT;
     struct variant *v = &core->variant[i];
     *v = (struct variant){.model = model};
-    v->row = (struct row_variant){.id = e->variant,
-                                  .model = e->model,
-                                  .memory_bytes = e->memory_bytes,
-                                  .size_bytes = e->size_bytes};
+    v->row = (struct row_variant){
+        .id = e->variant, .model = e->model, .memory_bytes = e->memory_bytes, .size_bytes = e->size_bytes};
     memcpy(v->row.digest, e->digest, sizeof e->digest);
     memcpy(v->row.format, e->format, sizeof e->format);
     memcpy(v->row.quantisation, e->quantisation, sizeof e->quantisation);

@@ -28,9 +28,9 @@ int money_cost(const struct tokens *t, const struct price *p, int64_t *cost, int
         return ERR_OVERFLOW;
     int64_t r = 0;
     int128 sum = (int128)money_line(t->prompt - t->cached, p->prompt, &r) +
-                   money_line(t->cached, p->cached, &r) +
-                   money_line(t->completion - t->reasoning, p->completion, &r) +
-                   money_line(t->reasoning, p->reasoning, &r);
+                 money_line(t->cached, p->cached, &r) +
+                 money_line(t->completion - t->reasoning, p->completion, &r) +
+                 money_line(t->reasoning, p->reasoning, &r);
     if (sum > MONEY_MAX)
         return ERR_OVERFLOW;
     *cost = (int64_t)sum;

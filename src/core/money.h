@@ -33,7 +33,6 @@ struct price {
 int64_t money_line(uint32_t tokens, int64_t price, int64_t *residue);
 
 /* Sum of the four lines. ERR_INVALID when a part exceeds its whole, ERR_OVERFLOW past MONEY_MAX. */
-int money_cost(const struct tokens *tokens, const struct price *price, int64_t *cost,
-               int64_t *residue);
+int money_cost(const struct tokens *tokens, const struct price *price, int64_t *cost, int64_t *residue);
 
 #endif

@@ -25,8 +25,7 @@ static const uint32_t allowed[] = {
 static bool move_allowed(uint32_t from, uint32_t to)
 {
     assert(from >= REPLICA_WANTED && from <= REPLICA_STOPPED);
-    return to >= REPLICA_WANTED && to <= REPLICA_STOPPED &&
-           (from == to || (allowed[from] & (1u << to)));
+    return to >= REPLICA_WANTED && to <= REPLICA_STOPPED && (from == to || (allowed[from] & (1u << to)));
 }
 
 static void replica_move(struct core *core, uint32_t i, uint32_t to, int64_t now_ms)
@@ -40,8 +39,7 @@ static void replica_move(struct core *core, uint32_t i, uint32_t to, int64_t now
     core->effects->routes_changed = true;
 }
 
-static struct effect *replica_effect(struct core *core, enum effect_kind kind,
-                                     const struct row_replica *row)
+static struct effect *replica_effect(struct core *core, enum effect_kind kind, const struct row_replica *row)
 {
     struct effect *effect = effect_add(core, kind);
     effect->deployment = row->deployment;
@@ -79,8 +77,8 @@ int step_deploy(struct core *core, const struct event *event)
     uint32_t site = site_first(core);
     if (variant == INDEX_NONE || site == INDEX_NONE || core->model[model.v].ndeployments > 0)
         return ERR_WRONG_STATE;
-    if (uuid_zero(&e->deployment) || e->replicas == 0 ||
-        e->replicas > REPLICAS_PER_DEPLOYMENT_MAX || e->slots == 0 || e->slots > SLOTS_MAX)
+    if (uuid_zero(&e->deployment) || e->replicas == 0 || e->replicas > REPLICAS_PER_DEPLOYMENT_MAX ||
+        e->slots == 0 || e->slots > SLOTS_MAX)
         return ERR_INVALID;
     if (find_deployment(core, &e->deployment) != MAP_NONE)
         return ERR_EXISTS;
@@ -152,9 +150,8 @@ int step_replica_state(struct core *core, const struct event *event)
     if (d == MAP_NONE)
         return ERR_NOT_FOUND;
     uint32_t i = 0;
-    while (i < core->replicas.used &&
-           !(table_live(&core->replicas, i) && core->replica[i].deployment == d &&
-             core->replica[i].row.ordinal == e->ordinal))
+    while (i < core->replicas.used && !(table_live(&core->replicas, i) && core->replica[i].deployment == d &&
+                                        core->replica[i].row.ordinal == e->ordinal))
         i++;
     if (i == core->replicas.used)
         return ERR_NOT_FOUND;

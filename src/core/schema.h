@@ -20,6 +20,8 @@ struct uuid_list {
     struct uuid v[KEY_MODELS_MAX];
 };
 
+/* clang-format off */
+
 /* ---- events: what happened outside, or was asked for ---- */
 
 /* A process took over the data: leases of workers before it are void, replicas start again. */
@@ -159,6 +161,8 @@ struct uuid_list {
     R(replica, 13, ROW_REPLICA, 2) \
     R(usage, 14, ROW_USAGE, 4)
 
+/* clang-format on */
+
 /* ---- the structs ---- */
 
 #define MEMBER_u32(name, size) uint32_t name;
@@ -170,10 +174,16 @@ struct uuid_list {
 #define MEMBER_uuids(name, size) struct uuid_list name;
 #define SCHEMA_MEMBER(S, type, name, size) MEMBER_##type(name, size)
 
-#define SCHEMA_EVENT_STRUCT(n, k, L) struct event_##n { L(SCHEMA_MEMBER, _) };
+#define SCHEMA_EVENT_STRUCT(n, k, L) \
+    struct event_##n { \
+        L(SCHEMA_MEMBER, _) \
+    };
 #define SCHEMA_EVENT_KIND(n, k, L) EVENT_KIND_##n = (k),
 #define SCHEMA_EVENT_UNION(n, k, L) struct event_##n n;
-#define SCHEMA_ROW_STRUCT(n, k, L, keys) struct row_##n { L(SCHEMA_MEMBER, _) };
+#define SCHEMA_ROW_STRUCT(n, k, L, keys) \
+    struct row_##n { \
+        L(SCHEMA_MEMBER, _) \
+    };
 #define SCHEMA_ROW_KIND(n, k, L, keys) ROW_KIND_##n = (k),
 
 EVENTS(SCHEMA_EVENT_STRUCT)

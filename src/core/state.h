@@ -106,8 +106,8 @@ struct core {
     struct rng rng;
     uint32_t batch_events;
     struct ledger ledger;
-    struct table sites, tenants, keys, models, variants, prices, deployments, replicas, workers,
-        leases, waiters;
+    struct table sites, tenants, keys, models, variants, prices, deployments, replicas, workers, leases,
+        waiters;
     struct site *site;
     struct tenant *tenant;
     struct key *key;
@@ -121,8 +121,8 @@ struct core {
     struct waiter *waiter;
     struct usage_cell *usage; /* of the open batch */
     uint32_t nusage;
-    struct map site_map, tenant_map, tenant_names, key_map, key_public, model_map, model_names,
-        variant_map, price_map, deployment_map, worker_map, lease_map;
+    struct map site_map, tenant_map, tenant_names, key_map, key_public, model_map, model_names, variant_map,
+        price_map, deployment_map, worker_map, lease_map;
     struct list waiting;
     struct effects *effects; /* of the step that runs */
 };

@@ -45,8 +45,8 @@ int step_site_add(struct core *core, const struct event *event)
 }
 
 /* Moves the difference between the budget as it is and as it shall be between wallet and funding account. */
-static int budget_set(struct core *core, struct account_id wallet, struct account_id funding,
-                      int64_t budget, const struct uuid *transfer, int64_t now_ms)
+static int budget_set(struct core *core, struct account_id wallet, struct account_id funding, int64_t budget,
+                      const struct uuid *transfer, int64_t now_ms)
 {
     const struct row_account *row = ledger_row(&core->ledger, funding);
     if (budget < 0 || budget > MONEY_MAX)
@@ -67,8 +67,7 @@ int step_tenant_add(struct core *core, const struct event *event)
 {
     const struct event_tenant_add *e = &event->u.tenant_add;
     size_t len = text_len(e->name, sizeof e->name);
-    if (!name_valid(e->name, len) || uuid_zero(&e->tenant) || e->ledger == 0 ||
-        e->ledger >= LEDGER_CONTROL)
+    if (!name_valid(e->name, len) || uuid_zero(&e->tenant) || e->ledger == 0 || e->ledger >= LEDGER_CONTROL)
         return ERR_INVALID;
     if (e->budget < 0 || e->budget > MONEY_MAX)
         return ERR_OVERFLOW;
@@ -118,8 +117,8 @@ int step_tenant_budget(struct core *core, const struct event *event)
 }
 
 /* Accounts that keep the limit of one key, in the control ledger beside the tenant's currency. */
-static int key_limit_open(struct core *core, const struct event_key_add *e, uint32_t ledger,
-                          int64_t now_ms, struct account_id *limit)
+static int key_limit_open(struct core *core, const struct event_key_add *e, uint32_t ledger, int64_t now_ms,
+                          struct account_id *limit)
 {
     static const struct uuid network;
     struct account_id used;
@@ -153,8 +152,8 @@ static int key_check(const struct core *core, const struct event_key_add *e)
     const uint32_t known = SCOPE_INFERENCE | SCOPE_ADMIN | SCOPE_OPERATOR;
     size_t name_len = text_len(e->name, sizeof e->name);
     size_t public_len = text_len(e->public_id, sizeof e->public_id);
-    if (uuid_zero(&e->key) || !name_valid(e->name, name_len) || public_len == 0 ||
-        e->scopes == 0 || (e->scopes & ~known) || e->expires_ms < 0)
+    if (uuid_zero(&e->key) || !name_valid(e->name, name_len) || public_len == 0 || e->scopes == 0 ||
+        (e->scopes & ~known) || e->expires_ms < 0)
         return ERR_INVALID;
     if (key_by_id(core, &e->key).v != INDEX_NONE ||
         map_get(&core->key_public, e->public_id, public_len) != MAP_NONE)

@@ -93,9 +93,8 @@ struct view_balance view_key_balance(const struct core *core, const struct uuid 
     if (k->limit.v == INDEX_NONE)
         return (struct view_balance){0};
     const struct row_account *limit = ledger_row(&core->ledger, k->limit);
-    return (struct view_balance){.budget = limit->credits_posted,
-                                 .spent = limit->debits_posted,
-                                 .held = limit->debits_pending};
+    return (struct view_balance){
+        .budget = limit->credits_posted, .spent = limit->debits_posted, .held = limit->debits_pending};
 }
 
 struct view_counts view_counts(const struct core *core)
@@ -110,8 +109,7 @@ struct view_counts view_counts(const struct core *core)
     for (uint32_t i = 0; i < core->keys.used; i++)
         n.keys += core->key[i].row.revoked_ms == 0;
     for (uint32_t i = 0; i < core->replicas.used; i++) {
-        n.replicas_ready +=
-            table_live(&core->replicas, i) && core->replica[i].row.state == REPLICA_READY;
+        n.replicas_ready += table_live(&core->replicas, i) && core->replica[i].row.state == REPLICA_READY;
     }
     for (uint32_t i = 0; i < core->leases.used; i++) {
         if (table_live(&core->leases, i))

@@ -17,8 +17,20 @@
 #define ARRAY_DEPTH_MAX 4
 
 enum gguf_type {
-    TYPE_U8, TYPE_I8, TYPE_U16, TYPE_I16, TYPE_U32, TYPE_I32, TYPE_F32, TYPE_BOOL, TYPE_STRING,
-    TYPE_ARRAY, TYPE_U64, TYPE_I64, TYPE_F64, TYPES
+    TYPE_U8,
+    TYPE_I8,
+    TYPE_U16,
+    TYPE_I16,
+    TYPE_U32,
+    TYPE_I32,
+    TYPE_F32,
+    TYPE_BOOL,
+    TYPE_STRING,
+    TYPE_ARRAY,
+    TYPE_U64,
+    TYPE_I64,
+    TYPE_F64,
+    TYPES
 };
 
 static const uint8_t type_size[TYPES] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
@@ -99,11 +111,11 @@ static const char *quantisation(uint64_t file_type)
     static const struct {
         uint8_t type;
         const char *name;
-    } names[] = {{0, "F32"},     {1, "F16"},     {2, "Q4_0"},    {3, "Q4_1"},   {7, "Q8_0"},
-                 {8, "Q5_0"},    {9, "Q5_1"},    {10, "Q2_K"},   {11, "Q3_K_S"}, {12, "Q3_K_M"},
-                 {13, "Q3_K_L"}, {14, "Q4_K_S"}, {15, "Q4_K_M"}, {16, "Q5_K_S"}, {17, "Q5_K_M"},
+    } names[] = {{0, "F32"},     {1, "F16"},      {2, "Q4_0"},    {3, "Q4_1"},     {7, "Q8_0"},
+                 {8, "Q5_0"},    {9, "Q5_1"},     {10, "Q2_K"},   {11, "Q3_K_S"},  {12, "Q3_K_M"},
+                 {13, "Q3_K_L"}, {14, "Q4_K_S"},  {15, "Q4_K_M"}, {16, "Q5_K_S"},  {17, "Q5_K_M"},
                  {18, "Q6_K"},   {19, "IQ2_XXS"}, {20, "IQ2_XS"}, {23, "IQ3_XXS"}, {25, "IQ4_NL"},
-                 {30, "IQ4_XS"}, {32, "BF16"},   {38, "MXFP4"}};
+                 {30, "IQ4_XS"}, {32, "BF16"},    {38, "MXFP4"}};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (names[i].type == file_type)
             return names[i].name;
@@ -158,8 +170,7 @@ static void take_pair_number(struct gguf_info *info, const char *key, size_t len
             memcpy((char *)info + numbers[i].offset, &v, sizeof v);
     }
     if (text_eq(key, len, "general.file_type", 17))
-        keep_text(info->quantisation, sizeof info->quantisation, quantisation(v),
-                  strlen(quantisation(v)));
+        keep_text(info->quantisation, sizeof info->quantisation, quantisation(v), strlen(quantisation(v)));
     if (ends_with(key, len, ".pooling_type"))
         info->kind = v == 4 ? MODEL_RERANK : v > 0 ? MODEL_EMBEDDING : info->kind;
 }

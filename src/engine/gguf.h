@@ -24,7 +24,7 @@ struct gguf_info {
     char quantisation[16]; /* of general.file_type, e.g. "Q4_K_M"; "?" if unknown */
     uint64_t context;      /* tokens the model was made for; 0 if it does not say */
     uint64_t layers, embedding, heads, kv_heads;
-    uint32_t kind;         /* enum model_kind, from architecture and pooling */
+    uint32_t kind; /* enum model_kind, from architecture and pooling */
 };
 
 /* Bytes from the start of the file. ERR_INVALID with words if it is not GGUF or is damaged or cut. */

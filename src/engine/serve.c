@@ -91,8 +91,8 @@ static void move(struct unit *u, uint32_t state, const char *detail)
     (void)snprintf(u->detail, sizeof u->detail, "%s", detail);
     u->state = state;
     u->since_ms = now_ms(u);
-    log_info("replica", "model=%s ordinal=%u state=%s detail=\"%s\"", u->order.model,
-             u->order.ordinal, replica_state_text(state), detail);
+    log_info("replica", "model=%s ordinal=%u state=%s detail=\"%s\"", u->order.model, u->order.ordinal,
+             replica_state_text(state), detail);
     report(u);
 }
 
@@ -448,22 +448,19 @@ static int unit_endpoint(struct unit *u, struct err *err)
     char path[FS_PATH_MAX];
     if (u->spec->binary[0] == 0) {
         /* What follows # is the model's name there, not part of the address. */
-        (void)snprintf(text, sizeof text, "%.*s", (int)strcspn(u->order.location, "#"),
-                       u->order.location);
+        (void)snprintf(text, sizeof text, "%.*s", (int)strcspn(u->order.location, "#"), u->order.location);
         return http_endpoint_parse(&u->endpoint, text, err);
     }
     (void)snprintf(text, sizeof text, "unix:%s/%.40s-%u.sock", s->config.socket_dir, u->order.model,
                    u->order.ordinal);
-    (void)snprintf(path, sizeof path, "%s/%.40s-%u.log", s->config.log_dir, u->order.model,
-                   u->order.ordinal);
+    (void)snprintf(path, sizeof path, "%s/%.40s-%u.log", s->config.log_dir, u->order.model, u->order.ordinal);
     int rc = http_endpoint_parse(&u->endpoint, text, err);
     return rc ? rc : logfile_open(&u->log, path, err);
 }
 
 static struct unit *find(struct serve *s, const struct uuid *deployment, uint32_t ordinal)
 {
-    list_for_each_safe(it, next, &s->units)
-    {
+    list_for_each_safe (it, next, &s->units) {
         struct unit *u = list_entry(it, struct unit, node);
         if (uuid_eq(&u->order.deployment, deployment) && u->order.ordinal == ordinal && !u->silent)
             return u;
@@ -511,8 +508,7 @@ void serve_stop(struct serve *s, const struct uuid *deployment, uint32_t ordinal
 
 void serve_report_all(struct serve *s)
 {
-    list_for_each_safe(it, next, &s->units)
-    {
+    list_for_each_safe (it, next, &s->units) {
         report(list_entry(it, struct unit, node));
     }
 }
@@ -548,8 +544,7 @@ void serve_shutdown(struct serve *s, void (*done)(void *ctx), void *ctx)
         done(ctx);
         return;
     }
-    list_for_each_safe(it, next, &s->units)
-    {
+    list_for_each_safe (it, next, &s->units) {
         struct unit *u = list_entry(it, struct unit, node);
         u->stopping = false;
         unit_stop(u);

@@ -27,8 +27,8 @@ static const cyaml_schema_field_t engine_fields[] = {
     TEXTS("argv", argv),
     TEXTS("env", env),
     CYAML_FIELD_STRING_PTR("health", CYAML_FLAG_POINTER, struct engine_spec, health, 1, 255),
-    CYAML_FIELD_STRING_PTR("metrics", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct engine_spec,
-                           metrics, 0, 255),
+    CYAML_FIELD_STRING_PTR("metrics", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct engine_spec, metrics,
+                           0, 255),
     CYAML_FIELD_ENUM("count", CYAML_FLAG_DEFAULT, struct engine_spec, count, count_names,
                      CYAML_ARRAY_LEN(count_names)),
     TEXTS("args_embedding", args_embedding),
@@ -46,8 +46,7 @@ static const cyaml_schema_value_t engine_value = {
 };
 
 static const cyaml_schema_field_t top_fields[] = {
-    CYAML_FIELD_SEQUENCE("engines", CYAML_FLAG_POINTER, struct engine_specs, engines, &engine_value,
-                         1, 256),
+    CYAML_FIELD_SEQUENCE("engines", CYAML_FLAG_POINTER, struct engine_specs, engines, &engine_value, 1, 256),
     CYAML_FIELD_END,
 };
 
@@ -108,8 +107,8 @@ static bool listed(char *const *list, unsigned n, const char *name, size_t len)
     return false;
 }
 
-enum field_rule engine_field(const struct engine_spec *spec, enum engine_surface surface,
-                             const char *name, size_t len)
+enum field_rule engine_field(const struct engine_spec *spec, enum engine_surface surface, const char *name,
+                             size_t len)
 {
     static const struct {
         size_t list, count;
@@ -119,8 +118,7 @@ enum field_rule engine_field(const struct engine_spec *spec, enum engine_surface
                                 offsetof(struct engine_spec, completion_count)},
         [SURFACE_EMBEDDING] = {offsetof(struct engine_spec, embedding),
                                offsetof(struct engine_spec, embedding_count)},
-        [SURFACE_RERANK] = {offsetof(struct engine_spec, rerank),
-                            offsetof(struct engine_spec, rerank_count)},
+        [SURFACE_RERANK] = {offsetof(struct engine_spec, rerank), offsetof(struct engine_spec, rerank_count)},
     };
     const char *base = (const char *)spec;
     char *const *list = *(char **const *)(const void *)(base + surfaces[surface].list);

@@ -63,7 +63,7 @@ void engine_specs_free(struct engine_specs *specs);
 const struct engine_spec *engine_spec_named(const struct engine_specs *specs, const char *name);
 
 enum field_rule { FIELD_FORWARD, FIELD_DROP, FIELD_REFUSE };
-enum field_rule engine_field(const struct engine_spec *spec, enum engine_surface surface,
-                             const char *name, size_t len);
+enum field_rule engine_field(const struct engine_spec *spec, enum engine_surface surface, const char *name,
+                             size_t len);
 
 #endif

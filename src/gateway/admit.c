@@ -71,8 +71,8 @@ static int find_key(const struct snapshot *snapshot, const struct http_request *
     return 0;
 }
 
-int worker_authenticate(struct worker *worker, const struct http_request *request,
-                        struct snap_key *key, struct err *err)
+int worker_authenticate(struct worker *worker, const struct http_request *request, struct snap_key *key,
+                        struct err *err)
 {
     const struct snap_key *found;
     int rc = find_key(worker_snapshot(worker), request, &found, err);
@@ -107,8 +107,8 @@ static int admit(struct worker *worker, struct http_request *request, enum engin
         return rc;
     if (!(a->key->scopes & SCOPE_INFERENCE))
         return err_set(err, ERR_FORBIDDEN, "This key lacks the scope `inference`.");
-    rc = openai_parse(&a->parsed, surface, request->body.data ? request->body.data : "",
-                      request->body.len, err);
+    rc = openai_parse(&a->parsed, surface, request->body.data ? request->body.data : "", request->body.len,
+                      err);
     if (rc == 0)
         rc = check_model(a, err);
     if (rc != 0)
@@ -186,8 +186,7 @@ static void go_slot(struct relay *r, uint64_t prefix_hash)
         return;
     }
     r->state = RELAY_SLOT;
-    r->slot = (struct slot_waiter){
-        .tenant = r->tenant, .tokens = slot_tokens(r), .box = &r->worker->grants};
+    r->slot = (struct slot_waiter){.tenant = r->tenant, .tokens = slot_tokens(r), .box = &r->worker->grants};
     deadline_arm(&r->deadline, &r->worker->queue_q);
     int rc = slot_wait(m->queue, &r->slot);
     if (rc != 0)
@@ -268,8 +267,7 @@ static void on_drain(struct http_request *request, void *ctx)
         relay_settle(r);
 }
 
-static struct relay *relay_new(struct worker *worker, struct http_request *request,
-                               const struct admission *a)
+static struct relay *relay_new(struct worker *worker, struct http_request *request, const struct admission *a)
 {
     struct relay *r = calloc(1, sizeof *r);
     if (!r)
@@ -330,8 +328,7 @@ void relay_begin(struct worker *worker, struct http_request *request, enum engin
         return;
     buf_fini(&request->body);
     http_request_trim(request);
-    r->hold = (struct purse_waiter){
-        .tenant = r->tenant, .key = r->key, .want = cost, .done = on_drawn};
+    r->hold = (struct purse_waiter){.tenant = r->tenant, .key = r->key, .want = cost, .done = on_drawn};
     r->state = RELAY_HOLD;
     rc = cost > 0 ? purse_draw(worker, &r->hold, own) : 0;
     if (rc == 0)

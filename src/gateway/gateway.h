@@ -20,7 +20,7 @@ struct worker;
 
 struct gateway_config {
     const char *host;
-    uint16_t port; /* 0: any; gateway_port tells */
+    uint16_t port;         /* 0: any; gateway_port tells */
     const char *unix_path; /* also listen here (first worker); NULL: not */
     uint32_t workers;
     uint32_t connections_max; /* a worker */
@@ -55,13 +55,12 @@ struct loop *worker_loop(struct worker *worker);
 int worker_ask(struct worker *worker, struct event *event, ask_fn *fn, void *ctx);
 int worker_query(struct worker *worker, query_fn *query, ask_fn *fn, void *ctx);
 /* The key that the request carries, from the snapshot; ERR_UNAUTHENTICATED with words. Copied out. */
-int worker_authenticate(struct worker *worker, const struct http_request *request,
-                        struct snap_key *key, struct err *err);
+int worker_authenticate(struct worker *worker, const struct http_request *request, struct snap_key *key,
+                        struct err *err);
 /* Every deployed model has a replica that answers. From any thread. */
 bool gateway_serving(struct gateway *gateway);
 /* Requests that the replica still answers. From any thread. */
-uint32_t gateway_replica_busy(struct gateway *gateway, const struct uuid *deployment,
-                              uint32_t ordinal);
+uint32_t gateway_replica_busy(struct gateway *gateway, const struct uuid *deployment, uint32_t ordinal);
 /* Prometheus text of all workers. */
 void gateway_metrics(struct gateway *gateway, struct buf *out);
 void gateway_thread_ids(const struct gateway *gateway, int *tids, uint32_t max);

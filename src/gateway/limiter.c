@@ -20,8 +20,7 @@ bool limit_take(struct limit *limit, uint32_t per_minute, uint64_t n, uint64_t n
             return false;
         }
         if (atomic_compare_exchange_weak(&limit->full_ns, &full, base + cost)) {
-            *state = (struct limit_state){.remaining = (MINUTE_NS - used) / cell,
-                                          .reset_ms = used / 1000000};
+            *state = (struct limit_state){.remaining = (MINUTE_NS - used) / cell, .reset_ms = used / 1000000};
             return true;
         }
     }

@@ -17,14 +17,14 @@ static uint64_t sum(const struct metrics *const *metrics, uint32_t n, size_t off
 {
     uint64_t total = 0;
     for (uint32_t i = 0; i < n; i++)
-        total += atomic_load_explicit(
-            (const _Atomic uint64_t *)(const void *)((const char *)metrics[i] + offset),
-            memory_order_relaxed);
+        total +=
+            atomic_load_explicit((const _Atomic uint64_t *)(const void *)((const char *)metrics[i] + offset),
+                                 memory_order_relaxed);
     return total;
 }
 
-static void render_histogram(struct buf *out, const struct metrics *const *metrics, uint32_t n,
-                             size_t offset, const char *name, const char *help)
+static void render_histogram(struct buf *out, const struct metrics *const *metrics, uint32_t n, size_t offset,
+                             const char *name, const char *help)
 {
     uint64_t count = 0;
     buf_addf(out, "# HELP %s %s\n# TYPE %s histogram\n", name, help, name);
@@ -60,8 +60,8 @@ void metrics_render(struct buf *out, const struct metrics *const *metrics, uint3
     }
     render_histogram(out, metrics, n, offsetof(struct metrics, first_token),
                      "busbar_time_to_first_token_seconds", "From the request to its first token.");
-    render_histogram(out, metrics, n, offsetof(struct metrics, inter_token),
-                     "busbar_inter_token_seconds", "Between two chunks of a stream.");
-    render_histogram(out, metrics, n, offsetof(struct metrics, duration),
-                     "busbar_request_duration_seconds", "From the request to the end of its answer.");
+    render_histogram(out, metrics, n, offsetof(struct metrics, inter_token), "busbar_inter_token_seconds",
+                     "Between two chunks of a stream.");
+    render_histogram(out, metrics, n, offsetof(struct metrics, duration), "busbar_request_duration_seconds",
+                     "From the request to the end of its answer.");
 }

@@ -78,8 +78,8 @@ static int read_text(struct openai_request *r, yyjson_val *root, struct err *err
     yyjson_val *text = yyjson_obj_get(root, name);
     bool list = yyjson_is_arr(text);
     size_t n = list ? yyjson_arr_size(text) : 1;
-    if (!text || (!list && (!yyjson_is_str(text) || r->surface == SURFACE_CHAT ||
-                            r->surface == SURFACE_RERANK)))
+    if (!text ||
+        (!list && (!yyjson_is_str(text) || r->surface == SURFACE_CHAT || r->surface == SURFACE_RERANK)))
         return bad(r, name, text ? "has the wrong type" : "is missing", err);
     if (n == 0 || n > ITEMS_MAX)
         return bad(r, name, "is empty or has too many items", err);
@@ -151,8 +151,8 @@ struct tokens openai_worst(const struct openai_request *r, uint32_t context, uin
         text += items * 8;
     uint64_t room = (uint64_t)context * items;
     uint64_t prompt = text < room ? text : room;
-    struct tokens worst = {.prompt = (uint32_t)(prompt < TOKENS_PER_METER_MAX ? prompt
-                                                                               : TOKENS_PER_METER_MAX)};
+    struct tokens worst = {.prompt =
+                               (uint32_t)(prompt < TOKENS_PER_METER_MAX ? prompt : TOKENS_PER_METER_MAX)};
     *max_tokens = 0;
     if (r->surface == SURFACE_CHAT || r->surface == SURFACE_COMPLETION) {
         *max_tokens = r->max_tokens && r->max_tokens < context ? r->max_tokens : context;
@@ -165,9 +165,17 @@ struct tokens openai_worst(const struct openai_request *r, uint32_t context, uin
 /* Members that the gateway handles itself, whatever the engine's list says. */
 static bool handled(const char *name, size_t len)
 {
-    static const char *const names[] = {"model",     "messages",   "prompt",     "input",
-                                        "documents", "query",      "stream",     "stream_options",
-                                        "n",         "max_tokens", "max_completion_tokens"};
+    static const char *const names[] = {"model",
+                                        "messages",
+                                        "prompt",
+                                        "input",
+                                        "documents",
+                                        "query",
+                                        "stream",
+                                        "stream_options",
+                                        "n",
+                                        "max_tokens",
+                                        "max_completion_tokens"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strlen(names[i]) == len && memcmp(names[i], name, len) == 0)
             return true;
@@ -177,8 +185,8 @@ static bool handled(const char *name, size_t len)
 
 static bool belongs(enum engine_surface surface, const char *name)
 {
-    bool text = strcmp(name, text_members[surface]) == 0 ||
-                (surface == SURFACE_RERANK && strcmp(name, "query") == 0);
+    bool text =
+        strcmp(name, text_members[surface]) == 0 || (surface == SURFACE_RERANK && strcmp(name, "query") == 0);
     bool generates = surface == SURFACE_CHAT || surface == SURFACE_COMPLETION;
     bool steers = strcmp(name, "model") == 0;
     for (int i = 0; i < SURFACES; i++) {
@@ -188,8 +196,8 @@ static bool belongs(enum engine_surface surface, const char *name)
     return steers || generates;
 }
 
-static void add_generation(struct openai_request *r, const struct engine_spec *engine,
-                           uint32_t max_tokens, struct buf *out)
+static void add_generation(struct openai_request *r, const struct engine_spec *engine, uint32_t max_tokens,
+                           struct buf *out)
 {
     buf_addf(out, ",\"max_tokens\":%u", max_tokens);
     if (r->n > 1)
@@ -204,8 +212,8 @@ static void add_generation(struct openai_request *r, const struct engine_spec *e
         buf_add_text(out, ",\"timings_per_token\":true");
 }
 
-int openai_rewrite(struct openai_request *r, const struct engine_spec *engine,
-                   const char *upstream_model, uint32_t max_tokens, struct buf *out, struct err *err)
+int openai_rewrite(struct openai_request *r, const struct engine_spec *engine, const char *upstream_model,
+                   uint32_t max_tokens, struct buf *out, struct err *err)
 {
     yyjson_obj_iter it = yyjson_obj_iter_with(yyjson_doc_get_root(r->doc));
     yyjson_val *key;
@@ -287,8 +295,7 @@ static const char *error_type(int status)
     }
 }
 
-void openai_error(struct buf *out, int status, const char *message, const char *param,
-                  const char *code)
+void openai_error(struct buf *out, int status, const char *message, const char *param, const char *code)
 {
     buf_add_text(out, "{\"error\":{\"message\":");
     buf_add_json(out, message, strlen(message));
@@ -321,8 +328,7 @@ struct openai_usage openai_usage(yyjson_val *root)
         u.tokens.prompt = count(usage, "prompt_tokens");
         u.tokens.completion = count(usage, "completion_tokens");
         u.tokens.cached = count(yyjson_obj_get(usage, "prompt_tokens_details"), "cached_tokens");
-        u.tokens.reasoning =
-            count(yyjson_obj_get(usage, "completion_tokens_details"), "reasoning_tokens");
+        u.tokens.reasoning = count(yyjson_obj_get(usage, "completion_tokens_details"), "reasoning_tokens");
         if (u.tokens.prompt == 0 && u.tokens.completion == 0) /* rerank: total only */
             u.tokens.prompt = count(usage, "total_tokens");
     } else if (yyjson_is_obj(timings)) {

@@ -19,7 +19,7 @@ struct openai_request {
     const char *model; /* in doc */
     size_t model_len;
     bool stream;
-    bool include_usage; /* the client asked for it */
+    bool include_usage;  /* the client asked for it */
     uint32_t n;          /* answers */
     uint32_t max_tokens; /* 0: not given */
     uint32_t items;      /* inputs, prompts or documents */
@@ -29,8 +29,8 @@ struct openai_request {
 };
 
 /* ERR_INVALID with words and request->param. openai_request_fini in any case. */
-int openai_parse(struct openai_request *request, enum engine_surface surface, const char *body,
-                 size_t len, struct err *err);
+int openai_parse(struct openai_request *request, enum engine_surface surface, const char *body, size_t len,
+                 struct err *err);
 void openai_request_fini(struct openai_request *request);
 
 /* Greatest number of tokens the request can be billed for, before it is run. `context`: tokens of one slot. */
@@ -43,8 +43,7 @@ int openai_rewrite(struct openai_request *request, const struct engine_spec *eng
 const char *openai_path(enum engine_surface surface); /* at the engine */
 
 /* {"error":{"message","type","param","code"}}; `code` NULL: made from the status. */
-void openai_error(struct buf *out, int status, const char *message, const char *param,
-                  const char *code);
+void openai_error(struct buf *out, int status, const char *message, const char *param, const char *code);
 /* OpenAI's code for one of our errors, e.g. "insufficient_quota". */
 const char *openai_code(int err_code);
 

@@ -28,13 +28,11 @@ void purses_init(struct purses *purses)
 
 void purses_fini(struct purses *purses)
 {
-    list_for_each_safe(lease_it, lease_next, &purses->leases)
-    {
+    list_for_each_safe (lease_it, lease_next, &purses->leases) {
         free(list_entry(lease_it, struct lease_share, node));
     }
     for (int i = 0; i < PURSE_BUCKETS; i++) {
-        list_for_each_safe(it, next, &purses->buckets[i])
-        {
+        list_for_each_safe (it, next, &purses->buckets[i]) {
             free(list_entry(it, struct purse, node));
         }
     }
@@ -43,8 +41,7 @@ void purses_fini(struct purses *purses)
 static struct purse *purse_of(struct purses *purses, const struct uuid *owner)
 {
     struct list *bucket = &purses->buckets[map_hash(0, owner, sizeof *owner) % PURSE_BUCKETS];
-    list_for_each_safe(it, next, bucket)
-    {
+    list_for_each_safe (it, next, bucket) {
         struct purse *p = list_entry(it, struct purse, node);
         if (uuid_eq(&p->owner, owner))
             return p;
@@ -192,8 +189,8 @@ static void serve(struct worker *worker, struct purse *purse)
     }
 }
 
-static struct lease_share *lease_new(struct worker *worker, struct purse *purse,
-                                     const struct uuid *id, int64_t amount)
+static struct lease_share *lease_new(struct worker *worker, struct purse *purse, const struct uuid *id,
+                                     int64_t amount)
 {
     struct lease_share *lease = calloc(1, sizeof *lease);
     if (!lease)
@@ -291,8 +288,7 @@ void purse_cancel(struct worker *worker, struct purse_waiter *w)
 
 void purse_recall(struct worker *worker, const struct uuid *id)
 {
-    list_for_each_safe(it, next, &worker->purses.leases)
-    {
+    list_for_each_safe (it, next, &worker->purses.leases) {
         struct lease_share *lease = list_entry(it, struct lease_share, node);
         if (!uuid_eq(&lease->id, id))
             continue;
@@ -304,8 +300,7 @@ void purse_recall(struct worker *worker, const struct uuid *id)
 
 void purses_sweep(struct worker *worker)
 {
-    list_for_each_safe(it, next, &worker->purses.leases)
-    {
+    list_for_each_safe (it, next, &worker->purses.leases) {
         struct lease_share *lease = list_entry(it, struct lease_share, node);
         if (lease->users == 0)
             lease_return(worker, lease);

@@ -44,7 +44,7 @@ struct purse_waiter {
     struct purse *purse; /* NULL: not waiting */
     struct uuid tenant, key;
     int64_t want;
-    uint64_t token; /* of its own ask; 0: it waits for the purse's */
+    uint64_t token;   /* of its own ask; 0: it waits for the purse's */
     struct draw draw; /* result */
     void (*done)(struct purse_waiter *waiter, int rc);
 };

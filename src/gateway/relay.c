@@ -131,11 +131,10 @@ void relay_refuse(struct relay *r, int code, const char *message)
 static struct tokens minus(const struct tokens *a, const struct tokens *b)
 {
     /* A later count may move tokens between kinds, but never below what was recorded already. */
-    struct tokens d = {
-        .prompt = a->prompt > b->prompt ? a->prompt - b->prompt : 0,
-        .cached = a->cached > b->cached ? a->cached - b->cached : 0,
-        .completion = a->completion > b->completion ? a->completion - b->completion : 0,
-        .reasoning = a->reasoning > b->reasoning ? a->reasoning - b->reasoning : 0};
+    struct tokens d = {.prompt = a->prompt > b->prompt ? a->prompt - b->prompt : 0,
+                       .cached = a->cached > b->cached ? a->cached - b->cached : 0,
+                       .completion = a->completion > b->completion ? a->completion - b->completion : 0,
+                       .reasoning = a->reasoning > b->reasoning ? a->reasoning - b->reasoning : 0};
     if (d.cached > d.prompt)
         d.cached = d.prompt;
     if (d.reasoning > d.completion)
@@ -249,8 +248,8 @@ static void unrecorded(struct relay *r)
     if (r->stream)
         http_end(request, lost, sizeof lost - 1);
     else
-        relay_error(r->worker, request, ERR_UNAVAILABLE,
-                    "The usage of this answer could not be recorded.", NULL, "");
+        relay_error(r->worker, request, ERR_UNAVAILABLE, "The usage of this answer could not be recorded.",
+                    NULL, "");
 }
 
 static void settle_again(struct relay *r)
@@ -309,9 +308,8 @@ void relay_settle(struct relay *r)
 
 void relay_fail_stream(struct relay *r, int code)
 {
-    static const char broke[] =
-        "data: {\"error\":{\"message\":\"The engine ended the answer early.\","
-        "\"type\":\"server_error\",\"param\":null,\"code\":\"engine_error\"}}\n\n";
+    static const char broke[] = "data: {\"error\":{\"message\":\"The engine ended the answer early.\","
+                                "\"type\":\"server_error\",\"param\":null,\"code\":\"engine_error\"}}\n\n";
     static const char stopping[] =
         "data: {\"error\":{\"message\":\"The hub is shutting down.\","
         "\"type\":\"server_error\",\"param\":null,\"code\":\"shutting_down\"}}\n\n";
@@ -425,16 +423,15 @@ static void on_end(struct http_call *call, int rc)
         return;
     }
     if (rc != 0)
-        relay_refuse(r, rc, rc == ERR_TIMEOUT ? "The engine did not answer in time."
-                                              : "The engine broke off.");
+        relay_refuse(r, rc,
+                     rc == ERR_TIMEOUT ? "The engine did not answer in time." : "The engine broke off.");
     else if (r->status != 200)
         engine_refused(r);
     else
         take_usage(r);
 }
 
-const struct http_call_events relay_call_events = {
-    .on_head = on_head, .on_body = on_body, .on_end = on_end};
+const struct http_call_events relay_call_events = {.on_head = on_head, .on_body = on_body, .on_end = on_end};
 
 void relay_shutdown(struct relay *r)
 {

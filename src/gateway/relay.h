@@ -39,9 +39,9 @@ struct relay_stream {
     struct relay_mark marks[RELAY_MARKS];
     uint32_t nmarks;
     uint32_t choice[RELAY_CHOICES]; /* completion tokens by choice */
-    bool done; /* the engine's [DONE] has come */
-    bool ended; /* the engine's answer is complete */
-    bool exact; /* counts come from the engine */
+    bool done;                      /* the engine's [DONE] has come */
+    bool ended;                     /* the engine's answer is complete */
+    bool exact;                     /* counts come from the engine */
 };
 
 struct relay {
@@ -67,8 +67,8 @@ struct relay {
     struct buf body; /* to the engine; later, from it */
     struct relay_stream *flow;
     struct deadline deadline;
-    uint32_t flags;  /* of the final record */
-    uint32_t status; /* of the final record, and of the answer */
+    uint32_t flags;   /* of the final record */
+    uint32_t status;  /* of the final record, and of the answer */
     const char *tail; /* sent when the final record is durable, after `body`; a literal */
     int64_t started_ms;
     uint64_t started_ns, last_ns;

@@ -100,8 +100,7 @@ struct backend *slot_take(struct slot_queue *queue, struct backend *const *backe
 
 static struct turn *turn_of(struct slot_queue *queue, const struct uuid *tenant)
 {
-    list_for_each_safe(it, next, &queue->turns)
-    {
+    list_for_each_safe (it, next, &queue->turns) {
         struct turn *turn = list_entry(it, struct turn, node);
         if (uuid_eq(&turn->tenant, tenant))
             return turn;
@@ -166,9 +165,8 @@ int slot_wait(struct slot_queue *queue, struct slot_waiter *waiter)
 {
     int rc = 0;
     pthread_mutex_lock(&queue->lock);
-    struct turn *turn = atomic_load(&queue->waiting) < queue->queue_max
-                            ? turn_of(queue, &waiter->tenant)
-                            : NULL;
+    struct turn *turn =
+        atomic_load(&queue->waiting) < queue->queue_max ? turn_of(queue, &waiter->tenant) : NULL;
     if (turn) {
         waiter->state = WAITING_QUEUED;
         list_push(&turn->waiters, &waiter->in_turn);

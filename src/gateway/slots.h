@@ -34,16 +34,16 @@ struct backend {
     _Atomic uint32_t refs;
     _Atomic uint32_t busy;
     _Atomic uint64_t outstanding; /* tokens that requests in it may still produce */
-    atomic_bool gone; /* not in the routes any more: finish, take nothing new */
-    struct backend *next; /* in the gateway's registry */
+    atomic_bool gone;             /* not in the routes any more: finish, take nothing new */
+    struct backend *next;         /* in the gateway's registry */
 };
 
 enum waiting_state { WAITING_NONE, WAITING_QUEUED, WAITING_GRANTED };
 
 /* A request that waits for a slot; part of the request. */
 struct slot_waiter {
-    struct list in_turn;  /* of its tenant */
-    struct list in_box;   /* once granted, of its worker's grants */
+    struct list in_turn; /* of its tenant */
+    struct list in_box;  /* once granted, of its worker's grants */
     struct uuid tenant;
     uint64_t tokens;
     struct backend *backend; /* granted */
@@ -54,7 +54,7 @@ struct slot_waiter {
 /* Where a worker finds the slots that its waiting requests were given. */
 struct grant_box {
     pthread_mutex_t lock;
-    struct list granted; /* of slot_waiter.in_box */
+    struct list granted;                 /* of slot_waiter.in_box */
     void (*wake)(struct grant_box *box); /* from any thread */
 };
 

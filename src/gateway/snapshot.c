@@ -84,7 +84,8 @@ static struct backend *backend_of(struct registry *r, const struct row_replica *
 {
     for (struct backend *b = r->backends; b; b = b->next) {
         if (!atomic_load(&b->gone) && uuid_eq(&b->deployment, &row->deployment) &&
-            b->ordinal == row->ordinal && b->epoch == row->epoch && strcmp(b->endpoint.text, row->endpoint) == 0)
+            b->ordinal == row->ordinal && b->epoch == row->epoch &&
+            strcmp(b->endpoint.text, row->endpoint) == 0)
             return b;
     }
     struct http_endpoint endpoint;

@@ -71,10 +71,8 @@ void snapshot_publish(struct registry *registry, const struct snapshot *snapshot
 struct snapshot *snapshot_ref(struct snapshot *snapshot);
 void snapshot_unref(struct snapshot *snapshot);
 
-const struct snap_key *snapshot_key(const struct snapshot *snapshot, const char *public_id,
-                                    size_t len);
-const struct snap_model *snapshot_model(const struct snapshot *snapshot, const char *name,
-                                        size_t len);
+const struct snap_key *snapshot_key(const struct snapshot *snapshot, const char *public_id, size_t len);
+const struct snap_model *snapshot_model(const struct snapshot *snapshot, const char *name, size_t len);
 /* Totals over all queues and backends, for /metrics. */
 struct registry_stats {
     uint32_t slots, busy, waiting;

@@ -83,8 +83,8 @@ static void mark(struct relay *r)
 
 static uint32_t choice_of(yyjson_val *root)
 {
-    uint64_t i = yyjson_get_uint(
-        yyjson_obj_get(yyjson_arr_get_first(yyjson_obj_get(root, "choices")), "index"));
+    uint64_t i =
+        yyjson_get_uint(yyjson_obj_get(yyjson_arr_get_first(yyjson_obj_get(root, "choices")), "index"));
     return i < RELAY_CHOICES ? (uint32_t)i : 0;
 }
 
@@ -202,8 +202,8 @@ static int on_event(void *ctx, const char *data, size_t len)
     count(r, root, content);
     if (content)
         time_chunk(r, first);
-    bool usage_only = yyjson_is_obj(yyjson_obj_get(root, "usage")) &&
-                      yyjson_arr_size(yyjson_obj_get(root, "choices")) == 0;
+    bool usage_only =
+        yyjson_is_obj(yyjson_obj_get(root, "usage")) && yyjson_arr_size(yyjson_obj_get(root, "choices")) == 0;
     if (!usage_only || r->include_usage)
         forward(r, doc, data, len);
     bool error = yyjson_obj_get(root, "error") != NULL;

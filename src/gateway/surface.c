@@ -93,10 +93,8 @@ static const struct {
     bool rest; /* the path may go on after a slash */
     surface_fn *fn;
 } routes[] = {
-    {"/v1/chat/completions", HTTP_POST, false, chat},
-    {"/v1/completions", HTTP_POST, false, completion},
-    {"/v1/embeddings", HTTP_POST, false, embedding},
-    {"/v1/rerank", HTTP_POST, false, rerank},
+    {"/v1/chat/completions", HTTP_POST, false, chat}, {"/v1/completions", HTTP_POST, false, completion},
+    {"/v1/embeddings", HTTP_POST, false, embedding},  {"/v1/rerank", HTTP_POST, false, rerank},
     {"/v1/models", HTTP_GET, true, models},
 };
 

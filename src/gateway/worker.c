@@ -73,8 +73,7 @@ void worker_post_sure(struct worker *w, const struct event *event)
 
 static void retry_sure(struct worker *w)
 {
-    list_for_each_safe(it, next, &w->sure)
-    {
+    list_for_each_safe (it, next, &w->sure) {
         struct sure *s = list_entry(it, struct sure, node);
         if (!s->asked)
             s->asked = worker_ask(w, &s->event, on_sure, s) == 0;
@@ -183,8 +182,7 @@ static void on_control(uv_async_t *handle)
     if (order < ORDER_STOP || w->stopping)
         return;
     w->stopping = true;
-    list_for_each_safe(it, next, &w->relays)
-    {
+    list_for_each_safe (it, next, &w->relays) {
         relay_shutdown(list_entry(it, struct relay, node));
     }
     uv_timer_start(&w->housekeeping, on_stopping, 0, STOP_POLL_MS);
@@ -257,8 +255,7 @@ static void init_http(struct worker *w, const struct gateway_config *config)
                                         .ctx = w};
     http_server_init(&w->server, &w->loop, &server);
     deadline_queue_init(&w->hold_q, &w->loop, HOLD_WAIT_MS + 200, relay_hold_late);
-    deadline_queue_init(&w->queue_q, &w->loop, config->queue_ms ? config->queue_ms : 60000,
-                        relay_queue_late);
+    deadline_queue_init(&w->queue_q, &w->loop, config->queue_ms ? config->queue_ms : 60000, relay_queue_late);
     deadline_queue_init(&w->record_q, &w->loop, 5000, relay_record_due);
 }
 
@@ -270,13 +267,13 @@ int worker_init(struct worker *w, struct gateway *gateway, struct runtime *runti
     if (rc != 0)
         return err_set(err, rc, "out of memory");
     init_http(w, config);
-    struct http_client_config client = {
-        .connect_ms = 3000,
-        .first_byte_ms = config->first_byte_ms ? config->first_byte_ms : 600000,
-        .between_ms = config->between_ms ? config->between_ms : 60000,
-        .idle_ms = 4000, /* below the 5 s after which some engines close */
-        .idle_max = 1024,
-        .tls = config->upstream_tls};
+    struct http_client_config client = {.connect_ms = 3000,
+                                        .first_byte_ms =
+                                            config->first_byte_ms ? config->first_byte_ms : 600000,
+                                        .between_ms = config->between_ms ? config->between_ms : 60000,
+                                        .idle_ms = 4000, /* below the 5 s after which some engines close */
+                                        .idle_max = 1024,
+                                        .tls = config->upstream_tls};
     rc = http_client_new(&w->client, &w->loop, &client);
     if (rc != 0)
         return err_set(err, rc, "out of memory");
@@ -301,8 +298,7 @@ void worker_run(void *arg)
 void worker_fini(struct worker *w)
 {
     loop_fini(&w->loop);
-    list_for_each_safe(it, next, &w->sure)
-    {
+    list_for_each_safe (it, next, &w->sure) {
         free(list_entry(it, struct sure, node));
     }
     asks_fini(&w->asks);

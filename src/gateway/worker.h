@@ -50,7 +50,7 @@ struct worker {
     uint32_t stop_ms; /* since it was told to stop */
     uint32_t rounds;  /* of housekeeping */
     struct metrics metrics;
-    struct list flushes;     /* of relay_stream.in_flush */
+    struct list flushes; /* of relay_stream.in_flush */
     uv_timer_t flush_timer;
     uint64_t chunks_in_tick; /* writes since the last flush interval began: the load, for coalescing */
     int tid;

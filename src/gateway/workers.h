@@ -6,9 +6,8 @@
 #include "gateway/worker.h"
 
 /* Binds nothing yet: the gateway listens for it, on its loop, before the thread runs. */
-int worker_init(struct worker *worker, struct gateway *gateway, struct runtime *runtime,
-                struct err *err);
-void worker_run(void *worker); /* the thread */
+int worker_init(struct worker *worker, struct gateway *gateway, struct runtime *runtime, struct err *err);
+void worker_run(void *worker);           /* the thread */
 void worker_fini(struct worker *worker); /* after the thread has ended */
 
 const struct gateway_config *gateway_config_of(const struct gateway *gateway);

@@ -26,8 +26,8 @@ bool amount_parse(int64_t *nano, const char *text, size_t len)
     size_t whole_len = point ? (size_t)(point - text) : len;
     size_t rest_len = point ? len - whole_len - 1 : 0;
     uint64_t whole, rest = 0;
-    if (!u64_parse(text, whole_len, MONEY_MAX / NANO, &whole) || (point && rest_len == 0) ||
-        rest_len > 9 || (rest_len && !u64_parse(point + 1, rest_len, NANO - 1, &rest)))
+    if (!u64_parse(text, whole_len, MONEY_MAX / NANO, &whole) || (point && rest_len == 0) || rest_len > 9 ||
+        (rest_len && !u64_parse(point + 1, rest_len, NANO - 1, &rest)))
         return false;
     for (size_t i = rest_len; i < 9; i++)
         rest *= 10;

@@ -20,8 +20,7 @@ struct route {
 };
 
 static const struct route routes[] = {
-#define ROUTE(method, path, handler, role, limit) \
-    {path, &api_##handler, (limit), HTTP_##method, ROLE_##role},
+#define ROUTE(method, path, handler, role, limit) {path, &api_##handler, (limit), HTTP_##method, ROLE_##role},
 #include "hub/routes.def"
 #undef ROUTE
 };
@@ -84,8 +83,8 @@ static void respond_error(struct http_request *request, int code, const char *me
     int status = err_http_status(code);
     const char *name = openai_code(code);
     openai_error(&out, status, message[0] ? message : err_text(code), NULL, name ? name : err_name(code));
-    http_respond(request, status, "application/json",
-                 status == 401 ? "WWW-Authenticate: Bearer\r\n" : "", out.data, out.len);
+    http_respond(request, status, "application/json", status == 401 ? "WWW-Authenticate: Bearer\r\n" : "",
+                 out.data, out.len);
     buf_fini(&out);
 }
 
@@ -105,8 +104,8 @@ static void end_stream(struct api_call *call)
     struct buf line;
     buf_init(&line, OUT_MAX);
     if (call->rc != 0)
-        openai_error(&line, err_http_status(call->rc),
-                     call->err.msg[0] ? call->err.msg : err_text(call->rc), NULL, err_name(call->rc));
+        openai_error(&line, err_http_status(call->rc), call->err.msg[0] ? call->err.msg : err_text(call->rc),
+                     NULL, err_name(call->rc));
     else
         buf_addf(&line, "{\"result\":%.*s}", (int)call->out.len, call->out.data);
     buf_add_char(&line, '\n');
@@ -215,8 +214,8 @@ static void on_progress(uv_timer_t *timer)
     if (!call->streaming)
         http_begin(call->request, 200, "application/x-ndjson", "");
     call->streaming = true;
-    int n = snprintf(line, sizeof line, "{\"bytes\":%llu,\"total\":%llu}\n",
-                     (unsigned long long)bytes, (unsigned long long)total);
+    int n = snprintf(line, sizeof line, "{\"bytes\":%llu,\"total\":%llu}\n", (unsigned long long)bytes,
+                     (unsigned long long)total);
     (void)http_send(call->request, line, (size_t)n);
 }
 

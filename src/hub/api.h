@@ -49,22 +49,22 @@ struct api_call {
     struct worker *worker;
     struct http_request *request; /* NULL once the client has gone */
     const struct api_handler *handler;
-    bool operator_; /* may act for every tenant */
-    struct snap_key key; /* of the caller, unless it is local */
+    bool operator_;             /* may act for every tenant */
+    struct snap_key key;        /* of the caller, unless it is local */
     char param[CALL_PARAM_MAX]; /* the part of the path in braces */
-    char *query; /* copy, NUL-terminated */
+    char *query;                /* copy, NUL-terminated */
     yyjson_doc *doc;
     struct err err;
     struct event events[CALL_EVENTS_MAX];
     uint32_t nevents, posted;
     struct buf out;
-    void *data; /* of the handler; freed with free() */
+    void *data;                  /* of the handler; freed with free() */
     char secret[APIKEY_LEN + 1]; /* a new key, shown in the answer only */
-    struct uuid id; /* of what the call is about */
+    struct uuid id;              /* of what the call is about */
     uv_work_t work;
     uv_timer_t *timer; /* of the progress; freed by its close */
     void (*after_events)(struct api_call *call);
-    bool streaming;    /* the answer is lines of JSON, the last one is the result */
+    bool streaming; /* the answer is lines of JSON, the last one is the result */
     int rc;
 };
 

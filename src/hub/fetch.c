@@ -87,8 +87,8 @@ static int on_progress(void *ctx, curl_off_t total, curl_off_t now, curl_off_t u
     return p->fetch->cancel;
 }
 
-static void set_options(CURL *curl, const struct fetch *f, struct part *part,
-                        struct progress *progress, char *why)
+static void set_options(CURL *curl, const struct fetch *f, struct part *part, struct progress *progress,
+                        char *why)
 {
     curl_easy_setopt(curl, CURLOPT_URL, f->source);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");

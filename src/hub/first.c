@@ -111,8 +111,8 @@ static int add_model(struct script *s, const char *data_dir, const char *path, s
     s->n += 3;
     struct event *deploy = &s->events[s->n++];
     deploy->kind = EVENT_KIND_deploy;
-    deploy->u.deploy = (struct event_deploy){
-        .deployment = uuid_new(), .model = model, .replicas = 1, .slots = FIRST_SLOTS};
+    deploy->u.deploy =
+        (struct event_deploy){.deployment = uuid_new(), .model = model, .replicas = 1, .slots = FIRST_SLOTS};
     return 0;
 }
 

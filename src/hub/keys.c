@@ -104,8 +104,7 @@ static int add_models(struct api_call *call, const struct core *core, struct uui
     if (!v || yyjson_is_null(v))
         return 0;
     if (!yyjson_is_arr(v) || yyjson_arr_size(v) == 0 || yyjson_arr_size(v) > KEY_MODELS_MAX)
-        return err_set(&call->err, ERR_INVALID, "models: must be a list of 1 to %d names",
-                       KEY_MODELS_MAX);
+        return err_set(&call->err, ERR_INVALID, "models: must be a list of 1 to %d names", KEY_MODELS_MAX);
     yyjson_arr_iter it = yyjson_arr_iter_with(v);
     yyjson_val *item;
     while ((item = yyjson_arr_iter_next(&it)) != NULL) {

@@ -36,8 +36,8 @@ static int show(struct api_call *call, const struct core *core)
     return 0;
 }
 
-static int describe_file(const struct model_source *s, struct event_model_add *m,
-                         struct event_variant_add *v, struct err *err)
+static int describe_file(const struct model_source *s, struct event_model_add *m, struct event_variant_add *v,
+                         struct err *err)
 {
     struct gguf_info info;
     struct stat st;
@@ -59,8 +59,7 @@ static int describe_file(const struct model_source *s, struct event_model_add *m
     return 0;
 }
 
-static int describe_url(const struct model_source *s, struct event_model_add *m,
-                        struct event_variant_add *v)
+static int describe_url(const struct model_source *s, struct event_model_add *m, struct event_variant_add *v)
 {
     m->context = s->context ? s->context : URL_CONTEXT_DEFAULT;
     m->kind = s->kind ? s->kind : MODEL_CHAT;
@@ -169,9 +168,19 @@ static int read_source(struct api_call *call, struct adding *a)
 
 static int add_parse(struct api_call *call)
 {
-    static const char *const members[] = {
-        "name",         "source",       "sha256",           "engine",          "kind",    "context", "licence",
-        "price_prompt", "price_cached", "price_completion", "price_reasoning", "progress", NULL};
+    static const char *const members[] = {"name",
+                                          "source",
+                                          "sha256",
+                                          "engine",
+                                          "kind",
+                                          "context",
+                                          "licence",
+                                          "price_prompt",
+                                          "price_cached",
+                                          "price_completion",
+                                          "price_reasoning",
+                                          "progress",
+                                          NULL};
     struct adding *a = calloc(1, sizeof *a);
     if (!a)
         return ERR_NO_MEMORY;
@@ -188,8 +197,7 @@ static int add_parse(struct api_call *call)
     a->remote = engine->binary[0] == 0;
     if (a->remote) {
         memcpy(s->location, s->origin, sizeof s->location);
-        return strstr(s->location, "://") ? 0
-                                      : err_set(&call->err, ERR_INVALID, "source: must be a URL");
+        return strstr(s->location, "://") ? 0 : err_set(&call->err, ERR_INVALID, "source: must be a URL");
     }
     /* A path names a file on the hub's machine: only whoever is on it may say so. */
     bool path = strncmp(s->origin, "https://", 8) != 0 && strncmp(s->origin, "http://", 7) != 0;
@@ -340,5 +348,4 @@ const struct api_handler api_model_add = {.parse = add_parse,
                                           .progress = add_progress,
                                           .status = 201};
 const struct api_handler api_model_remove = {.prepare = remove_prepare, .finish = remove_finish};
-const struct api_handler api_model_price = {
-    .parse = price_parse, .prepare = find_prepare, .finish = show_id};
+const struct api_handler api_model_price = {.parse = price_parse, .prepare = find_prepare, .finish = show_id};

@@ -74,8 +74,8 @@ int body_name(struct api_call *call, const char *name, char dst[NAME_CAP])
 {
     int rc = body_text(call, name, true, dst, NAME_CAP);
     if (rc == 0 && !name_valid(dst, strlen(dst)))
-        rc = err_set(&call->err, ERR_INVALID,
-                     "%s: must be 1 to 63 of a-z, 0-9 and -, and not begin with -", name);
+        rc = err_set(&call->err, ERR_INVALID, "%s: must be 1 to 63 of a-z, 0-9 and -, and not begin with -",
+                     name);
     return rc;
 }
 
@@ -116,8 +116,7 @@ int body_only(struct api_call *call, const char *const *names)
         for (const char *const *n = names; *n && !known; n++)
             known = yyjson_equals_str(key, *n);
         if (!known)
-            return err_set(&call->err, ERR_INVALID, "%.60s: there is no such member",
-                           yyjson_get_str(key));
+            return err_set(&call->err, ERR_INVALID, "%.60s: there is no such member", yyjson_get_str(key));
     }
     return 0;
 }
@@ -149,9 +148,8 @@ const struct row_model *call_model(struct api_call *call, const struct core *cor
 const struct row_key *call_key(struct api_call *call, const struct core *core, const char *text)
 {
     struct uuid id;
-    const struct row_key *row = uuid_parse(&id, text, strlen(text))
-                                    ? view_key(core, &id)
-                                    : view_key_public(core, text, strlen(text));
+    const struct row_key *row =
+        uuid_parse(&id, text, strlen(text)) ? view_key(core, &id) : view_key_public(core, text, strlen(text));
     if (!row || call_may(call, &row->tenant) != 0) {
         err_set(&call->err, ERR_NOT_FOUND, "There is no key `%.64s`.", text);
         return NULL;

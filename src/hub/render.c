@@ -133,8 +133,8 @@ static void add_variants(struct buf *out, const struct core *core, const struct 
         add_text(out, "engine", v->engine, sizeof v->engine);
         add_text(out, "chips", v->chips, sizeof v->chips);
         add_text(out, "location", v->location, sizeof v->location);
-        buf_addf(out, ",\"memory_bytes\":%llu,\"size_bytes\":%llu}",
-                 (unsigned long long)v->memory_bytes, (unsigned long long)v->size_bytes);
+        buf_addf(out, ",\"memory_bytes\":%llu,\"size_bytes\":%llu}", (unsigned long long)v->memory_bytes,
+                 (unsigned long long)v->size_bytes);
     }
     buf_add_char(out, ']');
 }
@@ -181,8 +181,8 @@ void render_deployment(struct buf *out, const struct core *core, const struct ro
     for (uint32_t pos = 0; (r = view_replica_at(core, &pos)) != NULL;) {
         if (!uuid_eq(&r->deployment, &row->id))
             continue;
-        buf_addf(out, "%s{\"ordinal\":%u,\"epoch\":%u,\"slots\":%u,\"context\":%u", sep, r->ordinal,
-                 r->epoch, r->slots, r->context);
+        buf_addf(out, "%s{\"ordinal\":%u,\"epoch\":%u,\"slots\":%u,\"context\":%u", sep, r->ordinal, r->epoch,
+                 r->slots, r->context);
         sep = ",";
         add_text(out, "state", replica_state_text(r->state), 16);
         add_text(out, "detail", r->detail, TEXT_CAP);

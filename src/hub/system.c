@@ -41,8 +41,8 @@ static int status_finish(struct api_call *call, const struct core *core)
     buf_addf(out,
              ",\"pid\":%ld,\"tenants\":%u,\"keys\":%u,\"models\":%u,\"deployments\":%u,"
              "\"replicas\":%u,\"replicas_ready\":%u,\"leases\":%u,\"waiting\":%u",
-             (long)getpid(), n.tenants, n.keys, n.models, n.deployments, n.replicas,
-             n.replicas_ready, n.leases, n.waiters);
+             (long)getpid(), n.tenants, n.keys, n.models, n.deployments, n.replicas, n.replicas_ready,
+             n.leases, n.waiters);
     buf_addf(out,
              ",\"journal_events\":%llu,\"commits\":%llu,\"commit_failures\":%llu,"
              "\"commit_mean_ms\":%.3f",
@@ -72,14 +72,14 @@ static int metrics_finish(struct api_call *call, const struct core *core)
              "# TYPE busbar_events_total counter\nbusbar_events_total %llu\n"
              "# TYPE busbar_commit_failures_total counter\nbusbar_commit_failures_total %llu\n"
              "# TYPE busbar_commit_seconds histogram\n",
-             n.replicas_ready, n.replicas - n.replicas_ready, n.leases, (double)n.held / 1e9,
-             n.waiters, (unsigned long long)s.events, (unsigned long long)s.commit_failures);
+             n.replicas_ready, n.replicas - n.replicas_ready, n.leases, (double)n.held / 1e9, n.waiters,
+             (unsigned long long)s.events, (unsigned long long)s.commit_failures);
     uint64_t sum = 0;
     for (int i = 0; i < 16; i++) {
         sum += s.commit_bucket[i];
         if (i < 15)
-            buf_addf(out, "busbar_commit_seconds_bucket{le=\"%g\"} %llu\n",
-                     0.0001 * (double)(1u << i), (unsigned long long)sum);
+            buf_addf(out, "busbar_commit_seconds_bucket{le=\"%g\"} %llu\n", 0.0001 * (double)(1u << i),
+                     (unsigned long long)sum);
     }
     buf_addf(out,
              "busbar_commit_seconds_bucket{le=\"+Inf\"} %llu\nbusbar_commit_seconds_sum %.6f\n"
@@ -132,8 +132,8 @@ static int backup_work(struct api_call *call)
         !fs_join(to, target, "models"))
         return err_set(&call->err, ERR_INVALID, "path is too long");
     if (mkdir(target, 0700) < 0)
-        return err_set(&call->err, errno == EEXIST ? ERR_EXISTS : ERR_IO, "cannot create %s: %s",
-                       target, strerror(errno));
+        return err_set(&call->err, errno == EEXIST ? ERR_EXISTS : ERR_IO, "cannot create %s: %s", target,
+                       strerror(errno));
     int rc = store->ops->backup(store, database, &call->err);
     if (rc == 0)
         rc = backup_models(from, to, &call->err);

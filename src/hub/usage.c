@@ -93,8 +93,7 @@ static int work(struct api_call *call)
     return store->ops->usage(store, &l->query, take_row, l, &call->err);
 }
 
-static void add_group(struct buf *out, const struct core *core, enum usage_by by,
-                      const struct row_usage *row)
+static void add_group(struct buf *out, const struct core *core, enum usage_by by, const struct row_usage *row)
 {
     const struct row_tenant *tenant = view_tenant(core, &row->tenant);
     const struct row_model *model = view_model(core, &row->model);
@@ -241,7 +240,6 @@ static int records_work(struct api_call *call)
     return rc;
 }
 
-const struct api_handler api_usage = {
-    .parse = parse, .prepare = prepare, .work = work, .finish = finish};
+const struct api_handler api_usage = {.parse = parse, .prepare = prepare, .work = work, .finish = finish};
 const struct api_handler api_usage_records = {
     .parse = records_parse, .prepare = prepare, .work = records_work};

@@ -49,7 +49,7 @@ struct http_call {
     const struct http_call_events *events;
     void *ctx;
     struct buf request; /* kept until the first byte of the answer, for the one retry */
-    uint32_t interims; /* 1xx answers so far */
+    uint32_t interims;  /* 1xx answers so far */
     bool reused;
     bool answered; /* a byte of the answer has come */
     bool paused;
@@ -81,7 +81,7 @@ int http_endpoint_parse(struct http_endpoint *e, const char *text, struct err *e
         return err_set(err, ERR_INVALID, "the endpoint is too long");
     if (strncmp(text, "unix:", 5) == 0) {
         e->is_unix = true;
-        return text_set(e->host, sizeof ((struct sockaddr_un){0}).sun_path, text + 5, strlen(text + 5))
+        return text_set(e->host, sizeof((struct sockaddr_un){0}).sun_path, text + 5, strlen(text + 5))
                    ? 0
                    : err_set(err, ERR_INVALID, "the socket path is too long");
     }
@@ -110,8 +110,8 @@ int http_endpoint_parse(struct http_endpoint *e, const char *text, struct err *e
     return resolve(e, port, err);
 }
 
-void http_request_head(struct buf *out, const struct http_endpoint *e, const char *method,
-                       const char *path, const char *fields, size_t len)
+void http_request_head(struct buf *out, const struct http_endpoint *e, const char *method, const char *path,
+                       const char *fields, size_t len)
 {
     buf_addf(out,
              "%s %s%s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\n"
@@ -125,8 +125,7 @@ static void client_reap(struct http_client *client)
 {
     if (!client->closing || client->nconns > 0)
         return;
-    list_for_each_safe(it, next, &client->pools)
-    {
+    list_for_each_safe (it, next, &client->pools) {
         free(list_entry(it, struct pool, node));
     }
     free(client);
@@ -313,8 +312,7 @@ static void on_deadline(struct deadline *deadline)
 
 static struct pool *pool_of(struct http_client *client, const struct http_endpoint *endpoint)
 {
-    list_for_each_safe(it, next, &client->pools)
-    {
+    list_for_each_safe (it, next, &client->pools) {
         struct pool *pool = list_entry(it, struct pool, node);
         if (strcmp(pool->text, endpoint->text) == 0)
             return pool;
@@ -335,17 +333,16 @@ static int upstream_dial(struct http_call *call, struct pool *pool)
     struct upstream *u = calloc(1, sizeof *u);
     if (!u)
         return ERR_NO_MEMORY;
-    struct tls_session *tls = e->is_tls && client->config.tls ? tls_connect(client->config.tls, e->host)
-                                                             : NULL;
+    struct tls_session *tls =
+        e->is_tls && client->config.tls ? tls_connect(client->config.tls, e->host) : NULL;
     u->client = client;
     u->pool = pool;
     u->call = call;
     http_message_init(&u->message, false, &message_events);
     int rc = e->is_tls && !tls ? UV_ENOMEM
-             : e->is_unix
-                 ? stream_dial_unix(&u->stream, client->loop, e->host, &stream_events)
-                 : stream_dial_tcp(&u->stream, client->loop, (const struct sockaddr *)&e->addr, tls,
-                                   &stream_events);
+             : e->is_unix      ? stream_dial_unix(&u->stream, client->loop, e->host, &stream_events)
+                          : stream_dial_tcp(&u->stream, client->loop, (const struct sockaddr *)&e->addr, tls,
+                                            &stream_events);
     if (rc < 0) {
         tls_free(tls);
         free(u);
@@ -383,11 +380,8 @@ struct http_call *http_call(struct http_client *client, const struct http_endpoi
     struct http_call *call = calloc(1, sizeof *call);
     if (!call)
         return NULL;
-    *call = (struct http_call){.client = client,
-                               .endpoint = endpoint,
-                               .events = events,
-                               .ctx = ctx,
-                               .request = *request};
+    *call = (struct http_call){
+        .client = client, .endpoint = endpoint, .events = events, .ctx = ctx, .request = *request};
     struct pool *pool = pool_of(client, endpoint);
     call->reused = pool && !list_empty(&pool->idle);
     if (call_send(call) != 0) {
@@ -436,8 +430,7 @@ void http_call_resume(struct http_call *call)
     stream_read(&call->upstream->stream);
 }
 
-int http_client_new(struct http_client **out, struct loop *loop,
-                    const struct http_client_config *config)
+int http_client_new(struct http_client **out, struct loop *loop, const struct http_client_config *config)
 {
     struct http_client *client = calloc(1, sizeof *client);
     if (!client)
@@ -458,15 +451,12 @@ void http_client_free(struct http_client *client)
 {
     client->closing = true;
     client->nconns++; /* holds the client until this function is done */
-    list_for_each_safe(it, next, &client->busy)
-    {
+    list_for_each_safe (it, next, &client->busy) {
         http_call_cancel(list_entry(it, struct upstream, node)->call);
     }
-    list_for_each_safe(pool_it, pool_next, &client->pools)
-    {
+    list_for_each_safe (pool_it, pool_next, &client->pools) {
         struct pool *pool = list_entry(pool_it, struct pool, node);
-        list_for_each_safe(it, next, &pool->idle)
-        {
+        list_for_each_safe (it, next, &pool->idle) {
             upstream_close(list_entry(it, struct upstream, node));
         }
     }

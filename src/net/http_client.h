@@ -28,8 +28,8 @@ struct http_endpoint {
     char text[ENDPOINT_TEXT_MAX];
     bool is_unix;
     bool is_tls;
-    char host[128];     /* or the socket's path */
-    char base[128];     /* path prefix without trailing slash */
+    char host[128]; /* or the socket's path */
+    char base[128]; /* path prefix without trailing slash */
     struct sockaddr_in addr;
 };
 
@@ -49,12 +49,11 @@ struct http_call_events {
 
 struct http_client_config {
     uint64_t connect_ms, first_byte_ms, between_ms, idle_ms;
-    uint32_t idle_max; /* kept connections per endpoint */
+    uint32_t idle_max;       /* kept connections per endpoint */
     struct tls_context *tls; /* for https endpoints; stays the caller's */
 };
 
-int http_client_new(struct http_client **out, struct loop *loop,
-                    const struct http_client_config *config);
+int http_client_new(struct http_client **out, struct loop *loop, const struct http_client_config *config);
 /* Cuts calls without on_end, closes kept connections; frees once the loop has run. */
 void http_client_free(struct http_client *client);
 

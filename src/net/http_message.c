@@ -121,13 +121,12 @@ static int on_value_complete(llhttp_t *parser)
     struct http_field *f = &m->head->field[m->head->nfields - 1];
     const char *value = m->head->bytes + f->value;
     while (f->value_len > 0 && (value[f->value_len - 1] == ' ' || value[f->value_len - 1] == '\t'))
-        f->value_len--; /* RFC 9112 section 5: whitespace after a value is no part of it */
+        f->value_len--;   /* RFC 9112 section 5: whitespace after a value is no part of it */
     m->field_open = true; /* an empty value has no on_value */
     return 0;
 }
 
-static bool field_is(const struct http_head *h, const struct http_field *f, const char *name,
-                     size_t len)
+static bool field_is(const struct http_head *h, const struct http_field *f, const char *name, size_t len)
 {
     return f->name_len == len && memcmp(h->bytes + f->name, name, len) == 0;
 }
@@ -240,8 +239,7 @@ static const llhttp_settings_t settings = {
     .on_message_complete = on_complete,
 };
 
-void http_message_init(struct http_message *m, bool request,
-                       const struct http_message_events *events)
+void http_message_init(struct http_message *m, bool request, const struct http_message_events *events)
 {
     *m = (struct http_message){.events = events, .line = request ? LINE_START : LINE_DONE};
     llhttp_init(&m->parser, request ? HTTP_REQUEST : HTTP_RESPONSE, &settings);

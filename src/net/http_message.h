@@ -57,8 +57,7 @@ struct http_message {
     bool field_open; /* a value was begun; the next name begins a new field */
 };
 
-void http_message_init(struct http_message *m, bool request,
-                       const struct http_message_events *events);
+void http_message_init(struct http_message *m, bool request, const struct http_message_events *events);
 void http_message_fini(struct http_message *m);
 /* Ready for the next message on the same connection. */
 void http_message_reset(struct http_message *m);

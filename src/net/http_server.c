@@ -31,7 +31,7 @@ struct http_conn {
     bool keep_alive;
     bool streaming;
     bool chunked;
-    bool stalled; /* the queue passed the high-water mark */
+    bool stalled;   /* the queue passed the high-water mark */
     bool lingering; /* last bytes are on their way out, then close */
     bool refused;   /* close only when the client has seen the answer: it may still be sending */
     bool in_next;   /* conn_next is at work on this connection */
@@ -466,8 +466,7 @@ static uint32_t peer_uid(const struct stream *stream)
     uv_os_fd_t fd;
     struct ucred cred;
     socklen_t len = sizeof cred;
-    if (uv_fileno(&stream->uv.handle, &fd) == 0 &&
-        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0)
+    if (uv_fileno(&stream->uv.handle, &fd) == 0 && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0)
         return cred.uid;
     return UINT32_MAX;
 }
@@ -510,8 +509,7 @@ static void on_connection(uv_stream_t *uv, int status)
     stream_read(&c->stream);
 }
 
-void http_server_init(struct http_server *server, struct loop *loop,
-                      const struct http_server_config *config)
+void http_server_init(struct http_server *server, struct loop *loop, const struct http_server_config *config)
 {
     *server = (struct http_server){.loop = loop, .config = *config};
     list_init(&server->connections);
@@ -581,7 +579,7 @@ int http_listen_tcp(struct http_server *server, const char *host, uint16_t *port
 
 int http_listen_unix(struct http_server *server, const char *path, struct err *err)
 {
-    if (strlen(path) >= sizeof ((struct sockaddr_un){0}).sun_path)
+    if (strlen(path) >= sizeof((struct sockaddr_un){0}).sun_path)
         return err_set(err, ERR_INVALID, "the socket path %s is too long", path); /* libuv would cut it */
     struct listener *l = listener_new(server, true);
     if (!l)
@@ -597,14 +595,12 @@ int http_listen_unix(struct http_server *server, const char *path, struct err *e
 void http_server_drain(struct http_server *server)
 {
     server->draining = true;
-    list_for_each_safe(it, next, &server->listeners)
-    {
+    list_for_each_safe (it, next, &server->listeners) {
         struct listener *l = list_entry(it, struct listener, node);
         list_remove(&l->node);
         uv_close(&l->uv.handle, listener_closed);
     }
-    list_for_each_safe(it, next, &server->connections)
-    {
+    list_for_each_safe (it, next, &server->connections) {
         struct http_conn *c = list_entry(it, struct http_conn, node);
         if (c->state == CONN_IDLE || c->state == CONN_READING)
             close_after_write(c);

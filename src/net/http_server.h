@@ -68,13 +68,12 @@ struct http_request {
     size_t path_len;
     const char *query;
     size_t query_len;
-    uint8_t method; /* llhttp's HTTP_* */
-    bool local;     /* came over the unix socket */
+    uint8_t method;    /* llhttp's HTTP_* */
+    bool local;        /* came over the unix socket */
     uint32_t peer_uid; /* if local */
 };
 
-void http_server_init(struct http_server *server, struct loop *loop,
-                      const struct http_server_config *config);
+void http_server_init(struct http_server *server, struct loop *loop, const struct http_server_config *config);
 /* host may be a name; several servers may listen on one port (SO_REUSEPORT). port 0 picks one: *port is set. */
 int http_listen_tcp(struct http_server *server, const char *host, uint16_t *port, struct err *err);
 int http_listen_unix(struct http_server *server, const char *path, struct err *err);

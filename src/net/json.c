@@ -100,8 +100,8 @@ yyjson_doc *json_parse(const char *data, size_t len, struct err *err)
     yyjson_read_err why;
     yyjson_doc *doc = yyjson_read_opts((char *)data, len, YYJSON_READ_NOFLAG, NULL, &why);
     if (!doc) {
-        err_set(err, ERR_INVALID, "not valid JSON: %s at byte %zu",
-                len ? why.msg : "the text is empty", why.pos);
+        err_set(err, ERR_INVALID, "not valid JSON: %s at byte %zu", len ? why.msg : "the text is empty",
+                why.pos);
         return NULL;
     }
     if (check(yyjson_doc_get_root(doc), 0, err) != 0) {

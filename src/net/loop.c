@@ -14,8 +14,7 @@ static void on_tick(uv_timer_t *timer)
         uv_timer_stop(timer);
         return;
     }
-    list_for_each_safe(it, next, &loop->queues)
-    {
+    list_for_each_safe (it, next, &loop->queues) {
         struct deadline_queue *queue = list_entry(it, struct deadline_queue, node);
         struct list *first;
         while ((first = list_first(&queue->armed)) != NULL) {
@@ -55,8 +54,7 @@ struct loop *loop_of(const uv_handle_t *handle)
     return handle->loop->data;
 }
 
-void deadline_queue_init(struct deadline_queue *queue, struct loop *loop, uint64_t after_ms,
-                         deadline_fn *fn)
+void deadline_queue_init(struct deadline_queue *queue, struct loop *loop, uint64_t after_ms, deadline_fn *fn)
 {
     *queue = (struct deadline_queue){.loop = loop, .after_ms = after_ms, .fn = fn};
     list_init(&queue->armed);

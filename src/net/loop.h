@@ -47,8 +47,7 @@ void loop_fini(struct loop *loop);
 struct loop *loop_of(const uv_handle_t *handle);
 
 /* `fn` runs on the loop when a deadline of this queue passes; the deadline is disarmed by then. */
-void deadline_queue_init(struct deadline_queue *queue, struct loop *loop, uint64_t after_ms,
-                         deadline_fn *fn);
+void deadline_queue_init(struct deadline_queue *queue, struct loop *loop, uint64_t after_ms, deadline_fn *fn);
 /* Arms, or arms anew from now, on this queue; off whichever it was on. */
 void deadline_arm(struct deadline *deadline, struct deadline_queue *queue);
 void deadline_disarm(struct deadline *deadline);

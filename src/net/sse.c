@@ -62,8 +62,7 @@ int sse_feed(struct sse *sse, const char *bytes, size_t len, sse_fn *fn, void *c
         int rc;
         if (sse->line.len > 0) {
             buf_add(&sse->line, bytes + at, end - at);
-            rc = sse->line.failed ? ERR_TOO_LARGE
-                                  : take_line(sse, sse->line.data, sse->line.len, fn, ctx);
+            rc = sse->line.failed ? ERR_TOO_LARGE : take_line(sse, sse->line.data, sse->line.len, fn, ctx);
             buf_fini(&sse->line);
         } else {
             rc = take_line(sse, bytes + at, end - at, fn, ctx);

@@ -43,8 +43,7 @@ static void on_written(uv_write_t *uv, int status)
         s->events->on_drain(s);
 }
 
-static int queue_rest(struct stream *s, const uv_buf_t *bufs, unsigned nbufs, size_t skip,
-                      size_t total)
+static int queue_rest(struct stream *s, const uv_buf_t *bufs, unsigned nbufs, size_t skip, size_t total)
 {
     struct write_request *w = malloc(sizeof *w + (total - skip));
     if (!w)
@@ -202,8 +201,7 @@ static void stream_init(struct stream *s, const struct stream_events *events)
 int stream_accept(struct stream *s, struct loop *loop, uv_stream_t *listener, bool is_unix,
                   const struct stream_events *events)
 {
-    int rc = is_unix ? uv_pipe_init(&loop->uv, &s->uv.pipe, 0)
-                     : uv_tcp_init(&loop->uv, &s->uv.tcp);
+    int rc = is_unix ? uv_pipe_init(&loop->uv, &s->uv.pipe, 0) : uv_tcp_init(&loop->uv, &s->uv.tcp);
     if (rc < 0)
         return rc;
     stream_init(s, events);
@@ -237,8 +235,8 @@ static void connected(uv_connect_t *request, int status)
     s->events->on_connect(s, status);
 }
 
-int stream_dial_tcp(struct stream *s, struct loop *loop, const struct sockaddr *addr,
-                    struct tls_session *tls, const struct stream_events *events)
+int stream_dial_tcp(struct stream *s, struct loop *loop, const struct sockaddr *addr, struct tls_session *tls,
+                    const struct stream_events *events)
 {
     uv_connect_t *request = malloc(sizeof *request);
     if (!request)

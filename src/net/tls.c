@@ -16,8 +16,8 @@ struct tls_context {
 
 struct tls_session {
     SSL *ssl;
-    BIO *in;  /* ciphertext from the peer; owned by ssl */
-    BIO *out; /* ciphertext to the peer; owned by ssl */
+    BIO *in;          /* ciphertext from the peer; owned by ssl */
+    BIO *out;         /* ciphertext to the peer; owned by ssl */
     struct buf early; /* plaintext written before the handshake was done */
 };
 
@@ -43,8 +43,7 @@ static struct tls_context *context_new(const SSL_METHOD *method, int min_version
     return context;
 }
 
-int tls_server_new(struct tls_context **out, const char *cert_path, const char *key_path,
-                   struct err *err)
+int tls_server_new(struct tls_context **out, const char *cert_path, const char *key_path, struct err *err)
 {
     struct tls_context *context = context_new(TLS_server_method(), TLS1_3_VERSION);
     int rc = 0;

@@ -17,8 +17,7 @@
 struct tls_context;
 struct tls_session;
 
-int tls_server_new(struct tls_context **out, const char *cert_path, const char *key_path,
-                   struct err *err);
+int tls_server_new(struct tls_context **out, const char *cert_path, const char *key_path, struct err *err);
 /* Trusts the system's certificate authorities. */
 int tls_client_new(struct tls_context **out, struct err *err);
 void tls_context_free(struct tls_context *context);

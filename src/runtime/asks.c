@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 
-
 #define ASKS_MIN 64
 
 void asks_init(struct asks *asks)

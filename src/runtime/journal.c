@@ -13,8 +13,7 @@
 #define TAIL_LEN 12 /* i32 code, i64 amount */
 #define ENTRY_MAX (4 + EVENT_HEAD_LEN + LAYOUT_ENCODED_MAX + TAIL_LEN)
 
-void journal_add(struct buf *events, struct buf *leaves, const struct event *event, int code,
-                 int64_t amount)
+void journal_add(struct buf *events, struct buf *leaves, const struct event *event, int code, int64_t amount)
 {
     uint8_t space[1 + ENTRY_MAX]; /* one spare byte before the entry, for the leaf hash */
     uint8_t *entry = space + 1;

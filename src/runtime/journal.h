@@ -16,8 +16,7 @@
 #define JOURNAL_LEAF_LEN 32
 
 /* Appends the entry to `events` and its leaf hash to `leaves`; the bufs stick to failed when full. */
-void journal_add(struct buf *events, struct buf *leaves, const struct event *event, int code,
-                 int64_t amount);
+void journal_add(struct buf *events, struct buf *leaves, const struct event *event, int code, int64_t amount);
 
 struct journal_entry {
     struct event event;

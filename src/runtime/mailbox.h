@@ -20,9 +20,9 @@
 typedef void mailbox_fn(void *ctx, const struct effect *effect);
 
 struct mailbox {
-    uint16_t number; /* 1.. ; set by runtime_attach */
+    uint16_t number;    /* 1.. ; set by runtime_attach */
     struct uuid worker; /* for EFFECT_RECALL; zero if the owner leases nothing */
-    bool site;       /* takes EFFECT_REPLICA_* */
+    bool site;          /* takes EFFECT_REPLICA_* */
     pthread_mutex_t lock;
     struct effect *in;
     uint32_t nin, cap_in;

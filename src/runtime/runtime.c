@@ -86,8 +86,7 @@ static void deliver_one(struct runtime *rt, const struct effect *effect, bool wo
     } else {
         for (uint32_t i = 1; i < MAILBOXES_MAX && number == 0; i++) {
             const struct mailbox *box = rt->boxes[i];
-            if (box && (effect->kind == EFFECT_RECALL ? uuid_eq(&box->worker, &effect->worker)
-                                                      : box->site))
+            if (box && (effect->kind == EFFECT_RECALL ? uuid_eq(&box->worker, &effect->worker) : box->site))
                 number = i;
         }
     }
@@ -119,8 +118,7 @@ static void refuse(struct runtime *rt, struct batch *batch)
         struct effect *effect = &batch->effects.list[i];
         if (effect->kind != EFFECT_REPLY)
             continue;
-        struct effect refusal = {
-            .kind = EFFECT_REPLY, .token = effect->token, .code = ERR_UNAVAILABLE};
+        struct effect refusal = {.kind = EFFECT_REPLY, .token = effect->token, .code = ERR_UNAVAILABLE};
         deliver(rt, &refusal, 1);
     }
     if (batch->snapshot)
@@ -152,8 +150,8 @@ static int commit(struct runtime *rt, struct batch *batch)
     rt->events += batch->count;
     if (rc != 0) {
         rt->failures++;
-        log_error("commit_failed", "first=%llu events=%u error=\"%s\"",
-                  (unsigned long long)batch->first, batch->count, err.msg);
+        log_error("commit_failed", "first=%llu events=%u error=\"%s\"", (unsigned long long)batch->first,
+                  batch->count, err.msg);
     }
     return rc;
 }

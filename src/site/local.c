@@ -92,9 +92,9 @@ static void look_up(void *ctx, const struct core *core)
     memcpy(l->order.model, model->name, sizeof l->order.model);
     memcpy(l->order.engine, variant->engine, sizeof l->order.engine);
     bool relative = variant->location[0] != '/' && !strstr(variant->location, "://");
-    l->found = snprintf(l->order.location, sizeof l->order.location, "%s%s%s",
-                        relative ? l->site->data_dir : "", relative ? "/" : "",
-                        variant->location) < (int)sizeof l->order.location;
+    l->found =
+        snprintf(l->order.location, sizeof l->order.location, "%s%s%s", relative ? l->site->data_dir : "",
+                 relative ? "/" : "", variant->location) < (int)sizeof l->order.location;
 }
 
 static void on_looked_up(void *ctx, const struct effect *reply)

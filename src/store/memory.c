@@ -112,8 +112,7 @@ static int memory_commit(struct store *store, const struct store_batch *batch, s
     return fail ? err_set(err, ERR_IO, "commit failed on purpose") : 0;
 }
 
-static int memory_journal(struct store *store, uint64_t from, journal_fn *fn, void *ctx,
-                          struct err *err)
+static int memory_journal(struct store *store, uint64_t from, journal_fn *fn, void *ctx, struct err *err)
 {
     struct memory *m = self(store);
     (void)err;

@@ -15,8 +15,7 @@ void store_row_add(struct buf *rows, enum row_kind kind, enum row_op op, const v
     static const char zeros[8];
     const struct layout *layout = layout_row(kind);
     assert(layout);
-    struct store_row head = {
-        .kind = (uint16_t)kind, .op = (uint16_t)op, .size = (uint32_t)layout->size};
+    struct store_row head = {.kind = (uint16_t)kind, .op = (uint16_t)op, .size = (uint32_t)layout->size};
     buf_add(rows, &head, sizeof head);
     buf_add(rows, row, layout->size);
     buf_add(rows, zeros, padded(layout->size) - layout->size);

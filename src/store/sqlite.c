@@ -56,16 +56,14 @@ static int open_one(struct sqlite *s, int flags, sqlite3 **db, struct err *err)
 static int prepare(sqlite3 *db, const struct buf *sql, sqlite3_stmt **stmt, struct err *err)
 {
     assert(!sql->failed);
-    if (sqlite3_prepare_v3(db, sql->data, (int)sql->len, SQLITE_PREPARE_PERSISTENT, stmt, NULL) !=
-        SQLITE_OK)
+    if (sqlite3_prepare_v3(db, sql->data, (int)sql->len, SQLITE_PREPARE_PERSISTENT, stmt, NULL) != SQLITE_OK)
         return sql_err(db, err, "database schema");
     return 0;
 }
 
 static bool has_column(sqlite3 *db, const char *table, const char *column)
 {
-    return sqlite3_table_column_metadata(db, NULL, table, column, NULL, NULL, NULL, NULL, NULL) ==
-           SQLITE_OK;
+    return sqlite3_table_column_metadata(db, NULL, table, column, NULL, NULL, NULL, NULL, NULL) == SQLITE_OK;
 }
 
 /* Creates the table of one kind of row, or adds the columns that it lacks. */
@@ -192,8 +190,7 @@ static struct sqlite *self(struct store *store)
     return (struct sqlite *)store;
 }
 
-static int load_table(struct sqlite *s, const struct layout *layout, load_fn *fn, void *ctx,
-                      struct err *err)
+static int load_table(struct sqlite *s, const struct layout *layout, load_fn *fn, void *ctx, struct err *err)
 {
     struct buf sql;
     sqlite3_stmt *stmt = NULL;
@@ -206,8 +203,7 @@ static int load_table(struct sqlite *s, const struct layout *layout, load_fn *fn
     assert(layout->size <= sizeof row);
     while (rc == 0 && (step = sqlite3_step(stmt)) == SQLITE_ROW) {
         if (!sql_read(stmt, layout, row))
-            rc = err_set(err, ERR_CORRUPT, "table %s holds a value that does not fit",
-                         layout->name);
+            rc = err_set(err, ERR_CORRUPT, "table %s holds a value that does not fit", layout->name);
         else if ((rc = fn(ctx, (enum row_kind)layout->kind, row)) != 0)
             err_set(err, rc, "table %s: a row was refused: %s", layout->name, err_text(rc));
     }
@@ -289,8 +285,7 @@ static int sqlite_commit(struct store *store, const struct store_batch *batch, s
     return rc;
 }
 
-static int sqlite_journal(struct store *store, uint64_t from, journal_fn *fn, void *ctx,
-                          struct err *err)
+static int sqlite_journal(struct store *store, uint64_t from, journal_fn *fn, void *ctx, struct err *err)
 {
     static const char sql[] = "SELECT first, count, events, leaves FROM bb_journal"
                               " WHERE first + count > ? ORDER BY first";
@@ -412,8 +407,7 @@ int store_sqlite_open(struct store **out, const char *path, const char *vfs, str
     s->path = strdup(path);
     s->vfs = vfs ? strdup(vfs) : NULL;
     pthread_mutex_init(&s->read_lock, NULL);
-    int rc = !s->path || (vfs && !s->vfs) ? err_set(err, ERR_NO_MEMORY, "out of memory")
-                                          : open_both(s, err);
+    int rc = !s->path || (vfs && !s->vfs) ? err_set(err, ERR_NO_MEMORY, "out of memory") : open_both(s, err);
     if (rc != 0) {
         sqlite_close(&s->store);
         return rc;

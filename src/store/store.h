@@ -33,8 +33,8 @@ const struct store_row *store_row_next(const struct buf *rows, size_t *offset, c
 
 struct store_batch {
     const struct buf *rows;
-    uint64_t first;      /* number of the first event, from 0 */
-    uint32_t count;      /* events */
+    uint64_t first;           /* number of the first event, from 0 */
+    uint32_t count;           /* events */
     const struct buf *events; /* entries as runtime/journal.h packs them */
     const struct buf *leaves; /* 32 bytes an event */
 };
