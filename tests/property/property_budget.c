@@ -171,7 +171,8 @@ static void ask_one(struct play *p)
                                .want = 1 + (int64_t)draw(p, draw(p, 4) ? 500 : 20000),
                                .at_ms = p->w->now};
     const struct m_ask ask = m->ask[i];
-    (void)step(p, do_ask(p->w, m->worker[ask.worker], ask.lease, ask.tenant + 1, ask.key + 1, ask.want));
+    (void)step(
+        p, do_ask(p->w, m->worker[ask.worker], ask.lease, ask.tenant + 1, ask.key + 1, ask.want));
 }
 
 static void begin_request(struct play *p)
@@ -196,7 +197,8 @@ static void begin_request(struct play *p)
 static void duplicate_meter(struct play *p, uint32_t worker, uint64_t lease, uint32_t key)
 {
     uint64_t sequence = 1 + draw(p, p->now.sequence[worker]);
-    assert_int_equal(step(p, do_meter(p->w, p->now.worker[worker], sequence, lease, key % TENANTS + 1, key + 1, 1)),
+    assert_int_equal(step(p, do_meter(p->w, p->now.worker[worker], sequence, lease,
+                                      key % TENANTS + 1, key + 1, 1)),
                      ERR_DUPLICATE);
     p->duplicates++;
 }
@@ -211,8 +213,8 @@ static void settle(struct play *p)
     bool final = r->begun || draw(p, 3);
     int64_t cost = (int64_t)draw(p, (uint64_t)r->drawn + 1);
     m->sequence[lease->worker] += 1 + draw(p, 3);
-    struct event e = meter_event(m->worker[lease->worker], m->sequence[lease->worker], lease->id, r->key % TENANTS + 1,
-                                 r->key + 1, (uint32_t)cost);
+    struct event e = meter_event(m->worker[lease->worker], m->sequence[lease->worker], lease->id,
+                                 r->key % TENANTS + 1, r->key + 1, (uint32_t)cost);
     e.u.meter.flags = final ? METER_FINAL : METER_START;
     assert_int_equal(step(p, world_step(p->w, &e)), 0);
     const struct effect *reply = world_reply(p->w, e.token);
@@ -262,7 +264,8 @@ static void return_one(struct play *p)
     if (lease->requests == 0 && (lease->recalled || draw(p, 4) == 0)) {
         give_back(p, i, 0, true);
     } else if (lease->recalled || draw(p, 4) == 0) {
-        give_back(p, i, lease->recalled ? lease->free : (int64_t)draw(p, (uint64_t)lease->free + 1), false);
+        give_back(p, i, lease->recalled ? lease->free : (int64_t)draw(p, (uint64_t)lease->free + 1),
+                  false);
     }
 }
 
@@ -271,7 +274,8 @@ static void change_budget(struct play *p)
     struct model *m = &p->now;
     uint32_t t = (uint32_t)draw(p, TENANTS);
     int64_t committed = m->posted[t] + m->held[t];
-    int64_t budget = draw(p, 3) ? committed + (int64_t)draw(p, 30000) : (int64_t)draw(p, (uint64_t)committed + 1000);
+    int64_t budget = draw(p, 3) ? committed + (int64_t)draw(p, 30000)
+                                : (int64_t)draw(p, (uint64_t)committed + 1000);
     int64_t before = m->budget[t];
     m->budget[t] = budget; /* its effects may be grants under it */
     int rc = step(p, do_budget(p->w, t + 1, budget));
@@ -352,7 +356,8 @@ static void crash(struct play *p)
     assert_int_equal(world_reload(p->w), 0);
     assert_true(world_views(p->w) == p->saved_views);
     p->now = p->saved;
-    memset(p->now.ask, 0, sizeof p->now.ask); /* who waited is told by the runtime, and asks again */
+    memset(p->now.ask, 0,
+           sizeof p->now.ask); /* who waited is told by the runtime, and asks again */
     for (uint32_t i = 0; i < LEASES; i++)
         p->now.lease[i].recalled = false;
     p->now.next_id = p->w->token * 1000; /* ids are never drawn twice */
@@ -428,7 +433,8 @@ static void test_budgets_hold(void **state)
         world_free(p->w);
     }
     free(p);
-    printf("# operations %llu: leases %llu, meters %llu, duplicates %llu, timeouts %llu, crashes %llu, spent %llu, "
+    printf("# operations %llu: leases %llu, meters %llu, duplicates %llu, timeouts %llu, crashes "
+           "%llu, spent %llu, "
            "recalls %llu\n",
            (unsigned long long)done, (unsigned long long)sums[0], (unsigned long long)sums[1],
            (unsigned long long)sums[2], (unsigned long long)sums[3], (unsigned long long)sums[4],

@@ -40,8 +40,8 @@ static uint32_t account_with(const struct books *b, const struct uuid *owner, ui
 
 static void books_init(struct books *b, uint64_t seed)
 {
-    static const enum account_code codes[] = {ACCOUNT_WALLET, ACCOUNT_REVENUE, ACCOUNT_ROUNDING, ACCOUNT_FUNDING,
-                                              ACCOUNT_KEY_LIMIT, ACCOUNT_KEY_USED};
+    static const enum account_code codes[] = {ACCOUNT_WALLET,  ACCOUNT_REVENUE,   ACCOUNT_ROUNDING,
+                                              ACCOUNT_FUNDING, ACCOUNT_KEY_LIMIT, ACCOUNT_KEY_USED};
     *b = (struct books){.seed = seed};
     struct arena arena;
     b->block = calloc(1, 1 << 17);
@@ -57,7 +57,8 @@ static void books_init(struct books *b, uint64_t seed)
 }
 
 /* What one row added since it was last seen, to the sums of its two accounts. */
-static void account_for(struct books *b, const struct row_transfer *now, const struct row_transfer *before)
+static void account_for(struct books *b, const struct row_transfer *now,
+                        const struct row_transfer *before)
 {
     uint32_t debit = account_with(b, &now->debit_owner, now->ledger);
     uint32_t credit = account_with(b, &now->credit_owner, now->ledger);
@@ -90,7 +91,8 @@ static void collect(struct books *b)
     for (uint32_t i = 0; i < ACCOUNTS; i++) {
         const struct row_account *a = ledger_row(&b->ledger, b->id[i]);
         assert_true(a->debits_posted == b->debits[i] && a->credits_posted == b->credits[i]);
-        assert_true(a->debits_pending == b->debits_held[i] && a->credits_pending == b->credits_held[i]);
+        assert_true(a->debits_pending == b->debits_held[i] &&
+                    a->credits_pending == b->credits_held[i]);
         if (b->covered[i])
             assert_true(b->credits[i] >= b->debits[i] + b->debits_held[i]);
         sum[i % LEDGERS] += (int128)b->debits[i] - b->credits[i];
@@ -101,7 +103,8 @@ static void collect(struct books *b)
 }
 
 /* The verdict of the rules, in this test's own words; sums as the ledger has them now. */
-static int expected(const struct books *b, uint32_t debit, uint32_t credit, int64_t amount, bool known, bool room)
+static int expected(const struct books *b, uint32_t debit, uint32_t credit, int64_t amount,
+                    bool known, bool room)
 {
     const struct row_account *d = ledger_row(&b->ledger, b->id[debit]);
     const struct row_account *c = ledger_row(&b->ledger, b->id[credit]);
@@ -144,7 +147,8 @@ static void order_one(struct books *b)
     bool known = b->live[any] && test_below(&b->seed, 20) == 0;
     bool hold = test_below(&b->seed, 2);
     bool room = table_room(&b->ledger.transfers) > 0;
-    struct transfer_order order = {.id = known ? b->ledger.transfer[b->hold[any].v].row.id : uid('X', ++b->next_id),
+    struct transfer_order order = {.id = known ? b->ledger.transfer[b->hold[any].v].row.id
+                                               : uid('X', ++b->next_id),
                                    .debit = b->id[debit],
                                    .credit = b->id[credit],
                                    .amount = random_amount(b),
@@ -166,7 +170,8 @@ static void use_hold(struct books *b)
     if (!b->live[slot])
         return;
     int64_t held = ledger_held(&b->ledger, b->hold[slot]);
-    int64_t part = test_below(&b->seed, 4) ? (int64_t)(test_random(&b->seed) % ((uint64_t)held + 1)) : held;
+    int64_t part =
+        test_below(&b->seed, 4) ? (int64_t)(test_random(&b->seed) % ((uint64_t)held + 1)) : held;
     switch (test_below(&b->seed, 4)) {
     case 0:
         ledger_end(&b->ledger, b->hold[slot]);
@@ -190,7 +195,8 @@ static void round_one(struct books *b)
     struct row_account before = *ledger_row(&b->ledger, b->id[rounding]);
     int rc = ledger_round(&b->ledger, b->id[rounding], b->id[revenue], residue, &id, 0);
     const struct row_account *after = ledger_row(&b->ledger, b->id[rounding]);
-    int64_t moved = after->credits_posted - before.credits_posted - after->debits_posted + before.debits_posted;
+    int64_t moved =
+        after->credits_posted - before.credits_posted - after->debits_posted + before.debits_posted;
     if (rc == 0)
         assert_true(moved * PRICE_PER + after->residue == before.residue + residue);
     else

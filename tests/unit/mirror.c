@@ -39,7 +39,8 @@ void mirror_fini(struct mirror *m)
     }
 }
 
-static struct mirror_row **find(const struct mirror *m, const struct layout *layout, const void *row)
+static struct mirror_row **find(const struct mirror *m, const struct layout *layout,
+                                const void *row)
 {
     uint64_t hash = hash_bytes(row, key_bytes(layout));
     struct mirror_row **at = &m->bucket[layout->kind][hash % BUCKETS];

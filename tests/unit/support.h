@@ -66,8 +66,8 @@ struct world {
     struct effects effects;
     struct effect list[EFFECTS_MAX];
     int64_t now;
-    uint64_t token; /* of the last event */
-    bool batching;  /* rows are collected by world_collect only */
+    uint64_t token;                /* of the last event */
+    bool batching;                 /* rows are collected by world_collect only */
     uint32_t ops[ROW_KIND_END][3]; /* rows handed out by the last collect, by kind and operation */
 };
 
@@ -103,16 +103,18 @@ int do_model_remove(struct world *w, uint64_t model);
 int do_price(struct world *w, uint64_t price, uint64_t model, int64_t prompt, int64_t completion);
 int do_deploy(struct world *w, uint64_t deployment, uint64_t model, uint32_t replicas);
 int do_undeploy(struct world *w, uint64_t deployment);
-int do_replica(struct world *w, uint64_t deployment, uint32_t ordinal, uint32_t epoch, uint32_t state);
+int do_replica(struct world *w, uint64_t deployment, uint32_t ordinal, uint32_t epoch,
+               uint32_t state);
 int do_worker(struct world *w, uint64_t worker);
-int do_ask(struct world *w, uint64_t worker, uint64_t lease, uint64_t tenant, uint64_t key, int64_t want);
+int do_ask(struct world *w, uint64_t worker, uint64_t lease, uint64_t tenant, uint64_t key,
+           int64_t want);
 int do_return(struct world *w, uint64_t worker, uint64_t lease, int64_t amount, bool close);
 
 /* A meter record with model 1, price 1 and prompt tokens that cost one nano-unit each at 1e6 a million. */
-struct event meter_event(uint64_t worker, uint64_t sequence, uint64_t lease, uint64_t tenant, uint64_t key,
-                         uint32_t prompt);
-int do_meter(struct world *w, uint64_t worker, uint64_t sequence, uint64_t lease, uint64_t tenant, uint64_t key,
-             uint32_t prompt);
+struct event meter_event(uint64_t worker, uint64_t sequence, uint64_t lease, uint64_t tenant,
+                         uint64_t key, uint32_t prompt);
+int do_meter(struct world *w, uint64_t worker, uint64_t sequence, uint64_t lease, uint64_t tenant,
+             uint64_t key, uint32_t prompt);
 
 /* Boot 1, site 1, tenant 1 with `budget`, key 1 of its own without a limit, model 1 with variant 1 and price 1
  * (1 nano-unit a prompt token, 2 a completion token), workers 1 and 2. */

@@ -81,8 +81,9 @@ static void test_u64(void **state)
     assert_true(parse("18446744073709551615", UINT64_MAX, &v));
     assert_true(v == UINT64_MAX);
     v = 7;
-    const char *bad[] = {"",    "18446744073709551616", "99999999999999999999", "-1", "+1", " 1", "1 ",
-                         "0x1", "1e3",                  "000000000000000000001"};
+    const char *bad[] = {
+        "",    "18446744073709551616", "99999999999999999999", "-1", "+1", " 1", "1 ", "0x1",
+        "1e3", "000000000000000000001"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_false(parse(bad[i], UINT64_MAX, &v));
     assert_false(parse("11", 10, &v));
@@ -121,9 +122,13 @@ static void test_uuid(void **state)
     assert_false(uuid_eq(&back, &id));
     assert_false(uuid_zero(&id));
     assert_true(uuid_zero(&(struct uuid){{0}}));
-    const char *bad[] = {"", "017f22e2-79b0-7fff-bfff-fffffffffff", "017f22e2-79b0-7fff-bfff-fffffffffffff",
-                         "017f22e2079b0-7fff-bfff-ffffffffffff", "017f22e2-79b0-7fff-bfff-fffffffffffg",
-                         "{17f22e2-79b0-7fff-bfff-ffffffffffff", "017f22e279b07fffbfffffffffffffff----"};
+    const char *bad[] = {"",
+                         "017f22e2-79b0-7fff-bfff-fffffffffff",
+                         "017f22e2-79b0-7fff-bfff-fffffffffffff",
+                         "017f22e2079b0-7fff-bfff-ffffffffffff",
+                         "017f22e2-79b0-7fff-bfff-fffffffffffg",
+                         "{17f22e2-79b0-7fff-bfff-ffffffffffff",
+                         "017f22e279b07fffbfffffffffffffff----"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_false(uuid_parse(&back, bad[i], strlen(bad[i])));
 }
@@ -325,11 +330,13 @@ static void test_errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_text),       cmocka_unit_test(test_name),      cmocka_unit_test(test_hex),
-        cmocka_unit_test(test_u64),        cmocka_unit_test(test_crc),       cmocka_unit_test(test_uuid),
-        cmocka_unit_test(test_map),        cmocka_unit_test(test_map_slots), cmocka_unit_test(test_arena),
-        cmocka_unit_test(test_list),       cmocka_unit_test(test_rng_known), cmocka_unit_test(test_rng_unbiased),
-        cmocka_unit_test(test_checked),    cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_text),      cmocka_unit_test(test_name),
+        cmocka_unit_test(test_hex),       cmocka_unit_test(test_u64),
+        cmocka_unit_test(test_crc),       cmocka_unit_test(test_uuid),
+        cmocka_unit_test(test_map),       cmocka_unit_test(test_map_slots),
+        cmocka_unit_test(test_arena),     cmocka_unit_test(test_list),
+        cmocka_unit_test(test_rng_known), cmocka_unit_test(test_rng_unbiased),
+        cmocka_unit_test(test_checked),   cmocka_unit_test(test_errors),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }

@@ -24,13 +24,19 @@ static int commit_batch(struct store *store, int64_t n, uint64_t *seed)
     buf_init(&events, 1 << 20);
     buf_init(&leaves, 1 << 20);
     int64_t sum = n * (n + 1) / 2;
-    store_row_add(&rows, ROW_KIND_core, ROW_PUT, &(struct row_core){.id = 1, .events = (uint64_t)n});
-    store_row_add(&rows, ROW_KIND_account, ROW_PUT, &(struct row_account){.owner = uid('A', 1), .debits_posted = sum});
-    store_row_add(&rows, ROW_KIND_account, ROW_PUT, &(struct row_account){.owner = uid('A', 2), .credits_posted = sum});
-    store_row_add(&rows, ROW_KIND_transfer, ROW_PUT, &(struct row_transfer){.id = uid('X', (uint64_t)n), .amount = n});
-    store_row_add(&rows, ROW_KIND_lease, ROW_DELETE, &(struct row_lease){.id = uid('L', (uint64_t)n - 1)});
+    store_row_add(&rows, ROW_KIND_core, ROW_PUT,
+                  &(struct row_core){.id = 1, .events = (uint64_t)n});
+    store_row_add(&rows, ROW_KIND_account, ROW_PUT,
+                  &(struct row_account){.owner = uid('A', 1), .debits_posted = sum});
+    store_row_add(&rows, ROW_KIND_account, ROW_PUT,
+                  &(struct row_account){.owner = uid('A', 2), .credits_posted = sum});
+    store_row_add(&rows, ROW_KIND_transfer, ROW_PUT,
+                  &(struct row_transfer){.id = uid('X', (uint64_t)n), .amount = n});
+    store_row_add(&rows, ROW_KIND_lease, ROW_DELETE,
+                  &(struct row_lease){.id = uid('L', (uint64_t)n - 1)});
     store_row_add(&rows, ROW_KIND_lease, ROW_PUT, &(struct row_lease){.id = uid('L', (uint64_t)n)});
-    store_row_add(&rows, ROW_KIND_usage, ROW_ADD, &(struct row_usage){.tenant = uid('T', 1), .cost = n});
+    store_row_add(&rows, ROW_KIND_usage, ROW_ADD,
+                  &(struct row_usage){.tenant = uid('T', 1), .cost = n});
     memset(junk, (int)n, sizeof junk);
     buf_add(&events, junk, 1 + test_below(seed, sizeof junk - 1));
     buf_add(&leaves, leaf, sizeof leaf);
@@ -68,7 +74,8 @@ static int found_row(void *ctx, enum row_kind kind, const void *row)
 static int found_journal(void *ctx, const struct journal_row *row)
 {
     struct found *f = ctx;
-    f->bad |= (int64_t)row->first != f->journal || row->count != 1 || row->events_len == 0 || row->leaves_len != 32;
+    f->bad |= (int64_t)row->first != f->journal || row->count != 1 || row->events_len == 0 ||
+              row->leaves_len != 32;
     f->journal++;
     for (size_t i = 0; i < row->events_len; i++)
         f->bad |= row->events[i] != (uint8_t)(row->first + 1);
@@ -83,7 +90,8 @@ static void found_usage(void *ctx, const struct row_usage *row)
 /* Checkpoints by themselves come every 4000 pages; here they come often, from beside. */
 static void checkpoint(uint64_t *seed)
 {
-    static const char *const how[] = {"PRAGMA wal_checkpoint(PASSIVE)", "PRAGMA wal_checkpoint(FULL)",
+    static const char *const how[] = {"PRAGMA wal_checkpoint(PASSIVE)",
+                                      "PRAGMA wal_checkpoint(FULL)",
                                       "PRAGMA wal_checkpoint(TRUNCATE)"};
     sqlite3 *db;
     if (sqlite3_open_v2("/busbar.db", &db, SQLITE_OPEN_READWRITE, "test") == SQLITE_OK)
@@ -108,8 +116,8 @@ static enum outcome verdict(int64_t acked)
     store->ops->close(store);
     int64_t n = f.events;
     int64_t sum = n * (n + 1) / 2;
-    if (!readable || f.bad || f.debits != sum || f.credits != sum || f.transfers != n || f.transfer_sum != sum ||
-        f.usage != sum || f.journal != n || f.leases != (n > 0))
+    if (!readable || f.bad || f.debits != sum || f.credits != sum || f.transfers != n ||
+        f.transfer_sum != sum || f.usage != sum || f.journal != n || f.leases != (n > 0))
         return DAMAGED;
     return n < acked || n > acked + 1 ? LOST : SOUND;
 }
@@ -165,7 +173,8 @@ static void test_control_loses(void **state)
     uint32_t outcomes[3] = {0};
     for (uint64_t i = 0; i < 50; i++)
         outcomes[one_run(seed + i, true)]++;
-    printf("# without syncs: %u sound, %u lost, %u damaged\n", outcomes[SOUND], outcomes[LOST], outcomes[DAMAGED]);
+    printf("# without syncs: %u sound, %u lost, %u damaged\n", outcomes[SOUND], outcomes[LOST],
+           outcomes[DAMAGED]);
     assert_true(outcomes[LOST] + outcomes[DAMAGED] >= 10);
 }
 

@@ -16,7 +16,8 @@ static void fill(const struct layout *layout, char *row, bool full)
             for (size_t k = 0; k < len; k++)
                 at[k] = (char)(1 + test_below(&seed, 255));
         } else if (f->type == FIELD_uuids) {
-            struct uuid_list list = {.n = full ? KEY_MODELS_MAX : (uint32_t)test_below(&seed, KEY_MODELS_MAX + 1)};
+            struct uuid_list list = {.n = full ? KEY_MODELS_MAX
+                                               : (uint32_t)test_below(&seed, KEY_MODELS_MAX + 1)};
             for (size_t k = 0; k < list.n * sizeof(struct uuid); k++)
                 list.v[0].b[k] = (uint8_t)test_random(&seed);
             memcpy(at, &list, sizeof list);
@@ -158,7 +159,8 @@ static void test_bad_lengths(void **state)
     bytes[16] = bytes[17] = 0xff;
     assert_int_equal(layout_decode(site, &e, bytes, sizeof bytes), ERR_CORRUPT);
     const struct layout key = {.name = "uuids",
-                               .fields = &(struct field){"v", FIELD_uuids, 0, sizeof(struct uuid_list)},
+                               .fields =
+                                   &(struct field){"v", FIELD_uuids, 0, sizeof(struct uuid_list)},
                                .nfields = 1,
                                .size = sizeof(struct uuid_list)};
     uint8_t list[1 + 17 * 16] = {17};
@@ -262,8 +264,9 @@ static int start(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trips), cmocka_unit_test(test_cuts),   cmocka_unit_test(test_too_long),
-        cmocka_unit_test(test_bad_lengths), cmocka_unit_test(test_events), cmocka_unit_test(test_golden_event),
+        cmocka_unit_test(test_round_trips), cmocka_unit_test(test_cuts),
+        cmocka_unit_test(test_too_long),    cmocka_unit_test(test_bad_lengths),
+        cmocka_unit_test(test_events),      cmocka_unit_test(test_golden_event),
         cmocka_unit_test(test_tables),
     };
     return cmocka_run_group_tests_name("layout", tests, start, NULL);

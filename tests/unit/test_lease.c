@@ -70,8 +70,10 @@ static void test_ask_errors(void **state)
     assert_int_equal(do_ask(w, 1, 1, 1, 1, 10), 0);
     assert_int_equal(do_ask(w, 1, 1, 1, 1, 10), ERR_EXISTS);
     world_assert_untouched(w);
-    struct event e = {.kind = EVENT_KIND_lease_ask,
-                      .u.lease_ask = {.worker = uid('W', 1), .tenant = uid('T', 1), .key = uid('K', 3), .want = 1}};
+    struct event e = {
+        .kind = EVENT_KIND_lease_ask,
+        .u.lease_ask = {
+            .worker = uid('W', 1), .tenant = uid('T', 1), .key = uid('K', 3), .want = 1}};
     struct event bad = e; /* no id */
     assert_int_equal(world_step(w, &bad), ERR_INVALID);
     bad = e;
@@ -116,7 +118,8 @@ static void test_return(void **state)
     assert_true(b.held == 0 && b.spent == 40);
     struct row_transfer key = {.id = uid('L', 2)};
     const struct row_transfer *row = mirror_find(&w->mirror, ROW_KIND_transfer, &key);
-    assert_true(row && row->state == TRANSFER_POSTED && row->posted == 40 && row->posted + row->voided == row->amount);
+    assert_true(row && row->state == TRANSFER_POSTED && row->posted == 40 &&
+                row->posted + row->voided == row->amount);
     key.id = uid('L', 1);
     row = mirror_find(&w->mirror, ROW_KIND_transfer, &key);
     assert_true(row && row->state == TRANSFER_VOIDED && row->voided == row->amount);
@@ -368,7 +371,8 @@ static void test_boot_voids(void **state)
     assert_int_equal(n.leases + n.waiters + n.workers, 0);
     assert_int_equal(w->mirror.count[ROW_KIND_lease] + w->mirror.count[ROW_KIND_worker], 0);
     assert_int_equal(core_check(w->core), 0);
-    assert_int_equal(do_meter(w, 1, 8, 1, 1, 1, 1), ERR_NOT_FOUND); /* the worker is of the time before */
+    assert_int_equal(do_meter(w, 1, 8, 1, 1, 1, 1),
+                     ERR_NOT_FOUND); /* the worker is of the time before */
     assert_int_equal(do_worker(w, 3), 0);
     assert_int_equal(do_meter(w, 3, 1, 1, 1, 1, 1), ERR_NOT_FOUND); /* so is the lease */
     assert_int_equal(do_ask(w, 3, 9, 1, 2, 300), 0);

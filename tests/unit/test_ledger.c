@@ -17,14 +17,14 @@ static void check_line(uint32_t tokens, int64_t price, int64_t want, int64_t wan
 static void test_half_even(void **state)
 {
     (void)state;
-    check_line(1, 500000, 0, -500000);   /* 0.5 -> 0 */
-    check_line(3, 500000, 2, 500000);    /* 1.5 -> 2 */
-    check_line(5, 500000, 2, -500000);   /* 2.5 -> 2 */
-    check_line(7, 500000, 4, 500000);    /* 3.5 -> 4 */
+    check_line(1, 500000, 0, -500000); /* 0.5 -> 0 */
+    check_line(3, 500000, 2, 500000);  /* 1.5 -> 2 */
+    check_line(5, 500000, 2, -500000); /* 2.5 -> 2 */
+    check_line(7, 500000, 4, 500000);  /* 3.5 -> 4 */
     check_line(1, 499999, 0, -499999);
     check_line(1, 500001, 1, 499999);
     check_line(1, 1500001, 2, 499999);
-    check_line(1, 2500001, 3, 499999);   /* above half rounds up, even or odd */
+    check_line(1, 2500001, 3, 499999); /* above half rounds up, even or odd */
     check_line(0, PRICE_MAX, 0, 0);
     check_line(123, 0, 0, 0);
     check_line(1, 1000000, 1, 0);
@@ -67,7 +67,8 @@ static void test_residue_exact(void **state)
     int128 exact = 0, billed = 0;
     int64_t residue = 0;
     for (int i = 0; i < 100000; i++) {
-        struct tokens t = {.prompt = (uint32_t)test_below(&seed, 5000), .completion = (uint32_t)test_below(&seed, 5000)};
+        struct tokens t = {.prompt = (uint32_t)test_below(&seed, 5000),
+                           .completion = (uint32_t)test_below(&seed, 5000)};
         t.cached = (uint32_t)test_below(&seed, t.prompt + 1);
         t.reasoning = (uint32_t)test_below(&seed, t.completion + 1);
         struct price p = {(int64_t)test_below(&seed, 9000000), (int64_t)test_below(&seed, 9000000),
@@ -77,7 +78,8 @@ static void test_residue_exact(void **state)
         int64_t own = residue - before;
         assert_true(own >= -2000000 && own <= 2000000);
         exact += (int128)(t.prompt - t.cached) * p.prompt + (int128)t.cached * p.cached +
-                 (int128)(t.completion - t.reasoning) * p.completion + (int128)t.reasoning * p.reasoning;
+                 (int128)(t.completion - t.reasoning) * p.completion +
+                 (int128)t.reasoning * p.reasoning;
         billed += cost;
     }
     assert_true(billed * PRICE_PER == exact + residue);
@@ -120,10 +122,14 @@ static int teardown(void **state)
     return rc;
 }
 
-static struct transfer_order order(uint64_t id, struct account_id debit, struct account_id credit, int64_t amount)
+static struct transfer_order order(uint64_t id, struct account_id debit, struct account_id credit,
+                                   int64_t amount)
 {
-    return (struct transfer_order){
-        .id = uid('X', id), .debit = debit, .credit = credit, .amount = amount, .code = TRANSFER_LEASE};
+    return (struct transfer_order){.id = uid('X', id),
+                                   .debit = debit,
+                                   .credit = credit,
+                                   .amount = amount,
+                                   .code = TRANSFER_LEASE};
 }
 
 static void fund(struct fixture *f, int64_t amount)
@@ -169,7 +175,8 @@ static void test_order_errors(void **state)
     fund(f, 100);
     assert_int_equal(ledger_account(l, &tenant, ACCOUNT_WALLET, 840, &other), 0);
     struct transfer_order bad[] = {order(1, f->wallet, f->wallet, 1), order(1, f->wallet, other, 1),
-                                   order(1, f->wallet, f->revenue, 0), order(1, f->wallet, f->revenue, -1)};
+                                   order(1, f->wallet, f->revenue, 0),
+                                   order(1, f->wallet, f->revenue, -1)};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_int_equal(ledger_transfer(l, &bad[i]), ERR_INVALID);
     struct transfer_order o = order(1, f->wallet, f->revenue, 101);
@@ -220,7 +227,8 @@ static void test_tables_fill(void **state)
     assert_int_equal(ledger_account(l, &owner, ACCOUNT_WALLET, EUR, &account), 0);
     assert_int_equal(ledger_account(l, &owner, ACCOUNT_FUNDING, EUR, &account), 0);
     assert_int_equal(ledger_account(l, &owner, ACCOUNT_REVENUE, EUR, &account), ERR_LIMIT);
-    assert_int_equal(ledger_account(l, &owner, ACCOUNT_WALLET, EUR, &account), 0); /* is there already */
+    assert_int_equal(ledger_account(l, &owner, ACCOUNT_WALLET, EUR, &account),
+                     0); /* is there already */
     ledger_end(l, one);
     for (uint32_t i = 1; i < TRANSFERS; i++)
         ledger_end(l, hold[i]);
@@ -238,11 +246,13 @@ static void test_rounding(void **state)
     assert_int_equal(ledger_round(l, f->rounding, f->revenue, 600000, &id, 0), 0);
     /* Tenants paid 1.2 nano-units too much: revenue gives the whole one to rounding. */
     assert_true(ledger_row(l, f->rounding)->residue == 200000);
-    assert_true(ledger_row(l, f->rounding)->credits_posted == 1 && ledger_row(l, f->revenue)->debits_posted == 1);
+    assert_true(ledger_row(l, f->rounding)->credits_posted == 1 &&
+                ledger_row(l, f->revenue)->debits_posted == 1);
     id = uid('X', 2);
     assert_int_equal(ledger_round(l, f->rounding, f->revenue, -1900000, &id, 0), 0);
     assert_true(ledger_row(l, f->rounding)->residue == -700000);
-    assert_true(ledger_row(l, f->rounding)->debits_posted == 1 && ledger_row(l, f->revenue)->credits_posted == 1);
+    assert_true(ledger_row(l, f->rounding)->debits_posted == 1 &&
+                ledger_row(l, f->revenue)->credits_posted == 1);
     assert_int_equal(ledger_round(l, f->rounding, f->revenue, 0, &id, 0), 0);
 }
 

@@ -25,12 +25,12 @@ struct gate {
     struct store *inner;
     pthread_mutex_t lock;
     pthread_cond_t cond;
-    bool shut;            /* commits wait */
-    uint32_t waiting;     /* commits at the gate */
-    uint32_t fail;        /* so many next commits fail */
-    uint32_t fail_loads;  /* so many next loads fail */
-    uint32_t commits;     /* that succeeded */
-    uint32_t largest;     /* most events in one */
+    bool shut;                    /* commits wait */
+    uint32_t waiting;             /* commits at the gate */
+    uint32_t fail;                /* so many next commits fail */
+    uint32_t fail_loads;          /* so many next loads fail */
+    uint32_t commits;             /* that succeeded */
+    uint32_t largest;             /* most events in one */
     atomic_uint_fast64_t durable; /* events committed */
 };
 
@@ -41,7 +41,8 @@ static int gate_load(struct store *store, load_fn *fn, void *ctx, struct err *er
     bool fail = g->fail_loads > 0;
     g->fail_loads -= fail;
     pthread_mutex_unlock(&g->lock);
-    return fail ? err_set(err, ERR_IO, "load failed on purpose") : g->inner->ops->load(g->inner, fn, ctx, err);
+    return fail ? err_set(err, ERR_IO, "load failed on purpose")
+                : g->inner->ops->load(g->inner, fn, ctx, err);
 }
 
 static int gate_commit(struct store *store, const struct store_batch *batch, struct err *err)
@@ -56,7 +57,8 @@ static int gate_commit(struct store *store, const struct store_batch *batch, str
     bool fail = g->fail > 0;
     g->fail -= fail;
     pthread_mutex_unlock(&g->lock);
-    int rc = fail ? err_set(err, ERR_IO, "commit failed on purpose") : g->inner->ops->commit(g->inner, batch, err);
+    int rc = fail ? err_set(err, ERR_IO, "commit failed on purpose")
+                  : g->inner->ops->commit(g->inner, batch, err);
     if (rc == 0) {
         pthread_mutex_lock(&g->lock);
         g->commits++;
@@ -67,7 +69,8 @@ static int gate_commit(struct store *store, const struct store_batch *batch, str
     return rc;
 }
 
-static int gate_journal(struct store *store, uint64_t from, journal_fn *fn, void *ctx, struct err *err)
+static int gate_journal(struct store *store, uint64_t from, journal_fn *fn, void *ctx,
+                        struct err *err)
 {
     struct gate *g = (struct gate *)store;
     return g->inner->ops->journal(g->inner, from, fn, ctx, err);
@@ -112,7 +115,7 @@ struct hub {
     int64_t amount[REPLIES_MAX];
     uint8_t times[REPLIES_MAX];
     uint32_t replies;
-    uint32_t others; /* effects that are no replies */
+    uint32_t others;      /* effects that are no replies */
     uint64_t min_durable; /* what must be durable when a reply comes; 0: not checked */
     bool early;
     uint32_t published, discarded, made;
@@ -237,8 +240,10 @@ static uint32_t post(struct hub *h, struct event e)
 
 static struct event tenant_event(uint64_t n)
 {
-    struct event e = {.kind = EVENT_KIND_tenant_add,
-                      .u.tenant_add = {.tenant = uid('T', n), .ledger = EUR, .budget = 1000, .transfer = uid('F', n)}};
+    struct event e = {
+        .kind = EVENT_KIND_tenant_add,
+        .u.tenant_add = {
+            .tenant = uid('T', n), .ledger = EUR, .budget = 1000, .transfer = uid('F', n)}};
     (void)snprintf(e.u.tenant_add.name, sizeof e.u.tenant_add.name, "t%u", (unsigned)n);
     return e;
 }
@@ -348,7 +353,9 @@ static void test_queries_in_order(void **state)
     }
     assert_int_equal(runtime_query(h->rt, count_tenants, &seen[20], mailbox_token(&h->box)), 0);
     run_for(h, 30);
-    assert_true(h->replies <= 1); /* what a query saw is not durable yet; before the first event there was nothing */
+    assert_true(
+        h->replies <=
+        1); /* what a query saw is not durable yet; before the first event there was nothing */
     gate_shut(&h->gate, false);
     await_replies(h, 41);
     for (uint32_t i = 0; i <= 20; i++)
@@ -491,7 +498,10 @@ static void test_failing_commit(void **state)
     struct {
         struct store *store;
         void (*fail)(struct hub *h);
-    } cases[] = {{store_memory_new(0), fail_one}, {store_memory_new(0), fail_three}, {NULL, fail_disk}, {NULL, fail_disk_writes}};
+    } cases[] = {{store_memory_new(0), fail_one},
+                 {store_memory_new(0), fail_three},
+                 {NULL, fail_disk},
+                 {NULL, fail_disk_writes}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct hub *h = hub_new(cases[i].store ? cases[i].store : sqlite_in_memory());
         failing_commit(h, cases[i].fail);
@@ -584,7 +594,8 @@ static void test_waiters(void **state)
     h->gate.fail = 1;
     post(h, tick_event());
     await_replies(h, 7);
-    assert_true(h->code[5] == ERR_UNAVAILABLE && h->code[6] == ERR_UNAVAILABLE); /* it waited in the lost core */
+    assert_true(h->code[5] == ERR_UNAVAILABLE &&
+                h->code[6] == ERR_UNAVAILABLE); /* it waited in the lost core */
     answered_once(h, 7);
     await_ready(h);
     run_for(h, 50);
@@ -668,11 +679,13 @@ static void test_journal(void **state)
     (void)state;
     struct hub *h = hub_new(sqlite_in_memory());
     for (uint32_t i = 0; i < 300; i++)
-        post(h, i % 3 ? tick_event() : tenant_event(1 + i % 30)); /* some are refused, and journalled too */
+        post(h, i % 3 ? tick_event()
+                      : tenant_event(1 + i % 30)); /* some are refused, and journalled too */
     await_replies(h, 300);
     struct reading r = {0};
     struct err err = {0};
-    assert_int_equal(runtime_store(h->rt)->ops->journal(runtime_store(h->rt), 0, on_journal, &r, &err), 0);
+    assert_int_equal(
+        runtime_store(h->rt)->ops->journal(runtime_store(h->rt), 0, on_journal, &r, &err), 0);
     assert_int_equal(r.entries, 301);
     assert_int_equal(r.tenants, 10);
     hub_free(h);
@@ -682,12 +695,18 @@ int main(void)
 {
     log_init(STDERR_FILENO, LOG_ERROR + 1, false);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reply_after_commit), cmocka_unit_test(test_group_commit),
-        cmocka_unit_test(test_more_than_a_batch),  cmocka_unit_test(test_queries_in_order),
-        cmocka_unit_test(test_queue_full),         cmocka_unit_test(test_failing_commit),
-        cmocka_unit_test(test_memory_fails_at),    cmocka_unit_test(test_not_ready),
-        cmocka_unit_test(test_waiters),            cmocka_unit_test(test_stop_drains),
-        cmocka_unit_test(test_journal),            cmocka_unit_test(test_stop_with_a_dead_disk),
+        cmocka_unit_test(test_reply_after_commit),
+        cmocka_unit_test(test_group_commit),
+        cmocka_unit_test(test_more_than_a_batch),
+        cmocka_unit_test(test_queries_in_order),
+        cmocka_unit_test(test_queue_full),
+        cmocka_unit_test(test_failing_commit),
+        cmocka_unit_test(test_memory_fails_at),
+        cmocka_unit_test(test_not_ready),
+        cmocka_unit_test(test_waiters),
+        cmocka_unit_test(test_stop_drains),
+        cmocka_unit_test(test_journal),
+        cmocka_unit_test(test_stop_with_a_dead_disk),
     };
     return cmocka_run_group_tests_name("runtime", tests, NULL, NULL);
 }

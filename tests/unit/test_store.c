@@ -47,8 +47,11 @@ static int commit(struct bench *b, uint32_t count)
         buf_addf(&b->events, "event %llu;", (unsigned long long)(b->next + i));
         buf_add(&b->leaves, leaf, sizeof leaf);
     }
-    struct store_batch batch = {
-        .rows = &b->rows, .first = b->next, .count = count, .events = &b->events, .leaves = &b->leaves};
+    struct store_batch batch = {.rows = &b->rows,
+                                .first = b->next,
+                                .count = count,
+                                .events = &b->events,
+                                .leaves = &b->leaves};
     int rc = b->store->ops->commit(b->store, &batch, &err);
     const struct store_row *head;
     const void *row;
@@ -138,7 +141,8 @@ static void check_round_trip(struct store *store)
             add(&b, kind, ROW_PUT, row);
             memcpy(keep, row, layout->size);
             fill_row(layout, row);
-            size_t key = (size_t)layout->fields[layout->nkeys - 1].offset + layout->fields[layout->nkeys - 1].size;
+            size_t key = (size_t)layout->fields[layout->nkeys - 1].offset +
+                         layout->fields[layout->nkeys - 1].size;
             memcpy(row, keep, key);
             if (round % 3 == 1)
                 add(&b, kind, ROW_PUT, row); /* the same key again: replaced */
@@ -265,7 +269,8 @@ static void check_usage(struct store *store, bool grouped)
         if (grouped)
             assert_int_equal(sum.hour, groups[by]);
         sum = (struct row_usage){.hour = 0};
-        q = (struct usage_query){.by = (enum usage_by)by, .tenant = &tenant, .from_hour = 101, .to_hour = 102};
+        q = (struct usage_query){
+            .by = (enum usage_by)by, .tenant = &tenant, .from_hour = 101, .to_hour = 102};
         assert_int_equal(store->ops->usage(store, &q, add_usage, &sum, &err), 0);
         assert_int_equal(sum.requests, 30); /* i % 4 == 1 is odd, so all of tenant 1 */
     }
@@ -305,12 +310,12 @@ static void usage_sqlite(struct store *store)
     check_usage(store, true);
 }
 
-#define BOTH(name, check) \
-    static void test_##name(void **state) \
-    { \
-        (void)state; \
-        on_memory(check); \
-        on_sqlite(check); \
+#define BOTH(name, check)                                                                          \
+    static void test_##name(void **state)                                                          \
+    {                                                                                              \
+        (void)state;                                                                               \
+        on_memory(check);                                                                          \
+        on_sqlite(check);                                                                          \
     }
 BOTH(round_trip, check_round_trip)
 BOTH(load_stops, check_load_stops)
@@ -354,7 +359,8 @@ static void exec(const char *path, const char *sql)
 static void some_rows(struct bench *b)
 {
     for (uint64_t i = 0; i < 20; i++) {
-        add(b, ROW_KIND_tenant, ROW_PUT, &(struct row_tenant){.id = uid('T', i), .name = "x", .ledger = EUR});
+        add(b, ROW_KIND_tenant, ROW_PUT,
+            &(struct row_tenant){.id = uid('T', i), .name = "x", .ledger = EUR});
         add(b, ROW_KIND_site, ROW_PUT, &(struct row_site){.id = uid('S', i), .name = "y"});
     }
     assert_int_equal(commit(b, 3), 0);
@@ -371,13 +377,17 @@ static void test_added_columns(void **state)
     bench_init(&b, sqlite_at(path, NULL));
     some_rows(&b);
     b.store->ops->close(b.store);
-    exec(path, "ALTER TABLE bb_tenant DROP COLUMN created_ms; ALTER TABLE bb_tenant DROP COLUMN name;"
-               "DROP TABLE bb_replica; ALTER TABLE bb_key DROP COLUMN models; ALTER TABLE bb_key DROP COLUMN hash");
+    exec(path,
+         "ALTER TABLE bb_tenant DROP COLUMN created_ms; ALTER TABLE bb_tenant DROP COLUMN name;"
+         "DROP TABLE bb_replica; ALTER TABLE bb_key DROP COLUMN models; ALTER TABLE bb_key DROP "
+         "COLUMN hash");
     b.store = sqlite_at(path, NULL);
     for (uint64_t i = 0; i < 20; i++)
-        mirror_apply(&b.mirror, ROW_KIND_tenant, ROW_PUT, &(struct row_tenant){.id = uid('T', i), .ledger = EUR});
+        mirror_apply(&b.mirror, ROW_KIND_tenant, ROW_PUT,
+                     &(struct row_tenant){.id = uid('T', i), .ledger = EUR});
     assert_true(loaded_digest(b.store) == expected_digest(&b));
-    struct row_key key = {.id = uid('K', 1), .public_id = "p", .hash = {1}, .models = {.n = 1, .v = {uid('M', 1)}}};
+    struct row_key key = {
+        .id = uid('K', 1), .public_id = "p", .hash = {1}, .models = {.n = 1, .v = {uid('M', 1)}}};
     add(&b, ROW_KIND_key, ROW_PUT, &key);
     assert_int_equal(commit(&b, 1), 0);
     assert_true(loaded_digest(b.store) == expected_digest(&b));
@@ -414,7 +424,8 @@ static void test_damaged_values(void **state)
     static const char *const damages[] = {
         "UPDATE bb_tenant SET ledger = -1",
         "UPDATE bb_tenant SET ledger = 4294967296",
-        "UPDATE bb_tenant SET id = x'0011' WHERE name = 'x' AND id = (SELECT MIN(id) FROM bb_tenant)",
+        "UPDATE bb_tenant SET id = x'0011' WHERE name = 'x' AND id = (SELECT MIN(id) FROM "
+        "bb_tenant)",
         "UPDATE bb_tenant SET name = hex(zeroblob(40))",
         "UPDATE bb_tenant SET name = CAST(x'610062' AS TEXT)",
     };
@@ -483,7 +494,8 @@ static void fail_and_go_on(unsigned kinds, uint32_t skip, uint32_t count)
             uint64_t found = mirror_digest(&ignored);
             mirror_fini(&ignored);
             if (loaded == 0 && found != expected_digest(&b))
-                fail_msg("kinds %u skip %u count %u: a commit that failed is there", kinds, skip, count);
+                fail_msg("kinds %u skip %u count %u: a commit that failed is there", kinds, skip,
+                         count);
         }
         assert_int_equal(loaded, 0);
     }
@@ -516,11 +528,16 @@ static int start(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),        cmocka_unit_test(test_load_stops),
-        cmocka_unit_test(test_journal),           cmocka_unit_test(test_usage),
-        cmocka_unit_test(test_memory_fails_once), cmocka_unit_test(test_added_columns),
-        cmocka_unit_test(test_backup),            cmocka_unit_test(test_damaged_values),
-        cmocka_unit_test(test_cannot_open),       cmocka_unit_test(test_failing_disk),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_load_stops),
+        cmocka_unit_test(test_journal),
+        cmocka_unit_test(test_usage),
+        cmocka_unit_test(test_memory_fails_once),
+        cmocka_unit_test(test_added_columns),
+        cmocka_unit_test(test_backup),
+        cmocka_unit_test(test_damaged_values),
+        cmocka_unit_test(test_cannot_open),
+        cmocka_unit_test(test_failing_disk),
     };
     return cmocka_run_group_tests_name("store", tests, start, NULL);
 }
