@@ -6,36 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
 
 #include "base/checked.h"
 #include "base/log.h"
+#include "net/http_conn.h"
 #include "net/http_status.h"
 
 #define LINGER_MS 1000 /* how long a refused client is listened to, so that it sees the refusal */
-
-enum conn_state { CONN_IDLE, CONN_READING, CONN_HANDLING, CONN_CLOSING };
-
-struct http_conn {
-    struct stream stream; /* first: a stream pointer is a connection pointer */
-    struct http_request request;
-    struct http_message message;
-    struct deadline deadline;
-    struct list node;
-    struct buf ahead; /* bytes of the next request, while this one is answered */
-    size_t body_max;
-    uint64_t stall_taken; /* http_taken when the stall time began */
-    enum conn_state state;
-    bool keep_alive;
-    bool streaming;
-    bool chunked;
-    bool stalled;   /* the queue passed the high-water mark */
-    bool lingering; /* last bytes are on their way out, then close */
-    bool refused;   /* close only when the client has seen the answer: it may still be sending */
-    bool in_next;   /* conn_next is at work on this connection */
-};
 
 static struct http_conn *conn_of_request(const struct http_request *request)
 {
@@ -52,7 +31,7 @@ static struct http_conn *conn_of(struct stream *stream)
     return (struct http_conn *)stream;
 }
 
-static void conn_close(struct http_conn *c)
+void http_conn_close(struct http_conn *c)
 {
     if (c->state == CONN_CLOSING)
         return;
@@ -83,7 +62,7 @@ static void stall_arm(struct http_conn *c)
 static void close_written(struct http_conn *c)
 {
     if (!c->refused || stream_end(&c->stream) < 0)
-        conn_close(c);
+        http_conn_close(c);
     else
         deadline_arm(&c->deadline, &c->request.server->linger_q);
 }
@@ -370,7 +349,7 @@ static void conn_gone(struct http_conn *c)
         c->request.owner = (struct http_owner){0};
         owner.on_abort(&c->request, owner.ctx);
     }
-    conn_close(c);
+    http_conn_close(c);
 }
 
 static void on_read(struct stream *stream, const char *data, ssize_t len)
@@ -378,7 +357,7 @@ static void on_read(struct stream *stream, const char *data, ssize_t len)
     struct http_conn *c = conn_of(stream);
     if (len < 0) {
         if (c->state == CONN_READING && len == UV_EOF && c->message.head) {
-            conn_close(c);
+            http_conn_close(c);
             return;
         }
         conn_gone(c);
@@ -422,7 +401,7 @@ static void on_drain(struct stream *stream)
         owner.on_drain(&c->request, owner.ctx);
 }
 
-static const struct stream_events stream_events = {
+static const struct stream_events conn_events = {
     .on_read = on_read, .on_drain = on_drain, .on_closed = on_closed};
 
 static void on_head_late(struct deadline *deadline)
@@ -433,7 +412,7 @@ static void on_head_late(struct deadline *deadline)
 
 static void on_idle(struct deadline *deadline)
 {
-    conn_close(list_entry(deadline, struct http_conn, deadline));
+    http_conn_close(list_entry(deadline, struct http_conn, deadline));
 }
 
 static void on_stall(struct deadline *deadline)
@@ -447,66 +426,24 @@ static void on_stall(struct deadline *deadline)
     conn_gone(c);
 }
 
-/* ---- connections and listeners ---- */
+/* ---- the server ---- */
 
-struct listener {
-    union {
-        uv_handle_t handle;
-        uv_stream_t stream;
-        uv_tcp_t tcp;
-        uv_pipe_t pipe;
-    } uv;
-    struct http_server *server;
-    struct list node;
-    bool is_unix;
-};
-
-static uint32_t peer_uid(const struct stream *stream)
+struct http_conn *http_conn_new(struct http_server *server, uv_stream_t *listener, bool is_unix)
 {
-    uv_os_fd_t fd;
-    struct ucred cred;
-    socklen_t len = sizeof cred;
-    if (uv_fileno(&stream->uv.handle, &fd) == 0 && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0)
-        return cred.uid;
-    return UINT32_MAX;
-}
-
-static void on_connection(uv_stream_t *uv, int status)
-{
-    struct listener *l = (struct listener *)uv;
-    struct http_server *server = l->server;
-    if (status < 0)
-        return; /* out of descriptors: libuv has dropped the connection and goes on */
     struct http_conn *c = calloc(1, sizeof *c);
     if (!c)
-        return;
+        return NULL;
     c->request.server = server;
-    c->request.local = l->is_unix;
+    c->request.local = is_unix;
     buf_init(&c->ahead, HTTP_AHEAD_MAX);
     http_message_init(&c->message, true, &message_events);
-    if (stream_accept(&c->stream, server->loop, uv, l->is_unix, &stream_events) < 0) {
+    if (stream_accept(&c->stream, server->loop, listener, is_unix, &conn_events) < 0) {
         free(c);
-        return;
+        return NULL;
     }
     list_push(&server->connections, &c->node);
     server->nconnections++;
-    if (server->nconnections > server->config.connections_max || c->stream.closing) {
-        conn_close(c);
-        return;
-    }
-    if (l->is_unix) {
-        c->request.peer_uid = peer_uid(&c->stream);
-    } else if (server->config.tls) {
-        struct tls_session *tls = tls_accept(server->config.tls);
-        if (!tls) {
-            conn_close(c);
-            return;
-        }
-        stream_secure(&c->stream, tls);
-    }
-    /* The first head may take its time to begin, but not longer than an idle connection may last. */
-    deadline_arm(&c->deadline, server->config.tls ? &server->head_q : &server->idle_q);
-    stream_read(&c->stream);
+    return c;
 }
 
 void http_server_init(struct http_server *server, struct loop *loop, const struct http_server_config *config)
@@ -521,85 +458,10 @@ void http_server_init(struct http_server *server, struct loop *loop, const struc
     deadline_queue_init(&server->linger_q, loop, LINGER_MS, on_idle);
 }
 
-static void listener_closed(uv_handle_t *handle)
-{
-    free(handle);
-}
-
-static struct listener *listener_new(struct http_server *server, bool is_unix)
-{
-    struct listener *l = calloc(1, sizeof *l);
-    if (!l)
-        return NULL;
-    l->server = server;
-    l->is_unix = is_unix;
-    int rc = is_unix ? uv_pipe_init(&server->loop->uv, &l->uv.pipe, 0)
-                     : uv_tcp_init_ex(&server->loop->uv, &l->uv.tcp, AF_INET);
-    if (rc < 0) {
-        free(l);
-        return NULL;
-    }
-    list_push(&server->listeners, &l->node);
-    return l;
-}
-
-static int listen_failed(struct listener *l, int rc, const char *what, struct err *err)
-{
-    list_remove(&l->node);
-    uv_close(&l->uv.handle, listener_closed);
-    return err_set(err, ERR_IO, "cannot listen on %s: %s", what, uv_strerror(rc));
-}
-
-int http_listen_tcp(struct http_server *server, const char *host, uint16_t *port, struct err *err)
-{
-    struct sockaddr_in addr;
-    int rc = uv_ip4_addr(host, *port, &addr);
-    if (rc < 0)
-        return err_set(err, ERR_INVALID, "%s is not an IPv4 address", host);
-    struct listener *l = listener_new(server, false);
-    if (!l)
-        return err_set(err, ERR_NO_MEMORY, "out of memory");
-    uv_os_fd_t fd;
-    int on = 1;
-    rc = uv_fileno(&l->uv.handle, &fd);
-    if (rc == 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) < 0)
-        rc = uv_translate_sys_error(errno);
-    if (rc == 0)
-        rc = uv_tcp_bind(&l->uv.tcp, (const struct sockaddr *)&addr, 0);
-    if (rc == 0)
-        rc = uv_listen(&l->uv.stream, 4096, on_connection);
-    int len = sizeof addr;
-    if (rc == 0)
-        rc = uv_tcp_getsockname(&l->uv.tcp, (struct sockaddr *)&addr, &len);
-    if (rc < 0)
-        return listen_failed(l, rc, host, err);
-    *port = ntohs(addr.sin_port);
-    return 0;
-}
-
-int http_listen_unix(struct http_server *server, const char *path, struct err *err)
-{
-    if (strlen(path) >= sizeof((struct sockaddr_un){0}).sun_path)
-        return err_set(err, ERR_INVALID, "the socket path %s is too long", path); /* libuv would cut it */
-    struct listener *l = listener_new(server, true);
-    if (!l)
-        return err_set(err, ERR_NO_MEMORY, "out of memory");
-    int rc = uv_pipe_bind(&l->uv.pipe, path);
-    if (rc == 0)
-        rc = uv_pipe_chmod(&l->uv.pipe, UV_READABLE | UV_WRITABLE);
-    if (rc == 0)
-        rc = uv_listen(&l->uv.stream, 128, on_connection);
-    return rc < 0 ? listen_failed(l, rc, path, err) : 0;
-}
-
 void http_server_drain(struct http_server *server)
 {
     server->draining = true;
-    list_for_each_safe (it, next, &server->listeners) {
-        struct listener *l = list_entry(it, struct listener, node);
-        list_remove(&l->node);
-        uv_close(&l->uv.handle, listener_closed);
-    }
+    http_listeners_close(server);
     list_for_each_safe (it, next, &server->connections) {
         struct http_conn *c = list_entry(it, struct http_conn, node);
         if (c->state == CONN_IDLE || c->state == CONN_READING)

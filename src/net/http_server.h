@@ -43,7 +43,7 @@ struct http_server_config {
 struct http_server {
     struct loop *loop;
     struct http_server_config config;
-    struct deadline_queue head_q, body_q, idle_q, stall_q, linger_q;
+    struct deadline_queue head_q, body_q, idle_q, stall_q, linger_q, rest_q;
     struct list connections;
     struct list listeners;
     uint32_t nconnections;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "net/tls.h"
 
@@ -198,15 +199,18 @@ static void stream_init(struct stream *s, const struct stream_events *events)
     s->closing = s->reading = s->failed = false;
 }
 
-int stream_accept(struct stream *s, struct loop *loop, uv_stream_t *listener, bool is_unix,
+int stream_accept(struct stream *s, struct loop *loop, int fd, bool is_unix,
                   const struct stream_events *events)
 {
     int rc = is_unix ? uv_pipe_init(&loop->uv, &s->uv.pipe, 0) : uv_tcp_init(&loop->uv, &s->uv.tcp);
-    if (rc < 0)
-        return rc;
-    stream_init(s, events);
-    rc = uv_accept(listener, &s->uv.stream);
     if (rc < 0) {
+        (void)close(fd);
+        return rc;
+    }
+    stream_init(s, events);
+    rc = is_unix ? uv_pipe_open(&s->uv.pipe, fd) : uv_tcp_open(&s->uv.tcp, fd);
+    if (rc < 0) {
+        (void)close(fd);
         stream_close(s);
         return 0; /* on_closed frees it */
     }

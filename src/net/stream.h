@@ -45,8 +45,9 @@ struct stream {
     bool failed; /* on_read was told of an error */
 };
 
-/* Accepts from a listening handle. 0 or a negative libuv error; then the stream was not initialised. */
-int stream_accept(struct stream *stream, struct loop *loop, uv_stream_t *listener, bool is_unix,
+/* Takes over an accepted, non-blocking descriptor, also when it fails. 0 or a negative libuv error; then the stream was
+ * not initialised. */
+int stream_accept(struct stream *stream, struct loop *loop, int fd, bool is_unix,
                   const struct stream_events *events);
 /* Dials; on_connect follows. `tls` (may be NULL) moves to the stream. 0 or a negative libuv error; then nothing
  * follows and the stream is not initialised. */

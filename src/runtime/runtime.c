@@ -16,6 +16,7 @@
 #include "core/layout.h"
 #include "core/view.h"
 #include "runtime/batch.h"
+#include "runtime/delivery.h"
 
 #define QUEUE_MAX ((size_t)64 << 20)
 #define RELOAD_WAIT_NS 200000000L
@@ -55,10 +56,7 @@ struct runtime {
     uint64_t next_event;
     uint64_t last_submit_ns;
 
-    pthread_mutex_t boxes_lock;
-    struct mailbox *boxes[MAILBOXES_MAX];
-    struct effect *early; /* replica starts and stops decided before a site was attached */
-    uint32_t nearly;
+    struct delivery delivery;
 
     atomic_bool ready;
     atomic_ullong events, nbatches, failures, commit_ns, commit_bucket[16], queue_bytes;
@@ -66,50 +64,7 @@ struct runtime {
     pthread_t core_thread, store_thread;
 };
 
-/* ---- delivery ---- */
-
-/* Until a site is attached; under boxes_lock. */
-static void keep_early(struct runtime *rt, const struct effect *effect)
-{
-    struct effect *early = realloc(rt->early, (rt->nearly + 1) * sizeof *early);
-    if (!early)
-        abort(); /* a replica that core believes in would never start */
-    early[rt->nearly++] = *effect;
-    rt->early = early;
-}
-
-static void deliver_one(struct runtime *rt, const struct effect *effect, bool woken[MAILBOXES_MAX])
-{
-    uint32_t number = 0;
-    if (effect->kind == EFFECT_REPLY) {
-        number = (uint32_t)(effect->token >> MAILBOX_TOKEN_BITS);
-    } else {
-        for (uint32_t i = 1; i < MAILBOXES_MAX && number == 0; i++) {
-            const struct mailbox *box = rt->boxes[i];
-            if (box && (effect->kind == EFFECT_RECALL ? uuid_eq(&box->worker, &effect->worker) : box->site))
-                number = i;
-        }
-    }
-    if (number == 0 && (effect->kind == EFFECT_REPLICA_START || effect->kind == EFFECT_REPLICA_STOP))
-        keep_early(rt, effect);
-    if (number == 0 || number >= MAILBOXES_MAX || !rt->boxes[number])
-        return;
-    mailbox_put_quiet(rt->boxes[number], effect);
-    woken[number] = true;
-}
-
-static void deliver(struct runtime *rt, const struct effect *list, uint32_t n)
-{
-    bool woken[MAILBOXES_MAX] = {false};
-    pthread_mutex_lock(&rt->boxes_lock);
-    for (uint32_t i = 0; i < n; i++)
-        deliver_one(rt, &list[i], woken);
-    for (uint32_t i = 1; i < MAILBOXES_MAX; i++) {
-        if (woken[i])
-            mailbox_wake(rt->boxes[i]);
-    }
-    pthread_mutex_unlock(&rt->boxes_lock);
-}
+/* ---- refusals ---- */
 
 /* Everybody who waits for this batch learns that it did not happen. */
 static void refuse(struct runtime *rt, struct batch *batch)
@@ -119,7 +74,7 @@ static void refuse(struct runtime *rt, struct batch *batch)
         if (effect->kind != EFFECT_REPLY)
             continue;
         struct effect refusal = {.kind = EFFECT_REPLY, .token = effect->token, .code = ERR_UNAVAILABLE};
-        deliver(rt, &refusal, 1);
+        delivery_send(&rt->delivery, &refusal, 1);
     }
     if (batch->snapshot)
         rt->routes.discard(rt->routes.ctx, batch->snapshot);
@@ -173,7 +128,7 @@ static void *store_main(void *arg)
             if (batch->snapshot)
                 rt->routes.publish(rt->routes.ctx, batch->snapshot);
             batch->snapshot = NULL;
-            deliver(rt, batch->effects.list, batch->effects.n);
+            delivery_send(&rt->delivery, batch->effects.list, batch->effects.n);
             if (batch->count > 0 && !rt->ready) {
                 rt->ready = true;
                 log_info("ready", "event=%llu", (unsigned long long)batch->first);
@@ -253,7 +208,7 @@ static void refuse_all(struct runtime *rt)
     uint64_t token;
     for (uint32_t pos = 0; (token = view_waiting_at(rt->core, &pos)) != 0;) {
         struct effect refusal = {.kind = EFFECT_REPLY, .token = token, .code = ERR_UNAVAILABLE};
-        deliver(rt, &refusal, 1);
+        delivery_send(&rt->delivery, &refusal, 1);
     }
 }
 
@@ -308,7 +263,7 @@ static void step_items(struct runtime *rt)
             struct effect refusal = {.kind = EFFECT_REPLY, .code = ERR_UNAVAILABLE};
             size_t token_at = head.size ? offsetof(struct event, token) : offsetof(struct query, token);
             memcpy(&refusal.token, payload + token_at, sizeof refusal.token);
-            deliver(rt, &refusal, 1);
+            delivery_send(&rt->delivery, &refusal, 1);
             at += sizeof head + (head.size ? (head.size + 7) & ~7u : sizeof(struct query));
             continue;
         }
@@ -460,29 +415,12 @@ struct store *runtime_store(struct runtime *rt)
 
 int runtime_attach(struct runtime *rt, struct mailbox *box)
 {
-    int rc = ERR_LIMIT;
-    pthread_mutex_lock(&rt->boxes_lock);
-    for (uint16_t i = 1; i < MAILBOXES_MAX && rc != 0; i++) {
-        if (rt->boxes[i])
-            continue;
-        rt->boxes[i] = box;
-        box->number = i;
-        rc = 0;
-    }
-    if (rc == 0 && box->site) {
-        mailbox_put(box, rt->early, rt->nearly);
-        rt->nearly = 0;
-    }
-    pthread_mutex_unlock(&rt->boxes_lock);
-    return rc;
+    return delivery_attach(&rt->delivery, box);
 }
 
 void runtime_detach(struct runtime *rt, struct mailbox *box)
 {
-    pthread_mutex_lock(&rt->boxes_lock);
-    assert(rt->boxes[box->number] == box);
-    rt->boxes[box->number] = NULL;
-    pthread_mutex_unlock(&rt->boxes_lock);
+    delivery_detach(&rt->delivery, box);
 }
 
 /* The first batch: steps and commits the boot event before anything else can happen. */
@@ -504,7 +442,7 @@ static int boot(struct runtime *rt, struct err *err)
     int rc = rt->store->ops->commit(rt->store, &sb, err);
     if (rc != 0)
         return rc;
-    deliver(rt, batch->effects.list, batch->effects.n);
+    delivery_send(&rt->delivery, batch->effects.list, batch->effects.n);
     if (rt->routes.make)
         rt->routes.publish(rt->routes.ctx, rt->routes.make(rt->routes.ctx, rt->core));
     batch_reset(rt->open, rt->next_event);
@@ -519,7 +457,7 @@ static void runtime_free(struct runtime *rt)
     batch_fini(&rt->batches[1]);
     buf_fini(&rt->in);
     buf_fini(&rt->work);
-    free(rt->early);
+    delivery_fini(&rt->delivery);
     rt->store->ops->close(rt->store);
     free(rt);
 }
@@ -539,7 +477,7 @@ int runtime_start(struct runtime **out, const struct runtime_config *config, str
     buf_init(&rt->in, QUEUE_MAX);
     buf_init(&rt->work, QUEUE_MAX);
     pthread_mutex_init(&rt->lock, NULL);
-    pthread_mutex_init(&rt->boxes_lock, NULL);
+    delivery_init(&rt->delivery);
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

@@ -36,7 +36,7 @@ static const char last_chunk[] = "\r\n0\r\n\r\n";
 struct stream {
     int fd; /* -1: closed */
     uint64_t events;
-    bool sent, done;
+    bool sent, accepted, done;
     uint8_t carried;
     char carry[CARRY_MAX];
 };
@@ -133,6 +133,12 @@ static uint32_t count_word(const char *data, size_t len, size_t old, const char 
 static bool take(struct load *l, struct stream *s, const char *data, size_t len, size_t fresh)
 {
     size_t old = len - fresh;
+    static const char well[] = "HTTP/1.1 200 ";
+    if (!s->accepted && (len < sizeof well - 1 || memcmp(data, well, sizeof well - 1) != 0)) {
+        stream_end(l, s, false);
+        return true;
+    }
+    s->accepted = true;
     uint32_t n = count_word(data, len, old, event_word);
     if (n > 0 && s->events == 0 && ++l->begun == l->nstreams) {
         printf("all open\n");
@@ -143,9 +149,6 @@ static bool take(struct load *l, struct stream *s, const char *data, size_t len,
     l->bytes += fresh;
     s->done = s->done || count_word(data, len, old, done_word) > 0;
     bool ended = len >= 7 && memcmp(data + len - 7, last_chunk, 7) == 0;
-    bool ok = s->events > 0 || memmem(data, len, " 200 OK\r\n", 9);
-    if (!ok && fresh == len && memcmp(data, "HTTP/1.1 200", len < 12 ? len : 12) != 0)
-        ended = true; /* refused */
     if (ended)
         stream_end(l, s, s->done);
     return ended;

@@ -171,8 +171,7 @@ static void ask_one(struct play *p)
                                .want = 1 + (int64_t)draw(p, draw(p, 4) ? 500 : 20000),
                                .at_ms = p->w->now};
     const struct m_ask ask = m->ask[i];
-    (void)step(
-        p, do_ask(p->w, m->worker[ask.worker], ask.lease, ask.tenant + 1, ask.key + 1, ask.want));
+    (void)step(p, do_ask(p->w, m->worker[ask.worker], ask.lease, ask.tenant + 1, ask.key + 1, ask.want));
 }
 
 static void begin_request(struct play *p)
@@ -197,9 +196,9 @@ static void begin_request(struct play *p)
 static void duplicate_meter(struct play *p, uint32_t worker, uint64_t lease, uint32_t key)
 {
     uint64_t sequence = 1 + draw(p, p->now.sequence[worker]);
-    assert_int_equal(step(p, do_meter(p->w, p->now.worker[worker], sequence, lease,
-                                      key % TENANTS + 1, key + 1, 1)),
-                     ERR_DUPLICATE);
+    assert_int_equal(
+        step(p, do_meter(p->w, p->now.worker[worker], sequence, lease, key % TENANTS + 1, key + 1, 1)),
+        ERR_DUPLICATE);
     p->duplicates++;
 }
 
@@ -264,8 +263,7 @@ static void return_one(struct play *p)
     if (lease->requests == 0 && (lease->recalled || draw(p, 4) == 0)) {
         give_back(p, i, 0, true);
     } else if (lease->recalled || draw(p, 4) == 0) {
-        give_back(p, i, lease->recalled ? lease->free : (int64_t)draw(p, (uint64_t)lease->free + 1),
-                  false);
+        give_back(p, i, lease->recalled ? lease->free : (int64_t)draw(p, (uint64_t)lease->free + 1), false);
     }
 }
 
@@ -274,8 +272,8 @@ static void change_budget(struct play *p)
     struct model *m = &p->now;
     uint32_t t = (uint32_t)draw(p, TENANTS);
     int64_t committed = m->posted[t] + m->held[t];
-    int64_t budget = draw(p, 3) ? committed + (int64_t)draw(p, 30000)
-                                : (int64_t)draw(p, (uint64_t)committed + 1000);
+    int64_t budget =
+        draw(p, 3) ? committed + (int64_t)draw(p, 30000) : (int64_t)draw(p, (uint64_t)committed + 1000);
     int64_t before = m->budget[t];
     m->budget[t] = budget; /* its effects may be grants under it */
     int rc = step(p, do_budget(p->w, t + 1, budget));
@@ -356,13 +354,18 @@ static void crash(struct play *p)
     assert_int_equal(world_reload(p->w), 0);
     assert_true(world_views(p->w) == p->saved_views);
     p->now = p->saved;
-    memset(p->now.ask, 0,
-           sizeof p->now.ask); /* who waited is told by the runtime, and asks again */
+    memset(p->now.ask, 0, sizeof p->now.ask); /* who waited is told by the runtime, and asks again */
     for (uint32_t i = 0; i < LEASES; i++)
         p->now.lease[i].recalled = false;
     p->now.next_id = p->w->token * 1000; /* ids are never drawn twice */
     check_sums(p);
     p->crashes++;
+    /* What was billed before is known after. */
+    for (uint32_t i = 0; i < WORKERS; i++) {
+        if (p->now.sequence[i] > 0)
+            assert_int_equal(step(p, do_meter(p->w, p->now.worker[i], p->now.sequence[i], 1, 1, 1, 1)),
+                             ERR_DUPLICATE);
+    }
 }
 
 static void start(struct play *p, uint64_t seed)
@@ -410,7 +413,7 @@ static void test_budgets_hold(void **state)
 {
     (void)state;
     uint64_t seed = test_seed();
-    uint64_t operations = test_count(150000, 2000000);
+    uint64_t operations = test_count(400000, 4000000);
     struct play *p = malloc(sizeof *p);
     uint64_t done = 0, sums[7] = {0};
     while (done < operations) {

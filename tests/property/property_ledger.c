@@ -57,8 +57,7 @@ static void books_init(struct books *b, uint64_t seed)
 }
 
 /* What one row added since it was last seen, to the sums of its two accounts. */
-static void account_for(struct books *b, const struct row_transfer *now,
-                        const struct row_transfer *before)
+static void account_for(struct books *b, const struct row_transfer *now, const struct row_transfer *before)
 {
     uint32_t debit = account_with(b, &now->debit_owner, now->ledger);
     uint32_t credit = account_with(b, &now->credit_owner, now->ledger);
@@ -91,8 +90,7 @@ static void collect(struct books *b)
     for (uint32_t i = 0; i < ACCOUNTS; i++) {
         const struct row_account *a = ledger_row(&b->ledger, b->id[i]);
         assert_true(a->debits_posted == b->debits[i] && a->credits_posted == b->credits[i]);
-        assert_true(a->debits_pending == b->debits_held[i] &&
-                    a->credits_pending == b->credits_held[i]);
+        assert_true(a->debits_pending == b->debits_held[i] && a->credits_pending == b->credits_held[i]);
         if (b->covered[i])
             assert_true(b->credits[i] >= b->debits[i] + b->debits_held[i]);
         sum[i % LEDGERS] += (int128)b->debits[i] - b->credits[i];
@@ -103,8 +101,8 @@ static void collect(struct books *b)
 }
 
 /* The verdict of the rules, in this test's own words; sums as the ledger has them now. */
-static int expected(const struct books *b, uint32_t debit, uint32_t credit, int64_t amount,
-                    bool known, bool room)
+static int expected(const struct books *b, uint32_t debit, uint32_t credit, int64_t amount, bool known,
+                    bool room)
 {
     const struct row_account *d = ledger_row(&b->ledger, b->id[debit]);
     const struct row_account *c = ledger_row(&b->ledger, b->id[credit]);
@@ -170,8 +168,7 @@ static void use_hold(struct books *b)
     if (!b->live[slot])
         return;
     int64_t held = ledger_held(&b->ledger, b->hold[slot]);
-    int64_t part =
-        test_below(&b->seed, 4) ? (int64_t)(test_random(&b->seed) % ((uint64_t)held + 1)) : held;
+    int64_t part = test_below(&b->seed, 4) ? (int64_t)(test_random(&b->seed) % ((uint64_t)held + 1)) : held;
     switch (test_below(&b->seed, 4)) {
     case 0:
         ledger_end(&b->ledger, b->hold[slot]);
@@ -209,7 +206,7 @@ static void test_books(void **state)
     (void)state;
     struct books *b = malloc(sizeof *b);
     uint64_t seed = test_seed();
-    uint64_t operations = test_count(200000, 3000000);
+    uint64_t operations = test_count(1000000, 10000000);
     uint64_t done = 0;
     while (done < operations) {
         books_init(b, seed + done); /* sums of a lifetime are bounded, so a life is short */

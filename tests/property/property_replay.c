@@ -112,15 +112,13 @@ static uint64_t number_for(const char *field, uint64_t *seed)
 
 static struct event random_event(uint64_t *seed)
 {
-    static const uint32_t often[] = {EVENT_KIND_lease_ask, EVENT_KIND_lease_return,
-                                     EVENT_KIND_meter, EVENT_KIND_replica_state,
-                                     EVENT_KIND_key_add};
+    static const uint32_t often[] = {EVENT_KIND_lease_ask, EVENT_KIND_lease_return, EVENT_KIND_meter,
+                                     EVENT_KIND_replica_state, EVENT_KIND_key_add};
     uint32_t n = 0;
     while (layout_event_at(n))
         n++;
-    const struct layout *layout = test_below(seed, 2)
-                                      ? layout_event_at((uint32_t)test_below(seed, n))
-                                      : layout_event(often[test_below(seed, 5)]);
+    const struct layout *layout = test_below(seed, 2) ? layout_event_at((uint32_t)test_below(seed, n))
+                                                      : layout_event(often[test_below(seed, 5)]);
     if (layout->kind == EVENT_KIND_hub_boot && test_below(seed, 20))
         layout = layout_event(EVENT_KIND_worker_join);
     struct event e = {.kind = layout->kind};
@@ -135,8 +133,7 @@ static struct event random_event(uint64_t *seed)
             at[0] = (char)('a' + test_below(seed, 5));
             at[1] = test_below(seed, 50) ? 0 : '!';
         } else if (f->type == FIELD_uuids) {
-            struct uuid_list list = {.n = (uint32_t)test_below(seed, 2),
-                                     .v = {id_for("model", seed)}};
+            struct uuid_list list = {.n = (uint32_t)test_below(seed, 2), .v = {id_for("model", seed)}};
             memcpy(at, &list, sizeof list);
         } else if (f->type != FIELD_digest) {
             memcpy(at, &number, f->size); /* little-endian, as all that busbar runs on */
@@ -200,12 +197,11 @@ static void test_replay(void **state)
 {
     (void)state;
     uint64_t seed = test_seed();
-    uint64_t events = test_count(15000, 1000000);
+    uint64_t events = test_count(30000, 1000000);
     uint64_t accepted = 0;
     for (uint64_t done = 0; done < events; done += 1000)
         play(&seed, 1000, &accepted);
-    printf("# events %llu, accepted %llu\n", (unsigned long long)events,
-           (unsigned long long)accepted);
+    printf("# events %llu, accepted %llu\n", (unsigned long long)events, (unsigned long long)accepted);
     assert_true(accepted > events / 20);
 }
 
@@ -214,7 +210,7 @@ static void test_refused_changes_nothing(void **state)
 {
     (void)state;
     uint64_t seed = test_seed();
-    uint64_t events = test_count(20000, 1000000);
+    uint64_t events = test_count(60000, 1000000);
     uint64_t refused = 0;
     struct world *w = NULL;
     for (uint64_t i = 0; i < events; i++) {
@@ -236,8 +232,7 @@ static void test_refused_changes_nothing(void **state)
         world_assert_untouched(w);
     }
     world_free(w);
-    printf("# events %llu, refused %llu\n", (unsigned long long)events,
-           (unsigned long long)refused);
+    printf("# events %llu, refused %llu\n", (unsigned long long)events, (unsigned long long)refused);
 }
 
 int main(void)

@@ -39,8 +39,7 @@ void mirror_fini(struct mirror *m)
     }
 }
 
-static struct mirror_row **find(const struct mirror *m, const struct layout *layout,
-                                const void *row)
+static struct mirror_row **find(const struct mirror *m, const struct layout *layout, const void *row)
 {
     uint64_t hash = hash_bytes(row, key_bytes(layout));
     struct mirror_row **at = &m->bucket[layout->kind][hash % BUCKETS];
@@ -65,6 +64,15 @@ static void usage_add(struct row_usage *sum, const struct row_usage *more)
     sum->cost += more->cost;
 }
 
+/* The row at `at` is now what it is: its share of the digest follows. */
+static void weigh(struct mirror *m, const struct layout *layout, struct mirror_row *row)
+{
+    uint8_t bytes[LAYOUT_ENCODED_MAX];
+    m->digest[layout->kind] -= row->content;
+    row->content = hash_bytes(bytes, layout_encode(layout, row->data, bytes, sizeof bytes)) * layout->kind;
+    m->digest[layout->kind] += row->content;
+}
+
 void mirror_apply(struct mirror *m, enum row_kind kind, enum row_op op, const void *row)
 {
     const struct layout *layout = layout_row(kind);
@@ -77,19 +85,22 @@ void mirror_apply(struct mirror *m, enum row_kind kind, enum row_op op, const vo
             return;
         *at = gone->next;
         m->count[kind]--;
+        m->digest[kind] -= gone->content;
         free(gone);
-    } else if (*at && op == ROW_ADD) {
+        return;
+    }
+    if (*at && op == ROW_ADD) {
         usage_add((struct row_usage *)(void *)(*at)->data, row);
     } else if (*at) {
         memcpy((*at)->data, row, layout->size);
     } else {
-        struct mirror_row *added = malloc(sizeof *added + layout->size);
+        struct mirror_row *added = calloc(1, sizeof *added + layout->size);
         added->hash = hash_bytes(row, key_bytes(layout));
-        added->next = NULL;
         memcpy(added->data, row, layout->size);
         *at = added;
         m->count[kind]++;
     }
+    weigh(m, layout, *at);
 }
 
 static const struct layout *sorting;
@@ -115,16 +126,8 @@ const void **mirror_sorted(const struct mirror *m, enum row_kind kind)
 uint64_t mirror_digest(const struct mirror *m)
 {
     uint64_t sum = 0;
-    uint8_t bytes[LAYOUT_ENCODED_MAX];
-    for (int kind = ROW_KIND_core + 1; kind < ROW_KIND_END; kind++) {
-        const struct layout *layout = layout_row((uint32_t)kind);
-        for (uint32_t b = 0; layout && b < BUCKETS; b++) {
-            for (const struct mirror_row *r = m->bucket[kind][b]; r; r = r->next) {
-                size_t len = layout_encode(layout, r->data, bytes, sizeof bytes);
-                sum += hash_bytes(bytes, len) * (uint64_t)kind;
-            }
-        }
-    }
+    for (int kind = ROW_KIND_core + 1; kind < ROW_KIND_END; kind++)
+        sum += m->digest[kind];
     return sum;
 }
 

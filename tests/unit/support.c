@@ -25,8 +25,7 @@ uint64_t test_below(uint64_t *state, uint64_t n)
 uint64_t test_seed(void)
 {
     const char *text = getenv("BUSBAR_SEED");
-    uint64_t seed =
-        text ? strtoull(text, NULL, 0) : (uint64_t)time(NULL) << 16 ^ (uint64_t)getpid();
+    uint64_t seed = text ? strtoull(text, NULL, 0) : (uint64_t)time(NULL) << 16 ^ (uint64_t)getpid();
     printf("# seed: BUSBAR_SEED=%llu\n", (unsigned long long)seed);
     return seed;
 }
@@ -178,12 +177,12 @@ static void mix(uint64_t *sum, const struct layout *layout, const void *row)
 uint64_t world_views(const struct world *w)
 {
     uint64_t sum = 0;
-#define SHOW(name)                                                                                 \
-    do {                                                                                           \
-        uint32_t pos = 0;                                                                          \
-        const struct row_##name *row;                                                              \
-        while ((row = view_##name##_at(w->core, &pos)) != NULL)                                    \
-            mix(&sum, layout_row(ROW_KIND_##name), row);                                           \
+#define SHOW(name) \
+    do { \
+        uint32_t pos = 0; \
+        const struct row_##name *row; \
+        while ((row = view_##name##_at(w->core, &pos)) != NULL) \
+            mix(&sum, layout_row(ROW_KIND_##name), row); \
     } while (0)
     SHOW(site);
     SHOW(tenant);
@@ -241,11 +240,10 @@ int do_site(struct world *w, uint64_t site)
 
 int do_tenant(struct world *w, uint64_t tenant, int64_t budget)
 {
-    struct event e = {.kind = EVENT_KIND_tenant_add,
-                      .u.tenant_add = {.tenant = uid('T', tenant),
-                                       .ledger = EUR,
-                                       .budget = budget,
-                                       .transfer = uid('F', w->token + 1)}};
+    struct event e = {
+        .kind = EVENT_KIND_tenant_add,
+        .u.tenant_add = {
+            .tenant = uid('T', tenant), .ledger = EUR, .budget = budget, .transfer = uid('F', w->token + 1)}};
     name_set(e.u.tenant_add.name, "tenant-", tenant);
     return world_step(w, &e);
 }
@@ -253,9 +251,8 @@ int do_tenant(struct world *w, uint64_t tenant, int64_t budget)
 int do_budget(struct world *w, uint64_t tenant, int64_t budget)
 {
     struct event e = {.kind = EVENT_KIND_tenant_budget,
-                      .u.tenant_budget = {.tenant = uid('T', tenant),
-                                          .budget = budget,
-                                          .transfer = uid('F', w->token + 1)}};
+                      .u.tenant_budget = {
+                          .tenant = uid('T', tenant), .budget = budget, .transfer = uid('F', w->token + 1)}};
     return world_step(w, &e);
 }
 
@@ -280,9 +277,8 @@ int do_revoke(struct world *w, uint64_t key)
 
 int do_model(struct world *w, uint64_t model)
 {
-    struct event e = {
-        .kind = EVENT_KIND_model_add,
-        .u.model_add = {.model = uid('M', model), .kind = MODEL_CHAT, .context = 4096}};
+    struct event e = {.kind = EVENT_KIND_model_add,
+                      .u.model_add = {.model = uid('M', model), .kind = MODEL_CHAT, .context = 4096}};
     name_set(e.u.model_add.name, "model-", model);
     return world_step(w, &e);
 }
@@ -318,11 +314,10 @@ int do_price(struct world *w, uint64_t price, uint64_t model, int64_t prompt, in
 
 int do_deploy(struct world *w, uint64_t deployment, uint64_t model, uint32_t replicas)
 {
-    struct event e = {.kind = EVENT_KIND_deploy,
-                      .u.deploy = {.deployment = uid('D', deployment),
-                                   .model = uid('M', model),
-                                   .replicas = replicas,
-                                   .slots = 4}};
+    struct event e = {
+        .kind = EVENT_KIND_deploy,
+        .u.deploy = {
+            .deployment = uid('D', deployment), .model = uid('M', model), .replicas = replicas, .slots = 4}};
     return world_step(w, &e);
 }
 
@@ -332,8 +327,7 @@ int do_undeploy(struct world *w, uint64_t deployment)
     return world_step(w, &e);
 }
 
-int do_replica(struct world *w, uint64_t deployment, uint32_t ordinal, uint32_t epoch,
-               uint32_t state)
+int do_replica(struct world *w, uint64_t deployment, uint32_t ordinal, uint32_t epoch, uint32_t state)
 {
     struct event e = {.kind = EVENT_KIND_replica_state,
                       .u.replica_state = {.deployment = uid('D', deployment),
@@ -352,8 +346,7 @@ int do_worker(struct world *w, uint64_t worker)
     return world_step(w, &e);
 }
 
-int do_ask(struct world *w, uint64_t worker, uint64_t lease, uint64_t tenant, uint64_t key,
-           int64_t want)
+int do_ask(struct world *w, uint64_t worker, uint64_t lease, uint64_t tenant, uint64_t key, int64_t want)
 {
     struct event e = {.kind = EVENT_KIND_lease_ask,
                       .u.lease_ask = {.worker = uid('W', worker),
@@ -367,16 +360,15 @@ int do_ask(struct world *w, uint64_t worker, uint64_t lease, uint64_t tenant, ui
 
 int do_return(struct world *w, uint64_t worker, uint64_t lease, int64_t amount, bool close)
 {
-    struct event e = {.kind = EVENT_KIND_lease_return,
-                      .u.lease_return = {.worker = uid('W', worker),
-                                         .lease = uid('L', lease),
-                                         .amount = amount,
-                                         .close = close}};
+    struct event e = {
+        .kind = EVENT_KIND_lease_return,
+        .u.lease_return = {
+            .worker = uid('W', worker), .lease = uid('L', lease), .amount = amount, .close = close}};
     return world_step(w, &e);
 }
 
-struct event meter_event(uint64_t worker, uint64_t sequence, uint64_t lease, uint64_t tenant,
-                         uint64_t key, uint32_t prompt)
+struct event meter_event(uint64_t worker, uint64_t sequence, uint64_t lease, uint64_t tenant, uint64_t key,
+                         uint32_t prompt)
 {
     return (struct event){.kind = EVENT_KIND_meter,
                           .u.meter = {.worker = uid('W', worker),

@@ -34,14 +34,16 @@
 
 struct mirror_row {
     struct mirror_row *next;
-    uint64_t hash;
+    uint64_t hash;    /* of the key */
+    uint64_t content; /* what the row adds to the digest */
     _Alignas(8) char data[];
 };
 
 struct mirror {
     struct mirror_row **bucket[ROW_KIND_END];
     uint32_t count[ROW_KIND_END];
-    bool forget_transfers; /* finished transfers are dropped, so that a long run stays small */
+    uint64_t digest[ROW_KIND_END]; /* sums over the rows */
+    bool forget_transfers;         /* finished transfers are dropped, so that a long run stays small */
 };
 
 void mirror_init(struct mirror *m);
@@ -103,16 +105,14 @@ int do_model_remove(struct world *w, uint64_t model);
 int do_price(struct world *w, uint64_t price, uint64_t model, int64_t prompt, int64_t completion);
 int do_deploy(struct world *w, uint64_t deployment, uint64_t model, uint32_t replicas);
 int do_undeploy(struct world *w, uint64_t deployment);
-int do_replica(struct world *w, uint64_t deployment, uint32_t ordinal, uint32_t epoch,
-               uint32_t state);
+int do_replica(struct world *w, uint64_t deployment, uint32_t ordinal, uint32_t epoch, uint32_t state);
 int do_worker(struct world *w, uint64_t worker);
-int do_ask(struct world *w, uint64_t worker, uint64_t lease, uint64_t tenant, uint64_t key,
-           int64_t want);
+int do_ask(struct world *w, uint64_t worker, uint64_t lease, uint64_t tenant, uint64_t key, int64_t want);
 int do_return(struct world *w, uint64_t worker, uint64_t lease, int64_t amount, bool close);
 
 /* A meter record with model 1, price 1 and prompt tokens that cost one nano-unit each at 1e6 a million. */
-struct event meter_event(uint64_t worker, uint64_t sequence, uint64_t lease, uint64_t tenant,
-                         uint64_t key, uint32_t prompt);
+struct event meter_event(uint64_t worker, uint64_t sequence, uint64_t lease, uint64_t tenant, uint64_t key,
+                         uint32_t prompt);
 int do_meter(struct world *w, uint64_t worker, uint64_t sequence, uint64_t lease, uint64_t tenant,
              uint64_t key, uint32_t prompt);
 

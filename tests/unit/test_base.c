@@ -81,9 +81,8 @@ static void test_u64(void **state)
     assert_true(parse("18446744073709551615", UINT64_MAX, &v));
     assert_true(v == UINT64_MAX);
     v = 7;
-    const char *bad[] = {
-        "",    "18446744073709551616", "99999999999999999999", "-1", "+1", " 1", "1 ", "0x1",
-        "1e3", "000000000000000000001"};
+    const char *bad[] = {"",    "18446744073709551616", "99999999999999999999", "-1", "+1", " 1", "1 ", "0x1",
+                         "1e3", "000000000000000000001"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_false(parse(bad[i], UINT64_MAX, &v));
     assert_false(parse("11", 10, &v));
@@ -229,8 +228,7 @@ static void test_list(void **state)
     list_remove(&item[1].at);
     list_remove(&item[1].at); /* twice is allowed */
     int sum = 0;
-    list_for_each_safe(it, next, &head)
-    {
+    list_for_each_safe (it, next, &head) {
         sum = sum * 10 + list_entry(it, struct item, at)->v;
         list_remove(it);
     }
@@ -330,13 +328,11 @@ static void test_errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_text),      cmocka_unit_test(test_name),
-        cmocka_unit_test(test_hex),       cmocka_unit_test(test_u64),
-        cmocka_unit_test(test_crc),       cmocka_unit_test(test_uuid),
-        cmocka_unit_test(test_map),       cmocka_unit_test(test_map_slots),
-        cmocka_unit_test(test_arena),     cmocka_unit_test(test_list),
-        cmocka_unit_test(test_rng_known), cmocka_unit_test(test_rng_unbiased),
-        cmocka_unit_test(test_checked),   cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_text),    cmocka_unit_test(test_name),      cmocka_unit_test(test_hex),
+        cmocka_unit_test(test_u64),     cmocka_unit_test(test_crc),       cmocka_unit_test(test_uuid),
+        cmocka_unit_test(test_map),     cmocka_unit_test(test_map_slots), cmocka_unit_test(test_arena),
+        cmocka_unit_test(test_list),    cmocka_unit_test(test_rng_known), cmocka_unit_test(test_rng_unbiased),
+        cmocka_unit_test(test_checked), cmocka_unit_test(test_errors),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }

@@ -136,8 +136,7 @@ static void test_log_masks_keys(void **state)
 {
     (void)state;
     check_masked("key=bb_abc123_s3cretS3cret_deadbeef", "s3cret", "bb_abc123_");
-    check_masked("error=\"header bb_abc123_s3cretS3cret_deadbeef was refused\"", "s3cret",
-                 "was refused");
+    check_masked("error=\"header bb_abc123_s3cretS3cret_deadbeef was refused\"", "s3cret", "was refused");
     check_masked("a=bb_x_first_00000000 b=bb_y_first_11111111 tail=1", "first", "bb_y_");
     check_masked("url=\"/v1?key=bb_k_secretsecret_01234567&x=1\"", "secretsecret", "bb_k_");
     check_masked("twice=bb_bb_id_secretsecret_01234567", "secretsecret", "bb_");
@@ -159,9 +158,8 @@ static void test_log_lines(void **state)
     free(line);
     line = log_line(true, "n=12 text=\"a b\" zero=007 big=1234567890123456789 neg=-1 empty=\"\"");
     const char *tail = strstr(line, ",\"event\"");
-    assert_string_equal(tail,
-                        ",\"event\":\"test_event\",\"n\":12,\"text\":\"a b\",\"zero\":\"007\","
-                        "\"big\":\"1234567890123456789\",\"neg\":\"-1\",\"empty\":\"\"}\n");
+    assert_string_equal(tail, ",\"event\":\"test_event\",\"n\":12,\"text\":\"a b\",\"zero\":\"007\","
+                              "\"big\":\"1234567890123456789\",\"neg\":\"-1\",\"empty\":\"\"}\n");
     free(line);
 }
 

@@ -24,19 +24,16 @@ static int commit_batch(struct store *store, int64_t n, uint64_t *seed)
     buf_init(&events, 1 << 20);
     buf_init(&leaves, 1 << 20);
     int64_t sum = n * (n + 1) / 2;
-    store_row_add(&rows, ROW_KIND_core, ROW_PUT,
-                  &(struct row_core){.id = 1, .events = (uint64_t)n});
+    store_row_add(&rows, ROW_KIND_core, ROW_PUT, &(struct row_core){.id = 1, .events = (uint64_t)n});
     store_row_add(&rows, ROW_KIND_account, ROW_PUT,
                   &(struct row_account){.owner = uid('A', 1), .debits_posted = sum});
     store_row_add(&rows, ROW_KIND_account, ROW_PUT,
                   &(struct row_account){.owner = uid('A', 2), .credits_posted = sum});
     store_row_add(&rows, ROW_KIND_transfer, ROW_PUT,
                   &(struct row_transfer){.id = uid('X', (uint64_t)n), .amount = n});
-    store_row_add(&rows, ROW_KIND_lease, ROW_DELETE,
-                  &(struct row_lease){.id = uid('L', (uint64_t)n - 1)});
+    store_row_add(&rows, ROW_KIND_lease, ROW_DELETE, &(struct row_lease){.id = uid('L', (uint64_t)n - 1)});
     store_row_add(&rows, ROW_KIND_lease, ROW_PUT, &(struct row_lease){.id = uid('L', (uint64_t)n)});
-    store_row_add(&rows, ROW_KIND_usage, ROW_ADD,
-                  &(struct row_usage){.tenant = uid('T', 1), .cost = n});
+    store_row_add(&rows, ROW_KIND_usage, ROW_ADD, &(struct row_usage){.tenant = uid('T', 1), .cost = n});
     memset(junk, (int)n, sizeof junk);
     buf_add(&events, junk, 1 + test_below(seed, sizeof junk - 1));
     buf_add(&leaves, leaf, sizeof leaf);
@@ -74,8 +71,8 @@ static int found_row(void *ctx, enum row_kind kind, const void *row)
 static int found_journal(void *ctx, const struct journal_row *row)
 {
     struct found *f = ctx;
-    f->bad |= (int64_t)row->first != f->journal || row->count != 1 || row->events_len == 0 ||
-              row->leaves_len != 32;
+    f->bad |=
+        (int64_t)row->first != f->journal || row->count != 1 || row->events_len == 0 || row->leaves_len != 32;
     f->journal++;
     for (size_t i = 0; i < row->events_len; i++)
         f->bad |= row->events[i] != (uint8_t)(row->first + 1);
@@ -90,8 +87,7 @@ static void found_usage(void *ctx, const struct row_usage *row)
 /* Checkpoints by themselves come every 4000 pages; here they come often, from beside. */
 static void checkpoint(uint64_t *seed)
 {
-    static const char *const how[] = {"PRAGMA wal_checkpoint(PASSIVE)",
-                                      "PRAGMA wal_checkpoint(FULL)",
+    static const char *const how[] = {"PRAGMA wal_checkpoint(PASSIVE)", "PRAGMA wal_checkpoint(FULL)",
                                       "PRAGMA wal_checkpoint(TRUNCATE)"};
     sqlite3 *db;
     if (sqlite3_open_v2("/busbar.db", &db, SQLITE_OPEN_READWRITE, "test") == SQLITE_OK)

@@ -33,8 +33,7 @@ static void add_three(struct buf *events, struct buf *leaves)
     journal_add(events, leaves, &e, 0, 0);
     e = meter_event(1, 2, 3, 4, 5, 6);
     journal_add(events, leaves, &e, ERR_OVERFLOW, -12345678901234);
-    e = (struct event){.kind = EVENT_KIND_site_add,
-                       .u.site_add = {.site = uid('S', 1), .name = "x"}};
+    e = (struct event){.kind = EVENT_KIND_site_add, .u.site_add = {.site = uid('S', 1), .name = "x"}};
     journal_add(events, leaves, &e, ERR_EXISTS, INT64_MAX);
 }
 
@@ -65,12 +64,10 @@ static void test_round_trip(void **state)
     size_t at = 0, before = 0;
     assert_int_equal(b[1].len, 3 * JOURNAL_LEAF_LEN);
     assert_int_equal(journal_next(events, b[0].len, &at, &e), 0);
-    assert_true(e.event.kind == EVENT_KIND_tick && e.event.token == 77 && e.event.at_ms == 5 &&
-                e.code == 0);
+    assert_true(e.event.kind == EVENT_KIND_tick && e.event.token == 77 && e.event.at_ms == 5 && e.code == 0);
     assert_memory_equal(e.leaf, b[1].data, JOURNAL_LEAF_LEN);
     assert_int_equal(journal_next(events, b[0].len, &at, &e), 0);
-    assert_true(e.event.u.meter.sequence == 2 && e.code == ERR_OVERFLOW &&
-                e.amount == -12345678901234);
+    assert_true(e.event.u.meter.sequence == 2 && e.code == ERR_OVERFLOW && e.amount == -12345678901234);
     assert_memory_equal(e.leaf, b[1].data + JOURNAL_LEAF_LEN, JOURNAL_LEAF_LEN);
     before = at;
     assert_int_equal(journal_next(events, b[0].len, &at, &e), 0);

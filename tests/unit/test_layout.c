@@ -159,8 +159,7 @@ static void test_bad_lengths(void **state)
     bytes[16] = bytes[17] = 0xff;
     assert_int_equal(layout_decode(site, &e, bytes, sizeof bytes), ERR_CORRUPT);
     const struct layout key = {.name = "uuids",
-                               .fields =
-                                   &(struct field){"v", FIELD_uuids, 0, sizeof(struct uuid_list)},
+                               .fields = &(struct field){"v", FIELD_uuids, 0, sizeof(struct uuid_list)},
                                .nfields = 1,
                                .size = sizeof(struct uuid_list)};
     uint8_t list[1 + 17 * 16] = {17};

@@ -72,8 +72,7 @@ static void test_ask_errors(void **state)
     world_assert_untouched(w);
     struct event e = {
         .kind = EVENT_KIND_lease_ask,
-        .u.lease_ask = {
-            .worker = uid('W', 1), .tenant = uid('T', 1), .key = uid('K', 3), .want = 1}};
+        .u.lease_ask = {.worker = uid('W', 1), .tenant = uid('T', 1), .key = uid('K', 3), .want = 1}};
     struct event bad = e; /* no id */
     assert_int_equal(world_step(w, &bad), ERR_INVALID);
     bad = e;
@@ -371,8 +370,7 @@ static void test_boot_voids(void **state)
     assert_int_equal(n.leases + n.waiters + n.workers, 0);
     assert_int_equal(w->mirror.count[ROW_KIND_lease] + w->mirror.count[ROW_KIND_worker], 0);
     assert_int_equal(core_check(w->core), 0);
-    assert_int_equal(do_meter(w, 1, 8, 1, 1, 1, 1),
-                     ERR_NOT_FOUND); /* the worker is of the time before */
+    assert_int_equal(do_meter(w, 1, 8, 1, 1, 1, 1), ERR_NOT_FOUND); /* the worker is of the time before */
     assert_int_equal(do_worker(w, 3), 0);
     assert_int_equal(do_meter(w, 3, 1, 1, 1, 1, 1), ERR_NOT_FOUND); /* so is the lease */
     assert_int_equal(do_ask(w, 3, 9, 1, 2, 300), 0);

@@ -78,8 +78,7 @@ static void test_residue_exact(void **state)
         int64_t own = residue - before;
         assert_true(own >= -2000000 && own <= 2000000);
         exact += (int128)(t.prompt - t.cached) * p.prompt + (int128)t.cached * p.cached +
-                 (int128)(t.completion - t.reasoning) * p.completion +
-                 (int128)t.reasoning * p.reasoning;
+                 (int128)(t.completion - t.reasoning) * p.completion + (int128)t.reasoning * p.reasoning;
         billed += cost;
     }
     assert_true(billed * PRICE_PER == exact + residue);
@@ -125,11 +124,8 @@ static int teardown(void **state)
 static struct transfer_order order(uint64_t id, struct account_id debit, struct account_id credit,
                                    int64_t amount)
 {
-    return (struct transfer_order){.id = uid('X', id),
-                                   .debit = debit,
-                                   .credit = credit,
-                                   .amount = amount,
-                                   .code = TRANSFER_LEASE};
+    return (struct transfer_order){
+        .id = uid('X', id), .debit = debit, .credit = credit, .amount = amount, .code = TRANSFER_LEASE};
 }
 
 static void fund(struct fixture *f, int64_t amount)
@@ -175,8 +171,7 @@ static void test_order_errors(void **state)
     fund(f, 100);
     assert_int_equal(ledger_account(l, &tenant, ACCOUNT_WALLET, 840, &other), 0);
     struct transfer_order bad[] = {order(1, f->wallet, f->wallet, 1), order(1, f->wallet, other, 1),
-                                   order(1, f->wallet, f->revenue, 0),
-                                   order(1, f->wallet, f->revenue, -1)};
+                                   order(1, f->wallet, f->revenue, 0), order(1, f->wallet, f->revenue, -1)};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_int_equal(ledger_transfer(l, &bad[i]), ERR_INVALID);
     struct transfer_order o = order(1, f->wallet, f->revenue, 101);
@@ -227,8 +222,7 @@ static void test_tables_fill(void **state)
     assert_int_equal(ledger_account(l, &owner, ACCOUNT_WALLET, EUR, &account), 0);
     assert_int_equal(ledger_account(l, &owner, ACCOUNT_FUNDING, EUR, &account), 0);
     assert_int_equal(ledger_account(l, &owner, ACCOUNT_REVENUE, EUR, &account), ERR_LIMIT);
-    assert_int_equal(ledger_account(l, &owner, ACCOUNT_WALLET, EUR, &account),
-                     0); /* is there already */
+    assert_int_equal(ledger_account(l, &owner, ACCOUNT_WALLET, EUR, &account), 0); /* is there already */
     ledger_end(l, one);
     for (uint32_t i = 1; i < TRANSFERS; i++)
         ledger_end(l, hold[i]);

@@ -102,8 +102,7 @@ static void test_free_of_charge(void **state)
     struct world *w = world_usual(NULL, 0);
     struct event e = meter_event(1, 1, 0, 1, 1, 100);
     e.u.meter.lease = (struct uuid){{0}};
-    e.u.meter.price =
-        (struct uuid){{0}}; /* a model without a price costs nothing and needs no lease */
+    e.u.meter.price = (struct uuid){{0}}; /* a model without a price costs nothing and needs no lease */
     assert_int_equal(world_step(w, &e), 0);
     const struct effect *reply = world_reply(w, e.token);
     assert_true(reply && reply->code == 0 && reply->amount == 0);
@@ -124,8 +123,7 @@ static void test_key_limits(void **state)
     assert_int_equal(do_key(w, 3, 1, 500), 0);
     assert_int_equal(do_ask(w, 1, 1, 1, 2, 100), 0);
     assert_int_equal(do_ask(w, 1, 2, 1, 1, 100), 0);
-    refused(w, meter_event(1, 1, 1, 1, 3, 1),
-            ERR_FORBIDDEN); /* a limited key draws on its own lease only */
+    refused(w, meter_event(1, 1, 1, 1, 3, 1), ERR_FORBIDDEN); /* a limited key draws on its own lease only */
     refused(w, meter_event(1, 1, 2, 1, 3, 1), ERR_FORBIDDEN);
     refused(w, meter_event(1, 1, 1, 1, 1, 1), ERR_FORBIDDEN); /* nor may another use that */
     assert_int_equal(do_key(w, 4, 1, -1), 0);
@@ -160,8 +158,7 @@ static void test_usage_sums(void **state)
     struct row_usage key = {.tenant = uid('T', 1), .key = uid('K', 1), .model = uid('M', 1)};
     key.hour = (uint64_t)(w->now / 3600000);
     const struct row_usage *row = mirror_find(&w->mirror, ROW_KIND_usage, &key);
-    assert_true(row && row->requests == 1 && row->prompt == 800 && row->completion == 80 &&
-                row->cost == 960);
+    assert_true(row && row->requests == 1 && row->prompt == 800 && row->completion == 80 && row->cost == 960);
     assert_int_equal(do_meter(w, 1, 11, 1, 1, 1, 1), 0);
     world_collect(w);
     row = mirror_find(&w->mirror, ROW_KIND_usage, &key);
@@ -190,8 +187,7 @@ static void test_rounding(void **state)
     struct row_account key = {.code = ACCOUNT_ROUNDING, .ledger = EUR};
     const struct row_account *rounding = mirror_find(&w->mirror, ROW_KIND_account, &key);
     assert_non_null(rounding);
-    assert_true((rounding->credits_posted - rounding->debits_posted) * 1000000 +
-                    rounding->residue ==
+    assert_true((rounding->credits_posted - rounding->debits_posted) * 1000000 + rounding->residue ==
                 4000000);
     assert_true(rounding->credits_posted == 4 && rounding->residue == 0);
     assert_int_equal(core_check(w->core), 0);

@@ -76,8 +76,7 @@ static void test_goes_on_the_same(void **state)
         assert_int_equal(rc[0], 0);
         assert_int_equal(a->effects.n, b->effects.n);
         for (uint32_t k = 0; k < a->effects.n; k++)
-            assert_true(a->list[k].code == b->list[k].code &&
-                        a->list[k].amount == b->list[k].amount);
+            assert_true(a->list[k].code == b->list[k].code && a->list[k].amount == b->list[k].amount);
         assert_true(mirror_digest(&a->mirror) == mirror_digest(&b->mirror));
     }
     world_free(a);
@@ -103,8 +102,7 @@ static void test_boot_after_reload(void **state)
 }
 
 /* Loads the rows of busy() after `spoil` saw each; the result must be the code. */
-static int load_spoiled(struct world *w, void (*spoil)(enum row_kind, void *row),
-                        enum row_kind drop)
+static int load_spoiled(struct world *w, void (*spoil)(enum row_kind, void *row), enum row_kind drop)
 {
     void *block = calloc(1, core_size(&w->limits));
     struct core *core = core_init(block, core_size(&w->limits), &w->limits);
@@ -188,9 +186,9 @@ static void test_damaged_rows(void **state)
 {
     (void)state;
     struct world *w = busy();
-    void (*const spoils[])(enum row_kind, void *) = {
-        spoil_sum,        spoil_hold,        spoil_voided, spoil_state, spoil_public_id,
-        spoil_model_name, spoil_tenant_name, spoil_id,     spoil_price};
+    void (*const spoils[])(enum row_kind, void *) = {spoil_sum,         spoil_hold,      spoil_voided,
+                                                     spoil_state,       spoil_public_id, spoil_model_name,
+                                                     spoil_tenant_name, spoil_id,        spoil_price};
     assert_int_equal(load_spoiled(w, NULL, ROW_KIND_END), 0);
     for (size_t i = 0; i < sizeof spoils / sizeof spoils[0]; i++) {
         int rc = load_spoiled(w, spoils[i], ROW_KIND_END);

@@ -57,8 +57,8 @@ static int gate_commit(struct store *store, const struct store_batch *batch, str
     bool fail = g->fail > 0;
     g->fail -= fail;
     pthread_mutex_unlock(&g->lock);
-    int rc = fail ? err_set(err, ERR_IO, "commit failed on purpose")
-                  : g->inner->ops->commit(g->inner, batch, err);
+    int rc =
+        fail ? err_set(err, ERR_IO, "commit failed on purpose") : g->inner->ops->commit(g->inner, batch, err);
     if (rc == 0) {
         pthread_mutex_lock(&g->lock);
         g->commits++;
@@ -69,8 +69,7 @@ static int gate_commit(struct store *store, const struct store_batch *batch, str
     return rc;
 }
 
-static int gate_journal(struct store *store, uint64_t from, journal_fn *fn, void *ctx,
-                        struct err *err)
+static int gate_journal(struct store *store, uint64_t from, journal_fn *fn, void *ctx, struct err *err)
 {
     struct gate *g = (struct gate *)store;
     return g->inner->ops->journal(g->inner, from, fn, ctx, err);
@@ -242,8 +241,7 @@ static struct event tenant_event(uint64_t n)
 {
     struct event e = {
         .kind = EVENT_KIND_tenant_add,
-        .u.tenant_add = {
-            .tenant = uid('T', n), .ledger = EUR, .budget = 1000, .transfer = uid('F', n)}};
+        .u.tenant_add = {.tenant = uid('T', n), .ledger = EUR, .budget = 1000, .transfer = uid('F', n)}};
     (void)snprintf(e.u.tenant_add.name, sizeof e.u.tenant_add.name, "t%u", (unsigned)n);
     return e;
 }
@@ -353,9 +351,8 @@ static void test_queries_in_order(void **state)
     }
     assert_int_equal(runtime_query(h->rt, count_tenants, &seen[20], mailbox_token(&h->box)), 0);
     run_for(h, 30);
-    assert_true(
-        h->replies <=
-        1); /* what a query saw is not durable yet; before the first event there was nothing */
+    assert_true(h->replies <=
+                1); /* what a query saw is not durable yet; before the first event there was nothing */
     gate_shut(&h->gate, false);
     await_replies(h, 41);
     for (uint32_t i = 0; i <= 20; i++)
@@ -585,7 +582,7 @@ static void test_waiters(void **state)
     run_for(h, 100);
     assert_int_equal(h->replies, 4);
     assert_int_equal(h->others, others + 1); /* the recall, to this worker's mailbox */
-    await_replies(h, 5); /* nobody posts anything: the core thread wakes up by itself */
+    await_replies(h, 5);                     /* nobody posts anything: the core thread wakes up by itself */
     uint64_t took_ms = (clock_mono_ns() - start) / 1000000;
     assert_int_equal(h->code[4], ERR_BUDGET_HELD);
     assert_in_range(took_ms, HOLD_WAIT_MS - 20, HOLD_WAIT_MS + 1000);
@@ -679,13 +676,11 @@ static void test_journal(void **state)
     (void)state;
     struct hub *h = hub_new(sqlite_in_memory());
     for (uint32_t i = 0; i < 300; i++)
-        post(h, i % 3 ? tick_event()
-                      : tenant_event(1 + i % 30)); /* some are refused, and journalled too */
+        post(h, i % 3 ? tick_event() : tenant_event(1 + i % 30)); /* some are refused, and journalled too */
     await_replies(h, 300);
     struct reading r = {0};
     struct err err = {0};
-    assert_int_equal(
-        runtime_store(h->rt)->ops->journal(runtime_store(h->rt), 0, on_journal, &r, &err), 0);
+    assert_int_equal(runtime_store(h->rt)->ops->journal(runtime_store(h->rt), 0, on_journal, &r, &err), 0);
     assert_int_equal(r.entries, 301);
     assert_int_equal(r.tenants, 10);
     hub_free(h);

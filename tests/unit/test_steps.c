@@ -21,11 +21,11 @@ static void refused(struct world *w, struct event e, int code)
     assert_int_equal(core_check(w->core), 0);
 }
 
-#define REFUSED(w, base, set, code)                                                                \
-    do {                                                                                           \
-        struct event changed = (base);                                                             \
-        set;                                                                                       \
-        refused(w, changed, code);                                                                 \
+#define REFUSED(w, base, set, code) \
+    do { \
+        struct event changed = (base); \
+        set; \
+        refused(w, changed, code); \
     } while (0)
 
 static void test_unknown_kind(void **state)
@@ -48,8 +48,7 @@ static void test_site_errors(void **state)
 {
     (void)state;
     struct world *w = world_new(NULL);
-    struct event ok = {.kind = EVENT_KIND_site_add,
-                       .u.site_add = {.site = uid('S', 1), .name = "here"}};
+    struct event ok = {.kind = EVENT_KIND_site_add, .u.site_add = {.site = uid('S', 1), .name = "here"}};
     REFUSED(w, ok, changed.u.site_add.name[0] = 0, ERR_INVALID);
     REFUSED(w, ok, changed.u.site_add.name[0] = 'H', ERR_INVALID);
     REFUSED(w, ok, changed.u.site_add.site = (struct uuid){{0}}, ERR_INVALID);
@@ -95,12 +94,10 @@ static void test_transfer_id_taken(void **state)
     (void)state;
     struct world *w = world_usual(NULL, 1000);
     assert_int_equal(do_ask(w, 1, 7, 1, 1, 10), 0);
-    struct event tenant = {.kind = EVENT_KIND_tenant_add,
-                           .u.tenant_add = {.tenant = uid('T', 500),
-                                            .name = "other",
-                                            .ledger = EUR,
-                                            .budget = 5,
-                                            .transfer = uid('L', 7)}};
+    struct event tenant = {
+        .kind = EVENT_KIND_tenant_add,
+        .u.tenant_add = {
+            .tenant = uid('T', 500), .name = "other", .ledger = EUR, .budget = 5, .transfer = uid('L', 7)}};
     refused(w, tenant, ERR_EXISTS);
     struct event key = {.kind = EVENT_KIND_key_add,
                         .u.key_add = {.key = uid('K', 500),
@@ -122,9 +119,8 @@ static void test_budget(void **state)
 {
     (void)state;
     struct world *w = world_usual(NULL, 1000);
-    struct event e = {
-        .kind = EVENT_KIND_tenant_budget,
-        .u.tenant_budget = {.tenant = uid('T', 1), .budget = 5, .transfer = uid('F', 12345)}};
+    struct event e = {.kind = EVENT_KIND_tenant_budget,
+                      .u.tenant_budget = {.tenant = uid('T', 1), .budget = 5, .transfer = uid('F', 12345)}};
     REFUSED(w, e, changed.u.tenant_budget.tenant = uid('T', 2), ERR_NOT_FOUND);
     REFUSED(w, e, changed.u.tenant_budget.budget = -1, ERR_OVERFLOW);
     REFUSED(w, e, changed.u.tenant_budget.budget = MONEY_MAX + 1, ERR_OVERFLOW);
@@ -136,8 +132,7 @@ static void test_budget(void **state)
     assert_int_equal(do_meter(w, 1, 1, 1, 1, 1, 300), 0);
     struct view_balance b = balance_of(w, 1);
     assert_true(b.budget == 3000 && b.spent == 300 && b.held == 100);
-    REFUSED(w, e, changed.u.tenant_budget.budget = 399,
-            ERR_WRONG_STATE); /* spent and held stay covered */
+    REFUSED(w, e, changed.u.tenant_budget.budget = 399, ERR_WRONG_STATE); /* spent and held stay covered */
     assert_int_equal(do_budget(w, 1, 400), 0);
     b = balance_of(w, 1);
     assert_true(b.budget == 400 && b.spent == 300 && b.held == 100);
@@ -214,8 +209,7 @@ static void test_model_errors(void **state)
     struct world *w = world_usual(NULL, 1000);
     struct event ok = {
         .kind = EVENT_KIND_model_add,
-        .u.model_add = {
-            .model = uid('M', 500), .name = "other", .kind = MODEL_EMBEDDING, .context = 512}};
+        .u.model_add = {.model = uid('M', 500), .name = "other", .kind = MODEL_EMBEDDING, .context = 512}};
     REFUSED(w, ok, changed.u.model_add.model = (struct uuid){{0}}, ERR_INVALID);
     REFUSED(w, ok, changed.u.model_add.name[0] = '.', ERR_INVALID);
     REFUSED(w, ok, changed.u.model_add.kind = 0, ERR_INVALID);
@@ -226,8 +220,7 @@ static void test_model_errors(void **state)
     REFUSED(w, ok, memcpy(changed.u.model_add.name, "model-1", 8), ERR_EXISTS);
     struct event variant = {
         .kind = EVENT_KIND_variant_add,
-        .u.variant_add = {
-            .variant = uid('V', 500), .model = uid('M', 1), .engine = "e", .location = "l"}};
+        .u.variant_add = {.variant = uid('V', 500), .model = uid('M', 1), .engine = "e", .location = "l"}};
     REFUSED(w, variant, changed.u.variant_add.model = uid('M', 77), ERR_NOT_FOUND);
     REFUSED(w, variant, changed.u.variant_add.variant = (struct uuid){{0}}, ERR_INVALID);
     REFUSED(w, variant, changed.u.variant_add.engine[0] = 0, ERR_INVALID);
@@ -322,17 +315,14 @@ static void test_deploy_errors(void **state)
         assert_int_equal(do_model(w, i), 0);
         assert_int_equal(do_variant(w, i, i), 0);
     }
-    REFUSED(w, ok,
-            (changed.u.deploy.deployment = uid('D', 1), changed.u.deploy.model = uid('M', 2)),
+    REFUSED(w, ok, (changed.u.deploy.deployment = uid('D', 1), changed.u.deploy.model = uid('M', 2)),
             ERR_EXISTS);
     for (uint64_t i = 2; i <= 2; i++)
         assert_int_equal(do_deploy(w, i, i, 64), 0);
-    REFUSED(w, ok, (changed.u.deploy.model = uid('M', 3), changed.u.deploy.replicas = 63),
-            ERR_LIMIT);
+    REFUSED(w, ok, (changed.u.deploy.model = uid('M', 3), changed.u.deploy.replicas = 63), ERR_LIMIT);
     for (uint64_t i = 3; i <= w->limits.deployments; i++)
         assert_int_equal(do_deploy(w, i, i, 1), 0);
-    REFUSED(w, ok, (changed.u.deploy.model = uid('M', 9), changed.u.deploy.replicas = 1),
-            ERR_LIMIT);
+    REFUSED(w, ok, (changed.u.deploy.model = uid('M', 9), changed.u.deploy.replicas = 1), ERR_LIMIT);
     struct event undeploy = {.kind = EVENT_KIND_undeploy, .u.undeploy.deployment = uid('D', 99)};
     refused(w, undeploy, ERR_NOT_FOUND);
     world_free(w);
@@ -358,9 +348,8 @@ static void test_replica_moves(void **state)
     for (uint32_t from = REPLICA_WANTED; from < REPLICA_STOPPED; from++) {
         for (uint32_t to = 0; to <= REPLICA_STOPPED + 1; to++) {
             struct world *w = world_with_replica(from);
-            struct event e = {
-                .kind = EVENT_KIND_replica_state,
-                .u.replica_state = {.deployment = uid('D', 1), .epoch = 1, .state = to}};
+            struct event e = {.kind = EVENT_KIND_replica_state,
+                              .u.replica_state = {.deployment = uid('D', 1), .epoch = 1, .state = to}};
             bool known = to >= REPLICA_WANTED && to <= REPLICA_STOPPED;
             if (!known || moves[from - 1][to - 1] == 'n') {
                 refused(w, e, ERR_WRONG_STATE);
@@ -379,9 +368,8 @@ static void test_replica_reports(void **state)
 {
     (void)state;
     struct world *w = world_with_replica(REPLICA_STARTING);
-    struct event e = {
-        .kind = EVENT_KIND_replica_state,
-        .u.replica_state = {.deployment = uid('D', 1), .epoch = 1, .state = REPLICA_READY}};
+    struct event e = {.kind = EVENT_KIND_replica_state,
+                      .u.replica_state = {.deployment = uid('D', 1), .epoch = 1, .state = REPLICA_READY}};
     REFUSED(w, e, changed.u.replica_state.deployment = uid('D', 2), ERR_NOT_FOUND);
     REFUSED(w, e, changed.u.replica_state.ordinal = 1, ERR_NOT_FOUND);
     REFUSED(w, e, changed.u.replica_state.epoch = 2, ERR_WRONG_STATE);

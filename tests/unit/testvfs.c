@@ -24,8 +24,7 @@ struct file {
     char name[64];
     struct content now;  /* what the process sees */
     struct content disk; /* what survives power loss */
-    bool
-        fresh; /* made anew since the last sync: `disk` is another file of the same name, or nothing */
+    bool fresh; /* made anew since the last sync: `disk` is another file of the same name, or nothing */
     struct handle *open[CONNECTIONS];
     void *region[REGIONS]; /* shared memory of the WAL index */
 };
@@ -289,8 +288,7 @@ static int on_shm_lock(sqlite3_file *p, int offset, int n, int flags)
         for (int i = 0; i < CONNECTIONS; i++) {
             const struct handle *other = h->file->open[i];
             if (other && other != h)
-                busy |= (other->exclusive & mask) ||
-                        (flags & SQLITE_SHM_EXCLUSIVE && other->shared & mask);
+                busy |= (other->exclusive & mask) || (flags & SQLITE_SHM_EXCLUSIVE && other->shared & mask);
         }
         if (!busy && flags & SQLITE_SHM_EXCLUSIVE)
             h->exclusive |= mask;

@@ -1,0 +1,543 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the fault tests share: a client that knows what it got, an engine that knows what it sent, and the audit.
+
+`Client.talk` reads byte by byte what a hub sends and says exactly how it ended. `SlowEngine` speaks the OpenAI API at
+a set pace and keeps how many tokens it sent for each `seed`. `Audit` reads the hub's database without any code of the
+hub: it decodes the journal, recomputes every leaf and every price, and holds the result against what clients got.
+"""
+import hashlib
+import http.server
+import json
+import os
+import pathlib
+import random
+import signal
+import socket
+import sqlite3
+import sys
+import threading
+import time
+import uuid
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+os.environ.setdefault('BUSBAR_BIN', str(ROOT / 'build' / 'busbar'))
+sys.path.insert(0, str(HERE.parent / 'e2e'))
+from busbar_test import Hub, Tap  # noqa: E402,F401 pylint: disable=wrong-import-position,unused-import
+
+FULL = os.environ.get('BUSBAR_FULL') == '1'
+STORIES = 'stories'
+SLOW = 'slow'
+NANO = 10 ** 9
+
+
+def sanitized():
+    """Whether the binary is one with AddressSanitizer: slower, and it keeps freed memory for a while."""
+    return b'__asan_init' in pathlib.Path(os.environ['BUSBAR_BIN']).read_bytes()
+
+
+def nano(amount):
+    whole, _, rest = amount.partition('.')
+    sign = -1 if whole.startswith('-') else 1
+    return sign * (abs(int(whole or 0)) * NANO + int((rest + '0' * 9)[:9]))
+
+
+def wait_for(what, test, limit_s, every_s=0.02):
+    """Waits until test() is true; the seconds that it took."""
+    start = time.monotonic()
+    while True:
+        got = test()
+        if got:
+            return time.monotonic() - start
+        if time.monotonic() - start > limit_s:
+            raise AssertionError(f'{what}: not within {limit_s} s')
+        time.sleep(every_s)
+
+
+# ---- the client ----
+
+class Response:
+    """What one request came to. `complete`: every byte of a 200 arrived; of a stream, its [DONE]."""
+
+    def __init__(self, kind, model, seed, max_tokens):
+        self.kind, self.model, self.seed, self.max_tokens = kind, model, seed, max_tokens
+        self.status = self.id = self.usage = self.error = None
+        self.fields, self.text = {}, ''
+        self.complete = self.aborted = self.connected = self.timed_out = False
+        self.content = 0  # chunks with text
+        self.start = time.monotonic()
+        self.seconds = 0.0
+
+    def __repr__(self):
+        return (f'<{self.kind} {self.model} id={self.id} status={self.status} complete={self.complete} '
+                f'aborted={self.aborted} timed_out={self.timed_out} chunks={self.content} usage={self.usage} '
+                f'error={self.error} {self.seconds:.2f}s>')
+
+
+class Client:
+    def __init__(self, port, key, timeout=60.0):
+        self.port, self.key, self.timeout = port, key, timeout
+
+    def talk(self, model=STORIES, stream=False, usage=True, max_tokens=64, seed=0, prompt='Tell me', abort_after=None,
+             on_chunk=None):
+        """One chat request on its own connection. abort_after=N hangs up after N chunks (0: right after sending)."""
+        r = Response('stream' if stream else 'plain', model, seed, max_tokens)
+        body = {'model': model, 'max_tokens': max_tokens, 'seed': seed,
+                'messages': [{'role': 'user', 'content': prompt}]}
+        if stream:
+            body['stream'] = True
+            if usage:
+                body['stream_options'] = {'include_usage': True}
+        data = json.dumps(body).encode()
+        try:
+            with socket.create_connection(('127.0.0.1', self.port), self.timeout) as s:
+                r.connected = True
+                s.sendall(b'POST /v1/chat/completions HTTP/1.1\r\nHost: t\r\nConnection: close\r\n'
+                          b'Content-Type: application/json\r\nAuthorization: Bearer ' + self.key.encode() +
+                          b'\r\nContent-Length: ' + str(len(data)).encode() + b'\r\n\r\n' + data)
+                if abort_after == 0:
+                    r.aborted = True
+                    return r
+                with s.makefile('rb') as f:
+                    self._read(f, r, abort_after, on_chunk)
+        except TimeoutError:
+            r.timed_out = True
+        except OSError:
+            pass
+        finally:
+            r.seconds = time.monotonic() - r.start
+        return r
+
+    def _read(self, f, r, abort_after, on_chunk):
+        line = f.readline()
+        if not line.endswith(b'\r\n'):
+            return
+        status = int(line.split()[1])
+        while True:
+            line = f.readline()
+            if not line.endswith(b'\r\n'):
+                return
+            if line == b'\r\n':
+                break
+            name, _, value = line.decode('latin-1').partition(':')
+            r.fields[name.lower()] = value.strip()
+        r.status, r.id = status, r.fields.get('x-request-id')
+        if r.fields.get('transfer-encoding') == 'chunked':
+            self._read_stream(f, r, abort_after, on_chunk)
+            return
+        want = int(r.fields['content-length'])
+        data = f.read(want)
+        if len(data) < want:
+            return
+        doc = json.loads(data)
+        r.error = doc.get('error')
+        r.usage = doc.get('usage')
+        r.complete = status == 200
+
+    def _read_stream(self, f, r, abort_after, on_chunk):
+        pending = b''
+        while True:
+            line = f.readline()
+            if not line.endswith(b'\n') or int(line, 16) == 0:
+                return
+            want = int(line, 16)
+            pending += f.read(want)
+            f.read(2)
+            while b'\n\n' in pending:
+                event, _, pending = pending.partition(b'\n\n')
+                if not event.startswith(b'data: '):
+                    continue
+                event = event[6:]
+                if event == b'[DONE]':
+                    r.complete = True
+                    continue
+                doc = json.loads(event)
+                r.error = doc.get('error') or r.error
+                r.usage = doc.get('usage') or r.usage
+                for choice in doc.get('choices') or []:
+                    text = choice['delta'].get('content')
+                    if text:
+                        r.content += 1
+                        r.text += text
+                        if on_chunk:
+                            on_chunk(r)
+                if abort_after is not None and r.content >= abort_after:
+                    r.aborted = True
+                    return
+
+
+class Load:
+    """Clients in threads, each with its own seeded choices, until `stop`."""
+
+    def __init__(self, hub, clients, seed, pick=None, timeout=60.0, pause_s=0.0):
+        self.client = Client(hub.port, hub.key, timeout)
+        self.pick, self.pause_s = pick or mixed, pause_s
+        self.responses, self.lock, self.stopped = [], threading.Lock(), threading.Event()
+        self.threads = [threading.Thread(target=self._run, args=(random.Random(f'{seed}/{i}'),), daemon=True)
+                        for i in range(clients)]
+        for t in self.threads:
+            t.start()
+
+    def _run(self, rng):
+        while not self.stopped.is_set():
+            r = self.client.talk(**self.pick(rng))
+            with self.lock:
+                self.responses.append(r)
+            if not r.connected:
+                time.sleep(0.02)
+            elif r.status != 200:
+                time.sleep(0.005)
+            if self.pause_s:
+                time.sleep(self.pause_s)
+
+    def stop(self, limit_s=90):
+        self.stopped.set()
+        deadline = time.monotonic() + limit_s
+        for t in self.threads:
+            t.join(max(0.1, deadline - time.monotonic()))
+        if any(t.is_alive() for t in self.threads):
+            raise AssertionError('a client still waits: its request hangs')
+        return self.responses
+
+
+def mixed(rng, slow=True):
+    """A request of the mixed load."""
+    seed = rng.getrandbits(31)
+    roll = rng.random()
+    prompt = rng.choice(['Tell me about a fox', 'Once upon a time', 'A cat and a dog', 'The sea was', 'Hello'])
+    if slow and roll < 0.35:
+        return {'model': SLOW, 'stream': rng.random() < 0.8, 'usage': rng.random() < 0.7, 'seed': seed,
+                'max_tokens': rng.randint(1, 60), 'abort_after': rng.choice([None] * 4 + [0, 3])}
+    return {'model': STORIES, 'stream': rng.random() < 0.6, 'usage': rng.random() < 0.7, 'seed': seed, 'prompt': prompt,
+            'max_tokens': rng.randint(1, 200), 'abort_after': rng.choice([None] * 6 + [0, 2])}
+
+
+# ---- an engine that knows what it sent ----
+
+class SlowEngine:
+    """max_tokens tokens at `pace_s` each; every chunk carries the usage so far, as vLLM's do when asked.
+
+    sent[seed] is how many tokens were handed to the kernel. faults[seed] names what to do instead of the whole answer.
+    """
+
+    prompt_tokens = 7
+
+    def __init__(self, pace_s=0.01):
+        self.pace_s, self.sent, self.faults = pace_s, {}, {}
+        engine = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = 'HTTP/1.1'
+            disable_nagle_algorithm = True
+
+            def log_message(self, *_):
+                pass
+
+            def do_GET(self):
+                self.send_response(200)
+                self.send_header('Content-Length', '2')
+                self.end_headers()
+                self.wfile.write(b'ok')
+
+            def do_POST(self):
+                body = json.loads(self.rfile.read(int(self.headers['Content-Length'])))
+                try:
+                    engine.answer(self, body)
+                except OSError:
+                    self.close_connection = True
+
+        class Server(http.server.ThreadingHTTPServer):
+            daemon_threads = True
+            request_queue_size = 128
+
+            def handle_error(self, *_):
+                pass
+
+        self.server = Server(('127.0.0.1', 0), Handler)
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def usage(self, n):
+        return {'prompt_tokens': self.prompt_tokens, 'completion_tokens': n, 'total_tokens': self.prompt_tokens + n}
+
+    def answer(self, h, body):
+        seed, total = body.get('seed', 0), body['max_tokens']
+        fault = self.faults.get(seed)
+        self.sent[seed] = 0
+        if fault == 'silent':
+            time.sleep(30)
+        if not body.get('stream'):
+            time.sleep(self.pace_s * total / 4)
+            text = {'object': 'chat.completion', 'model': SLOW, 'usage': self.usage(total),
+                    'choices': [{'index': 0, 'finish_reason': 'length',
+                                 'message': {'role': 'assistant', 'content': 'x' * total}}]}
+            data = json.dumps(text).encode()
+            data = {'garbage': b'<html>no</html>', 'error': b'{"error":{"message":"boom"}}'}.get(fault, data)
+            h.send_response(500 if fault == 'error' else 200)
+            h.send_header('Content-Type', 'application/json')
+            h.send_header('Content-Length', str(len(data)))
+            h.end_headers()
+            self.sent[seed] = total
+            h.wfile.write(data[:len(data) // 2] if fault == 'cut' else data)
+            if fault == 'cut':
+                h.close_connection = True
+            return
+        h.send_response(200)
+        h.send_header('Content-Type', 'text/event-stream')
+        h.send_header('Transfer-Encoding', 'chunked')
+        h.end_headers()
+
+        def send(data):
+            data = b'data: ' + data + b'\n\n'
+            h.wfile.write(f'{len(data):x}\r\n'.encode() + data + b'\r\n')
+
+        def event(n, choices):
+            return json.dumps({'object': 'chat.completion.chunk', 'model': SLOW, 'choices': choices,
+                               'usage': self.usage(n)}).encode()
+
+        for i in range(1, total + 1):
+            if fault and i > total // 2:
+                if fault == 'garbage':
+                    send(b'{"choices":[{]')
+                elif fault == 'error':
+                    send(b'{"error":{"message":"boom","code":500}}')
+                elif fault == 'stall':
+                    time.sleep(30)
+                elif fault == 'end':  # a clean end, but no [DONE]
+                    h.wfile.write(b'0\r\n\r\n')
+                h.close_connection = True
+                return
+            self.sent[seed] = i
+            send(event(i, [{'index': 0, 'finish_reason': None, 'delta': {'content': 'x '}}]))
+            time.sleep(self.pace_s)
+        send(event(total, [{'index': 0, 'finish_reason': 'length', 'delta': {}}]))
+        send(event(total, []))
+        send(b'[DONE]')
+        h.wfile.write(b'0\r\n\r\n')
+
+    def add_to(self, hub, slots=64):
+        hub.cli('model', 'add', SLOW, f'http://127.0.0.1:{self.port}', '--engine', 'vllm-url', '--context', '4096',
+                '--price-prompt', '0.37', '--price-completion', '1.13')
+        hub.cli('deploy', SLOW, '--slots', str(slots))
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+# ---- the hub, from outside ----
+
+def tenant(hub, name='default'):
+    t = hub.request('GET', f'/api/v1/tenants/{name}', key=hub.operator).json()
+    return {k: nano(t[k]) for k in ('budget', 'spent', 'held', 'available')}
+
+
+def status(hub):
+    return hub.request('GET', '/api/v1/status', key=hub.operator).json()
+
+
+def records(hub):
+    """All records through the API."""
+    out, cursor = [], ''
+    while True:
+        page = hub.request('GET', f'/api/v1/usage/records?limit=1000{cursor}', key=hub.operator).json()
+        out += page['data']
+        if page['next'] is None:
+            return out
+        cursor = f'&cursor={page["next"]}'
+
+
+def get_status(hub, path):
+    return hub.request('GET', path, key=None, timeout=5).status
+
+
+def engines(data):
+    """Pids of engine processes whose command line names a path in this data folder."""
+    out = []
+    for entry in pathlib.Path('/proc').iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            args = (entry / 'cmdline').read_bytes().split(b'\0')
+            state = (entry / 'stat').read_text().rsplit(')', 1)[1].split()[0]
+        except OSError:
+            continue
+        if any(a.startswith(bytes(data) + b'/') for a in args) and b'up' not in args and state != 'Z':
+            out.append(int(entry.name))
+    return out
+
+
+def kill9(hub):
+    """SIGKILL to the hub's process alone, as the kernel's OOM killer would."""
+    os.kill(hub.pid, signal.SIGKILL)
+    hub.process.wait()
+    hub.reader.join(5)
+
+
+def settled(hub, limit_s=20):
+    """Waits until no lease is out."""
+    return wait_for('leases return', lambda: status(hub)['leases'] == 0, limit_s, 0.2)
+
+
+# ---- the audit ----
+
+METER_KIND, BOOT_KIND = 43, 1
+FLAG_START, FLAG_FINAL, FLAG_ESTIMATED, FLAG_ABORTED, FLAG_CUT = 1, 2, 4, 8, 16
+WALLET, FUNDING = 1, 4
+
+
+class Meter:
+    def __init__(self, number, data, amount):
+        self.number, self.cost = number, amount
+        ids = [data[16:16]]
+        self.worker = data[0:16]
+        self.sequence = int.from_bytes(data[16:24], 'little')
+        ids = [data[24 + 16 * i:40 + 16 * i] for i in range(8)]
+        self.request = str(uuid.UUID(bytes=ids[0]))
+        self.lease, self.tenant, self.key, self.model, self.variant, self.site, self.price = ids[1:]
+        numbers = [int.from_bytes(data[152 + 4 * i:156 + 4 * i], 'little') for i in range(6)]
+        self.prompt, self.cached, self.completion, self.reasoning, self.flags, self.status = numbers
+
+
+class Audit:
+    """Reads a database that no hub has open. `complaints` lists (kind, text)."""
+
+    def __init__(self, path):
+        self.complaints, self.meters, self.by_request = [], [], {}
+        self.events = 0
+        self.db = sqlite3.connect(f'file:{path}?mode=ro', uri=True)
+        self.integrity()
+        self.journal()
+        self.money()
+        self.db.close()
+
+    def complain(self, kind, text):
+        self.complaints.append((kind, text))
+
+    def kinds(self):
+        return {kind for kind, _ in self.complaints}
+
+    def integrity(self):
+        try:
+            found = self.db.execute('PRAGMA integrity_check').fetchall()
+        except sqlite3.DatabaseError as e:
+            found = [(str(e),)]
+        if found != [('ok',)]:
+            self.complain('integrity', f'integrity_check: {found[:3]}')
+
+    def journal(self):
+        expected = None
+        last = {}
+        for first, count, events, leaves in self.db.execute(
+                'SELECT first, count, events, leaves FROM bb_journal ORDER BY first'):
+            if expected is None:
+                expected = first
+                if first > 1:
+                    self.complain('chain', f'the journal begins at {first}')
+            if first != expected:
+                self.complain('chain', f'row {first}: expected {expected}')
+            expected = first + count
+            offset = n = 0
+            while offset < len(events):
+                frame = int.from_bytes(events[offset:offset + 4], 'little')
+                entry = events[offset:offset + 16 + frame]
+                if len(entry) < 16 + frame:
+                    self.complain('chain', f'row {first}: entry {n} is cut')
+                    break
+                if hashlib.sha256(b'\0' + entry).digest() != leaves[32 * n:32 * n + 32]:
+                    self.complain('leaf', f'event {first + n}: the leaf differs')
+                self.entry(first + n, entry[4:-12], int.from_bytes(entry[-12:-8], 'little', signed=True),
+                           int.from_bytes(entry[-8:], 'little', signed=True), last)
+                offset += len(entry)
+                n += 1
+            if n != count or len(leaves) != 32 * count:
+                self.complain('chain', f'row {first}: {n} entries, {len(leaves) // 32} leaves, count {count}')
+            self.events += n
+        core = self.db.execute('SELECT events FROM bb_core').fetchone()
+        if core and core[0] != expected:
+            self.complain('end', f'the state is at event {core[0]}, the journal at {expected}')
+
+    def entry(self, number, frame, code, amount, last):
+        if int.from_bytes(frame[2:4], 'little') != METER_KIND or code != 0:
+            return
+        m = Meter(number, frame[20:], amount)
+        self.meters.append(m)
+        self.by_request.setdefault(m.request, []).append(m)
+        if m.sequence <= last.get(m.worker, 0):
+            self.complain('sequence', f'event {number}: sequence {m.sequence} of its worker was there before')
+        last[m.worker] = m.sequence
+
+    def money(self):
+        prices = {row[0]: row[1:] for row in self.db.execute('SELECT id, prompt, cached, completion, reasoning '
+                                                             'FROM bb_price')}
+
+        def line(tokens, price):
+            whole, rest = divmod(tokens * price, 10 ** 6)
+            return whole + (rest > 500000 or (rest == 500000 and whole & 1))
+
+        spent, usage = {}, {}
+        for m in self.meters:
+            p = prices.get(m.price)
+            if p is None:
+                self.complain('price', f'event {m.number}: no such price')
+                continue
+            cost = (line(m.prompt - m.cached, p[0]) + line(m.cached, p[1]) +
+                    line(m.completion - m.reasoning, p[2]) + line(m.reasoning, p[3]))
+            if cost != m.cost:
+                self.complain('price', f'event {m.number}: billed {m.cost}, worth {cost}')
+            spent[m.tenant] = spent.get(m.tenant, 0) + m.cost
+            total = usage.setdefault(m.tenant, [0, 0, 0, 0])
+            for i, v in enumerate((bool(m.flags & FLAG_FINAL), m.prompt, m.completion, m.cost)):
+                total[i] += v
+        self.spent = {}
+        for (owner,) in self.db.execute('SELECT id FROM bb_tenant').fetchall():
+            def account(code, owner=owner):
+                row = self.db.execute('SELECT debits_pending, debits_posted, credits_posted FROM bb_account '
+                                      'WHERE owner = ? AND code = ? AND ledger < 10000', (owner, code)).fetchone()
+                return row or (0, 0, 0)
+            wallet, funding = account(WALLET), account(FUNDING)
+            booked = wallet[1] - funding[2]
+            self.spent[owner] = booked
+            if booked != spent.get(owner, 0):
+                self.complain('spent', f'the ledger says {booked}, the records {spent.get(owner, 0)}')
+            if wallet[0] + wallet[1] > wallet[2]:
+                self.complain('budget', f'posted {wallet[1]} + held {wallet[0]} exceed {wallet[2]}')
+            sums = self.db.execute('SELECT SUM(requests), SUM(prompt), SUM(completion), SUM(cost) FROM bb_usage '
+                                   'WHERE tenant = ?', (owner,)).fetchone()
+            if [v or 0 for v in sums] != usage.get(owner, [0, 0, 0, 0]):
+                self.complain('usage', f'usage rows say {sums}, the records {usage.get(owner)}')
+        for number, pending, posted in self.db.execute(
+                'SELECT ledger, SUM(debits_pending) - SUM(credits_pending), SUM(debits_posted) - SUM(credits_posted) '
+                'FROM bb_account GROUP BY ledger'):
+            if pending or posted:
+                self.complain('balance', f'ledger {number}: debits - credits = {posted}, pending {pending}')
+
+    def clients(self, responses, sent=None):
+        """Holds the records against what clients got. `sent`: tokens that an engine sent, by seed."""
+        sent = sent or {}
+        for request, meters in self.by_request.items():
+            finals = [m for m in meters if m.flags & FLAG_FINAL]
+            if len(finals) > 1:
+                self.complain('twice', f'request {request} has {len(finals)} final records')
+        for r in responses:
+            if not r.id:
+                continue
+            meters = self.by_request.get(r.id, [])
+            finals = [m for m in meters if m.flags & FLAG_FINAL]
+            prompt, completion = sum(m.prompt for m in meters), sum(m.completion for m in meters)
+            if r.complete:
+                if len(finals) != 1:
+                    self.complain('lost', f'{r}: {len(finals)} final records of {len(meters)}')
+                elif finals[0].status != 200:
+                    self.complain('status', f'{r}: recorded with status {finals[0].status}')
+                if r.usage and (prompt, completion) != (r.usage['prompt_tokens'], r.usage['completion_tokens']):
+                    self.complain('tokens', f'{r}: recorded {prompt}+{completion}')
+            if completion > r.max_tokens:
+                self.complain('over', f'{r}: recorded {completion} tokens')
+            if r.model == SLOW and completion > sent.get(r.seed, 0):
+                self.complain('over', f'{r}: recorded {completion} tokens, the engine sent {sent.get(r.seed)}')
+            # A client that reads to the end gets every byte that the hub's socket took.
+            if r.kind == 'stream' and not r.complete and not r.aborted and not r.timed_out and \
+                    completion > r.content + 1:
+                self.complain('over', f'{r}: recorded {completion} tokens')
+        return self.complaints
