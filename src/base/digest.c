@@ -3,20 +3,39 @@
 
 #include <errno.h>
 #include <openssl/evp.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t ctx_key;
+static EVP_MD *sha256;
+
+static void ctx_end(void *ctx)
+{
+    EVP_MD_CTX_free(ctx);
+}
+
+static void fetch(void)
+{
+    sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    if (!sha256 || pthread_key_create(&ctx_key, ctx_end) != 0)
+        abort();
+}
+
 void digest_sha256(uint8_t out[DIGEST_LEN], const void *data, size_t len)
 {
-    /* Fetching the algorithm and making a context cost more than hashing 200 bytes, so each thread keeps its own. */
+    /* Fetching the algorithm and making a context cost more than hashing 200 bytes, so each thread keeps its own
+     * until it ends. */
     static _Thread_local EVP_MD_CTX *ctx;
-    static _Thread_local EVP_MD *md;
     if (!ctx) {
+        pthread_once(&once, fetch);
         ctx = EVP_MD_CTX_new();
-        md = EVP_MD_fetch(NULL, "SHA256", NULL);
+        if (!ctx || pthread_setspecific(ctx_key, ctx) != 0)
+            abort();
     }
-    if (!ctx || !md || EVP_DigestInit_ex2(ctx, md, NULL) != 1 || EVP_DigestUpdate(ctx, data, len) != 1 ||
+    if (EVP_DigestInit_ex2(ctx, sha256, NULL) != 1 || EVP_DigestUpdate(ctx, data, len) != 1 ||
         EVP_DigestFinal_ex(ctx, out, NULL) != 1)
         abort();
 }

@@ -14,6 +14,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/osrandom.h"
+#include "engine/command.h"
 #include "engine/logfile.h"
 
 #define POLL_STARTING_MS 50
@@ -27,7 +28,6 @@
 #define DRAIN_LIMIT_MS 30000
 #define TERM_AGAIN_MS 1000
 #define KILL_MS 4000
-#define ARGS_MAX 128
 
 struct unit {
     struct serve *serve;
@@ -183,111 +183,26 @@ static void on_output(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         uv_close((uv_handle_t *)stream, on_handle_closed);
 }
 
-/* Replaces one {name} in an argument. */
-static char *expand(const struct unit *u, const char *arg, const char *binary)
-{
-    char number[24] = "";
-    const struct {
-        const char *name;
-        const char *text;
-        uint64_t number;
-    } names[] = {
-        {"{bin}", binary, 0},
-        {"{model}", u->order.location, 0},
-        {"{socket}", u->endpoint.host, 0},
-        {"{name}", u->order.model, 0},
-        {"{slots}", NULL, u->order.slots},
-        {"{context}", NULL, u->order.context},
-        {"{context_total}", NULL, (uint64_t)u->order.context * u->order.slots},
-        {"{threads}", NULL, u->serve->config.threads},
-    };
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (strcmp(arg, names[i].name) != 0)
-            continue;
-        if (names[i].text)
-            return strdup(names[i].text);
-        (void)snprintf(number, sizeof number, "%llu", (unsigned long long)names[i].number);
-        return strdup(number);
-    }
-    return strdup(arg);
-}
-
-/* First executable of that name in the engine folders, then on PATH. */
-static bool find_binary(const struct serve *s, const char *name, char out[FS_PATH_MAX])
-{
-    const char *places[] = {s->config.engine_path, getenv("PATH")};
-    for (int i = 0; i < 2; i++) {
-        for (const char *p = places[i]; p && *p;) {
-            size_t len = strcspn(p, ":");
-            int n = snprintf(out, FS_PATH_MAX, "%.*s/%s", (int)len, p, name);
-            if (n > 0 && n < FS_PATH_MAX && access(out, X_OK) == 0)
-                return true;
-            p += len + (p[len] == ':');
-        }
-    }
-    return false;
-}
-
-struct command {
-    char *argv[ARGS_MAX + 1];
-    unsigned n;
-    char *env[ARGS_MAX + 1];
-};
-
-static void command_add(struct command *c, char *arg)
-{
-    assert(c->n < ARGS_MAX);
-    c->argv[c->n++] = arg;
-}
-
-static void command_free(struct command *c)
-{
-    for (unsigned i = 0; i < c->n; i++)
-        free(c->argv[i]);
-    for (unsigned i = 0; c->env[i]; i++)
-        free(c->env[i]);
-}
-
-static void build_command(const struct unit *u, const char *binary, struct command *c)
-{
-    char parent[24];
-    const struct engine_spec *spec = u->spec;
-    (void)snprintf(parent, sizeof parent, "%ld", (long)getpid());
-    command_add(c, strdup(u->serve->config.self));
-    command_add(c, strdup("shim"));
-    command_add(c, strdup(parent));
-    for (unsigned i = 0; i < spec->argv_count && c->n < ARGS_MAX - 16; i++)
-        command_add(c, expand(u, spec->argv[i], binary));
-    char **more = u->order.kind == MODEL_EMBEDDING ? spec->args_embedding : spec->args_rerank;
-    unsigned nmore = u->order.kind == MODEL_EMBEDDING ? spec->args_embedding_count
-                     : u->order.kind == MODEL_RERANK  ? spec->args_rerank_count
-                                                      : 0;
-    for (unsigned i = 0; i < nmore && c->n < ARGS_MAX; i++)
-        command_add(c, expand(u, more[i], binary));
-    /* A clean environment: what an engine may see of ours is named here. */
-    static const char *const kept[] = {"PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES"};
-    unsigned k = 0;
-    for (unsigned i = 0; i < sizeof kept / sizeof kept[0]; i++) {
-        char text[4096];
-        const char *value = getenv(kept[i]);
-        if (value && snprintf(text, sizeof text, "%s=%s", kept[i], value) < (int)sizeof text)
-            c->env[k++] = strdup(text);
-    }
-    for (unsigned i = 0; i < spec->env_count && k < ARGS_MAX; i++)
-        c->env[k++] = strdup(spec->env[i]);
-}
-
 static void spawn(struct unit *u)
 {
     char binary[FS_PATH_MAX];
     struct serve *s = u->serve;
     struct command command = {.n = 0};
-    if (!find_binary(s, u->spec->binary, binary)) {
+    if (!command_find(s->config.engine_path, u->spec->binary, binary)) {
         unit_down(u, "the engine's program was not found");
         return;
     }
     unlink(u->endpoint.host);
-    build_command(u, binary, &command);
+    struct command_order order = {.self = s->config.self,
+                                  .binary = binary,
+                                  .location = u->order.location,
+                                  .socket = u->endpoint.host,
+                                  .model = u->order.model,
+                                  .slots = u->order.slots,
+                                  .context = u->order.context,
+                                  .threads = s->config.threads,
+                                  .kind = u->order.kind};
+    command_build(&command, u->spec, &order);
     uv_pipe_init(&s->config.loop->uv, &u->output, 0);
     u->output.data = u->process.data = u;
     uv_stdio_container_t stdio[3] = {

@@ -26,9 +26,12 @@ struct http_conn {
     bool in_next;   /* conn_next is at work on this connection */
 };
 
-/* Accepts; the connection is on the server's list and reads nothing yet. NULL when it could not be. */
-struct http_conn *http_conn_new(struct http_server *server, uv_stream_t *listener, bool is_unix);
+/* Takes over an accepted descriptor; the connection is on the server's list and reads nothing yet. NULL, and the
+ * descriptor closed, when it could not be. */
+struct http_conn *http_conn_new(struct http_server *server, int fd, bool is_unix);
 void http_conn_close(struct http_conn *conn);
 void http_listeners_close(struct http_server *server);
+/* Of the server's rest_q: descriptors may be there again. */
+void http_listener_rested(struct deadline *deadline);
 
 #endif

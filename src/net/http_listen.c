@@ -2,19 +2,26 @@
 /* Listeners of net/http_server.h: TCP with SO_REUSEPORT, and unix sockets whose peers are known by their user. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 
+#include "base/str.h"
 #include "net/http_conn.h"
 
+#define LISTEN_BACKLOG 4096
+#define ACCEPT_BATCH 64
+
+/* Polled and accepted from by hand: when no descriptors are left, libuv's own listeners try again and again within one
+ * callback and may never come back to the loop. */
 struct listener {
-    union {
-        uv_handle_t handle;
-        uv_stream_t stream;
-        uv_tcp_t tcp;
-        uv_pipe_t pipe;
-    } uv;
+    uv_poll_t poll; /* first */
+    struct deadline rest;
     struct http_server *server;
     struct list node;
+    int fd;
     bool is_unix;
 };
 
@@ -28,13 +35,11 @@ static uint32_t peer_uid(const struct stream *stream)
     return UINT32_MAX;
 }
 
-static void on_connection(uv_stream_t *uv, int status)
+/* The descriptor is the connection's, also when there is none. */
+static void take(struct listener *l, int fd)
 {
-    struct listener *l = (struct listener *)uv;
     struct http_server *server = l->server;
-    if (status < 0)
-        return; /* out of descriptors: libuv has dropped the connection and goes on */
-    struct http_conn *c = http_conn_new(server, uv, l->is_unix);
+    struct http_conn *c = http_conn_new(server, fd, l->is_unix);
     if (!c)
         return;
     if (server->nconnections > server->config.connections_max || c->stream.closing) {
@@ -56,82 +61,105 @@ static void on_connection(uv_stream_t *uv, int status)
     stream_read(&c->stream);
 }
 
-static void listener_closed(uv_handle_t *handle)
+static void on_acceptable(uv_poll_t *poll, int status, int events)
 {
-    free(handle);
+    struct listener *l = (struct listener *)poll;
+    (void)status;
+    (void)events;
+    for (int i = 0; i < ACCEPT_BATCH; i++) {
+        int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0) {
+            take(l, fd);
+        } else if (errno == EAGAIN) {
+            return;
+        } else if (errno != EINTR && errno != ECONNABORTED) {
+            uv_poll_stop(&l->poll); /* no descriptor or no memory: whoever comes waits in the backlog */
+            deadline_arm(&l->rest, &l->server->rest_q);
+            return;
+        }
+    }
 }
 
-static struct listener *listener_new(struct http_server *server, bool is_unix)
+void http_listener_rested(struct deadline *deadline)
+{
+    uv_poll_start(&list_entry(deadline, struct listener, rest)->poll, UV_READABLE, on_acceptable);
+}
+
+/* Takes over the bound socket, if it does not fail. */
+static int listener_start(struct http_server *server, int fd, bool is_unix)
 {
     struct listener *l = calloc(1, sizeof *l);
     if (!l)
-        return NULL;
-    l->server = server;
-    l->is_unix = is_unix;
-    int rc = is_unix ? uv_pipe_init(&server->loop->uv, &l->uv.pipe, 0)
-                     : uv_tcp_init_ex(&server->loop->uv, &l->uv.tcp, AF_INET);
+        return UV_ENOMEM;
+    *l = (struct listener){.server = server, .fd = fd, .is_unix = is_unix};
+    int rc = listen(fd, LISTEN_BACKLOG) == 0 ? 0 : uv_translate_sys_error(errno);
+    if (rc == 0)
+        rc = uv_poll_init(&server->loop->uv, &l->poll, fd);
     if (rc < 0) {
         free(l);
-        return NULL;
+        return rc;
     }
     list_push(&server->listeners, &l->node);
-    return l;
+    uv_poll_start(&l->poll, UV_READABLE, on_acceptable);
+    return 0;
 }
 
-static int listen_failed(struct listener *l, int rc, const char *what, struct err *err)
+static int listen_failed(int fd, int rc, const char *what, struct err *err)
 {
-    list_remove(&l->node);
-    uv_close(&l->uv.handle, listener_closed);
+    if (fd >= 0)
+        (void)close(fd);
     return err_set(err, ERR_IO, "cannot listen on %s: %s", what, uv_strerror(rc));
 }
 
 int http_listen_tcp(struct http_server *server, const char *host, uint16_t *port, struct err *err)
 {
     struct sockaddr_in addr;
+    socklen_t len = sizeof addr;
+    int on = 1;
     int rc = uv_ip4_addr(host, *port, &addr);
     if (rc < 0)
         return err_set(err, ERR_INVALID, "%s is not an IPv4 address", host);
-    struct listener *l = listener_new(server, false);
-    if (!l)
-        return err_set(err, ERR_NO_MEMORY, "out of memory");
-    uv_os_fd_t fd;
-    int on = 1;
-    rc = uv_fileno(&l->uv.handle, &fd);
-    if (rc == 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) < 0)
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) < 0 ||
+        bind(fd, (const struct sockaddr *)&addr, sizeof addr) < 0 ||
+        getsockname(fd, (struct sockaddr *)&addr, &len) < 0)
         rc = uv_translate_sys_error(errno);
-    if (rc == 0)
-        rc = uv_tcp_bind(&l->uv.tcp, (const struct sockaddr *)&addr, 0);
-    if (rc == 0)
-        rc = uv_listen(&l->uv.stream, 4096, on_connection);
-    int len = sizeof addr;
-    if (rc == 0)
-        rc = uv_tcp_getsockname(&l->uv.tcp, (struct sockaddr *)&addr, &len);
+    else
+        rc = listener_start(server, fd, false);
     if (rc < 0)
-        return listen_failed(l, rc, host, err);
+        return listen_failed(fd, rc, host, err);
     *port = ntohs(addr.sin_port);
     return 0;
 }
 
 int http_listen_unix(struct http_server *server, const char *path, struct err *err)
 {
-    if (strlen(path) >= sizeof((struct sockaddr_un){0}).sun_path)
-        return err_set(err, ERR_INVALID, "the socket path %s is too long", path); /* libuv would cut it */
-    struct listener *l = listener_new(server, true);
-    if (!l)
-        return err_set(err, ERR_NO_MEMORY, "out of memory");
-    int rc = uv_pipe_bind(&l->uv.pipe, path);
-    if (rc == 0)
-        rc = uv_pipe_chmod(&l->uv.pipe, UV_READABLE | UV_WRITABLE);
-    if (rc == 0)
-        rc = uv_listen(&l->uv.stream, 128, on_connection);
-    return rc < 0 ? listen_failed(l, rc, path, err) : 0;
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    int rc;
+    if (!text_set(addr.sun_path, sizeof addr.sun_path, path, strlen(path)))
+        return err_set(err, ERR_INVALID, "the socket path %s is too long", path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0 || bind(fd, (const struct sockaddr *)&addr, sizeof addr) < 0 || chmod(path, 0666) < 0)
+        rc = uv_translate_sys_error(errno);
+    else
+        rc = listener_start(server, fd, true);
+    return rc < 0 ? listen_failed(fd, rc, path, err) : 0;
+}
+
+static void listener_closed(uv_handle_t *handle)
+{
+    struct listener *l = (struct listener *)handle;
+    (void)close(l->fd);
+    free(l);
 }
 
 void http_listeners_close(struct http_server *server)
 {
     list_for_each_safe (it, next, &server->listeners) {
         struct listener *l = list_entry(it, struct listener, node);
+        deadline_disarm(&l->rest);
         list_remove(&l->node);
-        uv_close(&l->uv.handle, listener_closed);
+        uv_close((uv_handle_t *)&l->poll, listener_closed);
     }
 }

@@ -6,14 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/un.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/checked.h"
 #include "base/log.h"
 #include "net/http_conn.h"
 #include "net/http_status.h"
 
+#define ACCEPT_REST_MS 100 /* until descriptors are asked for again, when there were none */
 #define LINGER_MS 1000 /* how long a refused client is listened to, so that it sees the refusal */
 
 static struct http_conn *conn_of_request(const struct http_request *request)
@@ -428,16 +429,18 @@ static void on_stall(struct deadline *deadline)
 
 /* ---- the server ---- */
 
-struct http_conn *http_conn_new(struct http_server *server, uv_stream_t *listener, bool is_unix)
+struct http_conn *http_conn_new(struct http_server *server, int fd, bool is_unix)
 {
     struct http_conn *c = calloc(1, sizeof *c);
-    if (!c)
+    if (!c) {
+        (void)close(fd);
         return NULL;
+    }
     c->request.server = server;
     c->request.local = is_unix;
     buf_init(&c->ahead, HTTP_AHEAD_MAX);
     http_message_init(&c->message, true, &message_events);
-    if (stream_accept(&c->stream, server->loop, listener, is_unix, &conn_events) < 0) {
+    if (stream_accept(&c->stream, server->loop, fd, is_unix, &conn_events) < 0) {
         free(c);
         return NULL;
     }
@@ -456,6 +459,7 @@ void http_server_init(struct http_server *server, struct loop *loop, const struc
     deadline_queue_init(&server->idle_q, loop, config->idle_ms, on_idle);
     deadline_queue_init(&server->stall_q, loop, config->write_stall_ms, on_stall);
     deadline_queue_init(&server->linger_q, loop, LINGER_MS, on_idle);
+    deadline_queue_init(&server->rest_q, loop, ACCEPT_REST_MS, http_listener_rested);
 }
 
 void http_server_drain(struct http_server *server)

@@ -150,9 +150,11 @@ class Hub:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, failed, *_):
         try:
-            if self.alive():
+            if failed:
+                self.kill()
+            elif self.alive():
                 self.stop()
         finally:
             if self.own:

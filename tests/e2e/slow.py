@@ -202,12 +202,12 @@ def no_descriptors(tap):
 def main():
     tap = busbar_test.Tap()
     raise_nofile(IDLE + 500)
+    tap.case('descriptors used up', no_descriptors, tap)
     with busbar_test.Hub() as hub:
         tap.case('10,000 idle connections', idle_connections, hub, tap)
         tap.case('half a head on many connections', partial_heads, hub)
         tap.case('slow-loris', slow_loris, hub)
         tap.case('the hub stops cleanly', lambda: None if hub.stop() == 0 else 1 / 0)
-    tap.case('descriptors used up', no_descriptors, tap)
     tap.done()
 
 

@@ -6,6 +6,7 @@ On one data folder, again and again: start, load, SIGKILL at a random moment, au
 SEED the choices. Then the audit itself is tried on copies of the database with one planted wrong each.
 """
 import os
+import pathlib
 import random
 import shutil
 import sqlite3
@@ -104,7 +105,9 @@ def plant_record_lost(db, a):
     leaves = db.execute('SELECT leaves FROM bb_journal WHERE first = ?', (first,)).fetchone()[0]
     db.execute('UPDATE bb_journal SET count = count - 1, events = ?, leaves = ? WHERE first = ?',
                (events[:offset] + events[offset + size:], leaves[:32 * i] + leaves[32 * i + 32:], first))
-    db.execute('UPDATE bb_journal SET first = first - 1 WHERE first > ?', (first,))
+    db.execute('DELETE FROM bb_journal WHERE count = 0')
+    db.execute('UPDATE bb_journal SET first = -first WHERE first > ?', (first,))
+    db.execute('UPDATE bb_journal SET first = -first - 1 WHERE first < 0')
     db.execute('UPDATE bb_core SET events = events - 1')
 
 
@@ -157,9 +160,11 @@ def planted(run, plant, kind):
     while clean.meters[-1].request not in known or not clean.meters[-1].flags & 2:
         clean.meters.pop()
     db = sqlite3.connect(copy)
-    plant(db, clean)
-    db.commit()
-    db.close()
+    try:
+        plant(db, clean)
+        db.commit()
+    finally:
+        db.close()
     found = run.audit(copy).kinds()
     os.unlink(copy)
     assert kind in found, f'not found: {found}'
@@ -169,17 +174,21 @@ def planted(run, plant, kind):
 # ---- the very first start ----
 
 def first_start(rng):
-    """Killed while it sets up a new folder: the next start serves, and the operator can get in."""
+    """Killed while it sets up a new folder: the next start serves, and the operator can get in.
+
+    From the folder for models on: before that there is nothing that could be half done.
+    """
     folder = tempfile.mkdtemp(prefix='bbf-', dir='/tmp')
     hub = Hub.__new__(Hub)
     hub.bin, hub.own, hub.args, hub.nofile, hub.env = os.environ['BUSBAR_BIN'], False, [], None, dict(os.environ)
-    hub.data = os.path.join(folder, 'd')
+    hub.data = pathlib.Path(folder) / 'd'
     hub.address = hub.key = hub.operator = hub.process = hub.port = None
     hub.lines = []
-    moment = rng.uniform(0.0, 0.1)
+    moment = rng.uniform(0.0, 0.06)
     starter = threading.Thread(target=lambda: swallow(hub.start), daemon=True)
     starter.start()
-    wait_for('the process starts', lambda: hub.process, 5, 0.0005)
+    models = hub.data / 'models'
+    wait_for('the folder fills', lambda: hub.process and models.exists(), 10, 0)
     time.sleep(moment)
     kill9(hub)
     starter.join(10)
@@ -191,7 +200,7 @@ def first_start(rng):
         key = hub.request('POST', '/api/v1/keys', {'name': 'again', 'tenant': 'default', 'scopes': ['inference']},
                           local=True)
         assert key.status == 201, f'killed after {moment * 1000:.1f} ms: {key.status} {key.body}'
-        r = Client(hub.port, key.json()['secret']).talk(max_tokens=3)
+        r = Client(hub.port, key.json()['key']).talk(max_tokens=3)
         assert r.complete, f'killed after {moment * 1000:.1f} ms: {r}'
     finally:
         if hub.process and hub.alive():

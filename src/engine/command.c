@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/command.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/kinds.h"
+
+/* Replaces one {name} in an argument. */
+static char *expand(const struct command_order *o, const char *arg)
+{
+    char number[24] = "";
+    const struct {
+        const char *name;
+        const char *text;
+        uint64_t number;
+    } names[] = {
+        {"{bin}", o->binary, 0},
+        {"{model}", o->location, 0},
+        {"{socket}", o->socket, 0},
+        {"{name}", o->model, 0},
+        {"{slots}", NULL, o->slots},
+        {"{context}", NULL, o->context},
+        {"{context_total}", NULL, (uint64_t)o->context * o->slots},
+        {"{threads}", NULL, o->threads},
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(arg, names[i].name) != 0)
+            continue;
+        if (names[i].text)
+            return strdup(names[i].text);
+        (void)snprintf(number, sizeof number, "%llu", (unsigned long long)names[i].number);
+        return strdup(number);
+    }
+    return strdup(arg);
+}
+
+bool command_find(const char *folders, const char *name, char out[FS_PATH_MAX])
+{
+    const char *places[] = {folders, getenv("PATH")};
+    for (int i = 0; i < 2; i++) {
+        for (const char *p = places[i]; p && *p;) {
+            size_t len = strcspn(p, ":");
+            int n = snprintf(out, FS_PATH_MAX, "%.*s/%s", (int)len, p, name);
+            if (n > 0 && n < FS_PATH_MAX && access(out, X_OK) == 0)
+                return true;
+            p += len + (p[len] == ':');
+        }
+    }
+    return false;
+}
+
+static void command_add(struct command *c, char *arg)
+{
+    assert(c->n < COMMAND_ARGS_MAX);
+    c->argv[c->n++] = arg;
+}
+
+void command_free(struct command *c)
+{
+    for (unsigned i = 0; i < c->n; i++)
+        free(c->argv[i]);
+    for (unsigned i = 0; c->env[i]; i++)
+        free(c->env[i]);
+}
+
+void command_build(struct command *c, const struct engine_spec *spec, const struct command_order *o)
+{
+    char parent[24];
+    (void)snprintf(parent, sizeof parent, "%ld", (long)getpid());
+    command_add(c, strdup(o->self));
+    command_add(c, strdup("shim"));
+    command_add(c, strdup(parent));
+    for (unsigned i = 0; i < spec->argv_count && c->n < COMMAND_ARGS_MAX - 16; i++)
+        command_add(c, expand(o, spec->argv[i]));
+    char **more = o->kind == MODEL_EMBEDDING ? spec->args_embedding : spec->args_rerank;
+    unsigned nmore = o->kind == MODEL_EMBEDDING ? spec->args_embedding_count
+                     : o->kind == MODEL_RERANK  ? spec->args_rerank_count
+                                                : 0;
+    for (unsigned i = 0; i < nmore && c->n < COMMAND_ARGS_MAX; i++)
+        command_add(c, expand(o, more[i]));
+    /* A clean environment: what an engine may see of ours is named here. */
+    static const char *const kept[] = {"PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES"};
+    unsigned k = 0;
+    for (unsigned i = 0; i < sizeof kept / sizeof kept[0]; i++) {
+        char text[4096];
+        const char *value = getenv(kept[i]);
+        if (value && snprintf(text, sizeof text, "%s=%s", kept[i], value) < (int)sizeof text)
+            c->env[k++] = strdup(text);
+    }
+    for (unsigned i = 0; i < spec->env_count && k < COMMAND_ARGS_MAX; i++)
+        c->env[k++] = strdup(spec->env[i]);
+}
