@@ -9,6 +9,8 @@
 
 #include "base/checked.h"
 
+#define ADDF_ROOM 192
+
 void buf_init(struct buf *buf, size_t max)
 {
     *buf = (struct buf){.max = max};
@@ -68,19 +70,27 @@ void buf_add_char(struct buf *buf, char c)
 
 void buf_addf(struct buf *buf, const char *fmt, ...)
 {
-    va_list ap;
-    va_list again;
-    va_start(ap, fmt);
-    va_copy(again, ap);
-    int n = vsnprintf(NULL, 0, fmt, ap);
-    va_end(ap);
-    if (n < 0) {
-        buf->failed = true;
-    } else if (buf_reserve(buf, (size_t)n)) {
-        (void)vsnprintf(buf->data + buf->len, (size_t)n + 1, fmt, again);
-        buf->len += (size_t)n;
+    /* Most texts fit what is reserved at first, so they are formatted once. */
+    size_t room = buf->max - buf->len < ADDF_ROOM ? buf->max - buf->len : ADDF_ROOM;
+    if (!buf_reserve(buf, room))
+        return;
+    for (;;) {
+        va_list ap;
+        va_start(ap, fmt);
+        int n = vsnprintf(room ? buf->data + buf->len : NULL, room, fmt, ap);
+        va_end(ap);
+        if (n < 0) {
+            buf->failed = true;
+            return;
+        }
+        if ((size_t)n < room) {
+            buf->len += (size_t)n;
+            return;
+        }
+        room = (size_t)n + 1;
+        if (!buf_reserve(buf, room))
+            return;
     }
-    va_end(again);
 }
 
 void buf_add_json(struct buf *buf, const char *text, size_t len)

@@ -7,6 +7,8 @@
 
 #include "base/fs.h"
 
+#define SPECS_MAX ((size_t)1 << 20)
+
 static const cyaml_schema_value_t text_value = {
     CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, 1024),
 };
@@ -59,7 +61,8 @@ struct yaml_log {
     char last[160];
 };
 
-static void on_yaml_log(cyaml_log_t level, void *ctx, const char *fmt, va_list args)
+__attribute__((format(printf, 3, 0))) static void on_yaml_log(cyaml_log_t level, void *ctx, const char *fmt,
+                                                              va_list args)
 {
     struct yaml_log *log = ctx;
     if (level >= CYAML_LOG_ERROR)
@@ -67,7 +70,8 @@ static void on_yaml_log(cyaml_log_t level, void *ctx, const char *fmt, va_list a
     log->last[strcspn(log->last, "\n")] = 0;
 }
 
-int engine_specs_load(struct engine_specs **out, const char *path, struct err *err)
+int engine_specs_parse(struct engine_specs **out, const char *text, size_t len, const char *name,
+                       struct err *err)
 {
     struct yaml_log log = {{0}};
     cyaml_config_t config = {.log_fn = on_yaml_log,
@@ -75,12 +79,25 @@ int engine_specs_load(struct engine_specs **out, const char *path, struct err *e
                              .mem_fn = cyaml_mem,
                              .log_level = CYAML_LOG_ERROR,
                              .flags = CYAML_CFG_NO_ALIAS};
-    if (!fs_exists(path))
-        return err_set(err, ERR_NOT_FOUND, "there is no file %s", path);
-    cyaml_err_t rc = cyaml_load_file(path, &config, &top_value, (cyaml_data_t **)out, NULL);
+    *out = NULL;
+    cyaml_err_t rc =
+        cyaml_load_data((const uint8_t *)text, len, &config, &top_value, (cyaml_data_t **)out, NULL);
     if (rc != CYAML_OK)
-        return err_set(err, ERR_INVALID, "%s: %s %s", path, cyaml_strerror(rc), log.last);
+        return err_set(err, ERR_INVALID, "%s: %s %s", name, cyaml_strerror(rc), log.last);
+    if (!*out) /* libcyaml takes an empty document for an absent value */
+        return err_set(err, ERR_INVALID, "%s: is empty", name);
     return 0;
+}
+
+int engine_specs_load(struct engine_specs **out, const char *path, struct err *err)
+{
+    struct buf text;
+    buf_init(&text, SPECS_MAX);
+    int rc = fs_read(path, &text, err);
+    if (rc == 0)
+        rc = engine_specs_parse(out, text.data ? text.data : "", text.len, path, err);
+    buf_fini(&text);
+    return rc;
 }
 
 void engine_specs_free(struct engine_specs *specs)

@@ -142,6 +142,7 @@ static bool again(struct tls_session *session, int rc)
 
 static int handshake(struct tls_session *session)
 {
+    ERR_clear_error(); /* SSL_get_error would take anyone's error for ours */
     int rc = SSL_do_handshake(session->ssl);
     if (rc != 1)
         return again(session, rc) ? 0 : ERR_UPSTREAM;
@@ -166,6 +167,7 @@ int tls_decrypt(struct tls_session *session, const char *data, size_t len,
     }
     char block[16384];
     for (;;) {
+        ERR_clear_error();
         int n = SSL_read(session->ssl, block, sizeof block);
         if (n > 0) {
             plain(ctx, block, (size_t)n);

@@ -24,6 +24,30 @@ def install():
     return f'npm install openai: {done.stdout}{done.stderr}'.replace('\n', ' ')[-300:] if done.returncode else None
 
 
+def call_tools(request, path, body):
+    """An engine that calls the tool it is offered, in pieces when it streams."""
+    if 'tools' not in body:
+        talk(0.01)(request, path, body)
+        return
+    same([body['tool_choice'], body['parallel_tool_calls'], body['tools'][0]['function']['name']],
+         ['required', False, 'go'], 'what the engine was given')
+    usage = {'prompt_tokens': 9, 'completion_tokens': 4, 'total_tokens': 13}
+    head = {'index': 0, 'id': 'c1', 'type': 'function'}
+    base = {'id': 'x', 'object': 'chat.completion.chunk', 'created': 1, 'model': body['model']}
+    if not body.get('stream'):
+        call = {'id': 'c1', 'type': 'function', 'function': {'name': 'go', 'arguments': '{"to":true}'}}
+        request.reply(200, {**base, 'object': 'chat.completion', 'usage': usage, 'choices': [
+            {'index': 0, 'finish_reason': 'tool_calls', 'message': {'role': 'assistant', 'tool_calls': [call]}}]})
+        return
+    request.begin()
+    for piece in ({**head, 'function': {'name': 'go', 'arguments': ''}}, {'index': 0, 'function': {'arguments': '{"to":'}},
+                  {'index': 0, 'function': {'arguments': 'true}'}}):
+        request.event({**base, 'choices': [{'index': 0, 'delta': {'tool_calls': [piece]}, 'finish_reason': None}]})
+    request.event({**base, 'choices': [{'index': 0, 'delta': {}, 'finish_reason': 'tool_calls'}]})
+    request.event({**base, 'choices': [], 'usage': usage})
+    request.end()
+
+
 def check_facts(hub, facts):
     """What the client saw is what the hub recorded."""
     if not facts:
@@ -44,8 +68,9 @@ def main():
     if why:
         tap.skip('the openai package', why)
         tap.done()
-    with Engine(talk(0.01)) as engine, Bench() as hub:
+    with Engine(call_tools) as engine, Bench() as hub:
         hub.add_url_model('slow', engine.url)
+        hub.add_url_model('tooled', engine.url)
         hub.api('POST', '/api/v1/tenants', {'name': 'poor', 'budget': '0.000001'})
         keys = {'good': hub.key,
                 'admin': hub.add_key('admin', scopes=['admin'])['key'],

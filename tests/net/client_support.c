@@ -60,11 +60,8 @@ int cx_setup(void **state)
     memset(&cx, 0, sizeof cx);
     assert_int_equal(loop_init(&cx.loop), 0);
     cx.listener = raw_listen(&cx.port, 16);
-    cx.config = (struct http_client_config){.connect_ms = 2000,
-                                            .first_byte_ms = 2000,
-                                            .between_ms = 2000,
-                                            .idle_ms = 2000,
-                                            .idle_max = 4};
+    cx.config = (struct http_client_config){
+        .connect_ms = 2000, .first_byte_ms = 2000, .between_ms = 2000, .idle_ms = 2000, .idle_max = 4};
     char text[64];
     struct err err = {0};
     (void)snprintf(text, sizeof text, "http://127.0.0.1:%u/base/", cx.port);

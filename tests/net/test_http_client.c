@@ -117,7 +117,8 @@ static void test_not_reused(void **state)
         {"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx", false},
         {"HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx", false},
         {"HTTP/1.1 200 OK\r\n\r\nx", true},
-        {"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nxHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil", false},
+        {"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nxHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
+         false},
         {"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx\r\n", false},
     };
     cx_start();
@@ -450,7 +451,8 @@ static void test_cancel_in_body(void **state)
     cx_call();
     raw_accept(&up, &cx.loop, cx.listener);
     cx_request(&up);
-    raw_text(&up, &cx.loop, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n0\r\n\r\n");
+    raw_text(&up, &cx.loop,
+             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n0\r\n\r\n");
     spin_until(&cx.loop, &cx.seen.bodies, 1);
     body_is("a");
     cx.seen.cancel_in_body = false;
@@ -595,8 +597,12 @@ static void test_truncated(void **state)
 {
     (void)state;
     static const char *const answers[] = {
-        "", "H", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort", "HTTP/1.1 100 Continue\r\n\r\n",
+        "",
+        "H",
+        "HTTP/1.1 200 OK\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort",
+        "HTTP/1.1 100 Continue\r\n\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n",
     };

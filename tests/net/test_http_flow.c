@@ -187,8 +187,8 @@ static void test_head_time(void **state)
         raw_read(&c);
     }
     assert_true(now_ms() - from < 600);
-    assert_int_equal(raw_count(&c, "400 Bad Request") + raw_count(&c, "408 Request Timeout") +
-                         raw_count(&c, "505 "), 1);
+    assert_int_equal(
+        raw_count(&c, "400 Bad Request") + raw_count(&c, "408 Request Timeout") + raw_count(&c, "505 "), 1);
 }
 
 static void test_head_time_in_fields(void **state)

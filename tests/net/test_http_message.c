@@ -17,8 +17,7 @@
 #include "tests/net/trace.h"
 
 /* Feeds pieces of `first` bytes, then of `rest` bytes each. */
-static void trace_run(struct trace *t, bool request, const struct buf *bytes, size_t first,
-                      size_t rest)
+static void trace_run(struct trace *t, bool request, const struct buf *bytes, size_t first, size_t rest)
 {
     trace_init(t, request);
     size_t at = 0;
@@ -36,15 +35,15 @@ static void trace_run(struct trace *t, bool request, const struct buf *bytes, si
 
 static unsigned failures;
 
-static bool compare(const struct corpus_case *c, bool request, const struct trace *whole,
-                    size_t first, size_t rest)
+static bool compare(const struct corpus_case *c, bool request, const struct trace *whole, size_t first,
+                    size_t rest)
 {
     bool equal = true;
     struct trace cut;
     trace_run(&cut, request, &c->bytes, first, rest);
     if (strcmp(whole->log.data, cut.log.data) != 0) {
-        print_error("%s: cut at %zu, then by %zu, differs:\n%.300s\nagainst whole:\n%.300s\n", c->name,
-                    first, rest, cut.log.data, whole->log.data);
+        print_error("%s: cut at %zu, then by %zu, differs:\n%.300s\nagainst whole:\n%.300s\n", c->name, first,
+                    rest, cut.log.data, whole->log.data);
         failures++;
         equal = false;
     }
@@ -239,12 +238,9 @@ static void test_keep_alive(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_requests),
-        cmocka_unit_test(test_responses),
-        cmocka_unit_test(test_fields),
-        cmocka_unit_test(test_head_drop_in_body),
-        cmocka_unit_test(test_handler_refuses),
-        cmocka_unit_test(test_keep_alive),
+        cmocka_unit_test(test_requests),        cmocka_unit_test(test_responses),
+        cmocka_unit_test(test_fields),          cmocka_unit_test(test_head_drop_in_body),
+        cmocka_unit_test(test_handler_refuses), cmocka_unit_test(test_keep_alive),
     };
     return cmocka_run_group_tests_name("http_message", tests, NULL, NULL);
 }

@@ -39,7 +39,8 @@ static void test_keep_alive(void **state)
 static void test_chunked_request(void **state)
 {
     (void)state;
-    raw_text(&c, &fx.loop, "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+    raw_text(&c, &fx.loop,
+             "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
     spin(&fx.loop, 10);
     raw_text(&c, &fx.loop, "4\r\ndefg\r\n0\r");
     raw_quiet(&c, &fx.loop, 20);
@@ -53,7 +54,8 @@ static void test_chunked_answer(void **state)
 {
     (void)state;
     raw_text(&c, &fx.loop, GET("/chunks"));
-    raw_expect(&c, &fx.loop, "Transfer-Encoding: chunked\r\n\r\n3\r\none\r\n3\r\ntwo\r\n5\r\nthree\r\n0\r\n\r\n");
+    raw_expect(&c, &fx.loop,
+               "Transfer-Encoding: chunked\r\n\r\n3\r\none\r\n3\r\ntwo\r\n5\r\nthree\r\n0\r\n\r\n");
     raw_text(&c, &fx.loop, GET("/fields?a=b"));
     raw_expect(&c, &fx.loop, "X-Extra: yes\r\n");
     raw_expect(&c, &fx.loop, "local=0");
@@ -124,13 +126,15 @@ static void test_answer_across_connections(void **state)
 static void test_expect_continue(void **state)
 {
     (void)state;
-    raw_text(&c, &fx.loop, "POST /echo HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+    raw_text(&c, &fx.loop,
+             "POST /echo HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
     raw_expect(&c, &fx.loop, "HTTP/1.1 100 Continue\r\n\r\n");
     raw_quiet(&c, &fx.loop, 20);
     raw_text(&c, &fx.loop, "ok");
     raw_expect(&c, &fx.loop, "HTTP/1.1 200 OK\r\n");
     raw_expect(&c, &fx.loop, "\r\n\r\nok");
-    raw_text(&c, &fx.loop, "POST /forbidden HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+    raw_text(&c, &fx.loop,
+             "POST /forbidden HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
     raw_wait_eof(&c, &fx.loop);
     assert_int_equal(raw_count(&c, "100 Continue"), 0);
     assert_int_equal(raw_count(&c, "403 Forbidden"), 1);

@@ -14,7 +14,7 @@
 struct item {
     struct deadline deadline;
     char letter;
-    int again;               /* arm that many times more */
+    int again;                 /* arm that many times more */
     struct item *disarm, *arm; /* from the callback */
     uint64_t fired_ms;
 };

@@ -228,9 +228,12 @@ static void test_endless_comment(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_table),         cmocka_unit_test(test_byte_by_byte),
-        cmocka_unit_test(test_nul_in_data),   cmocka_unit_test(test_stop),
-        cmocka_unit_test(test_huge),          cmocka_unit_test(test_huge_in_lines),
+        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_byte_by_byte),
+        cmocka_unit_test(test_nul_in_data),
+        cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_huge),
+        cmocka_unit_test(test_huge_in_lines),
         cmocka_unit_test(test_endless_comment),
     };
     return cmocka_run_group_tests_name("sse", tests, NULL, NULL);

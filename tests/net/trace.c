@@ -14,8 +14,9 @@ static int on_head(struct http_message *m)
 {
     struct trace *t = trace_of(m);
     const struct http_head *h = m->head;
-    buf_addf(&t->log, "head %d %d.%d [", m->parser.type == HTTP_REQUEST ? m->parser.method : m->parser.status_code,
-             m->parser.http_major, m->parser.http_minor);
+    buf_addf(&t->log, "head %d %d.%d [",
+             m->parser.type == HTTP_REQUEST ? m->parser.method : m->parser.status_code, m->parser.http_major,
+             m->parser.http_minor);
     buf_add(&t->log, h->bytes, h->target_len);
     for (uint16_t i = 0; i < h->nfields; i++) {
         buf_addf(&t->log, "]\n %.*s=[", h->field[i].name_len, h->bytes + h->field[i].name);
