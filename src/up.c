@@ -22,7 +22,8 @@
 
 #define SERVING_LIMIT_MS 120000
 #define POLL_MS 20
-#define CONNECTIONS_MAX 100000
+#define DESCRIPTORS_KEPT 200 /* for engines, the store, logs */
+#define CONNECTIONS_MIN 64
 #define SOCKET_PATH_MAX 100
 
 struct up {
@@ -133,15 +134,26 @@ static uint32_t default_workers(void)
     return n < 1 ? 1 : n > 4 ? 4 : (uint32_t)n;
 }
 
+/* A quarter of the descriptors is left for calls to engines: connections may be idle, calls are bounded by slots. */
+static uint32_t connections_max(uint32_t workers)
+{
+    struct rlimit limit = {.rlim_cur = 1024};
+    (void)getrlimit(RLIMIT_NOFILE, &limit);
+    rlim_t room =
+        limit.rlim_cur > DESCRIPTORS_KEPT ? (limit.rlim_cur - DESCRIPTORS_KEPT) / 4 * 3 / workers : 0;
+    return room < CONNECTIONS_MIN ? CONNECTIONS_MIN : room > 1000000 ? 1000000 : (uint32_t)room;
+}
+
 static int start_gateway_parts(struct up *up, struct err *err)
 {
     const struct up_options *o = up->options;
+    uint32_t workers = o->workers ? o->workers : default_workers();
     struct store *store;
     struct gateway_config config = {.host = up->host,
                                     .port = up->port,
                                     .unix_path = up->socket,
-                                    .workers = o->workers ? o->workers : default_workers(),
-                                    .connections_max = CONNECTIONS_MAX,
+                                    .workers = workers,
+                                    .connections_max = connections_max(workers),
                                     .queue_max = o->queue_max,
                                     .tls = up->tls,
                                     .upstream_tls = up->upstream_tls,

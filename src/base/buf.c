@@ -87,9 +87,9 @@ void buf_addf(struct buf *buf, const char *fmt, ...)
             buf->len += (size_t)n;
             return;
         }
-        room = (size_t)n + 1;
-        if (!buf_reserve(buf, room))
+        if (!buf_reserve(buf, (size_t)n))
             return;
+        room = (size_t)n + 1; /* a buf always has a byte more than was reserved */
     }
 }
 

@@ -2,6 +2,7 @@
 /* What a new data folder begins with. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/fs.h"
 #include "base/osrandom.h"
@@ -100,7 +101,8 @@ static int add_model(struct script *s, const char *data_dir, const char *path, s
     if (!fs_join(copy, data_dir, "models") || fs_mkdirs(copy, 0755, err) != 0 ||
         !fs_join(copy, data_dir, source.location) || !text_set(source.path, PATH_CAP, copy, strlen(copy)))
         return err_set(err, ERR_INVALID, "%s: the path is too long", data_dir);
-    int rc = fs_exists(copy) ? 0 : fs_copy(path, copy, err);
+    (void)unlink(copy); /* half of it, if a first start was cut short */
+    int rc = fs_copy(path, copy, err);
     if (rc == 0)
         rc = digest_file(source.digest, path, err);
     if (rc == 0)

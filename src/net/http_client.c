@@ -113,10 +113,15 @@ int http_endpoint_parse(struct http_endpoint *e, const char *text, struct err *e
 void http_request_head(struct buf *out, const struct http_endpoint *e, const char *method, const char *path,
                        const char *fields, size_t len)
 {
+    unsigned port = ntohs(e->addr.sin_port);
+    bool usual = e->is_unix || port == (e->is_tls ? 443 : 80);
+    char colon[8] = "";
+    if (!usual)
+        (void)snprintf(colon, sizeof colon, ":%u", port & 0xffffu);
     buf_addf(out,
-             "%s %s%s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\n"
+             "%s %s%s HTTP/1.1\r\nHost: %s%s\r\nContent-Type: application/json\r\n"
              "Content-Length: %zu\r\n%s\r\n",
-             method, e->base, path, e->is_unix ? "localhost" : e->host, len, fields);
+             method, e->base, path, e->is_unix ? "localhost" : e->host, colon, len, fields);
 }
 
 /* ---- connections ---- */

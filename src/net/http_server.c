@@ -15,7 +15,7 @@
 #include "net/http_status.h"
 
 #define ACCEPT_REST_MS 100 /* until descriptors are asked for again, when there were none */
-#define LINGER_MS 1000 /* how long a refused client is listened to, so that it sees the refusal */
+#define LINGER_MS 1000     /* how long a refused client is listened to, so that it sees the refusal */
 
 static struct http_conn *conn_of_request(const struct http_request *request)
 {

@@ -3,12 +3,16 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "net/tls.h"
+
+#define UNSENT_MAX (128 << 10)
 
 struct write_request {
     uv_write_t uv;
@@ -94,6 +98,14 @@ static int flush_tls(struct stream *s)
     return rc;
 }
 
+/* After a write that was lost nothing more can be said on this connection: the next read tells its owner. */
+static void cut(struct stream *s)
+{
+    uv_os_fd_t fd;
+    if (uv_fileno(&s->uv.handle, &fd) == 0)
+        (void)shutdown(fd, SHUT_RDWR);
+}
+
 int stream_write(struct stream *s, const uv_buf_t *bufs, unsigned nbufs)
 {
     if (s->closing || s->failed)
@@ -111,8 +123,10 @@ int stream_write(struct stream *s, const uv_buf_t *bufs, unsigned nbufs)
         if (rc == 0)
             rc = flush_tls(s);
     }
-    if (rc < 0)
+    if (rc < 0) {
         s->lost += total;
+        cut(s);
+    }
     return rc;
 }
 
@@ -214,8 +228,12 @@ int stream_accept(struct stream *s, struct loop *loop, int fd, bool is_unix,
         stream_close(s);
         return 0; /* on_closed frees it */
     }
-    if (!is_unix)
+    if (!is_unix) {
+        /* What the kernel holds unsent counts as taken by the peer: keep that small, for meter and stall time. */
+        int unsent = UNSENT_MAX;
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
         uv_tcp_nodelay(&s->uv.tcp, 1);
+    }
     return 0;
 }
 

@@ -44,7 +44,9 @@ class Bench:
         binary = pathlib.Path(os.environ['BUSBAR_BIN'])
         self.sse_load = targets.helper('sse_load', binary.parent, work_dir)
         self.mock = targets.Mock(targets.helper('mock_engine', binary.parent, work_dir), self.load_core)
-        self.binary = binary
+        # A copy, so that a build that goes on beside us cannot change what is measured.
+        self.binary = shutil.copy2(binary, pathlib.Path(work_dir) / 'busbar')
+        os.environ.setdefault('BUSBAR_SHARE', str(targets.ROOT / 'data'))
         self.targets = []
         self.number = 0
 

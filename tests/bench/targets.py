@@ -154,10 +154,10 @@ class Busbar:
     name = 'busbar'
 
     def __init__(self, program, engine_port, core, work_dir):
-        self.program = program
+        self.program = pathlib.Path(program).resolve()
         self.data = pathlib.Path(work_dir) / 'busbar'
         self.log = open(pathlib.Path(work_dir) / 'busbar.log', 'w+', encoding='utf-8')
-        self.process = spawn([program, 'up', '--workers', 1, '--no-model', '--data', self.data,
+        self.process = spawn([self.program, 'up', '--workers', 1, '--no-model', '--data', self.data,
                               '--listen', '127.0.0.1:0'], core, stdout=self.log, stderr=subprocess.STDOUT)
         self.pid = self.process.pid
         try:

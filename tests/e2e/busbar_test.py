@@ -40,7 +40,12 @@ class Hub:
         self.args, self.nofile, self.env = list(args), nofile, {**os.environ, **(env or {})}
         self.address = self.port = self.key = self.operator = self.process = None
         self.lines = []
-        self.start(wait_s)
+        try:
+            self.start(wait_s)
+        except BaseException:
+            if self.own:
+                shutil.rmtree(self.data, ignore_errors=True)
+            raise
 
     def start(self, wait_s=20):
         def limit():

@@ -216,16 +216,20 @@ def aborted_streams(hub):
 
 def slow_reader(hub):
     """A client that does not read: what its socket has taken is billed, what waits in the hub is not."""
-    with Engine(talk(0, 2000)) as engine:
+    n = 12000
+    with Engine(talk(0, 'w' * 1000)) as engine:
         hub.add_url_model('flood', engine.url, context=100000, price_prompt='1', price_completion='1')
-        with hub.stream(model='flood', max_tokens=2000, rcvbuf=2048) as s:
+        with hub.stream(model='flood', max_tokens=n, rcvbuf=4096) as s:
             s.read(3)
-            time.sleep(0.5)
-            s.sock.setblocking(False)
+            time.sleep(1.5)
+            memory = hub.rss_kb()
         bill = hub.billed(s.id)
         hub.api('DELETE', '/api/v1/deployments/flood')
-        need(3 <= bill['completion_tokens'] <= 2000, bill)
-        return f"billed {bill['completion_tokens']} of 2000"
+        need('aborted' in bill['flags'] and bill['status'] == 499, bill)
+        need(3 <= bill['completion_tokens'] < n, bill)
+        # About 1.2 KB a chunk: never more than the largest send buffer and what the hub may keep.
+        need(memory < 200_000, f'{memory} KB resident')
+        return f"billed {bill['completion_tokens']} of {n}, {memory} KB resident"
 
 
 def upstream_is_cancelled(hub):

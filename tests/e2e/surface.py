@@ -111,7 +111,7 @@ def rate_requests(hub):
     same(reply.fields.get('x-ratelimit-remaining-requests'), '0', 'remaining')
     other = hub.add_key('rpm2', rpm=60)['key']
     stream = hub.stream(other, max_tokens=1).read()
-    same(stream.answer.getheader('x-ratelimit-remaining-requests'), '59', 'on a stream')
+    same(stream.fields.get('x-ratelimit-remaining-requests'), '59', 'on a stream')
     stream.close()
 
 

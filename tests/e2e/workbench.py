@@ -4,7 +4,6 @@
 Amounts are compared as whole nano-units, never as floating point.
 """
 import decimal
-import http.client
 import http.server
 import json
 import os
@@ -185,25 +184,50 @@ class Stream:
         data = json.dumps(body).encode()
         self.sock.sendall(f'POST {path} HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {key}\r\n'
                           f'Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n'.encode() + data)
-        self.answer = http.client.HTTPResponse(self.sock)
-        self.answer.begin()
-        self.status, self.id = self.answer.status, self.answer.getheader('x-request-id')
+        self.raw, self.lines = b'', b''
+        while b'\r\n\r\n' not in self.raw:
+            self._receive()
+        head, _, self.raw = self.raw.partition(b'\r\n\r\n')
+        first, *rest = head.decode('latin-1').split('\r\n')
+        self.status = int(first.split()[1])
+        self.fields = {k.lower(): v.strip() for k, _, v in (line.partition(':') for line in rest)}
+        self.id = self.fields.get('x-request-id')
         self.events, self.text, self.chunks = [], '', 0
-        self.done = self.broken = False
+        self.done = self.ended = self.broken = False
         self.error = self.usage = None
 
+    def _receive(self):
+        data = self.sock.recv(65536)
+        if not data:
+            raise ConnectionResetError('the connection ended early')
+        self.raw += data
+
+    def _chunk(self):
+        """Takes one whole chunk off the wire; false at the last one."""
+        while b'\r\n' not in self.raw:
+            self._receive()
+        size, _, rest = self.raw.partition(b'\r\n')
+        n = int(size, 16)
+        while len(self.raw) < len(size) + 4 + n:
+            self._receive()
+        rest = self.raw[len(size) + 2:]
+        self.lines, self.raw = self.lines + rest[:n], rest[n + 2:]
+        return n > 0
+
     def next(self):
-        """The next event: an object, '[DONE]', or None at the end of the answer."""
-        while True:
+        """The next event: an object, '[DONE]', or None at the end. `broken`: the answer was cut off."""
+        while not self.ended:
+            line, newline, rest = self.lines.partition(b'\n')
+            if newline:
+                self.lines = rest
+                if line.startswith(b'data: '):
+                    return self._take(line[6:].decode())
+                continue
             try:
-                line = self.answer.readline()
-            except (http.client.IncompleteRead, ConnectionResetError, ValueError):
-                self.broken = True
-                return None
-            if not line:
-                return None
-            if line.startswith(b'data: '):
-                return self._take(line[6:].strip().decode())
+                self.ended = not self._chunk()
+            except ConnectionResetError:
+                self.ended = self.broken = True
+        return None
 
     def _take(self, data):
         if data == '[DONE]':
@@ -228,7 +252,6 @@ class Stream:
         return self
 
     def close(self):
-        self.answer.close()
         self.sock.close()
 
     def __enter__(self):
@@ -318,21 +341,21 @@ class EngineRequest(http.server.BaseHTTPRequestHandler):
         self.connection.shutdown(socket.SHUT_RDWR)
 
 
-def talk(pause_s=0.0, words=None):
+def talk(pause_s=0.0, word='w '):
     """An engine script: max_tokens words, a pause after each, then usage."""
     def script(request, _path, body):
-        n = words or body.get('max_tokens', 16)
+        n = body.get('max_tokens', 16)
         usage = {'prompt_tokens': 5, 'completion_tokens': n, 'total_tokens': 5 + n}
         if not body.get('stream'):
             time.sleep(pause_s * n)
             request.reply(200, {'id': 'x', 'object': 'chat.completion', 'created': 1, 'model': body['model'],
                                 'choices': [{'index': 0, 'finish_reason': 'length',
-                                             'message': {'role': 'assistant', 'content': 'w ' * n}}],
+                                             'message': {'role': 'assistant', 'content': word * n}}],
                                 'usage': usage})
             return
         request.begin()
         for _ in range(n):
-            request.word('w ', body['model'])
+            request.word(word, body['model'])
             time.sleep(pause_s)
         request.event({'id': 'x', 'object': 'chat.completion.chunk', 'created': 1, 'model': body['model'],
                        'choices': [], 'usage': usage})

@@ -209,7 +209,7 @@ unsigned raw_count(struct raw *raw, const char *text)
 {
     unsigned n = 0;
     const char *at = raw->in.data;
-    const char *end = at + raw->in.len;
+    const char *end = at ? at + raw->in.len : NULL;
     while (at && (at = memmem(at, (size_t)(end - at), text, strlen(text))) != NULL) {
         n++;
         at++;

@@ -176,7 +176,9 @@ static void test_waiters_in_order(void **state)
     assert_null(world_reply(w, second));
     assert_int_equal(do_ask(w, 2, 4, 1, 1, 300), 0);
     uint64_t third = w->token;
-    assert_int_equal(do_return(w, 1, 1, 200, false), 0); /* 600 free */
+    assert_int_equal(do_return(w, 1, 1, 99, false), 0); /* 499 free: the second would fit */
+    assert_int_equal(w->effects.n, 1);
+    assert_int_equal(do_return(w, 1, 1, 101, false), 0); /* 600 free */
     answered(w, head, 0, 500);
     answered(w, second, 0, 1);
     assert_null(world_reply(w, third));

@@ -92,6 +92,14 @@ static void gate_shut(struct gate *g, bool shut)
     pthread_mutex_unlock(&g->lock);
 }
 
+static void gate_fail(struct gate *g, uint32_t commits, uint32_t loads)
+{
+    pthread_mutex_lock(&g->lock);
+    g->fail = commits;
+    g->fail_loads = loads;
+    pthread_mutex_unlock(&g->lock);
+}
+
 static void gate_await(struct gate *g)
 {
     pthread_mutex_lock(&g->lock);
@@ -117,7 +125,7 @@ struct hub {
     uint32_t others;      /* effects that are no replies */
     uint64_t min_durable; /* what must be durable when a reply comes; 0: not checked */
     bool early;
-    uint32_t published, discarded, made;
+    atomic_uint published, discarded;
 };
 
 static void on_effect(void *ctx, const struct effect *effect)
@@ -138,10 +146,9 @@ static void on_effect(void *ctx, const struct effect *effect)
 
 static void *routes_make(void *ctx, const struct core *core)
 {
-    struct hub *h = ctx;
+    (void)ctx;
     uint32_t *snapshot = malloc(sizeof *snapshot);
     *snapshot = view_counts(core).tenants;
-    h->made++;
     return snapshot;
 }
 
@@ -460,13 +467,12 @@ static void failing_commit(struct hub *h, void (*fail_next)(struct hub *h))
 
 static void fail_one(struct hub *h)
 {
-    h->gate.fail = 1;
+    gate_fail(&h->gate, 1, 0);
 }
 
 static void fail_three(struct hub *h)
 {
-    h->gate.fail = 3;
-    h->gate.fail_loads = 2;
+    gate_fail(&h->gate, 3, 2);
 }
 
 static void fail_disk(struct hub *h)
@@ -525,8 +531,7 @@ static void test_not_ready(void **state)
 {
     (void)state;
     struct hub *h = hub_new(store_memory_new(0));
-    h->gate.fail = 4;
-    h->gate.fail_loads = 1;
+    gate_fail(&h->gate, 4, 1);
     uint32_t n = post(h, tenant_event(1));
     await_replies(h, n + 1);
     assert_int_equal(h->code[n], ERR_UNAVAILABLE);
@@ -588,7 +593,7 @@ static void test_waiters(void **state)
     assert_in_range(took_ms, HOLD_WAIT_MS - 20, HOLD_WAIT_MS + 1000);
     post(h, ask_event(3, 500));
     run_for(h, 20);
-    h->gate.fail = 1;
+    gate_fail(&h->gate, 1, 0);
     post(h, tick_event());
     await_replies(h, 7);
     assert_true(h->code[5] == ERR_UNAVAILABLE &&
@@ -627,8 +632,7 @@ static void test_stop_with_a_dead_disk(void **state)
     (void)state;
     for (int loads = 0; loads < 2; loads++) {
         struct hub *h = hub_new(store_memory_new(0));
-        h->gate.fail = 1000000;
-        h->gate.fail_loads = loads ? 1000000 : 0;
+        gate_fail(&h->gate, 1000000, loads ? 1000000 : 0);
         post(h, tenant_event(1));
         await_replies(h, 1);
         pthread_t thread;
@@ -637,7 +641,7 @@ static void test_stop_with_a_dead_disk(void **state)
         clock_gettime(CLOCK_REALTIME, &limit);
         limit.tv_sec += 10;
         if (pthread_timedjoin_np(thread, NULL, &limit) != 0) {
-            h->gate.fail = h->gate.fail_loads = 0; /* let it go, then complain */
+            gate_fail(&h->gate, 0, 0); /* let it go, then complain */
             pthread_join(thread, NULL);
             fail_msg("runtime_stop did not return, loads %s", loads ? "fail too" : "work");
         }
