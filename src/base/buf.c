@@ -93,14 +93,42 @@ void buf_addf(struct buf *buf, const char *fmt, ...)
     }
 }
 
+/* Bytes of the UTF-8 sequence at text; 0 if there is none: a text that was cut ends in the middle of a character. */
+static size_t utf8_len(const unsigned char *text, size_t len)
+{
+    static const struct {
+        unsigned char first, last, low, high; /* first bytes, and the range of the second */
+        unsigned char n;
+    } forms[] = {{0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3}, {0xe1, 0xec, 0x80, 0xbf, 3},
+                 {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3}, {0xf0, 0xf0, 0x90, 0xbf, 4},
+                 {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4}};
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+        if (text[0] < forms[i].first || text[0] > forms[i].last)
+            continue;
+        if (len < forms[i].n || text[1] < forms[i].low || text[1] > forms[i].high)
+            return 0;
+        for (size_t k = 2; k < forms[i].n; k++) {
+            if ((text[k] & 0xc0) != 0x80)
+                return 0;
+        }
+        return forms[i].n;
+    }
+    return 0;
+}
+
 void buf_add_json(struct buf *buf, const char *text, size_t len)
 {
     buf_add_char(buf, '"');
     size_t start = 0;
     for (size_t i = 0; i < len; i++) {
         unsigned char c = (unsigned char)text[i];
-        if (c >= 0x20 && c != '"' && c != '\\')
+        if (c >= 0x20 && c < 0x80 && c != '"' && c != '\\')
             continue;
+        size_t n = c < 0x80 ? 0 : utf8_len((const unsigned char *)text + i, len - i);
+        if (n > 0) {
+            i += n - 1;
+            continue;
+        }
         buf_add(buf, text + start, i - start);
         start = i + 1;
         if (c == '"' || c == '\\')
@@ -108,7 +136,7 @@ void buf_add_json(struct buf *buf, const char *text, size_t len)
         else if (c == '\n')
             buf_add_text(buf, "\\n");
         else
-            buf_addf(buf, "\\u%04x", c);
+            buf_addf(buf, "\\u%04x", c < 0x80 ? c : 0xfffd);
     }
     buf_add(buf, text + start, len - start);
     buf_add_char(buf, '"');

@@ -231,5 +231,10 @@ int cli_main(int argc, char **argv, cli_fn *up)
     cli.json = cli_option(&cli, "json") != NULL;
     cli.hub = cli_option(&cli, "hub") ? cli_option(&cli, "hub") : cli.hub;
     cli.key = cli_option(&cli, "key") ? cli_option(&cli, "key") : cli.hub ? cli.key : NULL;
-    return cli.verb->run ? cli.verb->run(&cli) : up(&cli);
+    rc = cli.verb->run ? cli.verb->run(&cli) : up(&cli);
+    if (rc == CLI_OK && (fflush(stdout) != 0 || ferror(stdout))) { /* a key is shown once: it must have been */
+        fprintf(stderr, "busbar: the output could not be written\n");
+        rc = CLI_FAILED;
+    }
+    return rc;
 }

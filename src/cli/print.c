@@ -39,6 +39,8 @@ static char *cell(yyjson_val *value)
         buf_add_text(&out, text ? text : "");
         free(text);
     }
+    if (out.len == 0)
+        buf_add_char(&out, '-');
     return buf_take(&out);
 }
 
@@ -53,7 +55,7 @@ static void print_rows(char **cells, size_t rows, const struct column *columns, 
         }
     }
     for (int c = 0; c < n; c++)
-        printf("%-*s%s", (int)width[c], columns[c].title, c + 1 < n ? "  " : "\n");
+        printf("%-*s%s", c + 1 < n ? (int)width[c] : 0, columns[c].title, c + 1 < n ? "  " : "\n");
     for (size_t r = 0; r < rows; r++) {
         for (int c = 0; c < n; c++)
             printf("%-*s%s", c + 1 < n ? (int)width[c] : 0, cells[r * (size_t)n + (size_t)c],

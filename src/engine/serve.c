@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/map.h"
 #include "base/osrandom.h"
 #include "engine/command.h"
 #include "engine/logfile.h"
@@ -28,6 +29,7 @@
 #define DRAIN_LIMIT_MS 30000
 #define TERM_AGAIN_MS 1000
 #define KILL_MS 4000
+#define SOCKET_NAME_MAX 16 /* with a folder of 80 bytes and an ordinal: what a socket's path may hold */
 
 struct unit {
     struct serve *serve;
@@ -235,7 +237,11 @@ static void spawn(struct unit *u)
 static void healthy(struct unit *u)
 {
     u->failures = 0;
-    if (u->state != REPLICA_READY && !u->stopping)
+    if (u->stopping)
+        return;
+    if (u->state == REPLICA_BACKOFF) /* an engine at a URL is back: each ready follows a start */
+        move(u, REPLICA_STARTING, "");
+    if (u->state != REPLICA_READY)
         move(u, REPLICA_READY, "");
 }
 
@@ -356,6 +362,18 @@ static void on_timer(uv_timer_t *timer)
 
 /* ---- the interface ---- */
 
+/* A socket's path is short: a long name keeps its beginning and a hash of the whole, so that no two models share one. */
+static void unit_socket(const struct unit *u, char *dst, size_t cap)
+{
+    const char *name = u->order.model, *dir = u->serve->config.socket_dir;
+    size_t len = strlen(name);
+    if (len <= SOCKET_NAME_MAX)
+        (void)snprintf(dst, cap, "unix:%s/%s-%u.sock", dir, name, u->order.ordinal);
+    else /* no name has a full stop */
+        (void)snprintf(dst, cap, "unix:%s/%.7s.%08x-%u.sock", dir, name, (uint32_t)map_hash(0, name, len),
+                       u->order.ordinal);
+}
+
 static int unit_endpoint(struct unit *u, struct err *err)
 {
     struct serve *s = u->serve;
@@ -366,9 +384,8 @@ static int unit_endpoint(struct unit *u, struct err *err)
         (void)snprintf(text, sizeof text, "%.*s", (int)strcspn(u->order.location, "#"), u->order.location);
         return http_endpoint_parse(&u->endpoint, text, err);
     }
-    (void)snprintf(text, sizeof text, "unix:%s/%.40s-%u.sock", s->config.socket_dir, u->order.model,
-                   u->order.ordinal);
-    (void)snprintf(path, sizeof path, "%s/%.40s-%u.log", s->config.log_dir, u->order.model, u->order.ordinal);
+    unit_socket(u, text, sizeof text);
+    (void)snprintf(path, sizeof path, "%s/%s-%u.log", s->config.log_dir, u->order.model, u->order.ordinal);
     int rc = http_endpoint_parse(&u->endpoint, text, err);
     return rc ? rc : logfile_open(&u->log, path, err);
 }

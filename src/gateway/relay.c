@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/osrandom.h"
 
 #define ANSWER_MAX ((size_t)64 << 20)
 
@@ -35,6 +36,14 @@ void relay_fields(const struct relay *r, char *dst, size_t cap)
     rate_field(dst, cap, "tokens", r->tpm, &r->rate_tokens);
 }
 
+void relay_new_id(char dst[REQUEST_ID_CAP])
+{
+    struct uuid id = uuid_new();
+    char text[UUID_TEXT_LEN + 1];
+    uuid_format(text, &id);
+    (void)snprintf(dst, REQUEST_ID_CAP, "x-request-id: %s\r\n", text);
+}
+
 void relay_error(struct worker *worker, struct http_request *request, int code, const char *message,
                  const char *param, const char *fields)
 {
@@ -48,7 +57,10 @@ void relay_error(struct worker *worker, struct http_request *request, int code, 
     buf_init(&body, 16384);
     openai_error(&body, status, message, param, name);
     bool later = err_retryable(code) && !strstr(fields, "retry-after");
-    (void)snprintf(head, sizeof head, "%s%s%s", fields, later ? "retry-after: 1\r\n" : "",
+    char id[REQUEST_ID_CAP] = "";
+    if (!fields[0]) /* refused before there was a relay */
+        relay_new_id(id);
+    (void)snprintf(head, sizeof head, "%s%s%s%s", fields, id, later ? "retry-after: 1\r\n" : "",
                    status == 401 ? "WWW-Authenticate: Bearer\r\n" : "");
     http_respond(request, status, "application/json", head, body.data, body.len);
     buf_fini(&body);
@@ -364,13 +376,18 @@ static void engine_refused(struct relay *r)
     if (text)
         (void)snprintf(message, sizeof message, "%s", text);
     yyjson_doc_free(doc);
+    /* Its own limits, keys and paths (429, 401, 404) are not the client's doing. */
     int code = ERR_UPSTREAM;
     if (r->status == 503)
         code = ERR_NO_REPLICA;
+    else if (r->status == 429)
+        code = ERR_QUEUE_FULL;
     else if (r->status == 501)
         code = ERR_UNSUPPORTED;
-    else if (r->status >= 400 && r->status < 500)
-        code = r->status == 413 ? ERR_TOO_LARGE : ERR_INVALID;
+    else if (r->status == 413)
+        code = ERR_TOO_LARGE;
+    else if (r->status == 400 || r->status == 422)
+        code = ERR_INVALID;
     relay_refuse(r, code, message);
 }
 

@@ -94,6 +94,9 @@ void relay_shutdown(struct relay *relay);
 void relay_release_engine(struct relay *relay);
 /* Head fields of every answer: request id, rate limits. */
 void relay_fields(const struct relay *relay, char *dst, size_t cap);
+/* A head field with a new request id, for answers that no relay gives. */
+#define REQUEST_ID_CAP 64
+void relay_new_id(char dst[REQUEST_ID_CAP]);
 void relay_fail_stream(struct relay *relay, int code);
 void relay_error(struct worker *worker, struct http_request *request, int code, const char *message,
                  const char *param, const char *fields);

@@ -157,8 +157,9 @@ static void forward(struct relay *r, yyjson_doc *doc, const char *data, size_t l
     yyjson_val *root = yyjson_doc_get_root(doc);
     struct buf *out = &r->flow->out;
     bool foreign = strcmp(r->model->name, r->model->upstream) != 0;
+    /* Data that came in several lines is written anew, as one. */
     bool strip = yyjson_obj_get(root, "timings") != NULL ||
-                 (yyjson_obj_get(root, "usage") != NULL && !r->include_usage);
+                 (yyjson_obj_get(root, "usage") != NULL && !r->include_usage) || memchr(data, '\n', len);
     buf_add(out, "data: ", 6);
     if (!strip && !foreign) {
         buf_add(out, data, len);

@@ -65,6 +65,8 @@ static void models(struct worker *w, struct http_request *r, const char *rest, s
     }
     const struct snapshot *s = worker_snapshot(w);
     struct buf out;
+    char id[REQUEST_ID_CAP];
+    relay_new_id(id);
     buf_init(&out, 4 << 20);
     uint32_t n = 0;
     if (rest_len == 0)
@@ -83,7 +85,7 @@ static void models(struct worker *w, struct http_request *r, const char *rest, s
     if (rest_len > 0 && n == 0)
         relay_error(w, r, ERR_NOT_FOUND, "This model does not exist.", "model", "");
     else
-        http_respond(r, 200, "application/json", "", out.data, out.len);
+        http_respond(r, 200, "application/json", id, out.data, out.len);
     buf_fini(&out);
 }
 

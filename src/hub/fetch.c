@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -43,6 +44,26 @@ static void part_remove(const struct part *part)
     unlink(part->from);
 }
 
+/* Opens the part for this call alone: whoever holds it adds a model of the same name. */
+static int part_lock(struct part *part, const struct fetch *f, struct err *err)
+{
+    struct stat mine, named;
+    part->file = fopen(part->path, "abe");
+    if (!part->file)
+        return err_set(err, ERR_IO, "cannot create %s: %s", part->path, strerror(errno));
+    int fd = fileno(part->file);
+    /* Until it was locked, the other may have renamed or removed it. */
+    bool ours = flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &mine) == 0 &&
+                stat(part->path, &named) == 0 && mine.st_ino == named.st_ino;
+    if (ours && !fs_exists(f->target))
+        return 0;
+    if (ours)
+        unlink(part->path);
+    fclose(part->file);
+    return err_set(err, ours ? ERR_EXISTS : ERR_IN_USE, ours ? "%s exists already" : "%s is being added already",
+                   f->target);
+}
+
 /* Opens the part; keeps what is there if it came from the same source. Returns the offset to go on from. */
 static int part_open(struct part *part, const struct fetch *f, curl_off_t *offset, struct err *err)
 {
@@ -50,19 +71,23 @@ static int part_open(struct part *part, const struct fetch *f, curl_off_t *offse
     struct stat st;
     (void)snprintf(part->path, sizeof part->path, "%s.part", f->target);
     (void)snprintf(part->from, sizeof part->from, "%s.from", f->target);
+    int rc = part_lock(part, f, err);
+    if (rc != 0)
+        return rc;
     buf_init(&from, FS_PATH_MAX);
     struct err ignored;
     bool same = fs_read(part->from, &from, &ignored) == 0 && from.len == strlen(f->source) &&
                 memcmp(from.data, f->source, from.len) == 0;
     buf_fini(&from);
-    if (!same)
+    if (!same && ftruncate(fileno(part->file), 0) < 0)
+        rc = err_set(err, ERR_IO, "cannot write %s: %s", part->path, strerror(errno));
+    if (rc == 0)
+        rc = fs_write_atomic(part->from, f->source, strlen(f->source), 0644, err);
+    if (rc != 0) {
         part_remove(part);
-    int rc = fs_write_atomic(part->from, f->source, strlen(f->source), 0644, err);
-    if (rc != 0)
+        fclose(part->file);
         return rc;
-    part->file = fopen(part->path, "abe");
-    if (!part->file)
-        return err_set(err, ERR_IO, "cannot create %s: %s", part->path, strerror(errno));
+    }
     *offset = fstat(fileno(part->file), &st) == 0 ? st.st_size : 0;
     return 0;
 }
@@ -189,17 +214,18 @@ int fetch_run(struct fetch *f, struct err *err)
     rc = url ? download(f, &part, offset, err) : copy(f, &part, offset, err);
     if (fflush(part.file) != 0 || fsync(fileno(part.file)) != 0)
         rc = rc ? rc : err_set(err, ERR_IO, "cannot write %s: %s", part.path, strerror(errno));
-    fclose(part.file);
     bool broke = rc != 0;
     if (rc == 0)
         rc = check_digest(f, &part, err);
     if (rc == 0 && rename(part.path, f->target) < 0)
         rc = err_set(err, ERR_IO, "cannot rename %s: %s", part.path, strerror(errno));
+    f->placed = rc == 0;
     if (rc == 0)
         rc = fs_sync_parent(f->target, err);
     if (rc == 0)
         unlink(part.from);
     else if (!broke || !url) /* a download that broke off is kept, to be resumed */
         part_remove(&part);
+    fclose(part.file); /* last: it is locked until here */
     return rc;
 }

@@ -20,11 +20,12 @@ struct fetch {
     char target[FS_PATH_MAX];
     uint8_t digest[DIGEST_LEN]; /* expected if has_digest; the file's afterwards */
     bool has_digest;
+    bool placed;                /* result: the target is this call's own */
     _Atomic uint64_t bytes, total; /* progress; total 0: unknown */
     atomic_bool cancel;
 };
 
-/* Blocks. ERR_EXISTS when the target is there, ERR_DIGEST, ERR_UPSTREAM, ERR_IO, ERR_CANCELLED. */
+/* Blocks. ERR_EXISTS when the target is there, ERR_IN_USE when another call fetches it, ERR_DIGEST, ERR_UPSTREAM, ERR_IO, ERR_CANCELLED. */
 int fetch_run(struct fetch *fetch, struct err *err);
 
 #endif

@@ -238,7 +238,7 @@ static int add_work(struct api_call *call)
     }
     if (rc == 0)
         rc = hub_model_events(&a->source, call->events, &call->err);
-    if (rc != 0 && rc != ERR_EXISTS && !a->remote)
+    if (rc != 0 && a->fetch.placed)
         unlink(a->fetch.target); /* fetched, but not a model that we can serve */
     call->nevents = a->source.priced ? 3 : 2;
     call->id = call->events[0].u.model_add.model;

@@ -203,6 +203,18 @@ def wrong_bodies(hub):
     refused(post(hub, {**chat_body(), 'prompt': 'x'}), 400, None, 'prompt')
 
 
+def words_are_cut_whole(hub):
+    """A refusal that quotes the caller quotes whole characters: its body is always UTF-8."""
+    for pad in ('', 'x', 'xx', 'xxx'):
+        for name in (pad + 'é' * 400, pad + '漢' * 400, pad + '😀' * 400):
+            for reply in (hub.chat(model=name), hub.chat(**{name: 1}),
+                          hub.request('POST', '/api/v1/tenants', {'name': 'x', name: 1}, key=hub.operator),
+                          hub.request('POST', '/api/v1/deployments', {'model': name[:20]}, key=hub.operator)):
+                need(400 <= reply.status < 500, reply.status)
+                reply.body.decode()
+                reply.json()
+
+
 def wrong_kind(hub):
     refused(post(hub, {'model': 'stories', 'input': 'x'}, path='/v1/embeddings'), 400, None, 'model')
     refused(post(hub, {'model': 'stories', 'query': 'x', 'documents': ['y']}, path='/v1/rerank'), 400, None, 'model')
@@ -355,7 +367,7 @@ def main():
         hub.add_url_model('away', 'http://127.0.0.1:9', deploy=False)
         waiting = start_without_replica(hub)
         for case in (keys_are_refused, key_expires, scope_and_model, unknown_things, budget_spent, too_large,
-                     lengthening_fields, wrong_counts, wrong_bodies, wrong_kind, only_answers_are_billed, rate_requests,
+                     lengthening_fields, wrong_counts, wrong_bodies, words_are_cut_whole, wrong_kind, only_answers_are_billed, rate_requests,
                      rate_tokens, dropped_fields, duplicate_keys, output_is_cut, default_is_context,
                      answer_is_clean, choices_are_metered, streamed_choices_are_metered, several_prompts, every_answer_has_an_id,
                      waiting_gets_a_slot):

@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A disk that fails: nothing is acknowledged that is not recorded, the hub says so, and it heals without a restart.
 
-BUSBAR_FAILFS_SO names the library made from failfs.c; without it, it is compiled here. `disk.py --tmpfs DIR` is the
-part that runs in a mount namespace of its own.
+`disk.py --tmpfs DIR` is the part that runs in a mount namespace of its own.
 """
 import errno
 import json
@@ -17,20 +16,11 @@ import tempfile
 import threading
 import time
 
-from faultlib import (FULL, HERE, SLOW, Audit, Client, Hub, Load, SlowEngine, Tap, get_status, kill9, mixed, records,
-                      settled, status, tenant, wait_for)
+from faultlib import (FULL, SLOW, Audit, Client, DiskFaults, Hub, Load, SlowEngine, Tap, assert_first, get_status, kill9,
+                      mixed, records, settled, status, tenant, unstarted, wait_for)
 
 SEED = int(os.environ.get('SEED', '1'))
-WAL, DB = 'busbar.db-wal', 'busbar.db'
-
-
-def library(folder):
-    named = os.environ.get('BUSBAR_FAILFS_SO')
-    if named:
-        return os.path.abspath(named)
-    out = os.path.join(folder, 'failfs.so')
-    subprocess.run(['cc', '-std=gnu17', '-D_GNU_SOURCE', '-O2', '-fPIC', '-shared', '-o', out, HERE / 'failfs.c'], check=True)
-    return out
+DB = 'busbar.db'
 
 
 class Disk:
@@ -38,27 +28,13 @@ class Disk:
 
     def __init__(self):
         self.folder = tempfile.mkdtemp(prefix='bbd-', dir='/tmp')
-        self.control = os.path.join(self.folder, 'fail')
-        env = {'LD_PRELOAD': library(self.folder), 'BUSBAR_FAILFS': self.control,
-               'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') + ':verify_asan_link_order=0'}
+        self.faults = DiskFaults(self.folder)
+        self.fail, self.heal, self.hits = self.faults.fail, self.faults.heal, self.faults.hits
         self.engine = SlowEngine()
         self.responses = []
-        self.hub = Hub(data=os.path.join(self.folder, 'data'), env=env)
+        self.hub = Hub(data=os.path.join(self.folder, 'data'), env=self.faults.env)
         self.engine.add_to(self.hub)
         self.seed = 0
-
-    def fail(self, what, code, first=1, count=0, suffix=WAL):
-        temp = self.control + '.new'
-        pathlib.Path(self.control + '.hits').unlink(missing_ok=True)
-        pathlib.Path(temp).write_text(f'{what} {code} {first} {count} {suffix}\n', encoding='ascii')
-        os.rename(temp, self.control)
-
-    def heal(self):
-        pathlib.Path(self.control).unlink(missing_ok=True)
-
-    def hits(self):
-        path = pathlib.Path(self.control + '.hits')
-        return path.stat().st_size if path.exists() else 0
 
     def load(self, clients=10, pick=mixed):
         self.seed += 1
@@ -255,6 +231,37 @@ def model_added(disk):
     assert not half, '\n'.join(half)
 
 
+def first_start(disk):
+    """A first start during which one commit fails; then the disk is well, and the next start serves."""
+    bad = []
+    for n in range(1, 100) if FULL else range(15, 100, 2):  # the tables come first
+        folder = pathlib.Path(disk.folder) / f'first-{n}'
+        hub = unstarted(folder, disk.faults.env)
+        disk.fail('sync', errno.EIO, n, 1)
+        try:
+            try:
+                hub.start(8)
+            except RuntimeError:
+                pass
+            if hub.alive():
+                kill9(hub)
+            hits = disk.hits()
+            disk.heal()
+            assert_first(hub)
+        except AssertionError as e:
+            bad.append(f'sync {n} failed: {e}')
+        finally:
+            disk.heal()
+            if hub.alive():
+                hub.stop()
+            shutil.rmtree(folder, ignore_errors=True)
+        if not hits:
+            break
+    assert n > 5, 'the fault missed'
+    assert not bad, f'{len(bad)} bad\n' + '\n'.join(bad)
+    return f'up to sync {n}'
+
+
 def checkpoint(disk):
     """What fails is the database file itself, which only checkpoints write: commits go on, and nothing is lost."""
     disk.fail('all', errno.EIO, 1, 0, DB)
@@ -345,6 +352,7 @@ def main():
     tap.case('exactly one write fails', single, disk, 'write', samples)
     tap.case('kill -9 while the disk fails', killed, disk)
     tap.case('a model is added whole or not at all', model_added, disk)
+    tap.case('a first start that the disk cuts short', first_start, disk)
     if FULL:
         tap.case('checkpoints fail', checkpoint, disk)
     disk.close()

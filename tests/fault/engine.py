@@ -141,6 +141,38 @@ def stopped(site):
             f'meanwhile waited {late.seconds:.1f} s: {late.status}, the slowest {slowest:.1f} s')
 
 
+def queued(site):
+    """Whoever waits for a slot when the engine dies has not begun: it is answered by the next engine, or gets 503."""
+    pid = site.pid()
+    threads, out = [], []
+    flowing = threading.Semaphore(0)
+
+    def hold(i):
+        seen = []
+        site.talk(stream=True, max_tokens=450, seed=i, prompt=f'Tell me a very long story, number {i}',
+                  on_chunk=lambda _: seen.append(1) or (len(seen) == 1 and flowing.release()))
+    for i in range(4):
+        threads.append(threading.Thread(target=hold, args=(i,), daemon=True))
+        threads[-1].start()
+    for _ in range(4):
+        assert flowing.acquire(timeout=10)
+    os.kill(pid, signal.SIGSTOP)  # so that the slots stay taken
+    for _ in range(8):
+        threads.append(threading.Thread(target=lambda: out.append(site.talk(max_tokens=3)), daemon=True))
+        threads[-1].start()
+    time.sleep(0.5)
+    os.kill(pid, signal.SIGKILL)
+    for t in threads:
+        t.join(80)
+        assert not t.is_alive(), 'a request hangs'
+    site.ready(20)
+    counts = {}
+    for r in out:
+        counts[r.status] = counts.get(r.status, 0) + 1
+    assert set(counts) <= {200, 503}, f'answers of the 8 that waited: {counts}; {out[0].error}'
+    return str(counts)
+
+
 def gone(site):
     """The model file is gone, so that it cannot start again: requests wait or get 503, and it heals by itself."""
     file = pathlib.Path(site.folder) / 'models' / 'stories.gguf'
@@ -225,6 +257,7 @@ def main():
     start = time.monotonic()
     site = Site()
     tap.case('llama-server is killed in the middle of streams', killed, site)
+    tap.case('requests that wait when the engine dies', queued, site)
     tap.case('engines that talk nonsense', nonsense, site)
     tap.case('a client leaves a silent engine', left, site)
     tap.case('the engine cannot start again for a while', gone, site)

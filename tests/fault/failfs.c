@@ -3,8 +3,8 @@
  * A disk that fails on demand, as an LD_PRELOAD library: what SQLite writes and syncs with is wrapped.
  *
  * The file named by BUSBAR_FAILFS controls it while it exists: `WHAT ERRNO FIRST COUNT SUFFIX`. WHAT is sync
- * (fdatasync, fsync), write (pwrite64, ftruncate64), torn (a write that puts half of its bytes and then fails)
- * or all. Calls on files whose name ends with SUFFIX are counted from 1, from when this control file came to be (put
+ * (fdatasync, fsync), write (pwrite64, ftruncate64), torn (a write that puts half of its bytes and then fails),
+ * all, or slow: writes do not fail but take ERRNO milliseconds longer. Calls on files whose name ends with SUFFIX are counted from 1, from when this control file came to be (put
  * it there by rename); those from FIRST on fail, COUNT of them, or all for COUNT 0. Each failure adds a byte to the
  * file BUSBAR_FAILFS with `.hits` behind it, so that a test knows that its fault took place.
  */
@@ -81,24 +81,30 @@ static int fault(int fd, bool sync, bool *torn)
     const char *path = getenv("BUSBAR_FAILFS");
     struct control c;
     int code = 0;
+    int slow_ms = 0;
     int saved = errno;
     if (!path)
         return 0;
     pthread_mutex_lock(&lock);
     if (read_control(path, &c) && named(fd, c.suffix)) {
         bool is_torn = strcmp(c.what, "torn") == 0;
-        bool counts = strcmp(c.what, "all") == 0 ||
-                      (sync ? strcmp(c.what, "sync") == 0 : is_torn || strcmp(c.what, "write") == 0);
+        bool is_slow = strcmp(c.what, "slow") == 0;
+        bool counts =
+            strcmp(c.what, "all") == 0 ||
+            (sync ? strcmp(c.what, "sync") == 0 : is_torn || is_slow || strcmp(c.what, "write") == 0);
         if (counts) {
             calls++;
             if (calls >= c.first && (c.count == 0 || calls < c.first + c.count)) {
-                code = c.code;
+                code = is_slow ? 0 : c.code;
+                slow_ms = is_slow ? c.code : 0;
                 *torn = is_torn;
                 note_hit(path);
             }
         }
     }
     pthread_mutex_unlock(&lock);
+    if (slow_ms > 0)
+        (void)usleep((useconds_t)slow_ms * 1000);
     errno = saved;
     return code;
 }

@@ -14,6 +14,7 @@ import random
 import signal
 import socket
 import sqlite3
+import subprocess
 import sys
 import threading
 import time
@@ -325,6 +326,35 @@ class SlowEngine:
         self.server.server_close()
 
 
+# ---- a disk that fails ----
+
+class DiskFaults:
+    """Control of failfs.c for hubs started with `env`. BUSBAR_FAILFS_SO names the library; else it is compiled here."""
+
+    def __init__(self, folder):
+        library = os.environ.get('BUSBAR_FAILFS_SO')
+        if not library:
+            library = os.path.join(folder, 'failfs.so')
+            subprocess.run(['cc', '-std=gnu17', '-D_GNU_SOURCE', '-O2', '-fPIC', '-shared', '-o', library, HERE / 'failfs.c'],
+                           check=True)
+        self.control = pathlib.Path(folder) / 'fail'
+        self.env = {'LD_PRELOAD': os.path.abspath(library), 'BUSBAR_FAILFS': str(self.control),
+                    'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') + ':verify_asan_link_order=0'}
+
+    def fail(self, what, code, first=1, count=0, suffix='busbar.db-wal'):
+        temp = self.control.with_suffix('.new')
+        self.control.with_suffix('.hits').unlink(missing_ok=True)
+        temp.write_text(f'{what} {code} {first} {count} {suffix}\n', encoding='ascii')
+        temp.rename(self.control)
+
+    def heal(self):
+        self.control.unlink(missing_ok=True)
+
+    def hits(self):
+        path = self.control.with_suffix('.hits')
+        return path.stat().st_size if path.exists() else 0
+
+
 # ---- the hub, from outside ----
 
 def tenant(hub, name='default'):
@@ -372,6 +402,30 @@ def kill9(hub):
     os.kill(hub.pid, signal.SIGKILL)
     hub.process.wait()
     hub.reader.join(5)
+
+
+def unstarted(data, env=None):
+    """A Hub that was not started yet, so that a start may fail."""
+    hub = Hub.__new__(Hub)
+    hub.bin, hub.own, hub.data, hub.args, hub.nofile = os.environ['BUSBAR_BIN'], False, data, [], None
+    hub.env = {**os.environ, **(env or {})}
+    hub.address = hub.key = hub.operator = hub.process = hub.port = None
+    hub.lines = []
+    return hub
+
+
+def assert_first(hub):
+    """A start after a first one that was cut short: the bundled model serves, and the operator can get in."""
+    try:
+        hub.start(8)
+    except RuntimeError as e:
+        raise AssertionError(f'does not start: {str(e)[-300:]}') from e
+    names = [m['name'] for m in hub.request('GET', '/api/v1/models', local=True).json()['data']]
+    assert STORIES in names, f'models {names}, keys printed: {bool(hub.key)}'
+    made = hub.request('POST', '/api/v1/keys', {'name': 'again', 'tenant': 'default', 'scopes': ['inference']}, local=True)
+    assert made.status == 201, f'{made.status} {made.body}'
+    r = Client(hub.port, made.json()['key']).talk(max_tokens=3)
+    assert r.complete, f'{r.status} {r.error}'
 
 
 def settled(hub, limit_s=20):

@@ -71,15 +71,16 @@ def main():
     tap.ok(t['held'] == 0 and s['commit_failures'] == 0 and t['budget'] - t['spent'] == t['available'],
            'nothing is held, no commit failed', t)
     shown = records(hub)
-    hub.stop()
+    rc = hub.stop()
+    tap.ok(rc == 0, 'a clean end, nothing leaked where the binary can tell', f'exit status {rc}', *hub.lines[-30:] if rc else ())
+    wal = (pathlib.Path(folder) / 'busbar.db-wal').exists()
     a = Audit(os.path.join(folder, 'busbar.db'))
     found = a.clients(responses, engine.sent)
     tap.ok(not found and len(shown) == len(a.meters), f'{len(shown)} records agree with what clients got', *found[:10])
-    wal = pathlib.Path(folder) / 'busbar.db-wal'
     size = (pathlib.Path(folder) / 'busbar.db').stat().st_size
     tap.note(f'{len(responses)} requests, {sum(r.complete for r in responses)} complete, {took:.0f} s, '
              f'{len(responses) / took:.0f} a second, {a.events} events in {s["commits"]} commits, database {size >> 10} kB, '
-             f'log {"left" if wal.exists() else "gone"}, seed {SEED}')
+             f'log {"left" if wal else "gone"}, seed {SEED}')
     engine.close()
     shutil.rmtree(folder, ignore_errors=True)
     tap.done()

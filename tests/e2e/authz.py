@@ -1,0 +1,232 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Every route times every caller, made from src/hub/routes.def: allowed or refused exactly as the route's role says.
+
+What is refused changes nothing: all listings are compared before and after. A route that this test does not know how to
+call fails it, so none can be added without being tested.
+"""
+import os
+import re
+import shutil
+import tempfile
+import time
+
+from workbench import ROOT, STORY, Bench, Tap, need, same
+
+ROUTE = re.compile(r'^ROUTE\((\w+), "([^"]+)", (\w+), (\w+), (\d+)\)$', re.M)
+NOBODY = ('no key', 'garbage', 'revoked operator', 'expired admin')
+# By role: who may. Tenant `own` is the one whose keys are used, `other` another one.
+ALLOWED = {'PUBLIC': {*NOBODY, 'inference', 'admin', 'other admin', 'operator', 'socket'},
+           'KEY': {'inference', 'admin', 'other admin', 'operator', 'socket'},
+           'TENANT_ADMIN': {'admin', 'other admin', 'operator', 'socket'},
+           'OPERATOR': {'operator', 'socket'},
+           'LOCAL': {'socket'}}
+# /v1 is not in routes.def: what a key without the scope gets there is below.
+SURFACE = [('GET', '/v1/models'), ('GET', '/v1/models/stories'), ('POST', '/v1/chat/completions'), ('POST', '/v1/completions')]
+
+
+def routes():
+    found = ROUTE.findall((ROOT / 'src' / 'hub' / 'routes.def').read_text(encoding='utf-8'))
+    need(len(found) >= 20, 'routes.def was read')
+    return [(method, path, handler, role) for method, path, handler, role, _ in found]
+
+
+class Matrix:
+    def __init__(self, hub, folder):
+        self.hub, self.folder, self.n = hub, folder, 0
+        for tenant in ('own', 'other'):
+            hub.api('POST', '/api/v1/tenants', {'name': tenant, 'budget': '5'})
+        self.keys = {'no key': None, 'garbage': 'bb_' + '0' * 60,
+                     'inference': hub.add_key('i', tenant='own')['key'],
+                     'admin': hub.add_key('a', tenant='own', scopes=['admin'])['key'],
+                     'other admin': hub.add_key('o', tenant='other', scopes=['admin', 'inference'])['key'],
+                     'operator': hub.operator,
+                     'expired admin': hub.add_key('e', tenant='own', scopes=['admin'], expires=int(time.time()) + 2)['key']}
+        revoked = hub.add_key('r', tenant='own', scopes=['admin', 'operator', 'inference'])
+        hub.api('DELETE', f"/api/v1/keys/{revoked['public_id']}")
+        self.keys['revoked operator'] = revoked['key']
+        hub.api('POST', '/api/v1/models', {'name': 'idle', 'source': 'http://127.0.0.1:9', 'engine': 'url'})
+
+    def state(self):
+        hub = self.hub
+        return ([{k: v for k, v in t.items() if k not in ('held', 'available', 'spent')}
+                 for t in hub.pages('/api/v1/tenants')], hub.pages('/api/v1/keys'),
+                hub.api('GET', '/api/v1/models'),
+                [(d['id'], d['model'], d['replicas_wanted']) for d in hub.api('GET', '/api/v1/deployments')['data']],
+                sorted(os.listdir(self.folder)), sorted(os.listdir(hub.data / 'models')))
+
+    def unique(self, word):
+        self.n += 1
+        return f'{word}-{self.n}'
+
+    def call(self, handler, tenant):
+        """(path parameter, query, body) of a call that would succeed and that concerns the tenant."""
+        hub = self.hub
+        plain = {'healthz', 'readyz', 'metrics', 'status', 'tenant_list', 'model_list', 'deployment_list'}
+        if handler in plain:
+            return '', '', None
+        if handler in ('key_list', 'usage', 'usage_records'):
+            return '', f'?tenant={tenant}', None
+        if handler == 'tenant_show':
+            return tenant, '', None
+        if handler == 'tenant_budget':
+            return tenant, '', {'budget': str(5 + self.n)}
+        if handler == 'tenant_add':
+            return '', '', {'name': self.unique('t'), 'budget': '1'}
+        if handler == 'key_add':
+            return '', '', {'name': self.unique('k'), 'tenant': tenant}
+        if handler == 'key_revoke':
+            return hub.add_key(self.unique('victim'), tenant=tenant)['public_id'], '', None
+        if handler == 'model_add':
+            return '', '', {'name': self.unique('m'), 'source': 'http://127.0.0.1:9', 'engine': 'url'}
+        if handler == 'model_show':
+            return 'stories', '', None
+        if handler == 'model_price':
+            return 'idle', '', {'price_prompt': str(1 + self.n)}
+        if handler == 'model_remove':
+            name = self.unique('gone')
+            hub.api('POST', '/api/v1/models', {'name': name, 'source': 'http://127.0.0.1:9', 'engine': 'url'})
+            return name, '', None
+        if handler in ('deployment_add', 'deployment_remove'):
+            name = self.unique('d')
+            hub.api('POST', '/api/v1/models', {'name': name, 'source': 'http://127.0.0.1:9', 'engine': 'url'})
+            if handler == 'deployment_add':
+                return '', '', {'model': name}
+            hub.api('POST', '/api/v1/deployments', {'model': name})
+            return name, '', None
+        if handler == 'backup':
+            return '', '', {'path': os.path.join(self.folder, self.unique('b'))}
+        raise AssertionError(f'this test does not know how to call {handler}')
+
+    def expected(self, handler, role, caller, tenant):
+        """The statuses that are right."""
+        if caller not in ALLOWED[role]:
+            return (401,) if caller in NOBODY and role != 'LOCAL' else (401, 403)
+        scoped = handler in ('tenant_show', 'key_list', 'key_add', 'key_revoke', 'usage', 'usage_records')
+        mine = {'inference': 'own', 'admin': 'own', 'other admin': 'other'}.get(caller)
+        if scoped and mine and mine != tenant:
+            return (404,)
+        return (200, 201)
+
+    def one(self, route, caller, tenant):
+        method, path, handler, role = route
+        param, query, body = self.call(handler, tenant)
+        expected = self.expected(handler, role, caller, tenant)
+        before = self.state() if expected[0] >= 400 else None
+        path = re.sub(r'\{\w+\}', param, path) + query
+        if caller == 'socket':
+            reply = self.hub.request(method, path, body, local=True)
+        else:
+            reply = self.hub.request(method, path, body, key=self.keys[caller])
+        need(reply.status in expected, f'{caller}: {method} {path} ({tenant}): {reply.status}, expected {expected}:',
+             reply.body[:200])
+        if before is not None:
+            same(self.state(), before, f'{caller}: {method} {path} changed something')
+            need(reply.json()['error']['message'], 'a message')
+        elif tenant == 'own' and caller in ('inference', 'admin') and handler in ('key_list', 'usage', 'usage_records'):
+            need('other' not in [x.get('tenant') for x in reply.json()['data']], 'rows of another tenant')
+        return 1
+
+    def route(self, route):
+        return f'{sum(self.one(route, c, t) for c in (*self.keys, "socket") for t in ("own", "other"))} calls'
+
+
+def no_tenant_named(m):
+    """Without a tenant in the query an admin sees its own; the operator all."""
+    for caller, tenants in (('admin', {'own'}), ('other admin', {'other'}), ('operator', {'default', 'own', 'other'})):
+        found = {k['tenant'] for k in m.hub.request('GET', '/api/v1/keys', key=m.keys[caller]).json()['data']}
+        need(found == tenants if caller != 'operator' else found >= tenants, caller, found)
+    minted = m.hub.request('POST', '/api/v1/keys', {'name': 'plain'}, key=m.keys['admin'])
+    same((minted.status, minted.json()['tenant']), (201, 'own'), 'a key for its own tenant')
+
+
+def no_escalation(m):
+    """Nobody hands out what he does not have."""
+    hub = m.hub
+    before = m.state()
+    for body in ({'scopes': ['operator']}, {'scopes': ['admin', 'operator']}):
+        reply = hub.request('POST', '/api/v1/keys', {'name': 'x', **body}, key=m.keys['admin'])
+        same(reply.status, 403, body)
+    for body in ({'scopes': 'operator'}, {'scopes': []}, {'scopes': [1]}, {'scopes': ['root']}, {'tenant': 'nope'},
+                 {'tenant': 'default'}, {'hash': 'x'}, {'key': 'bb_x'}, {'budget': '-1'}, {'expires': 5}):
+        reply = hub.request('POST', '/api/v1/keys', {'name': 'x', **body}, key=m.keys['admin'])
+        need(reply.status in (400, 404), body, reply.status)
+    same(m.state(), before, 'state')
+
+
+def surface(m):
+    for method, path in SURFACE:
+        body = None if method == 'GET' else {'model': 'stories', 'messages': STORY, 'max_tokens': 1}
+        if path == '/v1/completions':
+            body = {'model': 'stories', 'prompt': 'x', 'max_tokens': 1}
+        for caller, key in m.keys.items():
+            reply = m.hub.request(method, path, body, key=key)
+            if caller in NOBODY:
+                expected = 401
+            else:
+                expected = 200 if method == 'GET' or caller != 'admin' else 403
+            same(reply.status, expected, f'{caller}: {method} {path}')
+        local = m.hub.request(method, path, body, local=True)
+        same(local.status, 401, f'the socket without a key: {method} {path}')
+
+
+def strange_paths(m):
+    for path in ('/api/v1/tenants/', '/api/v1//tenants', '/api/v1/tenants/own/', '/api/v1/tenants/own/budget/', '/API/V1/tenants',
+                 '/api/v1/tenants/../tenants', '/api/v1/%74enants', '/api/v1/tenants%00', '/api/v1/tenants;a', '/api', '/metrics/',
+                 '/api/v1/keys/x/y', '/api/v1/models/' + 'x' * 3000, '/api/v1/tenants/%6fwn', '/./api/v1/tenants'):
+        for key in (None, m.keys['inference']):
+            reply = m.hub.request('GET', path, key=key)
+            need(reply.status in (400, 401, 403, 404, 405, 414), path, reply.status)
+    for method in ('POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'TRACE'):
+        reply = m.hub.request(method, '/healthz')
+        need(reply.status in (400, 405, 501), method, reply.status)
+
+
+def role_of_methods(m):
+    """A path that exists for another method says 405, and nothing about what is there."""
+    known = {(method, path) for method, path, _, _ in routes()}
+    for path in {p for _, p in known}:
+        for method in ('GET', 'POST', 'PUT', 'DELETE'):
+            if (method, path) not in known:
+                reply = m.hub.request(method, re.sub(r'\{\w+\}', 'x', path), {} if method in ('POST', 'PUT') else None,
+                                      key=m.keys['operator'])
+                same(reply.status, 405, f'{method} {path}')
+
+
+def document(_m):
+    """docs/openapi.yaml names every route, and no other of ours."""
+    path, listed, current = ROOT / 'docs' / 'openapi.yaml', set(), None
+    for line in path.read_text(encoding='utf-8').splitlines():
+        found = re.match(r'^  (/\S*):\s*$', line)
+        current = found.group(1) if found else None if re.match(r'^\S', line) else current
+        method = re.match(r'^    (get|post|put|delete|patch):', line)
+        if current and method:
+            listed.add((method.group(1).upper(), current))
+    ours = {(method, p) for method, p, _, _ in routes()}
+    same(sorted(ours - listed), [], 'routes that are not in docs/openapi.yaml')
+    same(sorted(x for x in listed - ours if not x[1].startswith('/v1/')), [], 'paths that are not routes')
+
+
+def main():
+    tap = Tap()
+    folder = tempfile.mkdtemp(prefix='bb-', dir='/tmp')
+    try:
+        with Bench() as hub:
+            m = Matrix(hub, folder)
+            time.sleep(2.1)
+            for route in routes():
+                tap.case(f'{route[0]} {route[1]} is for {route[3]}', m.route, route)
+            for case in (no_tenant_named, no_escalation, surface, strange_paths, role_of_methods):
+                tap.case(case.__name__.replace('_', ' '), case, m)
+            if (ROOT / 'docs' / 'openapi.yaml').exists():
+                tap.case('docs/openapi.yaml', document, m)
+            else:
+                tap.skip('docs/openapi.yaml', 'there is no docs/openapi.yaml')
+            tap.case('the hub stops cleanly', lambda: same(hub.stop(), 0, 'exit status'))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    tap.done()
+
+
+if __name__ == '__main__':
+    main()
