@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/str.h"
 
 #define ADDF_ROOM 192
 
@@ -66,6 +67,12 @@ void buf_add_text(struct buf *buf, const char *text)
 void buf_add_char(struct buf *buf, char c)
 {
     buf_add(buf, &c, 1);
+}
+
+void buf_add_u64(struct buf *buf, uint64_t v)
+{
+    char text[20];
+    buf_add(buf, text, u64_format(text, v, 10));
 }
 
 void buf_addf(struct buf *buf, const char *fmt, ...)

@@ -30,8 +30,11 @@ bool buf_reserve(struct buf *buf, size_t extra);
 void buf_add(struct buf *buf, const void *data, size_t len);
 void buf_add_text(struct buf *buf, const char *text);
 void buf_add_char(struct buf *buf, char c);
+/* Decimal digits. */
+void buf_add_u64(struct buf *buf, uint64_t v);
 __attribute__((format(printf, 2, 3))) void buf_addf(struct buf *buf, const char *fmt, ...);
-/* JSON string with quotes; control characters, quote and backslash escaped, other bytes as they are. */
+/* JSON string with quotes; control characters, quote and backslash escaped, what is not UTF-8 as
+ * U+FFFD. */
 void buf_add_json(struct buf *buf, const char *text, size_t len);
 /* Drops the first `len` bytes. */
 void buf_consume(struct buf *buf, size_t len);

@@ -88,14 +88,30 @@ bool u64_parse(const char *src, size_t len, uint64_t max, uint64_t *out)
     return true;
 }
 
+size_t u64_format(char *dst, uint64_t v, unsigned base)
+{
+    char reversed[20];
+    size_t n = 0;
+    do {
+        reversed[n++] = "0123456789abcdef"[v % base];
+        v /= base;
+    } while (v > 0);
+    for (size_t i = 0; i < n; i++)
+        dst[i] = reversed[n - 1 - i];
+    return n;
+}
+
 uint32_t crc32_of(const void *data, size_t len)
 {
+    static const uint32_t nibble[16] = {
+        0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
+        0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c, 0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c};
     const uint8_t *p = data;
     uint32_t crc = ~UINT32_C(0);
     for (size_t i = 0; i < len; i++) {
         crc ^= p[i];
-        for (int k = 0; k < 8; k++)
-            crc = crc & 1 ? crc >> 1 ^ UINT32_C(0xedb88320) : crc >> 1;
+        crc = crc >> 4 ^ nibble[crc & 15];
+        crc = crc >> 4 ^ nibble[crc & 15];
     }
     return ~crc;
 }

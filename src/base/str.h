@@ -28,6 +28,9 @@ bool hex_decode(uint8_t *dst, size_t len, const char *src, size_t src_len);
 /* Decimal digits only, no sign, at most `max`. False on anything else. */
 bool u64_parse(const char *src, size_t len, uint64_t max, uint64_t *out);
 
+/* Digits of v in base 10 or 16, no NUL; returns how many. dst has at least 20 bytes. */
+size_t u64_format(char *dst, uint64_t v, unsigned base);
+
 /* CRC-32 (IEEE 802.3, reflected, as in zlib). */
 uint32_t crc32_of(const void *data, size_t len);
 

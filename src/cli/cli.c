@@ -232,7 +232,8 @@ int cli_main(int argc, char **argv, cli_fn *up)
     cli.hub = cli_option(&cli, "hub") ? cli_option(&cli, "hub") : cli.hub;
     cli.key = cli_option(&cli, "key") ? cli_option(&cli, "key") : cli.hub ? cli.key : NULL;
     rc = cli.verb->run ? cli.verb->run(&cli) : up(&cli);
-    if (rc == CLI_OK && (fflush(stdout) != 0 || ferror(stdout))) { /* a key is shown once: it must have been */
+    if (rc == CLI_OK &&
+        (fflush(stdout) != 0 || ferror(stdout))) { /* a key is shown once: it must have been */
         fprintf(stderr, "busbar: the output could not be written\n");
         rc = CLI_FAILED;
     }

@@ -13,6 +13,8 @@
  * and the JSON around each message is longer than that; this is for a default system prompt. */
 #define TEMPLATE_TOKENS 256
 #define PREFIX_BYTES 512
+/* What the gateway adds to a body, at most, if the client's JSON was compact. */
+#define REWRITE_ROOM 256
 
 const char *openai_path(enum engine_surface surface)
 {
@@ -199,7 +201,8 @@ static bool belongs(enum engine_surface surface, const char *name)
 static void add_generation(struct openai_request *r, const struct engine_spec *engine, uint32_t max_tokens,
                            struct buf *out)
 {
-    buf_addf(out, ",\"max_tokens\":%u", max_tokens);
+    buf_add_text(out, ",\"max_tokens\":");
+    buf_add_u64(out, max_tokens);
     if (r->n > 1)
         buf_addf(out, ",\"n\":%u", r->n);
     if (!r->stream)
@@ -218,6 +221,7 @@ int openai_rewrite(struct openai_request *r, const struct engine_spec *engine, c
     yyjson_obj_iter it = yyjson_obj_iter_with(yyjson_doc_get_root(r->doc));
     yyjson_val *key;
     size_t start = out->len;
+    (void)buf_reserve(out, r->text_bytes + REWRITE_ROOM); /* if it is too much, the adding says so */
     buf_add_char(out, '{');
     while ((key = yyjson_obj_iter_next(&it)) != NULL) {
         const char *name = yyjson_get_str(key);

@@ -11,6 +11,7 @@
 #include "base/osrandom.h"
 
 #define ANSWER_MAX ((size_t)64 << 20)
+#define ANSWER_RESERVE_MAX 65536
 
 /* ---- answers ---- */
 
@@ -29,9 +30,10 @@ static void rate_field(char *dst, size_t cap, const char *what, uint32_t limit,
 
 void relay_fields(const struct relay *r, char *dst, size_t cap)
 {
-    char id[UUID_TEXT_LEN + 1];
-    uuid_format(id, &r->id);
-    (void)snprintf(dst, cap, "x-request-id: %s\r\n", id);
+    static const char name[] = "x-request-id: ";
+    memcpy(dst, name, sizeof name - 1);
+    uuid_format(dst + sizeof name - 1, &r->id);
+    memcpy(dst + sizeof name - 1 + UUID_TEXT_LEN, "\r\n", 3);
     rate_field(dst, cap, "requests", r->rpm, &r->rate_requests);
     rate_field(dst, cap, "tokens", r->tpm, &r->rate_tokens);
 }
@@ -333,6 +335,16 @@ void relay_fail_stream(struct relay *r, int code)
     relay_settle(r);
 }
 
+/* An answer of known and modest length gets its place at once. */
+static void reserve_answer(struct relay *r, struct http_call *call)
+{
+    size_t digits;
+    uint64_t len;
+    const char *text = http_call_field(call, "content-length", &digits);
+    if (text && u64_parse(text, digits, ANSWER_RESERVE_MAX, &len))
+        (void)buf_reserve(&r->body, (size_t)len);
+}
+
 static void on_head(struct http_call *call, int status)
 {
     struct relay *r = http_call_ctx(call);
@@ -341,6 +353,7 @@ static void on_head(struct http_call *call, int status)
     r->status = (uint32_t)status;
     buf_fini(&r->body);
     buf_init(&r->body, ANSWER_MAX);
+    reserve_answer(r, call);
     bool events = type && len >= 17 && strncasecmp(type, "text/event-stream", 17) == 0;
     if (status != 200 || !r->stream || !events) {
         r->state = RELAY_BODY;

@@ -192,7 +192,7 @@ static int on_event(void *ctx, const char *data, size_t len)
         r->flow->done = true; /* held back until the final record is durable */
         return 0;
     }
-    yyjson_doc *doc = yyjson_read(data, len, 0);
+    yyjson_doc *doc = json_read(data, len);
     yyjson_val *root = yyjson_doc_get_root(doc);
     if (!yyjson_is_obj(root) || r->flow->done) {
         yyjson_doc_free(doc);

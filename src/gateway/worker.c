@@ -293,6 +293,7 @@ void worker_run(void *arg)
     w->tid = gettid();
     pthread_setname_np(pthread_self(), "busbar-gateway");
     uv_run(&w->loop.uv, UV_RUN_DEFAULT);
+    http_heads_release();
 }
 
 void worker_fini(struct worker *w)

@@ -53,15 +53,15 @@ static int part_lock(struct part *part, const struct fetch *f, struct err *err)
         return err_set(err, ERR_IO, "cannot create %s: %s", part->path, strerror(errno));
     int fd = fileno(part->file);
     /* Until it was locked, the other may have renamed or removed it. */
-    bool ours = flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &mine) == 0 &&
-                stat(part->path, &named) == 0 && mine.st_ino == named.st_ino;
+    bool ours = flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &mine) == 0 && stat(part->path, &named) == 0 &&
+                mine.st_ino == named.st_ino;
     if (ours && !fs_exists(f->target))
         return 0;
     if (ours)
         unlink(part->path);
     fclose(part->file);
-    return err_set(err, ours ? ERR_EXISTS : ERR_IN_USE, ours ? "%s exists already" : "%s is being added already",
-                   f->target);
+    return err_set(err, ours ? ERR_EXISTS : ERR_IN_USE,
+                   ours ? "%s exists already" : "%s is being added already", f->target);
 }
 
 /* Opens the part; keeps what is there if it came from the same source. Returns the offset to go on from. */

@@ -20,7 +20,7 @@ struct fetch {
     char target[FS_PATH_MAX];
     uint8_t digest[DIGEST_LEN]; /* expected if has_digest; the file's afterwards */
     bool has_digest;
-    bool placed;                /* result: the target is this call's own */
+    bool placed;                   /* result: the target is this call's own */
     _Atomic uint64_t bytes, total; /* progress; total 0: unknown */
     atomic_bool cancel;
 };

@@ -114,14 +114,19 @@ void http_request_head(struct buf *out, const struct http_endpoint *e, const cha
                        const char *fields, size_t len)
 {
     unsigned port = ntohs(e->addr.sin_port);
-    bool usual = e->is_unix || port == (e->is_tls ? 443 : 80);
-    char colon[8] = "";
-    if (!usual)
-        (void)snprintf(colon, sizeof colon, ":%u", port & 0xffffu);
-    buf_addf(out,
-             "%s %s%s HTTP/1.1\r\nHost: %s%s\r\nContent-Type: application/json\r\n"
-             "Content-Length: %zu\r\n%s\r\n",
-             method, e->base, path, e->is_unix ? "localhost" : e->host, colon, len, fields);
+    const char *const parts[] = {
+        method, " ", e->base, path, " HTTP/1.1\r\nHost: ", e->is_unix ? "localhost" : e->host};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        buf_add_text(out, parts[i]);
+    if (!e->is_unix && port != (e->is_tls ? 443 : 80)) {
+        buf_add_char(out, ':');
+        buf_add_u64(out, port);
+    }
+    buf_add_text(out, "\r\nContent-Type: application/json\r\nContent-Length: ");
+    buf_add_u64(out, len);
+    buf_add_text(out, "\r\n");
+    buf_add_text(out, fields);
+    buf_add_text(out, "\r\n");
 }
 
 /* ---- connections ---- */
@@ -225,6 +230,8 @@ static int on_head(struct http_message *m)
     struct upstream *u = list_entry(m, struct upstream, message);
     if (m->parser.status_code >= 200)
         u->call->events->on_head(u->call, m->parser.status_code);
+    if (u->call)
+        http_head_drop(m); /* a stream may last for minutes */
     return 0;
 }
 

@@ -46,11 +46,29 @@ static bool keep(struct http_message *m, const char *data, size_t len)
     return true;
 }
 
+/* Heads come and go with each message, and a block this large is slow to take from the heap. */
+#define SPARE_HEADS_MAX 64
+struct spare_head {
+    struct spare_head *next;
+};
+static _Thread_local struct spare_head *spare_heads;
+static _Thread_local unsigned nspare_heads;
+
+static struct http_head *head_take(void)
+{
+    struct spare_head *spare = spare_heads;
+    if (!spare)
+        return malloc(sizeof(struct http_head));
+    spare_heads = spare->next;
+    nspare_heads--;
+    return (struct http_head *)(void *)spare;
+}
+
 static int on_begin(llhttp_t *parser)
 {
     struct http_message *m = message_of(parser);
     if (!m->head)
-        m->head = malloc(sizeof *m->head);
+        m->head = head_take();
     if (!m->head)
         return refuse(m, 503, "out of memory");
     m->head->used = m->head->nfields = m->head->target_len = 0;
@@ -132,8 +150,15 @@ static bool field_is(const struct http_head *h, const struct http_field *f, cons
 }
 
 /* Fields that may come once only, since two readers could each believe another one. */
-static const char *const single[] = {"content-length", "transfer-encoding", "host",
-                                     "authorization",  "content-type",      "expect"};
+#define SINGLE(name) \
+    { \
+        name, sizeof(name) - 1 \
+    }
+static const struct {
+    const char *name;
+    size_t len;
+} single[] = {SINGLE("content-length"), SINGLE("transfer-encoding"), SINGLE("host"),
+              SINGLE("authorization"),  SINGLE("content-type"),      SINGLE("expect")};
 
 static int check_fields(struct http_message *m)
 {
@@ -141,7 +166,7 @@ static int check_fields(struct http_message *m)
     unsigned seen[sizeof single / sizeof single[0]] = {0};
     for (uint16_t i = 0; i < h->nfields; i++) {
         for (size_t k = 0; k < sizeof single / sizeof single[0]; k++) {
-            if (field_is(h, &h->field[i], single[k], strlen(single[k])) && ++seen[k] > 1)
+            if (field_is(h, &h->field[i], single[k].name, single[k].len) && ++seen[k] > 1)
                 return refuse(m, 400, "a header field that must come once is repeated");
         }
     }
@@ -356,6 +381,25 @@ bool http_keep_alive(const struct http_message *m)
 
 void http_head_drop(struct http_message *m)
 {
-    free(m->head);
+    struct spare_head *spare = (struct spare_head *)(void *)m->head;
     m->head = NULL;
+    if (!spare)
+        return;
+    if (nspare_heads == SPARE_HEADS_MAX) {
+        free(spare);
+        return;
+    }
+    spare->next = spare_heads;
+    spare_heads = spare;
+    nspare_heads++;
+}
+
+void http_heads_release(void)
+{
+    while (spare_heads) {
+        struct spare_head *next = spare_heads->next;
+        free(spare_heads);
+        spare_heads = next;
+    }
+    nspare_heads = 0;
 }

@@ -72,5 +72,7 @@ const char *http_field(const struct http_message *m, const char *name, size_t *l
 /* Whether the peer wants and the message allows the connection to be used again. */
 bool http_keep_alive(const struct http_message *m);
 void http_head_drop(struct http_message *m);
+/* Frees the blocks that this thread keeps for further heads: before it ends. */
+void http_heads_release(void);
 
 #endif

@@ -9,10 +9,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/checked.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "net/http_conn.h"
 #include "net/http_status.h"
+
+#define HTTP_ANSWER_HEAD_MAX 2048
+#define BODY_RESERVE_MAX 65536
 
 #define ACCEPT_REST_MS 100 /* until descriptors are asked for again, when there were none */
 #define LINGER_MS 1000     /* how long a refused client is listened to, so that it sees the refusal */
@@ -94,14 +97,39 @@ static const char *date_field(struct http_server *server)
     return server->date;
 }
 
-static size_t write_head(struct http_conn *c, char *dst, size_t cap, int status, const char *type,
+/* Appends text to a head that is being written; a head is on the path of every answer, so no printf. */
+static void put(char **at, const char *text, size_t len)
+{
+    memcpy(*at, text, len);
+    *at += len;
+}
+
+static void put_text(char **at, const char *text)
+{
+    put(at, text, strlen(text));
+}
+
+static size_t write_head(struct http_conn *c, char dst[HTTP_ANSWER_HEAD_MAX], int status, const char *type,
                          const char *fields, const char *framing)
 {
-    int n = snprintf(dst, cap, "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Type: %s\r\n%s%s%s\r\n", status,
-                     http_status_text(status), date_field(c->request.server), type, fields, framing,
-                     c->keep_alive ? "" : "Connection: close\r\n");
-    assert(n > 0 && (size_t)n < cap);
-    return (size_t)n;
+    const char *date = date_field(c->request.server);
+    const char *reason = http_status_text(status);
+    char *at = dst;
+    assert(strlen(type) + strlen(fields) + strlen(framing) + strlen(reason) + strlen(date) <
+           HTTP_ANSWER_HEAD_MAX - 128);
+    put_text(&at, "HTTP/1.1 ");
+    at += u64_format(at, (uint64_t)status, 10);
+    put_text(&at, " ");
+    put_text(&at, reason);
+    put_text(&at, "\r\nDate: ");
+    put_text(&at, date);
+    put_text(&at, "\r\nContent-Type: ");
+    put_text(&at, type);
+    put_text(&at, "\r\n");
+    put_text(&at, fields);
+    put_text(&at, framing);
+    put_text(&at, c->keep_alive ? "\r\n" : "Connection: close\r\n\r\n");
+    return (size_t)(at - dst);
 }
 
 /* A client that does not take what is queued is cut after the stall time; that more is queued does not prolong it. */
@@ -142,14 +170,17 @@ void http_respond(struct http_request *request, int status, const char *type, co
 {
     struct http_conn *c = conn_of_request(request);
     assert(c->state == CONN_HANDLING && !c->streaming);
-    char head[2048];
-    char framing[48];
-    (void)snprintf(framing, sizeof framing, "Content-Length: %zu\r\n", len);
-    if (status == 204)
-        framing[0] = 0; /* RFC 9110 section 8.6 */
+    char head[HTTP_ANSWER_HEAD_MAX];
+    char framing[48] = "";
+    if (status != 204) { /* RFC 9110 section 8.6 */
+        char *at = framing;
+        put_text(&at, "Content-Length: ");
+        at += u64_format(at, len, 10);
+        put(&at, "\r\n", 3);
+    }
     if (request->server->draining)
         c->keep_alive = false;
-    size_t n = write_head(c, head, sizeof head, status, type, fields, framing);
+    size_t n = write_head(c, head, status, type, fields, framing);
     bool no_body = len == 0 || request->method == HTTP_HEAD;
     uv_buf_t bufs[2] = {uv_buf_init(head, (unsigned)n), uv_buf_init((char *)body, (unsigned)len)};
     conn_write(c, bufs, no_body ? 1 : 2);
@@ -161,26 +192,34 @@ void http_begin(struct http_request *request, int status, const char *type, cons
 {
     struct http_conn *c = conn_of_request(request);
     assert(c->state == CONN_HANDLING && !c->streaming);
-    char head[2048];
+    char head[HTTP_ANSWER_HEAD_MAX];
     c->streaming = true;
     c->chunked = c->message.parser.http_minor == 1;
     if (!c->chunked || request->server->draining)
         c->keep_alive = false;
-    size_t n = write_head(c, head, sizeof head, status, type, fields,
-                          c->chunked ? "Transfer-Encoding: chunked\r\n" : "");
+    size_t n = write_head(c, head, status, type, fields, c->chunked ? "Transfer-Encoding: chunked\r\n" : "");
     uv_buf_t buf = uv_buf_init(head, (unsigned)n);
     conn_write(c, &buf, 1);
 }
 
+/* "1f\\r\\n"; returns its length. */
+static unsigned chunk_size(char dst[24], size_t len)
+{
+    size_t n = u64_format(dst, len, 16);
+    dst[n++] = '\r';
+    dst[n++] = '\n';
+    return (unsigned)n;
+}
+
 static void send_chunk(struct http_conn *c, const void *data, size_t len, bool last)
 {
-    char size[20];
+    char size[24];
     uv_buf_t bufs[3];
     unsigned n = 0;
     if (c->request.method == HTTP_HEAD)
         return;
     if (c->chunked && len > 0)
-        bufs[n++] = uv_buf_init(size, (unsigned)snprintf(size, sizeof size, "%zx\r\n", len));
+        bufs[n++] = uv_buf_init(size, chunk_size(size, len));
     if (len > 0)
         bufs[n++] = uv_buf_init((char *)data, (unsigned)len);
     if (c->chunked) {
@@ -274,6 +313,9 @@ static int on_head(struct http_message *m)
         m->reason = "the request body is too large";
         return 413;
     }
+    /* A body of known and modest length gets its place at once. */
+    if ((m->parser.flags & F_CONTENT_LENGTH) && m->parser.content_length <= BODY_RESERVE_MAX)
+        (void)buf_reserve(&r->body, (size_t)m->parser.content_length);
     size_t len;
     const char *expect = http_field(m, "expect", &len);
     if (m->parser.http_minor == 0)

@@ -8,6 +8,55 @@
 
 /* Below this many members comparing each pair is faster than a table. */
 #define PAIRWISE_MAX 16
+/* Documents of a request or a chunk come and go within a call: each thread lends them one block, the heap the rest. */
+#define SCRATCH_BYTES ((size_t)96 << 10)
+
+static _Thread_local struct {
+    _Alignas(16) char bytes[SCRATCH_BYTES];
+    size_t used;
+    uint32_t live; /* pieces that were lent and not given back */
+} scratch;
+
+static bool lent(const void *p)
+{
+    return (uintptr_t)p - (uintptr_t)scratch.bytes < SCRATCH_BYTES;
+}
+
+static void *scratch_malloc(void *ctx, size_t size)
+{
+    (void)ctx;
+    if (size > SCRATCH_BYTES - scratch.used)
+        return malloc(size);
+    void *p = scratch.bytes + scratch.used;
+    size_t rounded = (size + 15) & ~(size_t)15;
+    scratch.used += rounded < SCRATCH_BYTES - scratch.used ? rounded : SCRATCH_BYTES - scratch.used;
+    scratch.live++;
+    return p;
+}
+
+static void scratch_free(void *ctx, void *p)
+{
+    (void)ctx;
+    if (!lent(p))
+        free(p);
+    else if (--scratch.live == 0)
+        scratch.used = 0;
+}
+
+static void *scratch_realloc(void *ctx, void *p, size_t old, size_t size)
+{
+    if (!lent(p))
+        return realloc(p, size);
+    void *bigger = scratch_malloc(ctx, size);
+    if (bigger) {
+        memcpy(bigger, p, old < size ? old : size);
+        scratch_free(ctx, p);
+    }
+    return bigger;
+}
+
+static const yyjson_alc scratch_alc = {
+    .malloc = scratch_malloc, .realloc = scratch_realloc, .free = scratch_free};
 
 static bool same_key(const yyjson_val *a, const yyjson_val *b)
 {
@@ -98,7 +147,7 @@ static int check(yyjson_val *value, unsigned depth, struct err *err)
 yyjson_doc *json_parse(const char *data, size_t len, struct err *err)
 {
     yyjson_read_err why;
-    yyjson_doc *doc = yyjson_read_opts((char *)data, len, YYJSON_READ_NOFLAG, NULL, &why);
+    yyjson_doc *doc = yyjson_read_opts((char *)data, len, YYJSON_READ_NOFLAG, &scratch_alc, &why);
     if (!doc) {
         err_set(err, ERR_INVALID, "not valid JSON: %s at byte %zu", len ? why.msg : "the text is empty",
                 why.pos);
@@ -122,14 +171,19 @@ yyjson_doc *json_parse_object(const char *data, size_t len, struct err *err)
     return doc;
 }
 
+yyjson_doc *json_read(const char *data, size_t len)
+{
+    return yyjson_read_opts((char *)data, len, YYJSON_READ_NOFLAG, &scratch_alc, NULL);
+}
+
 void json_add(struct buf *out, const yyjson_val *value)
 {
     size_t len;
-    char *text = yyjson_val_write(value, YYJSON_WRITE_NOFLAG, &len);
+    char *text = yyjson_val_write_opts(value, YYJSON_WRITE_NOFLAG, &scratch_alc, &len, NULL);
     if (!text) {
         out->failed = true;
         return;
     }
     buf_add(out, text, len);
-    free(text);
+    scratch_free(NULL, text);
 }

@@ -14,10 +14,12 @@
 #define JSON_DEPTH_MAX 64
 #define JSON_MEMBERS_MAX 65536
 
-/* NULL with words in *err: ERR_INVALID. The document is the caller's, yyjson_doc_free. */
+/* NULL with words in *err: ERR_INVALID. The document is the caller's, yyjson_doc_free, on the thread that parsed it. */
 yyjson_doc *json_parse(const char *data, size_t len, struct err *err);
 /* As json_parse, and the root must be an object. */
 yyjson_doc *json_parse_object(const char *data, size_t len, struct err *err);
+/* Without the stricter checks and without words: for what an engine says. */
+yyjson_doc *json_read(const char *data, size_t len);
 /* Appends the value as compact JSON. */
 void json_add(struct buf *out, const yyjson_val *value);
 

@@ -63,10 +63,15 @@ void deadline_queue_init(struct deadline_queue *queue, struct loop *loop, uint64
 
 void deadline_arm(struct deadline *deadline, struct deadline_queue *queue)
 {
-    deadline_disarm(deadline);
     struct loop *loop = queue->loop;
+    uint64_t at_ms = uv_now(&loop->uv) + queue->after_ms;
+    /* Armed anew for each chunk of a stream: a change below the clock's own grain is not worth touching the list. */
+    if (deadline->queue == queue && at_ms - deadline->at_ms < LOOP_TICK_MS / 2 &&
+        queue->after_ms > 4 * LOOP_TICK_MS)
+        return;
+    deadline_disarm(deadline);
     deadline->queue = queue;
-    deadline->at_ms = uv_now(&loop->uv) + queue->after_ms;
+    deadline->at_ms = at_ms;
     list_push(&queue->armed, &deadline->node);
     loop->armed++;
     if (!uv_is_active((uv_handle_t *)&loop->tick))

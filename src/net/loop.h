@@ -3,7 +3,8 @@
  * Loop: a libuv loop with what every connection on it shares: one read buffer and cheap deadlines.
  *
  * Deadlines of one kind all last equally long, so a queue in order of arming is in order of expiry: arming and
- * disarming cost a list move, and one coarse timer looks at the heads. A deadline fires up to LOOP_TICK_MS late.
+ * disarming cost a list move, and one coarse timer looks at the heads. A deadline fires up to LOOP_TICK_MS late, and one
+ * that is armed again and again up to half of that early.
  */
 #ifndef BUSBAR_NET_LOOP_H
 #define BUSBAR_NET_LOOP_H

@@ -18,6 +18,15 @@ void sse_fini(struct sse *sse)
     buf_fini(&sse->data);
 }
 
+/* Where the value of a data line begins; 0 if it is another field or a comment. */
+static size_t data_at(const char *line, size_t len)
+{
+    if (len < 4 || memcmp(line, "data", 4) != 0 || (len > 4 && line[4] != ':'))
+        return 0;
+    size_t skip = len > 4 ? 5 : 4;
+    return skip < len && line[skip] == ' ' ? skip + 1 : skip;
+}
+
 static int take_line(struct sse *sse, const char *line, size_t len, sse_fn *fn, void *ctx)
 {
     if (len == 0) { /* an empty line ends the event */
@@ -30,11 +39,9 @@ static int take_line(struct sse *sse, const char *line, size_t len, sse_fn *fn, 
             buf_fini(&sse->data);
         return rc;
     }
-    if (len < 4 || memcmp(line, "data", 4) != 0 || (len > 4 && line[4] != ':'))
+    size_t skip = data_at(line, len);
+    if (skip == 0)
         return 0;
-    size_t skip = len > 4 ? 5 : 4;
-    if (skip < len && line[skip] == ' ')
-        skip++;
     if (sse->has_data)
         buf_add_char(&sse->data, '\n');
     buf_add(&sse->data, line + skip, len - skip);
@@ -45,6 +52,7 @@ static int take_line(struct sse *sse, const char *line, size_t len, sse_fn *fn, 
 int sse_feed(struct sse *sse, const char *bytes, size_t len, sse_fn *fn, void *ctx)
 {
     size_t at = 0;
+    size_t skip;
     while (at < len) {
         if (sse->after_cr && bytes[at] == '\n') {
             sse->after_cr = false;
@@ -52,15 +60,23 @@ int sse_feed(struct sse *sse, const char *bytes, size_t len, sse_fn *fn, void *c
             continue;
         }
         sse->after_cr = false;
-        size_t end = at;
-        while (end < len && bytes[end] != '\n' && bytes[end] != '\r')
-            end++;
+        const char *lf = memchr(bytes + at, '\n', len - at);
+        size_t end = lf ? (size_t)(lf - bytes) : len;
+        const char *cr = memchr(bytes + at, '\r', end - at);
+        if (cr)
+            end = (size_t)(cr - bytes);
         if (end == len) {
             buf_add(&sse->line, bytes + at, len - at);
             return sse->line.failed ? ERR_TOO_LARGE : 0;
         }
         int rc;
-        if (sse->line.len > 0) {
+        bool whole = !sse->has_data && sse->line.len == 0 && end + 1 < len && bytes[end] == '\n' &&
+                     bytes[end + 1] == '\n';
+        if (whole && (skip = data_at(bytes + at, end - at)) > 0) {
+            /* The usual event, one data line and an empty one, is handed over where it lies. */
+            rc = fn(ctx, bytes + at + skip, end - at - skip);
+            end++;
+        } else if (sse->line.len > 0) {
             buf_add(&sse->line, bytes + at, end - at);
             rc = sse->line.failed ? ERR_TOO_LARGE : take_line(sse, sse->line.data, sse->line.len, fn, ctx);
             buf_fini(&sse->line);

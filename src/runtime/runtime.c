@@ -19,6 +19,8 @@
 #include "runtime/delivery.h"
 
 #define QUEUE_MAX ((size_t)64 << 20)
+/* While the core thread is about to look again by itself, so many posts wake it earlier. */
+#define POSTS_WAKE 64
 #define RELOAD_WAIT_NS 200000000L
 
 /* What runtime_post and runtime_query queue: this head, then `size` bytes, padded to 8. */
@@ -45,6 +47,9 @@ struct runtime {
     bool commit_failed;
     bool stopping;
     bool store_stopping;
+    bool
+        core_soon; /* the core thread looks again soon by itself: when the store is done, or a flush is due */
+    uint32_t posted; /* items in `in` */
 
     struct core *core; /* the core thread's */
     void *block;
@@ -318,7 +323,9 @@ static bool core_wait(struct runtime *rt)
             break;
         }
         uint64_t due = due_ns(rt, !rt->committing);
-        if (due <= clock_mono_ns() || (rt->stopping && !rt->committing))
+        uint64_t now = clock_mono_ns(); /* after `due`, which is "now" when something is overdue */
+        rt->core_soon = rt->committing != NULL || (due > now && due - now <= COMMIT_INTERVAL_NS);
+        if (due <= now || (rt->stopping && !rt->committing))
             break;
         if (due == UINT64_MAX) {
             pthread_cond_wait(&rt->core_cond, &rt->lock);
@@ -331,6 +338,8 @@ static bool core_wait(struct runtime *rt)
     struct buf swap = rt->work;
     rt->work = rt->in;
     rt->in = swap;
+    rt->posted = 0;
+    rt->core_soon = true; /* it is awake */
     rt->queue_bytes = 0;
     pthread_mutex_unlock(&rt->lock);
     return more;
@@ -381,9 +390,10 @@ static int enqueue(struct runtime *rt, const void *payload, size_t len, uint32_t
         rc = ERR_UNAVAILABLE;
     }
     rt->queue_bytes = rt->in.len;
-    if (rc == 0 && was_empty)
-        pthread_cond_signal(&rt->core_cond);
+    bool wake = rc == 0 && (rt->core_soon ? ++rt->posted % POSTS_WAKE == 0 : was_empty);
     pthread_mutex_unlock(&rt->lock);
+    if (wake) /* without the lock, which the core thread takes first of all */
+        pthread_cond_signal(&rt->core_cond);
     return rc;
 }
 

@@ -22,7 +22,8 @@ ALLOWED = {'PUBLIC': {*NOBODY, 'inference', 'admin', 'other admin', 'operator', 
            'OPERATOR': {'operator', 'socket'},
            'LOCAL': {'socket'}}
 # /v1 is not in routes.def: what a key without the scope gets there is below.
-SURFACE = [('GET', '/v1/models'), ('GET', '/v1/models/stories'), ('POST', '/v1/chat/completions'), ('POST', '/v1/completions')]
+SURFACE = [('GET', '/v1/models'), ('GET', '/v1/models/stories'), ('POST', '/v1/chat/completions'),
+           ('POST', '/v1/completions')]
 
 
 def routes():
@@ -41,7 +42,8 @@ class Matrix:
                      'admin': hub.add_key('a', tenant='own', scopes=['admin'])['key'],
                      'other admin': hub.add_key('o', tenant='other', scopes=['admin', 'inference'])['key'],
                      'operator': hub.operator,
-                     'expired admin': hub.add_key('e', tenant='own', scopes=['admin'], expires=int(time.time()) + 2)['key']}
+                     'expired admin': hub.add_key('e', tenant='own', scopes=['admin'],
+                                                  expires=int(time.time()) + 2)['key']}
         revoked = hub.add_key('r', tenant='own', scopes=['admin', 'operator', 'inference'])
         hub.api('DELETE', f"/api/v1/keys/{revoked['public_id']}")
         self.keys['revoked operator'] = revoked['key']
@@ -171,8 +173,10 @@ def surface(m):
 
 
 def strange_paths(m):
-    for path in ('/api/v1/tenants/', '/api/v1//tenants', '/api/v1/tenants/own/', '/api/v1/tenants/own/budget/', '/API/V1/tenants',
-                 '/api/v1/tenants/../tenants', '/api/v1/%74enants', '/api/v1/tenants%00', '/api/v1/tenants;a', '/api', '/metrics/',
+    for path in ('/api/v1/tenants/', '/api/v1//tenants', '/api/v1/tenants/own/', '/api/v1/tenants/own/budget/',
+                 '/API/V1/tenants',
+                 '/api/v1/tenants/../tenants', '/api/v1/%74enants', '/api/v1/tenants%00', '/api/v1/tenants;a', '/api',
+                 '/metrics/',
                  '/api/v1/keys/x/y', '/api/v1/models/' + 'x' * 3000, '/api/v1/tenants/%6fwn', '/./api/v1/tenants'):
         for key in (None, m.keys['inference']):
             reply = m.hub.request('GET', path, key=key)

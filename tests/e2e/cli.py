@@ -59,9 +59,11 @@ def help_for_all(hub):
 
 
 def wrong_usage(hub):
-    for args in ((), ('nothing',), ('tenant',), ('tenant', 'nothing'), ('key', 'add'), ('key', 'add', 'a', 'b'), ('up', 'x'),
+    for args in ((), ('nothing',), ('tenant',), ('tenant', 'nothing'), ('key', 'add'), ('key', 'add', 'a', 'b'),
+                 ('up', 'x'),
                  ('status', 'x'), ('status', '--nothing'), ('status', '--data'), ('status', '--json=1'),
-                 ('tenant', 'add', 'x', '--models', 'y'), ('key', 'add', 'x', '--rpm', 'many'), ('key', 'add', 'x', '--rpm', '-1'),
+                 ('tenant', 'add', 'x', '--models', 'y'), ('key', 'add', 'x', '--rpm', 'many'),
+                 ('key', 'add', 'x', '--rpm', '-1'),
                  ('deploy', 'stories', '--slots', 'x'), ('up', '--workers', 'x'), ('up', '--log-level', 'loud'),
                  ('tenant', 'budget', 'default'), ('backup',), ('chat',), ('model', 'add', 'x'), ('STATUS',), ('-h-',)):
         done = hub.run(*args, data=bool(args) and '--data' not in args)
@@ -78,18 +80,23 @@ def wrong_usage(hub):
 def refused_values(hub):
     """Well-formed command lines whose values the hub refuses: 1, and nothing is made."""
     before = (hub.pages('/api/v1/tenants'), hub.pages('/api/v1/keys'))
-    for args in (('tenant', 'add', 'Upper'), ('tenant', 'add', 'a' * 64), ('tenant', 'add', '-x'), ('tenant', 'add', 'default'),
+    for args in (('tenant', 'add', 'Upper'), ('tenant', 'add', 'a' * 64), ('tenant', 'add', '-x'),
+                 ('tenant', 'add', 'default'),
                  ('tenant', 'add', 'x', '--budget', '1.0000000001'), ('tenant', 'add', 'x', '--budget', '-1'),
                  ('tenant', 'add', 'x', '--budget', '1e3'), ('tenant', 'add', 'x', '--budget', ''),
-                 ('tenant', 'add', 'x', '--budget', '99999999999999999999'), ('tenant', 'add', 'x', '--currency', 'XXX'),
-                 ('tenant', 'budget', 'default', 'x'), ('key', 'add', 'x', '--scopes', 'root'), ('key', 'add', 'x', '--expires', '5'),
-                 ('key', 'add', 'x', '--budget', '1,5'), ('deploy', 'stories'), ('deploy', 'stories', '--replicas', '0'),
+                 ('tenant', 'add', 'x', '--budget', '99999999999999999999'),
+                 ('tenant', 'add', 'x', '--currency', 'XXX'),
+                 ('tenant', 'budget', 'default', 'x'), ('key', 'add', 'x', '--scopes', 'root'),
+                 ('key', 'add', 'x', '--expires', '5'),
+                 ('key', 'add', 'x', '--budget', '1,5'), ('deploy', 'stories'),
+                 ('deploy', 'stories', '--replicas', '0'),
                  ('usage', '--by', 'moon'), ('tenant', 'list', '--limit', '0'), ('tenant', 'list', '--cursor', 'x'),
                  ('model', 'price', 'stories'), ('model', 'price', 'stories', '--price-prompt', 'x')):
         if args[:2] == ('tenant', 'add') and args[2] == '-x':
             args = ('tenant', 'add', '--', '-x')
         done = hub.run(*args) if '--' not in args else subprocess.run(
-            [hub.bin, 'tenant', 'add', '--data', str(hub.data), '--', '-x'], capture_output=True, text=True, check=False)
+            [hub.bin, 'tenant', 'add', '--data', str(hub.data), '--', '-x'], capture_output=True, text=True,
+            check=False)
         same(done.returncode, FAILED, f'{args}: {done.stdout}{done.stderr}')
         need(done.stderr.startswith('busbar: '), done.stderr)
     same((hub.pages('/api/v1/tenants'), hub.pages('/api/v1/keys')), before, 'nothing was made')
@@ -101,7 +108,8 @@ def unreachable(hub):
         for name, _, low, _, _ in verbs():
             if name in ('up', 'restore', 'completion', 'version'):
                 continue
-            done = subprocess.run([hub.bin, *name.split(), *['x'] * low, '--data', nowhere], capture_output=True, text=True,
+            done = subprocess.run([hub.bin, *name.split(), *['x'] * low, '--data', nowhere], capture_output=True,
+                                  text=True,
                                   stdin=subprocess.DEVNULL, check=False, timeout=20)
             same(done.returncode, UNREACHABLE, f'{name}: {done.stderr}')
         same(os.listdir(nowhere), [], 'files were made')
@@ -112,18 +120,23 @@ def unreachable(hub):
 
 
 def not_found(hub):
-    for args in (('tenant', 'show', 'nope'), ('tenant', 'budget', 'nope', '1'), ('key', 'revoke', 'nope'), ('key', 'list', '--tenant', 'nope'),
-                 ('key', 'add', 'x', '--tenant', 'nope'), ('key', 'add', 'x', '--models', 'nope'), ('model', 'show', 'nope'),
-                 ('model', 'rm', 'nope'), ('model', 'price', 'nope', '--price-prompt', '1'), ('deploy', 'nope'), ('undeploy', 'nope'),
+    for args in (('tenant', 'show', 'nope'), ('tenant', 'budget', 'nope', '1'), ('key', 'revoke', 'nope'),
+                 ('key', 'list', '--tenant', 'nope'),
+                 ('key', 'add', 'x', '--tenant', 'nope'), ('key', 'add', 'x', '--models', 'nope'),
+                 ('model', 'show', 'nope'),
+                 ('model', 'rm', 'nope'), ('model', 'price', 'nope', '--price-prompt', '1'), ('deploy', 'nope'),
+                 ('undeploy', 'nope'),
                  ('usage', '--tenant', 'nope'), ('records', '--tenant', 'nope'), ('chat', 'nope', 'hello'),
-                 ('tenant', 'show', '../../status'), ('model', 'show', 'a/b'), ('model', 'add', 'x', '/nothing/here.gguf')):
+                 ('tenant', 'show', '../../status'), ('model', 'show', 'a/b'),
+                 ('model', 'add', 'x', '/nothing/here.gguf')):
         run(hub, NOT_FOUND, *args)
 
 
 def not_allowed(hub):
     plain = hub.add_key('plain')['key']
     for key in ('x', plain):
-        for args in (('status',), ('tenant', 'list'), ('tenant', 'add', 'x'), ('key', 'list'), ('deployments',), ('usage',)):
+        for args in (('status',), ('tenant', 'list'), ('tenant', 'add', 'x'), ('key', 'list'), ('deployments',),
+                     ('usage',)):
             run(hub, NOT_ALLOWED, *args, '--hub', hub.address, '--key', key)
     run(hub, NOT_ALLOWED, 'status', '--hub', hub.address)
     run(hub, NOT_ALLOWED, 'chat', 'stories', 'x', '--hub', hub.address, '--key', 'x')
@@ -138,7 +151,8 @@ def tables_and_json(hub):
     hub.chat(max_tokens=3)
     for args, member in ((('tenant', 'list'), 'name'), (('key', 'list'), 'public_id'), (('model', 'list'), 'name'),
                          (('deployments',), 'model'), (('usage',), 'model'), (('usage', '--by', 'tenant'), 'tenant'),
-                         (('usage', '--by', 'key'), 'key'), (('usage', '--by', 'hour'), 'hour'), (('records',), 'request')):
+                         (('usage', '--by', 'key'), 'key'), (('usage', '--by', 'hour'), 'hour'),
+                         (('records',), 'request')):
         rows = parsed(hub, *args)['data']
         lines = run(hub, OK, *args).stdout.splitlines()
         need(rows and len(lines) == len(rows) + 1, args, lines)
@@ -159,9 +173,11 @@ def tenants_and_keys(hub):
     same((added['name'], added['budget'], added['currency']), ('acme', '12.5', 'EUR'), 'tenant')
     same(parsed(hub, 'tenant', 'budget', 'acme', '20')['budget'], '20', 'budget')
     run(hub, OK, 'tenant', 'add', 'beta')
-    key = parsed(hub, 'key', 'add', 'k1', '--tenant', 'acme', '--scopes', 'inference,admin', '--models', 'stories', '--rpm', '100',
+    key = parsed(hub, 'key', 'add', 'k1', '--tenant', 'acme', '--scopes', 'inference,admin', '--models', 'stories',
+                 '--rpm', '100',
                  '--tpm', '50000', '--budget', '3', '--expires', str(int(time.time()) + 3600))
-    same((key['scopes'], key['models'], key['rpm'], key['tpm'], key['budget']), (['inference', 'admin'], ['stories'], 100, 50000, '3'),
+    same((key['scopes'], key['models'], key['rpm'], key['tpm'], key['budget']),
+         (['inference', 'admin'], ['stories'], 100, 50000, '3'),
          'key')
     same(hub.chat(key['key'], max_tokens=2).status, 200, 'it works')
     for args in (('key', 'list'), ('key', 'list', '--json'), ('key', 'list', '--tenant', 'acme')):
@@ -203,7 +219,7 @@ def tenant_admin(hub):
 
 
 class Files(http.server.ThreadingHTTPServer):
-    """Serves one file with ranges. `cut` breaks the first answer off after so many bytes; `ranges` has what was asked."""
+    """Serves one file. `cut` breaks the first answer off after so many bytes; `asked` has each request's range."""
     daemon_threads = True
 
     def __init__(self, data, cut=None, ranges=True):
@@ -252,7 +268,8 @@ def models_left(hub):
 
 def model_from_path(hub):
     before = models_left(hub)
-    run(hub, OK, 'model', 'add', 'one', str(MODEL), '--licence', 'MIT', '--price-prompt', '1', '--price-completion', '2.5')
+    run(hub, OK, 'model', 'add', 'one', str(MODEL), '--licence', 'MIT', '--price-prompt', '1', '--price-completion',
+        '2.5')
     shown = parsed(hub, 'model', 'show', 'one')
     same((shown['licence'], shown['price']['prompt'], shown['price']['cached'], shown['price']['completion'],
           shown['price']['reasoning']), ('MIT', '1', '1', '2.5', '2.5'), 'model')
@@ -342,8 +359,8 @@ def same_name_at_once(hub):
     with Files(data) as server:
         for source in ([server.url, '--sha256', digest], [str(MODEL)], [str(MODEL), '--sha256', digest]):
             found = []
-            threads = [threading.Thread(target=lambda s=source: found.append(hub.run('model', 'add', 'race', *s).returncode))
-                       for _ in range(6)]
+            add = ['model', 'add', 'race', *source]
+            threads = [threading.Thread(target=lambda: found.append(hub.run(*add).returncode)) for _ in range(6)]
             for t in threads:
                 t.start()
             for t in threads:
@@ -373,14 +390,16 @@ def chat(hub):
     same([k for k in hub.pages('/api/v1/keys') if k['name'] == 'chat' and not k['revoked']], [], 'its key lives on')
     talk = hub.run('chat', 'stories', '--max-tokens', '4', stdin='hello\nagain\n')
     same((talk.returncode, len([x for x in talk.stdout.splitlines() if x])), (OK, 2), talk.stdout)
-    run(hub, OK, 'chat', 'stories', 'x', '--max-tokens', '2', '--system', 'You tell stories', '--hub', hub.address, '--key', hub.key)
+    run(hub, OK, 'chat', 'stories', 'x', '--max-tokens', '2', '--system', 'You tell stories', '--hub', hub.address,
+        '--key', hub.key)
     run(hub, USAGE, 'chat', 'stories', 'x', '--max-tokens', 'x')
     run(hub, FAILED, 'chat', 'stories', 'x', '--max-tokens', str(1 << 30))
 
 
 def chat_interrupted(hub):
     """Ctrl-C in the middle leaves no living key behind for ever: it expires by itself."""
-    with subprocess.Popen([hub.bin, 'chat', 'stories', '--data', str(hub.data)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    with subprocess.Popen([hub.bin, 'chat', 'stories', '--data', str(hub.data)], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE,
                           stderr=subprocess.DEVNULL, text=True) as p:
         wait_for(lambda: [k for k in hub.pages('/api/v1/keys') if k['name'] == 'chat' and not k['revoked']], 'its key')
         p.send_signal(signal.SIGINT)
@@ -401,7 +420,8 @@ def completion(hub):
     same(sorted(set(complete('busbar', ''))), first_words, 'verbs')
     same(complete('busbar', 'un'), ['undeploy'], 'un')
     for group in ('tenant', 'key', 'model'):
-        same(complete('busbar', group, ''), sorted(n.split()[1] for n, *_ in verbs() if n.startswith(group + ' ')), group)
+        same(complete('busbar', group, ''), sorted(n.split()[1] for n, *_ in verbs() if n.startswith(group + ' ')),
+             group)
     for name, _, _, _, options in verbs():
         found = complete('busbar', *name.split(), '--')
         wanted = {f'--{o}' for o in options if not o.isupper() and o.islower()} & {f'--{o}' for o in options}
@@ -411,7 +431,8 @@ def completion(hub):
 def output_can_fail(hub):
     """A full disk or a closed pipe is not a success."""
     with open('/dev/full', 'w', encoding='ascii') as full:
-        done = subprocess.run([hub.bin, 'key', 'list', '--json', '--data', str(hub.data)], stdout=full, stderr=subprocess.PIPE,
+        done = subprocess.run([hub.bin, 'key', 'list', '--json', '--data', str(hub.data)], stdout=full,
+                              stderr=subprocess.PIPE,
                               check=False)
     need(done.returncode != 0, 'success, although nothing could be written')
 
@@ -447,7 +468,8 @@ def main():
     with Keen() as hub:
         hub.shown = [hub.key, hub.operator]
         for case in (help_for_all, wrong_usage, refused_values, unreachable, not_found, not_allowed, tables_and_json,
-                     tenants_and_keys, tenant_admin, model_from_path, model_from_http, same_name_at_once, usage_groups, chat,
+                     tenants_and_keys, tenant_admin, model_from_path, model_from_http, same_name_at_once, usage_groups,
+                     chat,
                      chat_interrupted, completion, output_can_fail, no_key_anywhere):
             tap.case(case.__name__.replace('_', ' '), case, hub)
         tap.case('the hub stops cleanly', lambda: same(hub.stop(), 0, 'exit status'))

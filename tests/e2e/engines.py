@@ -9,7 +9,7 @@ import json
 import threading
 import time
 
-from workbench import Bench, Engine, Tap, need, same, talk, wait_for
+from workbench import FULL, Bench, Engine, Tap, need, same, talk, wait_for
 
 PRICES = {'price_prompt': '1', 'price_completion': '1'}
 
@@ -60,7 +60,8 @@ def embeddings(hub):
             same((wrong.status, wrong.json()['error']['param']), (400, next(iter(field))), wrong.body)
         wrong = hub.chat(model='emb')
         same((wrong.status, wrong.json()['error']['param']), (400, 'model'), 'chat of an embedding model')
-        same([m['kind'] for m in hub.request('GET', '/v1/models').json()['data'] if m['id'] == 'emb'], ['embedding'], 'kind')
+        same([m['kind'] for m in hub.request('GET', '/v1/models').json()['data'] if m['id'] == 'emb'], ['embedding'],
+             'kind')
 
 
 def reranking(hub):
@@ -70,12 +71,14 @@ def reranking(hub):
                             'results': [{'index': i, 'relevance_score': 1 / (i + 1)}
                                         for i in range(len(body['documents']))][:body.get('top_n', 99)]})
     with only(hub, 'rank', script, kind='rerank') as engine:
-        reply = hub.request('POST', '/v1/rerank', {'model': 'rank', 'query': 'q', 'documents': ['a', 'b', 'c'], 'top_n': 2})
+        reply = hub.request('POST', '/v1/rerank', {'model': 'rank', 'query': 'q', 'documents': ['a', 'b', 'c'],
+                                                   'top_n': 2})
         same(reply.status, 200, reply.body)
         same(len(reply.json()['results']), 2, 'results')
         same(engine.seen[-1], {'model': 'rank', 'query': 'q', 'documents': ['a', 'b', 'c'], 'top_n': 2}, 'forwarded')
         same(hub.billed(reply.fields['x-request-id'])['prompt_tokens'], 17, 'billed')
-        for body in ({'documents': ['a']}, {'query': 'q'}, {'query': 'q', 'documents': []}, {'query': 1, 'documents': ['a']},
+        for body in ({'documents': ['a']}, {'query': 'q'}, {'query': 'q', 'documents': []},
+                     {'query': 1, 'documents': ['a']},
                      {'query': 'q', 'documents': 'a'}):
             same(hub.request('POST', '/v1/rerank', {'model': 'rank', **body}).status, 400, body)
 
@@ -261,7 +264,8 @@ def error_mapping(hub):
              429: (503, 'overloaded'), **{n: (502, 'engine_error') for n in (401, 403, 404, 408, 500, 502, 504)}}
 
     def script(request, _path, body):
-        request.reply(body['max_tokens'], {'error': {'message': f"because {body['max_tokens']}", 'type': 't', 'code': 'c'}})
+        request.reply(body['max_tokens'],
+                      {'error': {'message': f"because {body['max_tokens']}", 'type': 't', 'code': 'c'}})
     with only(hub, 'says', script, context=1000):
         found = {}
         for status, (expected, code) in cases.items():
@@ -285,7 +289,8 @@ def llama_words(hub):
     reply = hub.chat(messages=[{'role': 'user', 'content': 'word ' * 3000}], max_tokens=3)
     same(reply.status, 400, reply.body[:300])
     need('context' in reply.json()['error']['message'], reply.json())
-    bad = hub.chat(response_format={'type': 'json_schema', 'json_schema': {'schema': {'type': 'nonsense'}}}, max_tokens=2)
+    bad = hub.chat(response_format={'type': 'json_schema', 'json_schema': {'schema': {'type': 'nonsense'}}},
+                   max_tokens=2)
     need(bad.status in (200, 400), bad.body[:300])
     same(bad.json().get('error', {}).get('type', 'invalid_request_error'), 'invalid_request_error', 'type')
 
@@ -335,7 +340,8 @@ def strange_streams(hub):
     """What SSE allows: comments, CR LF, several data lines, events split at every byte, other fields."""
     event = json.dumps({'choices': [{'index': 0, 'delta': {'content': 'w'}}]})
     split = event.index('"delta"')
-    forms = {21: f': comment\r\ndata: {event}\r\n\r\ndata: [DONE]\r\n\r\n', 22: f'event: x\nid: 4\nretry: 9\ndata:{event}\n\ndata:[DONE]\n\n',
+    forms = {21: f': comment\r\ndata: {event}\r\n\r\ndata: [DONE]\r\n\r\n',
+             22: f'event: x\nid: 4\nretry: 9\ndata:{event}\n\ndata:[DONE]\n\n',
              23: f'data: {event[:split]}\ndata: {event[split:]}\n\ndata: [DONE]\n\n',
              24: f'data: {event}\r\rdata: [DONE]\r\r'}
 
@@ -367,7 +373,7 @@ def tricky_words(hub):
 
 
 def many_streams(hub):
-    """A hundred at once over two workers: none gets another's words."""
+    """Many at once over all workers: none gets another's words."""
     def script(request, _path, body):
         word = body['messages'][0]['content']
         request.begin()
@@ -381,7 +387,7 @@ def many_streams(hub):
             with hub.stream(model='mirror', max_tokens=30, messages=[{'role': 'user', 'content': f'n{i}'}]) as s:
                 if s.read().text != f'n{i} ' * 30 or not s.done:
                     wrong.append((i, s.text[:100]))
-        threads = [threading.Thread(target=one, args=(i,)) for i in range(100)]
+        threads = [threading.Thread(target=one, args=(i,)) for i in range(400 if FULL else 100)]
         for t in threads:
             t.start()
         for t in threads:

@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 
-from workbench import Bench, Engine, Tap, alive, find_processes, need, same, talk, wait_for
+from workbench import FULL, Bench, Engine, Tap, alive, find_processes, need, same, talk, wait_for
 
 KEY = re.compile(r'bb_[0-9a-z]{10}_\w+_[0-9a-f]{8}')
 
@@ -105,19 +105,22 @@ def restart_resumes():
         same(len(hub.records()), len(before['records']) + 1, 'records')
 
 
+def without(row, *names):
+    return {k: v for k, v in row.items() if k not in names}
+
+
 def keys_of(hub):
     """Balances left out: they move. A restart may list keys in another order."""
-    found = [{k: v for k, v in key.items() if k not in ('held', 'available', 'spent')} for key in hub.pages('/api/v1/keys')]
+    found = [without(key, 'held', 'available', 'spent') for key in hub.pages('/api/v1/keys')]
     return sorted(found, key=lambda k: k['id'])
 
 
 def everything(hub):
     """All that a restart or a restore must keep."""
-    return {'tenants': [{k: v for k, v in t.items() if k not in ('held', 'available')} for t in hub.pages('/api/v1/tenants')],
+    return {'tenants': [without(t, 'held', 'available') for t in hub.pages('/api/v1/tenants')],
             'keys': keys_of(hub),
             'models': hub.api('GET', '/api/v1/models')['data'],
-            'deployments': [{k: v for k, v in d.items() if k != 'replicas'}
-                            for d in hub.api('GET', '/api/v1/deployments')['data']],
+            'deployments': [without(d, 'replicas') for d in hub.api('GET', '/api/v1/deployments')['data']],
             'usage': [hub.api('GET', f'/api/v1/usage?by={by}')['data'] for by in ('tenant', 'key', 'model', 'hour')],
             'records': hub.records()}
 
@@ -239,7 +242,7 @@ def hub_killed_under_load():
                         answers.append(reply.fields['x-request-id'])
                 except (OSError, AssertionError, ValueError):
                     pass
-        for _ in range(3):
+        for _ in range(30 if FULL else 3):
             stop.clear()
             threads = [threading.Thread(target=client) for _ in range(6)]
             for t in threads:
@@ -305,7 +308,8 @@ def torn_backup():
         same(hub.run('backup', f'{folder}/b').returncode, 0, 'backup')
         pathlib.Path(folder, 'b', 'BACKUP').unlink()
         for source in (f'{folder}/b', f'{folder}/nothing'):
-            done = subprocess.run([hub.bin, 'restore', source, '--data', f'{folder}/new'], capture_output=True, text=True,
+            done = subprocess.run([hub.bin, 'restore', source, '--data', f'{folder}/new'], capture_output=True,
+                                  text=True,
                                   check=False)
             same(done.returncode, 4, done.stderr)
             same(pathlib.Path(folder, 'new').exists(), False, 'a folder was made')
@@ -359,7 +363,8 @@ def one_slot_queues():
 def undeploy_drains():
     with Engine(talk(0.02)) as engine, Bench() as hub:
         hub.add_url_model('long', engine.url)
-        with hub.stream(model='long', max_tokens=80) as s, hub.stream(max_tokens=400, top_logprobs=20, logprobs=True) as t:
+        with hub.stream(model='long', max_tokens=80) as s, hub.stream(max_tokens=400, top_logprobs=20,
+                                                                      logprobs=True) as t:
             s.read(5)
             t.read(1)
             same(hub.run('undeploy', 'long').returncode, 0, 'undeploy')
@@ -386,11 +391,12 @@ def engine_without_program():
             source = pathlib.Path(hub.bin).resolve().parent.parent / 'data' / 'models' / 'stories.gguf'
             same(hub.run('model', 'add', 'stories', str(source)).returncode, 0, 'model add')
             same(hub.run('deploy', 'stories').returncode, 0, 'deploy')
-            wait_for(lambda: hub.deployment()['replicas'][0]['state'] == 'backoff', 'it backs off', 10)
+            replica = wait_for(lambda: (r := hub.deployment()['replicas'][0])['state'] == 'backoff' and r,
+                               'it backs off', 10)
+            same(replica['detail'], 'exited with status 7', 'detail')
             time.sleep(2)
             starts = (hub.data / 'logs' / 'stories-0.log').read_text(encoding='utf-8').count('cannot find the chips')
             need(2 <= starts <= 6, f'{starts} starts in about 2 s')
-            same(hub.deployment()['replicas'][0]['detail'], 'exited with status 7', 'detail')
             same(hub.request('GET', '/healthz').status, 200, 'well')
             same(hub.run('undeploy', 'stories').returncode, 0, 'undeploy')
             wait_for(lambda: hub.deployment() is None, 'undeployed', 10)
@@ -439,7 +445,8 @@ def main():
     tap = Tap()
     for case in (first_start_and_down, restart_resumes, sigterm_lets_streams_finish, second_sigterm_ends_at_once,
                  engine_killed, request_waits_for_restart, hub_killed, hub_killed_under_load, backup_and_restore,
-                 torn_backup, replicas_and_slots, one_slot_queues, undeploy_drains, engine_without_program, names_do_not_collide,
+                 torn_backup, replicas_and_slots, one_slot_queues, undeploy_drains, engine_without_program,
+                 names_do_not_collide,
                  long_data_folder, port_in_use):
         tap.case(case.__name__.replace('_', ' '), case)
     tap.done()

@@ -154,6 +154,21 @@ def free_model(hub):
         hub.api('DELETE', '/api/v1/deployments/gift')
 
 
+def budget_is_lowered(hub):
+    """Never below what is spent or held; exactly that is allowed, and then nothing more."""
+    hub.api('POST', '/api/v1/tenants', {'name': 'less', 'budget': '1'})
+    key = hub.add_key('less', tenant='less')['key']
+    same(hub.chat(key, max_tokens=TOKENS).status, 200, 'before')
+    spent = hub.settle('less')['spent']
+    for wrong in (0, spent - 1):
+        reply = hub.request('PUT', '/api/v1/tenants/less/budget', {'budget': f'{wrong / 1e9:.9f}'}, local=True)
+        same(reply.status, 409, reply.body)
+    hub.api('PUT', '/api/v1/tenants/less/budget', {'budget': f'{spent / 1e9:.9f}'})
+    t = hub.tenant('less')
+    same((t['budget'], t['available']), (spent, 0), 'budget')
+    same(hub.chat(key, max_tokens=TOKENS).status, 402, 'afterwards')
+
+
 def price_changes(hub):
     """A request is billed at the price it was admitted at, the next one at the new price."""
     with Engine(talk(0.01)) as engine:
@@ -175,20 +190,18 @@ def aborted_stream(hub, keep, fast):
     """
     pid = hub.engines()[0]
     before = hub.engine_metric('tokens_predicted_total')
-    frozen = False
     with hub.stream(max_tokens=400, temperature=0.5, seed=keep, logprobs=True, top_logprobs=20,
                     stream_options={'include_usage': True}) as s:
         s.read(keep)
         if not fast:
             os.kill(pid, signal.SIGSTOP)
-            frozen = True
             s.sock.settimeout(0.4)
             try:
                 s.read()
             except TimeoutError:
                 pass
         got, over = s.chunks, s.done
-    if frozen:
+    if not fast:
         time.sleep(0.05)
         os.kill(pid, signal.SIGCONT)
     bill = hub.billed(s.id)
@@ -330,7 +343,8 @@ def main():
         tap.case("a key's own budget", spend_it_all, hub, 'keyed', False, True)
         for i in range(20 if FULL else 0):
             tap.case(f'round {i}', spend_it_all, hub, f'round{i}', bool(i % 2), i % 3 == 0)
-        for case in (key_within_tenant, free_model, price_changes, aborted_streams, slow_reader, upstream_is_cancelled,
+        for case in (key_within_tenant, free_model, budget_is_lowered, price_changes, aborted_streams, slow_reader,
+                     upstream_is_cancelled,
                      long_stream_is_recorded):
             tap.case(case.__name__.replace('_', ' '), case, hub)
         tap.case('streams at the drain deadline', drain_deadline)

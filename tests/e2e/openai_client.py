@@ -19,7 +19,8 @@ def install():
     if (FOLDER / 'node_modules' / 'openai' / 'package.json').exists():
         return None
     FOLDER.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(['npm', 'install', '--no-audit', '--no-fund', '--prefix', '.', 'openai'], cwd=FOLDER, text=True,
+    done = subprocess.run(['npm', 'install', '--no-audit', '--no-fund', '--prefix', '.', 'openai'], cwd=FOLDER,
+                          text=True,
                           capture_output=True, timeout=180, check=False)
     return f'npm install openai: {done.stdout}{done.stderr}'.replace('\n', ' ')[-300:] if done.returncode else None
 
@@ -40,7 +41,8 @@ def call_tools(request, path, body):
             {'index': 0, 'finish_reason': 'tool_calls', 'message': {'role': 'assistant', 'tool_calls': [call]}}]})
         return
     request.begin()
-    for piece in ({**head, 'function': {'name': 'go', 'arguments': ''}}, {'index': 0, 'function': {'arguments': '{"to":'}},
+    for piece in ({**head, 'function': {'name': 'go', 'arguments': ''}},
+                  {'index': 0, 'function': {'arguments': '{"to":'}},
                   {'index': 0, 'function': {'arguments': 'true}'}}):
         request.event({**base, 'choices': [{'index': 0, 'delta': {'tool_calls': [piece]}, 'finish_reason': None}]})
     request.event({**base, 'choices': [{'index': 0, 'delta': {}, 'finish_reason': 'tool_calls'}]})

@@ -179,7 +179,8 @@ def wrong_counts(hub):
     for value in (17, 100, 1 << 20):
         refused(post(hub, chat_body(n=value)), 400, None, 'n')
     refused(post(hub, chat_body(max_tokens=4, max_completion_tokens=4)), 400, None, 'max_completion_tokens')
-    refused(post(hub, {'model': 'stories', 'prompt': 'x', 'max_completion_tokens': 4}, path='/v1/completions'), 400, None,
+    refused(post(hub, {'model': 'stories', 'prompt': 'x', 'max_completion_tokens': 4}, path='/v1/completions'), 400,
+            None,
             'max_completion_tokens')
     raw = b'{"model":"stories","messages":[{"role":"user","content":"x"}],"max_tokens":1e2}'
     refused(post(hub, raw), 400, None, 'max_tokens')
@@ -192,11 +193,13 @@ def wrong_bodies(hub):
                  b'{"model":"stories","messages":[{"role":"user","content":"x"}]} x',
                  b'{"model":"stories","messages":[{"role":"user","content":"x"}],}',
                  b'{"model":"stories","messages":[{"role":"user","content":NaN}]}',
-                 b'[' * 100000, b'{"a":' * 50000, b'{"model":"stories","messages":[{"role":"user","content":"\\ud800"}]}'):
+                 b'[' * 100000, b'{"a":' * 50000,
+                 b'{"model":"stories","messages":[{"role":"user","content":"\\ud800"}]}'):
         refused(post(hub, body), 400)
     for body in (chat_body(stream='yes'), chat_body(stream=1), chat_body(stream_options={'include_usage': True}),
                  chat_body(stream=False, stream_options={'include_usage': True}),
-                 chat_body(stream=True, stream_options=[]), chat_body(stream=True, stream_options={'include_usage': 1})):
+                 chat_body(stream=True, stream_options=[]), chat_body(stream=True,
+                                                                      stream_options={'include_usage': 1})):
         refused(post(hub, body), 400)
     refused(post(hub, {'model': 'stories', 'prompt': []}, path='/v1/completions'), 400, None, 'prompt')
     refused(post(hub, {'model': 'stories', 'prompt': ['x'] * 2049}, path='/v1/completions'), 400, None, 'prompt')
@@ -342,9 +345,11 @@ def several_prompts(hub):
 
 def every_answer_has_an_id(hub):
     replies = {'200': hub.chat(max_tokens=1), '401': hub.chat('x'), '404': hub.chat(model='nope'),
-               '400': hub.chat(max_tokens=-1), '400 field': hub.chat(best_of=2), 'models': hub.request('GET', '/v1/models'),
+               '400': hub.chat(max_tokens=-1), '400 field': hub.chat(best_of=2),
+               'models': hub.request('GET', '/v1/models'),
                'path': hub.request('POST', '/v1/nothing', {}), 'method': hub.request('GET', '/v1/chat/completions'),
-               'mine': hub.request('POST', '/v1/chat/completions', chat_body(max_tokens=1), fields=['x-request-id: mine'])}
+               'mine': hub.request('POST', '/v1/chat/completions', chat_body(max_tokens=1),
+                                   fields=['x-request-id: mine'])}
     ids = {name: reply.fields.get('x-request-id') for name, reply in replies.items()}
     same([name for name, found in ids.items() if not found], [], 'answers without x-request-id')
     same(len(set(ids.values())), len(ids), 'different ids')
@@ -367,9 +372,11 @@ def main():
         hub.add_url_model('away', 'http://127.0.0.1:9', deploy=False)
         waiting = start_without_replica(hub)
         for case in (keys_are_refused, key_expires, scope_and_model, unknown_things, budget_spent, too_large,
-                     lengthening_fields, wrong_counts, wrong_bodies, words_are_cut_whole, wrong_kind, only_answers_are_billed, rate_requests,
+                     lengthening_fields, wrong_counts, wrong_bodies, words_are_cut_whole, wrong_kind,
+                     only_answers_are_billed, rate_requests,
                      rate_tokens, dropped_fields, duplicate_keys, output_is_cut, default_is_context,
-                     answer_is_clean, choices_are_metered, streamed_choices_are_metered, several_prompts, every_answer_has_an_id,
+                     answer_is_clean, choices_are_metered, streamed_choices_are_metered, several_prompts,
+                     every_answer_has_an_id,
                      waiting_gets_a_slot):
             tap.case(case.__name__.replace('_', ' '), case, hub)
         tap.case('no replica', no_replica, hub, waiting)

@@ -4,7 +4,8 @@
 
 On one data folder, again and again: start, load, SIGKILL at a random moment, audit, start. In every other loop writes to
 the database's log are slow: what is written survives a kill, so that otherwise the moment in which an answer that is
-sent too early could be lost would be far too short to hit. LOOPS=N sets how often, SEED the choices. Then the audit itself is tried on copies of the database with one planted wrong each.
+sent too early could be lost would be far too short to hit. LOOPS=N sets how often, SEED the choices. Then the audit
+itself is tried on copies of the database with one planted wrong each.
 """
 import os
 import pathlib
@@ -15,8 +16,8 @@ import tempfile
 import threading
 import time
 
-from faultlib import (FULL, Audit, Client, DiskFaults, Hub, Load, SlowEngine, Tap, assert_first, engines, kill9, mixed, records,
-                      status, tenant, unstarted, wait_for)
+from faultlib import (FULL, Audit, Client, DiskFaults, Hub, Load, SlowEngine, Tap, assert_first, end_engines, engines, kill9,
+                      mixed, records, status, tenant, unstarted, wait_for)
 
 LOOPS = int(os.environ.get('LOOPS', '100' if FULL else '3'))
 SEED = int(os.environ.get('SEED', '1'))
@@ -101,7 +102,8 @@ def plant_row_lost(db, _):
 
 
 def plant_row_lost_inside(db, a):
-    db.execute('DELETE FROM bb_journal WHERE first <= ? AND first + count > ?', (a.meters[len(a.meters) // 2].number,) * 2)
+    middle = a.meters[len(a.meters) // 2].number
+    db.execute('DELETE FROM bb_journal WHERE first <= ? AND first + count > ?', (middle, middle))
 
 
 def plant_record_lost(db, a):
@@ -200,6 +202,7 @@ def first_start(rng):
     finally:
         if hub.process and hub.alive():
             hub.stop()
+        end_engines(folder)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -242,6 +245,7 @@ def main():
     if run.hub.alive():
         run.hub.stop()
     run.engine.close()
+    end_engines(run.data)
     if tap.bad == 0 or not os.environ.get('KEEP'):
         shutil.rmtree(run.data, ignore_errors=True)
     rng = random.Random(SEED)
