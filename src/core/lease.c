@@ -158,6 +158,17 @@ static void waiter_answer(struct core *core, struct waiter *w, int code, int64_t
     table_drop(&core->waiters, (uint32_t)(w - core->waiter));
 }
 
+/* Whether somebody before waits for the tenant's own money. One that lacks only its key's limit is in nobody's way. */
+static bool waits_for_wallet(const struct core *core, const struct tenant *t)
+{
+    int64_t available = ledger_available(&core->ledger, t->wallet);
+    list_for_each_safe (it, next, &t->waiters) {
+        if (list_entry(it, struct waiter, in_tenant)->ask.want > available)
+            return true;
+    }
+    return false;
+}
+
 int step_lease_ask(struct core *core, const struct event *event)
 {
     const struct event_lease_ask *ask = &event->u.lease_ask;
@@ -178,7 +189,7 @@ int step_lease_ask(struct core *core, const struct event *event)
     if (purse(core, t, &core->key[key.v], ledger_unspent) < ask->want)
         return ERR_BUDGET_SPENT;
     int64_t available = purse(core, t, &core->key[key.v], ledger_available);
-    if (available >= ask->want && list_empty(&t->waiters)) {
+    if (available >= ask->want && !waits_for_wallet(core, t)) {
         int64_t amount = lease_amount(core, ask, available);
         int rc = lease_open(core, ask, tenant, amount, event->at_ms);
         if (rc == 0)
@@ -201,11 +212,10 @@ void lease_serve_waiters(struct core *core, struct tenant_id tenant, int64_t now
             waiter_answer(core, w, ERR_BUDGET_SPENT, 0);
             continue;
         }
-        /* In order of arrival: nobody behind a blocked head passes it. */
-        if (blocked || purse(core, t, k, ledger_available) < want) {
-            blocked = true;
+        /* In order of arrival: nobody behind a head that lacks the tenant's money passes it. */
+        blocked = blocked || ledger_available(&core->ledger, t->wallet) < want;
+        if (blocked || purse(core, t, k, ledger_available) < want)
             continue;
-        }
         int rc = lease_open(core, &w->ask, tenant, want, now_ms);
         waiter_answer(core, w, rc, rc == 0 ? want : 0);
     }

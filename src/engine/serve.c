@@ -22,6 +22,8 @@
 #define POLL_READY_MS 2000
 #define POLL_STOPPING_MS 50
 #define HEALTH_FAILURES_MAX 3
+#define HEALTH_LIMIT_MS 3000 /* to answer; a hung engine is found in three of these */
+#define POLL_FAILING_MS 200
 #define START_LIMIT_MS 600000 /* a large model may take minutes to load */
 #define BACKOFF_MIN_MS 250
 #define BACKOFF_MAX_MS 30000
@@ -278,7 +280,9 @@ static void on_health_body(struct http_call *call, const char *data, size_t len)
 
 static uint64_t poll_after(const struct unit *u)
 {
-    return u->state == REPLICA_READY ? POLL_READY_MS : POLL_STARTING_MS;
+    if (u->state != REPLICA_READY)
+        return POLL_STARTING_MS;
+    return u->failures ? POLL_FAILING_MS : POLL_READY_MS;
 }
 
 static void on_health_end(struct http_call *call, int rc)
@@ -453,8 +457,8 @@ int serve_new(struct serve **out, const struct serve_config *config, struct err 
     s->config = *config;
     list_init(&s->units);
     struct http_client_config client = {.connect_ms = 2000,
-                                        .first_byte_ms = 10000,
-                                        .between_ms = 10000,
+                                        .first_byte_ms = HEALTH_LIMIT_MS,
+                                        .between_ms = HEALTH_LIMIT_MS,
                                         .idle_ms = 1000,
                                         .idle_max = 1,
                                         .tls = config->tls};

@@ -60,7 +60,8 @@ struct engine_specs {
 /* ERR_INVALID or ERR_NOT_FOUND with words. */
 int engine_specs_load(struct engine_specs **out, const char *path, struct err *err);
 /* The same from text; `name` is for messages. */
-int engine_specs_parse(struct engine_specs **out, const char *text, size_t len, const char *name, struct err *err);
+int engine_specs_parse(struct engine_specs **out, const char *text, size_t len, const char *name,
+                       struct err *err);
 void engine_specs_free(struct engine_specs *specs);
 const struct engine_spec *engine_spec_named(const struct engine_specs *specs, const char *name);
 

@@ -161,8 +161,8 @@ static void go_upstream(struct relay *r)
     buf_init(&message, BODY_MAX);
     (void)buf_reserve(&message, r->body.len + HEAD_ROOM);
     http_request_head(&message, &b->endpoint, "POST", openai_path(r->surface), "", r->body.len);
-    buf_add(&message, r->body.data, r->body.len);
-    buf_fini(&r->body);
+    buf_add(&message, r->body.data,
+            r->body.len); /* kept until the engine answers: it may take another engine */
     r->state = RELAY_CALL;
     r->variant = b->variant;
     r->site = b->site;
@@ -193,6 +193,17 @@ static void go_slot(struct relay *r, uint64_t prefix_hash)
     int rc = slot_wait(m->queue, &r->slot);
     if (rc != 0)
         relay_refuse(r, rc, "Too many requests wait for this model.");
+}
+
+void relay_again(struct relay *r)
+{
+    uint64_t waited_ms = (clock_mono_ns() - r->started_ns) / 1000000;
+    backend_suspect(r->backend);
+    relay_release_engine(r);
+    if (waited_ms > r->worker->queue_q.after_ms)
+        relay_refuse(r, ERR_UPSTREAM, "The engine could not be reached.");
+    else
+        go_slot(r, 0);
 }
 
 void relay_granted(struct relay *r)

@@ -68,6 +68,11 @@ struct runtime_routes gateway_routes(struct gateway *g)
     return (struct runtime_routes){.make = make, .publish = publish, .discard = discard, .ctx = g};
 }
 
+void gateway_kick(struct gateway *g)
+{
+    registry_kick(g->registry);
+}
+
 uint64_t gateway_version(const struct gateway *g)
 {
     return g->version;

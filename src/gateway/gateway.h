@@ -53,6 +53,8 @@ struct runtime *worker_runtime(struct worker *worker);
 struct loop *worker_loop(struct worker *worker);
 /* Posts or queries with a token; fn gets the reply on this thread. 0 or ERR_UNAVAILABLE: then fn is not called. */
 int worker_ask(struct worker *worker, struct event *event, ask_fn *fn, void *ctx);
+/* As worker_ask for events that are durable together; fn gets each reply. */
+int worker_ask_all(struct worker *worker, struct event *events, uint32_t n, ask_fn *fn, void *ctx);
 int worker_query(struct worker *worker, query_fn *query, ask_fn *fn, void *ctx);
 /* The key that the request carries, from the snapshot; ERR_UNAUTHENTICATED with words. Copied out. */
 int worker_authenticate(struct worker *worker, const struct http_request *request, struct snap_key *key,

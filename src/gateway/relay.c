@@ -452,7 +452,9 @@ static void on_end(struct http_call *call, int rc)
         }
         return;
     }
-    if (rc != 0)
+    if (rc == ERR_UNAVAILABLE && r->state == RELAY_CALL)
+        relay_again(r);
+    else if (rc != 0)
         relay_refuse(r, rc,
                      rc == ERR_TIMEOUT ? "The engine did not answer in time." : "The engine broke off.");
     else if (r->status != 200)

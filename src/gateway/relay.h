@@ -79,6 +79,8 @@ struct relay {
 void relay_begin(struct worker *worker, struct http_request *request, enum engine_surface surface);
 /* The slot came. */
 void relay_granted(struct relay *relay);
+/* The engine could not be reached and knows nothing of the request: it waits for another, or for this one's return. */
+void relay_again(struct relay *relay);
 void relay_hold_late(struct deadline *deadline);
 void relay_queue_late(struct deadline *deadline);
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/map.h"
 
@@ -36,10 +37,21 @@ void backend_unref(struct backend *backend)
         free(backend);
 }
 
+void backend_suspect(struct backend *backend)
+{
+    atomic_store(&backend->suspect_ns, clock_mono_ns() + SUSPECT_NS);
+}
+
+static bool usable(const struct backend *backend)
+{
+    uint64_t until = atomic_load(&backend->suspect_ns);
+    return !atomic_load(&backend->gone) && (until == 0 || until <= clock_mono_ns());
+}
+
 static bool take_one(struct backend *backend, uint64_t tokens)
 {
     uint32_t busy = atomic_load(&backend->busy);
-    while (busy < backend->slots && !atomic_load(&backend->gone)) {
+    while (busy < backend->slots && usable(backend)) {
         if (atomic_compare_exchange_weak(&backend->busy, &busy, busy + 1)) {
             atomic_fetch_add(&backend->outstanding, tokens);
             backend_ref(backend);
@@ -59,7 +71,7 @@ static struct backend *choose(struct backend *const *backends, uint32_t n, uint6
     for (uint32_t i = 0; i < n; i++) {
         struct backend *b = backends[i];
         uint64_t outstanding = atomic_load(&b->outstanding);
-        if (atomic_load(&b->gone) || atomic_load(&b->busy) >= b->slots)
+        if (!usable(b) || atomic_load(&b->busy) >= b->slots)
             continue;
         if (outstanding < least) {
             least = outstanding;
@@ -243,4 +255,13 @@ void slot_publish(struct slot_queue *queue, struct backend *const *backends, uin
     pthread_mutex_unlock(&queue->lock);
     for (uint32_t i = 0; i < nold; i++)
         backend_unref(old[i]);
+}
+
+void slot_kick(struct slot_queue *queue)
+{
+    if (atomic_load(&queue->waiting) == 0)
+        return;
+    pthread_mutex_lock(&queue->lock);
+    serve(queue);
+    pthread_mutex_unlock(&queue->lock);
 }

@@ -34,6 +34,7 @@ struct backend {
     _Atomic uint32_t refs;
     _Atomic uint32_t busy;
     _Atomic uint64_t outstanding; /* tokens that requests in it may still produce */
+    _Atomic uint64_t suspect_ns;  /* not tried before this monotonic time: it could not be reached */
     atomic_bool gone;             /* not in the routes any more: finish, take nothing new */
     struct backend *next;         /* in the gateway's registry */
 };
@@ -92,6 +93,12 @@ struct slot_waiter *grant_next(struct grant_box *box);
 void slot_release(struct slot_queue *queue, struct backend *backend, uint64_t tokens);
 /* New routes: hands free slots to whoever waits. `backends` replaces the list. */
 void slot_publish(struct slot_queue *queue, struct backend *const *backends, uint32_t n);
+
+/* Hands free slots to whoever waits; now and then, for backends that were suspect. */
+void slot_kick(struct slot_queue *queue);
+/* It could not be reached: leave it alone for SUSPECT_NS, so that one dead engine does not eat the queue. */
+#define SUSPECT_NS UINT64_C(250000000)
+void backend_suspect(struct backend *backend);
 
 struct backend *backend_ref(struct backend *backend);
 void backend_unref(struct backend *backend);

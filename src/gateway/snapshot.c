@@ -328,3 +328,11 @@ uint32_t registry_busy(struct registry *r, const struct uuid *deployment, uint32
     pthread_mutex_unlock(&r->lock);
     return n;
 }
+
+void registry_kick(struct registry *r)
+{
+    pthread_mutex_lock(&r->lock);
+    for (struct slot_queue *q = r->queues; q; q = q->next)
+        slot_kick(q);
+    pthread_mutex_unlock(&r->lock);
+}

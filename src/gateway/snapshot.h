@@ -78,6 +78,8 @@ struct registry_stats {
     uint32_t slots, busy, waiting;
 };
 struct registry_stats registry_stats(struct registry *registry);
+/* slot_kick for every queue. */
+void registry_kick(struct registry *registry);
 /* Requests that this replica still answers, in or out of the routes. */
 uint32_t registry_busy(struct registry *registry, const struct uuid *deployment, uint32_t ordinal);
 

@@ -31,6 +31,18 @@ int worker_ask(struct worker *w, struct event *event, ask_fn *fn, void *ctx)
     return rc;
 }
 
+int worker_ask_all(struct worker *w, struct event *events, uint32_t n, ask_fn *fn, void *ctx)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        events[i].token = mailbox_token(&w->box);
+        asks_add(&w->asks, events[i].token, fn, ctx);
+    }
+    int rc = runtime_post_all(w->runtime, events, n);
+    for (uint32_t i = 0; i < n && rc != 0; i++)
+        asks_forget(&w->asks, events[i].token);
+    return rc;
+}
+
 int worker_query(struct worker *w, query_fn *query, ask_fn *fn, void *ctx)
 {
     uint64_t token = mailbox_token(&w->box);
@@ -167,6 +179,7 @@ static void on_housekeeping(uv_timer_t *timer)
     struct worker *w = timer->data;
     w->chunks_in_tick = 0;
     retry_sure(w);
+    gateway_kick(w->gateway);
     if (++w->rounds % SWEEP_EVERY == 0)
         purses_sweep(w);
 }

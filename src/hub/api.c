@@ -158,31 +158,25 @@ static void step_finish(struct api_call *call)
     }
 }
 
-static void post_next(struct api_call *call);
-
 static void on_posted(void *ctx, const struct effect *reply)
 {
     struct api_call *call = ctx;
-    call->rc = reply->code;
-    call->posted++;
-    post_next(call);
-}
-
-static void post_next(struct api_call *call)
-{
-    if (call->rc == 0 && call->posted < call->nevents) {
-        call->rc = worker_ask(call->worker, &call->events[call->posted], on_posted, call);
-        if (call->rc == 0)
-            return;
-    }
-    call->after_events(call);
+    if (call->rc == 0)
+        call->rc = reply->code;
+    if (++call->posted == call->nevents)
+        call->after_events(call);
 }
 
 void call_post_events(struct api_call *call, void (*done)(struct api_call *call))
 {
     call->after_events = done;
     call->posted = 0;
-    post_next(call);
+    if (call->rc == 0 && call->nevents > 0) {
+        call->rc = worker_ask_all(call->worker, call->events, call->nevents, on_posted, call);
+        if (call->rc == 0)
+            return;
+    }
+    done(call);
 }
 
 static void after_events(struct api_call *call)

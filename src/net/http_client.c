@@ -301,7 +301,7 @@ static void on_connect(struct stream *stream, int status)
         return;
     }
     if (status < 0) {
-        call_broke(u->call, ERR_UPSTREAM);
+        call_broke(u->call, ERR_UNAVAILABLE);
         return;
     }
     u->connected = true;
@@ -315,7 +315,7 @@ static void on_deadline(struct deadline *deadline)
 {
     struct upstream *u = list_entry(deadline, struct upstream, deadline);
     if (u->call)
-        call_broke(u->call, ERR_TIMEOUT);
+        call_broke(u->call, u->connected ? ERR_TIMEOUT : ERR_UNAVAILABLE);
     else
         upstream_close(u);
 }

@@ -43,7 +43,8 @@ struct http_call_events {
     /* Answer's head: status, and fields through http_call_field until it returns. */
     void (*on_head)(struct http_call *call, int status);
     void (*on_body)(struct http_call *call, const char *data, size_t len);
-    /* 0: the answer is complete. Else ERR_UPSTREAM or ERR_TIMEOUT. The call is gone after it. */
+    /* 0: the answer is complete. ERR_UNAVAILABLE: no connection came about, so nothing was sent. Else ERR_UPSTREAM or
+     * ERR_TIMEOUT. The call is gone after it. */
     void (*on_end)(struct http_call *call, int rc);
 };
 

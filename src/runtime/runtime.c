@@ -26,7 +26,7 @@
 /* What runtime_post and runtime_query queue: this head, then `size` bytes, padded to 8. */
 struct item {
     uint32_t size; /* of an event; 0 is a query */
-    uint32_t unused;
+    uint32_t more; /* events after this one that must be in the same batch */
 };
 struct query {
     query_fn *fn;
@@ -60,6 +60,7 @@ struct runtime {
     bool lost; /* the state could not be loaded before the end: nothing is stepped any more */
     uint64_t next_event;
     uint64_t last_submit_ns;
+    int64_t last_ms; /* time of the last event */
 
     struct delivery delivery;
 
@@ -181,7 +182,10 @@ static int load(struct runtime *rt, struct err *err)
 
 static void step(struct runtime *rt, struct event *event)
 {
-    event->at_ms = clock_wall_ms();
+    /* The wall clock may be set back; the events' clock never goes back. */
+    int64_t now_ms = clock_wall_ms();
+    rt->last_ms = now_ms > rt->last_ms ? now_ms : rt->last_ms;
+    event->at_ms = rt->last_ms;
     int rc = batch_step(rt->open, rt->core, event);
     rt->next_event++;
     if (rc == ERR_CORRUPT || rc == ERR_LIMIT)
@@ -272,7 +276,7 @@ static void step_items(struct runtime *rt)
             at += sizeof head + (head.size ? (head.size + 7) & ~7u : sizeof(struct query));
             continue;
         }
-        if (rt->open->count >= BATCH_EVENTS_MAX || rt->open->effects.n > EFFECTS_MAX / 2) {
+        if (rt->open->count + head.more >= BATCH_EVENTS_MAX || rt->open->effects.n > EFFECTS_MAX / 2) {
             if (wait_store_idle(rt))
                 submit(rt);
             continue;
@@ -373,36 +377,49 @@ static void *core_main(void *arg)
 
 /* ---- the interface ---- */
 
-static int enqueue(struct runtime *rt, const void *payload, size_t len, uint32_t size)
+/* Under the lock. */
+static void add_item(struct runtime *rt, const void *payload, size_t len, struct item head)
 {
     static const char zeros[8];
-    struct item head = {.size = size};
-    int rc = 0;
-    pthread_mutex_lock(&rt->lock);
-    bool was_empty = rt->in.len == 0;
-    size_t start = rt->in.len;
     buf_add(&rt->in, &head, sizeof head);
     buf_add(&rt->in, payload, len);
     buf_add(&rt->in, zeros, (8 - len % 8) % 8);
+}
+
+/* Ends what lock and add_item began: takes back what did not fit, wakes the core thread if it would sleep on. */
+static int enqueued(struct runtime *rt, size_t start)
+{
+    int rc = 0;
     if (rt->in.failed || rt->stopping) {
         rt->in.failed = false;
         rt->in.len = start;
         rc = ERR_UNAVAILABLE;
     }
     rt->queue_bytes = rt->in.len;
-    bool wake = rc == 0 && (rt->core_soon ? ++rt->posted % POSTS_WAKE == 0 : was_empty);
+    bool wake = rc == 0 && (rt->core_soon ? ++rt->posted % POSTS_WAKE == 0 : start == 0);
     pthread_mutex_unlock(&rt->lock);
     if (wake) /* without the lock, which the core thread takes first of all */
         pthread_cond_signal(&rt->core_cond);
     return rc;
 }
 
-int runtime_post(struct runtime *rt, const struct event *event)
+int runtime_post_all(struct runtime *rt, const struct event *events, uint32_t n)
 {
-    size_t size = event_size(event->kind);
+    assert(n > 0 && n < BATCH_EVENTS_MAX);
     if (!rt->ready)
         return ERR_UNAVAILABLE;
-    return enqueue(rt, event, size, (uint32_t)size);
+    pthread_mutex_lock(&rt->lock);
+    size_t start = rt->in.len;
+    for (uint32_t i = 0; i < n; i++) {
+        size_t size = event_size(events[i].kind);
+        add_item(rt, &events[i], size, (struct item){.size = (uint32_t)size, .more = n - 1 - i});
+    }
+    return enqueued(rt, start);
+}
+
+int runtime_post(struct runtime *rt, const struct event *event)
+{
+    return runtime_post_all(rt, event, 1);
 }
 
 int runtime_query(struct runtime *rt, query_fn *fn, void *ctx, uint64_t token)
@@ -410,7 +427,10 @@ int runtime_query(struct runtime *rt, query_fn *fn, void *ctx, uint64_t token)
     struct query q = {.fn = fn, .ctx = ctx, .token = token};
     if (!rt->ready)
         return ERR_UNAVAILABLE;
-    return enqueue(rt, &q, sizeof q, 0);
+    pthread_mutex_lock(&rt->lock);
+    size_t start = rt->in.len;
+    add_item(rt, &q, sizeof q, (struct item){.size = 0});
+    return enqueued(rt, start);
 }
 
 bool runtime_ready(const struct runtime *rt)

@@ -52,6 +52,9 @@ void runtime_detach(struct runtime *rt, struct mailbox *box);
  * runtime is not ready; then there will be no reply. */
 int runtime_post(struct runtime *rt, const struct event *event);
 
+/* The same for several that are durable together or not at all. Each is stepped for itself and has its own reply. */
+int runtime_post_all(struct runtime *rt, const struct event *events, uint32_t n);
+
 /* Runs fn on the core thread after everything posted before it, then sends a reply with `token` once all that fn
  * could see is durable. `ctx` belongs to fn until that reply. ERR_UNAVAILABLE as above. */
 typedef void query_fn(void *ctx, const struct core *core);

@@ -119,7 +119,7 @@ def wrong_files(folder, cert, key):
                        (['--tls-cert', '/nothing', '--tls-key', key], None),
                        (['--tls-cert', key, '--tls-key', cert], None)):
         try:
-            Bench(args).stop()
+            Bench(args, data=folder / 'data').stop()
         except RuntimeError as e:
             need(not word or word in str(e), e)
             need('busbar: ' in str(e), 'a message', e)
