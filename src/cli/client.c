@@ -86,6 +86,8 @@ static int perform(const struct cli *cli, const char *method, const char *path, 
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_write);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, r);
     curl_easy_setopt(curl, CURLOPT_TCP_NODELAY, 1L);
+    if (getenv("SSL_CERT_FILE")) /* a hub with a certificate of its own authority */
+        curl_easy_setopt(curl, CURLOPT_CAINFO, getenv("SSL_CERT_FILE"));
     if (body)
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
     CURLcode rc = curl_easy_perform(curl);

@@ -99,6 +99,22 @@ static int check_model(struct admission *a, struct err *err)
     return 0;
 }
 
+/* llama.cpp's usage covers the first choice only. In a stream each choice is counted; elsewhere it could not be billed. */
+static int check_choices(struct admission *a, struct err *err)
+{
+    if (a->model->engine->count != ENGINE_COUNT_TIMINGS)
+        return 0;
+    if (a->parsed.n > 1 && !a->parsed.stream) {
+        a->parsed.param = "n";
+        return err_set(err, ERR_INVALID, "n: for this model more than one choice needs `stream`");
+    }
+    if (a->parsed.surface == SURFACE_COMPLETION && a->parsed.items > 1) {
+        a->parsed.param = "prompt";
+        return err_set(err, ERR_INVALID, "prompt: this model takes one prompt a request");
+    }
+    return 0;
+}
+
 static int admit(struct worker *worker, struct http_request *request, enum engine_surface surface,
                  struct admission *a, struct err *err)
 {
@@ -112,6 +128,8 @@ static int admit(struct worker *worker, struct http_request *request, enum engin
                       err);
     if (rc == 0)
         rc = check_model(a, err);
+    if (rc == 0)
+        rc = check_choices(a, err);
     if (rc != 0)
         return rc;
     if (worker->draining)
@@ -189,7 +207,8 @@ static void go_slot(struct relay *r, uint64_t prefix_hash)
     }
     r->state = RELAY_SLOT;
     r->slot = (struct slot_waiter){.tenant = r->tenant, .tokens = slot_tokens(r), .box = &r->worker->grants};
-    deadline_arm(&r->deadline, &r->worker->queue_q);
+    /* Where nothing is ready the wait is for a start, not for a turn. */
+    deadline_arm(&r->deadline, m->nbackends ? &r->worker->queue_q : &r->worker->start_q);
     int rc = slot_wait(m->queue, &r->slot);
     if (rc != 0)
         relay_refuse(r, rc, "Too many requests wait for this model.");
@@ -292,6 +311,7 @@ static struct relay *relay_new(struct worker *worker, struct http_request *reque
     r->surface = a->parsed.surface;
     r->stream = a->parsed.stream;
     r->include_usage = a->parsed.include_usage;
+    r->n = a->parsed.n;
     r->id = uuid_new();
     r->key = a->key->id;
     r->tenant = a->key->tenant;

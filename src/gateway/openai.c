@@ -348,3 +348,50 @@ struct openai_usage openai_usage(yyjson_val *root)
         u.tokens.reasoning = u.tokens.completion;
     return u;
 }
+
+void openai_clamp(struct tokens *t, const struct tokens *worst)
+{
+    t->prompt = t->prompt < worst->prompt ? t->prompt : worst->prompt;
+    t->cached = t->cached < t->prompt ? t->cached : t->prompt;
+    t->completion = t->completion < worst->completion ? t->completion : worst->completion;
+    t->reasoning = t->reasoning < t->completion ? t->reasoning : t->completion;
+}
+
+bool openai_veiled(yyjson_val *root, const struct openai_veil *veil)
+{
+    return veil->model || yyjson_obj_get(root, "timings") ||
+           ((veil->drop_usage || veil->usage) && yyjson_obj_get(root, "usage"));
+}
+
+static void add_usage(struct buf *out, const struct tokens *t)
+{
+    buf_addf(out,
+             "{\"prompt_tokens\":%u,\"completion_tokens\":%u,\"total_tokens\":%u,"
+             "\"prompt_tokens_details\":{\"cached_tokens\":%u}}",
+             t->prompt, t->completion, t->prompt + t->completion, t->cached);
+}
+
+void openai_add_veiled(struct buf *out, yyjson_val *root, const struct openai_veil *veil)
+{
+    yyjson_obj_iter it = yyjson_obj_iter_with(root);
+    yyjson_val *key;
+    char sep = '{';
+    while ((key = yyjson_obj_iter_next(&it)) != NULL) {
+        const char *name = yyjson_get_str(key);
+        yyjson_val *value = yyjson_obj_iter_get_val(key);
+        bool usage = strcmp(name, "usage") == 0;
+        if (strcmp(name, "timings") == 0 || (usage && veil->drop_usage))
+            continue;
+        buf_add_char(out, sep);
+        sep = ',';
+        buf_add_json(out, name, yyjson_get_len(key));
+        buf_add_char(out, ':');
+        if (veil->model && strcmp(name, "model") == 0)
+            buf_add_json(out, veil->model, text_len(veil->model, NAME_CAP));
+        else if (usage && veil->usage && yyjson_is_obj(value))
+            add_usage(out, veil->usage);
+        else
+            json_add(out, value);
+    }
+    buf_add_text(out, sep == '{' ? "{}" : "}");
+}

@@ -53,5 +53,16 @@ struct openai_usage {
     struct tokens tokens;
 };
 struct openai_usage openai_usage(yyjson_val *root);
+/* No more than the request may be billed, and no part above its whole. */
+void openai_clamp(struct tokens *tokens, const struct tokens *worst);
+
+/* What of an engine's object the client shall not see as it is. `timings`, which only we asked for, always goes. */
+struct openai_veil {
+    const char *model;          /* our name for it; NULL: as it is */
+    bool drop_usage;            /* the client did not ask for it */
+    const struct tokens *usage; /* the right counts, where the engine's are not; NULL: as it is */
+};
+bool openai_veiled(yyjson_val *root, const struct openai_veil *veil);
+void openai_add_veiled(struct buf *out, yyjson_val *root, const struct openai_veil *veil);
 
 #endif

@@ -404,14 +404,32 @@ static void engine_refused(struct relay *r)
     relay_refuse(r, code, message);
 }
 
-static void take_usage(struct relay *r)
+/* The answer as the client shall see it, in place of the engine's. */
+static void clean_answer(struct relay *r, yyjson_val *root)
+{
+    struct openai_veil veil = {.model =
+                                   strcmp(r->model->name, r->model->upstream) != 0 ? r->model->name : NULL};
+    if (!openai_veiled(root, &veil))
+        return;
+    struct buf clean;
+    buf_init(&clean, ANSWER_MAX);
+    (void)buf_reserve(&clean, r->body.len);
+    openai_add_veiled(&clean, root, &veil);
+    buf_fini(&r->body);
+    r->body = clean;
+}
+
+static void take_answer(struct relay *r)
 {
     struct err err;
     yyjson_doc *doc = json_parse(r->body.data ? r->body.data : "", r->body.len, &err);
-    struct openai_usage u = openai_usage(yyjson_doc_get_root(doc));
-    bool object = yyjson_is_obj(yyjson_doc_get_root(doc));
+    yyjson_val *root = yyjson_doc_get_root(doc);
+    struct openai_usage u = openai_usage(root);
+    bool object = yyjson_is_obj(root);
+    if (object)
+        clean_answer(r, root);
     yyjson_doc_free(doc);
-    if (!object) {
+    if (!object || r->body.failed) {
         relay_refuse(r, ERR_UPSTREAM, "The engine's answer is not valid JSON.");
         return;
     }
@@ -420,14 +438,7 @@ static void take_usage(struct relay *r)
         r->delivered = r->worst;
         r->flags |= METER_ESTIMATED;
     }
-    if (r->delivered.prompt > r->worst.prompt)
-        r->delivered.prompt = r->worst.prompt;
-    if (r->delivered.completion > r->worst.completion)
-        r->delivered.completion = r->worst.completion;
-    if (r->delivered.cached > r->delivered.prompt)
-        r->delivered.cached = r->delivered.prompt;
-    if (r->delivered.reasoning > r->delivered.completion)
-        r->delivered.reasoning = r->delivered.completion;
+    openai_clamp(&r->delivered, &r->worst);
     relay_settle(r);
 }
 
@@ -460,7 +471,7 @@ static void on_end(struct http_call *call, int rc)
     else if (r->status != 200)
         engine_refused(r);
     else
-        take_usage(r);
+        take_answer(r);
 }
 
 const struct http_call_events relay_call_events = {.on_head = on_head, .on_body = on_body, .on_end = on_end};

@@ -57,6 +57,7 @@ struct relay {
     uint32_t pending; /* meter records without a reply yet */
     struct uuid id, key, tenant;
     uint32_t max_tokens, rpm, tpm;
+    uint32_t n; /* choices */
     uint64_t tpm_taken;
     struct tokens worst, seen, delivered, posted, unacked;
     struct purse_waiter hold; /* with the draw */

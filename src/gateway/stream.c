@@ -100,26 +100,18 @@ static bool has_content(yyjson_val *root)
            yyjson_is_arr(yyjson_obj_get(delta, "tool_calls"));
 }
 
-static void clamp(struct relay *r)
-{
-    struct tokens *t = &r->seen;
-    if (t->prompt > r->worst.prompt)
-        t->prompt = r->worst.prompt;
-    if (t->cached > t->prompt)
-        t->cached = t->prompt;
-    if (t->completion > r->worst.completion)
-        t->completion = r->worst.completion;
-    if (t->reasoning > t->completion)
-        t->reasoning = t->completion;
-}
-
 static void count(struct relay *r, yyjson_val *root, bool content)
 {
     struct relay_stream *f = r->flow;
     struct openai_usage u = openai_usage(root);
     bool total = yyjson_is_obj(yyjson_obj_get(root, "usage"));
     if (u.present && total) {
+        uint32_t choices = 0;
+        for (int i = 0; i < RELAY_CHOICES; i++)
+            choices += f->choice[i];
         r->seen = u.tokens;
+        if (r->seen.completion < choices) /* llama.cpp's last word is about the first choice only */
+            r->seen.completion = choices;
         f->exact = true;
     } else if (u.present) {
         /* llama.cpp counts each choice for itself. */
@@ -134,7 +126,7 @@ static void count(struct relay *r, yyjson_val *root, bool content)
         if (r->seen.prompt == 0)
             r->seen.prompt = 1; /* until the engine tells */
     }
-    clamp(r);
+    openai_clamp(&r->seen, &r->worst);
 }
 
 static void time_chunk(struct relay *r, bool first)
@@ -156,33 +148,17 @@ static void forward(struct relay *r, yyjson_doc *doc, const char *data, size_t l
 {
     yyjson_val *root = yyjson_doc_get_root(doc);
     struct buf *out = &r->flow->out;
-    bool foreign = strcmp(r->model->name, r->model->upstream) != 0;
-    /* Data that came in several lines is written anew, as one. */
-    bool strip = yyjson_obj_get(root, "timings") != NULL ||
-                 (yyjson_obj_get(root, "usage") != NULL && !r->include_usage) || memchr(data, '\n', len);
+    struct openai_veil veil = {.model =
+                                   strcmp(r->model->name, r->model->upstream) != 0 ? r->model->name : NULL,
+                               .drop_usage = !r->include_usage,
+                               .usage = r->n > 1 ? &r->seen : NULL};
     buf_add(out, "data: ", 6);
-    if (!strip && !foreign) {
+    /* Data that came in several lines is written anew, as one. */
+    if (openai_veiled(root, &veil) || memchr(data, '\n', len))
+        openai_add_veiled(out, root, &veil);
+    else
         buf_add(out, data, len);
-        buf_add(out, "\n\n", 2);
-        return;
-    }
-    yyjson_obj_iter it = yyjson_obj_iter_with(root);
-    yyjson_val *key;
-    char sep = '{';
-    while ((key = yyjson_obj_iter_next(&it)) != NULL) {
-        const char *name = yyjson_get_str(key);
-        if (strcmp(name, "timings") == 0 || (!r->include_usage && strcmp(name, "usage") == 0))
-            continue;
-        buf_add_char(out, sep);
-        sep = ',';
-        buf_add_json(out, name, yyjson_get_len(key));
-        buf_add_char(out, ':');
-        if (foreign && strcmp(name, "model") == 0)
-            buf_add_json(out, r->model->name, text_len(r->model->name, NAME_CAP));
-        else
-            json_add(out, yyjson_obj_iter_get_val(key));
-    }
-    buf_add(out, "}\n\n", 3);
+    buf_add(out, "\n\n", 2);
 }
 
 static int on_event(void *ctx, const char *data, size_t len)

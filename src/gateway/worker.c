@@ -17,6 +17,7 @@
 #define STOP_POLL_MS 10
 #define STOP_LIMIT_MS 5000
 #define FLUSH_MS 5
+#define START_WAIT_MS 10000
 #define CHAT_BODY_MAX (8 << 20)
 
 /* ---- events to the runtime ---- */
@@ -269,6 +270,7 @@ static void init_http(struct worker *w, const struct gateway_config *config)
     http_server_init(&w->server, &w->loop, &server);
     deadline_queue_init(&w->hold_q, &w->loop, HOLD_WAIT_MS + 200, relay_hold_late);
     deadline_queue_init(&w->queue_q, &w->loop, config->queue_ms ? config->queue_ms : 60000, relay_queue_late);
+    deadline_queue_init(&w->start_q, &w->loop, START_WAIT_MS, relay_queue_late);
     deadline_queue_init(&w->record_q, &w->loop, 5000, relay_record_due);
 }
 

@@ -35,7 +35,8 @@ struct worker {
     uv_async_t granted;
     uv_async_t control; /* the gateway asks this worker to drain or to stop */
     uv_timer_t housekeeping;
-    struct deadline_queue hold_q, queue_q, record_q; /* waits for budget, for a slot; progress records */
+    /* Waits for budget, for a slot, for a replica to start; progress records. */
+    struct deadline_queue hold_q, queue_q, start_q, record_q;
     struct uuid id;
     uint64_t sequence;
     struct snapshot *snapshot; /* the worker's reference */

@@ -101,7 +101,8 @@ void add_amount(struct buf *out, const char *name, int64_t nano);
 void add_time(struct buf *out, const char *name, int64_t unix_ms);
 void render_tenant(struct buf *out, const struct core *core, const struct row_tenant *row);
 void render_key(struct buf *out, const struct core *core, const struct row_key *row);
-void render_model(struct buf *out, const struct core *core, const struct row_model *row);
+/* `all`: with origin and location, which may be paths of the hub or URLs that are nobody else's business. */
+void render_model(struct buf *out, const struct core *core, const struct row_model *row, bool all);
 void render_deployment(struct buf *out, const struct core *core, const struct row_deployment *row);
 
 /* For handlers that answer in their own way (streams): the call is theirs until call_free. */

@@ -20,7 +20,7 @@ static int list(struct api_call *call, const struct core *core)
     for (uint32_t pos = 0; (row = view_model_at(core, &pos)) != NULL;) {
         buf_add_text(&call->out, sep);
         sep = ",";
-        render_model(&call->out, core, row);
+        render_model(&call->out, core, row, call->operator_);
     }
     buf_add_text(&call->out, "],\"next\":null}");
     return 0;
@@ -32,7 +32,7 @@ static int show(struct api_call *call, const struct core *core)
         call->param[0] ? call_model(call, core, call->param) : view_model(core, &call->id);
     if (!row)
         return ERR_NOT_FOUND;
-    render_model(&call->out, core, row);
+    render_model(&call->out, core, row, call->operator_);
     return 0;
 }
 

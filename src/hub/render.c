@@ -114,7 +114,7 @@ void render_key(struct buf *out, const struct core *core, const struct row_key *
     buf_add_char(out, '}');
 }
 
-static void add_variants(struct buf *out, const struct core *core, const struct row_model *model)
+static void add_variants(struct buf *out, const struct core *core, const struct row_model *model, bool all)
 {
     const struct row_variant *v;
     const char *sep = "";
@@ -132,14 +132,15 @@ static void add_variants(struct buf *out, const struct core *core, const struct 
         add_text(out, "quantisation", v->quantisation, sizeof v->quantisation);
         add_text(out, "engine", v->engine, sizeof v->engine);
         add_text(out, "chips", v->chips, sizeof v->chips);
-        add_text(out, "location", v->location, sizeof v->location);
+        if (all)
+            add_text(out, "location", v->location, sizeof v->location);
         buf_addf(out, ",\"memory_bytes\":%llu,\"size_bytes\":%llu}", (unsigned long long)v->memory_bytes,
                  (unsigned long long)v->size_bytes);
     }
     buf_add_char(out, ']');
 }
 
-void render_model(struct buf *out, const struct core *core, const struct row_model *row)
+void render_model(struct buf *out, const struct core *core, const struct row_model *row, bool all)
 {
     const struct row_price *price = view_price(core, &row->price);
     buf_add_char(out, '{');
@@ -148,7 +149,8 @@ void render_model(struct buf *out, const struct core *core, const struct row_mod
     add_text(out, "kind", model_kind_text(row->kind), 32);
     buf_addf(out, ",\"context\":%u", row->context);
     add_text(out, "licence", row->licence, NAME_CAP);
-    add_text(out, "origin", row->origin, PATH_CAP);
+    if (all)
+        add_text(out, "origin", row->origin, PATH_CAP);
     add_time(out, "created", row->created_ms);
     buf_add_text(out, ",\"price\":");
     if (price) {
@@ -163,7 +165,7 @@ void render_model(struct buf *out, const struct core *core, const struct row_mod
     } else {
         buf_add_text(out, "null");
     }
-    add_variants(out, core, row);
+    add_variants(out, core, row, all);
     buf_addf(out, ",\"deployed\":%s}", view_deployment_of(core, &row->id) ? "true" : "false");
 }
 
