@@ -32,12 +32,8 @@ struct word_table {
 };
 
 static const char *const control_text[BPE_BYTE_FIRST] = {
-    [BPE_UNKNOWN] = "<unk>",
-    [BPE_BEGIN] = "<s>",
-    [BPE_END] = CORPUS_MARK_END,
-    [BPE_SYSTEM] = CORPUS_MARK_SYSTEM,
-    [BPE_USER] = CORPUS_MARK_USER,
-    [BPE_ASSISTANT] = CORPUS_MARK_ASSISTANT,
+    [BPE_UNKNOWN] = "<unk>",           [BPE_BEGIN] = "<s>",           [BPE_END] = CORPUS_MARK_END,
+    [BPE_SYSTEM] = CORPUS_MARK_SYSTEM, [BPE_USER] = CORPUS_MARK_USER, [BPE_ASSISTANT] = CORPUS_MARK_ASSISTANT,
 };
 
 static uint64_t hash_bytes(const void *data, size_t len)
@@ -140,7 +136,8 @@ static void tokens_add_chars(struct bpe *bpe, const char *text, size_t len)
 }
 
 /* Splits [p, end), one word with its leading space, into characters. Returns the count, at most WORD_SYMBOLS_MAX. */
-static uint32_t word_split(const struct bpe *bpe, const char *p, const char *end, uint32_t *symbols, const char **rest)
+static uint32_t word_split(const struct bpe *bpe, const char *p, const char *end, uint32_t *symbols,
+                           const char **rest)
 {
     uint32_t n = 0;
 
@@ -222,8 +219,8 @@ static bool may_join(const struct bpe *bpe, uint32_t left, uint32_t right)
 }
 
 /* Counts neighbours into `counts`, a square of `side` ids, and names the most frequent pair. Returns its count. */
-static uint32_t best_pair(const struct bpe *bpe, const struct word_table *table, uint32_t *counts, uint32_t side,
-                          uint32_t *left, uint32_t *right)
+static uint32_t best_pair(const struct bpe *bpe, const struct word_table *table, uint32_t *counts,
+                          uint32_t side, uint32_t *left, uint32_t *right)
 {
     uint32_t best = 0;
 

@@ -29,7 +29,10 @@ static const struct {
     const char *name;
     size_t offset;
 } story_slots[] = {
-#define SLOT(field) {#field, offsetof(struct story, field)}
+#define SLOT(field) \
+    { \
+#field, offsetof(struct story, field) \
+    }
     SLOT(name),  SLOT(friend), SLOT(kind),  SLOT(fkind),  SLOT(kind2), SLOT(adj),   SLOT(thing),
     SLOT(color), SLOT(food),   SLOT(place), SLOT(place2), SLOT(hobby), SLOT(skill), SLOT(sad),
     SLOT(glad),  SLOT(he),     SLOT(He),    SLOT(him),    SLOT(his),   SLOT(His),
@@ -153,7 +156,7 @@ static void emit_slot(struct story *s, const char *name, size_t len)
         emit(s, value, strlen(value));
         return;
     }
-    assert(!"a pattern names a slot that does not exist");
+    assert(false && "a pattern names a slot that does not exist");
 }
 
 /* Finds the alternatives of the bracket that opens at `p`; returns the position of its closing bracket. */
@@ -170,7 +173,7 @@ static const char *bracket_close(const char *p, const char *end, uint32_t *alter
         else if (*p == '|' && depth == 1)
             (*alternatives)++;
     }
-    assert(!"a pattern leaves a bracket open");
+    assert(false && "a pattern leaves a bracket open");
     return end;
 }
 
@@ -260,7 +263,8 @@ static void write_story(struct story *s, const char *request)
         opening = pick(s->rng, corpus_openings);
     expand_string(s, opening);
     if (strstr(opening, "{place}") == NULL)
-        expand_string(s, "[ {name} lived {place}.| {name} lived {place} and loved to {hobby}.| {He} lived {place}.|]");
+        expand_string(
+            s, "[ {name} lived {place}.| {name} lived {place} and loved to {hobby}.| {He} lived {place}.|]");
     else
         expand_string(s, "[ {He} loved to {hobby}.|]");
     expand_string(s, " ");

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "corpus_words.h"
 
+/* clang-format off */
+
 #include <stddef.h>
 
 const struct corpus_kind corpus_kinds[] = {

@@ -33,7 +33,8 @@ int dataset_init(struct dataset *data, const struct bpe *bpe, const struct text 
 {
     const char *p = text->data;
     const char *end = text->data + text->len;
-    size_t cap = text->len + 2; /* a byte is at most one token, and the empty lines make room for <s> and </s> */
+    size_t cap =
+        text->len + 2; /* a byte is at most one token, and the empty lines make room for <s> and </s> */
 
     *data = (struct dataset){0};
     data->tokens = malloc(cap * sizeof(*data->tokens));
@@ -70,8 +71,8 @@ int dataset_init(struct dataset *data, const struct bpe *bpe, const struct text 
     return 0;
 }
 
-void dataset_batch(const struct dataset *data, struct rng *rng, uint32_t rows, uint32_t row_tokens, uint32_t *inputs,
-                   uint32_t *targets)
+void dataset_batch(const struct dataset *data, struct rng *rng, uint32_t rows, uint32_t row_tokens,
+                   uint32_t *inputs, uint32_t *targets)
 {
     for (uint32_t row = 0; row < rows; row++) {
         size_t start = data->starts[rng_below(rng, (uint32_t)data->start_count)];

@@ -26,8 +26,8 @@ struct dataset {
 int dataset_init(struct dataset *data, const struct bpe *bpe, const struct text *text, uint32_t row_tokens);
 
 /* Fills `rows` rows of `row_tokens` inputs, and for each input the token that comes next. */
-void dataset_batch(const struct dataset *data, struct rng *rng, uint32_t rows, uint32_t row_tokens, uint32_t *inputs,
-                   uint32_t *targets);
+void dataset_batch(const struct dataset *data, struct rng *rng, uint32_t rows, uint32_t row_tokens,
+                   uint32_t *inputs, uint32_t *targets);
 
 void dataset_fini(struct dataset *data);
 

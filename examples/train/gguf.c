@@ -12,15 +12,14 @@
 #define GGUF_ALIGN 32u
 
 /* Messages are wrapped in exactly the marks that the training text has. */
-static const char chat_template[] = "{% for message in messages %}"
-                                    "{% if message['role'] == 'system' %}" CORPUS_MARK_SYSTEM
-                                    "{{ message['content'] | trim }}"
-                                    "{% elif message['role'] == 'user' %}" CORPUS_MARK_USER
-                                    "{{ message['content'] | trim }}"
-                                    "{% elif message['role'] == 'assistant' %}" CORPUS_MARK_ASSISTANT
-                                    "{{ message['content'] | trim }}" CORPUS_MARK_END "{% endif %}"
-                                    "{% endfor %}"
-                                    "{% if add_generation_prompt %}" CORPUS_MARK_ASSISTANT "{% endif %}";
+static const char chat_template[] =
+    "{% for message in messages %}"
+    "{% if message['role'] == 'system' %}" CORPUS_MARK_SYSTEM "{{ message['content'] | trim }}"
+    "{% elif message['role'] == 'user' %}" CORPUS_MARK_USER "{{ message['content'] | trim }}"
+    "{% elif message['role'] == 'assistant' %}" CORPUS_MARK_ASSISTANT
+    "{{ message['content'] | trim }}" CORPUS_MARK_END "{% endif %}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}" CORPUS_MARK_ASSISTANT "{% endif %}";
 
 /* The values are those of GGUF's metadata types. */
 enum value_type {
@@ -33,9 +32,9 @@ enum value_type {
 };
 
 static const char *const role_names[] = {
-    [TENSOR_ATTN_NORM] = "attn_norm", [TENSOR_ATTN_Q] = "attn_q",       [TENSOR_ATTN_K] = "attn_k",
-    [TENSOR_ATTN_V] = "attn_v",       [TENSOR_ATTN_OUTPUT] = "attn_output", [TENSOR_FFN_NORM] = "ffn_norm",
-    [TENSOR_FFN_GATE] = "ffn_gate",   [TENSOR_FFN_UP] = "ffn_up",       [TENSOR_FFN_DOWN] = "ffn_down",
+    [TENSOR_ATTN_NORM] = "attn_norm",   [TENSOR_ATTN_Q] = "attn_q",           [TENSOR_ATTN_K] = "attn_k",
+    [TENSOR_ATTN_V] = "attn_v",         [TENSOR_ATTN_OUTPUT] = "attn_output", [TENSOR_FFN_NORM] = "ffn_norm",
+    [TENSOR_FFN_GATE] = "ffn_gate",     [TENSOR_FFN_UP] = "ffn_up",           [TENSOR_FFN_DOWN] = "ffn_down",
     [TENSOR_TOKEN_EMBD] = "token_embd", [TENSOR_OUTPUT_NORM] = "output_norm",
 };
 
@@ -280,8 +279,8 @@ static void write_metadata(struct writer *w, const struct model *model, const st
     write_tokenizer(w, bpe);
 }
 
-int gguf_write(const char *path, const struct model *model, const struct bpe *bpe, const struct gguf_about *about,
-               enum gguf_type type)
+int gguf_write(const char *path, const struct model *model, const struct bpe *bpe,
+               const struct gguf_about *about, enum gguf_type type)
 {
     struct writer w = {.counting = true};
     uint64_t keys = 0;

@@ -28,8 +28,8 @@ struct gguf_about {
 };
 
 /* Returns 0, -EINVAL when `type` does not fit the model, or another negative errno value with no file changed. */
-int gguf_write(const char *path, const struct model *model, const struct bpe *bpe, const struct gguf_about *about,
-               enum gguf_type type);
+int gguf_write(const char *path, const struct model *model, const struct bpe *bpe,
+               const struct gguf_about *about, enum gguf_type type);
 
 /* The nearest half-precision number, ties to even. */
 uint16_t gguf_half(float value);

@@ -40,20 +40,21 @@ static inline float exp_portable(float x)
 
 void linear(float *out, const float *in, const float *weight, uint32_t rows, uint32_t k, uint32_t n)
 {
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)rows, (int)n, (int)k, 1.0f, in, (int)k, weight, (int)k,
-                0.0f, out, (int)n);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)rows, (int)n, (int)k, 1.0f, in, (int)k, weight,
+                (int)k, 0.0f, out, (int)n);
 }
 
-void linear_back(float *d_in, float *d_weight, const float *d_out, const float *in, const float *weight, uint32_t rows,
-                 uint32_t k, uint32_t n, int add)
+void linear_back(float *d_in, float *d_weight, const float *d_out, const float *in, const float *weight,
+                 uint32_t rows, uint32_t k, uint32_t n, int add)
 {
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)rows, (int)k, (int)n, 1.0f, d_out, (int)n, weight,
-                (int)k, (float)add, d_in, (int)k);
-    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)n, (int)k, (int)rows, 1.0f, d_out, (int)n, in, (int)k,
-                1.0f, d_weight, (int)k);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)rows, (int)k, (int)n, 1.0f, d_out, (int)n,
+                weight, (int)k, (float)add, d_in, (int)k);
+    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)n, (int)k, (int)rows, 1.0f, d_out, (int)n, in,
+                (int)k, 1.0f, d_weight, (int)k);
 }
 
-void rms_norm(float *out, float *scale, const float *in, const float *gain, uint32_t rows, uint32_t dim, float eps)
+void rms_norm(float *out, float *scale, const float *in, const float *gain, uint32_t rows, uint32_t dim,
+              float eps)
 {
     for (uint32_t row = 0; row < rows; row++, in += dim, out += dim) {
         float sum = 0.0f;
@@ -121,7 +122,8 @@ WIDE void swiglu(float *out, const float *gate, const float *up, uint64_t n)
         out[i] = gate[i] / (1.0f + exp_portable(-gate[i])) * up[i];
 }
 
-WIDE void swiglu_back(float *d_gate, float *d_up, const float *d_out, const float *gate, const float *up, uint64_t n)
+WIDE void swiglu_back(float *d_gate, float *d_up, const float *d_out, const float *gate, const float *up,
+                      uint64_t n)
 {
     for (uint64_t i = 0; i < n; i++) {
         float s = 1.0f / (1.0f + exp_portable(-gate[i]));
@@ -222,13 +224,15 @@ static struct attention_block attention_block(const struct attention *a, uint32_
     uint32_t left = a->context - first;
     uint32_t queries = left < ATTENTION_BLOCK ? left : ATTENTION_BLOCK;
 
-    return (struct attention_block){
-        .first = first, .queries = queries, .key_first = a->start[first], .keys = first + queries - a->start[first]};
+    return (struct attention_block){.first = first,
+                                    .queries = queries,
+                                    .key_first = a->start[first],
+                                    .keys = first + queries - a->start[first]};
 }
 
 /* The part of row i of a block that query i sees, as [from, to) relative to key_first. */
-static void attention_seen(const struct attention *a, const struct attention_block *b, uint32_t i, uint32_t *from,
-                           uint32_t *to)
+static void attention_seen(const struct attention *a, const struct attention_block *b, uint32_t i,
+                           uint32_t *from, uint32_t *to)
 {
     *from = a->start[b->first + i] - b->key_first;
     *to = b->first + i + 1 - b->key_first;
@@ -255,8 +259,8 @@ void attention_head(const struct attention *a, float *out, float *probs, const f
         size_t at_k = (size_t)b.key_first * a->kv_stride;
         float *p = probs + (size_t)first * a->context;
 
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)b.queries, (int)b.keys, dim, scale, q + at_q, qs,
-                    k + at_k, kvs, 0.0f, p, context);
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)b.queries, (int)b.keys, dim, scale,
+                    q + at_q, qs, k + at_k, kvs, 0.0f, p, context);
         for (uint32_t i = 0; i < b.queries; i++) {
             float *row = p + (size_t)i * a->context;
             uint32_t from = 0;
@@ -266,8 +270,8 @@ void attention_head(const struct attention *a, float *out, float *probs, const f
             softmax(row + from, to - from);
             clear_outside(row, from, to, b.keys);
         }
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)b.queries, dim, (int)b.keys, 1.0f, p, context,
-                    v + at_k, kvs, 0.0f, out + at_q, qs);
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)b.queries, dim, (int)b.keys, 1.0f, p,
+                    context, v + at_k, kvs, 0.0f, out + at_q, qs);
     }
 }
 
@@ -286,10 +290,10 @@ void attention_head_back(const struct attention *a, float *d_q, float *d_k, floa
         size_t at_k = (size_t)b.key_first * a->kv_stride;
         const float *p = probs + (size_t)first * a->context;
 
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)b.queries, (int)b.keys, dim, 1.0f, d_out + at_q, qs,
-                    v + at_k, kvs, 0.0f, scratch, context);
-        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)b.keys, dim, (int)b.queries, 1.0f, p, context,
-                    d_out + at_q, qs, 1.0f, d_v + at_k, kvs);
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)b.queries, (int)b.keys, dim, 1.0f,
+                    d_out + at_q, qs, v + at_k, kvs, 0.0f, scratch, context);
+        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)b.keys, dim, (int)b.queries, 1.0f, p,
+                    context, d_out + at_q, qs, 1.0f, d_v + at_k, kvs);
         for (uint32_t i = 0; i < b.queries; i++) {
             float *d = scratch + (size_t)i * a->context;
             uint32_t from = 0;
@@ -299,10 +303,10 @@ void attention_head_back(const struct attention *a, float *d_q, float *d_k, floa
             softmax_back(d + from, p + (size_t)i * a->context + from, scale, to - from);
             clear_outside(d, from, to, b.keys);
         }
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)b.queries, dim, (int)b.keys, 1.0f, scratch, context,
-                    k + at_k, kvs, 1.0f, d_q + at_q, qs);
-        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)b.keys, dim, (int)b.queries, 1.0f, scratch, context,
-                    q + at_q, qs, 1.0f, d_k + at_k, kvs);
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)b.queries, dim, (int)b.keys, 1.0f,
+                    scratch, context, k + at_k, kvs, 1.0f, d_q + at_q, qs);
+        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)b.keys, dim, (int)b.queries, 1.0f, scratch,
+                    context, q + at_q, qs, 1.0f, d_k + at_k, kvs);
     }
 }
 

@@ -17,11 +17,12 @@
 void linear(float *out, const float *in, const float *weight, uint32_t rows, uint32_t k, uint32_t n);
 
 /* d_in = d_out * weight (plus what d_in held, when `add` is 1); d_weight += d_out^T * in. */
-void linear_back(float *d_in, float *d_weight, const float *d_out, const float *in, const float *weight, uint32_t rows,
-                 uint32_t k, uint32_t n, int add);
+void linear_back(float *d_in, float *d_weight, const float *d_out, const float *in, const float *weight,
+                 uint32_t rows, uint32_t k, uint32_t n, int add);
 
 /* out = in / rms(in) * gain, row by row; `scale[rows]` keeps 1 / rms for the way back. */
-void rms_norm(float *out, float *scale, const float *in, const float *gain, uint32_t rows, uint32_t dim, float eps);
+void rms_norm(float *out, float *scale, const float *in, const float *gain, uint32_t rows, uint32_t dim,
+              float eps);
 
 /* Adds to d_in and d_gain. */
 void rms_norm_back(float *d_in, float *d_gain, const float *d_out, const float *in, const float *gain,
@@ -39,7 +40,8 @@ void rope_table(float *table, uint32_t context, uint32_t head_dim, float base);
 void swiglu(float *out, const float *gate, const float *up, uint64_t n);
 
 /* Sets d_gate and d_up. */
-void swiglu_back(float *d_gate, float *d_up, const float *d_out, const float *gate, const float *up, uint64_t n);
+void swiglu_back(float *d_gate, float *d_up, const float *d_out, const float *gate, const float *up,
+                 uint64_t n);
 
 /* Turns x[n] into probabilities in place. */
 void softmax(float *x, uint32_t n);

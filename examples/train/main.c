@@ -50,7 +50,8 @@ static void pin_blas(char **argv)
 #endif
     if (getenv("OPENBLAS_NUM_THREADS") != NULL && (kernel == NULL || getenv("OPENBLAS_CORETYPE") != NULL))
         return;
-    if (setenv("OPENBLAS_NUM_THREADS", "1", 0) != 0 || (kernel != NULL && setenv("OPENBLAS_CORETYPE", kernel, 0) != 0))
+    if (setenv("OPENBLAS_NUM_THREADS", "1", 0) != 0 ||
+        (kernel != NULL && setenv("OPENBLAS_CORETYPE", kernel, 0) != 0))
         return;
     len = readlink("/proc/self/exe", path, sizeof(path) - 1);
     if (len > 0) {
@@ -117,8 +118,8 @@ static void progress_print(const struct options *options, const struct trainer *
 
     if (options->quiet)
         return;
-    (void)printf("step %llu  loss %.4f  %.0f tokens/s  %.0f s\n", (unsigned long long)trainer->step, trainer->loss,
-                 seconds > 0.0 ? (double)tokens / seconds : 0.0, trainer->elapsed_s);
+    (void)printf("step %llu  loss %.4f  %.0f tokens/s  %.0f s\n", (unsigned long long)trainer->step,
+                 trainer->loss, seconds > 0.0 ? (double)tokens / seconds : 0.0, trainer->elapsed_s);
     (void)fflush(stdout);
 }
 
@@ -235,8 +236,8 @@ static int run(const struct options *options, const struct text *text, struct bp
         goto out;
     }
     if (!options->quiet)
-        (void)printf("text %zu bytes, %zu tokens, vocabulary %u, parameters %zu\n", learn.len, data.token_count,
-                     bpe->count, trainer.model.param_count);
+        (void)printf("text %zu bytes, %zu tokens, vocabulary %u, parameters %zu\n", learn.len,
+                     data.token_count, bpe->count, trainer.model.param_count);
     if (options->checkpoint != NULL)
         rc = resume(options, &trainer);
     if (rc == 0)

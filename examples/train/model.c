@@ -54,10 +54,11 @@ const char *model_config_check(const struct model_config *config)
     return NULL;
 }
 
-static void tensor_add(struct model *model, enum tensor_role role, uint32_t layer, uint32_t rows, uint32_t cols)
+static void tensor_add(struct model *model, enum tensor_role role, uint32_t layer, uint32_t rows,
+                       uint32_t cols)
 {
-    model->tensors[model->tensor_count++] =
-        (struct tensor){.role = role, .layer = layer, .rows = rows, .cols = cols, .offset = model->param_count};
+    model->tensors[model->tensor_count++] = (struct tensor){
+        .role = role, .layer = layer, .rows = rows, .cols = cols, .offset = model->param_count};
     model->param_count += (size_t)rows * cols;
 }
 
@@ -109,7 +110,9 @@ static void params_init(struct model *model, struct rng *rng)
         /* What writes to the residual stream starts at zero, so that at first a token's embedding is all there is to
          * see: copying words is learnt much sooner. A uniform number in [-a, a] has deviation a / sqrt(3). */
         bool residual = t->role == TENSOR_ATTN_OUTPUT || t->role == TENSOR_FFN_DOWN;
-        float deviation = t->role == TENSOR_TOKEN_EMBD ? 0.05f : residual ? 0.0f : 1.0f / sqrtf((float)t->cols);
+        float deviation = t->role == TENSOR_TOKEN_EMBD ? 0.05f
+                          : residual                   ? 0.0f
+                                                       : 1.0f / sqrtf((float)t->cols);
         float width = sqrtf(3.0f) * deviation;
 
         for (size_t j = 0; j < (size_t)t->rows * t->cols; j++)
@@ -273,7 +276,8 @@ static void layer_forward(const struct model *model, struct pass *pass, uint32_t
     uint32_t n = pass->tokens;
     size_t size = (size_t)n * c->dim;
 
-    rms_norm(l->attn_in, l->attn_scale, l->in, weight(model, TENSOR_ATTN_NORM, layer), n, c->dim, MODEL_NORM_EPS);
+    rms_norm(l->attn_in, l->attn_scale, l->in, weight(model, TENSOR_ATTN_NORM, layer), n, c->dim,
+             MODEL_NORM_EPS);
     linear(l->q, l->attn_in, weight(model, TENSOR_ATTN_Q, layer), n, c->dim, c->dim);
     linear(l->k, l->attn_in, weight(model, TENSOR_ATTN_K, layer), n, c->dim, kv_dim(c));
     linear(l->v, l->attn_in, weight(model, TENSOR_ATTN_V, layer), n, c->dim, kv_dim(c));
@@ -285,13 +289,15 @@ static void layer_forward(const struct model *model, struct pass *pass, uint32_t
         for (uint32_t head = 0; head < c->heads; head++) {
             struct head_at at = head_at(c, row, head);
 
-            attention_head(&attention, l->heads + at.q, l->probs + at.probs, l->q + at.q, l->k + at.kv, l->v + at.kv);
+            attention_head(&attention, l->heads + at.q, l->probs + at.probs, l->q + at.q, l->k + at.kv,
+                           l->v + at.kv);
         }
     }
     linear(l->mid, l->heads, weight(model, TENSOR_ATTN_OUTPUT, layer), n, c->dim, c->dim);
     add(l->mid, l->in, size);
 
-    rms_norm(l->ffn_in, l->ffn_scale, l->mid, weight(model, TENSOR_FFN_NORM, layer), n, c->dim, MODEL_NORM_EPS);
+    rms_norm(l->ffn_in, l->ffn_scale, l->mid, weight(model, TENSOR_FFN_NORM, layer), n, c->dim,
+             MODEL_NORM_EPS);
     linear(l->gate, l->ffn_in, weight(model, TENSOR_FFN_GATE, layer), n, c->dim, c->ffn);
     linear(l->up, l->ffn_in, weight(model, TENSOR_FFN_UP, layer), n, c->dim, c->ffn);
     swiglu(l->act, l->gate, l->up, (uint64_t)n * c->ffn);
@@ -299,8 +305,8 @@ static void layer_forward(const struct model *model, struct pass *pass, uint32_t
     add(out, l->mid, size);
 }
 
-double model_forward(const struct model *model, struct pass *pass, const uint32_t *inputs, const uint32_t *targets,
-                     bool train)
+double model_forward(const struct model *model, struct pass *pass, const uint32_t *inputs,
+                     const uint32_t *targets, bool train)
 {
     const struct model_config *c = &model->config;
     const float *embedding = weight(model, TENSOR_TOKEN_EMBD, 0);
@@ -311,8 +317,8 @@ double model_forward(const struct model *model, struct pass *pass, const uint32_
                c->dim * sizeof(*embedding));
     for (uint32_t layer = 0; layer < c->layers; layer++)
         layer_forward(model, pass, layer, layer + 1 < c->layers ? pass->layer[layer + 1].in : pass->out);
-    rms_norm(pass->out_norm, pass->out_scale, pass->out, weight(model, TENSOR_OUTPUT_NORM, 0), pass->tokens, c->dim,
-             MODEL_NORM_EPS);
+    rms_norm(pass->out_norm, pass->out_scale, pass->out, weight(model, TENSOR_OUTPUT_NORM, 0), pass->tokens,
+             c->dim, MODEL_NORM_EPS);
     linear(pass->logits, pass->out_norm, embedding, pass->tokens, c->dim, c->vocab);
     return cross_entropy(pass->logits, targets, pass->tokens, c->vocab, train);
 }
@@ -354,8 +360,8 @@ static void attention_backward(struct model *model, struct pass *pass, uint32_t 
             struct head_at at = head_at(c, row, head);
 
             attention_head_back(&attention, pass->d_q + at.q, pass->d_k + at.kv, pass->d_v + at.kv,
-                                pass->d_dim + at.q, l->probs + at.probs, l->q + at.q, l->k + at.kv, l->v + at.kv,
-                                pass->attention_scratch);
+                                pass->d_dim + at.q, l->probs + at.probs, l->q + at.q, l->k + at.kv,
+                                l->v + at.kv, pass->attention_scratch);
         }
     }
     rope(pass->d_q, pass->rope_table, n, c->context, c->heads, head_dim(c), -1.0f);
@@ -377,8 +383,8 @@ void model_backward(struct model *model, struct pass *pass, const uint32_t *inpu
     uint32_t n = pass->tokens;
 
     memset(model->grads, 0, model->param_count * sizeof(*model->grads));
-    linear_back(pass->d_dim, d_embedding, pass->logits, pass->out_norm, weight(model, TENSOR_TOKEN_EMBD, 0), n, c->dim,
-                c->vocab, 0);
+    linear_back(pass->d_dim, d_embedding, pass->logits, pass->out_norm, weight(model, TENSOR_TOKEN_EMBD, 0),
+                n, c->dim, c->vocab, 0);
     memset(pass->d_stream, 0, (size_t)n * c->dim * sizeof(*pass->d_stream));
     rms_norm_back(pass->d_stream, gradient(model, TENSOR_OUTPUT_NORM, 0), pass->d_dim, pass->out,
                   weight(model, TENSOR_OUTPUT_NORM, 0), pass->out_scale, n, c->dim);

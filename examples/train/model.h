@@ -74,8 +74,8 @@ void pass_free(struct pass *pass);
 
 /* Mean loss, in nats per token, of predicting `targets` from `inputs`, both [rows * context]. `train` leaves in the
  * pass what model_backward needs. */
-double model_forward(const struct model *model, struct pass *pass, const uint32_t *inputs, const uint32_t *targets,
-                     bool train);
+double model_forward(const struct model *model, struct pass *pass, const uint32_t *inputs,
+                     const uint32_t *targets, bool train);
 
 /* Sets model->grads to the gradient of the last model_forward. */
 void model_backward(struct model *model, struct pass *pass, const uint32_t *inputs);

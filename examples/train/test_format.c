@@ -78,8 +78,15 @@ static void assert_round_trip(const struct bpe *bpe, const char *s, size_t len)
 static void test_tokenizer_round_trip(void **state)
 {
     static const char *const odd[] = {
-        "Hello", " two  spaces ", "tab\tand\nline", "caf\xc3\xa9 \xe2\x82\xac 42 \xf0\x9f\xa6\x8a", "\xff\xfe stray",
-        "<|user|>Tell me a story.<|assistant|>Once</s>", "<|use", "a<b and </s", "ZQX{}[]~^`@#$%",
+        "Hello",
+        " two  spaces ",
+        "tab\tand\nline",
+        "caf\xc3\xa9 \xe2\x82\xac 42 \xf0\x9f\xa6\x8a",
+        "\xff\xfe stray",
+        "<|user|>Tell me a story.<|assistant|>Once</s>",
+        "<|use",
+        "a<b and </s",
+        "ZQX{}[]~^`@#$%",
         "averyveryveryveryveryveryveryveryveryveryveryveryveryveryveryveryveryverylongword"};
     struct text text;
     struct bpe *bpe = NULL;
@@ -262,7 +269,8 @@ static void read_metadata(struct reader *r, uint64_t keys, uint64_t file_type)
     assert_int_equal(checked, 7);
 }
 
-static void check_gguf(struct reader *r, const struct model *model, uint64_t file_type, uint64_t bytes_per_block)
+static void check_gguf(struct reader *r, const struct model *model, uint64_t file_type,
+                       uint64_t bytes_per_block)
 {
     uint64_t offset = 0;
     uint64_t keys = 0;
@@ -292,7 +300,8 @@ static void check_gguf(struct reader *r, const struct model *model, uint64_t fil
     assert_int_equal((r->at + 31) / 32 * 32 + offset, r->len);
 }
 
-static void check_gguf_file(const char *path, const struct model *model, uint64_t file_type, uint64_t bytes_per_block)
+static void check_gguf_file(const char *path, const struct model *model, uint64_t file_type,
+                            uint64_t bytes_per_block)
 {
     struct text file = {0};
     struct reader reader = {0};
@@ -344,9 +353,10 @@ static void test_half(void **state)
         float value;
         uint16_t half;
     } cases[] = {
-        {0.0f, 0x0000},      {-0.0f, 0x8000},     {1.0f, 0x3c00},     {-2.5f, 0xc100},     {65504.0f, 0x7bff},
-        {65520.0f, 0x7c00},  {1e9f, 0x7c00},      {0x1p-14f, 0x0400}, {0x1p-24f, 0x0001},  {0x1p-25f, 0x0000},
-        {0x1.8p-24f, 0x0002}, {0x1.002p0f, 0x3c00}, {0x1.006p0f, 0x3c02}, {0x1.0021p0f, 0x3c01},
+        {0.0f, 0x0000},       {-0.0f, 0x8000},       {1.0f, 0x3c00},       {-2.5f, 0xc100},
+        {65504.0f, 0x7bff},   {65520.0f, 0x7c00},    {1e9f, 0x7c00},       {0x1p-14f, 0x0400},
+        {0x1p-24f, 0x0001},   {0x1p-25f, 0x0000},    {0x1.8p-24f, 0x0002}, {0x1.002p0f, 0x3c00},
+        {0x1.006p0f, 0x3c02}, {0x1.0021p0f, 0x3c01},
     };
 
     (void)state;

@@ -15,9 +15,9 @@
 
 struct trainer_config {
     struct model_config model;
-    uint32_t rows;        /* of model.context tokens in a step */
-    uint32_t seconds;     /* 0 when `steps` ends the run */
-    uint64_t steps;       /* 0 when `seconds` ends the run */
+    uint32_t rows;    /* of model.context tokens in a step */
+    uint32_t seconds; /* 0 when `steps` ends the run */
+    uint64_t steps;   /* 0 when `seconds` ends the run */
     uint64_t seed;
     uint64_t data_hash;   /* which tokens, from the dataset */
     double learning_rate; /* at its highest */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/fs.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -155,4 +156,31 @@ int fs_copy(const char *src, const char *dst, struct err *err)
     if (rc != 0)
         unlink(dst);
     return rc ? rc : fs_sync_parent(dst, err);
+}
+
+static bool ends_with(const char *text, const char *ending)
+{
+    size_t len = strlen(text);
+    size_t n = strlen(ending);
+    return len > n && strcmp(text + len - n, ending) == 0;
+}
+
+int fs_copy_folder(const char *src, const char *dst, const char *ending, struct err *err)
+{
+    DIR *dir = opendir(src);
+    int rc = fs_mkdirs(dst, 0755, err);
+    const struct dirent *entry;
+    while (rc == 0 && dir && (entry = readdir(dir)) != NULL) {
+        char from[FS_PATH_MAX];
+        char to[FS_PATH_MAX];
+        if (!ends_with(entry->d_name, ending))
+            continue;
+        if (!fs_join(from, src, entry->d_name) || !fs_join(to, dst, entry->d_name))
+            rc = err_set(err, ERR_INVALID, "path is too long");
+        else
+            rc = fs_copy(from, to, err);
+    }
+    if (dir)
+        closedir(dir);
+    return rc;
 }

@@ -20,6 +20,9 @@ int fs_read(const char *path, struct buf *out, struct err *err);
 int fs_write_atomic(const char *path, const void *data, size_t len, unsigned mode, struct err *err);
 /* Copies contents, durably; `dst` must not exist. */
 int fs_copy(const char *src, const char *dst, struct err *err);
+/* Copies the files whose names end in `ending` into a folder that is made; none of them may exist there. No `src`: no
+ * files. */
+int fs_copy_folder(const char *src, const char *dst, const char *ending, struct err *err);
 /* Syncs the folder that holds `path`, so that a rename in it survives power loss. */
 int fs_sync_parent(const char *path, struct err *err);
 bool fs_exists(const char *path);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Stopping, status, backup, restore, version, completion. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -110,25 +109,6 @@ int cli_backup(const struct cli *cli)
     return request_send(&r, cli, "POST", "/api/v1/backup", columns, 1);
 }
 
-static int copy_models(const char *from, const char *to, struct err *err)
-{
-    DIR *dir = opendir(from);
-    int rc = fs_mkdirs(to, 0755, err);
-    const struct dirent *entry;
-    while (rc == 0 && dir && (entry = readdir(dir)) != NULL) {
-        char src[FS_PATH_MAX], dst[FS_PATH_MAX];
-        if (entry->d_name[0] == '.')
-            continue;
-        if (!fs_join(src, from, entry->d_name) || !fs_join(dst, to, entry->d_name))
-            rc = err_set(err, ERR_INVALID, "path is too long");
-        else
-            rc = fs_copy(src, dst, err);
-    }
-    if (dir)
-        closedir(dir);
-    return rc;
-}
-
 int cli_restore(const struct cli *cli)
 {
     struct err err = {0};
@@ -150,7 +130,7 @@ int cli_restore(const struct cli *cli)
     }
     int rc = fs_mkdirs(cli->data, 0700, &err);
     if (rc == 0)
-        rc = copy_models(models, target, &err);
+        rc = fs_copy_folder(models, target, ".gguf", &err);
     if (rc == 0) /* last: a folder with a database is a whole one */
         rc = fs_copy(from, to, &err);
     if (rc != 0) {

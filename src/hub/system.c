@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Health, status, metrics, backup. */
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,26 +102,6 @@ static int backup_parse(struct api_call *call)
     return rc;
 }
 
-static int backup_models(const char *from, const char *to, struct err *err)
-{
-    DIR *dir = opendir(from);
-    int rc = fs_mkdirs(to, 0755, err);
-    const struct dirent *entry;
-    while (rc == 0 && dir && (entry = readdir(dir)) != NULL) {
-        char src[FS_PATH_MAX], dst[FS_PATH_MAX];
-        size_t len = strlen(entry->d_name);
-        if (len < 6 || strcmp(entry->d_name + len - 5, ".gguf") != 0)
-            continue;
-        if (!fs_join(src, from, entry->d_name) || !fs_join(dst, to, entry->d_name))
-            rc = err_set(err, ERR_INVALID, "path is too long");
-        else
-            rc = fs_copy(src, dst, err);
-    }
-    if (dir)
-        closedir(dir);
-    return rc;
-}
-
 static int backup_work(struct api_call *call)
 {
     const char *target = call->data;
@@ -136,7 +115,7 @@ static int backup_work(struct api_call *call)
                        strerror(errno));
     int rc = store->ops->backup(store, database, &call->err);
     if (rc == 0)
-        rc = backup_models(from, to, &call->err);
+        rc = fs_copy_folder(from, to, ".gguf", &call->err);
     /* The marker comes last: a folder without it is not a whole backup, and restore refuses it. */
     char marker[FS_PATH_MAX];
     static const char text[] = "busbar backup 1\n";

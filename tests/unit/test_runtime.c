@@ -442,7 +442,8 @@ static void failing_commit(struct hub *h, void (*fail_next)(struct hub *h))
     gate_await(&h->gate);
     fail_next(h);
     post(h, tenant_event(12)); /* in the batch that is open: */
-    for (int i = 0; i < 64; i++) { /* so many posts that the core thread steps them while the store is at work */
+    for (int i = 0; i < 64;
+         i++) { /* so many posts that the core thread steps them while the store is at work */
         struct event tick = {.kind = EVENT_KIND_tick};
         assert_int_equal(runtime_post(h->rt, &tick), 0);
     }
