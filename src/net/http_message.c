@@ -279,9 +279,8 @@ void http_message_fini(struct http_message *m)
 void http_message_reset(struct http_message *m)
 {
     bool request = m->parser.type == HTTP_REQUEST;
-    struct http_head *head = m->head;
+    http_head_drop(m); /* an idle connection costs no head; the next one takes a spare */
     http_message_init(m, request, m->events);
-    m->head = head;
 }
 
 static ssize_t broken(struct http_message *m, llhttp_errno_t code)
