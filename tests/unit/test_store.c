@@ -112,7 +112,7 @@ static void fill_row(const struct layout *layout, char *row)
         } else if (f->type == FIELD_uuids) {
             struct uuid_list list = {.n = (uint32_t)test_below(&seed, KEY_MODELS_MAX + 1)};
             for (size_t k = 0; k < list.n * sizeof(struct uuid); k++)
-                list.v[0].b[k] = (uint8_t)test_random(&seed);
+                list.v[k / sizeof list.v[0]].b[k % sizeof list.v[0]] = (uint8_t)test_random(&seed);
             memcpy(row + f->offset, &list, sizeof list);
         } else {
             for (size_t k = 0; k < f->size; k++)
