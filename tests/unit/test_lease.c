@@ -292,6 +292,24 @@ static void test_key_limit(void **state)
     world_free(w);
 }
 
+/* A key that waits for its own limit is in nobody's way: the tenant's money is there. */
+static void test_key_limit_blocks_nobody(void **state)
+{
+    (void)state;
+    struct world *w = world_usual(NULL, 100000);
+    assert_int_equal(do_key(w, 2, 1, 1000), 0);
+    assert_int_equal(do_ask(w, 1, 1, 1, 2, 900), 0);
+    assert_int_equal(do_ask(w, 1, 2, 1, 2, 500), 0); /* 100 of the key's 1000 are free: waits */
+    uint64_t waiting = w->token;
+    assert_null(world_reply(w, waiting));
+    assert_int_equal(do_ask(w, 1, 3, 1, 1, 700), 0);
+    assert_true(granted(w) >= 700);
+    assert_int_equal(do_return(w, 1, 1, 400, false), 0);
+    answered(w, waiting, 0, 500);
+    assert_int_equal(core_check(w->core), 0);
+    world_free(w);
+}
+
 static void test_waiters_fill(void **state)
 {
     (void)state;
@@ -396,6 +414,7 @@ int main(void)
         cmocka_unit_test(test_budget_raise_serves),
         cmocka_unit_test(test_revoke),
         cmocka_unit_test(test_key_limit),
+        cmocka_unit_test(test_key_limit_blocks_nobody),
         cmocka_unit_test(test_waiters_fill),
         cmocka_unit_test(test_leases_fill),
         cmocka_unit_test(test_recall_is_bounded),
