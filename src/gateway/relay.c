@@ -192,10 +192,10 @@ static void on_progress(void *ctx, const struct effect *reply)
     struct relay *r = ctx;
     r->pending--;
     posted(r, reply);
-    if (reply->code != 0) {
-        /* Not recorded: the next record carries it. */
-        r->posted = r->unacked;
-    }
+    if (reply->code == 0)
+        r->acked = r->progressed;
+    else if (!r->final_posted)
+        r->posted = r->acked; /* not recorded: the next record carries it */
     if (r->freed)
         relay_free(r);
 }
@@ -209,8 +209,7 @@ void relay_progress(struct relay *r, uint32_t flags)
     if (worker_ask(r->worker, &event, on_progress, r) != 0)
         return;
     r->pending++;
-    r->unacked = r->posted;
-    r->posted = r->delivered;
+    r->posted = r->progressed = r->delivered;
 }
 
 void relay_record_due(struct deadline *deadline)
@@ -283,7 +282,8 @@ static void on_settled(void *ctx, const struct effect *reply)
         return;
     }
     if (reply->code == ERR_UNAVAILABLE && !r->request && r->status == 499 && !r->worker->stopping) {
-        settle_again(r); /* what an absent client got is billed all the same */
+        r->posted = r->acked; /* what an absent client got is billed all the same */
+        settle_again(r);
         return;
     }
     if (reply->code == 0) {

@@ -9,7 +9,8 @@
  * lets the last bytes go. admit.c has the way to CALL, stream.c what happens to events, relay.c the rest.
  *
  * Money: `seen` is what the engine says it produced, `delivered` what of it the client's socket has taken, `posted`
- * what was recorded. A record carries delivered - posted. At a complete answer delivered is all that was seen.
+ * what was sent to be recorded, `acked` what of that is durable. A record carries delivered - posted; if it could not be
+ * written, posted falls back to acked. At a complete answer delivered is all that was seen.
  */
 #ifndef BUSBAR_GATEWAY_RELAY_H
 #define BUSBAR_GATEWAY_RELAY_H
@@ -59,7 +60,7 @@ struct relay {
     uint32_t max_tokens, rpm, tpm;
     uint32_t n; /* choices */
     uint64_t tpm_taken;
-    struct tokens worst, seen, delivered, posted, unacked;
+    struct tokens worst, seen, delivered, posted, acked, progressed;
     struct purse_waiter hold; /* with the draw */
     struct slot_waiter slot;
     struct backend *backend;
