@@ -11,6 +11,7 @@
 #include "core/core.h"
 
 const struct row_core *view_core(const struct core *core);
+const struct row_site *view_site_at(const struct core *core, uint32_t *pos);
 const struct row_tenant *view_tenant_at(const struct core *core, uint32_t *pos);
 const struct row_key *view_key_at(const struct core *core, uint32_t *pos);
 const struct row_model *view_model_at(const struct core *core, uint32_t *pos);
