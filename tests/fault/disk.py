@@ -167,6 +167,27 @@ def left_is_billed(disk):
     return f'{len(left)} streams'
 
 
+def left_record_fails(disk):
+    """The commit that fails is the one with the last record of a client that hung up: it is written again, whole."""
+    left = []
+    for round_ in range(10 if FULL else 3):
+        def fail_next(r):
+            if r.content == 20:
+                disk.fail('sync', errno.EIO, 1, 1)
+        left.append(disk.talk(model=SLOW, stream=True, max_tokens=400, abort_after=20, on_chunk=fail_next,
+                              seed=4 * 10 ** 6 + round_))
+        wait_for('the fault', lambda: disk.hits() >= 1, 20, 0.005)
+        wait_for('ready', lambda: not unready(disk.hub), 5, 0.005)
+        disk.heal()
+    settled(disk.hub)
+    for r in left:
+        found = [m for m in records(disk.hub) if m['request'] == r.id]
+        assert sum('final' in m['flags'] for m in found) == 1, (r, found)
+        billed = sum(m['completion_tokens'] for m in found)
+        assert r.content <= billed <= disk.engine.sent[r.seed], f'{r}: billed {billed}, sent {disk.engine.sent[r.seed]}'
+    return f'{len(left)} streams'
+
+
 def one_commit(disk, what, n):
     """Exactly one call fails, the n-th."""
     load = disk.load(6)
@@ -347,6 +368,7 @@ def main():
                              ('torn', errno.EIO, 'writes are torn')):
         tap.case(f'a window in which {name}', window, disk, what, code, 4 if FULL else 1.5)
     tap.case('whoever hung up meanwhile is billed once', left_is_billed, disk)
+    tap.case('a last record whose commit fails keeps its tokens', left_record_fails, disk)
     samples = range(1, 21) if FULL else sorted(rng.sample(range(1, 21), 3))
     tap.case('exactly one sync fails', single, disk, 'sync', samples)
     tap.case('exactly one write fails', single, disk, 'write', samples)
