@@ -56,7 +56,7 @@ meson_setup() { # FOLDER MESON-OPTION...
     local dir=$1
     shift
     case $dir in
-    build) meson setup "$root/$dir" "$root" --buildtype=debugoptimized -Db_ndebug=false "$@" ;;
+    build) meson setup "$root/$dir" "$root" --buildtype=debugoptimized -Db_lto=true -Db_ndebug=false "$@" ;;
     build-asan)
         CC=clang meson setup "$root/$dir" "$root" -Doptimization=1 -Ddebug=true -Db_ndebug=false \
             '-Db_sanitize=address,undefined' -Db_lundef=false -Dfuzzing=true "$@"

@@ -33,7 +33,7 @@ const char *replica_state_text(uint32_t state)
 
 uint32_t model_kind_parse(const char *text)
 {
-    size_t len = text_len(text, 32);
+    size_t len = text_len(text, KIND_TEXT_CAP);
 #define M(name, number, word) \
     if (text_eq(text, len, word, sizeof(word) - 1)) \
         return (number);

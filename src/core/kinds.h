@@ -21,6 +21,7 @@ enum scope {
 #undef S
 };
 
+#define KIND_TEXT_CAP 32
 #define MODEL_KINDS(M) M(CHAT, 1, "chat") M(EMBEDDING, 2, "embedding") M(RERANK, 3, "rerank")
 
 enum model_kind {
@@ -63,7 +64,7 @@ enum meter_flag {
 /* Text of a value in one of the tables above, "?" if unknown. */
 const char *model_kind_text(uint32_t kind);
 const char *replica_state_text(uint32_t state);
-/* 0 if unknown. */
+/* 0 if there is no such kind. NUL-terminated, in an array of at least KIND_TEXT_CAP. */
 uint32_t model_kind_parse(const char *text);
 
 #endif

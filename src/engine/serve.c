@@ -305,7 +305,7 @@ static void poll_health(struct unit *u)
         return;
     buf_init(&request, 4096);
     http_request_head(&request, &u->endpoint, "GET", u->spec->health, "", 0);
-    u->health = http_call(u->serve->client, &u->endpoint, &request, &health_events, u);
+    u->health = http_call(u->serve->client, &u->endpoint, &request, (struct http_body){0}, &health_events, u);
     buf_fini(&request);
     if (!u->health)
         again_in(u, poll_after(u));

@@ -10,7 +10,6 @@
 #include "gateway/relay.h"
 
 #define BODY_MAX ((size_t)64 << 20)
-#define HEAD_ROOM 384 /* of the request to the engine: its head */
 /* A line is rounded once a record, by at most half a nano-unit; four lines, and a record every five seconds. */
 #define ROUNDING_SLACK 4
 #define ROUNDING_SLACK_STREAM 4096
@@ -177,15 +176,13 @@ static void go_upstream(struct relay *r)
     const struct backend *b = r->backend;
     struct buf message;
     buf_init(&message, BODY_MAX);
-    (void)buf_reserve(&message, r->body.len + HEAD_ROOM);
     http_request_head(&message, &b->endpoint, "POST", openai_path(r->surface), "", r->body.len);
-    buf_add(&message, r->body.data,
-            r->body.len); /* kept until the engine answers: it may take another engine */
     r->state = RELAY_CALL;
     r->variant = b->variant;
     r->site = b->site;
     if (!message.failed)
-        r->call = http_call(r->worker->client, &b->endpoint, &message, &relay_call_events, r);
+        r->call = http_call(r->worker->client, &b->endpoint, &message,
+                            (struct http_body){r->body.data, r->body.len}, &relay_call_events, r);
     buf_fini(&message);
     if (!r->call)
         relay_refuse(r, ERR_UPSTREAM, "The engine could not be reached.");

@@ -123,7 +123,7 @@ static int read_price(struct api_call *call, struct price *price, bool *given)
 
 static int read_kind(struct api_call *call, uint32_t *kind)
 {
-    char text[16] = "";
+    char text[KIND_TEXT_CAP] = "";
     int rc = body_text(call, "kind", false, text, sizeof text);
     if (rc == 0 && text[0] && (*kind = model_kind_parse(text)) == 0)
         rc = err_set(&call->err, ERR_INVALID, "kind: chat, embedding or rerank");

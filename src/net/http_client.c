@@ -48,8 +48,9 @@ struct http_call {
     struct upstream *upstream;
     const struct http_call_events *events;
     void *ctx;
-    struct buf request; /* kept until the first byte of the answer, for the one retry */
-    uint32_t interims;  /* 1xx answers so far */
+    struct buf request; /* it and the body are kept until the first byte of the answer, for the one retry */
+    struct http_body body;
+    uint32_t interims; /* 1xx answers so far */
     bool reused;
     bool answered; /* a byte of the answer has come */
     bool paused;
@@ -263,6 +264,7 @@ static void on_read(struct stream *stream, const char *data, ssize_t len)
     if (!call->answered) {
         call->answered = true;
         buf_fini(&call->request);
+        call->body = (struct http_body){0};
     }
     if (!call->paused)
         deadline_arm(&u->deadline, &u->client->between_q);
@@ -287,10 +289,11 @@ static void on_read(struct stream *stream, const char *data, ssize_t len)
 static void send_request(struct http_call *call)
 {
     struct upstream *u = call->upstream;
-    uv_buf_t buf = uv_buf_init(call->request.data, (unsigned)call->request.len);
+    uv_buf_t bufs[2] = {uv_buf_init(call->request.data, (unsigned)call->request.len),
+                        uv_buf_init((char *)call->body.data, (unsigned)call->body.len)};
     deadline_arm(&u->deadline, &u->client->first_q);
     stream_read(&u->stream);
-    (void)stream_write(&u->stream, &buf, 1); /* failure arrives through on_read */
+    (void)stream_write(&u->stream, bufs, call->body.len > 0 ? 2 : 1); /* failure arrives through on_read */
 }
 
 static void on_connect(struct stream *stream, int status)
@@ -387,13 +390,18 @@ static int call_send(struct http_call *call)
 }
 
 struct http_call *http_call(struct http_client *client, const struct http_endpoint *endpoint,
-                            struct buf *request, const struct http_call_events *events, void *ctx)
+                            struct buf *request, struct http_body body, const struct http_call_events *events,
+                            void *ctx)
 {
     struct http_call *call = calloc(1, sizeof *call);
     if (!call)
         return NULL;
-    *call = (struct http_call){
-        .client = client, .endpoint = endpoint, .events = events, .ctx = ctx, .request = *request};
+    *call = (struct http_call){.client = client,
+                               .endpoint = endpoint,
+                               .events = events,
+                               .ctx = ctx,
+                               .request = *request,
+                               .body = body};
     struct pool *pool = pool_of(client, endpoint);
     call->reused = pool && !list_empty(&pool->idle);
     if (call_send(call) != 0) {

@@ -54,13 +54,20 @@ struct http_client_config {
     struct tls_context *tls; /* for https endpoints; stays the caller's */
 };
 
+struct http_body {
+    const char *data;
+    size_t len;
+};
+
 int http_client_new(struct http_client **out, struct loop *loop, const struct http_client_config *config);
 /* Cuts calls without on_end, closes kept connections; frees once the loop has run. */
 void http_client_free(struct http_client *client);
 
-/* `request` is the whole message, head and body; its bytes move to the call. NULL when out of memory. */
+/* Sends `request`, whose bytes move to the call, and then `body`, which stays the caller's and must not change until
+ * on_head, on_end or http_call_cancel. NULL when out of memory. */
 struct http_call *http_call(struct http_client *client, const struct http_endpoint *endpoint,
-                            struct buf *request, const struct http_call_events *events, void *ctx);
+                            struct buf *request, struct http_body body, const struct http_call_events *events,
+                            void *ctx);
 void *http_call_ctx(const struct http_call *call);
 const char *http_call_field(const struct http_call *call, const char *name, size_t *len);
 /* Closes the connection at once, so the engine stops; no callback follows. */
@@ -69,7 +76,7 @@ void http_call_cancel(struct http_call *call);
 void http_call_pause(struct http_call *call);
 void http_call_resume(struct http_call *call);
 
-/* Head of a request to this endpoint with a body of `len` bytes, ready for the body to be appended. */
+/* Head of a request to this endpoint with a body of `len` bytes. */
 void http_request_head(struct buf *out, const struct http_endpoint *endpoint, const char *method,
                        const char *path, const char *fields, size_t len);
 

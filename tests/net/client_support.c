@@ -95,8 +95,7 @@ void cx_call(void)
     s->heads = s->bodies = s->ends = s->status = s->rc = 0;
     buf_init(&request, 4096);
     http_request_head(&request, &cx.endpoint, "POST", "/v1/x", "", 4);
-    buf_add_text(&request, "ping");
-    s->call = http_call(cx.client, &cx.endpoint, &request, &events, s);
+    s->call = http_call(cx.client, &cx.endpoint, &request, (struct http_body){"ping", 4}, &events, s);
     assert_non_null(s->call);
     buf_fini(&request);
 }

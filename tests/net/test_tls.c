@@ -115,10 +115,9 @@ static int call(const char *host, const char *path, const void *body, size_t len
     assert_int_equal(http_endpoint_parse(&endpoint, text, &err), 0);
     buf_init(&request, (size_t)64 << 20);
     http_request_head(&request, &endpoint, "POST", path, "", len);
-    buf_add(&request, body, len);
     buf_clear(&seen.body);
     seen.ends = seen.status = 0;
-    seen.call = http_call(client, &endpoint, &request, &events, NULL);
+    seen.call = http_call(client, &endpoint, &request, (struct http_body){body, len}, &events, NULL);
     assert_non_null(seen.call);
     spin_until(&fx.loop, &seen.ends, 1);
     return seen.rc;
