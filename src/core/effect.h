@@ -19,6 +19,9 @@ enum effect_kind {
     EFFECT_RECALL,        /* to `worker`: draw no more from `lease`, give back what is free */
     EFFECT_REPLICA_START, /* to the site: run `ordinal` of `deployment` under `epoch` */
     EFFECT_REPLICA_STOP,  /* to the site: drain and stop it */
+    EFFECT_JOB_SHARE,     /* of the start that follows: `chips` chips of node `node` of `pool` for `job` */
+    EFFECT_JOB_START,     /* to the pool's site: run `job` on its shares, as `alternative`, under `epoch` */
+    EFFECT_JOB_STOP,      /* to the pool's site: end `job` of `epoch`; its chips are given back with it */
 };
 
 struct effect {
@@ -31,6 +34,11 @@ struct effect {
     struct uuid deployment;
     uint32_t ordinal;
     uint32_t epoch;
+    struct uuid job;
+    struct uuid pool;
+    uint32_t node;
+    uint32_t chips;
+    uint32_t alternative;
 };
 
 #define EFFECTS_MAX 16384

@@ -61,6 +61,66 @@ enum meter_flag {
 #undef M
 };
 
+/* clang-format off */
+#define PLACE_STATES(P) \
+    P(UP, 1, "up") \
+    P(CORDONED, 2, "cordoned") /* keeps what runs, gets no more */ \
+    P(LOST, 3, "lost")         /* what ran there is over */
+
+/* Which of the waiting jobs is next; of equals the one that was submitted first. */
+#define DISPATCH_ORDERS(O) \
+    O(FIFO, 1, "fifo") \
+    O(SJF, 2, "sjf")   /* least duration */ \
+    O(SIZE, 3, "size") /* least chip-seconds, aged by waiting, inside a fair share between tenants */
+#define DISPATCH_FITS(O) \
+    O(STRICT, 1, "strict")     /* nobody passes a job that waits for the same pools */ \
+    O(BACKFILL, 2, "backfill") /* who does not delay the reservation of the job that waits may pass it */
+/* Where the rest of a gang goes that does not fill its last node. */
+#define DISPATCH_PACKS(O) \
+    O(BEST_FIT, 1, "best-fit") /* the node with the least free chips that are enough */ \
+    O(EMPTIEST, 2, "emptiest") /* the node with the most free chips */
+
+#define JOB_FLAGS(J) \
+    J(INTERRUPTIBLE, 1u, "interruptible") /* may be stopped for firm work and started anew */ \
+    J(ONE_DOMAIN, 2u, "one-domain")       /* all nodes of one scale-up domain */
+#define JOB_STATES(J) \
+    J(QUEUED, 1, "queued") \
+    J(RUNNING, 2, "running") \
+    J(ENDED, 3, "ended") \
+    J(CANCELLED, 4, "cancelled")
+/* clang-format on */
+
+enum place_state {
+#define P(name, number, text) PLACE_##name = (number),
+    PLACE_STATES(P)
+#undef P
+};
+enum dispatch_order {
+#define O(name, number, text) ORDER_##name = (number),
+    DISPATCH_ORDERS(O)
+#undef O
+};
+enum dispatch_fit {
+#define O(name, number, text) FIT_##name = (number),
+    DISPATCH_FITS(O)
+#undef O
+};
+enum dispatch_pack {
+#define O(name, number, text) PACK_##name = (number),
+    DISPATCH_PACKS(O)
+#undef O
+};
+enum job_flag {
+#define J(name, bit, text) JOB_##name = (bit),
+    JOB_FLAGS(J)
+#undef J
+};
+enum job_state {
+#define J(name, number, text) JOB_##name = (number),
+    JOB_STATES(J)
+#undef J
+};
+
 /* Text of a value in one of the tables above, "?" if unknown. */
 const char *model_kind_text(uint32_t kind);
 const char *replica_state_text(uint32_t state);

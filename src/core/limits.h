@@ -13,6 +13,8 @@
 #define NAME_CAP 64       /* a name and its NUL */
 #define TEXT_CAP 128      /* a short text */
 #define PATH_CAP 512      /* a path, a URL */
+#define CHIP_CAP 32       /* the name of a chip kind */
+#define CODE_CAP 16       /* a jurisdiction, a country */
 #define KEY_MODELS_MAX 16 /* models that one key may be limited to */
 #define REPLICAS_PER_DEPLOYMENT_MAX 64
 #define SLOTS_MAX 1024

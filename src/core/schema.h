@@ -27,7 +27,52 @@ struct uuid_list {
 /* A process took over the data: leases of workers before it are void, replicas start again. */
 #define EVENT_HUB_BOOT(F, S) F(S, uuid, boot, 0) F(S, u64, seed, 0) F(S, text, version, NAME_CAP)
 #define EVENT_TICK(F, S) F(S, u32, unused, 0)
-#define EVENT_SITE_ADD(F, S) F(S, uuid, site, 0) F(S, text, name, NAME_CAP)
+/* Coordinates in millionths of a degree. */
+#define EVENT_SITE_ADD(F, S) \
+    F(S, uuid, site, 0) F(S, text, name, NAME_CAP) F(S, text, jurisdiction, CODE_CAP) \
+    F(S, text, region, NAME_CAP) F(S, text, owner, NAME_CAP) F(S, i64, lat, 0) F(S, i64, lon, 0)
+/* A chip kind. Watts of one chip with its share of the server, before PUE; gflops: dense, 16 bit; tpp and density as
+ * in 15 CFR 774 ECCN 3A090, density in thousandths, 0 where the die area is unknown. */
+#define EVENT_CHIP_ADD(F, S) \
+    F(S, text, chip, CHIP_CAP) F(S, text, vendor, NAME_CAP) F(S, text, origin, CODE_CAP) \
+    F(S, u32, watts, 0) F(S, u32, idle_watts, 0) F(S, u32, memory_mib, 0) F(S, u64, gflops, 0) \
+    F(S, u32, tpp, 0) F(S, u32, density, 0)
+/* `domain`: nodes that share one scale-up network, 1 at least; price in nano-units for a chip-hour, power not included. */
+#define EVENT_POOL_ADD(F, S) \
+    F(S, uuid, pool, 0) F(S, uuid, site, 0) F(S, text, chip, CHIP_CAP) F(S, u32, nodes, 0) \
+    F(S, u32, node_chips, 0) F(S, u32, domain, 0) F(S, i64, price, 0)
+/* A WAN link, both ways. rtt in microseconds; price in nano-units for a GB, energy in joules for a GB (1e9 bytes). */
+#define EVENT_CORRIDOR_ADD(F, S) \
+    F(S, uuid, corridor, 0) F(S, uuid, a, 0) F(S, uuid, b, 0) F(S, u64, bits_s, 0) F(S, u32, rtt, 0) \
+    F(S, i64, price, 0) F(S, u64, energy, 0)
+/* In force from now on: nano-units and mg CO2e for a kWh, PUE and share of renewables in thousandths. */
+#define EVENT_SITE_SIGNAL(F, S) \
+    F(S, uuid, site, 0) F(S, i64, price, 0) F(S, u64, carbon, 0) F(S, u32, pue, 0) F(S, u32, renewable, 0)
+/* The most that the site may draw, facility watts; 0: no cap. */
+#define EVENT_SITE_CAP(F, S) F(S, uuid, site, 0) F(S, u64, watts, 0)
+/* state: enum place_state. Work on what is lost ends with it; what is cordoned gets no more. */
+#define EVENT_SITE_STATE(F, S) F(S, uuid, site, 0) F(S, u32, state, 0)
+#define EVENT_NODE_STATE(F, S) F(S, uuid, pool, 0) F(S, u32, node, 0) F(S, u32, state, 0)
+#define EVENT_CORRIDOR_STATE(F, S) F(S, uuid, corridor, 0) F(S, u32, state, 0) F(S, u64, bits_s, 0)
+/* How work is ordered and packed: enum dispatch_order, dispatch_fit, dispatch_pack. `ageing`: ms of wait that a
+ * chip-second of size is worth, in thousandths; carbon_price in nano-units for a kg CO2e. */
+#define EVENT_DISPATCH_SET(F, S) \
+    F(S, u32, order, 0) F(S, u32, fit, 0) F(S, u32, pack, 0) F(S, u64, ageing, 0) F(S, i64, carbon_price, 0)
+/* One of up to four sizes that would do: `count` chips of a kind (empty: any kind) do the work in duration / rate, rate
+ * in thousandths. The first with count 0 ends the list. */
+#define JOB_ALTERNATIVE(F, S, i) F(S, text, chip##i, CHIP_CAP) F(S, u32, count##i, 0) F(S, u32, rate##i, 0)
+#define JOB_ALTERNATIVES(F, S) \
+    JOB_ALTERNATIVE(F, S, 0) JOB_ALTERNATIVE(F, S, 1) JOB_ALTERNATIVE(F, S, 2) JOB_ALTERNATIVE(F, S, 3)
+/* duration_ms at rate 1, 0: not known; flags: enum job_flag; site, jurisdiction, vendor: the only one allowed, empty
+ * where any is; the job's input of data_bytes lies at data_site. */
+#define JOB_REQUEST(F, S) \
+    JOB_ALTERNATIVES(F, S) F(S, i64, duration_ms, 0) F(S, u32, flags, 0) F(S, u32, priority, 0) \
+    F(S, uuid, site, 0) F(S, text, jurisdiction, CODE_CAP) F(S, text, vendor, NAME_CAP) \
+    F(S, uuid, data_site, 0) F(S, u64, data_bytes, 0)
+#define EVENT_JOB_SUBMIT(F, S) F(S, uuid, job, 0) F(S, uuid, tenant, 0) JOB_REQUEST(F, S)
+#define EVENT_JOB_CANCEL(F, S) F(S, uuid, job, 0)
+/* From the job's site: it is over under this epoch. code: 0, or why it failed. */
+#define EVENT_JOB_END(F, S) F(S, uuid, job, 0) F(S, u32, epoch, 0) F(S, u32, code, 0)
 /* `budget` in nano-units; `transfer` is the id of the transfer that funds it. Ledger: ISO 4217 numeric code. */
 #define EVENT_TENANT_ADD(F, S) \
     F(S, uuid, tenant, 0) F(S, text, name, NAME_CAP) F(S, u32, ledger, 0) F(S, i64, budget, 0) \
@@ -79,6 +124,9 @@ struct uuid_list {
     E(hub_boot, 1, EVENT_HUB_BOOT) \
     E(tick, 2, EVENT_TICK) \
     E(site_add, 3, EVENT_SITE_ADD) \
+    E(chip_add, 4, EVENT_CHIP_ADD) \
+    E(pool_add, 5, EVENT_POOL_ADD) \
+    E(corridor_add, 6, EVENT_CORRIDOR_ADD) \
     E(tenant_add, 10, EVENT_TENANT_ADD) \
     E(tenant_budget, 11, EVENT_TENANT_BUDGET) \
     E(key_add, 12, EVENT_KEY_ADD) \
@@ -93,14 +141,49 @@ struct uuid_list {
     E(worker_join, 40, EVENT_WORKER_JOIN) \
     E(lease_ask, 41, EVENT_LEASE_ASK) \
     E(lease_return, 42, EVENT_LEASE_RETURN) \
-    E(meter, 43, EVENT_METER)
+    E(meter, 43, EVENT_METER) \
+    E(site_signal, 50, EVENT_SITE_SIGNAL) \
+    E(site_cap, 51, EVENT_SITE_CAP) \
+    E(site_state, 52, EVENT_SITE_STATE) \
+    E(node_state, 53, EVENT_NODE_STATE) \
+    E(corridor_state, 54, EVENT_CORRIDOR_STATE) \
+    E(dispatch_set, 60, EVENT_DISPATCH_SET) \
+    E(job_submit, 61, EVENT_JOB_SUBMIT) \
+    E(job_cancel, 62, EVENT_JOB_CANCEL) \
+    E(job_end, 63, EVENT_JOB_END)
 
 /* ---- rows: the state, as the store keeps it. R(name, kind, fields, leading fields that are the key) ---- */
 
 #define ROW_CORE(F, S) \
     F(S, u32, id, 0) F(S, u64, events, 0) F(S, uuid, boot, 0) F(S, u64, rng0, 0) F(S, u64, rng1, 0) \
     F(S, u64, rng2, 0) F(S, u64, rng3, 0)
-#define ROW_SITE(F, S) F(S, uuid, id, 0) F(S, text, name, NAME_CAP)
+#define ROW_SITE(F, S) \
+    F(S, uuid, id, 0) F(S, text, name, NAME_CAP) F(S, text, jurisdiction, CODE_CAP) \
+    F(S, text, region, NAME_CAP) F(S, text, owner, NAME_CAP) F(S, i64, lat, 0) F(S, i64, lon, 0) \
+    F(S, i64, price, 0) F(S, u64, carbon, 0) F(S, u32, pue, 0) F(S, u32, renewable, 0) F(S, u64, cap, 0) \
+    F(S, u32, state, 0)
+#define ROW_CHIP(F, S) \
+    F(S, text, id, CHIP_CAP) F(S, text, vendor, NAME_CAP) F(S, text, origin, CODE_CAP) F(S, u32, watts, 0) \
+    F(S, u32, idle_watts, 0) F(S, u32, memory_mib, 0) F(S, u64, gflops, 0) F(S, u32, tpp, 0) \
+    F(S, u32, density, 0)
+#define ROW_POOL(F, S) \
+    F(S, uuid, id, 0) F(S, uuid, site, 0) F(S, text, chip, CHIP_CAP) F(S, u32, nodes, 0) \
+    F(S, u32, node_chips, 0) F(S, u32, domain, 0) F(S, i64, price, 0)
+/* Only of nodes that are not up. */
+#define ROW_NODE(F, S) F(S, uuid, pool, 0) F(S, u32, node, 0) F(S, u32, state, 0)
+#define ROW_CORRIDOR(F, S) \
+    F(S, uuid, id, 0) F(S, uuid, a, 0) F(S, uuid, b, 0) F(S, u64, bits_s, 0) F(S, u32, rtt, 0) \
+    F(S, i64, price, 0) F(S, u64, energy, 0) F(S, u32, state, 0)
+#define ROW_DISPATCH(F, S) \
+    F(S, u32, id, 0) F(S, u32, order, 0) F(S, u32, fit, 0) F(S, u32, pack, 0) F(S, u64, ageing, 0) \
+    F(S, i64, carbon_price, 0) F(S, u64, jobs, 0)
+/* `sequence` numbers the jobs in order of submission; pool, alternative and epoch of the last start. */
+#define ROW_JOB(F, S) \
+    F(S, uuid, id, 0) F(S, uuid, tenant, 0) JOB_REQUEST(F, S) F(S, u64, sequence, 0) F(S, u32, state, 0) \
+    F(S, u32, epoch, 0) F(S, u32, alternative, 0) F(S, uuid, pool, 0) F(S, i64, submitted_ms, 0) \
+    F(S, i64, started_ms, 0) F(S, i64, ended_ms, 0) F(S, u32, code, 0)
+/* Chips of one node that a running job has. */
+#define ROW_SHARE(F, S) F(S, uuid, job, 0) F(S, u32, node, 0) F(S, u32, chips, 0)
 #define ROW_TENANT(F, S) \
     F(S, uuid, id, 0) F(S, text, name, NAME_CAP) F(S, u32, ledger, 0) F(S, i64, created_ms, 0)
 #define ROW_KEY(F, S) \
@@ -159,7 +242,14 @@ struct uuid_list {
     R(lease, 11, ROW_LEASE, 1) \
     R(deployment, 12, ROW_DEPLOYMENT, 1) \
     R(replica, 13, ROW_REPLICA, 2) \
-    R(usage, 14, ROW_USAGE, 4)
+    R(usage, 14, ROW_USAGE, 4) \
+    R(chip, 15, ROW_CHIP, 1) \
+    R(pool, 16, ROW_POOL, 1) \
+    R(node, 17, ROW_NODE, 2) \
+    R(corridor, 18, ROW_CORRIDOR, 1) \
+    R(dispatch, 19, ROW_DISPATCH, 1) \
+    R(job, 20, ROW_JOB, 1) \
+    R(share, 21, ROW_SHARE, 2)
 
 /* clang-format on */
 
