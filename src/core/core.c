@@ -19,7 +19,14 @@ struct limits limits_default(void)
                            .replicas = 4096,
                            .leases = 16384,
                            .workers = 256,
-                           .waiters = 4096};
+                           .waiters = 4096,
+                           .chips = 64,
+                           .pools = 512,
+                           .nodes = 65536,
+                           .corridors = 256,
+                           .jobs = 262144,
+                           .shares = 524288,
+                           .shapes = 4096};
 }
 
 /* The map compares the first `len` bytes of the row, which begins with its id. */
@@ -29,7 +36,6 @@ struct limits limits_default(void)
         const struct type *t = (const struct type *)table + i; \
         return memcmp(&t->row.id, key, len) == 0; \
     }
-ID_EQUAL(site)
 ID_EQUAL(tenant)
 ID_EQUAL(key)
 ID_EQUAL(model)
@@ -57,24 +63,19 @@ static bool key_public_equal(const void *table, uint32_t i, const void *key, siz
     return text_eq(k->row.public_id, text_len(k->row.public_id, 16), key, len);
 }
 
-static void index_init(struct map *map, struct arena *arena, uint32_t entries, map_equal_fn *equal,
-                       const void *table)
+void index_init(struct map *map, struct arena *arena, uint32_t entries, map_equal_fn *equal,
+                const void *table)
 {
     uint32_t n = map_slots(entries);
     map_init(map, arena_take(arena, n * sizeof(struct map_slot)), n, 0, equal, table);
 }
 
-#define CARVE(core, tables, array, count) \
-    do { \
-        table_init(&(core)->tables, arena, (count)); \
-        (core)->array = arena_take(arena, (size_t)(count) * sizeof *(core)->array); \
-    } while (0)
-
 /* Lays the core out in the arena; with a counting arena it only counts. */
 static void carve(struct core *core, struct arena *arena)
 {
     const struct limits *n = &core->limits;
-    CARVE(core, sites, site, n->sites);
+    network_carve(core, arena);
+    work_carve(core, arena);
     CARVE(core, tenants, tenant, n->tenants);
     CARVE(core, keys, key, n->keys);
     CARVE(core, models, model, n->models);
@@ -86,7 +87,6 @@ static void carve(struct core *core, struct arena *arena)
     CARVE(core, leases, lease, n->leases);
     CARVE(core, waiters, waiter, n->waiters);
     core->usage = arena_take(arena, BATCH_EVENTS_MAX * sizeof *core->usage);
-    index_init(&core->site_map, arena, n->sites, site_equal, core->site);
     index_init(&core->tenant_map, arena, n->tenants, tenant_equal, core->tenant);
     index_init(&core->tenant_names, arena, n->tenants, tenant_name_equal, core->tenant);
     index_init(&core->key_map, arena, n->keys, key_equal, core->key);
@@ -122,6 +122,7 @@ struct core *core_init(void *block, size_t size, const struct limits *limits)
     core->limits = *limits;
     core->row.id = 1;
     list_init(&core->waiting);
+    work_init(core);
     carve(core, &arena);
     return core;
 }
@@ -173,6 +174,7 @@ int step_hub_boot(struct core *core, const struct event *event)
 int step_tick(struct core *core, const struct event *event)
 {
     lease_expire_waiters(core, event->at_ms);
+    dispatch_pass(core);
     return 0;
 }
 
@@ -196,6 +198,7 @@ int core_step(struct core *core, const struct event *event, struct effects *effe
     assert(core->batch_events < BATCH_EVENTS_MAX);
     core->batch_events++;
     core->effects = effects;
+    core->now_ms = event->at_ms;
     step_fn *handler = handler_of(event->kind);
     int rc = handler ? handler(core, event) : ERR_INVALID;
     /* These two reply for themselves when they succeed: with an amount, and perhaps later. */
@@ -210,6 +213,8 @@ int core_step(struct core *core, const struct event *event, struct effects *effe
 int64_t core_deadline_ms(const struct core *core)
 {
     struct list *first = list_first(&core->waiting);
+    if (core->work.due)
+        return core->now_ms;
     return first ? list_entry(first, struct waiter, in_order)->deadline_ms : INT64_MAX;
 }
 
@@ -230,7 +235,7 @@ void core_collect(struct core *core, row_fn *fn, void *ctx)
         fn(ctx, ROW_KIND_core, ROW_PUT, &core->row);
     }
     core->batch_events = 0;
-    COLLECT(core, sites, site, site, ROW_DELETE);
+    COLLECT(core, net.sites, site, net.site, ROW_DELETE);
     COLLECT(core, tenants, tenant, tenant, ROW_DELETE);
     for (uint32_t k = 0; k < core->ledger.accounts.ndirty; k++) {
         bool dead;
@@ -248,6 +253,18 @@ void core_collect(struct core *core, row_fn *fn, void *ctx)
     COLLECT(core, leases, lease, lease, ROW_DELETE);
     COLLECT(core, deployments, deployment, deployment, ROW_DELETE);
     COLLECT(core, replicas, replica, replica, ROW_DELETE);
+    COLLECT(core, net.chips, chip, net.chip, ROW_DELETE);
+    COLLECT(core, net.pools, pool, net.pool, ROW_DELETE);
+    COLLECT(core, net.down, node, net.down_node, ROW_DELETE);
+    COLLECT(core, net.corridors, corridor, net.corridor, ROW_DELETE);
+    if (core->work.row_touched)
+        fn(ctx, ROW_KIND_dispatch, ROW_PUT, &core->work.row);
+    core->work.row_touched = false;
+    /* A job that is over leaves memory as well. */
+    COLLECT(core, work.jobs, job, work.job, ROW_PUT);
+    COLLECT(core, work.shares, share, work.share, ROW_DELETE);
+    table_clean(&core->work.shapes);
+    table_clean(&core->work.lanes);
     table_clean(&core->waiters);
     for (uint32_t i = 0; i < core->nusage; i++)
         fn(ctx, ROW_KIND_usage, ROW_ADD, &core->usage[i].row);

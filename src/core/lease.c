@@ -58,7 +58,7 @@ static int counterparts(struct core *core, const struct tenant *t, const struct 
     static const struct uuid network;
     uint32_t number = t->row.ledger;
     uint32_t first = site_first(core);
-    const struct uuid *site = first != INDEX_NONE ? &core->site[first].row.id : &network;
+    const struct uuid *site = first != INDEX_NONE ? &core->net.site[first].row.id : &network;
     int rc = ledger_account(&core->ledger, site, ACCOUNT_REVENUE, number, revenue);
     if (rc == 0 && k->limit.v != INDEX_NONE)
         rc = ledger_account(&core->ledger, &network, ACCOUNT_KEY_USED, LEDGER_CONTROL + number, used);

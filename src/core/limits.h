@@ -36,6 +36,13 @@ struct limits {
     uint32_t leases;
     uint32_t workers;
     uint32_t waiters;
+    uint32_t chips; /* kinds */
+    uint32_t pools;
+    uint32_t nodes;
+    uint32_t corridors;
+    uint32_t jobs;   /* waiting and running */
+    uint32_t shares; /* chips of one node for one job */
+    uint32_t shapes; /* different requests at a time */
 };
 
 /* What `busbar up` and `busbar hub` use. */

@@ -15,13 +15,15 @@ static bool taken(const struct map *map, const void *key, size_t len)
 
 static int load_site(struct core *core, const struct row_site *row)
 {
-    if (taken(&core->site_map, &row->id, sizeof row->id))
+    if (taken(&core->net.site_map, &row->id, sizeof row->id))
         return ERR_CORRUPT;
-    uint32_t i = table_take(&core->sites);
+    uint32_t i = table_take(&core->net.sites);
     if (i == INDEX_NONE)
         return ERR_LIMIT;
-    core->site[i].row = *row;
-    map_put(&core->site_map, &row->id, sizeof row->id, i);
+    core->net.site[i] = (struct site){.row = *row};
+    if (row->state == 0) /* written before sites had states */
+        core->net.site[i].row.state = PLACE_UP;
+    map_put(&core->net.site_map, &row->id, sizeof row->id, i);
     return 0;
 }
 
@@ -200,6 +202,21 @@ int core_load(struct core *core, enum row_kind kind, const void *row)
         return load_deployment(core, row);
     case ROW_KIND_replica:
         return load_replica(core, row);
+    case ROW_KIND_chip:
+        return load_chip(core, row);
+    case ROW_KIND_pool:
+        return load_pool(core, row);
+    case ROW_KIND_node:
+        return load_node(core, row);
+    case ROW_KIND_corridor:
+        return load_corridor(core, row);
+    case ROW_KIND_dispatch:
+        core->work.row = *(const struct row_dispatch *)row;
+        return 0;
+    case ROW_KIND_job:
+        return load_job(core, row);
+    case ROW_KIND_share:
+        return load_share(core, row);
     case ROW_KIND_usage:
     case ROW_KIND_END:
         break;
@@ -224,6 +241,9 @@ int core_load_done(struct core *core)
         if (t->wallet.v == INDEX_NONE || t->funding.v == INDEX_NONE)
             return ERR_CORRUPT;
     }
+    int rc = load_work_done(core);
+    if (rc != 0)
+        return rc;
     core_collect(core, ignore_row, NULL); /* what was just read is not a change */
     return core_check(core);
 }

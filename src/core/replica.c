@@ -100,7 +100,7 @@ int step_deploy(struct core *core, const struct event *event)
                                             .row = {.deployment = e->deployment,
                                                     .ordinal = k,
                                                     .variant = core->variant[variant].row.id,
-                                                    .site = core->site[site].row.id,
+                                                    .site = core->net.site[site].row.id,
                                                     .epoch = 1,
                                                     .state = REPLICA_WANTED,
                                                     .slots = e->slots,

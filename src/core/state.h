@@ -14,6 +14,8 @@
 #include "core/core.h"
 #include "core/ledger.h"
 #include "core/money.h"
+#include "core/network.h"
+#include "core/work.h"
 
 struct tenant_id {
     uint32_t v;
@@ -26,10 +28,6 @@ struct model_id {
 };
 struct worker_id {
     uint32_t v;
-};
-
-struct site {
-    struct row_site row;
 };
 
 struct tenant {
@@ -106,9 +104,9 @@ struct core {
     struct rng rng;
     uint32_t batch_events;
     struct ledger ledger;
-    struct table sites, tenants, keys, models, variants, prices, deployments, replicas, workers, leases,
-        waiters;
-    struct site *site;
+    struct network net;
+    struct work work;
+    struct table tenants, keys, models, variants, prices, deployments, replicas, workers, leases, waiters;
     struct tenant *tenant;
     struct key *key;
     struct model *model;
@@ -121,9 +119,10 @@ struct core {
     struct waiter *waiter;
     struct usage_cell *usage; /* of the open batch */
     uint32_t nusage;
-    struct map site_map, tenant_map, tenant_names, key_map, key_public, model_map, model_names, variant_map,
-        price_map, deployment_map, worker_map, lease_map;
+    struct map tenant_map, tenant_names, key_map, key_public, model_map, model_names, variant_map, price_map,
+        deployment_map, worker_map, lease_map;
     struct list waiting;
+    int64_t now_ms;          /* time of the last event */
     struct effects *effects; /* of the step that runs */
 };
 
@@ -132,12 +131,25 @@ struct core {
 EVENTS(STEP_HANDLER)
 #undef STEP_HANDLER
 
+/* Lays a table and its entries out in the arena; with a counting arena it only counts. */
+#define CARVE(core, tables, array, count) \
+    do { \
+        table_init(&(core)->tables, arena, (count)); \
+        (core)->array = arena_take(arena, (size_t)(count) * sizeof *(core)->array); \
+    } while (0)
+void index_init(struct map *map, struct arena *arena, uint32_t entries, map_equal_fn *equal,
+                const void *table);
+void network_carve(struct core *core, struct arena *arena);
+void work_carve(struct core *core, struct arena *arena);
+void work_init(struct core *core);
+
 void effect_reply(struct core *core, uint64_t token, int code, int64_t amount);
 struct effect *effect_add(struct core *core, enum effect_kind kind);
 
 /* The site with the lowest id: an index would be another after a reload. INDEX_NONE when there is none. */
 uint32_t site_first(const struct core *core);
 /* INDEX_NONE when there is none. */
+struct site_id site_by_id(const struct core *core, const struct uuid *id);
 struct tenant_id tenant_by_id(const struct core *core, const struct uuid *id);
 struct key_id key_by_id(const struct core *core, const struct uuid *id);
 struct model_id model_by_id(const struct core *core, const struct uuid *id);
@@ -155,5 +167,53 @@ struct lease *lease_by_id(const struct core *core, const struct uuid *id);
 
 /* Starts every replica of every deployment anew: at a boot. */
 void replica_restart_all(struct core *core, int64_t now_ms);
+
+/* Pools that work may use have changed, or one has more room: a pass is due. */
+void network_changed(struct core *core);
+void pool_changed(struct core *core, struct pool_id id);
+/* The rate of every pool of the site anew: what power costs there has changed. */
+void site_rate(struct core *core, struct site_id id);
+/* Gives a pool whose row is set its nodes; ERR_LIMIT. */
+int pool_place(struct core *core, uint32_t i);
+/* A node's state, and what its idle chips draw. */
+void pool_set_node_power(struct core *core, struct pool_id id, uint32_t node, uint32_t state);
+/* Watts that a chip in use draws more than one that is idle. */
+uint64_t pool_chip_watts(const struct core *core, const struct pool *pool);
+
+/* Takes the job's shares back and stops it at its site: it waits again, under the same sequence. */
+void job_evict(struct core *core, struct job_id id);
+/* Evicts what runs on a node, or on all nodes of a pool when it is INDEX_NONE. False: the step's effects have no room for
+ * more, and some still runs. */
+bool work_evict(struct core *core, struct pool_id pool, uint32_t node);
+void job_start(struct core *core, struct job_id id, struct pool_id pool, uint32_t alternative,
+               const struct place *place, uint32_t n);
+/* Orders the waiting jobs anew. */
+void work_reorder(struct core *core);
+int load_chip(struct core *core, const struct row_chip *row);
+int load_pool(struct core *core, const struct row_pool *row);
+int load_node(struct core *core, const struct row_node *row);
+int load_corridor(struct core *core, const struct row_corridor *row);
+int load_job(struct core *core, const struct row_job *row);
+int load_share(struct core *core, const struct row_share *row);
+/* After the last row: every running job has all its chips. ERR_CORRUPT. */
+int load_work_done(struct core *core);
+struct job_id job_by_id(const struct core *core, const struct uuid *id);
+/* The lane of a tenant for requests of this shape, with one more job in it; INDEX_NONE: too many different ones. */
+uint32_t lane_of(struct core *core, uint32_t tenant, const struct shape_key *key);
+void lane_enter(struct core *core, struct job_id id);
+/* The shape of a request. 0, ERR_INVALID or ERR_NOT_FOUND. */
+int shape_read(const struct core *core, const struct event_job_submit *request, struct shape_key *key);
+void share_link(struct core *core, uint32_t i, struct job_id id, uint32_t pool);
+void work_account(struct core *core, struct job_id id, uint32_t pool, uint32_t chips, bool take);
+/* The lane's reservation, if it has one, is over. */
+void reservation_drop(struct core *core, uint32_t lane);
+/* Keeps nodes of the pool for the first job of the lane, those that are free first as far as is known. */
+void reservation_make(struct core *core, uint32_t lane, uint32_t pool, uint32_t chips);
+/* When the pool could give `chips`, as far as is known; INT64_MAX: never. */
+int64_t reservation_time(const struct core *core, const struct pool *pool, uint32_t chips);
+void shape_match(struct core *core, struct shape *shape);
+
+/* One pass of the fast loop: starts what can start. */
+void dispatch_pass(struct core *core);
 
 #endif

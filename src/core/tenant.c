@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sites, tenants, their budgets and keys. */
+/* Tenants, their budgets and keys. */
 #include <string.h>
 
 #include "base/err.h"
@@ -14,34 +14,6 @@ struct tenant_id tenant_by_id(const struct core *core, const struct uuid *id)
 struct key_id key_by_id(const struct core *core, const struct uuid *id)
 {
     return (struct key_id){map_get(&core->key_map, id, sizeof *id)};
-}
-
-uint32_t site_first(const struct core *core)
-{
-    uint32_t first = INDEX_NONE;
-    for (uint32_t i = 0; i < core->sites.used; i++) {
-        if (table_live(&core->sites, i) &&
-            (first == INDEX_NONE ||
-             memcmp(&core->site[i].row.id, &core->site[first].row.id, sizeof(struct uuid)) < 0))
-            first = i;
-    }
-    return first;
-}
-
-int step_site_add(struct core *core, const struct event *event)
-{
-    const struct event_site_add *e = &event->u.site_add;
-    if (!name_valid(e->name, text_len(e->name, sizeof e->name)) || uuid_zero(&e->site))
-        return ERR_INVALID;
-    if (map_get(&core->site_map, &e->site, sizeof e->site) != MAP_NONE)
-        return ERR_EXISTS;
-    uint32_t i = table_take(&core->sites);
-    if (i == INDEX_NONE)
-        return ERR_LIMIT;
-    core->site[i].row = (struct row_site){.id = e->site};
-    memcpy(core->site[i].row.name, e->name, sizeof e->name);
-    map_put(&core->site_map, &e->site, sizeof e->site, i);
-    return 0;
 }
 
 /* Moves the difference between the budget as it is and as it shall be between wallet and funding account. */

@@ -19,7 +19,7 @@ const struct row_core *view_core(const struct core *core)
         } \
         return NULL; \
     }
-VIEW_AT(site, sites, site)
+VIEW_AT(site, net.sites, net.site)
 VIEW_AT(tenant, tenants, tenant)
 VIEW_AT(key, keys, key)
 VIEW_AT(model, models, model)

@@ -137,6 +137,9 @@ static void on_effect(void *ctx, const struct effect *effect)
         serve_stop(site->serve, &effect->deployment, effect->ordinal);
         break;
     case EFFECT_RECALL:
+    case EFFECT_JOB_SHARE: /* this site serves models only */
+    case EFFECT_JOB_START:
+    case EFFECT_JOB_STOP:
         break;
     }
 }

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The fast loop: which waiting job starts next, and where.
+ *
+ * A pass looks at the first jobs of lanes, in order, and starts what fits. It runs when something has changed, once for
+ * all that changed at one time. With `strict` a job that does not fit closes its pools to everybody behind it. With
+ * `backfill` it gets a reservation (core/reserve.c) on a pool that has none, and others pass where they do not delay it;
+ * a lane is looked at only if its first job is new or a pool that it may use has more room than before.
+ *
+ * Every pool that fits is scored, in nano-units for the work: the chips and their power there, with carbon, over the
+ * throughput of the alternative. The least wins; of equals the pool with the lower id.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "base/err.h"
+#include "core/kinds.h"
+#include "core/state.h"
+
+/* Room that must be left for the effects of a start. */
+#define START_EFFECTS(nodes) ((nodes) + 2)
+
+/* ---- which pools ---- */
+
+static bool pool_may(const struct core *core, const struct shape_key *key, const struct alternative *a,
+                     const struct pool *pool)
+{
+    const struct row_site *site = &core->net.site[pool->site.v].row;
+    const struct row_chip *chip = &core->net.chip[pool->chip.v].row;
+    if (site->state != PLACE_UP || (key->site != INDEX_NONE && key->site != pool->site.v) ||
+        (a->chip != INDEX_NONE && a->chip != pool->chip.v))
+        return false;
+    if (key->jurisdiction[0] && memcmp(key->jurisdiction, site->jurisdiction, CODE_CAP) != 0)
+        return false;
+    if (key->vendor[0] && memcmp(key->vendor, chip->vendor, NAME_CAP) != 0)
+        return false;
+    uint32_t nodes = key->flags & JOB_ONE_DOMAIN ? pool->row.domain : pool->row.nodes;
+    return a->count <= (uint64_t)nodes * pool->row.node_chips;
+}
+
+void shape_match(struct core *core, struct shape *shape)
+{
+    uint32_t words = core->work.pool_words;
+    memset(shape->mask, 0, (size_t)ALTERNATIVES * words * sizeof *shape->mask);
+    for (uint32_t a = 0; a < shape->nalternatives; a++) {
+        uint64_t *mask = shape->mask + (size_t)a * words;
+        for (uint32_t i = 0; i < core->net.pools.used; i++) {
+            if (pool_may(core, &shape->key, &shape->key.alternative[a], &core->net.pool[i]))
+                mask[i / 64] |= UINT64_C(1) << i % 64;
+        }
+    }
+    shape->version = core->net.version;
+}
+
+static struct shape *shape_now(struct core *core, uint32_t i)
+{
+    struct shape *shape = &core->work.shape[i];
+    if (shape->version != core->net.version)
+        shape_match(core, shape);
+    return shape;
+}
+
+/* ---- where ---- */
+
+static enum held_use held_use_of(const struct pool *pool, uint32_t lane, int64_t end_ms)
+{
+    if (pool->reserved_for == INDEX_NONE || pool->reserved_for == lane)
+        return HELD_OWN;
+    return end_ms <= pool->reserved_ms ? HELD_FIRST : HELD_AVOID;
+}
+
+struct choice {
+    uint32_t pool;
+    uint32_t alternative;
+    enum held_use use;
+    int128 cost;
+};
+
+/* The score of a pool for a job of some size and run time: nano-units x RATE_MS. */
+static int128 pool_cost(const struct pool *pool, const struct alternative *a, int64_t run_ms)
+{
+    return (int128)pool->rate * a->count * run_ms;
+}
+
+static bool better(const struct core *core, const struct choice *best, const struct pool *pool, int128 cost)
+{
+    if (best->pool == INDEX_NONE || cost != best->cost)
+        return best->pool == INDEX_NONE || cost < best->cost;
+    return memcmp(&pool->row.id, &core->net.pool[best->pool].row.id, sizeof pool->row.id) < 0;
+}
+
+/* The best pool for the first job of a lane among those that fit it now and are not closed. */
+static struct choice choose(struct core *core, uint32_t lane_index, const struct job *job,
+                            const uint64_t *closed)
+{
+    const struct shape *shape = shape_now(core, core->work.lane[lane_index].shape);
+    struct choice best = {.pool = INDEX_NONE};
+    for (uint32_t a = 0; a < shape->nalternatives; a++) {
+        const struct alternative *alternative = &shape->key.alternative[a];
+        const uint64_t *mask = shape->mask + (size_t)a * core->work.pool_words;
+        int64_t run_ms = job_run_ms(job, alternative->rate);
+        for (uint32_t w = 0; w < core->work.pool_words; w++) {
+            for (uint64_t left = mask[w] & ~closed[w]; left; left &= left - 1) {
+                uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(left);
+                const struct pool *pool = &core->net.pool[i];
+                if (pool->free < alternative->count)
+                    continue;
+                int128 cost = pool_cost(pool, alternative, run_ms);
+                enum held_use use = held_use_of(pool, lane_index, core->now_ms + run_ms);
+                if (!better(core, &best, pool, cost) || !pool_fits(pool, alternative->count, use) ||
+                    !site_takes(&core->net.site[pool->site.v],
+                                alternative->count * pool_chip_watts(core, pool)))
+                    continue;
+                best = (struct choice){.pool = i, .alternative = a, .use = use, .cost = cost};
+            }
+        }
+    }
+    return best;
+}
+
+static struct job *first_job(const struct core *core, uint32_t lane)
+{
+    struct heap_node *first = heap_first(&core->work.lane[lane].waiting);
+    return first ? heap_entry(first, struct job, in_lane) : NULL;
+}
+
+enum tried { STARTED, NO_FIT, NO_ROOM };
+
+/* Starts the first job of a lane where that is best. NO_ROOM: there is no place for its effects or shares in this step. */
+static enum tried try_start(struct core *core, uint32_t lane, const uint64_t *closed)
+{
+    struct job *job = first_job(core, lane);
+    struct choice c = choose(core, lane, job, closed);
+    if (c.pool == INDEX_NONE)
+        return NO_FIT;
+    struct pool *pool = &core->net.pool[c.pool];
+    uint32_t chips = core->work.shape[core->work.lane[lane].shape].key.alternative[c.alternative].count;
+    uint32_t nodes = pool_nodes_for(pool, chips);
+    if (core->effects->n + START_EFFECTS(nodes) > core->effects->cap / 2 ||
+        table_room(&core->work.shares) < nodes)
+        return NO_ROOM;
+    uint32_t n = pool_find(pool, chips, core->work.row.pack, c.use, core->work.place);
+    assert(n > 0);
+    job_start(core, (struct job_id){(uint32_t)(job - core->work.job)}, (struct pool_id){c.pool},
+              c.alternative, core->work.place, n);
+    return STARTED;
+}
+
+/* ---- in which order ---- */
+
+static struct lane *lane_of_pass(const struct heap_node *node)
+{
+    return heap_entry(node, struct lane, in_pass);
+}
+
+static const struct job *first_of(const struct lane *lane)
+{
+    return heap_entry(heap_first(&lane->waiting), struct job, in_lane);
+}
+
+static bool key_before(const struct lane *a, const struct lane *b)
+{
+    const struct job *x = first_of(a), *y = first_of(b);
+    return x->key != y->key ? x->key < y->key : x->row.sequence < y->row.sequence;
+}
+
+static bool plain_before(const struct heap_node *a, const struct heap_node *b)
+{
+    return key_before(lane_of_pass(a), lane_of_pass(b));
+}
+
+/* Between tenants the one whose dominant share is least goes first (Ghodsi et al., NSDI 2011). */
+static bool fair_before(const struct heap_node *a, const struct heap_node *b)
+{
+    const struct lane *x = lane_of_pass(a), *y = lane_of_pass(b);
+    return x->weight != y->weight ? x->weight < y->weight : key_before(x, y);
+}
+
+static struct heap pass_heap(const struct core *core)
+{
+    struct heap heap;
+    heap_init(&heap, core->work.row.order == ORDER_SIZE ? fair_before : plain_before);
+    return heap;
+}
+
+static void pass_push(struct core *core, struct heap *heap, struct lane *lane)
+{
+    lane->weight = core->work.dominant[lane->tenant];
+    heap_push(heap, &lane->in_pass);
+}
+
+static uint32_t lane_index(const struct core *core, const struct lane *lane)
+{
+    return (uint32_t)(lane - core->work.lane);
+}
+
+/* ---- strict ---- */
+
+static void close_pools(struct core *core, const struct shape *shape, uint64_t *closed)
+{
+    for (uint32_t a = 0; a < shape->nalternatives; a++) {
+        for (uint32_t w = 0; w < core->work.pool_words; w++)
+            closed[w] |= shape->mask[(size_t)a * core->work.pool_words + w];
+    }
+}
+
+static bool pass_strict(struct core *core)
+{
+    struct work *w = &core->work;
+    struct heap heap = pass_heap(core);
+    memset(w->blocked, 0, w->pool_words * sizeof *w->blocked);
+    list_for_each_safe (it, next, &w->active) {
+        pass_push(core, &heap, list_entry(it, struct lane, active));
+    }
+    struct heap_node *node;
+    while ((node = heap_pop(&heap)) != NULL) {
+        struct lane *lane = lane_of_pass(node);
+        enum tried tried = try_start(core, lane_index(core, lane), w->blocked);
+        if (tried == NO_ROOM)
+            return false;
+        if (tried == NO_FIT)
+            close_pools(core, shape_now(core, lane->shape), w->blocked);
+        else if (heap_first(&lane->waiting))
+            pass_push(core, &heap, lane);
+    }
+    return true;
+}
+
+/* ---- backfill ---- */
+
+/* Whether a pool that changed fits this shape now; asked once a shape and pass. */
+static bool shape_fits_changed(struct core *core, struct shape *shape)
+{
+    struct work *w = &core->work;
+    if (shape->pass == w->pass)
+        return shape->fits;
+    shape->pass = w->pass;
+    shape->fits = false;
+    for (uint32_t a = 0; a < shape->nalternatives && !shape->fits; a++) {
+        const uint64_t *mask = shape->mask + (size_t)a * w->pool_words;
+        for (uint32_t k = 0; k < w->pool_words && !shape->fits; k++) {
+            for (uint64_t left = mask[k] & w->looking[k]; left && !shape->fits; left &= left - 1) {
+                const struct pool *pool = &core->net.pool[k * 64 + (uint32_t)__builtin_ctzll(left)];
+                shape->fits = pool_fits(pool, shape->key.alternative[a].count, HELD_OWN);
+            }
+        }
+    }
+    return shape->fits;
+}
+
+/* The pool without a reservation that could take the lane's first job soonest. */
+static uint32_t soonest_pool(struct core *core, uint32_t lane, uint32_t *chips)
+{
+    struct shape *shape = shape_now(core, core->work.lane[lane].shape);
+    uint32_t best = INDEX_NONE;
+    int64_t best_ms = INT64_MAX;
+    for (uint32_t a = 0; a < shape->nalternatives; a++) {
+        const uint64_t *mask = shape->mask + (size_t)a * core->work.pool_words;
+        uint32_t count = shape->key.alternative[a].count;
+        for (uint32_t i = 0; i < core->net.pools.used; i++) {
+            const struct pool *pool = &core->net.pool[i];
+            if (!(mask[i / 64] >> i % 64 & 1) || pool->reserved_for != INDEX_NONE)
+                continue;
+            int64_t ms = reservation_time(core, pool, count);
+            if (ms < best_ms) {
+                best_ms = ms;
+                best = i;
+                *chips = count;
+            }
+        }
+    }
+    return best;
+}
+
+static bool shape_has_open_pool(struct core *core, const struct shape *shape)
+{
+    for (uint32_t i = 0; i < core->work.pool_words * ALTERNATIVES; i++) {
+        if (shape->mask[i] & ~core->work.reserved[i % core->work.pool_words])
+            return true;
+    }
+    return false;
+}
+
+/* Reservations of pools that changed are made anew: what ended early brings them forward. */
+static void refresh_reservations(struct core *core)
+{
+    struct work *w = &core->work;
+    memset(w->reserved, 0, w->pool_words * sizeof *w->reserved);
+    for (uint32_t i = 0; i < core->net.pools.used; i++) {
+        struct pool *pool = &core->net.pool[i];
+        if (pool->reserved_for == INDEX_NONE)
+            continue;
+        const struct shape *shape = shape_now(core, w->lane[pool->reserved_for].shape);
+        uint32_t a = 0;
+        while (a < shape->nalternatives && !(shape->mask[(size_t)a * w->pool_words + i / 64] >> i % 64 & 1))
+            a++;
+        if (a == shape->nalternatives) { /* it may not run there any more */
+            reservation_drop(core, pool->reserved_for);
+            continue;
+        }
+        w->reserved[i / 64] |= UINT64_C(1) << i % 64;
+        if (w->looking[i / 64] >> i % 64 & 1)
+            reservation_make(core, pool->reserved_for, i, shape->key.alternative[a].count);
+    }
+}
+
+static bool pass_backfill(struct core *core)
+{
+    struct work *w = &core->work;
+    struct heap heap = pass_heap(core);
+    memset(w->blocked, 0, w->pool_words * sizeof *w->blocked); /* nothing is closed */
+    refresh_reservations(core);
+    list_for_each_safe (it, next, &w->active) {
+        struct lane *lane = list_entry(it, struct lane, active);
+        struct shape *shape = shape_now(core, lane->shape);
+        if (lane->fresh || shape_fits_changed(core, shape) ||
+            (lane->pool == INDEX_NONE && shape_has_open_pool(core, shape)))
+            pass_push(core, &heap, lane);
+    }
+    struct heap_node *node;
+    while ((node = heap_pop(&heap)) != NULL) {
+        struct lane *lane = lane_of_pass(node);
+        uint32_t index = lane_index(core, lane);
+        enum tried tried = try_start(core, index, w->blocked);
+        if (tried == NO_ROOM)
+            return false;
+        if (tried == STARTED && heap_first(&lane->waiting)) {
+            pass_push(core, &heap, lane);
+        } else if (tried == NO_FIT) {
+            lane->fresh = false;
+            uint32_t chips;
+            uint32_t pool =
+                lane->pool == INDEX_NONE && shape_has_open_pool(core, shape_now(core, lane->shape))
+                    ? soonest_pool(core, index, &chips)
+                    : INDEX_NONE;
+            if (pool != INDEX_NONE) {
+                reservation_make(core, index, pool, chips);
+                w->reserved[pool / 64] |= UINT64_C(1) << pool % 64;
+            }
+        }
+    }
+    return true;
+}
+
+/* Stops what runs at sites that are lost. False: there was no room for all the effects. */
+static bool evict_lost(struct core *core)
+{
+    for (uint32_t i = 0; i < core->net.pools.used; i++) {
+        const struct pool *pool = &core->net.pool[i];
+        if (pool->busy > 0 && core->net.site[pool->site.v].row.state == PLACE_LOST &&
+            !work_evict(core, (struct pool_id){i}, INDEX_NONE))
+            return false;
+    }
+    return true;
+}
+
+void dispatch_pass(struct core *core)
+{
+    struct work *w = &core->work;
+    size_t bytes = w->pool_words * sizeof *w->changed;
+    if (!w->due)
+        return;
+    w->pass++;
+    bool whole = !w->lost || evict_lost(core);
+    w->lost = !whole;
+    memcpy(w->looking, w->changed, bytes);
+    memset(w->changed, 0, bytes);
+    if (whole)
+        whole = w->row.fit == FIT_STRICT ? pass_strict(core) : pass_backfill(core);
+    /* More to do, in another step: there was no room in this one, or a reservation that ended freed what it held. */
+    w->due = !whole;
+    for (uint32_t k = 0; k < w->pool_words; k++) {
+        w->changed[k] |= whole ? 0 : w->looking[k];
+        w->due |= w->changed[k] != 0;
+    }
+}
+
+int step_dispatch_set(struct core *core, const struct event *event)
+{
+    const struct event_dispatch_set *e = &event->u.dispatch_set;
+    struct row_dispatch *row = &core->work.row;
+    bool order = e->order >= ORDER_FIFO && e->order <= ORDER_SIZE;
+    bool fit = e->fit == FIT_STRICT || e->fit == FIT_BACKFILL;
+    bool pack = e->pack == PACK_BEST_FIT || e->pack == PACK_EMPTIEST;
+    if (!order || !fit || !pack || e->ageing > 1000000000 || e->carbon_price < 0 ||
+        e->carbon_price > PRICE_MAX)
+        return ERR_INVALID;
+    row->order = e->order;
+    row->fit = e->fit;
+    row->pack = e->pack;
+    row->ageing = e->ageing;
+    row->carbon_price = e->carbon_price;
+    core->work.row_touched = true;
+    for (uint32_t i = 0; i < core->net.sites.used; i++)
+        site_rate(core, (struct site_id){i});
+    for (uint32_t i = 0; i < core->work.lanes.used; i++) {
+        if (table_live(&core->work.lanes, i))
+            reservation_drop(core, i);
+    }
+    work_reorder(core);
+    network_changed(core);
+    return 0;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The network as the dispatcher sees it: sites with what power costs there now, chip kinds, pools, corridors.
+ *
+ * `rate` of a pool is what one chip costs there now, chip, power and carbon, in nano-units for RATE_MS chip-ms, so that
+ * a comparison of pools is a multiplication. It and a site's `load` are derived: they follow from rows and shares.
+ * Whatever changes which pools a job may use raises `version`; shapes (core/work.h) are then matched anew.
+ */
+#ifndef BUSBAR_CORE_NETWORK_H
+#define BUSBAR_CORE_NETWORK_H
+
+#include "base/arena.h"
+#include "base/map.h"
+#include "core/pool.h"
+#include "core/table.h"
+
+#define RATE_SHIFT 20
+#define RATE_MS (INT64_C(1) << RATE_SHIFT)
+
+struct corridor_id {
+    uint32_t v;
+};
+
+struct site {
+    struct row_site row;
+    uint64_t load; /* watts before PUE */
+};
+
+struct chip {
+    struct row_chip row;
+    uint32_t capacity; /* chips of this kind in all pools */
+};
+
+struct corridor {
+    struct row_corridor row;
+    struct site_id a, b;
+};
+
+struct down_node {
+    struct row_node row;
+};
+
+struct network {
+    struct table sites, chips, pools, corridors, down;
+    struct site *site;
+    struct chip *chip;
+    struct pool *pool;
+    struct corridor *corridor;
+    struct down_node *down_node; /* nodes that are not up, as rows */
+    struct node *node;           /* of all pools */
+    uint64_t *words;
+    uint32_t nodes_used, nodes_max, words_used, words_max;
+    struct map site_map, chip_map, pool_map, corridor_map, down_map;
+    uint64_t version;
+};
+
+/* Facility watts that a site draws with `more` watts of load before PUE on top. */
+uint64_t site_watts(const struct site *site, uint64_t more);
+bool site_takes(const struct site *site, uint64_t more);
+
+#endif

@@ -1,0 +1,483 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A job's life: submitted, waiting in its lane, running on its shares, over. */
+#include "core/work.h"
+
+#include <assert.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "base/err.h"
+#include "core/kinds.h"
+#include "core/state.h"
+
+/* ---- laying out ---- */
+
+static bool job_equal(const void *table, uint32_t i, const void *key, size_t len)
+{
+    return memcmp(&((const struct job *)table)[i].row.id, key, len) == 0;
+}
+
+static bool shape_equal(const void *table, uint32_t i, const void *key, size_t len)
+{
+    return memcmp(&((const struct shape *)table)[i].key, key, len) == 0;
+}
+
+/* The key is a tenant's index and a shape's. */
+static bool lane_equal(const void *table, uint32_t i, const void *key, size_t len)
+{
+    return memcmp(&((const struct lane *)table)[i].tenant, key, len) == 0;
+}
+
+void work_carve(struct core *core, struct arena *arena)
+{
+    const struct limits *n = &core->limits;
+    struct work *w = &core->work;
+    uint32_t nlanes = n->shapes * 2;
+    w->pool_words = (n->pools + 63) / 64;
+    CARVE(core, work.jobs, work.job, n->jobs);
+    CARVE(core, work.shares, work.share, n->shares);
+    CARVE(core, work.shapes, work.shape, n->shapes);
+    CARVE(core, work.lanes, work.lane, nlanes);
+    w->tenant_chips = arena_take(arena, (size_t)n->tenants * n->chips * sizeof *w->tenant_chips);
+    w->dominant = arena_take(arena, n->tenants * sizeof *w->dominant);
+    w->masks = arena_take(arena, (size_t)n->shapes * ALTERNATIVES * w->pool_words * sizeof *w->masks);
+    w->changed = arena_take(arena, w->pool_words * sizeof *w->changed);
+    w->looking = arena_take(arena, w->pool_words * sizeof *w->looking);
+    w->blocked = arena_take(arena, w->pool_words * sizeof *w->blocked);
+    w->reserved = arena_take(arena, w->pool_words * sizeof *w->reserved);
+    w->place = arena_take(arena, POOL_NODES_MAX * sizeof *w->place);
+    w->free_ms = arena_take(arena, POOL_NODES_MAX * sizeof *w->free_ms);
+    index_init(&w->job_map, arena, n->jobs, job_equal, w->job);
+    index_init(&w->shape_map, arena, n->shapes, shape_equal, w->shape);
+    index_init(&w->lane_map, arena, nlanes, lane_equal, w->lane);
+}
+
+void work_init(struct core *core)
+{
+    core->work.row = (struct row_dispatch){
+        .id = 1, .order = ORDER_SIZE, .fit = FIT_BACKFILL, .pack = PACK_BEST_FIT, .ageing = AGEING_DEFAULT};
+    core->net.version = 1;
+    list_init(&core->work.active);
+}
+
+struct job_id job_by_id(const struct core *core, const struct uuid *id)
+{
+    return (struct job_id){map_get(&core->work.job_map, id, sizeof *id)};
+}
+
+int64_t job_run_ms(const struct job *job, uint32_t rate)
+{
+    int64_t ms = job->row.duration_ms ? job->row.duration_ms : JOB_MS_GUESS;
+    if (rate == 1000)
+        return ms;
+    int64_t run = ms * 1000 / rate;
+    return run > 0 ? run : 1;
+}
+
+/* ---- states ---- */
+
+static bool state_may_follow(uint32_t from, uint32_t to)
+{
+    static const struct {
+        uint32_t from, to;
+    } edges[] = {{JOB_QUEUED, JOB_RUNNING},
+                 {JOB_QUEUED, JOB_CANCELLED},
+                 {JOB_RUNNING, JOB_QUEUED},
+                 {JOB_RUNNING, JOB_ENDED},
+                 {JOB_RUNNING, JOB_CANCELLED}};
+    for (size_t i = 0; i < sizeof edges / sizeof edges[0]; i++) {
+        if (edges[i].from == from && edges[i].to == to)
+            return true;
+    }
+    return false;
+}
+
+static void set_state(struct core *core, struct job_id id, uint32_t state)
+{
+    struct job *job = &core->work.job[id.v];
+    assert(state_may_follow(job->row.state, state));
+    job->row.state = state;
+    table_touch(&core->work.jobs, id.v);
+}
+
+/* It leaves memory; its row stays as the record of it. */
+static void job_over(struct core *core, struct job_id id, uint32_t state, uint32_t code)
+{
+    struct job *job = &core->work.job[id.v];
+    set_state(core, id, state);
+    job->row.ended_ms = core->now_ms;
+    job->row.code = code;
+    map_remove(&core->work.job_map, &job->row.id, sizeof job->row.id);
+    table_drop(&core->work.jobs, id.v);
+}
+
+/* ---- shares ---- */
+
+static void share_unlink(struct core *core, uint32_t i)
+{
+    struct share *s = &core->work.share[i];
+    struct pool *pool = &core->net.pool[s->pool];
+    if (s->prev_on_node != INDEX_NONE)
+        core->work.share[s->prev_on_node].next_on_node = s->next_on_node;
+    else
+        pool->node[s->row.node].shares = s->next_on_node;
+    if (s->next_on_node != INDEX_NONE)
+        core->work.share[s->next_on_node].prev_on_node = s->prev_on_node;
+}
+
+void share_link(struct core *core, uint32_t i, struct job_id id, uint32_t pool)
+{
+    struct share *s = &core->work.share[i];
+    struct job *job = &core->work.job[id.v];
+    struct node *node = &core->net.pool[pool].node[s->row.node];
+    s->pool = pool;
+    s->job = id;
+    s->next_of_job = job->shares;
+    job->shares = i;
+    s->prev_on_node = INDEX_NONE;
+    s->next_on_node = node->shares;
+    if (node->shares != INDEX_NONE)
+        core->work.share[node->shares].prev_on_node = i;
+    node->shares = i;
+}
+
+/* A tenant's largest share of a kind of chip, anew: only this kind has changed, and it grew or shrank. */
+static void tenant_weigh(struct core *core, uint32_t tenant)
+{
+    const uint32_t *used = core->work.tenant_chips + (size_t)tenant * core->limits.chips;
+    uint64_t dominant = 0;
+    for (uint32_t k = 0; k < core->net.chips.used; k++) {
+        uint32_t capacity = core->net.chip[k].capacity;
+        uint64_t share = used[k] && capacity ? ((uint64_t)used[k] << 20) / capacity : 0;
+        dominant = share > dominant ? share : dominant;
+    }
+    core->work.dominant[tenant] = (uint32_t)dominant;
+}
+
+/* Chips in use rise or fall: the tenant's share, the site's load. */
+void work_account(struct core *core, struct job_id id, uint32_t pool_index, uint32_t chips, bool take)
+{
+    struct pool *pool = &core->net.pool[pool_index];
+    uint32_t tenant = core->work.lane[core->work.job[id.v].lane].tenant;
+    uint32_t *used = core->work.tenant_chips + (size_t)tenant * core->limits.chips + pool->chip.v;
+    uint64_t watts = chips * pool_chip_watts(core, pool);
+    struct site *site = &core->net.site[pool->site.v];
+    if (take) {
+        *used += chips;
+        site->load += watts;
+    } else {
+        *used -= chips;
+        site->load -= watts;
+    }
+    tenant_weigh(core, tenant);
+}
+
+/* Gives back all chips of a job. */
+static void job_release(struct core *core, struct job_id id)
+{
+    struct job *job = &core->work.job[id.v];
+    uint32_t chips = 0;
+    uint32_t pool = job->pool;
+    for (uint32_t i = job->shares; i != INDEX_NONE;) {
+        uint32_t next = core->work.share[i].next_of_job;
+        chips += core->work.share[i].row.chips;
+        pool_give(&core->net.pool[pool], core->work.share[i].row.node, core->work.share[i].row.chips);
+        share_unlink(core, i);
+        table_drop(&core->work.shares, i);
+        i = next;
+    }
+    job->shares = INDEX_NONE;
+    work_account(core, id, pool, chips, false);
+    job->pool = INDEX_NONE;
+    pool_changed(core, (struct pool_id){pool});
+}
+
+/* ---- lanes ---- */
+
+static bool job_before(const struct heap_node *a, const struct heap_node *b)
+{
+    const struct job *x = heap_entry(a, struct job, in_lane), *y = heap_entry(b, struct job, in_lane);
+    return x->key != y->key ? x->key < y->key : x->row.sequence < y->row.sequence;
+}
+
+/* A place in the queue that waiting does not change, so that lanes stay sorted: by size, a job is aged by letting each
+ * chip-second weigh as much as some wait, and i goes before j when submitted + weight x size is less. */
+static int64_t key_of(const struct core *core, const struct job *job)
+{
+    const struct row_dispatch *d = &core->work.row;
+    if (d->order == ORDER_FIFO)
+        return job->row.submitted_ms;
+    if (d->order == ORDER_SJF)
+        return job->row.duration_ms;
+    int128 chip_ms = (int128)job->row.count0 * job_run_ms(job, job->row.rate0);
+    int128 key = job->row.submitted_ms + chip_ms * d->ageing / 1000000;
+    return key > INT64_MAX ? INT64_MAX : (int64_t)key;
+}
+
+void lane_enter(struct core *core, struct job_id id)
+{
+    struct job *job = &core->work.job[id.v];
+    struct lane *lane = &core->work.lane[job->lane];
+    job->key = key_of(core, job);
+    heap_push(&lane->waiting, &job->in_lane);
+    if (heap_first(&lane->waiting) == &job->in_lane) {
+        lane->fresh = true;
+        core->work.due = true;
+    }
+    if (!list_linked(&lane->active))
+        list_push(&core->work.active, &lane->active);
+}
+
+static void lane_leave(struct core *core, struct job_id id)
+{
+    struct job *job = &core->work.job[id.v];
+    struct lane *lane = &core->work.lane[job->lane];
+    bool first = heap_first(&lane->waiting) == &job->in_lane;
+    heap_remove(&lane->waiting, &job->in_lane);
+    if (first) {
+        lane->fresh = true;
+        core->work.due = true;
+    }
+    if (heap_first(&lane->waiting))
+        return;
+    list_remove(&lane->active);
+    reservation_drop(core, job->lane);
+}
+
+/* A job holds its lane for as long as it is in memory; the last one gives it back. */
+static void lane_unref(struct core *core, uint32_t i)
+{
+    struct lane *lane = &core->work.lane[i];
+    if (--lane->jobs > 0)
+        return;
+    struct shape *shape = &core->work.shape[lane->shape];
+    uint32_t key[2] = {lane->tenant, lane->shape};
+    map_remove(&core->work.lane_map, key, sizeof key);
+    if (--shape->lanes == 0) {
+        map_remove(&core->work.shape_map, &shape->key, sizeof shape->key);
+        table_drop(&core->work.shapes, lane->shape);
+    }
+    table_drop(&core->work.lanes, i);
+}
+
+static uint32_t shape_of(struct core *core, const struct shape_key *key)
+{
+    struct work *w = &core->work;
+    uint32_t i = map_get(&w->shape_map, key, sizeof *key);
+    if (i != MAP_NONE)
+        return i;
+    i = table_take(&w->shapes);
+    if (i == INDEX_NONE)
+        return i;
+    struct shape *shape = &w->shape[i];
+    *shape = (struct shape){.mask = w->masks + (size_t)i * ALTERNATIVES * w->pool_words};
+    memcpy(&shape->key, key, sizeof *key);
+    while (shape->nalternatives < ALTERNATIVES && key->alternative[shape->nalternatives].count > 0)
+        shape->nalternatives++;
+    shape_match(core, shape);
+    map_put(&w->shape_map, &shape->key, sizeof shape->key, i);
+    return i;
+}
+
+uint32_t lane_of(struct core *core, uint32_t tenant, const struct shape_key *shape_key)
+{
+    struct work *w = &core->work;
+    if (table_room(&w->lanes) == 0)
+        return INDEX_NONE;
+    uint32_t shape = shape_of(core, shape_key);
+    if (shape == INDEX_NONE)
+        return INDEX_NONE;
+    uint32_t key[2] = {tenant, shape};
+    uint32_t i = map_get(&w->lane_map, key, sizeof key);
+    if (i == MAP_NONE) {
+        i = table_take(&w->lanes);
+        w->lane[i] = (struct lane){.tenant = tenant, .shape = shape, .pool = INDEX_NONE};
+        heap_init(&w->lane[i].waiting, job_before);
+        map_put(&w->lane_map, key, sizeof key, i);
+        w->shape[shape].lanes++;
+    }
+    w->lane[i].jobs++;
+    return i;
+}
+
+void work_reorder(struct core *core)
+{
+    for (uint32_t i = 0; i < core->work.jobs.used; i++) {
+        struct job *job = &core->work.job[i];
+        if (!table_live(&core->work.jobs, i) || job->row.state != JOB_QUEUED)
+            continue;
+        lane_leave(core, (struct job_id){i});
+        lane_enter(core, (struct job_id){i});
+    }
+}
+
+/* ---- steps ---- */
+
+int shape_read(const struct core *core, const struct event_job_submit *e, struct shape_key *key)
+{
+    const struct {
+        const char *chip;
+        uint32_t count, rate;
+    } asked[ALTERNATIVES] = {{e->chip0, e->count0, e->rate0},
+                             {e->chip1, e->count1, e->rate1},
+                             {e->chip2, e->count2, e->rate2},
+                             {e->chip3, e->count3, e->rate3}};
+    memset(key, 0, sizeof *key);
+    key->site = uuid_zero(&e->site) ? INDEX_NONE : site_by_id(core, &e->site).v;
+    if (key->site == INDEX_NONE && !uuid_zero(&e->site))
+        return ERR_NOT_FOUND;
+    if (e->count0 == 0)
+        return ERR_INVALID;
+    for (uint32_t i = 0; i < ALTERNATIVES && asked[i].count > 0; i++) {
+        struct alternative *a = &key->alternative[i];
+        size_t len = text_len(asked[i].chip, CHIP_CAP);
+        a->chip = len == 0 ? INDEX_NONE : map_get(&core->net.chip_map, asked[i].chip, len);
+        if (len > 0 && a->chip == MAP_NONE)
+            return ERR_NOT_FOUND;
+        if (asked[i].count > GANG_CHIPS_MAX || asked[i].rate == 0 || asked[i].rate > 1000000)
+            return ERR_INVALID;
+        a->count = asked[i].count;
+        a->rate = asked[i].rate;
+    }
+    key->flags = e->flags;
+    memcpy(key->jurisdiction, e->jurisdiction, sizeof key->jurisdiction);
+    memcpy(key->vendor, e->vendor, sizeof key->vendor);
+    return 0;
+}
+
+int step_job_submit(struct core *core, const struct event *event)
+{
+    const struct event_job_submit *e = &event->u.job_submit;
+    struct work *w = &core->work;
+    struct shape_key key;
+    struct tenant_id tenant = tenant_by_id(core, &e->tenant);
+    if (uuid_zero(&e->job) || e->duration_ms < 0 || e->duration_ms > JOB_MS_MAX ||
+        (e->flags & ~(uint32_t)(JOB_INTERRUPTIBLE | JOB_ONE_DOMAIN)))
+        return ERR_INVALID;
+    if (tenant.v == INDEX_NONE)
+        return ERR_NOT_FOUND;
+    int rc = shape_read(core, e, &key);
+    if (rc != 0)
+        return rc;
+    if (job_by_id(core, &e->job).v != INDEX_NONE)
+        return ERR_EXISTS;
+    uint32_t lane = table_room(&w->jobs) > 0 ? lane_of(core, tenant.v, &key) : INDEX_NONE;
+    if (lane == INDEX_NONE)
+        return ERR_LIMIT;
+    uint32_t i = table_take(&w->jobs);
+    struct job *job = &w->job[i];
+    *job = (struct job){.lane = lane, .pool = INDEX_NONE, .shares = INDEX_NONE};
+    job->row.id = e->job;
+    job->row.tenant = e->tenant;
+    _Static_assert(offsetof(struct row_job, sequence) - offsetof(struct row_job, chip0) ==
+                       sizeof *e - offsetof(struct event_job_submit, chip0),
+                   "a job's row begins as its event does");
+    memcpy(job->row.chip0, e->chip0, sizeof *e - offsetof(struct event_job_submit, chip0));
+    job->row.sequence = ++w->row.jobs;
+    w->row_touched = true;
+    job->row.state = JOB_QUEUED;
+    job->row.submitted_ms = event->at_ms;
+    map_put(&w->job_map, &job->row.id, sizeof job->row.id, i);
+    lane_enter(core, (struct job_id){i});
+    return 0;
+}
+
+void job_start(struct core *core, struct job_id id, struct pool_id pool, uint32_t alternative,
+               const struct place *place, uint32_t n)
+{
+    struct work *w = &core->work;
+    struct job *job = &w->job[id.v];
+    const struct alternative *a = &w->shape[w->lane[job->lane].shape].key.alternative[alternative];
+    lane_leave(core, id);
+    reservation_drop(core, job->lane);
+    set_state(core, id, JOB_RUNNING);
+    job->row.epoch++;
+    job->row.alternative = alternative;
+    job->row.pool = core->net.pool[pool.v].row.id;
+    job->row.started_ms = core->now_ms;
+    job->pool = pool.v;
+    job->end_ms = core->now_ms + job_run_ms(job, a->rate);
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t s = table_take(&w->shares);
+        w->share[s].row =
+            (struct row_share){.job = job->row.id, .node = place[i].node, .chips = place[i].chips};
+        share_link(core, s, id, pool.v);
+        pool_take(&core->net.pool[pool.v], place[i].node, place[i].chips);
+        struct effect *effect = effect_add(core, EFFECT_JOB_SHARE);
+        effect->job = job->row.id;
+        effect->pool = job->row.pool;
+        effect->node = place[i].node;
+        effect->chips = place[i].chips;
+    }
+    work_account(core, id, pool.v, a->count, true);
+    struct effect *effect = effect_add(core, EFFECT_JOB_START);
+    effect->job = job->row.id;
+    effect->pool = job->row.pool;
+    effect->epoch = job->row.epoch;
+    effect->chips = a->count;
+    effect->alternative = alternative;
+}
+
+static void stop(struct core *core, struct job_id id)
+{
+    struct job *job = &core->work.job[id.v];
+    struct effect *effect = effect_add(core, EFFECT_JOB_STOP);
+    effect->job = job->row.id;
+    effect->pool = job->row.pool;
+    effect->epoch = job->row.epoch;
+    job_release(core, id);
+}
+
+void job_evict(struct core *core, struct job_id id)
+{
+    stop(core, id);
+    set_state(core, id, JOB_QUEUED);
+    lane_enter(core, id);
+}
+
+bool work_evict(struct core *core, struct pool_id pool, uint32_t node)
+{
+    struct pool *p = &core->net.pool[pool.v];
+    uint32_t first = node == INDEX_NONE ? 0 : node;
+    uint32_t end = node == INDEX_NONE ? p->row.nodes : node + 1;
+    for (uint32_t i = first; i < end; i++) {
+        while (p->node[i].shares != INDEX_NONE) {
+            if (core->effects->n > core->effects->cap / 2)
+                return false;
+            job_evict(core, core->work.share[p->node[i].shares].job);
+        }
+    }
+    return true;
+}
+
+int step_job_cancel(struct core *core, const struct event *event)
+{
+    struct job_id id = job_by_id(core, &event->u.job_cancel.job);
+    if (id.v == INDEX_NONE)
+        return ERR_NOT_FOUND;
+    uint32_t lane = core->work.job[id.v].lane;
+    if (core->work.job[id.v].row.state == JOB_RUNNING)
+        stop(core, id);
+    else
+        lane_leave(core, id);
+    job_over(core, id, JOB_CANCELLED, 0);
+    lane_unref(core, lane);
+    return 0;
+}
+
+int step_job_end(struct core *core, const struct event *event)
+{
+    const struct event_job_end *e = &event->u.job_end;
+    struct job_id id = job_by_id(core, &e->job);
+    if (id.v == INDEX_NONE)
+        return ERR_NOT_FOUND;
+    const struct job *job = &core->work.job[id.v];
+    if (job->row.state != JOB_RUNNING || job->row.epoch != e->epoch)
+        return ERR_WRONG_STATE; /* of an epoch that was stopped: it is not its turn any more */
+    uint32_t lane = job->lane;
+    job_release(core, id);
+    job_over(core, id, JOB_ENDED, e->code);
+    lane_unref(core, lane);
+    return 0;
+}

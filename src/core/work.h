@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Work: jobs, from submission to their end, and how those that wait are kept.
+ *
+ * Jobs that ask for the same thing have the same shape: what they could run on is worked out once a shape, as a bit mask
+ * over pools for each alternative. A lane holds the waiting jobs of one tenant and one shape in order. If the first
+ * job of a lane cannot start, no job of the lane can, so the dispatcher looks at first jobs only: tens or hundreds of
+ * lanes, however long the queue is.
+ *
+ * A job that is over leaves memory; its row stays in the store. Shares are the chips that running jobs have, linked by
+ * job and by node.
+ */
+#ifndef BUSBAR_CORE_WORK_H
+#define BUSBAR_CORE_WORK_H
+
+#include "base/heap.h"
+#include "base/list.h"
+#include "core/network.h"
+
+#define ALTERNATIVES 4
+#define GANG_CHIPS_MAX (1u << 16)
+#define JOB_MS_MAX (INT64_C(400) * 86400000)
+/* What a job without a duration is taken to last until more is known. */
+#define JOB_MS_GUESS 3600000
+/* Thousandths of a ms that a chip-second of size weighs in the queue. */
+#define AGEING_DEFAULT 1000
+
+struct job_id {
+    uint32_t v;
+};
+
+struct share {
+    struct row_share row;
+    uint32_t pool;
+    struct job_id job;
+    uint32_t next_of_job;
+    uint32_t next_on_node, prev_on_node;
+};
+
+struct alternative {
+    uint32_t chip; /* INDEX_NONE: any kind */
+    uint32_t count;
+    uint32_t rate; /* thousandths */
+};
+
+/* What jobs of one shape have in common; compared as bytes. */
+struct shape_key {
+    struct alternative alternative[ALTERNATIVES];
+    uint32_t site; /* INDEX_NONE: any */
+    uint32_t flags;
+    char jurisdiction[CODE_CAP];
+    char vendor[NAME_CAP];
+};
+
+struct shape {
+    struct shape_key key;
+    uint32_t lanes; /* that have it */
+    uint32_t nalternatives;
+    uint64_t version; /* of the network that `mask` was made for */
+    uint64_t *mask;   /* ALTERNATIVES x pool words */
+    uint64_t pass;    /* of which `fits` is the answer */
+    bool fits;
+};
+
+struct lane {
+    uint32_t tenant;
+    uint32_t shape;
+    uint32_t jobs;
+    struct heap waiting;
+    struct list active;       /* of work.active, while jobs wait */
+    struct heap_node in_pass; /* of the pass that runs */
+    uint32_t weight;          /* its tenant's dominant share, in that pass */
+    bool fresh;               /* its first job was not tried yet */
+    uint32_t pool;            /* where it has the reservation for its first job, INDEX_NONE: nowhere */
+};
+
+struct job {
+    struct row_job row;
+    uint32_t lane;
+    int64_t key; /* its place in the lane */
+    struct heap_node in_lane;
+    uint32_t pool;   /* while it runs */
+    uint32_t shares; /* the first of them */
+    int64_t end_ms;  /* when it is thought to be over */
+};
+
+struct work {
+    struct table jobs, shares, shapes, lanes;
+    struct job *job;
+    struct share *share;
+    struct shape *shape;
+    struct lane *lane;
+    struct map job_map, shape_map, lane_map;
+    struct list active;
+    uint32_t *tenant_chips; /* tenants x chip kinds: chips in use */
+    uint32_t *dominant;     /* of each tenant: its largest share of a kind, in 1/2^20 */
+    uint64_t *masks;        /* of all shapes */
+    uint64_t *changed;      /* pools that may fit more than at the last pass */
+    uint64_t *looking;      /* those of the pass that runs */
+    uint64_t *blocked;      /* closed in the pass that runs */
+    uint64_t *reserved;     /* pools with a reservation */
+    uint32_t pool_words;
+    uint64_t pass;
+    bool due;  /* something changed since the last pass */
+    bool lost; /* a site is, and not all that ran there is stopped */
+    struct row_dispatch row;
+    bool row_touched;
+    struct place *place; /* scratch: POOL_NODES_MAX */
+    int64_t *free_ms;    /* as well */
+};
+
+/* Estimated run time under an alternative. */
+int64_t job_run_ms(const struct job *job, uint32_t rate);
+
+#endif
