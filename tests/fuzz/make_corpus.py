@@ -39,6 +39,13 @@ EVENTS = [event(2, struct.pack('<I', 0)), event(1, uuid(1) + struct.pack('<Q', 9
           event(41, uuid(1) * 5 + struct.pack('<q', 1000)), event(43, uuid(1) + struct.pack('<Q', 3)), event(99, b''),
           event(2, b'')]
 
+# The first byte picks the reader: jobs, pools, requests, rates.
+TRACES = [b'0vc,submit,duration,gpus\na,1,2.5,8\nb,2,3,0\n', b'0a,1,2,8\nb,3,4,-1\n', b'0job_id,ts,duration,chips,user\n1,0,1,1,u\n',
+          b'0a,1,2\n', b'1vc,node num\na,64\nb,1\n', b'1a,2\na,3\n', b'2arrival_ms,in_tokens,out_tokens\n0.0,374,44\n4314.579,396,109\n',
+          b'2arrival_ms,in_tokens,out_tokens,hash_ids\n0,6758,500,0 1 2 3\n', b'3model,t,rate\nm,0,14.8633\nm,600,18.4033\n',
+          # the first of these, compressed
+          b'0' + bytes.fromhex('28b52ffd005851010076632c7375626d69742c6475726174696f6e2c677075730a612c312c322e352c380a622c322c332c300a')]
+
 
 def write(target, i, data):
     folder = HERE / 'corpus' / target
@@ -53,7 +60,7 @@ def main():
             if len(case.data) <= 1000:
                 write(target, i, case.data)
                 i += 1
-    for target, seeds in (('sse', SSE), ('json', JSON), ('event', EVENTS)):
+    for target, seeds in (('sse', SSE), ('json', JSON), ('event', EVENTS), ('trace', TRACES)):
         for i, data in enumerate(seeds):
             write(target, i, data)
 
