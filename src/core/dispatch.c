@@ -5,10 +5,7 @@
  * A pass looks at the first jobs of lanes, in order, and starts what fits. It runs when something has changed, once for
  * all that changed at one time. With `strict` a job that does not fit closes its pools to everybody behind it. With
  * `backfill` it gets a reservation (core/reserve.c) on a pool that has none, and others pass where they do not delay it;
- * a lane is looked at only if its first job is new or a pool that it may use has more room than before.
- *
- * Every pool that fits is scored, in nano-units for the work: the chips and their power there, with carbon, over the
- * throughput of the alternative. The least wins; of equals the pool with the lower id.
+ * a lane is looked at only if it has a new job or a pool that it may use has more room than before.
  */
 #include <assert.h>
 #include <string.h>
@@ -21,117 +18,13 @@
 /* Room that must be left for the effects of a start. */
 #define START_EFFECTS(nodes) ((nodes) + 2)
 
-/* ---- which pools ---- */
-
-static bool pool_may(const struct core *core, const struct shape_key *key, const struct alternative *a,
-                     const struct pool *pool)
-{
-    const struct row_site *site = &core->net.site[pool->site.v].row;
-    const struct row_chip *chip = &core->net.chip[pool->chip.v].row;
-    if (site->state != PLACE_UP || (key->site != INDEX_NONE && key->site != pool->site.v) ||
-        (a->chip != INDEX_NONE && a->chip != pool->chip.v))
-        return false;
-    if (key->jurisdiction[0] && memcmp(key->jurisdiction, site->jurisdiction, CODE_CAP) != 0)
-        return false;
-    if (key->vendor[0] && memcmp(key->vendor, chip->vendor, NAME_CAP) != 0)
-        return false;
-    uint32_t nodes = key->flags & JOB_ONE_DOMAIN ? pool->row.domain : pool->row.nodes;
-    return a->count <= (uint64_t)nodes * pool->row.node_chips;
-}
-
-void shape_match(struct core *core, struct shape *shape)
-{
-    uint32_t words = core->work.pool_words;
-    memset(shape->mask, 0, (size_t)ALTERNATIVES * words * sizeof *shape->mask);
-    for (uint32_t a = 0; a < shape->nalternatives; a++) {
-        uint64_t *mask = shape->mask + (size_t)a * words;
-        for (uint32_t i = 0; i < core->net.pools.used; i++) {
-            if (pool_may(core, &shape->key, &shape->key.alternative[a], &core->net.pool[i]))
-                mask[i / 64] |= UINT64_C(1) << i % 64;
-        }
-    }
-    shape->version = core->net.version;
-}
-
-static struct shape *shape_now(struct core *core, uint32_t i)
-{
-    struct shape *shape = &core->work.shape[i];
-    if (shape->version != core->net.version)
-        shape_match(core, shape);
-    return shape;
-}
-
-/* ---- where ---- */
-
-static enum held_use held_use_of(const struct pool *pool, uint32_t lane, int64_t end_ms)
-{
-    if (pool->reserved_for == INDEX_NONE || pool->reserved_for == lane)
-        return HELD_OWN;
-    return end_ms <= pool->reserved_ms ? HELD_FIRST : HELD_AVOID;
-}
-
-struct choice {
-    uint32_t pool;
-    uint32_t alternative;
-    enum held_use use;
-    int128 cost;
-};
-
-/* The score of a pool for a job of some size and run time: nano-units x RATE_MS. */
-static int128 pool_cost(const struct pool *pool, const struct alternative *a, int64_t run_ms)
-{
-    return (int128)pool->rate * a->count * run_ms;
-}
-
-static bool better(const struct core *core, const struct choice *best, const struct pool *pool, int128 cost)
-{
-    if (best->pool == INDEX_NONE || cost != best->cost)
-        return best->pool == INDEX_NONE || cost < best->cost;
-    return memcmp(&pool->row.id, &core->net.pool[best->pool].row.id, sizeof pool->row.id) < 0;
-}
-
-/* The best pool for the first job of a lane among those that fit it now and are not closed. */
-static struct choice choose(struct core *core, uint32_t lane_index, const struct job *job,
-                            const uint64_t *closed)
-{
-    const struct shape *shape = shape_now(core, core->work.lane[lane_index].shape);
-    struct choice best = {.pool = INDEX_NONE};
-    for (uint32_t a = 0; a < shape->nalternatives; a++) {
-        const struct alternative *alternative = &shape->key.alternative[a];
-        const uint64_t *mask = shape->mask + (size_t)a * core->work.pool_words;
-        int64_t run_ms = job_run_ms(job, alternative->rate);
-        for (uint32_t w = 0; w < core->work.pool_words; w++) {
-            for (uint64_t left = mask[w] & ~closed[w]; left; left &= left - 1) {
-                uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(left);
-                const struct pool *pool = &core->net.pool[i];
-                if (pool->free < alternative->count)
-                    continue;
-                int128 cost = pool_cost(pool, alternative, run_ms);
-                enum held_use use = held_use_of(pool, lane_index, core->now_ms + run_ms);
-                if (!better(core, &best, pool, cost) || !pool_fits(pool, alternative->count, use) ||
-                    !site_takes(&core->net.site[pool->site.v],
-                                alternative->count * pool_chip_watts(core, pool)))
-                    continue;
-                best = (struct choice){.pool = i, .alternative = a, .use = use, .cost = cost};
-            }
-        }
-    }
-    return best;
-}
-
-static struct job *first_job(const struct core *core, uint32_t lane)
-{
-    struct heap_node *first = heap_first(&core->work.lane[lane].waiting);
-    return first ? heap_entry(first, struct job, in_lane) : NULL;
-}
-
 enum tried { STARTED, NO_FIT, NO_ROOM };
 
-/* Starts the first job of a lane where that is best. NO_ROOM: there is no place for its effects or shares in this step. */
+/* Starts a lane's candidate where that is best. NO_ROOM: there is no place for its effects or shares in this step. */
 static enum tried try_start(struct core *core, uint32_t lane, const uint64_t *closed)
 {
-    struct job *job = first_job(core, lane);
-    struct choice c = choose(core, lane, job, closed);
+    struct job *job = core->work.lane[lane].candidate;
+    struct choice c = place_choose(core, lane, job, closed);
     if (c.pool == INDEX_NONE)
         return NO_FIT;
     struct pool *pool = &core->net.pool[c.pool];
@@ -154,15 +47,9 @@ static struct lane *lane_of_pass(const struct heap_node *node)
     return heap_entry(node, struct lane, in_pass);
 }
 
-static const struct job *first_of(const struct lane *lane)
-{
-    return heap_entry(heap_first(&lane->waiting), struct job, in_lane);
-}
-
 static bool key_before(const struct lane *a, const struct lane *b)
 {
-    const struct job *x = first_of(a), *y = first_of(b);
-    return x->key != y->key ? x->key < y->key : x->row.sequence < y->row.sequence;
+    return queue_before(&a->candidate->in_lane, &b->candidate->in_lane);
 }
 
 static bool plain_before(const struct heap_node *a, const struct heap_node *b)
@@ -184,15 +71,19 @@ static struct heap pass_heap(const struct core *core)
     return heap;
 }
 
-static void pass_push(struct core *core, struct heap *heap, struct lane *lane)
-{
-    lane->weight = core->work.dominant[lane->tenant];
-    heap_push(heap, &lane->in_pass);
-}
-
 static uint32_t lane_index(const struct core *core, const struct lane *lane)
 {
     return (uint32_t)(lane - core->work.lane);
+}
+
+/* Puts the lane among those to try, with the job `node`; leaves it out when that is NULL. */
+static void pass_push(struct core *core, struct heap *heap, struct lane *lane, struct queue_node *node)
+{
+    if (!node)
+        return;
+    lane->candidate = heap_entry(node, struct job, in_lane);
+    lane->weight = core->work.dominant[lane->tenant];
+    heap_push(heap, &lane->in_pass);
 }
 
 /* ---- strict ---- */
@@ -211,7 +102,8 @@ static bool pass_strict(struct core *core)
     struct heap heap = pass_heap(core);
     memset(w->blocked, 0, w->pool_words * sizeof *w->blocked);
     list_for_each_safe (it, next, &w->active) {
-        pass_push(core, &heap, list_entry(it, struct lane, active));
+        struct lane *lane = list_entry(it, struct lane, active);
+        pass_push(core, &heap, lane, queue_first(&lane->waiting));
     }
     struct heap_node *node;
     while ((node = heap_pop(&heap)) != NULL) {
@@ -221,8 +113,8 @@ static bool pass_strict(struct core *core)
             return false;
         if (tried == NO_FIT)
             close_pools(core, shape_now(core, lane->shape), w->blocked);
-        else if (heap_first(&lane->waiting))
-            pass_push(core, &heap, lane);
+        else
+            pass_push(core, &heap, lane, queue_first(&lane->waiting));
     }
     return true;
 }
@@ -305,6 +197,19 @@ static void refresh_reservations(struct core *core)
     }
 }
 
+/* The lane's first job waits on: it gets a reservation if there is a pool to have one on. */
+static void reserve(struct core *core, struct lane *lane)
+{
+    uint32_t chips;
+    if (lane->pool != INDEX_NONE || !shape_has_open_pool(core, shape_now(core, lane->shape)))
+        return;
+    uint32_t pool = soonest_pool(core, lane_index(core, lane), &chips);
+    if (pool == INDEX_NONE)
+        return;
+    reservation_make(core, lane_index(core, lane), pool, chips);
+    core->work.reserved[pool / 64] |= UINT64_C(1) << pool % 64;
+}
+
 static bool pass_backfill(struct core *core)
 {
     struct work *w = &core->work;
@@ -316,29 +221,29 @@ static bool pass_backfill(struct core *core)
         struct shape *shape = shape_now(core, lane->shape);
         if (lane->fresh || shape_fits_changed(core, shape) ||
             (lane->pool == INDEX_NONE && shape_has_open_pool(core, shape)))
-            pass_push(core, &heap, lane);
+            pass_push(core, &heap, lane, queue_first(&lane->waiting));
     }
     struct heap_node *node;
     while ((node = heap_pop(&heap)) != NULL) {
         struct lane *lane = lane_of_pass(node);
         uint32_t index = lane_index(core, lane);
+        bool reserved = lane->pool != INDEX_NONE;
         enum tried tried = try_start(core, index, w->blocked);
-        if (tried == NO_ROOM)
+        /* A reservation that was used is the next one's, who is perhaps not in this pass: begin again with everybody. */
+        if (tried == NO_ROOM || (reserved && lane->pool == INDEX_NONE))
             return false;
-        if (tried == STARTED && heap_first(&lane->waiting)) {
-            pass_push(core, &heap, lane);
-        } else if (tried == NO_FIT) {
-            lane->fresh = false;
-            uint32_t chips;
-            uint32_t pool =
-                lane->pool == INDEX_NONE && shape_has_open_pool(core, shape_now(core, lane->shape))
-                    ? soonest_pool(core, index, &chips)
-                    : INDEX_NONE;
-            if (pool != INDEX_NONE) {
-                reservation_make(core, index, pool, chips);
-                w->reserved[pool / 64] |= UINT64_C(1) << pool % 64;
-            }
+        struct queue_node *first = queue_first(&lane->waiting);
+        if (tried == STARTED) {
+            pass_push(core, &heap, lane, first);
+            continue;
         }
+        lane->fresh = false;
+        if (&lane->candidate->in_lane != first)
+            continue;
+        reserve(core, lane);
+        /* A shorter one of the lane may pass, in its own turn. */
+        struct queue_node *shorter = queue_first_within(&lane->waiting, place_limit(core, index));
+        pass_push(core, &heap, lane, shorter == first ? NULL : shorter);
     }
     return true;
 }

@@ -9,6 +9,7 @@
 #ifndef BUSBAR_CORE_STATE_H
 #define BUSBAR_CORE_STATE_H
 
+#include "base/checked.h"
 #include "base/list.h"
 #include "base/rng.h"
 #include "core/core.h"
@@ -212,6 +213,19 @@ void reservation_make(struct core *core, uint32_t lane, uint32_t pool, uint32_t 
 /* When the pool could give `chips`, as far as is known; INT64_MAX: never. */
 int64_t reservation_time(const struct core *core, const struct pool *pool, uint32_t chips);
 void shape_match(struct core *core, struct shape *shape);
+/* The shape, matched to the network as it is. */
+struct shape *shape_now(struct core *core, uint32_t i);
+
+struct choice {
+    uint32_t pool; /* INDEX_NONE: none fits */
+    uint32_t alternative;
+    enum held_use use;
+    int128 cost;
+};
+/* The best pool for a job of a lane among those that fit it now and are not closed. */
+struct choice place_choose(struct core *core, uint32_t lane, const struct job *job, const uint64_t *closed);
+/* The longest run time, at rate 1, with which a job of the lane would fit on a pool with a reservation now; -1: none. */
+int64_t place_limit(struct core *core, uint32_t lane);
 
 /* One pass of the fast loop: starts what can start. */
 void dispatch_pass(struct core *core);

@@ -195,12 +195,6 @@ static void job_release(struct core *core, struct job_id id)
 
 /* ---- lanes ---- */
 
-static bool job_before(const struct heap_node *a, const struct heap_node *b)
-{
-    const struct job *x = heap_entry(a, struct job, in_lane), *y = heap_entry(b, struct job, in_lane);
-    return x->key != y->key ? x->key < y->key : x->row.sequence < y->row.sequence;
-}
-
 /* A place in the queue that waiting does not change, so that lanes stay sorted: by size, a job is aged by letting each
  * chip-second weigh as much as some wait, and i goes before j when submitted + weight x size is less. */
 static int64_t key_of(const struct core *core, const struct job *job)
@@ -219,12 +213,12 @@ void lane_enter(struct core *core, struct job_id id)
 {
     struct job *job = &core->work.job[id.v];
     struct lane *lane = &core->work.lane[job->lane];
-    job->key = key_of(core, job);
-    heap_push(&lane->waiting, &job->in_lane);
-    if (heap_first(&lane->waiting) == &job->in_lane) {
-        lane->fresh = true;
-        core->work.due = true;
-    }
+    job->in_lane.key = key_of(core, job);
+    job->in_lane.sequence = job->row.sequence;
+    job->in_lane.length = job_run_ms(job, 1000);
+    queue_add(&lane->waiting, &job->in_lane);
+    lane->fresh = true;
+    core->work.due = true;
     if (!list_linked(&lane->active))
         list_push(&core->work.active, &lane->active);
 }
@@ -233,13 +227,10 @@ static void lane_leave(struct core *core, struct job_id id)
 {
     struct job *job = &core->work.job[id.v];
     struct lane *lane = &core->work.lane[job->lane];
-    bool first = heap_first(&lane->waiting) == &job->in_lane;
-    heap_remove(&lane->waiting, &job->in_lane);
-    if (first) {
-        lane->fresh = true;
-        core->work.due = true;
-    }
-    if (heap_first(&lane->waiting))
+    queue_remove(&lane->waiting, &job->in_lane);
+    lane->fresh = true;
+    core->work.due = true;
+    if (queue_first(&lane->waiting))
         return;
     list_remove(&lane->active);
     reservation_drop(core, job->lane);
@@ -293,7 +284,6 @@ uint32_t lane_of(struct core *core, uint32_t tenant, const struct shape_key *sha
     if (i == MAP_NONE) {
         i = table_take(&w->lanes);
         w->lane[i] = (struct lane){.tenant = tenant, .shape = shape, .pool = INDEX_NONE};
-        heap_init(&w->lane[i].waiting, job_before);
         map_put(&w->lane_map, key, sizeof key, i);
         w->shape[shape].lanes++;
     }

@@ -4,8 +4,8 @@
  *
  * Jobs that ask for the same thing have the same shape: what they could run on is worked out once a shape, as a bit mask
  * over pools for each alternative. A lane holds the waiting jobs of one tenant and one shape in order. If the first
- * job of a lane cannot start, no job of the lane can, so the dispatcher looks at first jobs only: tens or hundreds of
- * lanes, however long the queue is.
+ * job of a lane cannot start, no job of the lane can, unless it is short enough to pass a reservation, and the lane finds
+ * the first such; so the dispatcher looks at tens or hundreds of lanes, however long the queue is.
  *
  * A job that is over leaves memory; its row stays in the store. Shares are the chips that running jobs have, linked by
  * job and by node.
@@ -16,6 +16,7 @@
 #include "base/heap.h"
 #include "base/list.h"
 #include "core/network.h"
+#include "core/queue.h"
 
 #define ALTERNATIVES 4
 #define GANG_CHIPS_MAX (1u << 16)
@@ -66,9 +67,10 @@ struct lane {
     uint32_t tenant;
     uint32_t shape;
     uint32_t jobs;
-    struct heap waiting;
+    struct queue waiting;
     struct list active;       /* of work.active, while jobs wait */
     struct heap_node in_pass; /* of the pass that runs */
+    struct job *candidate;    /* the one to try, in that pass */
     uint32_t weight;          /* its tenant's dominant share, in that pass */
     bool fresh;               /* its first job was not tried yet */
     uint32_t pool;            /* where it has the reservation for its first job, INDEX_NONE: nowhere */
@@ -77,8 +79,7 @@ struct lane {
 struct job {
     struct row_job row;
     uint32_t lane;
-    int64_t key; /* its place in the lane */
-    struct heap_node in_lane;
+    struct queue_node in_lane;
     uint32_t pool;   /* while it runs */
     uint32_t shares; /* the first of them */
     int64_t end_ms;  /* when it is thought to be over */

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The network on virtual time. Needs no hub. */
+#include "sim/sim.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/str.h"
+#include "cli/request.h"
+
+#define BAR 40
+
+static void draw_bar(void *ctx, int64_t done, int64_t all)
+{
+    (void)ctx;
+    int filled = (int)(done * BAR / (all > 0 ? all : 1));
+    fprintf(stderr, "\r[%.*s%*s] %3lld %%", filled, "########################################", BAR - filled,
+            "", (long long)(done * 100 / (all > 0 ? all : 1)));
+}
+
+static void print_result(const struct sim_options *o, const struct sim_result *r)
+{
+    double n = r->jobs ? (double)r->jobs : 1;
+    printf("policy       %s\njobs         %u (%u not finished, %u without chips left out)\n", o->policy,
+           r->jobs, r->unfinished, r->dropped);
+    printf("mean JCT     %.2f s\nmean wait    %.2f s (median %.0f, p99 %.0f, worst %.0f)\n",
+           (double)r->jct_ms_sum / n / 1e3, (double)r->wait_ms_sum / n / 1e3, (double)r->wait_ms_p50 / 1e3,
+           (double)r->wait_ms_p99 / 1e3, (double)r->wait_ms_max / 1e3);
+    double whole = (double)r->capacity * (double)r->span_ms;
+    printf("utilisation  %.1f %% of %llu chips over %.1f days\n",
+           whole > 0 ? 100.0 * (double)r->chip_ms / whole : 0.0, (unsigned long long)r->capacity,
+           (double)r->span_ms / 86400e3);
+    printf("decisions    %llu starts, %llu stops; a step takes %.2f us, 99 %% of them less than %.1f us\n",
+           (unsigned long long)r->starts, (unsigned long long)r->stops,
+           r->events ? (double)r->step_ns_sum / (double)r->events / 1e3 : 0.0, (double)r->step_ns_p99 / 1e3);
+    printf("cost         %.2f s of CPU, %.2f s, %llu MiB\n", (double)r->cpu_us / 1e6,
+           (double)r->wall_us / 1e6, (unsigned long long)r->rss_kb / 1024);
+}
+
+static int read_options(const struct cli *cli, struct sim_options *o)
+{
+    uint32_t ageing = 0;
+    *o = (struct sim_options){.trace = cli_option(cli, "trace"),
+                              .pools = cli_option(cli, "pools"),
+                              .policy = cli_option(cli, "policy"),
+                              .node_chips = 8,
+                              .ageing_given = cli_option(cli, "ageing") != NULL};
+    if (!o->policy)
+        o->policy = "busbar";
+    if (!o->trace || !o->pools) {
+        fprintf(stderr, "busbar: sim needs --trace FILE and --pools FILE\n");
+        return CLI_USAGE;
+    }
+    if (cli_count(cli, "chips-per-node", &o->node_chips) != 0 || cli_count(cli, "ageing", &ageing) != 0)
+        return CLI_USAGE;
+    if (o->node_chips == 0 || o->node_chips > 16) {
+        fprintf(stderr, "busbar: --chips-per-node: 1 to 16\n");
+        return CLI_USAGE;
+    }
+    o->ageing = ageing;
+    if (isatty(STDERR_FILENO) && !cli->json)
+        o->progress = draw_bar;
+    return CLI_OK;
+}
+
+int cli_sim(const struct cli *cli)
+{
+    struct sim_options options;
+    struct sim_result result;
+    struct err err = {0};
+    int rc = read_options(cli, &options);
+    if (rc != CLI_OK)
+        return rc;
+    rc = sim_run(&options, &result, &err);
+    if (options.progress)
+        fprintf(stderr, "\r%*s\r", BAR + 10, "");
+    if (rc != 0) {
+        fprintf(stderr, "busbar: %s\n", err.msg);
+        return rc == ERR_INVALID ? CLI_USAGE : rc == ERR_NOT_FOUND ? CLI_NOT_FOUND : CLI_FAILED;
+    }
+    if (!cli->json) {
+        print_result(&options, &result);
+        return CLI_OK;
+    }
+    struct buf out;
+    buf_init(&out, 65536);
+    sim_result_json(&options, &result, &out);
+    printf("%.*s\n", (int)out.len, out.data);
+    buf_fini(&out);
+    return CLI_OK;
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Places: which pools a job may use, and which of them is best.
+ *
+ * Every pool that fits is scored, in nano-units for the work: the chips and their power there, with carbon, over the
+ * throughput of the alternative. The least wins; of equals the pool with the lower id.
+ */
+#include <string.h>
+
+#include "base/checked.h"
+#include "core/kinds.h"
+#include "core/state.h"
+
+/* ---- which pools ---- */
+
+static bool pool_may(const struct core *core, const struct shape_key *key, const struct alternative *a,
+                     const struct pool *pool)
+{
+    const struct row_site *site = &core->net.site[pool->site.v].row;
+    const struct row_chip *chip = &core->net.chip[pool->chip.v].row;
+    if (site->state != PLACE_UP || (key->site != INDEX_NONE && key->site != pool->site.v) ||
+        (a->chip != INDEX_NONE && a->chip != pool->chip.v))
+        return false;
+    if (key->jurisdiction[0] && memcmp(key->jurisdiction, site->jurisdiction, CODE_CAP) != 0)
+        return false;
+    if (key->vendor[0] && memcmp(key->vendor, chip->vendor, NAME_CAP) != 0)
+        return false;
+    uint32_t nodes = key->flags & JOB_ONE_DOMAIN ? pool->row.domain : pool->row.nodes;
+    return a->count <= (uint64_t)nodes * pool->row.node_chips;
+}
+
+void shape_match(struct core *core, struct shape *shape)
+{
+    uint32_t words = core->work.pool_words;
+    memset(shape->mask, 0, (size_t)ALTERNATIVES * words * sizeof *shape->mask);
+    for (uint32_t a = 0; a < shape->nalternatives; a++) {
+        uint64_t *mask = shape->mask + (size_t)a * words;
+        for (uint32_t i = 0; i < core->net.pools.used; i++) {
+            if (pool_may(core, &shape->key, &shape->key.alternative[a], &core->net.pool[i]))
+                mask[i / 64] |= UINT64_C(1) << i % 64;
+        }
+    }
+    shape->version = core->net.version;
+}
+
+struct shape *shape_now(struct core *core, uint32_t i)
+{
+    struct shape *shape = &core->work.shape[i];
+    if (shape->version != core->net.version)
+        shape_match(core, shape);
+    return shape;
+}
+
+/* ---- where ---- */
+
+/* The reservation of a lane is that of its first job. */
+static enum held_use held_use_of(const struct pool *pool, uint32_t lane, bool first, int64_t end_ms)
+{
+    if (pool->reserved_for == INDEX_NONE || (first && pool->reserved_for == lane))
+        return HELD_OWN;
+    return end_ms <= pool->reserved_ms ? HELD_FIRST : HELD_AVOID;
+}
+
+static bool power_for(const struct core *core, const struct pool *pool, uint32_t chips)
+{
+    return site_takes(&core->net.site[pool->site.v], chips * pool_chip_watts(core, pool));
+}
+
+/* The score of a pool for a job of some size and run time: nano-units x RATE_MS. */
+static int128 pool_cost(const struct pool *pool, const struct alternative *a, int64_t run_ms)
+{
+    return (int128)pool->rate * a->count * run_ms;
+}
+
+static bool better(const struct core *core, const struct choice *best, const struct pool *pool, int128 cost)
+{
+    if (best->pool == INDEX_NONE || cost != best->cost)
+        return best->pool == INDEX_NONE || cost < best->cost;
+    return memcmp(&pool->row.id, &core->net.pool[best->pool].row.id, sizeof pool->row.id) < 0;
+}
+
+struct choice place_choose(struct core *core, uint32_t lane, const struct job *job, const uint64_t *closed)
+{
+    const struct shape *shape = shape_now(core, core->work.lane[lane].shape);
+    bool first = queue_first(&core->work.lane[lane].waiting) == &job->in_lane;
+    struct choice best = {.pool = INDEX_NONE};
+    for (uint32_t a = 0; a < shape->nalternatives; a++) {
+        const struct alternative *alternative = &shape->key.alternative[a];
+        const uint64_t *mask = shape->mask + (size_t)a * core->work.pool_words;
+        int64_t run_ms = job_run_ms(job, alternative->rate);
+        for (uint32_t w = 0; w < core->work.pool_words; w++) {
+            for (uint64_t left = mask[w] & ~closed[w]; left; left &= left - 1) {
+                uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(left);
+                const struct pool *pool = &core->net.pool[i];
+                if (pool->free < alternative->count)
+                    continue;
+                int128 cost = pool_cost(pool, alternative, run_ms);
+                enum held_use use = held_use_of(pool, lane, first, core->now_ms + run_ms);
+                if (!better(core, &best, pool, cost) || !pool_fits(pool, alternative->count, use) ||
+                    !power_for(core, pool, alternative->count))
+                    continue;
+                best = (struct choice){.pool = i, .alternative = a, .use = use, .cost = cost};
+            }
+        }
+    }
+    return best;
+}
+
+int64_t place_limit(struct core *core, uint32_t lane)
+{
+    const struct shape *shape = shape_now(core, core->work.lane[lane].shape);
+    int64_t limit = -1;
+    for (uint32_t a = 0; a < shape->nalternatives; a++) {
+        const struct alternative *alternative = &shape->key.alternative[a];
+        const uint64_t *mask = shape->mask + (size_t)a * core->work.pool_words;
+        for (uint32_t w = 0; w < core->work.pool_words; w++) {
+            for (uint64_t left = mask[w] & core->work.reserved[w]; left; left &= left - 1) {
+                const struct pool *pool = &core->net.pool[w * 64 + (uint32_t)__builtin_ctzll(left)];
+                int64_t room = pool->reserved_ms == INT64_MAX ? JOB_MS_MAX : pool->reserved_ms - core->now_ms;
+                if (room > JOB_MS_MAX)
+                    room = JOB_MS_MAX;
+                room = room * alternative->rate / 1000;
+                if (room > limit && pool_fits(pool, alternative->count, HELD_FIRST) &&
+                    power_for(core, pool, alternative->count))
+                    limit = room;
+            }
+        }
+    }
+    return limit;
+}
