@@ -52,23 +52,23 @@ static bool key_before(const struct lane *a, const struct lane *b)
     return queue_before(&a->candidate->in_lane, &b->candidate->in_lane);
 }
 
-static bool plain_before(const struct heap_node *a, const struct heap_node *b)
+static bool lane_before(const struct heap_node *a, const struct heap_node *b)
 {
     return key_before(lane_of_pass(a), lane_of_pass(b));
 }
 
-/* Between tenants the one whose dominant share is least goes first (Ghodsi et al., NSDI 2011). */
-static bool fair_before(const struct heap_node *a, const struct heap_node *b)
+static struct turn *turn_of(const struct heap_node *node)
 {
-    const struct lane *x = lane_of_pass(a), *y = lane_of_pass(b);
-    return x->weight != y->weight ? x->weight < y->weight : key_before(x, y);
+    return heap_entry(node, struct turn, in_pass);
 }
 
-static struct heap pass_heap(const struct core *core)
+/* Between tenants the one whose dominant share is least goes first (Ghodsi et al., NSDI 2011); of equals the one whose
+ * job is. */
+static bool turn_before(const struct heap_node *a, const struct heap_node *b)
 {
-    struct heap heap;
-    heap_init(&heap, core->work.row.order == ORDER_SIZE ? fair_before : plain_before);
-    return heap;
+    const struct turn *x = turn_of(a), *y = turn_of(b);
+    return x->weight != y->weight ? x->weight < y->weight
+                                  : lane_before(heap_first(&x->lanes), heap_first(&y->lanes));
 }
 
 static uint32_t lane_index(const struct core *core, const struct lane *lane)
@@ -76,14 +76,71 @@ static uint32_t lane_index(const struct core *core, const struct lane *lane)
     return (uint32_t)(lane - core->work.lane);
 }
 
-/* Puts the lane among those to try, with the job `node`; leaves it out when that is NULL. */
-static void pass_push(struct core *core, struct heap *heap, struct lane *lane, struct queue_node *node)
+/* The turn that a lane takes part in: its tenant's, or where tenants do not count that of all. */
+static struct turn *lane_turn(struct core *core, const struct lane *lane)
 {
+    return &core->work.turn[core->work.row.order == ORDER_SIZE ? lane->tenant : 0];
+}
+
+static void turn_push(struct core *core, struct heap *turns, struct turn *turn)
+{
+    if (!heap_first(&turn->lanes))
+        return;
+    turn->weight = core->work.row.order == ORDER_SIZE ? core->work.dominant[turn - core->work.turn] : 0;
+    heap_push(turns, &turn->in_pass);
+}
+
+/* Puts a lane among those to try, with the job `node`; leaves it out when that is NULL. */
+static void lane_push(struct core *core, struct lane *lane, struct queue_node *node)
+{
+    struct turn *turn = lane_turn(core, lane);
     if (!node)
         return;
     lane->candidate = heap_entry(node, struct job, in_lane);
-    lane->weight = core->work.dominant[lane->tenant];
-    heap_push(heap, &lane->in_pass);
+    if (!turn->lanes.before)
+        heap_init(&turn->lanes, lane_before);
+    heap_push(&turn->lanes, &lane->in_pass);
+}
+
+/* The lane to try next, with its turn taken off; turn_push puts that back. NULL: all were tried. */
+static struct lane *next_lane(struct heap *turns, struct turn **turn)
+{
+    struct heap_node *node = heap_pop(turns);
+    if (!node)
+        return NULL;
+    *turn = turn_of(node);
+    return lane_of_pass(heap_pop(&(*turn)->lanes));
+}
+
+/* Ends a pass early: nobody is left among those to try. */
+static void turns_clear(struct heap *turns, struct turn *turn)
+{
+    struct heap_node *node = &turn->in_pass;
+    do {
+        struct heap *lanes = &turn_of(node)->lanes;
+        while (heap_pop(lanes))
+            ;
+    } while ((node = heap_pop(turns)) != NULL);
+}
+
+static void turns_begin(struct core *core, struct heap *turns,
+                        bool (*look)(struct core *core, struct lane *lane))
+{
+    heap_init(turns, turn_before);
+    list_for_each_safe (it, next, &core->work.active) {
+        struct lane *lane = list_entry(it, struct lane, active);
+        if (!look(core, lane))
+            continue;
+        struct turn *turn = lane_turn(core, lane);
+        bool in = heap_first(&turn->lanes) != NULL;
+        lane_push(core, lane, queue_first(&lane->waiting));
+        if (!in)
+            list_push(&core->work.turns, &turn->listed);
+    }
+    list_for_each_safe (it, next, &core->work.turns) {
+        list_remove(it);
+        turn_push(core, turns, list_entry(it, struct turn, listed));
+    }
 }
 
 /* ---- strict ---- */
@@ -96,25 +153,32 @@ static void close_pools(struct core *core, const struct shape *shape, uint64_t *
     }
 }
 
+static bool look_always(struct core *core, struct lane *lane)
+{
+    (void)core;
+    (void)lane;
+    return true;
+}
+
 static bool pass_strict(struct core *core)
 {
     struct work *w = &core->work;
-    struct heap heap = pass_heap(core);
+    struct heap turns;
+    struct turn *turn;
+    struct lane *lane;
     memset(w->blocked, 0, w->pool_words * sizeof *w->blocked);
-    list_for_each_safe (it, next, &w->active) {
-        struct lane *lane = list_entry(it, struct lane, active);
-        pass_push(core, &heap, lane, queue_first(&lane->waiting));
-    }
-    struct heap_node *node;
-    while ((node = heap_pop(&heap)) != NULL) {
-        struct lane *lane = lane_of_pass(node);
+    turns_begin(core, &turns, look_always);
+    while ((lane = next_lane(&turns, &turn)) != NULL) {
         enum tried tried = try_start(core, lane_index(core, lane), w->blocked);
-        if (tried == NO_ROOM)
+        if (tried == NO_ROOM) {
+            turns_clear(&turns, turn);
             return false;
+        }
         if (tried == NO_FIT)
             close_pools(core, shape_now(core, lane->shape), w->blocked);
         else
-            pass_push(core, &heap, lane, queue_first(&lane->waiting));
+            lane_push(core, lane, queue_first(&lane->waiting));
+        turn_push(core, &turns, turn);
     }
     return true;
 }
@@ -210,40 +274,44 @@ static void reserve(struct core *core, struct lane *lane)
     core->work.reserved[pool / 64] |= UINT64_C(1) << pool % 64;
 }
 
+static bool look_backfill(struct core *core, struct lane *lane)
+{
+    struct shape *shape = shape_now(core, lane->shape);
+    return lane->fresh || shape_fits_changed(core, shape) ||
+           (lane->pool == INDEX_NONE && shape_has_open_pool(core, shape));
+}
+
 static bool pass_backfill(struct core *core)
 {
     struct work *w = &core->work;
-    struct heap heap = pass_heap(core);
+    struct heap turns;
+    struct turn *turn;
+    struct lane *lane;
     memset(w->blocked, 0, w->pool_words * sizeof *w->blocked); /* nothing is closed */
     refresh_reservations(core);
-    list_for_each_safe (it, next, &w->active) {
-        struct lane *lane = list_entry(it, struct lane, active);
-        struct shape *shape = shape_now(core, lane->shape);
-        if (lane->fresh || shape_fits_changed(core, shape) ||
-            (lane->pool == INDEX_NONE && shape_has_open_pool(core, shape)))
-            pass_push(core, &heap, lane, queue_first(&lane->waiting));
-    }
-    struct heap_node *node;
-    while ((node = heap_pop(&heap)) != NULL) {
-        struct lane *lane = lane_of_pass(node);
+    turns_begin(core, &turns, look_backfill);
+    while ((lane = next_lane(&turns, &turn)) != NULL) {
         uint32_t index = lane_index(core, lane);
         bool reserved = lane->pool != INDEX_NONE;
         enum tried tried = try_start(core, index, w->blocked);
         /* A reservation that was used is the next one's, who is perhaps not in this pass: begin again with everybody. */
-        if (tried == NO_ROOM || (reserved && lane->pool == INDEX_NONE))
+        if (tried == NO_ROOM || (reserved && lane->pool == INDEX_NONE)) {
+            turns_clear(&turns, turn);
             return false;
+        }
         struct queue_node *first = queue_first(&lane->waiting);
         if (tried == STARTED) {
-            pass_push(core, &heap, lane, first);
-            continue;
+            lane_push(core, lane, first);
+        } else {
+            lane->fresh = false;
+            if (&lane->candidate->in_lane == first) {
+                reserve(core, lane);
+                /* A shorter one of the lane may pass, in its own turn. */
+                struct queue_node *shorter = queue_first_within(&lane->waiting, place_limit(core, index));
+                lane_push(core, lane, shorter == first ? NULL : shorter);
+            }
         }
-        lane->fresh = false;
-        if (&lane->candidate->in_lane != first)
-            continue;
-        reserve(core, lane);
-        /* A shorter one of the lane may pass, in its own turn. */
-        struct queue_node *shorter = queue_first_within(&lane->waiting, place_limit(core, index));
-        pass_push(core, &heap, lane, shorter == first ? NULL : shorter);
+        turn_push(core, &turns, turn);
     }
     return true;
 }

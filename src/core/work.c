@@ -40,6 +40,7 @@ void work_carve(struct core *core, struct arena *arena)
     CARVE(core, work.shapes, work.shape, n->shapes);
     CARVE(core, work.lanes, work.lane, nlanes);
     w->tenant_chips = arena_take(arena, (size_t)n->tenants * n->chips * sizeof *w->tenant_chips);
+    w->turn = arena_take(arena, n->tenants * sizeof *w->turn);
     w->dominant = arena_take(arena, n->tenants * sizeof *w->dominant);
     w->masks = arena_take(arena, (size_t)n->shapes * ALTERNATIVES * w->pool_words * sizeof *w->masks);
     w->changed = arena_take(arena, w->pool_words * sizeof *w->changed);
@@ -59,6 +60,7 @@ void work_init(struct core *core)
         .id = 1, .order = ORDER_SIZE, .fit = FIT_BACKFILL, .pack = PACK_BEST_FIT, .ageing = AGEING_DEFAULT};
     core->net.version = 1;
     list_init(&core->work.active);
+    list_init(&core->work.turns);
 }
 
 struct job_id job_by_id(const struct core *core, const struct uuid *id)

@@ -71,9 +71,16 @@ struct lane {
     struct list active;       /* of work.active, while jobs wait */
     struct heap_node in_pass; /* of the pass that runs */
     struct job *candidate;    /* the one to try, in that pass */
-    uint32_t weight;          /* its tenant's dominant share, in that pass */
     bool fresh;               /* its first job was not tried yet */
     uint32_t pool;            /* where it has the reservation for its first job, INDEX_NONE: nowhere */
+};
+
+/* A tenant in a pass: its lanes that are to be tried. */
+struct turn {
+    struct heap lanes;
+    struct heap_node in_pass;
+    struct list listed;
+    uint32_t weight; /* the tenant's dominant share */
 };
 
 struct job {
@@ -94,6 +101,8 @@ struct work {
     struct map job_map, shape_map, lane_map;
     struct list active;
     uint32_t *tenant_chips; /* tenants x chip kinds: chips in use */
+    struct turn *turn;      /* of each tenant */
+    struct list turns;      /* those with lanes, while a pass begins */
     uint32_t *dominant;     /* of each tenant: its largest share of a kind, in 1/2^20 */
     uint64_t *masks;        /* of all shapes */
     uint64_t *changed;      /* pools that may fit more than at the last pass */
