@@ -18,6 +18,16 @@
 /* Room that must be left for the effects of a start. */
 #define START_EFFECTS(nodes) ((nodes) + 2)
 
+/* Chips that a shape asks of a pool; 0: it may not use it. */
+static uint32_t shape_chips(const struct core *core, const struct shape *shape, uint32_t pool)
+{
+    for (uint32_t a = 0; a < shape->nalternatives; a++) {
+        if (shape->mask[(size_t)a * core->work.pool_words + pool / 64] >> pool % 64 & 1)
+            return shape->key.alternative[a].count;
+    }
+    return 0;
+}
+
 enum tried { STARTED, NO_FIT, NO_ROOM };
 
 /* Starts a lane's candidate where that is best. NO_ROOM: there is no place for its effects or shares in this step. */
@@ -37,6 +47,10 @@ static enum tried try_start(struct core *core, uint32_t lane, const uint64_t *cl
     assert(n > 0);
     job_start(core, (struct job_id){(uint32_t)(job - core->work.job)}, (struct pool_id){c.pool},
               c.alternative, core->work.place, n);
+    uint32_t holder = pool->reserved_for;
+    if (c.use == HELD_OWN && holder != INDEX_NONE && holder != lane) /* one ahead of it took what was held */
+        reservation_make(core, holder, c.pool,
+                         shape_chips(core, shape_now(core, core->work.lane[holder].shape), c.pool));
     return STARTED;
 }
 
@@ -231,9 +245,11 @@ static uint32_t soonest_pool(struct core *core, uint32_t lane, uint32_t *chips)
 
 static bool shape_has_open_pool(struct core *core, const struct shape *shape)
 {
-    for (uint32_t i = 0; i < core->work.pool_words * ALTERNATIVES; i++) {
-        if (shape->mask[i] & ~core->work.reserved[i % core->work.pool_words])
-            return true;
+    for (uint32_t a = 0; a < shape->nalternatives; a++) {
+        for (uint32_t w = 0; w < core->work.pool_words; w++) {
+            if (shape->mask[(size_t)a * core->work.pool_words + w] & ~core->work.reserved[w])
+                return true;
+        }
     }
     return false;
 }
@@ -242,43 +258,90 @@ static bool shape_has_open_pool(struct core *core, const struct shape *shape)
 static void refresh_reservations(struct core *core)
 {
     struct work *w = &core->work;
-    memset(w->reserved, 0, w->pool_words * sizeof *w->reserved);
-    for (uint32_t i = 0; i < core->net.pools.used; i++) {
-        struct pool *pool = &core->net.pool[i];
-        if (pool->reserved_for == INDEX_NONE)
-            continue;
-        const struct shape *shape = shape_now(core, w->lane[pool->reserved_for].shape);
-        uint32_t a = 0;
-        while (a < shape->nalternatives && !(shape->mask[(size_t)a * w->pool_words + i / 64] >> i % 64 & 1))
-            a++;
-        if (a == shape->nalternatives) { /* it may not run there any more */
-            reservation_drop(core, pool->reserved_for);
-            continue;
+    bool all = w->matched != core->net.version;
+    w->matched = core->net.version;
+    for (uint32_t k = 0; k < w->pool_words; k++) {
+        for (uint64_t left = w->reserved[k] & (all ? UINT64_MAX : w->looking[k]); left; left &= left - 1) {
+            uint32_t i = k * 64 + (uint32_t)__builtin_ctzll(left);
+            uint32_t lane = core->net.pool[i].reserved_for;
+            uint32_t chips = shape_chips(core, shape_now(core, w->lane[lane].shape), i);
+            if (chips > 0)
+                reservation_make(core, lane, i, chips);
+            else
+                reservation_drop(core, lane); /* it may not run there any more */
         }
-        w->reserved[i / 64] |= UINT64_C(1) << i % 64;
-        if (w->looking[i / 64] >> i % 64 & 1)
-            reservation_make(core, pool->reserved_for, i, shape->key.alternative[a].count);
     }
 }
 
-/* The lane's first job waits on: it gets a reservation if there is a pool to have one on. */
-static void reserve(struct core *core, struct lane *lane)
+/* A single chip needs no reservation: nobody can take one before it, if its turn is first. */
+static bool wants_reservation(struct core *core, const struct lane *lane)
 {
-    uint32_t chips;
-    if (lane->pool != INDEX_NONE || !shape_has_open_pool(core, shape_now(core, lane->shape)))
-        return;
-    uint32_t pool = soonest_pool(core, lane_index(core, lane), &chips);
-    if (pool == INDEX_NONE)
-        return;
-    reservation_make(core, lane_index(core, lane), pool, chips);
-    core->work.reserved[pool / 64] |= UINT64_C(1) << pool % 64;
+    const struct shape *shape = shape_now(core, lane->shape);
+    return lane->pool == INDEX_NONE && shape->gang && shape_has_open_pool(core, shape);
+}
+
+/* The first job of a lane with a reservation has started. Its next job keeps the reservation, unless it is the turn of
+ * another lane that has none. False: it is given up. */
+static bool keep_reservation(struct core *core, struct lane *lane)
+{
+    uint32_t pool = lane->pool;
+    list_for_each_safe (it, next, &core->work.active) {
+        struct lane *other = list_entry(it, struct lane, active);
+        const struct shape *shape = shape_now(core, other->shape);
+        if (other->pool == INDEX_NONE && shape->gang && shape_chips(core, shape, pool) > 0 &&
+            lane_ahead(core, other, lane)) {
+            reservation_drop(core, lane_index(core, lane));
+            return false;
+        }
+    }
+    reservation_make(core, lane_index(core, lane), pool,
+                     shape_chips(core, shape_now(core, lane->shape), pool));
+    return true;
 }
 
 static bool look_backfill(struct core *core, struct lane *lane)
 {
-    struct shape *shape = shape_now(core, lane->shape);
-    return lane->fresh || shape_fits_changed(core, shape) ||
-           (lane->pool == INDEX_NONE && shape_has_open_pool(core, shape));
+    return lane->fresh || shape_fits_changed(core, shape_now(core, lane->shape)) ||
+           wants_reservation(core, lane);
+}
+
+/* The first job of a lane does not fit: it gets a reservation if there is a pool to have one on. */
+static void reserve(struct core *core, struct lane *lane)
+{
+    uint32_t chips;
+    if (!wants_reservation(core, lane))
+        return;
+    uint32_t pool = soonest_pool(core, lane_index(core, lane), &chips);
+    if (pool != INDEX_NONE)
+        reservation_make(core, lane_index(core, lane), pool, chips);
+}
+
+/* Tries the candidate of a lane, and sees to who is next. False: the pass must begin again, with everybody. */
+static bool try_lane(struct core *core, struct lane *lane)
+{
+    struct work *w = &core->work;
+    uint32_t index = lane_index(core, lane);
+    bool first = &lane->candidate->in_lane == queue_first(&lane->waiting);
+    bool reserved = lane->pool != INDEX_NONE;
+    enum tried tried = try_start(core, index, lane->fresh ? w->blocked : w->still);
+    struct queue_node *next = queue_first(&lane->waiting);
+    if (tried == NO_ROOM)
+        return false;
+    if (tried == STARTED) {
+        lane_push(core, lane, next);
+        return !first || !reserved || (next && keep_reservation(core, lane));
+    }
+    struct queue_node *shorter = NULL;
+    if (first) {
+        reserve(core, lane);
+        /* A shorter one of the lane may pass, in its own turn. */
+        shorter = queue_first_within(&lane->waiting, place_limit(core, index));
+    }
+    if (shorter && shorter != next)
+        lane_push(core, lane, shorter);
+    else
+        lane->fresh = false;
+    return true;
 }
 
 static bool pass_backfill(struct core *core)
@@ -287,29 +350,16 @@ static bool pass_backfill(struct core *core)
     struct heap turns;
     struct turn *turn;
     struct lane *lane;
-    memset(w->blocked, 0, w->pool_words * sizeof *w->blocked); /* nothing is closed */
+    for (uint32_t k = 0; k < w->pool_words; k++) {
+        w->blocked[k] = 0; /* nothing is closed */
+        w->still[k] = ~w->looking[k];
+    }
     refresh_reservations(core);
     turns_begin(core, &turns, look_backfill);
     while ((lane = next_lane(&turns, &turn)) != NULL) {
-        uint32_t index = lane_index(core, lane);
-        bool reserved = lane->pool != INDEX_NONE;
-        enum tried tried = try_start(core, index, w->blocked);
-        /* A reservation that was used is the next one's, who is perhaps not in this pass: begin again with everybody. */
-        if (tried == NO_ROOM || (reserved && lane->pool == INDEX_NONE)) {
+        if (!try_lane(core, lane)) {
             turns_clear(&turns, turn);
             return false;
-        }
-        struct queue_node *first = queue_first(&lane->waiting);
-        if (tried == STARTED) {
-            lane_push(core, lane, first);
-        } else {
-            lane->fresh = false;
-            if (&lane->candidate->in_lane == first) {
-                reserve(core, lane);
-                /* A shorter one of the lane may pass, in its own turn. */
-                struct queue_node *shorter = queue_first_within(&lane->waiting, place_limit(core, index));
-                lane_push(core, lane, shorter == first ? NULL : shorter);
-            }
         }
         turn_push(core, &turns, turn);
     }

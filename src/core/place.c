@@ -53,10 +53,24 @@ struct shape *shape_now(struct core *core, uint32_t i)
 
 /* ---- where ---- */
 
-/* The reservation of a lane is that of its first job. */
-static enum held_use held_use_of(const struct pool *pool, uint32_t lane, bool first, int64_t end_ms)
+bool lane_ahead(const struct core *core, const struct lane *a, const struct lane *b)
 {
-    if (pool->reserved_for == INDEX_NONE || (first && pool->reserved_for == lane))
+    const struct work *w = &core->work;
+    if (w->row.order == ORDER_SIZE && w->dominant[a->tenant] != w->dominant[b->tenant])
+        return w->dominant[a->tenant] < w->dominant[b->tenant];
+    return queue_before(queue_first(&a->waiting), queue_first(&b->waiting));
+}
+
+/* The reservation of a lane is that of its first job. A single chip never has one: whoever waits for it and is ahead of
+ * the job with the reservation may take a chip that is held. */
+static enum held_use held_use_of(const struct core *core, const struct pool *pool, const struct lane *lane,
+                                 const struct job *job, int64_t end_ms)
+{
+    if (pool->reserved_for == INDEX_NONE)
+        return HELD_OWN;
+    const struct lane *holder = &core->work.lane[pool->reserved_for];
+    bool first = queue_first(&lane->waiting) == &job->in_lane;
+    if (first && (holder == lane || (!core->work.shape[lane->shape].gang && lane_ahead(core, lane, holder))))
         return HELD_OWN;
     return end_ms <= pool->reserved_ms ? HELD_FIRST : HELD_AVOID;
 }
@@ -79,10 +93,11 @@ static bool better(const struct core *core, const struct choice *best, const str
     return memcmp(&pool->row.id, &core->net.pool[best->pool].row.id, sizeof pool->row.id) < 0;
 }
 
-struct choice place_choose(struct core *core, uint32_t lane, const struct job *job, const uint64_t *closed)
+struct choice place_choose(struct core *core, uint32_t lane_index, const struct job *job,
+                           const uint64_t *closed)
 {
-    const struct shape *shape = shape_now(core, core->work.lane[lane].shape);
-    bool first = queue_first(&core->work.lane[lane].waiting) == &job->in_lane;
+    const struct lane *lane = &core->work.lane[lane_index];
+    const struct shape *shape = shape_now(core, lane->shape);
     struct choice best = {.pool = INDEX_NONE};
     for (uint32_t a = 0; a < shape->nalternatives; a++) {
         const struct alternative *alternative = &shape->key.alternative[a];
@@ -95,7 +110,7 @@ struct choice place_choose(struct core *core, uint32_t lane, const struct job *j
                 if (pool->free < alternative->count)
                     continue;
                 int128 cost = pool_cost(pool, alternative, run_ms);
-                enum held_use use = held_use_of(pool, lane, first, core->now_ms + run_ms);
+                enum held_use use = held_use_of(core, pool, lane, job, core->now_ms + run_ms);
                 if (!better(core, &best, pool, cost) || !pool_fits(pool, alternative->count, use) ||
                     !power_for(core, pool, alternative->count))
                     continue;

@@ -36,6 +36,7 @@ struct node {
     uint8_t free;    /* chips */
     uint8_t state;   /* enum place_state */
     uint32_t shares; /* the first of them, INDEX_NONE: none */
+    int64_t end_ms;  /* when the last of them is thought to be over */
 };
 
 struct node_set {

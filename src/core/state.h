@@ -224,6 +224,8 @@ struct choice {
 };
 /* The best pool for a job of a lane among those that fit it now and are not closed. */
 struct choice place_choose(struct core *core, uint32_t lane, const struct job *job, const uint64_t *closed);
+/* Whether the first job of lane a comes before that of b. */
+bool lane_ahead(const struct core *core, const struct lane *a, const struct lane *b);
 /* The longest run time, at rate 1, with which a job of the lane would fit on a pool with a reservation now; -1: none. */
 int64_t place_limit(struct core *core, uint32_t lane);
 

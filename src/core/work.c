@@ -46,6 +46,7 @@ void work_carve(struct core *core, struct arena *arena)
     w->changed = arena_take(arena, w->pool_words * sizeof *w->changed);
     w->looking = arena_take(arena, w->pool_words * sizeof *w->looking);
     w->blocked = arena_take(arena, w->pool_words * sizeof *w->blocked);
+    w->still = arena_take(arena, w->pool_words * sizeof *w->still);
     w->reserved = arena_take(arena, w->pool_words * sizeof *w->reserved);
     w->place = arena_take(arena, POOL_NODES_MAX * sizeof *w->place);
     w->free_ms = arena_take(arena, POOL_NODES_MAX * sizeof *w->free_ms);
@@ -126,6 +127,12 @@ static void share_unlink(struct core *core, uint32_t i)
         pool->node[s->row.node].shares = s->next_on_node;
     if (s->next_on_node != INDEX_NONE)
         core->work.share[s->next_on_node].prev_on_node = s->prev_on_node;
+    struct node *node = &pool->node[s->row.node];
+    node->end_ms = 0;
+    for (uint32_t k = node->shares; k != INDEX_NONE; k = core->work.share[k].next_on_node) {
+        int64_t end_ms = core->work.job[core->work.share[k].job.v].end_ms;
+        node->end_ms = end_ms > node->end_ms ? end_ms : node->end_ms;
+    }
 }
 
 void share_link(struct core *core, uint32_t i, struct job_id id, uint32_t pool)
@@ -142,6 +149,7 @@ void share_link(struct core *core, uint32_t i, struct job_id id, uint32_t pool)
     if (node->shares != INDEX_NONE)
         core->work.share[node->shares].prev_on_node = i;
     node->shares = i;
+    node->end_ms = job->end_ms > node->end_ms ? job->end_ms : node->end_ms;
 }
 
 /* A tenant's largest share of a kind of chip, anew: only this kind has changed, and it grew or shrank. */
@@ -230,8 +238,6 @@ static void lane_leave(struct core *core, struct job_id id)
     struct job *job = &core->work.job[id.v];
     struct lane *lane = &core->work.lane[job->lane];
     queue_remove(&lane->waiting, &job->in_lane);
-    lane->fresh = true;
-    core->work.due = true;
     if (queue_first(&lane->waiting))
         return;
     list_remove(&lane->active);
@@ -267,7 +273,7 @@ static uint32_t shape_of(struct core *core, const struct shape_key *key)
     *shape = (struct shape){.mask = w->masks + (size_t)i * ALTERNATIVES * w->pool_words};
     memcpy(&shape->key, key, sizeof *key);
     while (shape->nalternatives < ALTERNATIVES && key->alternative[shape->nalternatives].count > 0)
-        shape->nalternatives++;
+        shape->gang |= key->alternative[shape->nalternatives++].count > 1;
     shape_match(core, shape);
     map_put(&w->shape_map, &shape->key, sizeof shape->key, i);
     return i;
@@ -382,7 +388,6 @@ void job_start(struct core *core, struct job_id id, struct pool_id pool, uint32_
     struct job *job = &w->job[id.v];
     const struct alternative *a = &w->shape[w->lane[job->lane].shape].key.alternative[alternative];
     lane_leave(core, id);
-    reservation_drop(core, job->lane);
     set_state(core, id, JOB_RUNNING);
     job->row.epoch++;
     job->row.alternative = alternative;

@@ -24,7 +24,7 @@
 /* What a job without a duration is taken to last until more is known. */
 #define JOB_MS_GUESS 3600000
 /* Thousandths of a ms that a chip-second of size weighs in the queue. */
-#define AGEING_DEFAULT 1000
+#define AGEING_DEFAULT 100000
 
 struct job_id {
     uint32_t v;
@@ -57,6 +57,7 @@ struct shape {
     struct shape_key key;
     uint32_t lanes; /* that have it */
     uint32_t nalternatives;
+    bool gang;        /* some alternative is more than one chip */
     uint64_t version; /* of the network that `mask` was made for */
     uint64_t *mask;   /* ALTERNATIVES x pool words */
     uint64_t pass;    /* of which `fits` is the answer */
@@ -71,7 +72,7 @@ struct lane {
     struct list active;       /* of work.active, while jobs wait */
     struct heap_node in_pass; /* of the pass that runs */
     struct job *candidate;    /* the one to try, in that pass */
-    bool fresh;               /* its first job was not tried yet */
+    bool fresh;               /* it has jobs that were not tried yet */
     uint32_t pool;            /* where it has the reservation for its first job, INDEX_NONE: nowhere */
 };
 
@@ -108,11 +109,13 @@ struct work {
     uint64_t *changed;      /* pools that may fit more than at the last pass */
     uint64_t *looking;      /* those of the pass that runs */
     uint64_t *blocked;      /* closed in the pass that runs */
+    uint64_t *still;        /* not changed: closed to who did not fit before */
     uint64_t *reserved;     /* pools with a reservation */
     uint32_t pool_words;
     uint64_t pass;
-    bool due;  /* something changed since the last pass */
-    bool lost; /* a site is, and not all that ran there is stopped */
+    uint64_t matched; /* version of the network that reservations were checked against */
+    bool due;         /* something changed since the last pass */
+    bool lost;        /* a site is, and not all that ran there is stopped */
     struct row_dispatch row;
     bool row_touched;
     struct place *place; /* scratch: POOL_NODES_MAX */

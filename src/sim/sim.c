@@ -164,7 +164,7 @@ static int set_up_world(struct sim *s, struct err *err)
         .u.dispatch_set = {.order = s->policy->order,
                            .fit = s->policy->fit,
                            .pack = s->policy->pack,
-                           .ageing = s->options->ageing_given ? s->options->ageing : 1000}};
+                           .ageing = s->options->ageing_given ? s->options->ageing : SIM_AGEING}};
     int rc = set_up(s, &boot, err);
     if (rc == 0)
         rc = set_up(s, &chip, err);
