@@ -62,7 +62,7 @@ static void heap_push(struct checker *c, struct check_class *class, uint32_t job
 {
     if (class->n == class->cap) {
         uint32_t cap = class->cap ? class->cap * 2 : 64;
-        uint32_t *heap = realloc(class->heap, cap * sizeof *heap);
+        uint32_t *heap = realloc(class->heap, (size_t)cap * sizeof *heap);
         if (!heap) {
             checker_violate(c, CHECKER_LIMIT, NULL, NULL, NONE, "out of memory");
             return;
