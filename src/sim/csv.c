@@ -13,8 +13,8 @@
 #include "base/buf.h"
 #include "base/checked.h"
 
-#define RAW_CAP (1u << 17)
-#define TEXT_CAP (4u * CSV_LINE_MAX)
+#define RAW_CAP ((size_t)1 << 17)
+#define TEXT_CAP ((size_t)4 * CSV_LINE_MAX)
 #define NOT_WANTED UINT8_MAX
 #define SHOWN_MAX 40 /* bytes of a bad field that a complaint repeats */
 #define PATH_SHOWN_MAX 300

@@ -270,6 +270,27 @@ static void test_digest(void **state)
     assert_int_equal(digest_file(out, "/nowhere", &err), ERR_IO);
 }
 
+static void test_digest_stream(void **state)
+{
+    (void)state;
+    uint8_t whole[DIGEST_LEN];
+    uint8_t pieces[DIGEST_LEN];
+    struct digest_stream *stream = digest_stream_new();
+    assert_non_null(stream);
+    digest_sha256(whole, "", 0);
+    digest_stream_get(stream, pieces);
+    assert_memory_equal(whole, pieces, DIGEST_LEN);
+    digest_stream_add(stream, "ab", 2);
+    digest_stream_get(stream, pieces);
+    digest_stream_add(stream, "", 0);
+    digest_stream_add(stream, "c", 1);
+    digest_stream_get(stream, pieces);
+    digest_sha256(whole, "abc", 3);
+    assert_memory_equal(whole, pieces, DIGEST_LEN);
+    digest_stream_free(stream);
+    digest_stream_free(NULL);
+}
+
 static void test_clock(void **state)
 {
     (void)state;
@@ -309,6 +330,7 @@ int main(void)
         cmocka_unit_test(test_fs_failed_write),
         cmocka_unit_test(test_fs_paths),
         cmocka_unit_test(test_digest),
+        cmocka_unit_test(test_digest_stream),
         cmocka_unit_test(test_clock),
         cmocka_unit_test(test_uuid_new),
     };

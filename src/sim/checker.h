@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The checker: a second opinion on every decision about jobs, from what everybody can see.
+ *
+ * It is told each event and the effects that core answered with, rebuilds from these alone who has which chips, and
+ * judges each start and stop against the rules: no chip twice, no gang in part, no place that is down, no limit of a
+ * job or of a site broken, nobody overtaken where the order is strict. It uses core's schema and vocabularies and none
+ * of its code, so that one mistake is not made twice. What it finds are counts by kind, and the first in words; it goes
+ * on after a violation, as if the decision stood.
+ *
+ * It also keeps a running SHA-256 over all decisions: equal hashes mean equal runs.
+ *
+ * Per event: checker_event, core_step, checker_effects; and checker_end_of_time when all events of an instant were
+ * stepped. Everything is allocated at checker_new; a job that is over is forgotten. Past a limit nothing more can be
+ * judged, and that is a violation too.
+ */
+#ifndef BUSBAR_SIM_CHECKER_H
+#define BUSBAR_SIM_CHECKER_H
+
+#include <stdint.h>
+
+#include "base/digest.h"
+#include "core/effect.h"
+#include "core/schema.h"
+
+/* clang-format off */
+#define CHECKER_KINDS(V) \
+    V(NODE_OVER, "a node gives more chips than it has") \
+    V(NODE_DOWN, "work is started on a node that is not up") \
+    V(NODE_OUTSIDE, "work is started on a node that the pool does not have") \
+    V(POOL_UNKNOWN, "work is started in a pool that is not there") \
+    V(SITE_DOWN, "work is started at a site that is not up") \
+    V(GANG_PART, "shares and size of a gang differ") \
+    V(GANG_SPLIT, "a gang has a share in another pool") \
+    V(ALTERNATIVE, "the job has no such alternative") \
+    V(CHIP_KIND, "the pool has another kind of chip than the alternative asks for") \
+    V(START_UNKNOWN, "the job was never submitted, or is over for long") \
+    V(START_OVER, "the job is over") \
+    V(START_TWICE, "the job runs already") \
+    V(EPOCH, "the epoch of a start does not follow the last one") \
+    V(SITE_RULE, "the job may not run at this site") \
+    V(JURISDICTION_RULE, "the job may not run in this jurisdiction") \
+    V(VENDOR_RULE, "the job may not run on this vendor's chips") \
+    V(DOMAIN_RULE, "the job must have all its nodes in one domain") \
+    V(CAP, "the site draws more than its cap after a start") \
+    V(OVERTAKEN, "a job that comes first waits for the same pool") \
+    V(STOP_NOT_RUNNING, "what is stopped does not run under this epoch in this pool") \
+    V(LOST_RUNS, "work still runs on what is lost") \
+    V(CANCELLED_RUNS, "a cancelled job was not stopped") \
+    V(REFUSED_ACTS, "an event was refused and yet decided something") \
+    V(ACCEPTED, "an event was accepted that had to be refused") \
+    V(TIME_BACK, "time goes back") \
+    V(LIMIT, "the checker has no room and cannot judge any more")
+/* clang-format on */
+
+enum checker_kind {
+#define V(name, text) CHECKER_##name,
+    CHECKER_KINDS(V)
+#undef V
+        CHECKER_KINDS_END
+};
+
+struct checker_limits {
+    uint32_t sites;
+    uint32_t chips; /* kinds */
+    uint32_t pools;
+    uint32_t nodes;  /* of all pools */
+    uint32_t jobs;   /* waiting and running at a time */
+    uint32_t shares; /* of running jobs */
+    uint32_t asks;   /* different requests, ever; what jobs ask for but for their durations */
+};
+
+struct checker;
+
+/* NULL when out of memory. */
+struct checker *checker_new(const struct checker_limits *limits);
+void checker_free(struct checker *c);
+
+/* Before the event is stepped. */
+void checker_event(struct checker *c, const struct event *event);
+/* After it was: its effects, and what core_step returned. */
+void checker_effects(struct checker *c, const struct event *event, const struct effect *list, uint32_t n,
+                     int rc);
+/* No more events come for this instant, Unix ms: what was lost in it must have been stopped by now. */
+void checker_end_of_time(struct checker *c, int64_t now_ms);
+
+uint64_t checker_violations(const struct checker *c);
+uint64_t checker_violations_of(const struct checker *c, enum checker_kind kind);
+const char *checker_kind_text(enum checker_kind kind);
+/* The first violation: time, kind, job, pool, node. "" if there is none; belongs to the checker. */
+const char *checker_first(const struct checker *c);
+/* Jobs that wait or run, as the checker sees it. */
+uint32_t checker_waiting(const struct checker *c);
+uint32_t checker_running(const struct checker *c);
+/* SHA-256 of each start, share and stop so far: time, kind, job, pool, node, chips, epoch; little-endian. */
+void checker_hash(struct checker *c, uint8_t out[DIGEST_LEN]);
+
+#endif

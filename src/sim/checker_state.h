@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the checker knows, for its own files only: checker.c (its life), checker_events.c, checker_effects.c (decisions judged),
+ * checker_order.c (who waits before whom).
+ *
+ * Dense arrays of fixed size; NONE ends lists and stands for "any" and "no such". A share is on two lists, its job's and
+ * its node's. A class is a set of pools for which jobs wait, with those jobs in a heap; classes exist only while the
+ * order is one that is judged, and are made anew when the set of pools that are open may have changed.
+ */
+#ifndef BUSBAR_SIM_CHECKER_STATE_H
+#define BUSBAR_SIM_CHECKER_STATE_H
+
+#include "base/map.h"
+#include "sim/checker.h"
+
+#define NONE UINT32_MAX
+#define CHECKER_ALTERNATIVES 4u
+#define CHECKER_CLASSES_MAX 4096u
+/* Effects are hashed by the block: a call of the digest costs more than the bytes. */
+#define CHECKER_RECORD_LEN 53u
+#define CHECKER_RECORDS 128u
+/* Jobs that ended last: a start of one of these is told from one of a job that never was. */
+#define CHECKER_OVER 1024u
+
+struct check_site {
+    struct uuid id;
+    char jurisdiction[CODE_CAP];
+    uint32_t state;
+    uint32_t pue;
+    uint64_t cap;
+    uint64_t load; /* watts before PUE */
+};
+
+struct check_chip {
+    char name[CHIP_CAP];
+    char vendor[NAME_CAP];
+    uint32_t watts;
+    uint32_t idle_watts;
+};
+
+struct check_pool {
+    struct uuid id;
+    uint32_t site;
+    uint32_t chip;
+    uint32_t nodes;
+    uint32_t node_chips;
+    uint32_t domain;
+    uint32_t first; /* node */
+};
+
+struct check_node {
+    uint32_t pool;
+    uint32_t used; /* chips */
+    uint32_t shares;
+    uint8_t state;
+    bool doomed; /* on the list of what was lost in this instant */
+};
+
+struct check_share {
+    uint32_t job;
+    uint32_t node;
+    uint32_t chips;
+    uint32_t next_of_job; /* or of the free ones */
+    uint32_t next_on_node;
+    uint32_t prev_on_node;
+};
+
+/* Compared as bytes. */
+struct check_request {
+    uint32_t chip[CHECKER_ALTERNATIVES]; /* NONE: any */
+    uint32_t count[CHECKER_ALTERNATIVES];
+    uint32_t site; /* NONE: any */
+    uint32_t one_domain;
+    char jurisdiction[CODE_CAP];
+    char vendor[NAME_CAP];
+};
+
+struct check_ask {
+    struct check_request request;
+    uint32_t class;
+};
+
+enum check_state { CHECK_FREE, CHECK_WAITS, CHECK_RUNS };
+
+struct check_job {
+    struct uuid id;
+    uint64_t sequence;
+    int64_t duration_ms;
+    uint32_t ask;
+    uint32_t epoch;
+    uint32_t pool;
+    uint32_t shares;
+    uint32_t in_heap; /* or the next of the free ones */
+    uint8_t state;
+    bool cancelled;
+};
+
+struct check_class {
+    uint32_t *heap; /* jobs */
+    uint32_t n;
+    uint32_t cap;
+};
+
+struct checker {
+    struct checker_limits limits;
+    struct check_site *site;
+    struct check_chip *chip;
+    struct check_pool *pool;
+    struct check_node *node;
+    struct check_job *job;
+    struct check_share *share;
+    struct check_ask *ask;
+    uint32_t nsites, nchips, npools, nnodes, njobs, nshares, nasks; /* ever used */
+    uint32_t free_job, free_share;
+    uint32_t waiting, running;
+    struct uuid over[CHECKER_OVER];
+    uint64_t nover;
+    struct map site_map, chip_map, pool_map, job_map, ask_map;
+    void *slots[5]; /* of the maps */
+    uint64_t sequence;
+    int64_t now_ms;
+    uint32_t order, fit;
+    uint32_t last_pool;
+    uint32_t *doomed; /* nodes */
+    uint32_t ndoomed;
+
+    struct check_class *class;
+    uint64_t *masks; /* of the classes */
+    uint32_t nclasses;
+    uint32_t mask_words;
+    bool stale; /* the classes are not those of now */
+
+    struct digest_stream *digest;
+    uint32_t nrecords;
+    uint8_t records[CHECKER_RECORDS * CHECKER_RECORD_LEN];
+
+    uint64_t violations;
+    uint64_t of_kind[CHECKER_KINDS_END];
+    char first[512];
+};
+
+/* `job` and `pool` may be NULL, `node` NONE: not known, or beside the point. */
+__attribute__((format(printf, 6, 7))) void checker_violate(struct checker *c, enum checker_kind kind,
+                                                           const struct uuid *job, const struct uuid *pool,
+                                                           uint32_t node, const char *fmt, ...);
+
+/* The event was accepted: takes it over. */
+void checker_apply(struct checker *c, const struct event *event);
+uint32_t checker_job_find(const struct checker *c, const struct uuid *id);
+uint32_t checker_pool_find(struct checker *c, const struct uuid *id);
+/* It gives back its chips; the caller lets it wait again (checker_order_enter), or forgets it. */
+void checker_job_release(struct checker *c, uint32_t job);
+void checker_job_forget(struct checker *c, uint32_t job);
+
+/* Whether the order is one in which somebody can be overtaken. */
+bool checker_ordered(const struct checker *c);
+/* The job begins or ends to wait. */
+void checker_order_enter(struct checker *c, uint32_t job);
+void checker_order_leave(struct checker *c, uint32_t job);
+/* The job is to start in the pool: is it its turn there? */
+void checker_order_judge(struct checker *c, uint32_t job, uint32_t pool);
+void checker_order_free(struct checker *c);
+
+#endif
