@@ -123,7 +123,8 @@ static bool looks_like_attr(const struct rule_token *t)
     const char *dot = t->kind == TOKEN_WORD ? memchr(t->text, '.', t->len) : NULL;
     size_t len = dot ? (size_t)(dot - t->text) + 1 : 0;
     for (enum rule_attr i = 0; dot && i < RULE_ATTRS_N; i++) {
-        if (memcmp(rule_attr_text(i), t->text, len) == 0)
+        const char *attr = rule_attr_text(i);
+        if (text_len(attr, RULE_LITERAL_CAP) >= len && memcmp(attr, t->text, len) == 0)
             return true;
     }
     return false;
@@ -209,7 +210,8 @@ static bool take_one(struct parser *p, enum rule_type type, struct rule_conditio
 
 static bool take_condition(struct parser *p, struct rule_condition *c)
 {
-    *c = (struct rule_condition){.other = RULE_ATTRS_N};
+    memset(c, 0, sizeof *c);
+    c->other = RULE_ATTRS_N;
     if (!at_kind(p, TOKEN_WORD) || is_reserved(&p->token))
         return expected(p, "expected an attribute");
     enum rule_attr attr = rule_attr_find(p->token.text, p->token.len);

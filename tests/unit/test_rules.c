@@ -394,6 +394,7 @@ static const struct {
     {"deny a when site.jurisdiction != data.hom" BECAUSE, "1:34", "`data.hom`"},
     {"deny a when site.jurisdiction != chip.tpp" BECAUSE, "1:34", "this is a number `chip.tpp`"},
     {"deny a when chip.density > chip.tpp" BECAUSE, "1:28", "different types"},
+    {"deny a when chip.tpp > a-long-word-before-its-first-point.x" BECAUSE, "1:24", "not a whole number"},
     {"deny a when site.name in [data.home]" BECAUSE, "1:27", "cannot stand here"},
     {"deny a when site.name in []" BECAUSE, "1:27", "expected a value"},
     {"deny a when site.name in [a b]" BECAUSE, "1:29", "expected `,` or `]`"},
