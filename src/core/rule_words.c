@@ -81,6 +81,8 @@ enum rule_operand rule_op_operand(enum rule_op op)
 }
 
 #define N(name, text) text,
+#define WORD(name, word, text) word,
+#define TEXT(name, word, text) text,
 const char *rule_type_text(enum rule_type type)
 {
     static const char *const texts[] = {RULE_TYPES(N)};
@@ -93,18 +95,32 @@ const char *rule_kind_text(enum rule_kind kind)
     return texts[kind];
 }
 
+const char *rule_outcome_word(enum rule_outcome outcome)
+{
+    static const char *const words[] = {RULE_OUTCOMES(WORD)};
+    return words[outcome];
+}
+
 const char *rule_outcome_text(enum rule_outcome outcome)
 {
-    static const char *const texts[] = {RULE_OUTCOMES(N)};
+    static const char *const texts[] = {RULE_OUTCOMES(TEXT)};
     return texts[outcome];
+}
+
+const char *verdict_reason_word(enum verdict_reason reason)
+{
+    static const char *const words[] = {VERDICT_REASONS(WORD)};
+    return words[reason];
 }
 
 const char *verdict_reason_text(enum verdict_reason reason)
 {
-    static const char *const texts[] = {VERDICT_REASONS(N)};
+    static const char *const texts[] = {VERDICT_REASONS(TEXT)};
     return texts[reason];
 }
 #undef N
+#undef WORD
+#undef TEXT
 
 /* ---- facts ---- */
 
@@ -214,27 +230,15 @@ static void put_number(struct writer *w, uint64_t v)
     put(w, digits, u64_format(digits, v, 10));
 }
 
-/* `width` digits, zeros in front. */
-static void put_padded(struct writer *w, uint64_t v, unsigned width)
-{
-    char digits[20];
-    size_t n = u64_format(digits, v, 10);
-    for (size_t i = n; i < width; i++)
-        put(w, "0", 1);
-    put(w, digits, n);
-}
-
+/* Without zeros at the end of the decimals. */
 static void put_milli(struct writer *w, uint64_t v)
 {
     put_number(w, v / 1000);
-    uint64_t part = v % 1000;
-    unsigned width = 3;
-    if (part == 0)
+    if (v % 1000 == 0)
         return;
-    for (; part % 10 == 0; width--)
-        part /= 10;
     put(w, ".", 1);
-    put_padded(w, part, width);
+    for (uint64_t rest = v % 1000, unit = 100; rest > 0; rest %= unit, unit /= 10)
+        put_number(w, rest / unit);
 }
 
 static void put_quoted(struct writer *w, const char *text, size_t len)
@@ -355,28 +359,4 @@ bool rule_date_parse(const char *text, size_t len, int64_t *ms)
         return false;
     *ms = days_from_civil(year, month, day) * DAY_MS + ((hour * 60 + minute) * 60 + second) * 1000;
     return true;
-}
-
-void rule_date_format(char dst[RULE_DATE_CAP], int64_t ms)
-{
-    assert(ms >= 0 && ms < days_from_civil(10000, 1, 1) * DAY_MS);
-    struct writer w = {.dst = dst, .cap = RULE_DATE_CAP};
-    int64_t days = ms / DAY_MS, seconds = ms % DAY_MS / 1000;
-    int64_t year = 1970 + days / 366, month = 1;
-    while (days_from_civil(year + 1, 1, 1) <= days)
-        year++;
-    while (month < 12 && days_from_civil(year, month + 1, 1) <= days)
-        month++;
-    put_padded(&w, (uint64_t)year, 4);
-    put(&w, "-", 1);
-    put_padded(&w, (uint64_t)month, 2);
-    put(&w, "-", 1);
-    put_padded(&w, (uint64_t)(days - days_from_civil(year, month, 1) + 1), 2);
-    put(&w, "T", 1);
-    put_padded(&w, (uint64_t)(seconds / 3600), 2);
-    put(&w, ":", 1);
-    put_padded(&w, (uint64_t)(seconds / 60 % 60), 2);
-    put(&w, ":", 1);
-    put_padded(&w, (uint64_t)(seconds % 60), 2);
-    put(&w, "Z", 1);
 }

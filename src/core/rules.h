@@ -94,21 +94,21 @@
 
 /* What became of one rule. Of the conditions, the one that settled it is named. */
 #define RULE_OUTCOMES(O) \
-    O(EARLY, "it is not in force yet") \
-    O(LATE, "it is no longer in force") \
-    O(DOMESTIC, "the work crosses no border") \
-    O(APART, "a condition does not hold") \
-    O(UNKNOWN, "a value is not known, so a condition does not hold") \
-    O(MET, "what it requires holds") \
-    O(COVERS, "it covers the work") \
-    O(REVIEW, "a value is not known: needs review") \
-    O(DENIES, "it denies")
+    O(EARLY, "early", "it is not in force yet") \
+    O(LATE, "late", "it is no longer in force") \
+    O(DOMESTIC, "domestic", "the work crosses no border") \
+    O(APART, "apart", "a condition does not hold") \
+    O(UNKNOWN, "unknown", "a value is not known, so a condition does not hold") \
+    O(MET, "met", "what it requires holds") \
+    O(COVERS, "covers", "it covers the work") \
+    O(REVIEW, "review", "a value is not known: needs review") \
+    O(DENIES, "denies", "it denies")
 
 #define VERDICT_REASONS(V) \
-    V(ALLOWED, "no rule denies it") \
-    V(DENIED, "a rule denies it") \
-    V(CLOSED, "no allow covers this cross-border work") \
-    V(REVIEW, "needs review: a value that a rule asks for is not known")
+    V(ALLOWED, "allowed", "no rule denies it") \
+    V(DENIED, "denied", "a rule denies it") \
+    V(CLOSED, "closed", "no allow covers this cross-border work") \
+    V(REVIEW, "review", "needs review: a value that a rule asks for is not known")
 /* clang-format on */
 
 enum rule_side { RULE_OF_WORK, RULE_OF_PLACE };
@@ -137,12 +137,12 @@ enum rule_kind {
         RULE_KINDS_N
 };
 enum rule_outcome {
-#define O(name, text) RULE_OUTCOME_##name,
+#define O(name, word, text) RULE_OUTCOME_##name,
     RULE_OUTCOMES(O)
 #undef O
 };
 enum verdict_reason {
-#define V(name, text) VERDICT_##name,
+#define V(name, word, text) VERDICT_##name,
     VERDICT_REASONS(V)
 #undef V
 };
@@ -268,7 +268,9 @@ const char *rule_op_text(enum rule_op op);
 enum rule_op rule_op_find(const char *text, size_t len);
 uint32_t rule_op_types(enum rule_op op); /* bit 1 << type */
 enum rule_operand rule_op_operand(enum rule_op op);
+const char *rule_outcome_word(enum rule_outcome outcome);
 const char *rule_outcome_text(enum rule_outcome outcome);
+const char *verdict_reason_word(enum verdict_reason reason);
 const char *verdict_reason_text(enum verdict_reason reason);
 
 /* A value of the type as files write it, without quotes. */
@@ -282,8 +284,5 @@ const struct rule_condition *rule_condition_at(const struct rule *rule, uint32_t
 
 /* YYYY-MM-DD, the beginning of that day, or YYYY-MM-DDTHH:MM:SSZ; UTC, years 1970 to 9999. */
 bool rule_date_parse(const char *text, size_t len, int64_t *ms);
-#define RULE_DATE_CAP 21
-/* The longer form; the milliseconds are dropped. `ms` within those years. */
-void rule_date_format(char dst[RULE_DATE_CAP], int64_t ms);
 
 #endif
