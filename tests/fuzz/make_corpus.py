@@ -46,11 +46,24 @@ TRACES = [b'0vc,submit,duration,gpus\na,1,2.5,8\nb,2,3,0\n', b'0a,1,2,8\nb,3,4,-
           # the first of these, compressed
           b'0' + bytes.fromhex('28b52ffd005851010076632c7375626d69742c6475726174696f6e2c677075730a612c312c322e352c380a622c322c332c300a')]
 
+B = b' because "b" cite "c"\n'
+RULES = [b'', b'# nothing\n', b'deny', b'  deny a' + B, b'deny a when site.name = x' + B, b'deny A when x' + B,
+         b'require r when data.class in [a, "b c", "d\\"\\\\"] that site.jurisdiction = data.home' + B,
+         b'allow a from 2023-11-17 until 2026-01-15T08:00:00Z when tenant.licence known' + B,
+         b'deny d when chip.tpp >= 1600\n and chip.density >= 5.92 # why\n\tand corridor.crosses_border != no' + B,
+         b'deny a when job.chips not-in [1, 2,]' + B + b'deny a when job.exaflop unknown' + B + b'x\n',
+         b'\xef\xbb\xbfdeny a\r\n when site.region = "\xc3\xa9"' + B, b'deny a when site.name = "\xff"' + B,
+         b'deny a from 2026-02-30 until 1 when chip.vendor < 4 and chip.x = y and chip.tpp = 4.5' + B]
+
 
 def write(target, i, data):
     folder = HERE / 'corpus' / target
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f'{i:03d}').write_bytes(data)
+
+
+def example_rules():
+    return (HERE.parents[1] / 'data' / 'rules' / 'example.rules').read_bytes().split(b'# ----')
 
 
 def main():
@@ -60,7 +73,8 @@ def main():
             if len(case.data) <= 1000:
                 write(target, i, case.data)
                 i += 1
-    for target, seeds in (('sse', SSE), ('json', JSON), ('event', EVENTS), ('trace', TRACES)):
+    for target, seeds in (('sse', SSE), ('json', JSON), ('event', EVENTS), ('trace', TRACES),
+                          ('rules', RULES + example_rules())):
         for i, data in enumerate(seeds):
             write(target, i, data)
 
