@@ -34,6 +34,8 @@ static void print_result(const struct sim_options *o, const struct sim_result *r
     printf("decisions    %llu starts, %llu stops; a step takes %.2f us, 99 %% of them less than %.1f us\n",
            (unsigned long long)r->starts, (unsigned long long)r->stops,
            r->events ? (double)r->step_ns_sum / (double)r->events / 1e3 : 0.0, (double)r->step_ns_p99 / 1e3);
+    printf("checked      %llu violations%s%s\n", (unsigned long long)r->violations, r->violations ? "; " : "",
+           r->violation);
     printf("cost         %.2f s of CPU, %.2f s, %llu MiB\n", (double)r->cpu_us / 1e6,
            (double)r->wall_us / 1e6, (unsigned long long)r->rss_kb / 1024);
 }
@@ -79,14 +81,15 @@ int cli_sim(const struct cli *cli)
         fprintf(stderr, "busbar: %s\n", err.msg);
         return rc == ERR_INVALID ? CLI_USAGE : rc == ERR_NOT_FOUND ? CLI_NOT_FOUND : CLI_FAILED;
     }
+    int status = result.violations ? CLI_FAILED : CLI_OK;
     if (!cli->json) {
         print_result(&options, &result);
-        return CLI_OK;
+        return status;
     }
     struct buf out;
     buf_init(&out, 65536);
     sim_result_json(&options, &result, &out);
     printf("%.*s\n", (int)out.len, out.data);
     buf_fini(&out);
-    return CLI_OK;
+    return status;
 }

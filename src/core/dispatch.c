@@ -18,14 +18,14 @@
 /* Room that must be left for the effects of a start. */
 #define START_EFFECTS(nodes) ((nodes) + 2)
 
-/* Chips that a shape asks of a pool; 0: it may not use it. */
-static uint32_t shape_chips(const struct core *core, const struct shape *shape, uint32_t pool)
+/* What a shape asks of a pool; no chips: it may not use it. */
+static struct ask pool_ask(const struct core *core, const struct shape *shape, uint32_t pool)
 {
     for (uint32_t a = 0; a < shape->nalternatives; a++) {
         if (shape->mask[(size_t)a * core->work.pool_words + pool / 64] >> pool % 64 & 1)
-            return shape->key.alternative[a].count;
+            return shape_ask(&shape->key, &shape->key.alternative[a]);
     }
-    return 0;
+    return (struct ask){0};
 }
 
 enum tried { STARTED, NO_FIT, NO_ROOM };
@@ -38,19 +38,20 @@ static enum tried try_start(struct core *core, uint32_t lane, const uint64_t *cl
     if (c.pool == INDEX_NONE)
         return NO_FIT;
     struct pool *pool = &core->net.pool[c.pool];
-    uint32_t chips = core->work.shape[core->work.lane[lane].shape].key.alternative[c.alternative].count;
-    uint32_t nodes = pool_nodes_for(pool, chips);
+    const struct shape_key *key = &core->work.shape[core->work.lane[lane].shape].key;
+    struct ask ask = shape_ask(key, &key->alternative[c.alternative]);
+    uint32_t nodes = pool_nodes_for(pool, ask.chips);
     if (core->effects->n + START_EFFECTS(nodes) > core->effects->cap / 2 ||
         table_room(&core->work.shares) < nodes)
         return NO_ROOM;
-    uint32_t n = pool_find(pool, chips, core->work.row.pack, c.use, core->work.place);
+    uint32_t n = pool_find(pool, ask, core->work.row.pack, c.use, core->work.place);
     assert(n > 0);
     job_start(core, (struct job_id){(uint32_t)(job - core->work.job)}, (struct pool_id){c.pool},
               c.alternative, core->work.place, n);
     uint32_t holder = pool->reserved_for;
     if (c.use == HELD_OWN && holder != INDEX_NONE && holder != lane) /* one ahead of it took what was held */
         reservation_make(core, holder, c.pool,
-                         shape_chips(core, shape_now(core, core->work.lane[holder].shape), c.pool));
+                         pool_ask(core, shape_now(core, core->work.lane[holder].shape), c.pool));
     return STARTED;
 }
 
@@ -212,7 +213,7 @@ static bool shape_fits_changed(struct core *core, struct shape *shape)
         for (uint32_t k = 0; k < w->pool_words && !shape->fits; k++) {
             for (uint64_t left = mask[k] & w->looking[k]; left && !shape->fits; left &= left - 1) {
                 const struct pool *pool = &core->net.pool[k * 64 + (uint32_t)__builtin_ctzll(left)];
-                shape->fits = pool_fits(pool, shape->key.alternative[a].count, HELD_OWN);
+                shape->fits = pool_fits(pool, shape_ask(&shape->key, &shape->key.alternative[a]), HELD_OWN);
             }
         }
     }
@@ -220,23 +221,23 @@ static bool shape_fits_changed(struct core *core, struct shape *shape)
 }
 
 /* The pool without a reservation that could take the lane's first job soonest. */
-static uint32_t soonest_pool(struct core *core, uint32_t lane, uint32_t *chips)
+static uint32_t soonest_pool(struct core *core, uint32_t lane, struct ask *ask)
 {
     struct shape *shape = shape_now(core, core->work.lane[lane].shape);
     uint32_t best = INDEX_NONE;
     int64_t best_ms = INT64_MAX;
     for (uint32_t a = 0; a < shape->nalternatives; a++) {
         const uint64_t *mask = shape->mask + (size_t)a * core->work.pool_words;
-        uint32_t count = shape->key.alternative[a].count;
+        struct ask asked = shape_ask(&shape->key, &shape->key.alternative[a]);
         for (uint32_t i = 0; i < core->net.pools.used; i++) {
             const struct pool *pool = &core->net.pool[i];
             if (!(mask[i / 64] >> i % 64 & 1) || pool->reserved_for != INDEX_NONE)
                 continue;
-            int64_t ms = reservation_time(core, pool, count);
+            int64_t ms = reservation_time(core, pool, asked, NULL);
             if (ms < best_ms) {
                 best_ms = ms;
                 best = i;
-                *chips = count;
+                *ask = asked;
             }
         }
     }
@@ -264,9 +265,9 @@ static void refresh_reservations(struct core *core)
         for (uint64_t left = w->reserved[k] & (all ? UINT64_MAX : w->looking[k]); left; left &= left - 1) {
             uint32_t i = k * 64 + (uint32_t)__builtin_ctzll(left);
             uint32_t lane = core->net.pool[i].reserved_for;
-            uint32_t chips = shape_chips(core, shape_now(core, w->lane[lane].shape), i);
-            if (chips > 0)
-                reservation_make(core, lane, i, chips);
+            struct ask ask = pool_ask(core, shape_now(core, w->lane[lane].shape), i);
+            if (ask.chips > 0)
+                reservation_make(core, lane, i, ask);
             else
                 reservation_drop(core, lane); /* it may not run there any more */
         }
@@ -288,14 +289,13 @@ static bool keep_reservation(struct core *core, struct lane *lane)
     list_for_each_safe (it, next, &core->work.active) {
         struct lane *other = list_entry(it, struct lane, active);
         const struct shape *shape = shape_now(core, other->shape);
-        if (other->pool == INDEX_NONE && shape->gang && shape_chips(core, shape, pool) > 0 &&
+        if (other->pool == INDEX_NONE && shape->gang && pool_ask(core, shape, pool).chips > 0 &&
             lane_ahead(core, other, lane)) {
             reservation_drop(core, lane_index(core, lane));
             return false;
         }
     }
-    reservation_make(core, lane_index(core, lane), pool,
-                     shape_chips(core, shape_now(core, lane->shape), pool));
+    reservation_make(core, lane_index(core, lane), pool, pool_ask(core, shape_now(core, lane->shape), pool));
     return true;
 }
 
@@ -308,12 +308,12 @@ static bool look_backfill(struct core *core, struct lane *lane)
 /* The first job of a lane does not fit: it gets a reservation if there is a pool to have one on. */
 static void reserve(struct core *core, struct lane *lane)
 {
-    uint32_t chips;
+    struct ask ask;
     if (!wants_reservation(core, lane))
         return;
-    uint32_t pool = soonest_pool(core, lane_index(core, lane), &chips);
+    uint32_t pool = soonest_pool(core, lane_index(core, lane), &ask);
     if (pool != INDEX_NONE)
-        reservation_make(core, lane_index(core, lane), pool, chips);
+        reservation_make(core, lane_index(core, lane), pool, ask);
 }
 
 /* Tries the candidate of a lane, and sees to who is next. False: the pass must begin again, with everybody. */

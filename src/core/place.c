@@ -13,6 +13,11 @@
 
 /* ---- which pools ---- */
 
+struct ask shape_ask(const struct shape_key *key, const struct alternative *a)
+{
+    return (struct ask){.chips = a->count, .one_domain = key->flags & JOB_ONE_DOMAIN};
+}
+
 static bool pool_may(const struct core *core, const struct shape_key *key, const struct alternative *a,
                      const struct pool *pool)
 {
@@ -25,8 +30,7 @@ static bool pool_may(const struct core *core, const struct shape_key *key, const
         return false;
     if (key->vendor[0] && memcmp(key->vendor, chip->vendor, NAME_CAP) != 0)
         return false;
-    uint32_t nodes = key->flags & JOB_ONE_DOMAIN ? pool->row.domain : pool->row.nodes;
-    return a->count <= (uint64_t)nodes * pool->row.node_chips;
+    return pool_could(pool, shape_ask(key, a));
 }
 
 void shape_match(struct core *core, struct shape *shape)
@@ -111,7 +115,8 @@ struct choice place_choose(struct core *core, uint32_t lane_index, const struct 
                     continue;
                 int128 cost = pool_cost(pool, alternative, run_ms);
                 enum held_use use = held_use_of(core, pool, lane, job, core->now_ms + run_ms);
-                if (!better(core, &best, pool, cost) || !pool_fits(pool, alternative->count, use) ||
+                if (!better(core, &best, pool, cost) ||
+                    !pool_fits(pool, shape_ask(&shape->key, alternative), use) ||
                     !power_for(core, pool, alternative->count))
                     continue;
                 best = (struct choice){.pool = i, .alternative = a, .use = use, .cost = cost};
@@ -135,7 +140,7 @@ int64_t place_limit(struct core *core, uint32_t lane)
                 if (room > JOB_MS_MAX)
                     room = JOB_MS_MAX;
                 room = room * alternative->rate / 1000;
-                if (room > limit && pool_fits(pool, alternative->count, HELD_FIRST) &&
+                if (room > limit && pool_fits(pool, shape_ask(&shape->key, alternative), HELD_FIRST) &&
                     power_for(core, pool, alternative->count))
                     limit = room;
             }

@@ -149,8 +149,8 @@ static uint32_t find_whole(const struct pool *pool, uint32_t want, struct sight 
     return n;
 }
 
-uint32_t pool_find(const struct pool *pool, uint32_t chips, uint32_t pack, enum held_use use,
-                   struct place *out)
+static uint32_t find_anywhere(const struct pool *pool, uint32_t chips, uint32_t pack, enum held_use use,
+                              struct place *out)
 {
     const struct node_set *filter = use == HELD_OWN || pool->held.summary == 0 ? NULL : &pool->held;
     struct sight held = {filter, true, 0}, others = {filter, false, 0};
@@ -205,7 +205,7 @@ static uint32_t count_nodes(const struct node_set *set, uint32_t enough)
     return n;
 }
 
-bool pool_fits(const struct pool *pool, uint32_t chips, enum held_use use)
+static bool fits_anywhere(const struct pool *pool, uint32_t chips, enum held_use use)
 {
     uint32_t top = pool->row.node_chips;
     bool all = use != HELD_AVOID || pool->held.summary == 0;
@@ -231,6 +231,98 @@ bool pool_fits(const struct pool *pool, uint32_t chips, enum held_use use)
     }
     return false;
 }
+
+/* ---- gangs inside one domain ---- */
+
+static bool is_held(const struct pool *pool, uint32_t node)
+{
+    return pool->held.summary && (pool->held.words[node / 64] >> node % 64 & 1);
+}
+
+/* Chips of a node that may be used; 0 where it may not. */
+static uint32_t usable(const struct pool *pool, uint32_t node, enum held_use use)
+{
+    const struct node *n = &pool->node[node];
+    return n->state == PLACE_UP && (use != HELD_AVOID || !is_held(pool, node)) ? n->free : 0;
+}
+
+/* Places a gang on the nodes [first, end): whole ones, then the rest on the fullest that is enough. */
+static uint32_t find_between(const struct pool *pool, uint32_t chips, enum held_use use, uint32_t first,
+                             uint32_t end, struct place *out)
+{
+    uint32_t top = pool->row.node_chips, want = chips / top, rest = chips % top, n = 0;
+    uint32_t best = INDEX_NONE;
+    for (uint32_t i = first; i < end; i++) {
+        uint32_t free = usable(pool, i, use);
+        if (n < want && free == top)
+            out[n++] = (struct place){.node = i, .chips = top};
+        else if (rest > 0 && free >= rest && (best == INDEX_NONE || free < pool->node[best].free))
+            best = i;
+    }
+    if (n < want || (rest > 0 && best == INDEX_NONE))
+        return 0;
+    if (rest > 0)
+        out[n++] = (struct place){.node = best, .chips = rest};
+    return n;
+}
+
+/* The domain with the least free chips among those that hold the gang; pool->row.nodes: none does. */
+static uint32_t find_domain(const struct pool *pool, uint32_t chips, enum held_use use)
+{
+    uint32_t top = pool->row.node_chips, want = chips / top, rest = chips % top;
+    uint32_t best = pool->row.nodes, least = UINT32_MAX;
+    for (uint32_t first = 0; first < pool->row.nodes; first += pool->row.domain) {
+        uint32_t end =
+            first + pool->row.domain < pool->row.nodes ? first + pool->row.domain : pool->row.nodes;
+        uint32_t whole = 0, room = 0, part = 0;
+        for (uint32_t i = first; i < end; i++) {
+            uint32_t free = usable(pool, i, use);
+            whole += free == top;
+            part += free < top && free >= rest;
+            room += free;
+        }
+        bool fits = whole > want || (whole == want && (rest == 0 || part > 0));
+        if (fits && room < least) {
+            least = room;
+            best = first;
+        }
+    }
+    return best;
+}
+
+static bool any_domain_will_do(const struct pool *pool, struct ask ask)
+{
+    return !ask.one_domain || ask.chips <= pool->row.node_chips || pool->row.domain >= pool->row.nodes;
+}
+
+uint32_t pool_find(const struct pool *pool, struct ask ask, uint32_t pack, enum held_use use,
+                   struct place *out)
+{
+    if (any_domain_will_do(pool, ask))
+        return find_anywhere(pool, ask.chips, pack, use, out);
+    uint32_t first = find_domain(pool, ask.chips, use);
+    if (first == pool->row.nodes)
+        return 0;
+    uint32_t end = first + pool->row.domain < pool->row.nodes ? first + pool->row.domain : pool->row.nodes;
+    return find_between(pool, ask.chips, use, first, end, out);
+}
+
+bool pool_fits(const struct pool *pool, struct ask ask, enum held_use use)
+{
+    if (any_domain_will_do(pool, ask))
+        return fits_anywhere(pool, ask.chips, use);
+    return ask.chips <= pool->free && find_domain(pool, ask.chips, use) < pool->row.nodes;
+}
+
+bool pool_could(const struct pool *pool, struct ask ask)
+{
+    uint32_t nodes = pool->row.nodes;
+    if (!any_domain_will_do(pool, ask))
+        nodes = pool->row.domain;
+    return ask.chips <= (uint64_t)nodes * pool->row.node_chips;
+}
+
+/* ---- changes ---- */
 
 void pool_take(struct pool *pool, uint32_t node, uint32_t chips)
 {

@@ -74,19 +74,28 @@ enum held_use {
     HELD_OWN,   /* the reservation is its own: as if there were none */
 };
 
+/* What a placement asks of a pool. */
+struct ask {
+    uint32_t chips;
+    bool one_domain; /* all nodes of one run of row.domain nodes, counted from the first */
+};
+
 /* Words that pool_init needs for so many nodes. */
 uint32_t pool_words(uint32_t nodes, uint32_t node_chips);
 /* All nodes up and free. `node` has row.nodes elements, `words` pool_words zeroed ones. */
 void pool_init(struct pool *pool, struct node *node, uint64_t *words);
 
-/* Finds `chips` on as few nodes as can be: whole nodes first, then the rest as `pack` (enum dispatch_pack) says; the lowest
- * node of those that are equal. Fills out[0..POOL_NODES_MAX), changes nothing. Returns how many, 0: they do not fit. */
-uint32_t pool_find(const struct pool *pool, uint32_t chips, uint32_t pack, enum held_use use,
+/* Finds the chips on as few nodes as can be: whole nodes first, then the rest as `pack` (enum dispatch_pack) says; the
+ * lowest node of those that are equal; of domains the one with the least room that is enough. Fills
+ * out[0..POOL_NODES_MAX), changes nothing. Returns how many, 0: they do not fit. */
+uint32_t pool_find(const struct pool *pool, struct ask ask, uint32_t pack, enum held_use use,
                    struct place *out);
-/* Whether pool_find would find them; cheap where nothing is held. */
-bool pool_fits(const struct pool *pool, uint32_t chips, enum held_use use);
+/* Whether pool_find would find them; cheap where nothing is held and any domain will do. */
+bool pool_fits(const struct pool *pool, struct ask ask, enum held_use use);
 /* Nodes that `chips` need, a started one counted. */
 uint32_t pool_nodes_for(const struct pool *pool, uint32_t chips);
+/* Whether the pool, empty and up, could ever give them. */
+bool pool_could(const struct pool *pool, struct ask ask);
 
 void pool_take(struct pool *pool, uint32_t node, uint32_t chips);
 void pool_give(struct pool *pool, uint32_t node, uint32_t chips);

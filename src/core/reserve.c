@@ -51,15 +51,33 @@ static int64_t select_time(int64_t *times, uint32_t n, uint32_t k)
     return times[k];
 }
 
-int64_t reservation_time(const struct core *core, const struct pool *pool, uint32_t chips)
+/* Nodes among which a gang must have all of its own: a domain, or the pool. */
+static uint32_t span_of(const struct pool *pool, struct ask ask)
+{
+    return ask.one_domain && ask.chips > pool->row.node_chips && pool->row.domain < pool->row.nodes
+               ? pool->row.domain
+               : pool->row.nodes;
+}
+
+int64_t reservation_time(const struct core *core, const struct pool *pool, struct ask ask, uint32_t *first)
 {
     int64_t *times = core->work.free_ms;
-    uint32_t want = pool_nodes_for(pool, chips);
-    if (want > pool->nodes_up)
-        return INT64_MAX;
-    for (uint32_t i = 0; i < pool->row.nodes; i++)
-        times[i] = node_time(core, &pool->node[i]);
-    return select_time(times, pool->row.nodes, want - 1);
+    uint32_t want = pool_nodes_for(pool, ask.chips), span = span_of(pool, ask);
+    int64_t best = INT64_MAX;
+    for (uint32_t from = 0; from < pool->row.nodes; from += span) {
+        uint32_t n = pool->row.nodes - from < span ? pool->row.nodes - from : span;
+        if (n < want)
+            break;
+        for (uint32_t i = 0; i < n; i++)
+            times[i] = node_time(core, &pool->node[from + i]);
+        int64_t at = select_time(times, n, want - 1);
+        if (at < best) {
+            best = at;
+            if (first)
+                *first = from;
+        }
+    }
+    return best;
 }
 
 void reservation_drop(struct core *core, uint32_t lane)
@@ -75,24 +93,26 @@ void reservation_drop(struct core *core, uint32_t lane)
     pool_changed(core, (struct pool_id){i}); /* what was held is there for others */
 }
 
-void reservation_make(struct core *core, uint32_t lane, uint32_t pool_index, uint32_t chips)
+void reservation_make(struct core *core, uint32_t lane, uint32_t pool_index, struct ask ask)
 {
     struct pool *pool = &core->net.pool[pool_index];
-    uint32_t want = pool_nodes_for(pool, chips);
-    int64_t until = reservation_time(core, pool, chips);
+    uint32_t want = pool_nodes_for(pool, ask.chips), first = 0;
+    int64_t until = reservation_time(core, pool, ask, &first);
+    uint32_t end =
+        pool->row.nodes - first < span_of(pool, ask) ? pool->row.nodes : first + span_of(pool, ask);
     node_set_clear(&pool->held, pool->nwords);
     pool->reserved_for = lane;
     pool->reserved_ms = until;
     core->work.lane[lane].pool = pool_index;
     core->work.reserved[pool_index / 64] |= UINT64_C(1) << pool_index % 64;
-    for (uint32_t i = 0; i < pool->row.nodes && want > 0; i++) {
+    for (uint32_t i = first; i < end && want > 0; i++) {
         int64_t at = node_time(core, &pool->node[i]);
         if (at > core->now_ms && at <= until) {
             node_set_add(&pool->held, i);
             want--;
         }
     }
-    for (uint32_t i = pool->row.nodes; i-- > 0 && want > 0;) {
+    for (uint32_t i = end; i-- > first && want > 0;) {
         if (node_time(core, &pool->node[i]) <= core->now_ms) {
             node_set_add(&pool->held, i);
             want--;

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "core/core.h"
 #include "core/kinds.h"
+#include "sim/checker.h"
 #include "sim/ends.h"
 #include "sim/trace.h"
 
@@ -40,6 +41,7 @@ struct sim {
     struct core *core;
     void *block;
     struct effects effects;
+    struct checker *checker;
     uint32_t steps; /* since the last collection */
     int64_t now_ms;
     uint32_t over;
@@ -99,6 +101,7 @@ static int step(struct sim *s, struct event *event)
     s->steps++;
     event->at_ms = s->now_ms;
     s->effects.n = 0;
+    checker_event(s->checker, event);
     uint64_t start = clock_mono_ns();
     int rc = core_step(s->core, event, &s->effects);
     uint64_t took = clock_mono_ns() - start;
@@ -106,6 +109,7 @@ static int step(struct sim *s, struct event *event)
     s->result->step_ns_sum += took;
     s->result->step_ns_max = took > s->result->step_ns_max ? took : s->result->step_ns_max;
     s->result->events++;
+    checker_effects(s->checker, event, s->effects.list, s->effects.n, rc);
     for (uint32_t i = 0; i < s->effects.n; i++) {
         const struct effect *effect = &s->effects.list[i];
         if (effect->kind == EFFECT_JOB_START) {
@@ -164,7 +168,7 @@ static int set_up_world(struct sim *s, struct err *err)
         .u.dispatch_set = {.order = s->policy->order,
                            .fit = s->policy->fit,
                            .pack = s->policy->pack,
-                           .ageing = s->options->ageing_given ? s->options->ageing : SIM_AGEING}};
+                           .ageing = s->options->ageing_given ? s->options->ageing : 100000}};
     int rc = set_up(s, &boot, err);
     if (rc == 0)
         rc = set_up(s, &chip, err);
@@ -239,7 +243,14 @@ static int sim_new(struct sim *s, struct err *err)
     s->fate = calloc(s->trace.n, sizeof *s->fate);
     s->effects = (struct effects){.list = calloc(EFFECTS_MAX, sizeof(struct effect)), .cap = EFFECTS_MAX};
     s->block = calloc(1, size);
-    if (!s->fate || !s->effects.list || !s->block)
+    s->checker = checker_new(&(struct checker_limits){.sites = limits.sites,
+                                                      .chips = limits.chips,
+                                                      .pools = limits.pools,
+                                                      .nodes = limits.nodes,
+                                                      .jobs = limits.jobs,
+                                                      .shares = limits.shares,
+                                                      .asks = limits.shapes});
+    if (!s->fate || !s->effects.list || !s->block || !s->checker)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     s->core = core_init(s->block, size, &limits);
     return set_up_world(s, err);
@@ -300,6 +311,7 @@ static void run(struct sim *s)
                 settle(s);
         }
         settle(s);
+        checker_end_of_time(s->checker, s->now_ms);
     }
 }
 
@@ -348,6 +360,9 @@ static int measure(const struct sim *s, struct sim_result *r, struct err *err)
         r->span_ms = last - SIM_EPOCH_MS - s->trace.job[0].submit_ms;
     }
     free(waits);
+    checker_hash(s->checker, r->hash);
+    r->violations = checker_violations(s->checker);
+    (void)snprintf(r->violation, sizeof r->violation, "%s", checker_first(s->checker));
     r->jobs = n;
     r->unfinished = s->trace.n - n;
     r->dropped = s->trace.dropped;
@@ -373,6 +388,8 @@ static void sim_fini(struct sim *s)
     free(s->fate);
     free(s->effects.list);
     free(s->block);
+    if (s->checker)
+        checker_free(s->checker);
 }
 
 int sim_run(const struct sim_options *options, struct sim_result *result, struct err *err)
@@ -423,6 +440,11 @@ void sim_result_json(const struct sim_options *options, const struct sim_result 
     add_seconds(out, "queue_p99_s", r->wait_ms_p99);
     add_seconds(out, "queue_max_s", r->wait_ms_max);
     add_seconds(out, "span_s", r->span_ms);
+    char hash[2 * DIGEST_LEN + 1];
+    hex_encode(hash, r->hash, DIGEST_LEN);
+    buf_addf(out, ",\"decisions_sha256\":\"%s\",\"violations\":%llu,\"violation\":", hash,
+             (unsigned long long)r->violations);
+    buf_add_json(out, r->violation, strlen(r->violation));
     uint64_t whole = r->capacity * (uint64_t)(r->span_ms > 0 ? r->span_ms : 1);
     buf_addf(out, ",\"utilisation\":%.4f", whole ? (double)r->chip_ms / (double)whole : 0.0);
     buf_addf(out, ",\"events\":%llu,\"passes\":%llu,\"starts\":%llu,\"stops\":%llu",

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/digest.h"
 #include "base/err.h"
 #include "core/limits.h"
 
@@ -48,6 +49,9 @@ struct sim_result {
     uint64_t chip_ms, capacity;
     uint64_t events, starts, stops, passes;
     uint64_t step_ns_sum, step_ns_p99, step_ns_max; /* of single steps of the core, by the clock */
+    uint8_t hash[DIGEST_LEN];                       /* over all decisions, sim/checker.h */
+    uint64_t violations;                            /* that the checker found; the first one in words */
+    char violation[256];
     uint64_t cpu_us, wall_us, rss_kb;
 };
 

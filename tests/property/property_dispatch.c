@@ -191,7 +191,7 @@ static void submit(struct run *r)
         (void)snprintf(j->jurisdiction, CODE_CAP, "%s", codes[below(r, 3)]);
     if (below(r, 6) == 0)
         (void)snprintf(j->vendor, NAME_CAP, "%s", vendors[below(r, 3)]);
-    j->flags = below(r, 8) == 0 ? JOB_INTERRUPTIBLE : 0;
+    j->flags = below(r, 8) == 0 ? JOB_ONE_DOMAIN | JOB_INTERRUPTIBLE : 0;
     (void)step(r, &e);
 }
 
