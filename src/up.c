@@ -53,23 +53,11 @@ struct up {
 
 static int find_places(struct up *up, struct err *err)
 {
-    ssize_t n = readlink("/proc/self/exe", up->self, sizeof up->self - 1);
-    if (n <= 0)
-        return err_set(err, ERR_IO, "cannot find our own program: %s", strerror(errno));
-    up->self[n] = 0;
+    if (!fs_self(up->self) || !fs_share(up->share))
+        return err_set(err, ERR_IO, "cannot find our own program's folder: %s", strerror(errno));
     char dir[FS_PATH_MAX];
-    memcpy(dir, up->self, (size_t)n + 1);
+    memcpy(dir, up->self, sizeof dir);
     *strrchr(dir, '/') = 0;
-    const char *share = getenv("BUSBAR_SHARE");
-    if (share) {
-        (void)snprintf(up->share, sizeof up->share, "%s", share);
-    } else {
-        /* In the build folder the data lies beside it; installed, under share/. */
-        if (!fs_join(up->share, dir, "../data"))
-            return err_set(err, ERR_INVALID, "path is too long");
-        if (!fs_exists(up->share) && !fs_join(up->share, dir, "../share/busbar"))
-            return err_set(err, ERR_INVALID, "path is too long");
-    }
     const char *engine = getenv("BUSBAR_ENGINE_PATH");
     if (engine)
         (void)snprintf(up->engine_path, sizeof up->engine_path, "%s", engine);

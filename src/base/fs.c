@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -21,6 +22,27 @@ bool fs_exists(const char *path)
 {
     struct stat st;
     return stat(path, &st) == 0;
+}
+
+bool fs_self(char dst[FS_PATH_MAX])
+{
+    ssize_t n = readlink("/proc/self/exe", dst, FS_PATH_MAX - 1);
+    dst[n > 0 ? n : 0] = 0;
+    return n > 0 && n < FS_PATH_MAX - 1;
+}
+
+bool fs_share(char dst[FS_PATH_MAX])
+{
+    char dir[FS_PATH_MAX];
+    const char *share = getenv("BUSBAR_SHARE");
+    if (share)
+        return snprintf(dst, FS_PATH_MAX, "%s", share) < FS_PATH_MAX;
+    if (!fs_self(dir))
+        return false;
+    *strrchr(dir, '/') = 0;
+    if (!fs_join(dst, dir, "../data"))
+        return false;
+    return fs_exists(dst) || fs_join(dst, dir, "../share/busbar");
 }
 
 int fs_mkdirs(const char *path, unsigned mode, struct err *err)

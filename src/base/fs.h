@@ -26,5 +26,9 @@ int fs_copy_folder(const char *src, const char *dst, const char *ending, struct 
 /* Syncs the folder that holds `path`, so that a rename in it survives power loss. */
 int fs_sync_parent(const char *path, struct err *err);
 bool fs_exists(const char *path);
+/* Our own program's file, and the folder with what came with it (engines.yaml, models/, network/): BUSBAR_SHARE; beside a
+ * build folder ../data; installed ../share/busbar. False when they are not found or the path is too long. */
+bool fs_self(char dst[FS_PATH_MAX]);
+bool fs_share(char dst[FS_PATH_MAX]);
 
 #endif
