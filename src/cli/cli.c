@@ -46,7 +46,9 @@ const struct verb cli_verbs[] = {
      cli_usage_records},
     {"chat", "MODEL [MESSAGE]", 1, 2, "max-tokens=N temperature=T system=TEXT",
      "talk to a model; the answer streams", cli_chat},
-    {"sim", "", 0, 0, "trace=FILE pools=FILE chips-per-node=N policy=NAME ageing=N",
+    {"sim", "", 0, 0,
+     "trace=FILE pools=FILE network=FILE chips-per-node=N policy=NAME ageing=N copies=N days=N until=DAYS "
+     "seed=N faults drill=DRILLS carbon-price=N",
      "run a trace of jobs through the dispatcher on virtual time", cli_sim},
     {"backup", "DIR", 1, 1, "", "copy the running hub's data to a new folder", cli_backup},
     {"restore", "DIR", 1, 1, "", "fill a new data folder from a backup", cli_restore},

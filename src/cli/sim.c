@@ -8,8 +8,10 @@
 
 #include "base/str.h"
 #include "cli/request.h"
+#include "sim/demand.h"
 
 #define BAR 40
+#define DAY_MS INT64_C(86400000)
 
 static void draw_bar(void *ctx, int64_t done, int64_t all)
 {
@@ -31,6 +33,12 @@ static void print_result(const struct sim_options *o, const struct sim_result *r
     printf("utilisation  %.1f %% of %llu chips over %.1f days\n",
            whole > 0 ? 100.0 * (double)r->chip_ms / whole : 0.0, (unsigned long long)r->capacity,
            (double)r->span_ms / 86400e3);
+    printf("power        %.1f MWh for %.0f, %.1f t CO2e\n", (double)r->joules / 3.6e9, (double)r->nano / 1e9,
+           (double)r->mg / 1e9);
+    if (o->drills)
+        printf("drill        %llu jobs stopped, %llu of them placed again, the last after %.0f s\n",
+               (unsigned long long)r->drill_stopped, (unsigned long long)r->drill_placed,
+               (double)r->drill_placed_ms / 1e3);
     printf("decisions    %llu starts, %llu stops; a step takes %.2f us, 99 %% of them less than %.1f us\n",
            (unsigned long long)r->starts, (unsigned long long)r->stops,
            r->events ? (double)r->step_ns_sum / (double)r->events / 1e3 : 0.0, (double)r->step_ns_p99 / 1e3);
@@ -40,30 +48,57 @@ static void print_result(const struct sim_options *o, const struct sim_result *r
            (double)r->wall_us / 1e6, (unsigned long long)r->rss_kb / 1024);
 }
 
-static int read_options(const struct cli *cli, struct sim_options *o)
+/* A whole number of days as ms. */
+static int read_days(const struct cli *cli, const char *name, int64_t *ms)
 {
-    uint32_t ageing = 0;
-    *o = (struct sim_options){.trace = cli_option(cli, "trace"),
-                              .pools = cli_option(cli, "pools"),
-                              .policy = cli_option(cli, "policy"),
-                              .node_chips = 8,
-                              .ageing_given = cli_option(cli, "ageing") != NULL};
-    if (!o->policy)
-        o->policy = "busbar";
-    if (!o->trace || !o->pools) {
-        fprintf(stderr, "busbar: sim needs --trace FILE and --pools FILE\n");
+    uint32_t days = 0;
+    int rc = cli_count(cli, name, &days);
+    *ms = (int64_t)days * DAY_MS;
+    return rc;
+}
+
+static int read_numbers(const struct cli *cli, struct sim_options *o)
+{
+    uint32_t ageing = 0, seed = 1, carbon = 0;
+    if (cli_count(cli, "chips-per-node", &o->node_chips) != 0 || cli_count(cli, "ageing", &ageing) != 0 ||
+        cli_count(cli, "copies", &o->copies) != 0 || cli_count(cli, "seed", &seed) != 0 ||
+        cli_count(cli, "carbon-price", &carbon) != 0 || read_days(cli, "days", &o->length_ms) != 0 ||
+        read_days(cli, "until", &o->until_ms) != 0)
         return CLI_USAGE;
-    }
-    if (cli_count(cli, "chips-per-node", &o->node_chips) != 0 || cli_count(cli, "ageing", &ageing) != 0)
-        return CLI_USAGE;
+    o->ageing = ageing;
+    o->seed = seed;
+    o->carbon_price = (int64_t)carbon * 1000000; /* a tonne in units is a kg in thousandths of one */
     if (o->node_chips == 0 || o->node_chips > 16) {
         fprintf(stderr, "busbar: --chips-per-node: 1 to 16\n");
         return CLI_USAGE;
     }
-    o->ageing = ageing;
+    if (o->copies == 0 || o->copies > DEMAND_COPIES_MAX) {
+        fprintf(stderr, "busbar: --copies: 1 to %u\n", DEMAND_COPIES_MAX);
+        return CLI_USAGE;
+    }
+    return CLI_OK;
+}
+
+static int read_options(const struct cli *cli, struct sim_options *o)
+{
+    *o = (struct sim_options){.trace = cli_option(cli, "trace"),
+                              .pools = cli_option(cli, "pools"),
+                              .network = cli_option(cli, "network"),
+                              .policy = cli_option(cli, "policy"),
+                              .drills = cli_option(cli, "drill"),
+                              .faults = cli_option(cli, "faults") != NULL,
+                              .node_chips = 8,
+                              .copies = 1,
+                              .ageing_given = cli_option(cli, "ageing") != NULL};
+    if (!o->policy)
+        o->policy = "busbar";
+    if (!o->trace || !o->pools == !o->network) {
+        fprintf(stderr, "busbar: sim needs --trace FILE, and --network FILE or --pools FILE\n");
+        return CLI_USAGE;
+    }
     if (isatty(STDERR_FILENO) && !cli->json)
         o->progress = draw_bar;
-    return CLI_OK;
+    return read_numbers(cli, o);
 }
 
 int cli_sim(const struct cli *cli)

@@ -11,10 +11,14 @@
 #include "core/kinds.h"
 #include "sim/checker.h"
 #include "sim/ends.h"
-#include "sim/trace.h"
+#include "sim/power.h"
+#include "sim/world.h"
 
 #define PROGRESS_EVERY 4096
-#define LEDGER_EUR 978
+#define LEDGER_USD 840
+#define SIM_AGEING 100000
+/* Jobs that may wait or run at a time. */
+#define SIM_JOBS_MAX (1u << 20)
 
 const struct sim_policy sim_policies[] = {
     {"fifo", "in order of submission, nobody passes", ORDER_FIFO, FIT_STRICT, PACK_EMPTIEST, false},
@@ -28,13 +32,17 @@ const struct sim_policy sim_policies[] = {
 struct fate {
     int64_t start_ms, end_ms; /* 0: not yet */
     uint32_t epoch;           /* under which it runs, 0: it does not */
+    uint32_t pool;            /* of its last start, sim/power.h */
+    bool drilled;             /* stopped by a drill, not started since */
+    int64_t stopped_ms;
 };
 
 struct sim {
     const struct sim_options *options;
     const struct sim_policy *policy;
-    struct trace trace;
-    struct trace_pools pools;
+    struct demand demand;
+    struct world *world;
+    struct power *power;
     struct uuid *site_of_queue;
     struct fate *fate;
     struct ends ends;
@@ -46,6 +54,7 @@ struct sim {
     int64_t now_ms;
     uint32_t over;
     bool failed;
+    bool drilling;
     uint64_t bucket[64]; /* steps by the bits of their ns */
     struct sim_result *result;
 };
@@ -87,11 +96,32 @@ static void collect(struct sim *s)
 static void started(struct sim *s, const struct effect *effect)
 {
     uint32_t i = number_of(&effect->job);
-    s->fate[i].start_ms = s->now_ms;
-    s->fate[i].epoch = effect->epoch;
+    struct fate *fate = &s->fate[i];
+    fate->start_ms = s->now_ms;
+    fate->epoch = effect->epoch;
+    fate->pool = power_pool(s->power, &effect->pool);
+    power_use(s->power, fate->pool, s->demand.job[i].chips, true, s->now_ms);
     s->result->starts++;
-    if (!ends_put(&s->ends, s->now_ms + s->trace.job[i].duration_ms, i, effect->epoch))
+    if (fate->drilled) {
+        fate->drilled = false;
+        s->result->drill_placed++;
+        int64_t waited = s->now_ms - fate->stopped_ms;
+        if (waited > s->result->drill_placed_ms)
+            s->result->drill_placed_ms = waited;
+    }
+    if (!ends_put(&s->ends, s->now_ms + s->demand.job[i].duration_ms, i, effect->epoch))
         s->failed = true;
+}
+
+static void stopped(struct sim *s, const struct effect *effect)
+{
+    uint32_t i = number_of(&effect->job);
+    struct fate *fate = &s->fate[i];
+    power_use(s->power, fate->pool, s->demand.job[i].chips, false, s->now_ms);
+    fate->epoch = 0;
+    fate->drilled = s->drilling;
+    fate->stopped_ms = s->now_ms;
+    s->result->stops++;
 }
 
 static int step(struct sim *s, struct event *event)
@@ -112,13 +142,13 @@ static int step(struct sim *s, struct event *event)
     checker_effects(s->checker, event, s->effects.list, s->effects.n, rc);
     for (uint32_t i = 0; i < s->effects.n; i++) {
         const struct effect *effect = &s->effects.list[i];
-        if (effect->kind == EFFECT_JOB_START) {
+        if (effect->kind == EFFECT_JOB_START)
             started(s, effect);
-        } else if (effect->kind == EFFECT_JOB_STOP) {
-            s->fate[number_of(&effect->job)].epoch = 0;
-            s->result->stops++;
-        }
+        else if (effect->kind == EFFECT_JOB_STOP)
+            stopped(s, effect);
     }
+    if (rc == 0)
+        power_event(s->power, event);
     return rc;
 }
 
@@ -139,110 +169,77 @@ static int set_up(struct sim *s, struct event *event, struct err *err)
 {
     int rc = step(s, event);
     return rc == 0 ? 0
-                   : err_set(err, rc, "the core refuses what the simulation begins with: %s", err_text(rc));
-}
-
-static int set_up_pool(struct sim *s, uint32_t i, struct err *err)
-{
-    struct event site = {.kind = EVENT_KIND_site_add, .u.site_add.site = numbered('S', i + 1)};
-    (void)snprintf(site.u.site_add.name, NAME_CAP, "site-%u", i);
-    struct event pool = {.kind = EVENT_KIND_pool_add,
-                         .u.pool_add = {.pool = numbered('P', i + 1),
-                                        .site = site.u.site_add.site,
-                                        .chip = "chip",
-                                        .nodes = s->pools.nodes[i],
-                                        .node_chips = s->options->node_chips,
-                                        .domain = 1}};
-    s->result->capacity += (uint64_t)s->pools.nodes[i] * s->options->node_chips;
-    int rc = set_up(s, &site, err);
-    return rc == 0 ? set_up(s, &pool, err) : rc;
+                   : err_set(err, rc, "the core refuses what the simulation begins with (event %u): %s",
+                             event->kind, err_text(rc));
 }
 
 static int set_up_world(struct sim *s, struct err *err)
 {
-    struct event boot = {.kind = EVENT_KIND_hub_boot, .u.hub_boot = {.boot = numbered('B', 1), .seed = 1}};
-    struct event chip = {.kind = EVENT_KIND_chip_add,
-                         .u.chip_add = {.chip = "chip", .vendor = "any", .watts = 1000, .gflops = 1}};
-    struct event dispatch = {
+    struct event event = {.kind = EVENT_KIND_hub_boot,
+                          .u.hub_boot = {.boot = numbered('B', 1), .seed = s->options->seed}};
+    int rc = set_up(s, &event, err);
+    event = (struct event){
         .kind = EVENT_KIND_dispatch_set,
         .u.dispatch_set = {.order = s->policy->order,
                            .fit = s->policy->fit,
                            .pack = s->policy->pack,
-                           .ageing = s->options->ageing_given ? s->options->ageing : 100000}};
-    int rc = set_up(s, &boot, err);
+                           .ageing = s->options->ageing_given ? s->options->ageing : SIM_AGEING,
+                           .carbon_price = s->options->carbon_price}};
     if (rc == 0)
-        rc = set_up(s, &chip, err);
-    if (rc == 0)
-        rc = set_up(s, &dispatch, err);
-    for (uint32_t i = 0; rc == 0 && i < s->trace.ntenants; i++) {
-        struct event tenant = {.kind = EVENT_KIND_tenant_add,
+        rc = set_up(s, &event, err);
+    for (uint32_t i = 0; rc == 0 && i < s->demand.ntenants; i++) {
+        event = (struct event){.kind = EVENT_KIND_tenant_add,
                                .u.tenant_add = {.tenant = numbered('T', i + 1),
-                                                .ledger = LEDGER_EUR,
+                                                .ledger = LEDGER_USD,
                                                 .transfer = numbered('F', i + 1)}};
-        (void)snprintf(tenant.u.tenant_add.name, NAME_CAP, "tenant-%u", i);
-        rc = set_up(s, &tenant, err);
+        (void)snprintf(event.u.tenant_add.name, NAME_CAP, "tenant-%u", i);
+        rc = set_up(s, &event, err);
     }
-    for (uint32_t i = 0; rc == 0 && i < s->pools.n; i++)
-        rc = set_up_pool(s, i, err);
+    for (uint32_t i = 0; rc == 0 && world_setup(s->world, i, &event); i++)
+        rc = set_up(s, &event, err);
+    s->result->capacity = power_total(s->power, s->now_ms).capacity;
     return rc;
-}
-
-/* Each queue of the trace has the pool of its name for itself. */
-static int match_queues(struct sim *s, struct err *err)
-{
-    s->site_of_queue = calloc(s->trace.nqueues + 1u, sizeof *s->site_of_queue);
-    if (!s->site_of_queue)
-        return err_set(err, ERR_NO_MEMORY, "out of memory");
-    for (uint32_t q = 0; q < s->trace.nqueues; q++) {
-        uint32_t p = 0;
-        while (p < s->pools.n && strcmp(s->pools.name[p], s->trace.queue[q]) != 0)
-            p++;
-        if (p == s->pools.n)
-            return err_set(err, ERR_INVALID, "%s: queue %s has no pool in %s", s->options->trace,
-                           s->trace.queue[q], s->options->pools);
-        s->site_of_queue[q] = numbered('S', p + 1);
-    }
-    return 0;
 }
 
 static struct limits limits_for(const struct sim *s)
 {
     struct limits limits = limits_default();
-    uint32_t nodes = 0, chips = 0;
-    for (uint32_t i = 0; i < s->pools.n; i++) {
-        nodes += s->pools.nodes[i];
-        chips += s->pools.nodes[i] * s->options->node_chips;
-    }
-    limits.sites = s->pools.n + 1;
-    limits.pools = s->pools.n + 1;
-    limits.nodes = nodes + 64;
-    limits.shares = 2 * chips + 16 * BATCH_EVENTS_MAX;
-    limits.jobs = s->trace.n + BATCH_EVENTS_MAX;
-    limits.tenants = s->trace.ntenants + 1;
+    world_limits(s->world, &limits);
+    limits.jobs = s->demand.n < SIM_JOBS_MAX ? s->demand.n + BATCH_EVENTS_MAX : SIM_JOBS_MAX;
+    limits.tenants = s->demand.ntenants + 1;
     return limits;
 }
 
 static int read_input(struct sim *s, struct err *err)
 {
-    int rc = trace_read(&s->trace, s->options->trace, err);
+    const struct sim_options *o = s->options;
+    struct demand_options demand = {.traces = o->trace, .copies = o->copies, .length_ms = o->length_ms};
+    struct world_options world = {.network = o->network,
+                                  .pools = o->pools,
+                                  .node_chips = o->node_chips,
+                                  .faults = o->faults,
+                                  .seed = o->seed,
+                                  .drills = o->drills,
+                                  .start_ms = SIM_EPOCH_MS};
+    int rc = demand_read(&s->demand, &demand, err);
     if (rc == 0)
-        rc = trace_read_pools(&s->pools, s->options->pools, err);
-    for (uint32_t i = 1; rc == 0 && i < s->trace.n; i++) {
-        if (s->trace.job[i].submit_ms < s->trace.job[i - 1].submit_ms)
-            rc = err_set(err, ERR_INVALID, "%s: jobs are not in order of submission", s->options->trace);
-    }
-    if (rc == 0 && s->trace.n == 0)
-        rc = err_set(err, ERR_INVALID, "%s: no jobs", s->options->trace);
-    return rc == 0 ? match_queues(s, err) : rc;
+        rc = world_open(&s->world, &world, err);
+    s->site_of_queue = rc == 0 ? calloc(s->demand.nqueues, sizeof *s->site_of_queue) : NULL;
+    if (rc == 0 && !s->site_of_queue)
+        rc = err_set(err, ERR_NO_MEMORY, "out of memory");
+    for (uint32_t q = 0; rc == 0 && q < s->demand.nqueues; q++)
+        rc = world_queue_site(s->world, s->demand.queue[q], &s->site_of_queue[q], err);
+    return rc;
 }
 
 static int sim_new(struct sim *s, struct err *err)
 {
     struct limits limits = limits_for(s);
     size_t size = core_size(&limits);
-    s->fate = calloc(s->trace.n, sizeof *s->fate);
+    s->fate = calloc(s->demand.n, sizeof *s->fate);
     s->effects = (struct effects){.list = calloc(EFFECTS_MAX, sizeof(struct effect)), .cap = EFFECTS_MAX};
     s->block = calloc(1, size);
+    s->power = power_new(limits.sites, limits.chips, limits.pools);
     s->checker = checker_new(&(struct checker_limits){.sites = limits.sites,
                                                       .chips = limits.chips,
                                                       .pools = limits.pools,
@@ -250,7 +247,7 @@ static int sim_new(struct sim *s, struct err *err)
                                                       .jobs = limits.jobs,
                                                       .shares = limits.shares,
                                                       .asks = limits.shapes});
-    if (!s->fate || !s->effects.list || !s->block || !s->checker)
+    if (!s->fate || !s->effects.list || !s->block || !s->checker || !s->power)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     s->core = core_init(s->block, size, &limits);
     return set_up_world(s, err);
@@ -260,12 +257,12 @@ static int sim_new(struct sim *s, struct err *err)
 
 static void submit(struct sim *s, uint32_t i)
 {
-    const struct trace_job *job = &s->trace.job[i];
+    const struct demand_job *job = &s->demand.job[i];
     struct event e;
     e.kind = EVENT_KIND_job_submit;
     e.token = 0;
     e.u.job_submit = (struct event_job_submit){.job = numbered('J', i),
-                                               .tenant = numbered('T', job->tenant + 1),
+                                               .tenant = numbered('T', job->tenant + 1u),
                                                .count0 = job->chips,
                                                .rate0 = 1000,
                                                .duration_ms = job->duration_ms > 0 ? job->duration_ms : 1,
@@ -286,32 +283,63 @@ static void end(struct sim *s)
     e.u.job_end = (struct event_job_end){.job = numbered('J', due.job), .epoch = due.epoch};
     if (step(s, &e) != 0)
         s->failed = true;
+    power_use(s->power, fate->pool, s->demand.job[due.job].chips, false, s->now_ms);
     fate->epoch = 0;
     fate->end_ms = s->now_ms;
     s->over++;
     if (s->options->progress && s->over % PROGRESS_EVERY == 0)
-        s->options->progress(s->options->ctx, s->over, s->trace.n);
+        s->options->progress(s->options->ctx, s->over, s->demand.n);
+}
+
+static int64_t submit_ms(const struct sim *s, uint32_t next)
+{
+    return next < s->demand.n ? SIM_EPOCH_MS + s->demand.job[next].submit_ms : INT64_MAX;
+}
+
+static void happen(struct sim *s)
+{
+    struct event e;
+    bool drill;
+    uint64_t stops = s->result->stops;
+    bool any = false;
+    while (!s->failed && world_event(s->world, s->now_ms, &e, &drill)) {
+        e.token = 0;
+        s->drilling = drill; /* what stops now, or when this instant is settled, is its doing */
+        if (step(s, &e) != 0)
+            s->failed = true;
+        any |= drill;
+    }
+    s->drilling = any;
+    if (any)
+        settle(s);
+    s->drilling = false;
+    s->result->drill_stopped += any ? s->result->stops - stops : 0;
 }
 
 static void run(struct sim *s)
 {
     uint32_t next = 0;
-    while (!s->failed && (next < s->trace.n || s->ends.n > 0)) {
-        int64_t arrival = next < s->trace.n ? SIM_EPOCH_MS + s->trace.job[next].submit_ms : INT64_MAX;
-        int64_t ending = ends_next_ms(&s->ends);
-        s->now_ms = arrival < ending ? arrival : ending;
-        while (!s->failed && ends_next_ms(&s->ends) == s->now_ms) {
+    int64_t until = s->options->until_ms ? SIM_EPOCH_MS + s->options->until_ms : INT64_MAX;
+    while (!s->failed && (next < s->demand.n || s->ends.n > 0 || s->over < next)) {
+        int64_t now = submit_ms(s, next);
+        now = ends_next_ms(&s->ends) < now ? ends_next_ms(&s->ends) : now;
+        now = world_next_ms(s->world) < now ? world_next_ms(s->world) : now;
+        if (now > until || now == INT64_MAX)
+            break;
+        s->now_ms = now;
+        while (!s->failed && ends_next_ms(&s->ends) == now) {
             end(s);
             if (s->policy->singly)
                 settle(s);
         }
-        while (!s->failed && next < s->trace.n && SIM_EPOCH_MS + s->trace.job[next].submit_ms == s->now_ms) {
+        happen(s);
+        while (!s->failed && submit_ms(s, next) == now) {
             submit(s, next++);
             if (s->policy->singly)
                 settle(s);
         }
         settle(s);
-        checker_end_of_time(s->checker, s->now_ms);
+        checker_end_of_time(s->checker, now);
     }
 }
 
@@ -334,15 +362,15 @@ static void measure_steps(const struct sim *s, struct sim_result *r)
     }
 }
 
-static int measure(const struct sim *s, struct sim_result *r, struct err *err)
+static int measure(struct sim *s, struct sim_result *r, struct err *err)
 {
-    int64_t *waits = calloc(s->trace.n, sizeof *waits);
+    int64_t *waits = calloc(s->demand.n, sizeof *waits);
     int64_t last = 0;
     uint32_t n = 0;
     if (!waits)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
-    for (uint32_t i = 0; i < s->trace.n; i++) {
-        const struct trace_job *job = &s->trace.job[i];
+    for (uint32_t i = 0; i < s->demand.n; i++) {
+        const struct demand_job *job = &s->demand.job[i];
         if (s->fate[i].end_ms == 0)
             continue;
         int64_t jct = s->fate[i].end_ms - SIM_EPOCH_MS - job->submit_ms;
@@ -357,15 +385,20 @@ static int measure(const struct sim *s, struct sim_result *r, struct err *err)
         r->wait_ms_p50 = waits[n / 2];
         r->wait_ms_p99 = waits[(uint64_t)n * 99 / 100];
         r->wait_ms_max = waits[n - 1];
-        r->span_ms = last - SIM_EPOCH_MS - s->trace.job[0].submit_ms;
+        r->span_ms = last - SIM_EPOCH_MS - s->demand.job[0].submit_ms;
     }
     free(waits);
+    struct power_sum power = power_total(s->power, s->now_ms);
+    r->joules = power.joules;
+    r->nano = power.nano;
+    r->mg = power.mg;
+    r->capacity = power.capacity;
     checker_hash(s->checker, r->hash);
     r->violations = checker_violations(s->checker);
     (void)snprintf(r->violation, sizeof r->violation, "%s", checker_first(s->checker));
     r->jobs = n;
-    r->unfinished = s->trace.n - n;
-    r->dropped = s->trace.dropped;
+    r->unfinished = s->demand.n - n;
+    r->dropped = s->demand.dropped;
     measure_steps(s, r);
     return 0;
 }
@@ -381,8 +414,9 @@ static uint64_t cpu_us(void)
 
 static void sim_fini(struct sim *s)
 {
-    trace_free(&s->trace);
-    trace_pools_free(&s->pools);
+    demand_free(&s->demand);
+    world_free(s->world);
+    power_free(s->power);
     ends_fini(&s->ends);
     free(s->site_of_queue);
     free(s->fate);
@@ -416,43 +450,4 @@ int sim_run(const struct sim_options *options, struct sim_result *result, struct
     result->wall_us = (clock_mono_ns() - wall) / 1000;
     result->rss_kb = getrusage(RUSAGE_SELF, &u) == 0 ? (uint64_t)u.ru_maxrss : 0;
     return rc;
-}
-
-/* `sum` ms over n jobs as seconds with six decimals, rounded half up. */
-static void add_mean(struct buf *out, const char *name, int64_t sum, uint32_t n)
-{
-    int64_t us = n ? (sum * 1000 + n / 2) / n : 0;
-    buf_addf(out, ",\"%s\":%lld.%06lld", name, (long long)(us / 1000000), (long long)(us % 1000000));
-}
-
-static void add_seconds(struct buf *out, const char *name, int64_t ms)
-{
-    buf_addf(out, ",\"%s\":%lld.%03lld", name, (long long)(ms / 1000), (long long)(ms % 1000));
-}
-
-void sim_result_json(const struct sim_options *options, const struct sim_result *r, struct buf *out)
-{
-    buf_addf(out, "{\"policy\":\"%s\",\"jobs\":%u,\"unfinished\":%u,\"dropped\":%u", options->policy, r->jobs,
-             r->unfinished, r->dropped);
-    add_mean(out, "avg_jct_s", r->jct_ms_sum, r->jobs);
-    add_mean(out, "avg_queue_s", r->wait_ms_sum, r->jobs);
-    add_seconds(out, "queue_p50_s", r->wait_ms_p50);
-    add_seconds(out, "queue_p99_s", r->wait_ms_p99);
-    add_seconds(out, "queue_max_s", r->wait_ms_max);
-    add_seconds(out, "span_s", r->span_ms);
-    char hash[2 * DIGEST_LEN + 1];
-    hex_encode(hash, r->hash, DIGEST_LEN);
-    buf_addf(out, ",\"decisions_sha256\":\"%s\",\"violations\":%llu,\"violation\":", hash,
-             (unsigned long long)r->violations);
-    buf_add_json(out, r->violation, strlen(r->violation));
-    uint64_t whole = r->capacity * (uint64_t)(r->span_ms > 0 ? r->span_ms : 1);
-    buf_addf(out, ",\"utilisation\":%.4f", whole ? (double)r->chip_ms / (double)whole : 0.0);
-    buf_addf(out, ",\"events\":%llu,\"passes\":%llu,\"starts\":%llu,\"stops\":%llu",
-             (unsigned long long)r->events, (unsigned long long)r->passes, (unsigned long long)r->starts,
-             (unsigned long long)r->stops);
-    buf_addf(out, ",\"step_ns_mean\":%llu,\"step_ns_p99\":%llu,\"step_ns_max\":%llu",
-             (unsigned long long)(r->events ? r->step_ns_sum / r->events : 0),
-             (unsigned long long)r->step_ns_p99, (unsigned long long)r->step_ns_max);
-    buf_addf(out, ",\"cpu_s\":%.3f,\"wall_s\":%.3f,\"max_rss_kb\":%llu}", (double)r->cpu_us / 1e6,
-             (double)r->wall_us / 1e6, (unsigned long long)r->rss_kb);
 }

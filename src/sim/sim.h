@@ -19,15 +19,22 @@
 #include "core/limits.h"
 
 #define SIM_EPOCH_MS INT64_C(1577836800000) /* 2020-01-01 */
-#define SIM_COPIES_MAX 1000
 
 struct sim_options {
-    const char *trace;   /* jobs, sim/trace.h */
-    const char *pools;   /* one isolated pool for each queue of the trace */
+    const char *trace;   /* jobs: files, separated by commas, sim/demand.h */
+    const char *pools;   /* one isolated pool for each queue of the trace; or */
+    const char *network; /* a network file; jobs may go anywhere */
     const char *policy;  /* sim_policies */
     uint32_t node_chips; /* of `pools` */
-    uint64_t ageing;     /* 0: the dispatcher's own; thousandths of a ms for a chip-second */
+    uint32_t copies;     /* of each trace, shifted in time */
+    int64_t length_ms;   /* window of each trace; 0: all of it */
+    int64_t until_ms;    /* of the simulation; 0: until all is over */
+    uint64_t seed;
+    bool faults;
+    const char *drills;
+    uint64_t ageing; /* thousandths of a ms for a chip-second */
     bool ageing_given;
+    int64_t carbon_price;                                   /* nano-units for a kg CO2e */
     void (*progress)(void *ctx, int64_t done, int64_t all); /* jobs that are over; NULL: nobody asks */
     void *ctx;
 };
@@ -47,6 +54,10 @@ struct sim_result {
     int64_t jct_ms_sum, wait_ms_sum, wait_ms_max, wait_ms_p50, wait_ms_p99;
     int64_t span_ms; /* from the first submission to the last end */
     uint64_t chip_ms, capacity;
+    uint64_t joules, mg; /* of facilities, CO2e */
+    int64_t nano;        /* what the power cost */
+    uint64_t drill_stopped, drill_placed;
+    int64_t drill_placed_ms; /* how long the last one waited */
     uint64_t events, starts, stops, passes;
     uint64_t step_ns_sum, step_ns_p99, step_ns_max; /* of single steps of the core, by the clock */
     uint8_t hash[DIGEST_LEN];                       /* over all decisions, sim/checker.h */

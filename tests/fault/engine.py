@@ -144,13 +144,13 @@ def stopped(site):
 def queued(site):
     """Whoever waits for a slot when the engine dies has not begun: it is answered by the next engine, or gets 503."""
     pid = site.pid()
-    threads, out = [], []
+    threads, out, held = [], [], []
     flowing = threading.Semaphore(0)
 
     def hold(i):
         seen = []
-        site.talk(stream=True, max_tokens=450, seed=i, prompt=f'Tell me a very long story, number {i}',
-                  on_chunk=lambda _: seen.append(1) or (len(seen) == 1 and flowing.release()))
+        held.append(site.talk(stream=True, max_tokens=450, seed=i, prompt=f'Tell me a very long story, number {i}',
+                  on_chunk=lambda _: seen.append(1) or (len(seen) == 1 and flowing.release())))
     for i in range(4):
         threads.append(threading.Thread(target=hold, args=(i,), daemon=True))
         threads[-1].start()
@@ -169,7 +169,10 @@ def queued(site):
     counts = {}
     for r in out:
         counts[r.status] = counts.get(r.status, 0) + 1
-    assert set(counts) <= {200, 503}, f'answers of the 8 that waited: {counts}; {out[0].error}'
+    # A stream that was over before the engine stopped gave its slot to one of the eight, which then had begun.
+    begun = sum(r.complete for r in held)
+    assert set(counts) <= {200, 502, 503}, f'answers of the 8 that waited: {counts}; {out[0].error}'
+    assert counts.get(502, 0) <= begun, f'{counts}, and {begun} slots had become free'
     return str(counts)
 
 
