@@ -138,20 +138,21 @@ static void turns_clear(struct heap *turns, struct turn *turn)
     } while ((node = heap_pop(turns)) != NULL);
 }
 
-static void turns_begin(struct core *core, struct heap *turns,
-                        bool (*look)(struct core *core, struct lane *lane))
+/* Lists a lane for the pass, once. */
+static void turns_list(struct core *core, struct lane *lane)
+{
+    struct turn *turn = lane_turn(core, lane);
+    if (lane->pass == core->work.pass)
+        return;
+    lane->pass = core->work.pass;
+    if (!heap_first(&turn->lanes))
+        list_push(&core->work.turns, &turn->listed);
+    lane_push(core, lane, queue_first(&lane->waiting));
+}
+
+static void turns_begin(struct core *core, struct heap *turns)
 {
     heap_init(turns, turn_before);
-    list_for_each_safe (it, next, &core->work.active) {
-        struct lane *lane = list_entry(it, struct lane, active);
-        if (!look(core, lane))
-            continue;
-        struct turn *turn = lane_turn(core, lane);
-        bool in = heap_first(&turn->lanes) != NULL;
-        lane_push(core, lane, queue_first(&lane->waiting));
-        if (!in)
-            list_push(&core->work.turns, &turn->listed);
-    }
     list_for_each_safe (it, next, &core->work.turns) {
         list_remove(it);
         turn_push(core, turns, list_entry(it, struct turn, listed));
@@ -168,13 +169,6 @@ static void close_pools(struct core *core, const struct shape *shape, uint64_t *
     }
 }
 
-static bool look_always(struct core *core, struct lane *lane)
-{
-    (void)core;
-    (void)lane;
-    return true;
-}
-
 static bool pass_strict(struct core *core)
 {
     struct work *w = &core->work;
@@ -182,7 +176,12 @@ static bool pass_strict(struct core *core)
     struct turn *turn;
     struct lane *lane;
     memset(w->blocked, 0, w->pool_words * sizeof *w->blocked);
-    turns_begin(core, &turns, look_always);
+    list_for_each_safe (it, next, &w->active) {
+        list_for_each_safe (lit, lnext, &list_entry(it, struct shape, active)->waiting) {
+            turns_list(core, list_entry(lit, struct lane, active));
+        }
+    }
+    turns_begin(core, &turns);
     while ((lane = next_lane(&turns, &turn)) != NULL) {
         enum tried tried = try_start(core, lane_index(core, lane), w->blocked);
         if (tried == NO_ROOM) {
@@ -281,28 +280,55 @@ static bool wants_reservation(struct core *core, const struct lane *lane)
     return lane->pool == INDEX_NONE && shape->gang && shape_has_open_pool(core, shape);
 }
 
-/* The first job of a lane with a reservation has started. Its next job keeps the reservation, unless it is the turn of
- * another lane that has none. False: it is given up. */
-static bool keep_reservation(struct core *core, struct lane *lane)
+/* Of the lanes that wait for a pool without a reservation, and `lane`, the one whose turn is first. */
+static struct lane *next_in_turn(struct core *core, struct lane *lane, uint32_t pool)
 {
-    uint32_t pool = lane->pool;
+    struct lane *best = lane;
     list_for_each_safe (it, next, &core->work.active) {
-        struct lane *other = list_entry(it, struct lane, active);
-        const struct shape *shape = shape_now(core, other->shape);
-        if (other->pool == INDEX_NONE && shape->gang && pool_ask(core, shape, pool).chips > 0 &&
-            lane_ahead(core, other, lane)) {
-            reservation_drop(core, lane_index(core, lane));
-            return false;
+        struct shape *shape = list_entry(it, struct shape, active);
+        if (!shape->gang ||
+            pool_ask(core, shape_now(core, (uint32_t)(shape - core->work.shape)), pool).chips == 0)
+            continue;
+        list_for_each_safe (lit, lnext, &shape->waiting) {
+            struct lane *other = list_entry(lit, struct lane, active);
+            if (other->pool == INDEX_NONE && (!best || lane_ahead(core, other, best)))
+                best = other;
         }
     }
-    reservation_make(core, lane_index(core, lane), pool, pool_ask(core, shape_now(core, lane->shape), pool));
-    return true;
+    return best;
 }
 
-static bool look_backfill(struct core *core, struct lane *lane)
+/* The first job of a lane with a reservation on the pool has started: the reservation is now that of the next in turn,
+ * which may be the lane's next job. */
+static void hand_over(struct core *core, struct lane *lane, uint32_t pool)
 {
-    return lane->fresh || shape_fits_changed(core, shape_now(core, lane->shape)) ||
-           wants_reservation(core, lane);
+    struct lane *next = next_in_turn(core, lane->pool == pool ? lane : NULL, pool);
+    if (next != lane && lane->pool == pool)
+        reservation_drop(core, lane_index(core, lane));
+    if (next)
+        reservation_make(core, lane_index(core, next), pool,
+                         pool_ask(core, shape_now(core, next->shape), pool));
+}
+
+/* Lists the lanes that this pass has to look at. */
+static void look(struct core *core)
+{
+    struct work *w = &core->work;
+    list_for_each_safe (it, next, &w->active) {
+        struct shape *shape = list_entry(it, struct shape, active);
+        (void)shape_now(core, (uint32_t)(shape - w->shape));
+        bool fits = shape_fits_changed(core, shape);
+        if (!fits && !(shape->gang && shape_has_open_pool(core, shape)))
+            continue;
+        list_for_each_safe (lit, lnext, &shape->waiting) {
+            struct lane *lane = list_entry(lit, struct lane, active);
+            if (fits || lane->pool == INDEX_NONE)
+                turns_list(core, lane);
+        }
+    }
+    list_for_each_safe (it, next, &w->fresh) {
+        turns_list(core, list_entry(it, struct lane, untried));
+    }
 }
 
 /* The first job of a lane does not fit: it gets a reservation if there is a pool to have one on. */
@@ -316,20 +342,21 @@ static void reserve(struct core *core, struct lane *lane)
         reservation_make(core, lane_index(core, lane), pool, ask);
 }
 
-/* Tries the candidate of a lane, and sees to who is next. False: the pass must begin again, with everybody. */
+/* Tries the candidate of a lane, and sees to who is next. False: there was no room for a start in this step. */
 static bool try_lane(struct core *core, struct lane *lane)
 {
     struct work *w = &core->work;
-    uint32_t index = lane_index(core, lane);
+    uint32_t index = lane_index(core, lane), reserved = lane->pool;
     bool first = &lane->candidate->in_lane == queue_first(&lane->waiting);
-    bool reserved = lane->pool != INDEX_NONE;
     enum tried tried = try_start(core, index, lane->fresh ? w->blocked : w->still);
     struct queue_node *next = queue_first(&lane->waiting);
     if (tried == NO_ROOM)
         return false;
     if (tried == STARTED) {
         lane_push(core, lane, next);
-        return !first || !reserved || (next && keep_reservation(core, lane));
+        if (first && reserved != INDEX_NONE)
+            hand_over(core, lane, reserved);
+        return true;
     }
     struct queue_node *shorter = NULL;
     if (first) {
@@ -340,7 +367,7 @@ static bool try_lane(struct core *core, struct lane *lane)
     if (shorter && shorter != next)
         lane_push(core, lane, shorter);
     else
-        lane->fresh = false;
+        lane_refresh(core, lane, false);
     return true;
 }
 
@@ -355,7 +382,8 @@ static bool pass_backfill(struct core *core)
         w->still[k] = ~w->looking[k];
     }
     refresh_reservations(core);
-    turns_begin(core, &turns, look_backfill);
+    look(core);
+    turns_begin(core, &turns);
     while ((lane = next_lane(&turns, &turn)) != NULL) {
         if (!try_lane(core, lane)) {
             turns_clear(&turns, turn);

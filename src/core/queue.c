@@ -90,20 +90,19 @@ void queue_add(struct queue *queue, struct queue_node *node)
 {
     node->left = node->right = NULL;
     queue->root = add(queue->root, node);
+    if (!queue->first || queue_before(node, queue->first))
+        queue->first = node;
 }
 
 void queue_remove(struct queue *queue, struct queue_node *node)
 {
     queue->root = without(queue->root, node);
     node->left = node->right = NULL;
-}
-
-struct queue_node *queue_first(const struct queue *queue)
-{
-    struct queue_node *node = queue->root;
-    while (node && node->left)
-        node = node->left;
-    return node;
+    if (queue->first != node)
+        return;
+    queue->first = queue->root;
+    while (queue->first && queue->first->left)
+        queue->first = queue->first->left;
 }
 
 struct queue_node *queue_first_within(const struct queue *queue, int64_t limit)

@@ -24,13 +24,17 @@ struct queue_node {
 
 struct queue {
     struct queue_node *root;
+    struct queue_node *first;
 };
 
 /* key, sequence and length are set; (key, sequence) is in the queue once. */
 void queue_add(struct queue *queue, struct queue_node *node);
 void queue_remove(struct queue *queue, struct queue_node *node);
 /* NULL when the queue is empty. */
-struct queue_node *queue_first(const struct queue *queue);
+static inline struct queue_node *queue_first(const struct queue *queue)
+{
+    return queue->first;
+}
 /* The first whose length is at most `limit`; NULL if there is none. */
 struct queue_node *queue_first_within(const struct queue *queue, int64_t limit);
 bool queue_before(const struct queue_node *a, const struct queue_node *b);

@@ -61,6 +61,7 @@ void work_init(struct core *core)
         .id = 1, .order = ORDER_SIZE, .fit = FIT_BACKFILL, .pack = PACK_BEST_FIT, .ageing = AGEING_DEFAULT};
     core->net.version = 1;
     list_init(&core->work.active);
+    list_init(&core->work.fresh);
     list_init(&core->work.turns);
 }
 
@@ -219,6 +220,15 @@ static int64_t key_of(const struct core *core, const struct job *job)
     return key > INT64_MAX ? INT64_MAX : (int64_t)key;
 }
 
+void lane_refresh(struct core *core, struct lane *lane, bool fresh)
+{
+    lane->fresh = fresh;
+    if (!fresh)
+        list_remove(&lane->untried);
+    else if (!list_linked(&lane->untried))
+        list_push(&core->work.fresh, &lane->untried);
+}
+
 void lane_enter(struct core *core, struct job_id id)
 {
     struct job *job = &core->work.job[id.v];
@@ -227,10 +237,13 @@ void lane_enter(struct core *core, struct job_id id)
     job->in_lane.sequence = job->row.sequence;
     job->in_lane.length = job_run_ms(job, 1000);
     queue_add(&lane->waiting, &job->in_lane);
-    lane->fresh = true;
+    lane_refresh(core, lane, true);
     core->work.due = true;
+    struct shape *shape = &core->work.shape[lane->shape];
     if (!list_linked(&lane->active))
-        list_push(&core->work.active, &lane->active);
+        list_push(&shape->waiting, &lane->active);
+    if (!list_linked(&shape->active))
+        list_push(&core->work.active, &shape->active);
 }
 
 static void lane_leave(struct core *core, struct job_id id)
@@ -241,7 +254,11 @@ static void lane_leave(struct core *core, struct job_id id)
     if (queue_first(&lane->waiting))
         return;
     list_remove(&lane->active);
+    lane_refresh(core, lane, false);
     reservation_drop(core, job->lane);
+    struct shape *shape = &core->work.shape[lane->shape];
+    if (list_empty(&shape->waiting))
+        list_remove(&shape->active);
 }
 
 /* A job holds its lane for as long as it is in memory; the last one gives it back. */
@@ -274,6 +291,7 @@ static uint32_t shape_of(struct core *core, const struct shape_key *key)
     memcpy(&shape->key, key, sizeof *key);
     while (shape->nalternatives < ALTERNATIVES && key->alternative[shape->nalternatives].count > 0)
         shape->gang |= key->alternative[shape->nalternatives++].count > 1;
+    list_init(&shape->waiting);
     shape_match(core, shape);
     map_put(&w->shape_map, &shape->key, sizeof shape->key, i);
     return i;

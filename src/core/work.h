@@ -55,7 +55,9 @@ struct shape_key {
 
 struct shape {
     struct shape_key key;
-    uint32_t lanes; /* that have it */
+    struct list active;  /* of work.active, while lanes have jobs that wait */
+    struct list waiting; /* those lanes */
+    uint32_t lanes;      /* that have it */
     uint32_t nalternatives;
     bool gang;        /* some alternative is more than one chip */
     uint64_t version; /* of the network that `mask` was made for */
@@ -69,7 +71,9 @@ struct lane {
     uint32_t shape;
     uint32_t jobs;
     struct queue waiting;
-    struct list active;       /* of work.active, while jobs wait */
+    struct list active;       /* of its shape, while jobs wait */
+    struct list untried;      /* of work.fresh, while `fresh` */
+    uint64_t pass;            /* in which it was listed */
     struct heap_node in_pass; /* of the pass that runs */
     struct job *candidate;    /* the one to try, in that pass */
     bool fresh;               /* it has jobs that were not tried yet */
@@ -100,7 +104,8 @@ struct work {
     struct shape *shape;
     struct lane *lane;
     struct map job_map, shape_map, lane_map;
-    struct list active;
+    struct list active;     /* shapes that jobs wait for */
+    struct list fresh;      /* lanes with jobs that were not tried yet */
     uint32_t *tenant_chips; /* tenants x chip kinds: chips in use */
     struct turn *turn;      /* of each tenant */
     struct list turns;      /* those with lanes, while a pass begins */
