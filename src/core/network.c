@@ -354,7 +354,10 @@ int step_node_state(struct core *core, const struct event *event)
     }
     if (e->state == PLACE_LOST)
         (void)work_evict(core, id, e->node); /* few: a node's */
+    uint32_t before = pool->nodes_up;
     pool_set_node_power(core, id, e->node, e->state);
+    if ((before == 0) != (pool->nodes_up == 0))
+        network_changed(core); /* a pool without a node that is up is none */
     pool_changed(core, id);
     return 0;
 }

@@ -23,7 +23,8 @@ static bool pool_may(const struct core *core, const struct shape_key *key, const
 {
     const struct row_site *site = &core->net.site[pool->site.v].row;
     const struct row_chip *chip = &core->net.chip[pool->chip.v].row;
-    if (site->state != PLACE_UP || (key->site != INDEX_NONE && key->site != pool->site.v) ||
+    if (site->state != PLACE_UP || pool->nodes_up == 0 ||
+        (key->site != INDEX_NONE && key->site != pool->site.v) ||
         (a->chip != INDEX_NONE && a->chip != pool->chip.v))
         return false;
     if (key->jurisdiction[0] && memcmp(key->jurisdiction, site->jurisdiction, CODE_CAP) != 0)
