@@ -1,36 +1,52 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The dispatcher under load: N jobs wait while every site is cordoned, then all sites open at once; after that, churn at
- * a full network: one job ends, one is submitted, one pass.
+ * The dispatcher under load: N jobs wait while every site is cordoned, then all sites open at once; after that, churn:
+ * a job comes, a job ends, and after each the dispatcher decides.
  *
- * usage: dispatch_load SITES NODES_A_SITE KINDS JOBS CHURN SEED
- * KINDS pools a site, of different chips, share its nodes. Jobs are mixed as in tests/bench/slurm_jobs.py: 55 % one chip,
- * 15 % two, 12 % four, 13 % a node, then gangs of 2, 8 and 32 nodes; half of them interruptible, any chip kind will do.
- * Prints one JSON object. CPU time is this thread's.
+ * usage: dispatch_load SITES NODES_A_SITE KINDS JOBS CHURN SEED [FOLDER]
+ *        dispatch_load list JOBS SEED
+ * KINDS pools a site, of different chips, share its nodes of 8 chips. Of the jobs 55 % ask for one chip, 15 % for two,
+ * 12 % for four, 13 % for a node, 3.5 % for 2, 1.2 % for 8 and 0.3 % for 32 nodes, for 10 to 2,560 minutes; half of
+ * them are interruptible, any kind of chip will do. `list` prints them, a line each: chips, minutes.
+ *
+ * Without FOLDER this is core alone: rows are collected and dropped. With it each event goes into a journal entry too,
+ * and rows and journal are committed to a SQLite database in FOLDER as the runtime does it under load. Prints one JSON
+ * object. Times are CPU time of the only thread, and contain that of reading the clock.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 
 #include "base/rng.h"
 #include "core/core.h"
 #include "core/kinds.h"
+#include "runtime/batch.h"
+#include "runtime/runtime.h"
+#include "store/store.h"
 
-#define EVERY_MS 1000
+#define NODE_CHIPS 8
+#define EVERY_MS 1000 /* of the events' clock, between two rounds of churn */
+
+struct times { /* of one kind of decision, ns */
+    uint32_t *ns;
+    uint32_t n;
+};
 
 struct bench {
+    void *block;
     struct core *core;
-    struct effects effects;
+    struct store *store; /* NULL: core alone */
+    struct batch batch;
+    uint64_t next_event, commits;
     int64_t now_ms;
-    uint64_t starts;
-    uint32_t steps;
+    struct rng jobs;
     uint32_t *running; /* jobs, in no order */
-    uint32_t *epoch;
     uint32_t nrunning;
-    uint32_t *took; /* ns of each churn decision */
-    uint32_t ntook;
+    uint32_t *epoch, *chips; /* by job */
+    uint64_t busy, busy_sum; /* chips in use; summed over the rounds of churn */
+    uint64_t starts;
+    struct times ends, arrivals;
 };
 
 static uint64_t cpu_ns(void)
@@ -40,11 +56,10 @@ static uint64_t cpu_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static uint64_t mono_ns(void)
+static void die(const char *words, const char *more)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+    fprintf(stderr, "dispatch_load: %s%s\n", words, more);
+    exit(1);
 }
 
 static struct uuid numbered(char kind, uint64_t n)
@@ -55,6 +70,8 @@ static struct uuid numbered(char kind, uint64_t n)
     return id;
 }
 
+/* ---- steps ---- */
+
 static void ignore_row(void *ctx, enum row_kind kind, enum row_op op, const void *row)
 {
     (void)ctx;
@@ -63,44 +80,77 @@ static void ignore_row(void *ctx, enum row_kind kind, enum row_op op, const void
     (void)row;
 }
 
+/* What changed since the last time is made durable, or dropped. */
+static void flush(struct bench *b)
+{
+    if (b->store && b->batch.count > 0) {
+        struct err err = {0};
+        if (!batch_collect(&b->batch, b->core))
+            die("a batch is too big", "");
+        struct store_batch sb = {.rows = &b->batch.rows,
+                                 .first = b->batch.first,
+                                 .count = b->batch.count,
+                                 .events = &b->batch.events,
+                                 .leaves = &b->batch.leaves};
+        if (b->store->ops->commit(b->store, &sb, &err) != 0)
+            die("commit: ", err.msg);
+        b->commits++;
+    } else {
+        core_collect(b->core, ignore_row, NULL);
+    }
+    batch_reset(&b->batch, b->next_event);
+}
+
+static void started(struct bench *b, const struct effect *e)
+{
+    uint32_t job = 0;
+    for (int k = 12; k < 16; k++)
+        job = job << 8 | e->job.b[k];
+    b->epoch[job] = e->epoch;
+    b->running[b->nrunning++] = job;
+    b->busy += b->chips[job];
+    b->starts++;
+}
+
 static void step(struct bench *b, struct event *event)
 {
-    if (++b->steps == BATCH_EVENTS_MAX) {
-        core_collect(b->core, ignore_row, NULL);
-        b->steps = 1;
-    }
+    struct effects *effects = &b->batch.effects;
+    uint32_t most = b->store ? COMMIT_EVENTS : BATCH_EVENTS_MAX;
+    if (b->batch.count >= most || effects->n > EFFECTS_MAX / 2)
+        flush(b);
     event->at_ms = b->now_ms;
     event->token = 0;
-    b->effects.n = 0;
-    int rc = core_step(b->core, event, &b->effects);
-    if (rc != 0) {
-        fprintf(stderr, "event %u: code %d\n", event->kind, rc);
-        exit(1);
+    uint32_t before = effects->n;
+    int rc = 0;
+    if (b->store) {
+        rc = batch_step(&b->batch, b->core, event);
+    } else {
+        rc = core_step(b->core, event, effects);
+        b->batch.count++;
     }
-    for (uint32_t i = 0; i < b->effects.n; i++) {
-        const struct effect *e = &b->effects.list[i];
-        if (e->kind != EFFECT_JOB_START)
-            continue;
-        uint32_t job = 0;
-        for (int k = 12; k < 16; k++)
-            job = job << 8 | e->job.b[k];
-        b->epoch[job] = e->epoch;
-        b->running[b->nrunning++] = job;
-        b->starts++;
+    b->next_event++;
+    if (rc != 0)
+        die("refused: ", err_name(rc));
+    for (uint32_t i = before; i < effects->n; i++) {
+        if (effects->list[i].kind == EFFECT_JOB_START)
+            started(b, &effects->list[i]);
     }
 }
 
+/* Passes until nothing more can start now. */
 static void settle(struct bench *b)
 {
     while (core_deadline_ms(b->core) <= b->now_ms) {
         struct event tick = {.kind = EVENT_KIND_tick};
         step(b, &tick);
-        core_collect(b->core, ignore_row, NULL);
-        b->steps = 0;
+        if (!b->store || core_deadline_ms(b->core) <= b->now_ms)
+            flush(b);
     }
 }
 
-static void network(struct bench *b, uint32_t sites, uint32_t nodes, uint32_t kinds, struct rng *rng)
+/* ---- network and jobs ---- */
+
+static void network(struct bench *b, uint32_t sites, uint32_t nodes, uint32_t kinds, struct rng rng)
 {
     struct event e = {.kind = EVENT_KIND_hub_boot, .u.hub_boot = {.boot = numbered('B', 1), .seed = 1}};
     step(b, &e);
@@ -123,9 +173,9 @@ static void network(struct bench *b, uint32_t sites, uint32_t nodes, uint32_t ki
         step(b, &e);
         e = (struct event){.kind = EVENT_KIND_site_signal,
                            .u.site_signal = {.site = numbered('S', s + 1),
-                                             .price = (int64_t)(20 + rng_below(rng, 100)) * 1000000,
-                                             .carbon = 50000 + rng_below(rng, 500000),
-                                             .pue = 1100 + (uint32_t)rng_below(rng, 300)}};
+                                             .price = (int64_t)(20 + rng_below(&rng, 100)) * 1000000,
+                                             .carbon = 50000 + rng_below(&rng, 500000),
+                                             .pue = 1100 + (uint32_t)rng_below(&rng, 300)}};
         step(b, &e);
         e = (struct event){.kind = EVENT_KIND_site_state,
                            .u.site_state = {.site = numbered('S', s + 1), .state = PLACE_CORDONED}};
@@ -152,7 +202,7 @@ static void network(struct bench *b, uint32_t sites, uint32_t nodes, uint32_t ki
     step(b, &e);
 }
 
-static void submit(struct bench *b, uint32_t i, struct rng *rng)
+static void next_job(struct rng *rng, uint32_t *chips, uint32_t *minutes)
 {
     static const struct {
         uint32_t below, chips;
@@ -161,34 +211,58 @@ static void submit(struct bench *b, uint32_t i, struct rng *rng)
     size_t k = 0;
     while (r >= mix[k].below)
         k++;
+    *chips = mix[k].chips;
+    *minutes = 10u << rng_below(rng, 9);
+}
+
+static void submit(struct bench *b, uint32_t i)
+{
+    uint32_t minutes;
+    next_job(&b->jobs, &b->chips[i], &minutes);
     struct event e;
     e.kind = EVENT_KIND_job_submit;
     e.u.job_submit = (struct event_job_submit){.job = numbered('J', i),
                                                .tenant = numbered('T', 1),
-                                               .count0 = mix[k].chips,
+                                               .count0 = b->chips[i],
                                                .rate0 = 1000,
-                                               .duration_ms = INT64_C(600000) << rng_below(rng, 9),
+                                               .duration_ms = (int64_t)minutes * 60000,
                                                .flags = i % 2 ? JOB_INTERRUPTIBLE : 0};
     step(b, &e);
 }
 
-/* One job ends, one comes, and the dispatcher decides: that is timed. */
+static void open_sites(struct bench *b, uint32_t sites)
+{
+    for (uint32_t s = 0; s < sites; s++) {
+        struct event e = {.kind = EVENT_KIND_site_state,
+                          .u.site_state = {.site = numbered('S', s + 1), .state = PLACE_UP}};
+        step(b, &e);
+    }
+    settle(b);
+}
+
+/* One job comes, one ends; after each the dispatcher decides, and that is timed. */
 static void churn(struct bench *b, uint32_t next, struct rng *rng)
 {
+    b->now_ms += EVERY_MS;
+    uint64_t start = cpu_ns();
+    submit(b, next);
+    settle(b);
+    b->arrivals.ns[b->arrivals.n++] = (uint32_t)(cpu_ns() - start);
     uint32_t at = (uint32_t)rng_below(rng, b->nrunning);
     uint32_t job = b->running[at];
     b->running[at] = b->running[--b->nrunning];
     struct event e;
     e.kind = EVENT_KIND_job_end;
     e.u.job_end = (struct event_job_end){.job = numbered('J', job), .epoch = b->epoch[job]};
-    b->now_ms += EVERY_MS;
-    submit(b, next, rng);
-    settle(b);
-    uint64_t start = mono_ns();
+    b->busy -= b->chips[job];
+    start = cpu_ns();
     step(b, &e);
     settle(b);
-    b->took[b->ntook++] = (uint32_t)(mono_ns() - start);
+    b->ends.ns[b->ends.n++] = (uint32_t)(cpu_ns() - start);
+    b->busy_sum += b->busy;
 }
+
+/* ---- what comes out ---- */
 
 static int by_size(const void *a, const void *b)
 {
@@ -196,69 +270,156 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+static void print_times(const char *name, const struct times *t)
+{
+    double sum = 0;
+    qsort(t->ns, t->n, sizeof *t->ns, by_size);
+    for (uint32_t i = 0; i < t->n; i++)
+        sum += t->ns[i];
+    if (t->n == 0)
+        return;
+    printf(",\"%s\":{\"mean\":%.3f,\"p50\":%.3f,\"p99\":%.3f,\"p999\":%.3f,\"max\":%.3f}", name,
+           sum / 1e3 / t->n, t->ns[t->n / 2] / 1e3, t->ns[(uint64_t)t->n * 99 / 100] / 1e3,
+           t->ns[(uint64_t)t->n * 999 / 1000] / 1e3, t->ns[t->n - 1] / 1e3);
+}
+
+/* Not ru_maxrss: that begins at what the parent held before exec. */
+static double peak_mb(void)
+{
+    char line[256];
+    unsigned long kb = 0;
+    FILE *f = fopen("/proc/self/status", "r");
+    while (f && kb == 0 && fgets(line, sizeof line, f)) {
+        if (strncmp(line, "VmHWM:", 6) == 0)
+            kb = strtoul(line + 6, NULL, 10);
+    }
+    if (f)
+        (void)fclose(f);
+    return (double)kb / 1024;
+}
+
+static double clock_us(void)
+{
+    uint64_t start = cpu_ns();
+    for (int i = 0; i < 1000; i++)
+        (void)cpu_ns();
+    return (double)(cpu_ns() - start) / 1e6;
+}
+
+/* ---- running ---- */
+
+static int list(uint32_t jobs, uint32_t seed)
+{
+    struct rng rng;
+    rng_init(&rng, seed);
+    for (uint32_t i = 0; i < jobs; i++) {
+        uint32_t chips, minutes;
+        next_job(&rng, &chips, &minutes);
+        printf("%u %u\n", chips, minutes);
+    }
+    return 0;
+}
+
+struct size {
+    uint32_t sites, nodes, kinds, jobs, churn, seed;
+};
+
+static void bench_init(struct bench *b, const struct size *n, const char *folder)
+{
+    struct limits limits = limits_default();
+    limits.sites = n->sites + 1;
+    limits.pools = n->sites * n->kinds + 1;
+    limits.nodes = n->sites * n->nodes + 64;
+    limits.shares = n->sites * n->nodes * 10 + 16 * BATCH_EVENTS_MAX;
+    limits.jobs = n->jobs + 2 * BATCH_EVENTS_MAX + n->sites * n->nodes * NODE_CHIPS;
+    *b = (struct bench){.now_ms = INT64_C(1700000000000)};
+    size_t all = (size_t)n->jobs + n->churn + 1;
+    b->block = calloc(1, core_size(&limits));
+    b->running = calloc(all, sizeof *b->running);
+    b->epoch = calloc(all, sizeof *b->epoch);
+    b->chips = calloc(all, sizeof *b->chips);
+    b->ends.ns = calloc(n->churn + 1u, sizeof *b->ends.ns);
+    b->arrivals.ns = calloc(n->churn + 1u, sizeof *b->arrivals.ns);
+    if (!b->block || !b->running || !b->epoch || !b->chips || !b->ends.ns || !b->arrivals.ns ||
+        batch_init(&b->batch) != 0)
+        die("out of memory", "");
+    b->core = core_init(b->block, core_size(&limits), &limits);
+    rng_init(&b->jobs, n->seed);
+    if (folder) {
+        char path[PATH_CAP];
+        struct err err = {0};
+        if (snprintf(path, sizeof path, "%s/dispatch.db", folder) >= (int)sizeof path)
+            die("the folder's name is too long", "");
+        if (store_sqlite_open(&b->store, path, NULL, &err) != 0)
+            die("cannot open the store: ", err.msg);
+    }
+}
+
+/* CPU seconds of the three parts, from when the network is there. */
+static void run(struct bench *b, const struct size *n, double cpu_s[3], uint64_t *first)
+{
+    struct rng rng;
+    rng_init(&rng, n->seed + UINT64_C(0x100000000));
+    network(b, n->sites, n->nodes, n->kinds, rng);
+    flush(b);
+    uint64_t at[4] = {cpu_ns()};
+    for (uint32_t i = 0; i < n->jobs; i++)
+        submit(b, i);
+    settle(b);
+    flush(b);
+    at[1] = cpu_ns();
+    open_sites(b, n->sites);
+    flush(b);
+    at[2] = cpu_ns();
+    *first = b->starts;
+    for (uint32_t i = 0; i < n->churn && b->nrunning > 0; i++)
+        churn(b, n->jobs + i, &rng);
+    flush(b);
+    at[3] = cpu_ns();
+    for (int i = 0; i < 3; i++)
+        cpu_s[i] = (double)(at[i + 1] - at[i]) / 1e9;
+}
+
 int main(int argc, char **argv)
 {
-    if (argc != 7) {
-        fprintf(stderr, "usage: dispatch_load SITES NODES_A_SITE KINDS JOBS CHURN SEED\n");
+    uint32_t n[6] = {0};
+    bool only_list = argc == 4 && strcmp(argv[1], "list") == 0;
+    if (!only_list && argc != 7 && argc != 8) {
+        fprintf(stderr, "usage: dispatch_load SITES NODES_A_SITE KINDS JOBS CHURN SEED [FOLDER]\n"
+                        "       dispatch_load list JOBS SEED\n");
         return 2;
     }
-    uint32_t n[6];
-    for (int i = 0; i < 6; i++)
+    for (int i = 0; i < 6 && argv[i + 1]; i++)
         n[i] = (uint32_t)strtoul(argv[i + 1], NULL, 10);
-    uint32_t sites = n[0], nodes = n[1], kinds = n[2], jobs = n[3], nchurn = n[4];
-    struct rng rng;
-    rng_init(&rng, n[5]);
-    struct limits limits = limits_default();
-    limits.sites = sites + 1;
-    limits.pools = sites * kinds + 1;
-    limits.nodes = sites * nodes + 64;
-    limits.shares = sites * nodes * 10 + 16 * BATCH_EVENTS_MAX;
-    limits.jobs = jobs + 2 * BATCH_EVENTS_MAX + sites * nodes * 8;
-    struct bench b = {.now_ms = INT64_C(1700000000000), .effects.cap = EFFECTS_MAX};
-    void *block = calloc(1, core_size(&limits));
-    b.effects.list = calloc(EFFECTS_MAX, sizeof(struct effect));
-    b.running = calloc(jobs + nchurn, sizeof *b.running);
-    b.epoch = calloc(jobs + nchurn, sizeof *b.epoch);
-    b.took = calloc(nchurn + 1u, sizeof *b.took);
-    if (!block || !b.effects.list || !b.running || !b.epoch || !b.took)
-        return 1;
-    b.core = core_init(block, core_size(&limits), &limits);
-    network(&b, sites, nodes, kinds, &rng);
-    uint64_t c0 = cpu_ns();
-    for (uint32_t i = 0; i < jobs; i++)
-        submit(&b, i, &rng);
-    settle(&b);
-    uint64_t c1 = cpu_ns();
-    struct rusage queued, whole;
-    (void)getrusage(RUSAGE_SELF, &queued);
-    for (uint32_t s = 0; s < sites; s++) {
-        struct event e = {.kind = EVENT_KIND_site_state,
-                          .u.site_state = {.site = numbered('S', s + 1), .state = PLACE_UP}};
-        step(&b, &e);
+    if (only_list)
+        return list(n[1], n[2]);
+    struct size size = {n[0], n[1], n[2], n[3], n[4], n[5]};
+    struct bench b;
+    double cpu_s[3];
+    uint64_t first, chips = (uint64_t)size.sites * size.nodes * NODE_CHIPS;
+    bench_init(&b, &size, argv[7]);
+    run(&b, &size, cpu_s, &first);
+    printf("{\"chips\":%llu,\"pools\":%u,\"queued\":%u,\"started\":%llu,\"submit_cpu_s\":%.6f,"
+           "\"open_cpu_s\":%.6f,\"churn_cpu_s\":%.6f,\"churn\":%u,\"churn_starts\":%llu,\"waiting\":%llu,"
+           "\"busy\":%.5f,\"commits\":%llu,\"events\":%llu,\"clock_us\":%.3f,\"peak_mb\":%.1f",
+           (unsigned long long)chips, size.sites * size.kinds, size.jobs, (unsigned long long)first, cpu_s[0],
+           cpu_s[1], cpu_s[2], b.ends.n, (unsigned long long)(b.starts - first),
+           (unsigned long long)size.jobs + b.ends.n - b.starts,
+           b.ends.n ? (double)b.busy_sum / b.ends.n / (double)chips : (double)b.busy / (double)chips,
+           (unsigned long long)b.commits, (unsigned long long)b.next_event, clock_us(), peak_mb());
+    if (!b.store) { /* with it, some of them contain a commit */
+        print_times("end_us", &b.ends);
+        print_times("arrival_us", &b.arrivals);
     }
-    settle(&b);
-    uint64_t c2 = cpu_ns();
-    uint64_t first = b.starts;
-    for (uint32_t i = 0; i < nchurn && b.nrunning > 0; i++)
-        churn(&b, jobs + i, &rng);
-    uint64_t c3 = cpu_ns();
-    qsort(b.took, b.ntook, sizeof *b.took, by_size);
-    (void)getrusage(RUSAGE_SELF, &whole);
-    double open_s = (double)(c2 - c1) / 1e9, churn_s = (double)(c3 - c2) / 1e9;
-    printf("{\"chips\":%u,\"pools\":%u,\"queued\":%u,\"submit_us\":%.2f,\"started\":%llu,\"cpu_s\":%.4f,"
-           "\"starts_per_cpu_s\":%.0f,\"churn_starts\":%llu,\"churn_starts_per_cpu_s\":%.0f,"
-           "\"decision_us\":{\"mean\":%.2f,\"p50\":%.2f,\"p99\":%.2f,\"max\":%.2f},\"rss_mb\":%.1f}\n",
-           sites * nodes * 8, sites * kinds, jobs, jobs ? (double)(c1 - c0) / 1e3 / jobs : 0.0,
-           (unsigned long long)first, open_s, open_s > 0 ? (double)first / open_s : 0.0,
-           (unsigned long long)(b.starts - first), churn_s > 0 ? (double)(b.starts - first) / churn_s : 0.0,
-           b.ntook ? (double)(c3 - c2) / 1e3 / b.ntook : 0.0, b.ntook ? b.took[b.ntook / 2] / 1e3 : 0.0,
-           b.ntook ? b.took[(uint64_t)b.ntook * 99 / 100] / 1e3 : 0.0,
-           b.ntook ? b.took[b.ntook - 1] / 1e3 : 0.0, (double)whole.ru_maxrss / 1024);
-    (void)queued;
-    free(b.took);
+    printf("}\n");
+    if (b.store)
+        b.store->ops->close(b.store);
+    batch_fini(&b.batch);
+    free(b.arrivals.ns);
+    free(b.ends.ns);
+    free(b.chips);
     free(b.epoch);
     free(b.running);
-    free(b.effects.list);
-    free(block);
+    free(b.block);
     return 0;
 }
