@@ -51,6 +51,16 @@ static int64_t select_time(int64_t *times, uint32_t n, uint32_t k)
     return times[k];
 }
 
+static int64_t soonest(const struct core *core, const struct node *node, uint32_t n)
+{
+    int64_t best = INT64_MAX;
+    for (uint32_t i = 0; i < n; i++) {
+        int64_t at = node_time(core, &node[i]);
+        best = at < best ? at : best;
+    }
+    return best;
+}
+
 /* Nodes among which a gang must have all of its own: a domain, or the pool. */
 static uint32_t span_of(const struct pool *pool, struct ask ask)
 {
@@ -68,9 +78,9 @@ int64_t reservation_time(const struct core *core, const struct pool *pool, struc
         uint32_t n = pool->row.nodes - from < span ? pool->row.nodes - from : span;
         if (n < want)
             break;
-        for (uint32_t i = 0; i < n; i++)
+        for (uint32_t i = 0; i < n && want > 1; i++)
             times[i] = node_time(core, &pool->node[from + i]);
-        int64_t at = select_time(times, n, want - 1);
+        int64_t at = want == 1 ? soonest(core, pool->node + from, n) : select_time(times, n, want - 1);
         if (at < best) {
             best = at;
             if (first)
