@@ -15,7 +15,7 @@
  * what one more unit of capacity there would save. Work of a class is done in a slot only if cost + rent = threshold, and
  * nowhere is cost + rent below it; who checks this has proved that no plan is cheaper.
  *
- * Memory: one block from the caller, 48 bytes a class and slot; arcs are not stored. Time: the first tree
+ * Memory: one block from the caller, 40 bytes a class and slot; arcs are not stored. Time: the first tree
  * O((classes + slots) x slots of a window); a pivot O(slots of a window + nodes of the subtree that moves). No useful
  * bound on the number of pivots is known, so the caller gives one. Which plan of several with equal cost comes out
  * depends on the input alone.
