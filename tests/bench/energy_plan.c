@@ -229,7 +229,7 @@ static void start(struct year *y)
 
 static void print_bill(const char *name, const struct bill *b)
 {
-    printf("\"%s\":{\"kwh\":%" PRId64 ",\"kg\":%.3f,\"usd\":%.2f},", name, b->kwh, (double)b->carbon / 1e9,
+    printf("\"%s\":{\"kwh\":%" PRId64 ",\"kg\":%.3f,\"usd\":%.2f},", name, b->kwh, (double)b->carbon / 1e6,
            (double)b->money / 1e8);
 }
 
