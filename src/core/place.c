@@ -37,6 +37,7 @@ static bool pool_may(const struct core *core, const struct shape_key *key, const
 void shape_match(struct core *core, struct shape *shape)
 {
     uint32_t words = core->work.pool_words;
+    const uint64_t *lawful = shape_lawful(core, shape);
     memset(shape->mask, 0, (size_t)ALTERNATIVES * words * sizeof *shape->mask);
     for (uint32_t a = 0; a < shape->nalternatives; a++) {
         uint64_t *mask = shape->mask + (size_t)a * words;
@@ -44,6 +45,8 @@ void shape_match(struct core *core, struct shape *shape)
             if (pool_may(core, &shape->key, &shape->key.alternative[a], &core->net.pool[i]))
                 mask[i / 64] |= UINT64_C(1) << i % 64;
         }
+        for (uint32_t k = 0; lawful && k < words; k++)
+            mask[k] &= lawful[(size_t)a * words + k];
     }
     shape->version = core->net.version;
 }
