@@ -183,7 +183,7 @@ int ck_setup(void **state)
 {
     (void)state;
     const struct checker_limits limits = {
-        .sites = 3, .chips = 2, .pools = 70, .nodes = 16, .jobs = 1000, .shares = 200, .asks = 50};
+        .sites = 3, .chips = 2, .pools = 70, .nodes = 16, .jobs = 1000, .shares = 200, .tenants = 2, .asks = 50};
     ck_checker = checker_new(&limits);
     if (!ck_checker)
         return -1;
