@@ -546,6 +546,10 @@ int step_job_cancel(struct core *core, const struct event *event)
         stop(core, id, 0);
     else
         lane_leave(core, id);
+    /* Others may have waited for it to go first; the next of its lane was not tried as such. */
+    core->work.due = true;
+    if (queue_first(&core->work.lane[lane].waiting))
+        lane_refresh(core, &core->work.lane[lane], true);
     job_over(core, id, JOB_CANCELLED, 0);
     lane_unref(core, lane);
     return 0;
