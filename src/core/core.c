@@ -76,6 +76,7 @@ static void carve(struct core *core, struct arena *arena)
     const struct limits *n = &core->limits;
     network_carve(core, arena);
     work_carve(core, arena);
+    rulebook_carve(core, arena);
     CARVE(core, tenants, tenant, n->tenants);
     CARVE(core, keys, key, n->keys);
     CARVE(core, models, model, n->models);
@@ -123,6 +124,7 @@ struct core *core_init(void *block, size_t size, const struct limits *limits)
     core->row.id = 1;
     list_init(&core->waiting);
     work_init(core);
+    rulebook_init(core);
     carve(core, &arena);
     return core;
 }
@@ -174,6 +176,7 @@ int step_hub_boot(struct core *core, const struct event *event)
 int step_tick(struct core *core, const struct event *event)
 {
     lease_expire_waiters(core, event->at_ms);
+    rulebook_turn(core);
     dispatch_pass(core);
     return 0;
 }
@@ -215,7 +218,8 @@ int64_t core_deadline_ms(const struct core *core)
     struct list *first = list_first(&core->waiting);
     if (core->work.due)
         return core->now_ms;
-    return first ? list_entry(first, struct waiter, in_order)->deadline_ms : INT64_MAX;
+    int64_t due_ms = first ? list_entry(first, struct waiter, in_order)->deadline_ms : INT64_MAX;
+    return core->book.next_ms < due_ms ? core->book.next_ms : due_ms;
 }
 
 #define COLLECT(core, tables, kind, row_of, dead_op) \
@@ -263,6 +267,7 @@ void core_collect(struct core *core, row_fn *fn, void *ctx)
     /* A job that is over leaves memory as well. */
     COLLECT(core, work.jobs, job, work.job, ROW_PUT);
     COLLECT(core, work.shares, share, work.share, ROW_DELETE);
+    rulebook_collect(core, fn, ctx);
     table_clean(&core->work.shapes);
     table_clean(&core->work.lanes);
     table_clean(&core->waiters);

@@ -406,6 +406,39 @@ static bool evict_lost(struct core *core)
     return true;
 }
 
+/* Stops what the rules forbid now. False: there was no room for all the effects. */
+static bool evict_forbidden(struct core *core)
+{
+    const struct work *w = &core->work;
+    for (uint32_t i = 0; i < w->jobs.used; i++) {
+        const struct job *job = &w->job[i];
+        if (!table_live(&w->jobs, i) || job->row.state != JOB_RUNNING)
+            continue;
+        const uint64_t *lawful = shape_lawful(core, &w->shape[w->lane[job->lane].shape]);
+        if (!lawful)
+            return true; /* there are no rules */
+        lawful += (size_t)job->row.alternative * w->pool_words;
+        if (lawful[job->pool / 64] >> job->pool % 64 & 1)
+            continue;
+        if (core->effects->n > core->effects->cap / 2)
+            return false;
+        job_evict(core, (struct job_id){i}, ERR_FORBIDDEN);
+    }
+    return true;
+}
+
+/* Stops what may run no longer where it does, before anything starts. */
+static bool evict(struct core *core)
+{
+    if (core->work.lost && !evict_lost(core))
+        return false;
+    core->work.lost = false;
+    if (core->book.changed && !evict_forbidden(core))
+        return false;
+    core->book.changed = false;
+    return true;
+}
+
 void dispatch_pass(struct core *core)
 {
     struct work *w = &core->work;
@@ -413,8 +446,7 @@ void dispatch_pass(struct core *core)
     if (!w->due)
         return;
     w->pass++;
-    bool whole = !w->lost || evict_lost(core);
-    w->lost = !whole;
+    bool whole = evict(core);
     memcpy(w->looking, w->changed, bytes);
     memset(w->changed, 0, bytes);
     if (whole)

@@ -21,12 +21,12 @@ enum effect_kind {
     EFFECT_REPLICA_STOP,  /* to the site: drain and stop it */
     EFFECT_JOB_SHARE,     /* of the start that follows: `chips` chips of node `node` of `pool` for `job` */
     EFFECT_JOB_START,     /* to the pool's site: run `job` on its shares, as `alternative`, under `epoch` */
-    EFFECT_JOB_STOP,      /* to the pool's site: end `job` of `epoch`; its chips are given back with it */
+    EFFECT_JOB_STOP, /* to the pool's site: end `job` of `epoch`; its chips are given back with it. code: why */
 };
 
 struct effect {
     enum effect_kind kind;
-    int code;       /* REPLY: 0 or an error */
+    int code;       /* REPLY: 0 or an error. JOB_STOP: ERR_FORBIDDEN, the rules forbid it now; 0, all else */
     uint64_t token; /* REPLY */
     int64_t amount; /* REPLY: to lease_ask what was granted, to meter what was billed; nano-units */
     struct uuid worker;

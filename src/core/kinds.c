@@ -31,6 +31,19 @@ const char *replica_state_text(uint32_t state)
     }
 }
 
+const char *job_kind_text(uint32_t kind)
+{
+    switch (kind) {
+#define J(name, number, text) \
+    case (number): \
+        return text;
+        JOB_KINDS(J)
+#undef J
+    default:
+        return "?";
+    }
+}
+
 uint32_t model_kind_parse(const char *text)
 {
     size_t len = text_len(text, KIND_TEXT_CAP);

@@ -83,6 +83,10 @@ enum meter_flag {
 #define JOB_FLAGS(J) \
     J(INTERRUPTIBLE, 1u, "interruptible") /* may be stopped for firm work and started anew */ \
     J(ONE_DOMAIN, 2u, "one-domain")       /* all nodes of one scale-up domain */
+#define JOB_KINDS(J) \
+    J(BATCH, 0, "batch") \
+    J(TRAINING, 1, "training") \
+    J(INFERENCE, 2, "inference")
 #define JOB_STATES(J) \
     J(QUEUED, 1, "queued") \
     J(RUNNING, 2, "running") \
@@ -115,6 +119,11 @@ enum job_flag {
     JOB_FLAGS(J)
 #undef J
 };
+enum job_kind {
+#define J(name, number, text) JOB_KIND_##name = (number),
+    JOB_KINDS(J)
+#undef J
+};
 enum job_state {
 #define J(name, number, text) JOB_##name = (number),
     JOB_STATES(J)
@@ -124,6 +133,7 @@ enum job_state {
 /* Text of a value in one of the tables above, "?" if unknown. */
 const char *model_kind_text(uint32_t kind);
 const char *replica_state_text(uint32_t state);
+const char *job_kind_text(uint32_t kind);
 /* 0 if there is no such kind. NUL-terminated, in an array of at least KIND_TEXT_CAP. */
 uint32_t model_kind_parse(const char *text);
 

@@ -24,6 +24,8 @@
 #define PRICE_MAX INT64_C(1000000000000000)    /* nano-units for a million tokens: 1e6 units */
 #define HOLD_WAIT_MS 5000                      /* design.md section 6 */
 #define BATCH_EVENTS_MAX 1024                  /* events between two core_collect */
+#define RULES_PART_CAP 512                     /* a part of the text of a set of rules, and its NUL */
+#define RULES_PARTS_MAX 320 /* of a set: for RULES_TEXT_MAX bytes, cut between characters */
 
 struct limits {
     uint32_t sites;

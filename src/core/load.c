@@ -37,6 +37,7 @@ static int load_tenant(struct core *core, const struct row_tenant *row)
         return ERR_LIMIT;
     /* Accounts come after tenants; core_load_done links them. */
     core->tenant[i] = (struct tenant){.row = *row, .wallet = {INDEX_NONE}, .funding = {INDEX_NONE}};
+    tenant_find_peer(core, (struct tenant_id){i});
     list_init(&core->tenant[i].leases);
     list_init(&core->tenant[i].waiters);
     map_put(&core->tenant_map, &row->id, sizeof row->id, i);
@@ -217,6 +218,10 @@ int core_load(struct core *core, enum row_kind kind, const void *row)
         return load_job(core, row);
     case ROW_KIND_share:
         return load_share(core, row);
+    case ROW_KIND_rules:
+        return load_rules(core, row);
+    case ROW_KIND_rules_part:
+        return load_rules_part(core, row);
     case ROW_KIND_usage:
     case ROW_KIND_END:
         break;
@@ -241,7 +246,9 @@ int core_load_done(struct core *core)
         if (t->wallet.v == INDEX_NONE || t->funding.v == INDEX_NONE)
             return ERR_CORRUPT;
     }
-    int rc = load_work_done(core);
+    int rc = load_rules_done(core);
+    if (rc == 0)
+        rc = load_work_done(core);
     if (rc != 0)
         return rc;
     core_collect(core, ignore_row, NULL); /* what was just read is not a change */

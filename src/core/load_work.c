@@ -78,9 +78,12 @@ int load_job(struct core *core, const struct row_job *row)
     struct shape_key key;
     if (row->state == JOB_ENDED || row->state == JOB_CANCELLED)
         return 0; /* part of the books, not of the state */
-    memcpy(request.chip0, row->chip0, sizeof request - offsetof(struct event_job_submit, chip0));
+    memcpy(request.chip0, row->chip0,
+           offsetof(struct event_job_submit, kind) - offsetof(struct event_job_submit, chip0));
+    request.kind = row->kind;
+    memcpy(request.data_class, row->data_class, sizeof request.data_class);
     struct tenant_id tenant = tenant_by_id(core, &row->tenant);
-    if (tenant.v == INDEX_NONE || shape_read(core, &request, &key) != 0 ||
+    if (tenant.v == INDEX_NONE || shape_read(core, &request, tenant, &key) != 0 ||
         job_by_id(core, &row->id).v != INDEX_NONE ||
         (row->state != JOB_QUEUED && row->state != JOB_RUNNING) || row->alternative >= ALTERNATIVES)
         return ERR_CORRUPT;
@@ -139,6 +142,6 @@ int load_work_done(struct core *core)
     }
     for (uint32_t i = 0; i < core->net.sites.used; i++)
         site_rate(core, (struct site_id){i});
-    w->due = w->active.next != &w->active;
+    w->due = w->active.next != &w->active || core->book.changed;
     return 0;
 }

@@ -102,10 +102,14 @@ void pool_changed(struct core *core, struct pool_id id)
 
 /* ---- power ---- */
 
+uint32_t site_pue(const struct row_site *site)
+{
+    return site->pue ? site->pue : PUE_GUESS;
+}
+
 uint64_t site_watts(const struct site *site, uint64_t more)
 {
-    uint32_t pue = site->row.pue ? site->row.pue : PUE_GUESS;
-    return (site->load + more) * pue / 1000;
+    return (site->load + more) * site_pue(&site->row) / 1000;
 }
 
 bool site_takes(const struct site *site, uint64_t more)
@@ -126,8 +130,7 @@ static int64_t pool_rate(const struct core *core, const struct pool *pool)
     const struct row_chip *chip = &core->net.chip[pool->chip.v].row;
     int128 kwh = (int128)site->price + (int128)site->carbon * core->work.row.carbon_price / 1000000;
     /* Watts x PUE/1000 for an hour are watts x PUE / 1e6 kWh. */
-    int64_t hour =
-        pool->row.price + (int64_t)(kwh * chip->watts * (site->pue ? site->pue : PUE_GUESS) / 1000000);
+    int64_t hour = pool->row.price + (int64_t)(kwh * chip->watts * site_pue(site) / 1000000);
     return (int64_t)((int128)hour * RATE_MS / 3600000);
 }
 
@@ -235,6 +238,7 @@ int step_pool_add(struct core *core, const struct event *event)
     memcpy(pool->row.chip, e->chip, sizeof e->chip);
     map_put(&net->pool_map, &e->pool, sizeof e->pool, i);
     (void)pool_place(core, i); /* there is room: checked above */
+    core->book.version++;      /* nobody has judged it yet */
     network_changed(core);
     return 0;
 }

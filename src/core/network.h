@@ -54,6 +54,8 @@ struct network {
     uint64_t version;
 };
 
+/* Thousandths; a guess until a signal says more. */
+uint32_t site_pue(const struct row_site *site);
 /* Facility watts that a site draws with `more` watts of load before PUE on top. */
 uint64_t site_watts(const struct site *site, uint64_t more);
 bool site_takes(const struct site *site, uint64_t more);

@@ -10,6 +10,7 @@
 #include "base/checked.h"
 #include "core/kinds.h"
 #include "core/state.h"
+#include "core/why.h"
 
 /* ---- which pools ---- */
 
@@ -18,32 +19,42 @@ struct ask shape_ask(const struct shape_key *key, const struct alternative *a)
     return (struct ask){.chips = a->count, .one_domain = key->flags & JOB_ONE_DOMAIN};
 }
 
-static bool pool_may(const struct core *core, const struct shape_key *key, const struct alternative *a,
-                     const struct pool *pool)
+uint32_t place_bars(const struct core *core, const struct shape_key *key, const struct alternative *a,
+                    const struct pool *pool)
 {
     const struct row_site *site = &core->net.site[pool->site.v].row;
     const struct row_chip *chip = &core->net.chip[pool->chip.v].row;
-    if (site->state != PLACE_UP || pool->nodes_up == 0 ||
-        (key->site != INDEX_NONE && key->site != pool->site.v) ||
-        (a->chip != INDEX_NONE && a->chip != pool->chip.v))
-        return false;
+    uint32_t bars = 0;
+    if (key->site != INDEX_NONE && key->site != pool->site.v)
+        bars |= 1u << WHY_SITE;
     if (key->jurisdiction[0] && memcmp(key->jurisdiction, site->jurisdiction, CODE_CAP) != 0)
-        return false;
+        bars |= 1u << WHY_JURISDICTION;
     if (key->vendor[0] && memcmp(key->vendor, chip->vendor, NAME_CAP) != 0)
-        return false;
-    return pool_could(pool, shape_ask(key, a));
+        bars |= 1u << WHY_VENDOR;
+    if (a->chip != INDEX_NONE && a->chip != pool->chip.v)
+        bars |= 1u << WHY_CHIP;
+    if (!pool_could(pool, shape_ask(key, a)))
+        bars |= 1u << WHY_SIZE;
+    if (site->state != PLACE_UP)
+        bars |= 1u << WHY_SITE_DOWN;
+    if (pool->nodes_up == 0)
+        bars |= 1u << WHY_NODE_DOWN;
+    return bars;
 }
 
 void shape_match(struct core *core, struct shape *shape)
 {
     uint32_t words = core->work.pool_words;
+    const uint64_t *lawful = shape_lawful(core, shape);
     memset(shape->mask, 0, (size_t)ALTERNATIVES * words * sizeof *shape->mask);
     for (uint32_t a = 0; a < shape->nalternatives; a++) {
         uint64_t *mask = shape->mask + (size_t)a * words;
         for (uint32_t i = 0; i < core->net.pools.used; i++) {
-            if (pool_may(core, &shape->key, &shape->key.alternative[a], &core->net.pool[i]))
+            if (place_bars(core, &shape->key, &shape->key.alternative[a], &core->net.pool[i]) == 0)
                 mask[i / 64] |= UINT64_C(1) << i % 64;
         }
+        for (uint32_t k = 0; lawful && k < words; k++)
+            mask[k] &= lawful[(size_t)a * words + k];
     }
     shape->version = core->net.version;
 }
@@ -68,8 +79,8 @@ bool lane_ahead(const struct core *core, const struct lane *a, const struct lane
 
 /* The reservation of a lane is that of its first job. A single chip never has one: whoever waits for it and is ahead of
  * the job with the reservation may take a chip that is held. */
-static enum held_use held_use_of(const struct core *core, const struct pool *pool, const struct lane *lane,
-                                 const struct job *job, int64_t end_ms)
+enum held_use place_use(const struct core *core, const struct pool *pool, const struct lane *lane,
+                        const struct job *job, int64_t end_ms)
 {
     if (pool->reserved_for == INDEX_NONE)
         return HELD_OWN;
@@ -85,8 +96,7 @@ static bool power_for(const struct core *core, const struct pool *pool, uint32_t
     return site_takes(&core->net.site[pool->site.v], chips * pool_chip_watts(core, pool));
 }
 
-/* The score of a pool for a job of some size and run time: nano-units x RATE_MS. */
-static int128 pool_cost(const struct pool *pool, const struct alternative *a, int64_t run_ms)
+int128 place_cost(const struct pool *pool, const struct alternative *a, int64_t run_ms)
 {
     return (int128)pool->rate * a->count * run_ms;
 }
@@ -114,8 +124,8 @@ struct choice place_choose(struct core *core, uint32_t lane_index, const struct 
                 const struct pool *pool = &core->net.pool[i];
                 if (pool->free < alternative->count)
                     continue;
-                int128 cost = pool_cost(pool, alternative, run_ms);
-                enum held_use use = held_use_of(core, pool, lane, job, core->now_ms + run_ms);
+                int128 cost = place_cost(pool, alternative, run_ms);
+                enum held_use use = place_use(core, pool, lane, job, core->now_ms + run_ms);
                 if (!better(core, &best, pool, cost) ||
                     !pool_fits(pool, shape_ask(&shape->key, alternative), use) ||
                     !power_for(core, pool, alternative->count))

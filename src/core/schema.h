@@ -69,14 +69,22 @@ struct uuid_list {
     JOB_ALTERNATIVES(F, S) F(S, i64, duration_ms, 0) F(S, u32, flags, 0) F(S, u32, priority, 0) \
     F(S, uuid, site, 0) F(S, text, jurisdiction, CODE_CAP) F(S, text, vendor, NAME_CAP) \
     F(S, uuid, data_site, 0) F(S, u64, data_bytes, 0)
-#define EVENT_JOB_SUBMIT(F, S) F(S, uuid, job, 0) F(S, uuid, tenant, 0) JOB_REQUEST(F, S)
+/* What rules are told besides. kind: enum job_kind; data_class: what the tenant declares its data to be. */
+#define JOB_DECLARED(F, S) F(S, u32, kind, 0) F(S, text, data_class, CODE_CAP)
+#define EVENT_JOB_SUBMIT(F, S) F(S, uuid, job, 0) F(S, uuid, tenant, 0) JOB_REQUEST(F, S) JOB_DECLARED(F, S)
 #define EVENT_JOB_CANCEL(F, S) F(S, uuid, job, 0)
 /* From the job's site: it is over under this epoch. code: 0, or why it failed. */
 #define EVENT_JOB_END(F, S) F(S, uuid, job, 0) F(S, u32, epoch, 0) F(S, u32, code, 0)
-/* `budget` in nano-units; `transfer` is the id of the transfer that funds it. Ledger: ISO 4217 numeric code. */
+/* A part of the text of a set of rules (core/rules.h). Parts come in order from 0; part 0 begins anew whatever was begun
+ * before. Nothing is in force by it. */
+#define EVENT_RULES_PUT(F, S) F(S, uuid, set, 0) F(S, u32, part, 0) F(S, text, text, RULES_PART_CAP)
+/* Puts the set of so many parts in force, all of it or, if it is not as it must be, nothing. No parts: no rules. */
+#define EVENT_RULES_SET(F, S) F(S, uuid, set, 0) F(S, u32, parts, 0)
+/* `budget` in nano-units; `transfer` is the id of the transfer that funds it. Ledger: ISO 4217 numeric code. licence:
+ * the number of one on file. Jurisdiction and licence are empty where they are not known. */
 #define EVENT_TENANT_ADD(F, S) \
     F(S, uuid, tenant, 0) F(S, text, name, NAME_CAP) F(S, u32, ledger, 0) F(S, i64, budget, 0) \
-    F(S, uuid, transfer, 0)
+    F(S, uuid, transfer, 0) F(S, text, jurisdiction, CODE_CAP) F(S, text, licence, NAME_CAP)
 /* Sets the whole budget, spent part included. */
 #define EVENT_TENANT_BUDGET(F, S) F(S, uuid, tenant, 0) F(S, i64, budget, 0) F(S, uuid, transfer, 0)
 /* `budget` < 0: none of its own. rpm, tpm, expires_ms: 0 is none. No models: all. */
@@ -150,7 +158,9 @@ struct uuid_list {
     E(dispatch_set, 60, EVENT_DISPATCH_SET) \
     E(job_submit, 61, EVENT_JOB_SUBMIT) \
     E(job_cancel, 62, EVENT_JOB_CANCEL) \
-    E(job_end, 63, EVENT_JOB_END)
+    E(job_end, 63, EVENT_JOB_END) \
+    E(rules_put, 70, EVENT_RULES_PUT) \
+    E(rules_set, 71, EVENT_RULES_SET)
 
 /* ---- rows: the state, as the store keeps it. R(name, kind, fields, leading fields that are the key) ---- */
 
@@ -181,11 +191,12 @@ struct uuid_list {
 #define ROW_JOB(F, S) \
     F(S, uuid, id, 0) F(S, uuid, tenant, 0) JOB_REQUEST(F, S) F(S, u64, sequence, 0) F(S, u32, state, 0) \
     F(S, u32, epoch, 0) F(S, u32, alternative, 0) F(S, uuid, pool, 0) F(S, i64, submitted_ms, 0) \
-    F(S, i64, started_ms, 0) F(S, i64, ended_ms, 0) F(S, u32, code, 0)
+    F(S, i64, started_ms, 0) F(S, i64, ended_ms, 0) F(S, u32, code, 0) JOB_DECLARED(F, S)
 /* Chips of one node that a running job has. */
 #define ROW_SHARE(F, S) F(S, uuid, job, 0) F(S, u32, node, 0) F(S, u32, chips, 0)
 #define ROW_TENANT(F, S) \
-    F(S, uuid, id, 0) F(S, text, name, NAME_CAP) F(S, u32, ledger, 0) F(S, i64, created_ms, 0)
+    F(S, uuid, id, 0) F(S, text, name, NAME_CAP) F(S, u32, ledger, 0) F(S, i64, created_ms, 0) \
+    F(S, text, jurisdiction, CODE_CAP) F(S, text, licence, NAME_CAP)
 #define ROW_KEY(F, S) \
     F(S, uuid, id, 0) F(S, uuid, tenant, 0) F(S, text, name, NAME_CAP) F(S, text, public_id, 16) \
     F(S, digest, hash, 0) F(S, u32, scopes, 0) F(S, u32, rpm, 0) F(S, u32, tpm, 0) \
@@ -227,6 +238,13 @@ struct uuid_list {
     F(S, uuid, tenant, 0) F(S, uuid, key, 0) F(S, uuid, model, 0) F(S, u64, hour, 0) \
     F(S, u64, requests, 0) F(S, u64, prompt, 0) F(S, u64, cached, 0) F(S, u64, completion, 0) \
     F(S, u64, reasoning, 0) F(S, i64, cost, 0)
+/* The set of rules in force, in slot 0 or 1, and the draft in the other one. judged_ms: as of when they are applied. */
+#define ROW_RULES(F, S) \
+    F(S, u32, id, 0) F(S, u32, slot, 0) F(S, uuid, set, 0) F(S, u32, parts, 0) F(S, i64, since_ms, 0) \
+    F(S, i64, judged_ms, 0) F(S, uuid, draft, 0) F(S, u32, draft_parts, 0)
+/* `at`: where the part begins in the text, bytes. Parts past those of their slot are left of an older text. */
+#define ROW_RULES_PART(F, S) \
+    F(S, u32, slot, 0) F(S, u32, part, 0) F(S, u32, at, 0) F(S, text, text, RULES_PART_CAP)
 
 #define ROWS(R) \
     R(core, 1, ROW_CORE, 1) \
@@ -249,7 +267,9 @@ struct uuid_list {
     R(corridor, 18, ROW_CORRIDOR, 1) \
     R(dispatch, 19, ROW_DISPATCH, 1) \
     R(job, 20, ROW_JOB, 1) \
-    R(share, 21, ROW_SHARE, 2)
+    R(share, 21, ROW_SHARE, 2) \
+    R(rules, 22, ROW_RULES, 1) \
+    R(rules_part, 23, ROW_RULES_PART, 2)
 
 /* clang-format on */
 

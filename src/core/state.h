@@ -16,6 +16,7 @@
 #include "core/ledger.h"
 #include "core/money.h"
 #include "core/network.h"
+#include "core/rulebook.h"
 #include "core/work.h"
 
 struct tenant_id {
@@ -35,6 +36,7 @@ struct tenant {
     struct row_tenant row;
     struct account_id wallet;
     struct account_id funding;
+    uint32_t peer;       /* the first tenant whose jurisdiction and licence are the same */
     struct list leases;  /* of struct lease, in order of opening */
     struct list waiters; /* of struct waiter, in order of arrival */
 };
@@ -107,6 +109,7 @@ struct core {
     struct ledger ledger;
     struct network net;
     struct work work;
+    struct rulebook book;
     struct table tenants, keys, models, variants, prices, deployments, replicas, workers, leases, waiters;
     struct tenant *tenant;
     struct key *key;
@@ -152,6 +155,8 @@ uint32_t site_first(const struct core *core);
 /* INDEX_NONE when there is none. */
 struct site_id site_by_id(const struct core *core, const struct uuid *id);
 struct tenant_id tenant_by_id(const struct core *core, const struct uuid *id);
+/* Finds the tenant's peer. */
+void tenant_find_peer(struct core *core, struct tenant_id id);
 struct key_id key_by_id(const struct core *core, const struct uuid *id);
 struct model_id model_by_id(const struct core *core, const struct uuid *id);
 
@@ -181,8 +186,9 @@ void pool_set_node_power(struct core *core, struct pool_id id, uint32_t node, ui
 /* Watts that a chip in use draws more than one that is idle. */
 uint64_t pool_chip_watts(const struct core *core, const struct pool *pool);
 
-/* Takes the job's shares back and stops it at its site: it waits again, under the same sequence. */
-void job_evict(struct core *core, struct job_id id);
+/* Takes the job's shares back and stops it at its site: it waits again, under the same sequence. `code` says why, as in
+ * EFFECT_JOB_STOP. */
+void job_evict(struct core *core, struct job_id id, int code);
 /* Evicts what runs on a node, or on all nodes of a pool when it is INDEX_NONE. False: the step's effects have no room for
  * more, and some still runs. */
 bool work_evict(struct core *core, struct pool_id pool, uint32_t node);
@@ -204,8 +210,12 @@ uint32_t lane_of(struct core *core, uint32_t tenant, const struct shape_key *key
 void lane_enter(struct core *core, struct job_id id);
 /* Whether the lane has jobs that no pass has tried. */
 void lane_refresh(struct core *core, struct lane *lane, bool fresh);
-/* The shape of a request. 0, ERR_INVALID or ERR_NOT_FOUND. */
-int shape_read(const struct core *core, const struct event_job_submit *request, struct shape_key *key);
+/* The shape of a request of the tenant. 0, ERR_INVALID or ERR_NOT_FOUND. */
+int shape_read(const struct core *core, const struct event_job_submit *request, struct tenant_id tenant,
+               struct shape_key *key);
+/* Every lane gets the shape that it has now that rules ask for tenants by name, or do no longer. Lanes must be no more
+ * than shapes may be. */
+void lanes_rekey(struct core *core);
 void share_link(struct core *core, uint32_t i, struct job_id id, uint32_t pool);
 void work_account(struct core *core, struct job_id id, uint32_t pool, uint32_t chips, bool take);
 /* The lane's reservation, if it has one, is over. */
@@ -228,6 +238,14 @@ struct choice {
 };
 /* The best pool for a job of a lane among those that fit it now and are not closed. */
 struct choice place_choose(struct core *core, uint32_t lane, const struct job *job, const uint64_t *closed);
+/* Why a request may not use the pool as it is, as bits of enum why_bar: what it asks for, size, the site's state. */
+uint32_t place_bars(const struct core *core, const struct shape_key *key, const struct alternative *a,
+                    const struct pool *pool);
+/* How a job of the lane that would end then has to treat the nodes of the pool that are held. */
+enum held_use place_use(const struct core *core, const struct pool *pool, const struct lane *lane,
+                        const struct job *job, int64_t end_ms);
+/* The score of a pool for a job of some size and run time: nano-units x RATE_MS. */
+int128 place_cost(const struct pool *pool, const struct alternative *a, int64_t run_ms);
 /* Whether the first job of lane a comes before that of b. */
 bool lane_ahead(const struct core *core, const struct lane *a, const struct lane *b);
 /* The longest run time, at rate 1, with which a job of the lane would fit on a pool with a reservation now; -1: none. */

@@ -11,6 +11,21 @@ struct tenant_id tenant_by_id(const struct core *core, const struct uuid *id)
     return (struct tenant_id){map_get(&core->tenant_map, id, sizeof *id)};
 }
 
+void tenant_find_peer(struct core *core, struct tenant_id id)
+{
+    struct tenant *t = &core->tenant[id.v];
+    t->peer = id.v;
+    for (uint32_t i = 0; i < id.v; i++) {
+        const struct tenant *other = &core->tenant[i];
+        /* Only of those that are their own peers: the others are equal to one of these. */
+        if (other->peer != i || memcmp(other->row.jurisdiction, t->row.jurisdiction, CODE_CAP) != 0 ||
+            memcmp(other->row.licence, t->row.licence, NAME_CAP) != 0)
+            continue;
+        t->peer = i;
+        return;
+    }
+}
+
 struct key_id key_by_id(const struct core *core, const struct uuid *id)
 {
     return (struct key_id){map_get(&core->key_map, id, sizeof *id)};
@@ -65,6 +80,9 @@ int step_tenant_add(struct core *core, const struct event *event)
     *t = (struct tenant){.wallet = wallet, .funding = funding};
     t->row = (struct row_tenant){.id = e->tenant, .ledger = e->ledger, .created_ms = event->at_ms};
     memcpy(t->row.name, e->name, sizeof e->name);
+    memcpy(t->row.jurisdiction, e->jurisdiction, sizeof e->jurisdiction);
+    memcpy(t->row.licence, e->licence, sizeof e->licence);
+    tenant_find_peer(core, (struct tenant_id){i});
     list_init(&t->leases);
     list_init(&t->waiters);
     map_put(&core->tenant_map, &e->tenant, sizeof e->tenant, i);

@@ -42,7 +42,7 @@ void work_carve(struct core *core, struct arena *arena)
     w->tenant_chips = arena_take(arena, (size_t)n->tenants * n->chips * sizeof *w->tenant_chips);
     w->turn = arena_take(arena, n->tenants * sizeof *w->turn);
     w->dominant = arena_take(arena, n->tenants * sizeof *w->dominant);
-    w->masks = arena_take(arena, (size_t)n->shapes * ALTERNATIVES * w->pool_words * sizeof *w->masks);
+    w->masks = arena_take(arena, (size_t)n->shapes * 2 * ALTERNATIVES * w->pool_words * sizeof *w->masks);
     w->changed = arena_take(arena, w->pool_words * sizeof *w->changed);
     w->looking = arena_take(arena, w->pool_words * sizeof *w->looking);
     w->blocked = arena_take(arena, w->pool_words * sizeof *w->blocked);
@@ -229,6 +229,24 @@ void lane_refresh(struct core *core, struct lane *lane, bool fresh)
         list_push(&core->work.fresh, &lane->untried);
 }
 
+/* The lane has jobs that wait, and so has its shape. */
+static void lane_list(struct core *core, struct lane *lane)
+{
+    struct shape *shape = &core->work.shape[lane->shape];
+    if (!list_linked(&lane->active))
+        list_push(&shape->waiting, &lane->active);
+    if (!list_linked(&shape->active))
+        list_push(&core->work.active, &shape->active);
+}
+
+static void lane_unlist(struct core *core, struct lane *lane)
+{
+    struct shape *shape = &core->work.shape[lane->shape];
+    list_remove(&lane->active);
+    if (list_empty(&shape->waiting))
+        list_remove(&shape->active);
+}
+
 void lane_enter(struct core *core, struct job_id id)
 {
     struct job *job = &core->work.job[id.v];
@@ -239,11 +257,7 @@ void lane_enter(struct core *core, struct job_id id)
     queue_add(&lane->waiting, &job->in_lane);
     lane_refresh(core, lane, true);
     core->work.due = true;
-    struct shape *shape = &core->work.shape[lane->shape];
-    if (!list_linked(&lane->active))
-        list_push(&shape->waiting, &lane->active);
-    if (!list_linked(&shape->active))
-        list_push(&core->work.active, &shape->active);
+    lane_list(core, lane);
 }
 
 static void lane_leave(struct core *core, struct job_id id)
@@ -253,12 +267,21 @@ static void lane_leave(struct core *core, struct job_id id)
     queue_remove(&lane->waiting, &job->in_lane);
     if (queue_first(&lane->waiting))
         return;
-    list_remove(&lane->active);
+    lane_unlist(core, lane);
     lane_refresh(core, lane, false);
     reservation_drop(core, job->lane);
+}
+
+/* The lane has its shape no more. */
+static void lane_unmap(struct core *core, const struct lane *lane)
+{
     struct shape *shape = &core->work.shape[lane->shape];
-    if (list_empty(&shape->waiting))
-        list_remove(&shape->active);
+    uint32_t key[2] = {lane->tenant, lane->shape};
+    map_remove(&core->work.lane_map, key, sizeof key);
+    if (--shape->lanes == 0) {
+        map_remove(&core->work.shape_map, &shape->key, sizeof shape->key);
+        table_drop(&core->work.shapes, lane->shape);
+    }
 }
 
 /* A job holds its lane for as long as it is in memory; the last one gives it back. */
@@ -267,13 +290,7 @@ static void lane_unref(struct core *core, uint32_t i)
     struct lane *lane = &core->work.lane[i];
     if (--lane->jobs > 0)
         return;
-    struct shape *shape = &core->work.shape[lane->shape];
-    uint32_t key[2] = {lane->tenant, lane->shape};
-    map_remove(&core->work.lane_map, key, sizeof key);
-    if (--shape->lanes == 0) {
-        map_remove(&core->work.shape_map, &shape->key, sizeof shape->key);
-        table_drop(&core->work.shapes, lane->shape);
-    }
+    lane_unmap(core, lane);
     table_drop(&core->work.lanes, i);
 }
 
@@ -287,7 +304,8 @@ static uint32_t shape_of(struct core *core, const struct shape_key *key)
     if (i == INDEX_NONE)
         return i;
     struct shape *shape = &w->shape[i];
-    *shape = (struct shape){.mask = w->masks + (size_t)i * ALTERNATIVES * w->pool_words};
+    uint64_t *masks = w->masks + (size_t)i * 2 * ALTERNATIVES * w->pool_words;
+    *shape = (struct shape){.mask = masks, .lawful = masks + (size_t)ALTERNATIVES * w->pool_words};
     memcpy(&shape->key, key, sizeof *key);
     while (shape->nalternatives < ALTERNATIVES && key->alternative[shape->nalternatives].count > 0)
         shape->gang |= key->alternative[shape->nalternatives++].count > 1;
@@ -317,6 +335,37 @@ uint32_t lane_of(struct core *core, uint32_t tenant, const struct shape_key *sha
     return i;
 }
 
+/* Whose facts stand for the tenant's: its own where a rule asks for the name. */
+static uint32_t tenant_for_rules(const struct core *core, uint32_t tenant)
+{
+    return core->book.names_tenants ? tenant : core->tenant[tenant].peer;
+}
+
+void lanes_rekey(struct core *core)
+{
+    struct work *w = &core->work;
+    for (uint32_t i = 0; i < w->lanes.used; i++) {
+        struct lane *lane = &w->lane[i];
+        if (!table_live(&w->lanes, i))
+            continue;
+        struct shape_key shape_key = w->shape[lane->shape].key;
+        shape_key.tenant = tenant_for_rules(core, lane->tenant);
+        bool waits = queue_first(&lane->waiting) != NULL;
+        if (waits)
+            lane_unlist(core, lane);
+        /* The old shape goes first, and its place is free at once: there are never more shapes than lanes. */
+        lane_unmap(core, lane);
+        table_clean(&w->shapes);
+        lane->shape = shape_of(core, &shape_key);
+        assert(lane->shape != INDEX_NONE);
+        uint32_t key[2] = {lane->tenant, lane->shape};
+        w->shape[lane->shape].lanes++;
+        map_put(&w->lane_map, key, sizeof key, i);
+        if (waits)
+            lane_list(core, lane);
+    }
+}
+
 void work_reorder(struct core *core)
 {
     for (uint32_t i = 0; i < core->work.jobs.used; i++) {
@@ -330,7 +379,20 @@ void work_reorder(struct core *core)
 
 /* ---- steps ---- */
 
-int shape_read(const struct core *core, const struct event_job_submit *e, struct shape_key *key)
+/* A site in the same jurisdiction as this one, always the same of them. */
+static uint32_t site_home(const struct core *core, const struct uuid *id)
+{
+    uint32_t site = uuid_zero(id) ? INDEX_NONE : site_by_id(core, id).v;
+    if (site == INDEX_NONE || core->net.site[site].row.jurisdiction[0] == 0)
+        return INDEX_NONE;
+    uint32_t i = 0;
+    while (memcmp(core->net.site[i].row.jurisdiction, core->net.site[site].row.jurisdiction, CODE_CAP) != 0)
+        i++;
+    return i;
+}
+
+int shape_read(const struct core *core, const struct event_job_submit *e, struct tenant_id tenant,
+               struct shape_key *key)
 {
     const struct {
         const char *chip;
@@ -357,6 +419,10 @@ int shape_read(const struct core *core, const struct event_job_submit *e, struct
         a->rate = asked[i].rate;
     }
     key->flags = e->flags;
+    key->tenant = tenant_for_rules(core, tenant.v);
+    key->home = site_home(core, &e->data_site);
+    key->kind = e->kind;
+    memcpy(key->data_class, e->data_class, sizeof key->data_class);
     memcpy(key->jurisdiction, e->jurisdiction, sizeof key->jurisdiction);
     memcpy(key->vendor, e->vendor, sizeof key->vendor);
     return 0;
@@ -369,11 +435,11 @@ int step_job_submit(struct core *core, const struct event *event)
     struct shape_key key;
     struct tenant_id tenant = tenant_by_id(core, &e->tenant);
     if (uuid_zero(&e->job) || e->duration_ms < 0 || e->duration_ms > JOB_MS_MAX ||
-        (e->flags & ~(uint32_t)(JOB_INTERRUPTIBLE | JOB_ONE_DOMAIN)))
+        (e->flags & ~(uint32_t)(JOB_INTERRUPTIBLE | JOB_ONE_DOMAIN)) || e->kind > JOB_KIND_INFERENCE)
         return ERR_INVALID;
     if (tenant.v == INDEX_NONE)
         return ERR_NOT_FOUND;
-    int rc = shape_read(core, e, &key);
+    int rc = shape_read(core, e, tenant, &key);
     if (rc != 0)
         return rc;
     if (job_by_id(core, &e->job).v != INDEX_NONE)
@@ -387,9 +453,12 @@ int step_job_submit(struct core *core, const struct event *event)
     job->row.id = e->job;
     job->row.tenant = e->tenant;
     _Static_assert(offsetof(struct row_job, sequence) - offsetof(struct row_job, chip0) ==
-                       sizeof *e - offsetof(struct event_job_submit, chip0),
+                       offsetof(struct event_job_submit, kind) - offsetof(struct event_job_submit, chip0),
                    "a job's row begins as its event does");
-    memcpy(job->row.chip0, e->chip0, sizeof *e - offsetof(struct event_job_submit, chip0));
+    memcpy(job->row.chip0, e->chip0,
+           offsetof(struct event_job_submit, kind) - offsetof(struct event_job_submit, chip0));
+    job->row.kind = e->kind;
+    memcpy(job->row.data_class, e->data_class, sizeof e->data_class);
     job->row.sequence = ++w->row.jobs;
     w->row_touched = true;
     job->row.state = JOB_QUEUED;
@@ -434,19 +503,20 @@ void job_start(struct core *core, struct job_id id, struct pool_id pool, uint32_
     effect->alternative = alternative;
 }
 
-static void stop(struct core *core, struct job_id id)
+static void stop(struct core *core, struct job_id id, int code)
 {
     struct job *job = &core->work.job[id.v];
     struct effect *effect = effect_add(core, EFFECT_JOB_STOP);
     effect->job = job->row.id;
     effect->pool = job->row.pool;
     effect->epoch = job->row.epoch;
+    effect->code = code;
     job_release(core, id);
 }
 
-void job_evict(struct core *core, struct job_id id)
+void job_evict(struct core *core, struct job_id id, int code)
 {
-    stop(core, id);
+    stop(core, id, code);
     set_state(core, id, JOB_QUEUED);
     lane_enter(core, id);
 }
@@ -460,7 +530,7 @@ bool work_evict(struct core *core, struct pool_id pool, uint32_t node)
         while (p->node[i].shares != INDEX_NONE) {
             if (core->effects->n > core->effects->cap / 2)
                 return false;
-            job_evict(core, core->work.share[p->node[i].shares].job);
+            job_evict(core, core->work.share[p->node[i].shares].job, 0);
         }
     }
     return true;
@@ -473,9 +543,13 @@ int step_job_cancel(struct core *core, const struct event *event)
         return ERR_NOT_FOUND;
     uint32_t lane = core->work.job[id.v].lane;
     if (core->work.job[id.v].row.state == JOB_RUNNING)
-        stop(core, id);
+        stop(core, id, 0);
     else
         lane_leave(core, id);
+    /* Others may have waited for it to go first; the next of its lane was not tried as such. */
+    core->work.due = true;
+    if (queue_first(&core->work.lane[lane].waiting))
+        lane_refresh(core, &core->work.lane[lane], true);
     job_over(core, id, JOB_CANCELLED, 0);
     lane_unref(core, lane);
     return 0;

@@ -49,6 +49,10 @@ struct shape_key {
     struct alternative alternative[ALTERNATIVES];
     uint32_t site; /* INDEX_NONE: any */
     uint32_t flags;
+    uint32_t tenant; /* whose facts the rules are told: those of all tenants that are equal to them */
+    uint32_t home;   /* a site in the jurisdiction of the data, INDEX_NONE: not known */
+    uint32_t kind;   /* enum job_kind */
+    char data_class[CODE_CAP];
     char jurisdiction[CODE_CAP];
     char vendor[NAME_CAP];
 };
@@ -62,6 +66,8 @@ struct shape {
     bool gang;        /* some alternative is more than one chip */
     uint64_t version; /* of the network that `mask` was made for */
     uint64_t *mask;   /* ALTERNATIVES x pool words */
+    uint64_t judged;  /* version of the rules that `lawful` was made for */
+    uint64_t *lawful; /* as `mask`: pools that no rule denies, whatever their state */
     uint64_t pass;    /* of which `fits` is the answer */
     bool fits;
 };
@@ -110,7 +116,7 @@ struct work {
     struct turn *turn;      /* of each tenant */
     struct list turns;      /* those with lanes, while a pass begins */
     uint32_t *dominant;     /* of each tenant: its largest share of a kind, in 1/2^20 */
-    uint64_t *masks;        /* of all shapes */
+    uint64_t *masks;        /* of all shapes: mask and lawful */
     uint64_t *changed;      /* pools that may fit more than at the last pass */
     uint64_t *looking;      /* those of the pass that runs */
     uint64_t *blocked;      /* closed in the pass that runs */

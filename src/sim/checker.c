@@ -40,6 +40,11 @@ static bool ask_equal(const void *table, uint32_t i, const void *key, size_t len
     return memcmp(&((const struct check_ask *)table)[i].request, key, len) == 0;
 }
 
+static bool tenant_equal(const void *table, uint32_t i, const void *key, size_t len)
+{
+    return memcmp(&((const struct check_tenant *)table)[i].id, key, len) == 0;
+}
+
 static bool maps_init(struct checker *c)
 {
     const struct {
@@ -51,7 +56,8 @@ static bool maps_init(struct checker *c)
                 {&c->chip_map, c->limits.chips, chip_equal, c->chip},
                 {&c->pool_map, c->limits.pools, pool_equal, c->pool},
                 {&c->job_map, c->limits.jobs, job_equal, c->job},
-                {&c->ask_map, c->limits.asks, ask_equal, c->ask}};
+                {&c->ask_map, c->limits.asks, ask_equal, c->ask},
+                {&c->tenant_map, c->limits.tenants, tenant_equal, c->tenant}};
     for (uint32_t i = 0; i < sizeof maps / sizeof maps[0]; i++) {
         uint32_t n = map_slots(maps[i].entries);
         c->slots[i] = calloc(n, sizeof(struct map_slot));
@@ -75,6 +81,7 @@ struct checker *checker_new(const struct checker_limits *limits)
     c->job = calloc(limits->jobs, sizeof *c->job);
     c->share = calloc(limits->shares, sizeof *c->share);
     c->ask = calloc(limits->asks, sizeof *c->ask);
+    c->tenant = calloc(limits->tenants + 1u, sizeof *c->tenant);
     c->doomed = calloc(limits->nodes, sizeof *c->doomed);
     c->class = calloc(CHECKER_CLASSES_MAX, sizeof *c->class);
     c->mask_words = (limits->pools + 63) / 64;
@@ -82,8 +89,8 @@ struct checker *checker_new(const struct checker_limits *limits)
     c->digest = digest_stream_new();
     c->free_job = c->free_share = c->last_pool = NONE;
     c->now_ms = INT64_MIN;
-    bool good = c->site && c->chip && c->pool && c->node && c->job && c->share && c->ask && c->doomed &&
-                c->class && c->masks && c->digest && maps_init(c);
+    bool good = c->site && c->chip && c->pool && c->node && c->job && c->share && c->ask && c->tenant &&
+                c->doomed && c->class && c->masks && c->digest && checker_rules_new(c) && maps_init(c);
     if (good)
         return c;
     checker_free(c);
@@ -98,7 +105,9 @@ void checker_free(struct checker *c)
         checker_order_free(c);
     for (uint32_t i = 0; i < sizeof c->slots / sizeof c->slots[0]; i++)
         free(c->slots[i]);
+    checker_rules_free(c);
     digest_stream_free(c->digest);
+    free(c->tenant);
     free(c->masks);
     free(c->class);
     free(c->doomed);
@@ -200,4 +209,5 @@ void checker_end_of_time(struct checker *c, int64_t now_ms)
                         c->doomed[i] - pool->first, "no stop came in the instant of the loss");
     }
     c->ndoomed = 0;
+    checker_rules_end_of_time(c);
 }

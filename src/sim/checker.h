@@ -4,8 +4,9 @@
  *
  * It is told each event and the effects that core answered with, rebuilds from these alone who has which chips, and
  * judges each start and stop against the rules: no chip twice, no gang in part, no place that is down, no limit of a
- * job or of a site broken, nobody overtaken where the order is strict. It uses core's schema and vocabularies and none
- * of its code, so that one mistake is not made twice. What it finds are counts by kind, and the first in words; it goes
+ * job or of a site broken, nothing where the rules in force forbid it, nobody overtaken where the order is strict. It uses
+ * core's schema and vocabularies and none of its code, so that one mistake is not made twice; but for the language of rules
+ * (core/rules.h), which has tests of its own. What it finds are counts by kind, and the first in words; it goes
  * on after a violation, as if the decision stood.
  *
  * It also keeps a running SHA-256 over all decisions: equal hashes mean equal runs.
@@ -50,7 +51,9 @@
     V(REFUSED_ACTS, "an event was refused and yet decided something") \
     V(ACCEPTED, "an event was accepted that had to be refused") \
     V(TIME_BACK, "time goes back") \
-    V(LIMIT, "the checker has no room and cannot judge any more")
+    V(LIMIT, "the checker has no room and cannot judge any more") \
+    V(FORBIDDEN, "the rules in force forbid the job to run there") \
+    V(FORBIDDEN_RUNS, "work still runs that the rules in force forbid")
 /* clang-format on */
 
 enum checker_kind {
@@ -64,10 +67,11 @@ struct checker_limits {
     uint32_t sites;
     uint32_t chips; /* kinds */
     uint32_t pools;
-    uint32_t nodes;  /* of all pools */
-    uint32_t jobs;   /* waiting and running at a time */
-    uint32_t shares; /* of running jobs */
-    uint32_t asks;   /* different requests, ever; what jobs ask for but for their durations */
+    uint32_t nodes;   /* of all pools */
+    uint32_t jobs;    /* waiting and running at a time */
+    uint32_t shares;  /* of running jobs */
+    uint32_t tenants; /* 0: tenants are not looked at, rules know nothing of them */
+    uint32_t asks;    /* different requests, ever; what jobs ask for but for their durations */
 };
 
 struct checker;

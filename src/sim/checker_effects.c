@@ -191,6 +191,9 @@ static void judge_start(struct checker *c, const struct gang *gang)
                         job->epoch);
     judge_size(c, gang, request, pool);
     judge_rules(c, e, request, pool);
+    const char *rule = "";
+    if (!checker_lawful(c, i, p, e->chips, &rule))
+        checker_violate(c, CHECKER_FORBIDDEN, &e->job, &e->pool, NONE, "%s", rule);
     checker_order_judge(c, i, p);
     checker_order_leave(c, i);
     job->state = CHECK_RUNS;

@@ -52,7 +52,7 @@ static void site_add(struct checker *c, const struct event *event)
     if (!has_room(c, c->nsites, 1, c->limits.sites, "sites"))
         return;
     struct check_site *site = &c->site[c->nsites];
-    *site = (struct check_site){.id = e->site, .state = PLACE_UP, .pue = PUE_GUESS};
+    *site = (struct check_site){.id = e->site, .told = *e, .state = PLACE_UP, .pue = PUE_GUESS};
     memcpy(site->jurisdiction, e->jurisdiction, sizeof site->jurisdiction);
     map_put(&c->site_map, &e->site, sizeof e->site, c->nsites++);
 }
@@ -67,7 +67,7 @@ static void chip_add(struct checker *c, const struct event *event)
     if (!has_room(c, c->nchips, 1, c->limits.chips, "kinds of chips"))
         return;
     struct check_chip *chip = &c->chip[c->nchips];
-    *chip = (struct check_chip){.watts = e->watts, .idle_watts = e->idle_watts};
+    *chip = (struct check_chip){.watts = e->watts, .idle_watts = e->idle_watts, .told = *e};
     memcpy(chip->name, e->chip, sizeof chip->name);
     memcpy(chip->vendor, e->vendor, sizeof chip->vendor);
     map_put(&c->chip_map, e->chip, text_len(e->chip, sizeof e->chip), c->nchips++);
@@ -228,7 +228,11 @@ static void job_submit(struct checker *c, const struct event *event)
                                    .pool = NONE,
                                    .shares = NONE,
                                    .in_heap = NONE,
+                                   .tenant = checker_tenant_find(c, &e->tenant),
+                                   .data_site = site_find(c, &e->data_site),
+                                   .kind = e->kind,
                                    .state = CHECK_WAITS};
+    memcpy(c->job[i].data_class, e->data_class, sizeof c->job[i].data_class);
     map_put(&c->job_map, &e->job, sizeof e->job, i);
     c->waiting++;
     checker_order_enter(c, i);
@@ -317,12 +321,20 @@ void checker_apply(struct checker *c, const struct event *event)
 {
     typedef void apply_fn(struct checker *, const struct event *);
     static apply_fn *const table[EVENT_KIND_END] = {
-        [EVENT_KIND_site_add] = site_add,     [EVENT_KIND_chip_add] = chip_add,
-        [EVENT_KIND_pool_add] = pool_add,     [EVENT_KIND_site_signal] = site_signal,
-        [EVENT_KIND_site_cap] = site_cap,     [EVENT_KIND_site_state] = site_state,
-        [EVENT_KIND_node_state] = node_state, [EVENT_KIND_dispatch_set] = dispatch_set,
-        [EVENT_KIND_job_submit] = job_submit, [EVENT_KIND_job_cancel] = job_cancel,
+        [EVENT_KIND_site_add] = site_add,
+        [EVENT_KIND_chip_add] = chip_add,
+        [EVENT_KIND_pool_add] = pool_add,
+        [EVENT_KIND_site_signal] = site_signal,
+        [EVENT_KIND_site_cap] = site_cap,
+        [EVENT_KIND_site_state] = site_state,
+        [EVENT_KIND_node_state] = node_state,
+        [EVENT_KIND_dispatch_set] = dispatch_set,
+        [EVENT_KIND_job_submit] = job_submit,
+        [EVENT_KIND_job_cancel] = job_cancel,
         [EVENT_KIND_job_end] = job_end,
+        [EVENT_KIND_tenant_add] = checker_tenant_add,
+        [EVENT_KIND_rules_put] = checker_rules_put,
+        [EVENT_KIND_rules_set] = checker_rules_set,
     };
     if (event->kind < EVENT_KIND_END && table[event->kind])
         table[event->kind](c, event);

@@ -2,7 +2,7 @@
 /*
  * Who waits before whom. With a strict fit nobody may start in a pool while a job that comes before it waits for that
  * pool. A job waits for the pools in which one of its alternatives could run if they were empty, at sites that are up;
- * a gang that a pool could never hold does not wait for it.
+ * a gang that a pool could never hold does not wait for it, nor a job for a pool that the rules forbid it.
  */
 #include "sim/checker_state.h"
 
@@ -88,18 +88,33 @@ static void heap_drop(struct checker *c, struct check_class *class, uint32_t job
 
 /* ---- classes ---- */
 
+static bool alternative_fits(const struct check_request *r, uint32_t a, const struct check_pool *pool)
+{
+    uint32_t nodes = r->one_domain && pool->domain < pool->nodes ? pool->domain : pool->nodes;
+    return (r->chip[a] == NONE || r->chip[a] == pool->chip) &&
+           r->count[a] <= (uint64_t)nodes * pool->node_chips;
+}
+
 static bool could_run(const struct checker *c, const struct check_request *r, const struct check_pool *pool)
 {
     const struct check_site *site = &c->site[pool->site];
     const struct check_chip *chip = &c->chip[pool->chip];
-    uint32_t nodes = r->one_domain && pool->domain < pool->nodes ? pool->domain : pool->nodes;
     if (site->state != PLACE_UP || (r->site != NONE && r->site != pool->site) ||
         (r->jurisdiction[0] && memcmp(r->jurisdiction, site->jurisdiction, sizeof r->jurisdiction) != 0) ||
         (r->vendor[0] && memcmp(r->vendor, chip->vendor, sizeof r->vendor) != 0))
         return false;
     for (uint32_t a = 0; a < CHECKER_ALTERNATIVES && r->count[a] > 0; a++) {
-        if ((r->chip[a] == NONE || r->chip[a] == pool->chip) &&
-            r->count[a] <= (uint64_t)nodes * pool->node_chips)
+        if (alternative_fits(r, a, pool))
+            return true;
+    }
+    return false;
+}
+
+static bool could_run_lawfully(const struct checker *c, uint32_t job, uint32_t pool)
+{
+    const struct check_request *r = &c->ask[c->job[job].ask].request;
+    for (uint32_t a = 0; a < CHECKER_ALTERNATIVES && r->count[a] > 0; a++) {
+        if (alternative_fits(r, a, &c->pool[pool]) && checker_lawful(c, job, pool, r->count[a], NULL))
             return true;
     }
     return false;
@@ -176,6 +191,20 @@ void checker_order_leave(struct checker *c, uint32_t job)
     heap_drop(c, &c->class[c->ask[c->job[job].ask].class], job);
 }
 
+/* The first job of the heap from `at` down that comes before `job` and waits for the pool, if it comes before `first` as
+ * well: rules are the single job's, not the class's. What is below a job that comes later comes later too. */
+static uint32_t first_before(const struct checker *c, const struct check_class *class, uint32_t at,
+                             uint32_t job, uint32_t pool, uint32_t first)
+{
+    if (at >= class->n || !before(c, class->heap[at], job) ||
+        (first != NONE && !before(c, class->heap[at], first)))
+        return first;
+    if (!checker_has_rules(c) || could_run_lawfully(c, class->heap[at], pool))
+        return class->heap[at];
+    first = first_before(c, class, 2 * at + 1, job, pool, first);
+    return first_before(c, class, 2 * at + 2, job, pool, first);
+}
+
 void checker_order_judge(struct checker *c, uint32_t job, uint32_t pool)
 {
     if (!checker_ordered(c))
@@ -185,9 +214,8 @@ void checker_order_judge(struct checker *c, uint32_t job, uint32_t pool)
     for (uint32_t i = 0; i < c->nclasses; i++) {
         const struct check_class *class = &c->class[i];
         const uint64_t *mask = c->masks + (size_t)i * c->mask_words;
-        if (class->n > 0 && (mask[pool / 64] >> pool % 64 & 1) && before(c, class->heap[0], job) &&
-            (first == NONE || before(c, class->heap[0], first)))
-            first = class->heap[0];
+        if (mask[pool / 64] >> pool % 64 & 1)
+            first = first_before(c, class, 0, job, pool, first);
     }
     if (first == NONE)
         return;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the checker knows, for its own files only: checker.c (its life), checker_events.c, checker_effects.c (decisions judged),
- * checker_order.c (who waits before whom).
+ * checker_order.c (who waits before whom), check_rules.c (rules in force).
  *
  * Dense arrays of fixed size; NONE ends lists and stands for "any" and "no such". A share is on two lists, its job's and
  * its node's. A class is a set of pools for which jobs wait, with those jobs in a heap; classes exist only while the
@@ -24,6 +24,7 @@
 
 struct check_site {
     struct uuid id;
+    struct event_site_add told;
     char jurisdiction[CODE_CAP];
     uint32_t state;
     uint32_t pue;
@@ -36,6 +37,14 @@ struct check_chip {
     char vendor[NAME_CAP];
     uint32_t watts;
     uint32_t idle_watts;
+    struct event_chip_add told;
+};
+
+struct check_tenant {
+    struct uuid id;
+    char name[NAME_CAP];
+    char jurisdiction[CODE_CAP];
+    char licence[NAME_CAP];
 };
 
 struct check_pool {
@@ -90,7 +99,11 @@ struct check_job {
     uint32_t epoch;
     uint32_t pool;
     uint32_t shares;
-    uint32_t in_heap; /* or the next of the free ones */
+    uint32_t in_heap;   /* or the next of the free ones */
+    uint32_t tenant;    /* NONE: not known */
+    uint32_t data_site; /* as well */
+    uint32_t kind;
+    char data_class[CODE_CAP];
     uint8_t state;
     bool cancelled;
 };
@@ -110,13 +123,15 @@ struct checker {
     struct check_job *job;
     struct check_share *share;
     struct check_ask *ask;
-    uint32_t nsites, nchips, npools, nnodes, njobs, nshares, nasks; /* ever used */
+    struct check_tenant *tenant;
+    struct check_rules *rules;
+    uint32_t ntenants, nsites, nchips, npools, nnodes, njobs, nshares, nasks; /* ever used */
     uint32_t free_job, free_share;
     uint32_t waiting, running;
     struct uuid over[CHECKER_OVER];
     uint64_t nover;
-    struct map site_map, chip_map, pool_map, job_map, ask_map;
-    void *slots[5]; /* of the maps */
+    struct map site_map, chip_map, pool_map, job_map, ask_map, tenant_map;
+    void *slots[6]; /* of the maps */
     uint64_t sequence;
     int64_t now_ms;
     uint32_t order, fit;
@@ -151,6 +166,19 @@ uint32_t checker_pool_find(struct checker *c, const struct uuid *id);
 /* It gives back its chips; the caller lets it wait again (checker_order_enter), or forgets it. */
 void checker_job_release(struct checker *c, uint32_t job);
 void checker_job_forget(struct checker *c, uint32_t job);
+
+bool checker_rules_new(struct checker *c);
+void checker_rules_free(struct checker *c);
+/* Accepted events. */
+void checker_tenant_add(struct checker *c, const struct event *event);
+void checker_rules_put(struct checker *c, const struct event *event);
+void checker_rules_set(struct checker *c, const struct event *event);
+uint32_t checker_tenant_find(const struct checker *c, const struct uuid *id);
+bool checker_has_rules(const struct checker *c);
+/* Whether the rules let the job run in the pool on so many chips; *rule (may be NULL): which does not. */
+bool checker_lawful(const struct checker *c, uint32_t job, uint32_t pool, uint32_t chips, const char **rule);
+/* What runs must be lawful by now. */
+void checker_rules_end_of_time(struct checker *c);
 
 /* Whether the order is one in which somebody can be overtaken. */
 bool checker_ordered(const struct checker *c);

@@ -246,6 +246,7 @@ static int sim_new(struct sim *s, struct err *err)
                                                       .nodes = limits.nodes,
                                                       .jobs = limits.jobs,
                                                       .shares = limits.shares,
+                                                      .tenants = limits.tenants,
                                                       .asks = limits.shapes});
     if (!s->fate || !s->effects.list || !s->block || !s->checker || !s->power)
         return err_set(err, ERR_NO_MEMORY, "out of memory");

@@ -81,7 +81,7 @@ static struct uuid id_for(const char *field, uint64_t *seed)
         char space;
     } spaces[] = {{"tenant", 'T'}, {"key", 'K'},        {"model", 'M'},  {"variant", 'V'},
                   {"price", 'P'},  {"deployment", 'D'}, {"worker", 'W'}, {"lease", 'L'},
-                  {"site", 'S'},   {"key_lease", 'l'},  {"boot", 'B'}};
+                  {"site", 'S'},   {"key_lease", 'l'},  {"boot", 'B'},   {"set", 'R'}};
     if (test_below(seed, 30) == 0)
         return some_id(seed);
     for (size_t i = 0; i < sizeof spaces / sizeof spaces[0]; i++) {
@@ -103,6 +103,8 @@ static uint64_t number_for(const char *field, uint64_t *seed)
         return test_below(seed, 4) ? test_below(seed, 2000000) : (uint64_t)-1;
     if (strcmp(field, "want") == 0 || strcmp(field, "amount") == 0)
         return test_below(seed, test_below(seed, 2) ? 1000 : 1000000);
+    if (strcmp(field, "part") == 0 || strcmp(field, "parts") == 0)
+        return test_below(seed, 3);
     if (strcmp(field, "close") == 0 || strcmp(field, "ordinal") == 0)
         return test_below(seed, 2);
     if (strcmp(field, "cached") == 0 || strcmp(field, "reasoning") == 0)

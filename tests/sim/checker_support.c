@@ -182,8 +182,14 @@ void ck_add_pool(uint32_t i, uint32_t s, const char *chip, uint32_t nodes, uint3
 int ck_setup(void **state)
 {
     (void)state;
-    const struct checker_limits limits = {
-        .sites = 3, .chips = 2, .pools = 70, .nodes = 16, .jobs = 1000, .shares = 200, .asks = 50};
+    const struct checker_limits limits = {.sites = 3,
+                                          .chips = 2,
+                                          .pools = 70,
+                                          .nodes = 16,
+                                          .jobs = 1000,
+                                          .shares = 200,
+                                          .tenants = 2,
+                                          .asks = 50};
     ck_checker = checker_new(&limits);
     if (!ck_checker)
         return -1;

@@ -417,6 +417,101 @@ static void test_order_many(void **state)
     assert_int_equal(checker_waiting(ck_checker), 0);
 }
 
+/* ---- rules in force ---- */
+
+static void put_rules(uint32_t set, uint32_t part, const char *text)
+{
+    ck_event.kind = EVENT_KIND_rules_put;
+    ck_event.u.rules_put.set = ck_job(set);
+    ck_event.u.rules_put.part = part;
+    (void)snprintf(ck_event.u.rules_put.text, RULES_PART_CAP, "%s", text);
+    ck_step();
+}
+
+static void set_rules(uint32_t set, uint32_t parts)
+{
+    ck_event.kind = EVENT_KIND_rules_set;
+    ck_event.u.rules_set.set = ck_job(set);
+    ck_event.u.rules_set.parts = parts;
+    ck_step();
+}
+
+#define WHY " because \"b\" cite \"c\"\n"
+
+static void test_forbidden(void **state)
+{
+    (void)state;
+    put_rules(1, 0, "deny a when site.jurisdiction = C");
+    put_rules(1, 1, "N and tenant.jurisdiction = DE and data.home = DE and data.class = health and" WHY);
+    put_rules(2, 0, "deny a when site.jurisdiction = C");
+    put_rules(2, 1, "N and tenant.jurisdiction = DE and data.home = DE and data.class = health" WHY);
+    set_rules(2, 2);
+    ck_event.kind = EVENT_KIND_tenant_add;
+    ck_event.u.tenant_add.tenant = ck_job(50);
+    (void)snprintf(ck_event.u.tenant_add.jurisdiction, CODE_CAP, "DE");
+    ck_step();
+    for (uint32_t i = 1; i <= 2; i++) {
+        struct event_job_submit *e = ck_submit_made(i, "a100", 1);
+        e->tenant = ck_job(50);
+        e->data_site = ck_site(1);
+        (void)snprintf(e->data_class, CODE_CAP, i == 1 ? "open" : "health");
+        ck_step();
+    }
+    ck_start_one(1, 3, 0, 1, 1);
+    ck_start_one(2, 1, 0, 1, 1);
+    ck_tick();
+    checker_end_of_time(ck_checker, ck_now_ms);
+    ck_clean();
+    ck_stop(2, 1, 1);
+    ck_start_one(2, 3, 0, 1, 2);
+    ck_tick();
+    ck_found(CHECKER_FORBIDDEN);
+}
+
+static void test_forbidden_runs(void **state)
+{
+    (void)state;
+    ck_submit(1, 1, 1);
+    ck_start_one(1, 3, 0, 1, 1);
+    ck_tick();
+    put_rules(1, 0, "deny a from 1970-01-01T00:00:09Z when site.jurisdiction = CN" WHY);
+    set_rules(1, 1);
+    checker_end_of_time(ck_checker, ck_now_ms);
+    ck_clean();
+    checker_end_of_time(ck_checker, 8999);
+    ck_clean();
+    checker_end_of_time(ck_checker, 9000);
+    ck_found(CHECKER_FORBIDDEN_RUNS);
+}
+
+static void test_rules_accepted(void **state)
+{
+    (void)state;
+    put_rules(1, 0, "deny a when");
+    set_rules(1, 1);
+    ck_found(CHECKER_ACCEPTED);
+}
+
+/* Who may not run there is not overtaken there, but those behind it are. */
+static void test_fifo_forbidden(void **state)
+{
+    (void)state;
+    ck_set_order(ORDER_FIFO, FIT_STRICT);
+    put_rules(1, 0, "deny a when data.class = health and site.jurisdiction = CN" WHY);
+    set_rules(1, 1);
+    for (uint32_t i = 1; i <= 5; i++) {
+        struct event_job_submit *e = ck_submit_made(i, "a100", 1);
+        (void)snprintf(e->data_class, CODE_CAP, i < 3 ? "health" : "open");
+        ck_step();
+    }
+    ck_start_one(3, 3, 0, 1, 1);
+    ck_tick();
+    ck_clean();
+    ck_start_one(5, 3, 0, 1, 1);
+    ck_tick();
+    ck_found(CHECKER_OVERTAKEN);
+}
+
 /* ---- the hash ---- */
 
 static void test_hash(void **state)
@@ -484,6 +579,10 @@ int main(void)
         TEST(test_order_changes),
         TEST(test_evicted_is_first),
         TEST(test_order_many),
+        TEST(test_forbidden),
+        TEST(test_forbidden_runs),
+        TEST(test_rules_accepted),
+        TEST(test_fifo_forbidden),
         TEST(test_hash),
     };
     return cmocka_run_group_tests_name("sim_checker_rules", tests, NULL, NULL);

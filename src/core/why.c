@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/why.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "core/kinds.h"
+#include "core/state.h"
+
+#define BAR(name) (1u << WHY_##name)
+/* What the dispatcher has in the mask of a shape; the rest is of the moment. */
+#define LASTING \
+    (BAR(SITE) | BAR(JURISDICTION) | BAR(VENDOR) | BAR(CHIP) | BAR(RULE) | BAR(SIZE) | BAR(SITE_DOWN))
+
+static const struct {
+    uint32_t stage;
+    const char *word, *text;
+} bars_table[WHYS_N] = {
+#define W(name, stage, word, text) {stage, word, text},
+    WHYS(W)
+#undef W
+};
+
+const char *why_bar_word(enum why_bar bar)
+{
+    assert(bar < WHYS_N);
+    return bars_table[bar].word;
+}
+
+const char *why_bar_text(enum why_bar bar)
+{
+    assert(bar < WHYS_N);
+    return bars_table[bar].text;
+}
+
+/* A pool and a size for a job. */
+struct option {
+    uint32_t pool;
+    uint32_t alternative;
+    uint32_t bars;
+    struct uuid first; /* RESERVED, TURN: the job that comes first */
+    int128 cost;       /* as the dispatcher counts it */
+};
+
+struct question {
+    const struct core *core;
+    const struct job *job;
+    const struct lane *lane;
+    const struct shape_key *key;
+    uint32_t nalternatives;
+};
+
+static struct question question_of(const struct core *core, const struct job *job)
+{
+    const struct lane *lane = &core->work.lane[job->lane];
+    const struct shape *shape = &core->work.shape[lane->shape];
+    return (struct question){core, job, lane, &shape->key, shape->nalternatives};
+}
+
+/* ---- room ---- */
+
+/* Whether the pool would hold the gang if nodes that are not up were, or if nobody used those that are. */
+static bool would_fit(const struct pool *pool, struct ask ask, bool all_up, bool idle)
+{
+    uint32_t top = pool->row.node_chips, want = ask.chips / top, rest = ask.chips % top;
+    uint32_t span = ask.one_domain && ask.chips > top ? pool->row.domain : pool->row.nodes;
+    for (uint32_t first = 0; first < pool->row.nodes; first += span) {
+        uint32_t end = pool->row.nodes - first < span ? pool->row.nodes : first + span;
+        uint32_t whole = 0, part = 0;
+        for (uint32_t i = first; i < end; i++) {
+            const struct node *node = &pool->node[i];
+            if (node->state != PLACE_UP && !all_up)
+                continue;
+            uint32_t free = idle ? top : node->free;
+            whole += free == top;
+            part += free < top && free >= rest;
+        }
+        if (whole > want || (whole == want && (rest == 0 || part > 0)))
+            return true;
+    }
+    return false;
+}
+
+static uint32_t bars_of_room(const struct pool *pool, struct ask ask)
+{
+    if (would_fit(pool, ask, false, false))
+        return 0;
+    if (would_fit(pool, ask, false, true))
+        return BAR(FULL);
+    return would_fit(pool, ask, true, false) ? BAR(NODE_DOWN) : BAR(FULL) | BAR(NODE_DOWN);
+}
+
+static bool power_is_enough(const struct core *core, const struct pool *pool, uint32_t chips, bool with_down)
+{
+    uint64_t idle = with_down ? (uint64_t)(pool->row.nodes - pool->nodes_up) * pool->row.node_chips *
+                                    core->net.chip[pool->chip.v].row.idle_watts
+                              : 0;
+    return site_takes(&core->net.site[pool->site.v], chips * pool_chip_watts(core, pool) + idle);
+}
+
+/* ---- rules ---- */
+
+static void facts_of(const struct question *q, const struct option *o, struct rule_facts *facts)
+{
+    rule_facts_of_work(q->core, q->key, q->lane->tenant, o->alternative, facts);
+    rule_facts_of_pool(q->core, o->pool, facts);
+}
+
+static bool lawful(const struct question *q, const struct option *o)
+{
+    struct rule_facts facts;
+    struct verdict verdict;
+    if (rulebook_rules(q->core)->nrules == 0)
+        return true;
+    facts_of(q, o, &facts);
+    return rules_judge(rulebook_rules(q->core), &facts, q->core->book.row.judged_ms, &verdict) == 0;
+}
+
+/* ---- turn ---- */
+
+/* Whether the first job of the lane comes before the one in question. */
+static bool comes_first(const struct question *q, const struct lane *other)
+{
+    const struct work *w = &q->core->work;
+    const struct queue_node *first = queue_first(&other->waiting);
+    if (other != q->lane && w->row.order == ORDER_SIZE &&
+        w->dominant[other->tenant] != w->dominant[q->lane->tenant])
+        return w->dominant[other->tenant] < w->dominant[q->lane->tenant];
+    return first != &q->job->in_lane && queue_before(first, &q->job->in_lane);
+}
+
+static bool may_use(const struct question *q, uint32_t pool)
+{
+    for (uint32_t a = 0; a < q->nalternatives; a++) {
+        struct option o = {.pool = pool, .alternative = a};
+        if (place_bars(q->core, q->key, &q->key->alternative[a], &q->core->net.pool[pool]) == 0 &&
+            lawful(q, &o))
+            return true;
+    }
+    return false;
+}
+
+/* Of the jobs that come before this one and wait for the pool, the first; NULL: it is its turn. */
+static const struct job *who_is_before(const struct question *q, uint32_t pool)
+{
+    const struct job *first = NULL;
+    for (uint32_t i = 0; i < q->core->work.lanes.used; i++) {
+        const struct lane *lane = &q->core->work.lane[i];
+        if (!table_live(&q->core->work.lanes, i) || !queue_first(&lane->waiting) || !comes_first(q, lane))
+            continue;
+        const struct job *job = heap_entry(queue_first(&lane->waiting), struct job, in_lane);
+        struct question theirs = question_of(q->core, job);
+        if (may_use(&theirs, pool) && (!first || lane_ahead(q->core, lane, &q->core->work.lane[first->lane])))
+            first = job;
+    }
+    return first;
+}
+
+/* ---- bars ---- */
+
+static struct option option_of(const struct question *q, uint32_t pool_index, uint32_t a)
+{
+    const struct core *core = q->core;
+    const struct pool *pool = &core->net.pool[pool_index];
+    const struct alternative *alternative = &q->key->alternative[a];
+    struct ask ask = shape_ask(q->key, alternative);
+    int64_t run_ms = job_run_ms(q->job, alternative->rate);
+    struct option o = {.pool = pool_index, .alternative = a, .cost = place_cost(pool, alternative, run_ms)};
+    o.bars = place_bars(core, q->key, alternative, pool);
+    if (!lawful(q, &o))
+        o.bars |= BAR(RULE);
+    if (!(o.bars & BAR(SIZE)))
+        o.bars |= bars_of_room(pool, ask);
+    if (!power_is_enough(core, pool, alternative->count, (o.bars & BAR(NODE_DOWN)) != 0))
+        o.bars |= BAR(POWER);
+    if (o.bars & (BAR(SIZE) | BAR(FULL) | BAR(NODE_DOWN)))
+        return o; /* there is nothing to be kept for anybody */
+    enum held_use use = place_use(core, pool, q->lane, q->job, core->now_ms + run_ms);
+    if (!pool_fits(pool, ask, use)) {
+        assert(pool->reserved_for != INDEX_NONE);
+        const struct lane *holder = &core->work.lane[pool->reserved_for];
+        o.bars |= BAR(RESERVED);
+        o.first = heap_entry(queue_first(&holder->waiting), struct job, in_lane)->row.id;
+    }
+    if (o.bars != 0 || core->work.row.fit != FIT_STRICT || q->job->row.state != JOB_QUEUED)
+        return o;
+    const struct job *before = who_is_before(q, pool_index);
+    if (before) {
+        o.bars |= BAR(TURN);
+        o.first = before->row.id;
+    }
+    return o;
+}
+
+/* The bar that is named: that of the first stage that has one. */
+static enum why_bar named(uint32_t bars)
+{
+    return bars ? (enum why_bar)__builtin_ctz(bars) : WHY_NOTHING;
+}
+
+static bool id_before(const struct core *core, uint32_t a, uint32_t b)
+{
+    return memcmp(&core->net.pool[a].row.id, &core->net.pool[b].row.id, sizeof(struct uuid)) < 0;
+}
+
+static bool cheaper(const struct core *core, const struct option *a, const struct option *b)
+{
+    return a->cost != b->cost ? a->cost < b->cost : id_before(core, a->pool, b->pool);
+}
+
+/* Whether a tells more than b. */
+static bool tells_more(const struct core *core, const struct option *a, const struct option *b)
+{
+    uint32_t x = bars_table[named(a->bars)].stage, y = bars_table[named(b->bars)].stage;
+    bool single_a = (a->bars & (a->bars - 1)) == 0, single_b = (b->bars & (b->bars - 1)) == 0;
+    if (x != y)
+        return x > y;
+    if (single_a != single_b)
+        return single_a;
+    return a->bars == 0 ? cheaper(core, a, b) : id_before(core, a->pool, b->pool);
+}
+
+/* ---- which rule ---- */
+
+static bool denies(enum rule_outcome outcome)
+{
+    return outcome == RULE_OUTCOME_DENIES || outcome == RULE_OUTCOME_REVIEW;
+}
+
+/* Rules that deny the option, each counted; an allow denies nothing. *only: the one without which it would be lawful,
+ * RULES_NONE when there is no such one. */
+static void count_denials(const struct question *q, const struct option *o, uint16_t count[RULES_MAX],
+                          uint32_t *only)
+{
+    const struct core *core = q->core;
+    const struct rules *rules = rulebook_rules(core);
+    struct rule_facts facts;
+    struct verdict verdict;
+    uint32_t n = 0;
+    bool covered = false;
+    facts_of(q, o, &facts);
+    (void)rules_judge(rules, &facts, core->book.row.judged_ms, &verdict);
+    *only = RULES_NONE;
+    for (uint32_t i = 0; i < rules->nrules; i++) {
+        enum rule_outcome outcome = rule_consider(rules, i, &facts, core->book.row.judged_ms).outcome;
+        covered |= outcome == RULE_OUTCOME_COVERS;
+        if (rules->rule[i].kind == RULE_KIND_ALLOW || !denies(outcome))
+            continue;
+        count[i]++;
+        *only = n++ == 0 ? i : RULES_NONE;
+    }
+    if (n > 1 || (rules->closes_border && verdict.cross_border && !covered))
+        *only = RULES_NONE;
+}
+
+/* Names the rule, over all options that get as far as the rules. */
+static void name_rule(const struct question *q, struct why *out)
+{
+    const struct core *core = q->core;
+    const struct rules *rules = rulebook_rules(core);
+    uint16_t count[RULES_MAX] = {0};
+    uint32_t where[RULES_MAX]; /* a pool in which the job would start without the rule */
+    uint32_t best = RULES_NONE, only;
+    memset(where, 0xff, sizeof where);
+    for (uint32_t i = 0; i < core->net.pools.used * q->nalternatives; i++) {
+        struct option o = option_of(q, i / q->nalternatives, i % q->nalternatives);
+        if (named(o.bars) != WHY_RULE)
+            continue;
+        count_denials(q, &o, count, &only);
+        if (only != RULES_NONE && o.bars == BAR(RULE) &&
+            (where[only] == INDEX_NONE || id_before(core, o.pool, where[only])))
+            where[only] = o.pool;
+    }
+    for (uint32_t i = 0; i < rules->nrules; i++) {
+        bool here = where[i] != INDEX_NONE, there = best != RULES_NONE && where[best] != INDEX_NONE;
+        if (count[i] > 0 && (best == RULES_NONE || here > there || (here == there && count[i] > count[best])))
+            best = i;
+    }
+    if (best == RULES_NONE)
+        return; /* the border is closed: that may be all that is in the way */
+    out->rule = best;
+    out->denied = count[best];
+    out->denies = &rules->rule[best];
+    out->alone = where[best] != INDEX_NONE;
+    if (out->alone)
+        out->pool = core->net.pool[where[best]].row.id;
+}
+
+static void tell_rule(const struct question *q, const struct option *o, struct why *out)
+{
+    struct rule_facts facts;
+    struct verdict verdict;
+    facts_of(q, o, &facts);
+    (void)rules_judge(rulebook_rules(q->core), &facts, q->core->book.row.judged_ms, &verdict);
+    out->reason = verdict.reason;
+    name_rule(q, out);
+}
+
+/* ---- terms ---- */
+
+static int64_t saturate(int128 v)
+{
+    return v > INT64_MAX ? INT64_MAX : v < INT64_MIN ? INT64_MIN : (int64_t)v;
+}
+
+static struct why_terms terms_of(const struct question *q, const struct option *o)
+{
+    const struct core *core = q->core;
+    const struct pool *pool = &core->net.pool[o->pool];
+    const struct row_site *site = &core->net.site[pool->site.v].row;
+    const struct alternative *a = &q->key->alternative[o->alternative];
+    int64_t run_ms = job_run_ms(q->job, a->rate);
+    /* Of one chip for an hour, as in pool_rate. */
+    int128 watts = (int128)core->net.chip[pool->chip.v].row.watts * site_pue(site);
+    int128 energy = site->price * watts / 1000000;
+    int128 carbon = (int128)site->carbon * core->work.row.carbon_price / 1000000 * watts / 1000000;
+    int128 chip_ms = (int128)run_ms * a->count;
+    return (struct why_terms){.pool = pool->row.id,
+                              .alternative = o->alternative,
+                              .bars = o->bars,
+                              .run_ms = run_ms,
+                              .chips = saturate(pool->row.price * chip_ms / 3600000),
+                              .energy = saturate(energy * chip_ms / 3600000),
+                              .carbon = saturate(carbon * chip_ms / 3600000)};
+}
+
+/* The cheapest size for a pool among those that it may ever have; false: there is none. */
+static bool cheapest(const struct question *q, uint32_t pool, struct option *out)
+{
+    bool found = false;
+    for (uint32_t a = 0; a < q->nalternatives; a++) {
+        struct option o = option_of(q, pool, a);
+        if ((o.bars & LASTING) || (found && o.cost >= out->cost))
+            continue;
+        *out = o;
+        found = true;
+    }
+    return found;
+}
+
+/* `chosen` (may be NULL) comes first, then the cheapest of the others. */
+static void tell_terms(const struct question *q, const struct option *chosen, struct why *out)
+{
+    struct option list[WHY_TERMS_MAX], o;
+    uint32_t n = 0, first = chosen ? 1 : 0;
+    if (chosen)
+        list[n++] = *chosen;
+    for (uint32_t i = 0; i < q->core->net.pools.used; i++) {
+        if ((chosen && i == chosen->pool) || !cheapest(q, i, &o))
+            continue;
+        uint32_t at = n;
+        while (at > first && cheaper(q->core, &o, &list[at - 1]))
+            at--;
+        if (at == WHY_TERMS_MAX)
+            continue;
+        n += n < WHY_TERMS_MAX;
+        memmove(&list[at + 1], &list[at], (n - 1 - at) * sizeof list[0]);
+        list[at] = o;
+    }
+    for (uint32_t i = 0; i < n; i++)
+        out->terms[i] = terms_of(q, &list[i]);
+    out->nterms = n;
+}
+
+/* ---- the answer ---- */
+
+static void tell_waiting(const struct question *q, struct why *out)
+{
+    const struct core *core = q->core;
+    struct option best = {.pool = INDEX_NONE};
+    for (uint32_t i = 0; i < core->net.pools.used * q->nalternatives; i++) {
+        struct option o = option_of(q, i / q->nalternatives, i % q->nalternatives);
+        if (best.pool == INDEX_NONE || tells_more(core, &o, &best))
+            best = o;
+    }
+    out->bar = WHY_SIZE; /* there is no pool at all */
+    if (best.pool == INDEX_NONE)
+        return;
+    out->bar = named(best.bars);
+    out->alone = (best.bars & (best.bars - 1)) == 0;
+    out->pool = core->net.pool[best.pool].row.id;
+    out->alternative = best.alternative;
+    out->job = best.first;
+    if (out->bar == WHY_RULE)
+        tell_rule(q, &best, out);
+    tell_terms(q, best.bars == 0 ? &best : NULL, out);
+}
+
+int why_job(const struct core *core, const struct uuid *id, struct why *out)
+{
+    struct job_id job = job_by_id(core, id);
+    *out = (struct why){.rule = RULES_NONE};
+    if (job.v == INDEX_NONE)
+        return ERR_NOT_FOUND;
+    struct question q = question_of(core, &core->work.job[job.v]);
+    out->state = q.job->row.state;
+    if (out->state == JOB_QUEUED) {
+        tell_waiting(&q, out);
+        return 0;
+    }
+    struct option chosen = {.pool = q.job->pool, .alternative = q.job->row.alternative};
+    out->bar = WHY_NOTHING;
+    out->pool = q.job->row.pool;
+    out->alternative = q.job->row.alternative;
+    tell_terms(&q, &chosen, out);
+    return 0;
+}

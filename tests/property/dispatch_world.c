@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dispatch_world.h"
+
+static const char *const chips[] = {"a100", "h20", "mlu"};
+static const char *const vendors[] = {"nvidia", "nvidia", "cambricon"};
+static const char *const codes[] = {"DE", "FR", "CN"};
+
+static uint64_t below(struct dispatch_world *w, uint64_t n)
+{
+    return test_below(&w->random, n);
+}
+
+static void ignore_row(void *ctx, enum row_kind kind, enum row_op op, const void *row)
+{
+    (void)ctx;
+    (void)kind;
+    (void)op;
+    (void)row;
+}
+
+static uint64_t job_number(const struct uuid *id)
+{
+    for (uint64_t n = 0;; n++) {
+        struct uuid other = uid('j', n);
+        if (uuid_eq(&other, id))
+            return n;
+    }
+}
+
+static void runs_no_more(struct dispatch_world *w, const struct uuid *id)
+{
+    uint64_t job = job_number(id);
+    uint32_t i = 0;
+    while (w->running[i].job != job)
+        i++;
+    w->running[i] = w->running[--w->nrunning];
+}
+
+static void follow(struct dispatch_world *w, const struct effect *e)
+{
+    if (e->kind == EFFECT_JOB_START) {
+        assert_true(w->nrunning < DW_JOBS);
+        w->running[w->nrunning].job = job_number(&e->job);
+        w->running[w->nrunning].pool = e->pool;
+        w->running[w->nrunning++].epoch = e->epoch;
+        w->starts++;
+    } else if (e->kind == EFFECT_JOB_STOP) {
+        runs_no_more(w, &e->job);
+        w->stops++;
+    }
+}
+
+/* One field of a start, or of a share of it, is not what core decided. */
+static void tamper(struct dispatch_world *w)
+{
+    for (uint32_t i = 0; i < w->effects.n; i++) {
+        struct effect *e = &w->list[i];
+        if (e->kind != EFFECT_JOB_SHARE)
+            continue;
+        switch (below(w, 5)) {
+        case 0:
+            e->chips++;
+            break;
+        case 1:
+            e->node = 1000;
+            break;
+        case 2:
+            e->pool = uid('p', DW_POOLS);
+            break;
+        case 3:
+            e->kind = EFFECT_REPLY;
+            break;
+        default:
+            while (w->list[i].kind != EFFECT_JOB_START)
+                i++;
+            w->list[i].epoch++;
+            break;
+        }
+        return;
+    }
+}
+
+int dispatch_world_step(struct dispatch_world *w, struct event *event)
+{
+    event->at_ms = w->now_ms;
+    if (w->nlog == w->log_cap) {
+        w->log_cap = w->log_cap ? 2 * w->log_cap : 4096;
+        w->log = realloc(w->log, w->log_cap * sizeof *w->log);
+        assert_non_null(w->log);
+    }
+    w->log[w->nlog++] = *event;
+    checker_event(w->checker, event);
+    w->effects.n = 0;
+    int rc = core_step(w->core, event, &w->effects);
+    core_collect(w->core, ignore_row, NULL);
+    uint64_t before = w->starts;
+    if (rc == 0 && event->kind == EVENT_KIND_job_end)
+        runs_no_more(w, &event->u.job_end.job);
+    for (uint32_t i = 0; i < w->effects.n; i++)
+        follow(w, &w->list[i]);
+    if (w->tamper_at > before && w->tamper_at <= w->starts)
+        tamper(w);
+    checker_effects(w->checker, event, w->list, w->effects.n, rc);
+    w->refused += rc != 0;
+    return rc;
+}
+
+static void must(struct dispatch_world *w, struct event *event)
+{
+    assert_int_equal(dispatch_world_step(w, event), 0);
+}
+
+static void set_dispatch(struct dispatch_world *w)
+{
+    struct event e = {.kind = EVENT_KIND_dispatch_set,
+                      .u.dispatch_set = {.order = 1 + (uint32_t)below(w, 3),
+                                         .fit = 1 + (uint32_t)below(w, 2),
+                                         .pack = 1 + (uint32_t)below(w, 2),
+                                         .ageing = 1000}};
+    must(w, &e);
+}
+
+static void build(struct dispatch_world *w)
+{
+    struct event boot = {.kind = EVENT_KIND_hub_boot, .u.hub_boot = {.boot = uid('b', 1), .seed = 1}};
+    must(w, &boot);
+    for (uint32_t i = 0; i < 2; i++) {
+        struct event e = {.kind = EVENT_KIND_tenant_add,
+                          .u.tenant_add = {.tenant = uid('t', i), .ledger = EUR, .transfer = uid('f', i)}};
+        (void)snprintf(e.u.tenant_add.jurisdiction, CODE_CAP, "%s", codes[i]);
+        (void)snprintf(e.u.tenant_add.name, NAME_CAP, "tenant-%u", i);
+        must(w, &e);
+    }
+    for (uint32_t i = 0; i < 3; i++) {
+        struct event e = {
+            .kind = EVENT_KIND_chip_add,
+            .u.chip_add = {
+                .watts = 300 + 100 * i, .idle_watts = 50, .tpp = 100 * i, .memory_mib = 40960 * (i + 1)}};
+        (void)snprintf(e.u.chip_add.chip, CHIP_CAP, "%s", chips[i]);
+        (void)snprintf(e.u.chip_add.vendor, NAME_CAP, "%s", vendors[i]);
+        must(w, &e);
+    }
+    set_dispatch(w);
+    for (uint32_t i = 0; i < DW_SITES; i++) {
+        struct event e = {.kind = EVENT_KIND_site_add, .u.site_add = {.site = uid('s', i)}};
+        (void)snprintf(e.u.site_add.name, NAME_CAP, "site-%u", i);
+        (void)snprintf(e.u.site_add.jurisdiction, CODE_CAP, "%s", codes[i % 3]);
+        must(w, &e);
+    }
+    for (uint32_t i = 0; i < DW_POOLS; i++) {
+        w->nodes[i] = 1 + (uint32_t)below(w, 6);
+        struct event e = {.kind = EVENT_KIND_pool_add,
+                          .u.pool_add = {.pool = uid('p', i),
+                                         .site = uid('s', i % DW_SITES),
+                                         .nodes = w->nodes[i],
+                                         .node_chips = i % 2 ? 8 : 4,
+                                         .domain = 1 + i % 3}};
+        (void)snprintf(e.u.pool_add.chip, CHIP_CAP, "%s", chips[i % 3]);
+        must(w, &e);
+    }
+}
+
+/* ---- rules ---- */
+
+/* Each of them with its index as its id: a set of rules is a set of bits. Dates are within the run. */
+static const char *const bodies[DW_RULES] = {
+    "when chip.vendor = nvidia and data.class = secret",
+    "when site.jurisdiction = CN and tenant.name = tenant-0",
+    "from 1970-01-01T00:20:00Z until 1970-01-01T00:30:00Z when site.name in [site-0, site-3]",
+    "when job.chips > 10 and chip.name = h20",
+    "when data.home known and site.jurisdiction != data.home",
+    "from 1970-01-01T00:25:00Z when tenant.jurisdiction = FR and chip.tpp >= 200",
+    "when job.kind = training and chip.memory_gib < 60",
+    "when site.jurisdiction = DE",
+};
+
+void dispatch_world_rules(struct dispatch_world *w, uint32_t which)
+{
+    static char text[8 * RULES_PART_CAP];
+    size_t len = 0;
+    uint32_t parts = 0;
+    for (uint32_t i = 0; i < DW_RULES; i++) {
+        if (which >> i & 1)
+            len += (size_t)snprintf(text + len, sizeof text - len, "deny %u %s because \"b\" cite \"c\"\n", i,
+                                    bodies[i]);
+    }
+    for (size_t at = 0; at < len; at += RULES_PART_CAP - 1) {
+        size_t n = len - at < RULES_PART_CAP - 1 ? len - at : RULES_PART_CAP - 1;
+        struct event e = {.kind = EVENT_KIND_rules_put, .u.rules_put = {.set = uid('r', 1), .part = parts++}};
+        memcpy(e.u.rules_put.text, text + at, n);
+        must(w, &e);
+    }
+    struct event e = {.kind = EVENT_KIND_rules_set, .u.rules_set = {.set = uid('r', 1), .parts = parts}};
+    must(w, &e);
+    w->rules = which;
+}
+
+/* ---- what happens ---- */
+
+static void submit(struct dispatch_world *w)
+{
+    struct event e = {.kind = EVENT_KIND_job_submit};
+    struct event_job_submit *j = &e.u.job_submit;
+    *j = (struct event_job_submit){.job = uid('j', w->submitted++),
+                                   .tenant = uid('t', below(w, 2)),
+                                   .count0 = 1 + (uint32_t)below(w, below(w, 4) ? 8 : 40),
+                                   .rate0 = 1000,
+                                   .duration_ms = (int64_t)below(w, 50) * 1000};
+    if (below(w, 2))
+        (void)snprintf(j->chip0, CHIP_CAP, "%s", chips[below(w, 3)]);
+    if (below(w, 3) == 0) {
+        (void)snprintf(j->chip1, CHIP_CAP, "%s", chips[below(w, 3)]);
+        j->count1 = 1 + (uint32_t)below(w, 20);
+        j->rate1 = 500;
+    }
+    if (below(w, 6) == 0)
+        j->site = uid('s', below(w, DW_SITES + 1));
+    if (below(w, 6) == 0)
+        (void)snprintf(j->jurisdiction, CODE_CAP, "%s", codes[below(w, 3)]);
+    if (below(w, 6) == 0)
+        (void)snprintf(j->vendor, NAME_CAP, "%s", vendors[below(w, 3)]);
+    if (below(w, 3) == 0)
+        (void)snprintf(j->data_class, CODE_CAP, "secret");
+    if (below(w, 4) == 0)
+        j->data_site = uid('s', below(w, DW_SITES + 1));
+    j->kind = (uint32_t)below(w, 2);
+    j->flags = below(w, 8) == 0 ? JOB_ONE_DOMAIN | JOB_INTERRUPTIBLE : 0;
+    (void)dispatch_world_step(w, &e);
+}
+
+static void end(struct dispatch_world *w)
+{
+    if (w->nrunning == 0)
+        return;
+    uint32_t i = (uint32_t)below(w, w->nrunning);
+    bool late = below(w, 20) == 0; /* the report of an epoch that is over */
+    struct event e = {.kind = EVENT_KIND_job_end,
+                      .u.job_end = {.job = uid('j', w->running[i].job), .epoch = w->running[i].epoch - late}};
+    int rc = dispatch_world_step(w, &e);
+    assert_true(late ? rc != 0 : rc == 0);
+}
+
+static void happen(struct dispatch_world *w)
+{
+    static const uint32_t states[] = {PLACE_UP, PLACE_UP, PLACE_CORDONED, PLACE_LOST};
+    struct event e = {0};
+    uint32_t pool = (uint32_t)below(w, DW_POOLS);
+    switch (below(w, 60)) {
+    case 0:
+        e.kind = EVENT_KIND_site_state;
+        e.u.site_state =
+            (struct event_site_state){.site = uid('s', below(w, DW_SITES)), .state = states[below(w, 4)]};
+        break;
+    case 1:
+    case 2:
+        e.kind = EVENT_KIND_node_state;
+        e.u.node_state = (struct event_node_state){.pool = uid('p', pool),
+                                                   .node = (uint32_t)below(w, w->nodes[pool] + 1),
+                                                   .state = states[below(w, 4)]};
+        break;
+    case 3:
+        e.kind = EVENT_KIND_site_cap;
+        e.u.site_cap = (struct event_site_cap){.site = uid('s', below(w, DW_SITES)),
+                                               .watts = below(w, 2) * below(w, 20000)};
+        break;
+    case 4:
+        e.kind = EVENT_KIND_site_signal;
+        e.u.site_signal = (struct event_site_signal){
+            .site = uid('s', below(w, DW_SITES)), .pue = 1000 + (uint32_t)below(w, 500), .price = 1000};
+        break;
+    case 5:
+        set_dispatch(w);
+        return;
+    case 8:
+        if (below(w, 4) == 0) /* each part of them alone would leave few pools: mostly few rules */
+            dispatch_world_rules(w, (uint32_t)(test_random(&w->random) & test_random(&w->random)) &
+                                        ((1u << DW_RULES) - 1));
+        return;
+    case 6:
+    case 7:
+        e.kind = EVENT_KIND_job_cancel;
+        e.u.job_cancel.job = uid('j', below(w, w->submitted + 1));
+        break;
+    default:
+        if (below(w, 5) < 3 && checker_waiting(w->checker) + checker_running(w->checker) < DW_JOBS)
+            submit(w);
+        else
+            end(w);
+        return;
+    }
+    bool cancel = e.kind == EVENT_KIND_job_cancel;
+    int rc = dispatch_world_step(w, &e);
+    assert_true(rc == 0 || cancel || e.kind == EVENT_KIND_node_state || e.kind == EVENT_KIND_site_signal);
+}
+
+/* ---- its life ---- */
+
+static void world_core(struct dispatch_world *w, uint64_t seed)
+{
+    struct limits limits = small_limits();
+    limits.sites = DW_SITES;
+    limits.chips = 3;
+    limits.pools = DW_POOLS + 1;
+    limits.nodes = 128;
+    limits.jobs = DW_JOBS + 100;
+    limits.shares = 1000;
+    limits.shapes = DW_JOBS + 100;
+    const struct checker_limits of_checker = {.sites = DW_SITES,
+                                              .chips = 3,
+                                              .pools = DW_POOLS + 1,
+                                              .nodes = 128,
+                                              .jobs = DW_JOBS,
+                                              .shares = 1000,
+                                              .tenants = 2,
+                                              .asks = 8192};
+    size_t size = core_size(&limits);
+    *w = (struct dispatch_world){.random = seed, .now_ms = 1000000};
+    w->block = calloc(1, size);
+    assert_non_null(w->block);
+    w->effects = (struct effects){.list = w->list, .cap = EFFECTS_MAX};
+    w->core = core_init(w->block, size, &limits);
+    w->checker = checker_new(&of_checker);
+    assert_non_null(w->checker);
+}
+
+void dispatch_world_init(struct dispatch_world *w, uint64_t seed, uint64_t tamper_at)
+{
+    world_core(w, seed);
+    w->tamper_at = tamper_at;
+    build(w);
+}
+
+void dispatch_world_copy(struct dispatch_world *to, const struct dispatch_world *from)
+{
+    world_core(to, from->random);
+    for (size_t i = 0; i < from->nlog; i++) {
+        struct event e = from->log[i];
+        to->now_ms = e.at_ms;
+        (void)dispatch_world_step(to, &e);
+    }
+    to->now_ms = from->now_ms;
+    to->submitted = from->submitted;
+    to->rules = from->rules;
+    memcpy(to->nodes, from->nodes, sizeof to->nodes);
+}
+
+void dispatch_world_settle(struct dispatch_world *w)
+{
+    while (core_deadline_ms(w->core) <= w->now_ms) {
+        struct event tick = {.kind = EVENT_KIND_tick};
+        must(w, &tick);
+    }
+    checker_end_of_time(w->checker, w->now_ms);
+}
+
+void dispatch_world_instant(struct dispatch_world *w)
+{
+    for (uint64_t k = below(w, 6); k > 0; k--)
+        happen(w);
+    dispatch_world_settle(w);
+    w->now_ms += 1000;
+}
+
+void dispatch_world_fini(struct dispatch_world *w)
+{
+    checker_free(w->checker);
+    free(w->log);
+    free(w->block);
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A core under random work, faults, caps and rules, on virtual time, with the checker beside it.
+ *
+ * Nine pools of three kinds of chips at five sites, two tenants; an instant is a handful of events and the passes that
+ * they make due, and time goes on by a second. All is drawn from one seed. Every event is kept, so that a world can be made
+ * again; a core has pointers into itself and cannot be copied.
+ */
+#ifndef BUSBAR_TESTS_DISPATCH_WORLD_H
+#define BUSBAR_TESTS_DISPATCH_WORLD_H
+
+#include "sim/checker.h"
+#include "support.h"
+
+enum { DW_SITES = 5, DW_POOLS = 9, DW_JOBS = 400, DW_RULES = 8 };
+
+struct dispatch_world {
+    uint64_t random;
+    struct core *core;
+    void *block;
+    struct checker *checker;
+    struct effects effects;
+    struct effect list[EFFECTS_MAX];
+    int64_t now_ms;
+    uint32_t nodes[DW_POOLS];
+    uint64_t submitted; /* job n is uid('j', n) */
+    uint32_t rules;     /* those in force, as bits; the id of a rule is its number */
+    struct {
+        uint64_t job;
+        uint32_t epoch;
+        struct uuid pool;
+    } running[DW_JOBS];
+    uint32_t nrunning;
+    uint64_t starts, stops, refused;
+    uint64_t tamper_at; /* with the effects of this start; 0: with none */
+    struct event *log;
+    size_t nlog, log_cap;
+};
+
+void dispatch_world_init(struct dispatch_world *w, uint64_t seed, uint64_t tamper_at);
+/* The same events again. */
+void dispatch_world_copy(struct dispatch_world *to, const struct dispatch_world *from);
+void dispatch_world_fini(struct dispatch_world *w);
+void dispatch_world_instant(struct dispatch_world *w);
+/* The passes that are due, and the checker's last word on this instant. */
+void dispatch_world_settle(struct dispatch_world *w);
+int dispatch_world_step(struct dispatch_world *w, struct event *event);
+/* Puts the rules in force whose bits are set. */
+void dispatch_world_rules(struct dispatch_world *w, uint32_t which);
+
+#endif

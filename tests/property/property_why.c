@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `why` tells the truth: in a random world, one job that waits is asked about; in a copy of that world without the bar that
+ * was named, the job starts at the next pass. Others that wait are cancelled first, but for the one that comes first by
+ * name: what remains is what `alone` speaks of. And of jobs that run, the pool is the cheapest that was open.
+ */
+#include "dispatch_world.h"
+
+#include "core/why.h"
+
+struct tally {
+    uint64_t of[WHYS_N];    /* answers */
+    uint64_t true_[WHYS_N]; /* of them, proved */
+    uint64_t not_alone;
+};
+
+static bool job_waits(const struct dispatch_world *w, uint64_t job)
+{
+    struct uuid id = uid('j', job);
+    struct why why;
+    return why_job(w->core, &id, &why) == 0 && why.state == JOB_QUEUED;
+}
+
+static bool job_runs(const struct dispatch_world *w, uint64_t job)
+{
+    struct uuid id = uid('j', job);
+    struct why why;
+    return why_job(w->core, &id, &why) == 0 && why.state == JOB_RUNNING;
+}
+
+static void must(struct dispatch_world *w, struct event e)
+{
+    assert_int_equal(dispatch_world_step(w, &e), 0);
+}
+
+static void cancel(struct dispatch_world *w, const struct uuid *job)
+{
+    must(w, (struct event){.kind = EVENT_KIND_job_cancel, .u.job_cancel = {.job = *job}});
+}
+
+/* Which pool, site and chip an id stands for, as dispatch_world.c builds them. */
+static uint32_t pool_number(const struct uuid *id)
+{
+    uint32_t i = 0;
+    struct uuid pool = uid('p', 0);
+    while (!uuid_eq(&pool, id))
+        pool = uid('p', ++i);
+    assert_true(i < DW_POOLS);
+    return i;
+}
+
+static const struct event_job_submit *request_of(const struct dispatch_world *w, uint64_t job)
+{
+    struct uuid id = uid('j', job);
+    for (size_t i = 0; i < w->nlog; i++) {
+        if (w->log[i].kind == EVENT_KIND_job_submit && uuid_eq(&w->log[i].u.job_submit.job, &id))
+            return &w->log[i].u.job_submit;
+    }
+    fail_msg("a job that nobody submitted");
+    return NULL;
+}
+
+/* ---- what would have to be another way ---- */
+
+/* The request cannot change; another without that limit can. Returns its number. */
+static uint64_t ask_anew(struct dispatch_world *w, uint64_t job, const struct why *why)
+{
+    struct event e = {.kind = EVENT_KIND_job_submit, .u.job_submit = *request_of(w, job)};
+    struct event_job_submit *j = &e.u.job_submit;
+    struct uuid id = uid('j', job);
+    cancel(w, &id);
+    j->job = uid('j', w->submitted);
+    if (why->bar == WHY_SITE)
+        j->site = (struct uuid){{0}};
+    else if (why->bar == WHY_JURISDICTION)
+        memset(j->jurisdiction, 0, sizeof j->jurisdiction);
+    else if (why->bar == WHY_VENDOR)
+        memset(j->vendor, 0, sizeof j->vendor);
+    else
+        memset(why->alternative == 0 ? j->chip0 : j->chip1, 0, CHIP_CAP);
+    must(w, e);
+    return w->submitted++;
+}
+
+static void enlarge(struct dispatch_world *w, const struct uuid *pool)
+{
+    struct uuid site = uid('s', pool_number(pool) % DW_SITES);
+    struct event cap = {.kind = EVENT_KIND_site_cap, .u.site_cap = {.site = site}};
+    struct event add = {.kind = EVENT_KIND_pool_add};
+    for (size_t i = 0; i < w->nlog; i++) {
+        if (w->log[i].kind == EVENT_KIND_pool_add && uuid_eq(&w->log[i].u.pool_add.pool, pool))
+            add.u = w->log[i].u;
+    }
+    add.u.pool_add.pool = uid('p', DW_POOLS);
+    add.u.pool_add.nodes = add.u.pool_add.domain = 16;
+    must(w, cap); /* more nodes draw more */
+    must(w, add);
+}
+
+static void empty(struct dispatch_world *w, const struct uuid *pool)
+{
+    for (uint32_t i = 0; i < w->nrunning;) {
+        struct event e = {.kind = EVENT_KIND_job_end,
+                          .u.job_end = {.job = uid('j', w->running[i].job), .epoch = w->running[i].epoch}};
+        if (uuid_eq(&w->running[i].pool, pool))
+            must(w, e); /* it is the next one's place now */
+        else
+            i++;
+    }
+}
+
+static void raise_nodes(struct dispatch_world *w, const struct uuid *pool)
+{
+    for (uint32_t i = 0; i < w->nodes[pool_number(pool)]; i++) {
+        struct event e = {.kind = EVENT_KIND_node_state,
+                          .u.node_state = {.pool = *pool, .node = i, .state = PLACE_UP}};
+        must(w, e);
+    }
+}
+
+/* Takes the bar away. Returns the job that must start. */
+static uint64_t remove_bar(struct dispatch_world *w, uint64_t job, const struct why *why)
+{
+    struct uuid site = uid('s', pool_number(&why->pool) % DW_SITES);
+    switch (why->bar) {
+    case WHY_RULE:
+        dispatch_world_rules(w, w->rules & ~(1u << strtoul(why->denies->id, NULL, 10)));
+        return job;
+    case WHY_SIZE:
+        enlarge(w, &why->pool);
+        return job;
+    case WHY_SITE_DOWN:
+        must(w, (struct event){.kind = EVENT_KIND_site_state,
+                               .u.site_state = {.site = site, .state = PLACE_UP}});
+        return job;
+    case WHY_NODE_DOWN:
+        raise_nodes(w, &why->pool);
+        return job;
+    case WHY_FULL:
+        empty(w, &why->pool);
+        return job;
+    case WHY_POWER:
+        must(w, (struct event){.kind = EVENT_KIND_site_cap, .u.site_cap = {.site = site}});
+        return job;
+    case WHY_RESERVED:
+    case WHY_TURN:
+        cancel(w, &why->job);
+        return job;
+    default:
+        return ask_anew(w, job, why);
+    }
+}
+
+/* ---- one question ---- */
+
+static void cancel_others(struct dispatch_world *w, uint64_t job, const struct uuid *besides)
+{
+    for (uint64_t i = 0; i < w->submitted; i++) {
+        struct uuid id = uid('j', i);
+        if (i != job && !uuid_eq(&id, besides) && job_waits(w, i))
+            cancel(w, &id);
+    }
+    dispatch_world_settle(w);
+}
+
+static struct dispatch_world one, two;
+
+static void ask(const struct dispatch_world *w, uint64_t job, struct tally *tally)
+{
+    struct uuid id = uid('j', job);
+    struct why why;
+    assert_int_equal(why_job(w->core, &id, &why), 0);
+    bool of_another = why.bar == WHY_RESERVED || why.bar == WHY_TURN;
+    dispatch_world_copy(&one, w);
+    cancel_others(&one, job, of_another ? &why.job : &id);
+    if (!job_waits(&one, job)) {
+        dispatch_world_fini(&one);
+        return; /* the others were what it waited for */
+    }
+    assert_int_equal(why_job(one.core, &id, &why), 0);
+    if (why.bar == WHY_NOTHING)
+        fail_msg("job %llu waits at %lld ms, and nothing is in its way", (unsigned long long)job,
+                 (long long)w->now_ms);
+    tally->of[why.bar]++;
+    tally->not_alone += !why.alone;
+    if (why.alone) {
+        dispatch_world_copy(&two, &one);
+        uint64_t must_start = remove_bar(&two, job, &why);
+        dispatch_world_settle(&two);
+        if (!job_runs(&two, must_start))
+            fail_msg("job %llu at %lld ms, without \"%s\", still waits", (unsigned long long)job,
+                     (long long)w->now_ms, why_bar_word(why.bar));
+        assert_int_equal(checker_violations(two.checker), 0);
+        tally->true_[why.bar]++;
+        dispatch_world_fini(&two);
+    }
+    dispatch_world_fini(&one);
+}
+
+/* What runs costs what is said, and the others are in order. */
+static void check_terms(const struct dispatch_world *w)
+{
+    for (uint32_t i = 0; i < w->nrunning; i++) {
+        struct uuid id = uid('j', w->running[i].job);
+        struct why why;
+        assert_int_equal(why_job(w->core, &id, &why), 0);
+        assert_int_equal(why.state, JOB_RUNNING);
+        assert_true(why.nterms > 0 && uuid_eq(&why.terms[0].pool, &w->running[i].pool));
+        for (uint32_t k = 2; k < why.nterms; k++) {
+            int64_t a = why.terms[k - 1].chips + why.terms[k - 1].energy + why.terms[k - 1].carbon;
+            int64_t b = why.terms[k].chips + why.terms[k].energy + why.terms[k].carbon;
+            assert_true(a <= b + 1000); /* roundings of single terms */
+        }
+    }
+}
+
+static struct dispatch_world world;
+
+static void test_truth(void **state)
+{
+    (void)state;
+    uint64_t seed = test_seed();
+    uint64_t wanted = test_count(100, 2000), proved = 0;
+    struct tally tally = {0};
+    for (uint64_t round = 0; proved < wanted; round++) {
+        dispatch_world_init(&world, seed + round, 0);
+        for (uint64_t n = 20 + test_below(&world.random, 300); n > 0; n--)
+            dispatch_world_instant(&world);
+        world.now_ms -= 1000; /* the last instant goes on */
+        check_terms(&world);
+        uint32_t asked = 0;
+        for (uint64_t i = 0; i < 200 && asked < 8; i++) {
+            uint64_t job = test_below(&world.random, world.submitted);
+            if (!job_waits(&world, job))
+                continue;
+            ask(&world, job, &tally);
+            asked++;
+        }
+        dispatch_world_fini(&world);
+        proved = 0;
+        for (uint32_t i = 0; i < WHYS_N; i++)
+            proved += tally.true_[i];
+    }
+    for (uint32_t i = 0; i < WHYS_N; i++)
+        printf("# %s: %llu answers, %llu proved\n", why_bar_word(i), (unsigned long long)tally.of[i],
+               (unsigned long long)tally.true_[i]);
+    printf("# %llu of which more than one thing is in the way\n", (unsigned long long)tally.not_alone);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_truth)};
+    return cmocka_run_group_tests_name("property_why", tests, NULL, NULL);
+}
