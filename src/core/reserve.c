@@ -110,6 +110,9 @@ void reservation_make(struct core *core, uint32_t lane, uint32_t pool_index, str
     int64_t until = reservation_time(core, pool, ask, &first);
     uint32_t end =
         pool->row.nodes - first < span_of(pool, ask) ? pool->row.nodes : first + span_of(pool, ask);
+    /* Another holder, or a later time: who had to avoid what is held perhaps need not any more. */
+    if (pool->reserved_for != INDEX_NONE && (pool->reserved_for != lane || until > pool->reserved_ms))
+        pool_changed(core, (struct pool_id){pool_index});
     node_set_clear(&pool->held, pool->nwords);
     pool->reserved_for = lane;
     pool->reserved_ms = until;
