@@ -102,6 +102,16 @@ void pool_changed(struct core *core, struct pool_id id)
 
 /* ---- power ---- */
 
+void site_eased(struct core *core, struct site_id id)
+{
+    if (core->net.site[id.v].row.cap == 0)
+        return;
+    for (uint32_t i = 0; i < core->net.pools.used; i++) {
+        if (core->net.pool[i].site.v == id.v)
+            pool_changed(core, (struct pool_id){i});
+    }
+}
+
 uint32_t site_pue(const struct row_site *site)
 {
     return site->pue ? site->pue : PUE_GUESS;
@@ -292,8 +302,8 @@ int step_site_signal(struct core *core, const struct event *event)
     row->renewable = e->renewable;
     table_touch(&core->net.sites, id.v);
     site_rate(core, id);
-    if (cooler && row->cap)
-        network_changed(core);
+    if (cooler)
+        site_eased(core, id);
     return 0;
 }
 
@@ -363,6 +373,7 @@ int step_node_state(struct core *core, const struct event *event)
     if ((before == 0) != (pool->nodes_up == 0))
         network_changed(core); /* a pool without a node that is up is none */
     pool_changed(core, id);
+    site_eased(core, pool->site);
     return 0;
 }
 

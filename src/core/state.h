@@ -177,6 +177,8 @@ void replica_restart_all(struct core *core, int64_t now_ms);
 /* Pools that work may use have changed, or one has more room: a pass is due. */
 void network_changed(struct core *core);
 void pool_changed(struct core *core, struct pool_id id);
+/* A site draws less: under a cap each of its pools may take more. */
+void site_eased(struct core *core, struct site_id id);
 /* The rate of every pool of the site anew: what power costs there has changed. */
 void site_rate(struct core *core, struct site_id id);
 /* Gives a pool whose row is set its nodes; ERR_LIMIT. */

@@ -202,6 +202,7 @@ static void job_release(struct core *core, struct job_id id)
     work_account(core, id, pool, chips, false);
     job->pool = INDEX_NONE;
     pool_changed(core, (struct pool_id){pool});
+    site_eased(core, core->net.pool[pool].site);
 }
 
 /* ---- lanes ---- */
@@ -521,6 +522,18 @@ void job_evict(struct core *core, struct job_id id, int code)
     lane_enter(core, id);
 }
 
+/* Of the jobs on a node the one that came first: the order of its shares is that of their starts, which rows do not keep. */
+static struct job_id first_on_node(const struct core *core, const struct node *node)
+{
+    const struct work *w = &core->work;
+    struct job_id first = w->share[node->shares].job;
+    for (uint32_t s = node->shares; s != INDEX_NONE; s = w->share[s].next_on_node) {
+        if (w->job[w->share[s].job.v].row.sequence < w->job[first.v].row.sequence)
+            first = w->share[s].job;
+    }
+    return first;
+}
+
 bool work_evict(struct core *core, struct pool_id pool, uint32_t node)
 {
     struct pool *p = &core->net.pool[pool.v];
@@ -530,7 +543,7 @@ bool work_evict(struct core *core, struct pool_id pool, uint32_t node)
         while (p->node[i].shares != INDEX_NONE) {
             if (core->effects->n > core->effects->cap / 2)
                 return false;
-            job_evict(core, core->work.share[p->node[i].shares].job, 0);
+            job_evict(core, first_on_node(core, &p->node[i]), 0);
         }
     }
     return true;

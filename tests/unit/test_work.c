@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Jobs in the core: what wakes those that wait, and that a core loaded from its rows goes on the same. */
+#include "support.h"
+
+#define POOLS 4
+
+/* Two sites with two pools of four nodes each; ids descend, so that a load meets them in another order. */
+static struct world *network(uint32_t order, uint32_t fit)
+{
+    struct limits limits = small_limits();
+    limits.chips = 1;
+    limits.pools = POOLS;
+    limits.nodes = 64;
+    limits.jobs = 400;
+    limits.shares = 400;
+    limits.shapes = 64;
+    struct world *w = world_new(&limits);
+    assert_int_equal(do_boot(w, 1), 0);
+    struct event chip = {.kind = EVENT_KIND_chip_add,
+                         .u.chip_add = {.chip = "chip", .vendor = "v", .watts = 1000, .idle_watts = 100}};
+    assert_int_equal(world_step(w, &chip), 0);
+    for (uint64_t i = 0; i < POOLS; i++) {
+        if (i % 2 == 0)
+            assert_int_equal(do_site(w, i / 2 + 1), 0);
+        struct event pool = {.kind = EVENT_KIND_pool_add,
+                             .u.pool_add = {.pool = uid('p', POOLS - i),
+                                            .site = uid('S', i / 2 + 1),
+                                            .chip = "chip",
+                                            .nodes = 4,
+                                            .node_chips = 8,
+                                            .domain = 2}};
+        assert_int_equal(world_step(w, &pool), 0);
+    }
+    for (uint64_t i = 1; i <= 3; i++)
+        assert_int_equal(do_tenant(w, i, 0), 0);
+    struct event set = {
+        .kind = EVENT_KIND_dispatch_set,
+        .u.dispatch_set = {.order = order, .fit = fit, .pack = PACK_BEST_FIT, .ageing = 1000}};
+    assert_int_equal(world_step(w, &set), 0);
+    return w;
+}
+
+static struct event job_event(uint64_t job, uint64_t tenant, uint32_t chips, int64_t duration_ms)
+{
+    return (struct event){.kind = EVENT_KIND_job_submit,
+                          .u.job_submit = {.job = uid('J', job),
+                                           .tenant = uid('T', tenant),
+                                           .count0 = chips,
+                                           .rate0 = 1000,
+                                           .duration_ms = duration_ms}};
+}
+
+static int end_job(struct world *w, uint64_t job, uint32_t epoch)
+{
+    struct event e = {.kind = EVENT_KIND_job_end, .u.job_end = {.job = uid('J', job), .epoch = epoch}};
+    return world_step(w, &e);
+}
+
+/* Work that ends in one pool leaves power to the other pools of its site. */
+static void test_power_wakes_the_site(void **state)
+{
+    (void)state;
+    struct world *w = network(ORDER_FIFO, FIT_BACKFILL);
+    /* 64 chips idle at 100 W, and 32 in use: a PUE of 1.2 is what is taken while nobody told another. */
+    struct event cap = {.kind = EVENT_KIND_site_cap,
+                        .u.site_cap = {.site = uid('S', 1), .watts = (64 * 100 + 32 * 900) * 12 / 10}};
+    assert_int_equal(world_step(w, &cap), 0);
+    struct event first = job_event(1, 1, 32, 1000), second = job_event(2, 1, 32, 1000);
+    first.u.job_submit.site = second.u.job_submit.site = uid('S', 1);
+    assert_int_equal(world_step(w, &first), 0);
+    assert_int_equal(world_step(w, &second), 0);
+    assert_int_equal(do_tick(w), 0);
+    assert_int_equal(world_count(w, EFFECT_JOB_START), 1); /* the other pool is free, but has no power */
+    /* The pool of the first is taken from the network, so that what wakes the second can only be the power. */
+    const struct effect *start = NULL;
+    for (uint32_t i = 0; i < w->effects.n; i++)
+        start = w->list[i].kind == EFFECT_JOB_START ? &w->list[i] : start;
+    struct uuid pool = start->pool;
+    for (uint32_t n = 0; n < 4; n++) {
+        struct event cordon = {.kind = EVENT_KIND_node_state,
+                               .u.node_state = {.pool = pool, .node = n, .state = PLACE_CORDONED}};
+        assert_int_equal(world_step(w, &cordon), 0);
+    }
+    assert_int_equal(do_tick(w), 0);
+    assert_int_equal(world_count(w, EFFECT_JOB_START), 0);
+    assert_int_equal(end_job(w, 1, 1), 0);
+    assert_int_equal(do_tick(w), 0);
+    assert_int_equal(world_count(w, EFFECT_JOB_START), 1);
+    world_free(w);
+}
+
+struct running {
+    uint64_t job;
+    uint32_t epoch;
+};
+
+/* The starts and stops among the last step's effects; returns how many starts. */
+static uint32_t follow(const struct world *w, struct running *running, uint32_t *n)
+{
+    uint32_t starts = 0;
+    for (uint32_t i = 0; i < w->effects.n; i++) {
+        const struct effect *e = &w->list[i];
+        uint64_t job = (uint64_t)e->job.b[14] << 8 | e->job.b[15];
+        if (e->kind == EFFECT_JOB_START) {
+            starts++;
+            running[(*n)++] = (struct running){job, e->epoch};
+        } else if (e->kind == EFFECT_JOB_STOP) {
+            uint32_t k = 0;
+            while (running[k].job != job)
+                k++;
+            running[k] = running[--*n];
+        }
+    }
+    return starts;
+}
+
+static void same_effects(const struct world *a, const struct world *b)
+{
+    assert_int_equal(a->effects.n, b->effects.n);
+    for (uint32_t i = 0; i < a->effects.n; i++)
+        assert_memory_equal(&a->list[i], &b->list[i], sizeof a->list[i]);
+}
+
+/* Two worlds, one of them reloaded before each step: every start, every node and every row is the same. Strict, since a
+ * reservation is made anew after a load. */
+static void goes_on_the_same(uint32_t order)
+{
+    struct world *both[] = {network(order, FIT_STRICT), network(order, FIT_STRICT)};
+    struct running running[400];
+    uint32_t n = 0, starts = 0;
+    uint64_t seed = test_seed();
+    for (uint64_t i = 1; i <= 150; i++) {
+        uint32_t chips = 1 + (uint32_t)test_below(&seed, test_below(&seed, 3) ? 8 : 16);
+        struct event submit =
+            job_event(i, 1 + test_below(&seed, 3), chips, 1000 + (int64_t)test_below(&seed, 100000));
+        uint32_t victim = n ? (uint32_t)test_below(&seed, n) : 0;
+        bool end = n > 0 && test_below(&seed, 3) > 0;
+        struct event node = {
+            .kind = EVENT_KIND_node_state,
+            .u.node_state = {
+                .pool = uid('p', 1 + test_below(&seed, POOLS)),
+                .node = (uint32_t)test_below(&seed, 4),
+                .state = test_below(&seed, 4) ? PLACE_UP : PLACE_CORDONED + (uint32_t)test_below(&seed, 2)}};
+        bool fault = test_below(&seed, 5) == 0;
+        struct running ended = running[victim];
+        for (int k = 0; k < 2; k++) {
+            struct world *w = both[k];
+            w->now += 500;
+            submit.token = 0; /* each world gives its own */
+            assert_int_equal(world_step(w, &submit), 0);
+            assert_true(!end || end_job(w, ended.job, ended.epoch) == 0);
+        }
+        if (end)
+            running[victim] = running[--n];
+        for (int k = 0; k < 2 && fault; k++) {
+            node.token = 0;
+            assert_int_equal(world_step(both[k], &node), 0);
+        }
+        if (fault) {
+            same_effects(both[0], both[1]);
+            (void)follow(both[0], running, &n);
+        }
+        assert_int_equal(world_reload(both[1]), 0);
+        assert_int_equal(core_check(both[1]->core), 0);
+        for (int k = 0; k < 2; k++)
+            assert_int_equal(do_tick(both[k]), 0);
+        same_effects(both[0], both[1]);
+        starts += follow(both[0], running, &n);
+        assert_true(mirror_digest(&both[0]->mirror) == mirror_digest(&both[1]->mirror));
+    }
+    assert_true(starts > 50);
+    world_free(both[0]);
+    world_free(both[1]);
+}
+
+static void test_reload(void **state)
+{
+    (void)state;
+    goes_on_the_same(ORDER_FIFO);
+    goes_on_the_same(ORDER_SJF);
+    goes_on_the_same(ORDER_SIZE);
+}
+
+/* Rows that do not add up are refused: a share of nobody, a running job that lacks chips, a pool without a site. */
+static void test_damaged(void **state)
+{
+    (void)state;
+    struct world *w = network(ORDER_FIFO, FIT_STRICT);
+    struct event submit = job_event(1, 1, 12, 1000);
+    assert_int_equal(world_step(w, &submit), 0);
+    assert_int_equal(do_tick(w), 0);
+    assert_int_equal(world_reload(w), 0);
+    struct row_share share = {.job = uid('J', 9), .node = 0, .chips = 1};
+    mirror_apply(&w->mirror, ROW_KIND_share, ROW_PUT, &share);
+    assert_int_equal(world_reload(w), ERR_CORRUPT);
+    mirror_apply(&w->mirror, ROW_KIND_share, ROW_DELETE, &share);
+    assert_int_equal(world_reload(w), 0);
+    const void **shares = mirror_sorted(&w->mirror, ROW_KIND_share);
+    share = *(const struct row_share *)shares[0];
+    free(shares);
+    mirror_apply(&w->mirror, ROW_KIND_share, ROW_DELETE, &share);
+    assert_int_equal(world_reload(w), ERR_CORRUPT);
+    mirror_apply(&w->mirror, ROW_KIND_share, ROW_PUT, &share);
+    struct row_pool pool = {
+        .id = uid('p', 77), .site = uid('S', 77), .chip = "chip", .nodes = 1, .node_chips = 1, .domain = 1};
+    mirror_apply(&w->mirror, ROW_KIND_pool, ROW_PUT, &pool);
+    assert_int_equal(world_reload(w), ERR_CORRUPT);
+    world_free(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_power_wakes_the_site),
+                                       cmocka_unit_test(test_reload), cmocka_unit_test(test_damaged)};
+    return cmocka_run_group_tests_name("work", tests, NULL, NULL);
+}
