@@ -10,7 +10,6 @@
 #include <assert.h>
 #include <string.h>
 
-#include "base/checked.h"
 #include "base/err.h"
 #include "core/kinds.h"
 #include "core/state.h"
@@ -62,14 +61,9 @@ static struct lane *lane_of_pass(const struct heap_node *node)
     return heap_entry(node, struct lane, in_pass);
 }
 
-static bool key_before(const struct lane *a, const struct lane *b)
-{
-    return queue_before(&a->candidate->in_lane, &b->candidate->in_lane);
-}
-
 static bool lane_before(const struct heap_node *a, const struct heap_node *b)
 {
-    return key_before(lane_of_pass(a), lane_of_pass(b));
+    return queue_before(&lane_of_pass(a)->candidate->in_lane, &lane_of_pass(b)->candidate->in_lane);
 }
 
 static struct turn *turn_of(const struct heap_node *node)

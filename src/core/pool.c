@@ -266,14 +266,25 @@ static uint32_t find_between(const struct pool *pool, uint32_t chips, enum held_
     return n;
 }
 
+uint32_t pool_span(const struct pool *pool, struct ask ask)
+{
+    bool inside = ask.one_domain && ask.chips > pool->row.node_chips && pool->row.domain < pool->row.nodes;
+    return inside ? pool->row.domain : pool->row.nodes;
+}
+
+/* The end of a domain that begins at `first`; the last one may be short. */
+static uint32_t domain_end(const struct pool *pool, uint32_t first)
+{
+    return pool->row.nodes - first < pool->row.domain ? pool->row.nodes : first + pool->row.domain;
+}
+
 /* The domain with the least free chips among those that hold the gang; pool->row.nodes: none does. */
 static uint32_t find_domain(const struct pool *pool, uint32_t chips, enum held_use use)
 {
     uint32_t top = pool->row.node_chips, want = chips / top, rest = chips % top;
     uint32_t best = pool->row.nodes, least = UINT32_MAX;
     for (uint32_t first = 0; first < pool->row.nodes; first += pool->row.domain) {
-        uint32_t end =
-            first + pool->row.domain < pool->row.nodes ? first + pool->row.domain : pool->row.nodes;
+        uint32_t end = domain_end(pool, first);
         uint32_t whole = 0, room = 0, part = 0;
         for (uint32_t i = first; i < end; i++) {
             uint32_t free = usable(pool, i, use);
@@ -290,36 +301,27 @@ static uint32_t find_domain(const struct pool *pool, uint32_t chips, enum held_u
     return best;
 }
 
-static bool any_domain_will_do(const struct pool *pool, struct ask ask)
-{
-    return !ask.one_domain || ask.chips <= pool->row.node_chips || pool->row.domain >= pool->row.nodes;
-}
-
 uint32_t pool_find(const struct pool *pool, struct ask ask, uint32_t pack, enum held_use use,
                    struct place *out)
 {
-    if (any_domain_will_do(pool, ask))
+    if (pool_span(pool, ask) == pool->row.nodes)
         return find_anywhere(pool, ask.chips, pack, use, out);
     uint32_t first = find_domain(pool, ask.chips, use);
     if (first == pool->row.nodes)
         return 0;
-    uint32_t end = first + pool->row.domain < pool->row.nodes ? first + pool->row.domain : pool->row.nodes;
-    return find_between(pool, ask.chips, use, first, end, out);
+    return find_between(pool, ask.chips, use, first, domain_end(pool, first), out);
 }
 
 bool pool_fits(const struct pool *pool, struct ask ask, enum held_use use)
 {
-    if (any_domain_will_do(pool, ask))
+    if (pool_span(pool, ask) == pool->row.nodes)
         return fits_anywhere(pool, ask.chips, use);
     return ask.chips <= pool->free && find_domain(pool, ask.chips, use) < pool->row.nodes;
 }
 
 bool pool_could(const struct pool *pool, struct ask ask)
 {
-    uint32_t nodes = pool->row.nodes;
-    if (!any_domain_will_do(pool, ask))
-        nodes = pool->row.domain;
-    return ask.chips <= (uint64_t)nodes * pool->row.node_chips;
+    return ask.chips <= (uint64_t)pool_span(pool, ask) * pool->row.node_chips;
 }
 
 /* ---- changes ---- */

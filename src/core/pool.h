@@ -80,6 +80,9 @@ struct ask {
     bool one_domain; /* all nodes of one run of row.domain nodes, counted from the first */
 };
 
+/* So many nodes, counted from the first, hold all of a gang: a domain, or where that does not matter the pool. */
+uint32_t pool_span(const struct pool *pool, struct ask ask);
+
 /* Words that pool_init needs for so many nodes. */
 uint32_t pool_words(uint32_t nodes, uint32_t node_chips);
 /* All nodes up and free. `node` has row.nodes elements, `words` pool_words zeroed ones. */

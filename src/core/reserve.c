@@ -61,18 +61,10 @@ static int64_t soonest(const struct core *core, const struct node *node, uint32_
     return best;
 }
 
-/* Nodes among which a gang must have all of its own: a domain, or the pool. */
-static uint32_t span_of(const struct pool *pool, struct ask ask)
-{
-    return ask.one_domain && ask.chips > pool->row.node_chips && pool->row.domain < pool->row.nodes
-               ? pool->row.domain
-               : pool->row.nodes;
-}
-
 int64_t reservation_time(const struct core *core, const struct pool *pool, struct ask ask, uint32_t *first)
 {
     int64_t *times = core->work.free_ms;
-    uint32_t want = pool_nodes_for(pool, ask.chips), span = span_of(pool, ask);
+    uint32_t want = pool_nodes_for(pool, ask.chips), span = pool_span(pool, ask);
     int64_t best = INT64_MAX;
     for (uint32_t from = 0; from < pool->row.nodes; from += span) {
         uint32_t n = pool->row.nodes - from < span ? pool->row.nodes - from : span;
@@ -106,10 +98,9 @@ void reservation_drop(struct core *core, uint32_t lane)
 void reservation_make(struct core *core, uint32_t lane, uint32_t pool_index, struct ask ask)
 {
     struct pool *pool = &core->net.pool[pool_index];
-    uint32_t want = pool_nodes_for(pool, ask.chips), first = 0;
+    uint32_t want = pool_nodes_for(pool, ask.chips), span = pool_span(pool, ask), first = 0;
     int64_t until = reservation_time(core, pool, ask, &first);
-    uint32_t end =
-        pool->row.nodes - first < span_of(pool, ask) ? pool->row.nodes : first + span_of(pool, ask);
+    uint32_t end = pool->row.nodes - first < span ? pool->row.nodes : first + span;
     /* Another holder, or a later time: who had to avoid what is held perhaps need not any more. */
     if (pool->reserved_for != INDEX_NONE && (pool->reserved_for != lane || until > pool->reserved_ms))
         pool_changed(core, (struct pool_id){pool_index});

@@ -153,7 +153,7 @@ void share_link(struct core *core, uint32_t i, struct job_id id, uint32_t pool)
     node->end_ms = job->end_ms > node->end_ms ? job->end_ms : node->end_ms;
 }
 
-/* A tenant's largest share of a kind of chip, anew: only this kind has changed, and it grew or shrank. */
+/* A tenant's dominant share, anew: the largest of its shares of a kind of chip. */
 static void tenant_weigh(struct core *core, uint32_t tenant)
 {
     const uint32_t *used = core->work.tenant_chips + (size_t)tenant * core->limits.chips;

@@ -34,7 +34,7 @@ struct reading {
     struct demand *demand;
     const struct demand_options *options;
     struct ordered *list;
-    uint64_t n, cap;
+    uint64_t n;
 };
 
 static int reserve(struct reading *r, uint64_t more, struct err *err)
@@ -45,7 +45,6 @@ static int reserve(struct reading *r, uint64_t more, struct err *err)
     if (!list)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     r->list = list;
-    r->cap = r->n + more;
     return 0;
 }
 

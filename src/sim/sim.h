@@ -47,8 +47,6 @@ struct sim_policy {
 /* Ends with one whose name is NULL. */
 extern const struct sim_policy sim_policies[];
 
-#define SIM_BUCKETS 32
-
 struct sim_result {
     uint32_t jobs, unfinished, dropped;
     int64_t jct_ms_sum, wait_ms_sum, wait_ms_max, wait_ms_p50, wait_ms_p99;
