@@ -86,6 +86,7 @@ static int read_options(const struct cli *cli, struct sim_options *o)
                               .network = cli_option(cli, "network"),
                               .policy = cli_option(cli, "policy"),
                               .drills = cli_option(cli, "drill"),
+                              .traits = cli_option(cli, "traits"),
                               .faults = cli_option(cli, "faults") != NULL,
                               .node_chips = 8,
                               .copies = 1,

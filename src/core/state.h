@@ -210,6 +210,9 @@ struct job_id job_by_id(const struct core *core, const struct uuid *id);
 /* The lane of a tenant for requests of this shape, with one more job in it; INDEX_NONE: too many different ones. */
 uint32_t lane_of(struct core *core, uint32_t tenant, const struct shape_key *key);
 void lane_enter(struct core *core, struct job_id id);
+void lane_leave(struct core *core, struct job_id id);
+/* The lane has a job less in memory. */
+void lane_unref(struct core *core, uint32_t lane);
 /* Whether the lane has jobs that no pass has tried. */
 void lane_refresh(struct core *core, struct lane *lane, bool fresh);
 /* The shape of a request of the tenant. 0, ERR_INVALID or ERR_NOT_FOUND. */

@@ -12,6 +12,7 @@
 #include "sim/checker.h"
 #include "sim/ends.h"
 #include "sim/power.h"
+#include "sim/traits.h"
 #include "sim/world.h"
 
 #define PROGRESS_EVERY 4096
@@ -41,6 +42,7 @@ struct sim {
     const struct sim_options *options;
     const struct sim_policy *policy;
     struct demand demand;
+    struct traits traits;
     struct world *world;
     struct power *power;
     struct uuid *site_of_queue;
@@ -221,7 +223,9 @@ static int read_input(struct sim *s, struct err *err)
                                   .seed = o->seed,
                                   .drills = o->drills,
                                   .start_ms = SIM_EPOCH_MS};
-    int rc = demand_read(&s->demand, &demand, err);
+    int rc = traits_read(&s->traits, o->traits, o->seed, err);
+    if (rc == 0)
+        rc = demand_read(&s->demand, &demand, err);
     if (rc == 0)
         rc = world_open(&s->world, &world, err);
     s->site_of_queue = rc == 0 ? calloc(s->demand.nqueues, sizeof *s->site_of_queue) : NULL;
@@ -268,6 +272,7 @@ static void submit(struct sim *s, uint32_t i)
                                                .rate0 = 1000,
                                                .duration_ms = job->duration_ms > 0 ? job->duration_ms : 1,
                                                .site = s->site_of_queue[job->queue]};
+    traits_apply(&s->traits, i, s->now_ms, &e.u.job_submit);
     if (step(s, &e) != 0)
         s->failed = true;
 }

@@ -32,7 +32,8 @@ struct sim_options {
     uint64_t seed;
     bool faults;
     const char *drills;
-    uint64_t ageing; /* thousandths of a ms for a chip-second */
+    const char *traits; /* sim/traits.h */
+    uint64_t ageing;    /* thousandths of a ms for a chip-second */
     bool ageing_given;
     int64_t carbon_price;                                   /* nano-units for a kg CO2e */
     void (*progress)(void *ctx, int64_t done, int64_t all); /* jobs that are over; NULL: nobody asks */
