@@ -124,23 +124,23 @@ static void share_unlink(struct core *core, uint32_t i)
     struct pool *pool = &core->net.pool[s->pool];
     if (s->prev_on_node != INDEX_NONE)
         core->work.share[s->prev_on_node].next_on_node = s->next_on_node;
-    else
-        pool->node[s->row.node].shares = s->next_on_node;
     if (s->next_on_node != INDEX_NONE)
         core->work.share[s->next_on_node].prev_on_node = s->prev_on_node;
-    struct node *node = &pool->node[s->row.node];
-    node->end_ms = 0;
-    for (uint32_t k = node->shares; k != INDEX_NONE; k = core->work.share[k].next_on_node) {
+    uint32_t shares = pool->node[s->row.node].shares == i ? s->next_on_node : pool->node[s->row.node].shares;
+    int64_t last_ms = 0;
+    for (uint32_t k = shares; k != INDEX_NONE; k = core->work.share[k].next_on_node) {
         int64_t end_ms = core->work.job[core->work.share[k].job.v].end_ms;
-        node->end_ms = end_ms > node->end_ms ? end_ms : node->end_ms;
+        last_ms = end_ms > last_ms ? end_ms : last_ms;
     }
+    pool_set_shares(pool, s->row.node, shares, last_ms);
 }
 
 void share_link(struct core *core, uint32_t i, struct job_id id, uint32_t pool)
 {
     struct share *s = &core->work.share[i];
     struct job *job = &core->work.job[id.v];
-    struct node *node = &core->net.pool[pool].node[s->row.node];
+    struct pool *p = &core->net.pool[pool];
+    const struct node *node = &p->node[s->row.node];
     s->pool = pool;
     s->job = id;
     s->next_of_job = job->shares;
@@ -149,8 +149,7 @@ void share_link(struct core *core, uint32_t i, struct job_id id, uint32_t pool)
     s->next_on_node = node->shares;
     if (node->shares != INDEX_NONE)
         core->work.share[node->shares].prev_on_node = i;
-    node->shares = i;
-    node->end_ms = job->end_ms > node->end_ms ? job->end_ms : node->end_ms;
+    pool_set_shares(p, s->row.node, i, job->end_ms > node->end_ms ? job->end_ms : node->end_ms);
 }
 
 /* A tenant's dominant share, anew: the largest of its shares of a kind of chip. */
