@@ -12,10 +12,13 @@
 #include "sim/checker.h"
 #include "sim/ends.h"
 #include "sim/power.h"
+#include "sim/rulefile.h"
 #include "sim/traits.h"
 #include "sim/world.h"
 
 #define PROGRESS_EVERY 4096
+/* Jobs wait, nothing runs and nobody comes: after so long that will not change. */
+#define STILL_MS (INT64_C(30) * 86400000)
 #define LEDGER_USD 840
 #define SIM_AGEING 100000
 /* Jobs that may wait or run at a time. */
@@ -43,6 +46,7 @@ struct sim {
     const struct sim_policy *policy;
     struct demand demand;
     struct traits traits;
+    struct rulefile rules;
     struct world *world;
     struct power *power;
     struct uuid *site_of_queue;
@@ -195,9 +199,13 @@ static int set_up_world(struct sim *s, struct err *err)
                                                 .ledger = LEDGER_USD,
                                                 .transfer = numbered('F', i + 1)}};
         (void)snprintf(event.u.tenant_add.name, NAME_CAP, "tenant-%u", i);
+        if (s->options->rules)
+            world_jurisdiction(s->world, s->options->seed, i, event.u.tenant_add.jurisdiction);
         rc = set_up(s, &event, err);
     }
     for (uint32_t i = 0; rc == 0 && world_setup(s->world, i, &event); i++)
+        rc = set_up(s, &event, err);
+    for (uint32_t i = 0; rc == 0 && rulefile_event(&s->rules, i, &event); i++)
         rc = set_up(s, &event, err);
     s->result->capacity = power_total(s->power, s->now_ms).capacity;
     return rc;
@@ -224,6 +232,8 @@ static int read_input(struct sim *s, struct err *err)
                                   .drills = o->drills,
                                   .start_ms = SIM_EPOCH_MS};
     int rc = traits_read(&s->traits, o->traits, o->seed, err);
+    if (rc == 0)
+        rc = rulefile_open(&s->rules, o->rules, err);
     if (rc == 0)
         rc = demand_read(&s->demand, &demand, err);
     if (rc == 0)
@@ -325,12 +335,17 @@ static void happen(struct sim *s)
 static void run(struct sim *s)
 {
     uint32_t next = 0;
+    int64_t moved_ms = s->now_ms;
     int64_t until = s->options->until_ms ? SIM_EPOCH_MS + s->options->until_ms : INT64_MAX;
     while (!s->failed && (next < s->demand.n || s->ends.n > 0 || s->over < next)) {
         int64_t now = submit_ms(s, next);
         now = ends_next_ms(&s->ends) < now ? ends_next_ms(&s->ends) : now;
         now = world_next_ms(s->world) < now ? world_next_ms(s->world) : now;
         if (now > until || now == INT64_MAX)
+            break;
+        if (next < s->demand.n || s->ends.n > 0)
+            moved_ms = now;
+        else if (s->options->until_ms == 0 && now - moved_ms > STILL_MS)
             break;
         s->now_ms = now;
         while (!s->failed && ends_next_ms(&s->ends) == now) {
@@ -420,6 +435,7 @@ static uint64_t cpu_us(void)
 
 static void sim_fini(struct sim *s)
 {
+    rulefile_close(&s->rules);
     demand_free(&s->demand);
     world_free(s->world);
     power_free(s->power);

@@ -33,6 +33,7 @@ struct sim_options {
     bool faults;
     const char *drills;
     const char *traits; /* sim/traits.h */
+    const char *rules;  /* a rule file; NULL: none */
     uint64_t ageing;    /* thousandths of a ms for a chip-second */
     bool ageing_given;
     int64_t carbon_price;                                   /* nano-units for a kg CO2e */

@@ -241,6 +241,25 @@ uint32_t world_chips(const struct world *w)
     return w->chips;
 }
 
+void world_jurisdiction(const struct world *w, uint64_t seed, uint32_t i, char out[CODE_CAP])
+{
+    struct rng rng;
+    memset(out, 0, CODE_CAP);
+    if (!w->net || w->chips == 0)
+        return;
+    rng_init(&rng, seed ^ UINT64_C(3) << 32 ^ i);
+    uint64_t chip = rng_below(&rng, w->chips);
+    for (uint32_t p = 0; p < netfile_pools(w->net); p++) {
+        const struct net_pool *pool = netfile_pool(w->net, p);
+        uint64_t chips = pool->nodes * (uint64_t)pool->node_chips.v;
+        if (chip < chips) {
+            memcpy(out, netfile_site(w->net, pool->site)->jurisdiction, CODE_CAP);
+            return;
+        }
+        chip -= chips;
+    }
+}
+
 /* ---- events ---- */
 
 bool world_setup(const struct world *w, uint32_t i, struct event *out)

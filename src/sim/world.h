@@ -52,5 +52,7 @@ bool world_event(struct world *w, int64_t now_ms, struct event *out, bool *drill
 /* The only site that jobs of the queue may use; zero: any. ERR_INVALID: the queue has none in this world. */
 int world_queue_site(const struct world *w, const char *queue, struct uuid *out, struct err *err);
 uint32_t world_chips(const struct world *w);
+/* A jurisdiction for the i-th of those who have none, drawn in proportion to the chips there; empty: none is known. */
+void world_jurisdiction(const struct world *w, uint64_t seed, uint32_t i, char out[CODE_CAP]);
 
 #endif
