@@ -57,6 +57,9 @@ void lane_enter(struct core *core, struct job_id id)
     job->in_lane.sequence = job->row.sequence;
     job->in_lane.length = job_run_ms(job, 1000);
     queue_add(&lane->waiting, &job->in_lane);
+    struct shape *shape = &core->work.shape[lane->shape];
+    if (job->in_lane.length < shape->shortest)
+        shape->shortest = job->in_lane.length;
     lane_refresh(core, lane, true);
     core->work.due = true;
     lane_list(core, lane);
@@ -109,8 +112,12 @@ static uint32_t shape_of(struct core *core, const struct shape_key *key)
     uint64_t *masks = w->masks + (size_t)i * 2 * ALTERNATIVES * w->pool_words;
     *shape = (struct shape){.mask = masks, .lawful = masks + (size_t)ALTERNATIVES * w->pool_words};
     memcpy(&shape->key, key, sizeof *key);
-    while (shape->nalternatives < ALTERNATIVES && key->alternative[shape->nalternatives].count > 0)
-        shape->gang |= key->alternative[shape->nalternatives++].count > 1;
+    shape->least = UINT32_MAX;
+    while (shape->nalternatives < ALTERNATIVES && key->alternative[shape->nalternatives].count > 0) {
+        uint32_t count = key->alternative[shape->nalternatives++].count;
+        shape->gang |= count > 1;
+        shape->least = count < shape->least ? count : shape->least;
+    }
     list_init(&shape->waiting);
     shape_match(core, shape);
     map_put(&w->shape_map, &shape->key, sizeof shape->key, i);

@@ -137,7 +137,13 @@ struct choice place_choose(struct core *core, uint32_t lane_index, const struct 
     return best;
 }
 
-int64_t place_limit(struct core *core, uint32_t lane)
+int64_t place_room(const struct core *core, const struct pool *pool, const struct alternative *a)
+{
+    int64_t room = pool->reserved_ms == INT64_MAX ? JOB_MS_MAX : pool->reserved_ms - core->now_ms;
+    return (room < JOB_MS_MAX ? room : JOB_MS_MAX) * a->rate / 1000;
+}
+
+int64_t place_limit(struct core *core, uint32_t lane, const uint64_t *closed)
 {
     const struct shape *shape = shape_now(core, core->work.lane[lane].shape);
     int64_t limit = -1;
@@ -145,12 +151,9 @@ int64_t place_limit(struct core *core, uint32_t lane)
         const struct alternative *alternative = &shape->key.alternative[a];
         const uint64_t *mask = shape->mask + (size_t)a * core->work.pool_words;
         for (uint32_t w = 0; w < core->work.pool_words; w++) {
-            for (uint64_t left = mask[w] & core->work.reserved[w]; left; left &= left - 1) {
+            for (uint64_t left = mask[w] & core->work.reserved[w] & ~closed[w]; left; left &= left - 1) {
                 const struct pool *pool = &core->net.pool[w * 64 + (uint32_t)__builtin_ctzll(left)];
-                int64_t room = pool->reserved_ms == INT64_MAX ? JOB_MS_MAX : pool->reserved_ms - core->now_ms;
-                if (room > JOB_MS_MAX)
-                    room = JOB_MS_MAX;
-                room = room * alternative->rate / 1000;
+                int64_t room = place_room(core, pool, alternative);
                 if (room > limit && pool_fits(pool, shape_ask(&shape->key, alternative), HELD_FIRST) &&
                     power_for(core, pool, alternative->count))
                     limit = room;

@@ -89,6 +89,7 @@ void reservation_drop(struct core *core, uint32_t lane)
     core->work.lane[lane].pool = INDEX_NONE;
     core->work.reserved[i / 64] &= ~(UINT64_C(1) << i % 64);
     pool_changed(core, (struct pool_id){i}); /* what was held is there for others */
+    core->work.eased = true;
 }
 
 void reservation_make(struct core *core, uint32_t lane, uint32_t pool_index, struct ask ask)
@@ -98,9 +99,12 @@ void reservation_make(struct core *core, uint32_t lane, uint32_t pool_index, str
     int64_t until = reservation_time(core, pool, ask, &first);
     uint32_t end = pool->row.nodes - first < span ? pool->row.nodes : first + span;
     /* Another holder, or a later time: who had to avoid what is held perhaps need not any more. */
-    if (pool->reserved_for != INDEX_NONE && (pool->reserved_for != lane || until > pool->reserved_ms))
+    if (pool->reserved_for != INDEX_NONE && (pool->reserved_for != lane || until > pool->reserved_ms)) {
         pool_changed(core, (struct pool_id){pool_index});
+        core->work.eased = true;
+    }
     node_set_clear(&pool->held, pool->nwords);
+    core->work.reheld = true;
     pool->reserved_for = lane;
     pool->reserved_ms = until;
     core->work.lane[lane].pool = pool_index;

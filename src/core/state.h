@@ -253,8 +253,11 @@ enum held_use place_use(const struct core *core, const struct pool *pool, const 
 int128 place_cost(const struct pool *pool, const struct alternative *a, int64_t run_ms);
 /* Whether the first job of lane a comes before that of b. */
 bool lane_ahead(const struct core *core, const struct lane *a, const struct lane *b);
-/* The longest run time, at rate 1, with which a job of the lane would fit on a pool with a reservation now; -1: none. */
-int64_t place_limit(struct core *core, uint32_t lane);
+/* The longest run time, at rate 1, with which a job is gone before the pool's reservation begins. */
+int64_t place_room(const struct core *core, const struct pool *pool, const struct alternative *a);
+/* The longest run time, at rate 1, with which a job of the lane would fit on a pool with a reservation now that is not
+ * closed; -1: none. */
+int64_t place_limit(struct core *core, uint32_t lane, const uint64_t *closed);
 
 /* One pass of the fast loop: starts what can start. */
 void dispatch_pass(struct core *core);

@@ -45,6 +45,7 @@ void work_carve(struct core *core, struct arena *arena)
     w->masks = arena_take(arena, (size_t)n->shapes * 2 * ALTERNATIVES * w->pool_words * sizeof *w->masks);
     w->changed = arena_take(arena, w->pool_words * sizeof *w->changed);
     w->looking = arena_take(arena, w->pool_words * sizeof *w->looking);
+    w->look_at = arena_take(arena, n->pools * sizeof *w->look_at);
     w->blocked = arena_take(arena, w->pool_words * sizeof *w->blocked);
     w->still = arena_take(arena, w->pool_words * sizeof *w->still);
     w->reserved = arena_take(arena, w->pool_words * sizeof *w->reserved);

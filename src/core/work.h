@@ -68,13 +68,16 @@ struct shape {
     struct list waiting; /* those lanes */
     uint32_t lanes;      /* that have it */
     uint32_t nalternatives;
-    bool gang;        /* some alternative is more than one chip */
-    uint64_t version; /* of the network that `mask` was made for */
-    uint64_t *mask;   /* ALTERNATIVES x pool words */
-    uint64_t judged;  /* version of the rules that `lawful` was made for */
-    uint64_t *lawful; /* as `mask`: pools that no rule denies, whatever their state */
-    uint64_t pass;    /* of which `fits` is the answer */
-    bool fits;
+    bool gang;           /* some alternative is more than one chip */
+    uint64_t version;    /* of the network that `mask` was made for */
+    uint64_t *mask;      /* ALTERNATIVES x pool words */
+    uint64_t judged;     /* version of the rules that `lawful` was made for */
+    uint64_t *lawful;    /* as `mask`: pools that no rule denies, whatever their state */
+    uint64_t pass, seen; /* after how many starts of which pass `fits` and `open` were the answer */
+    bool fits;           /* a pool that changed has room for it */
+    bool open;           /* without anything that is held */
+    uint32_t least;      /* chips of its smallest alternative */
+    int64_t shortest;    /* no job of its lanes that waits is shorter, at rate 1 */
 };
 
 struct lane {
@@ -87,6 +90,7 @@ struct lane {
     uint64_t pass;            /* in which it was listed */
     struct heap_node in_pass; /* of the pass that runs */
     struct job *candidate;    /* the one to try, in that pass */
+    bool plain;               /* listed in it only for room that nobody has a reservation on */
     bool fresh;               /* it has jobs that were not tried yet */
     uint32_t pool;            /* where it has the reservation for its first job, INDEX_NONE: nowhere */
 };
@@ -124,11 +128,19 @@ struct work {
     uint64_t *masks;        /* of all shapes: mask and lawful */
     uint64_t *changed;      /* pools that may fit more than at the last pass */
     uint64_t *looking;      /* those of the pass that runs */
-    uint64_t *blocked;      /* closed in the pass that runs */
-    uint64_t *still;        /* not changed: closed to who did not fit before */
-    uint64_t *reserved;     /* pools with a reservation */
+    uint32_t *look_at;      /* the same, listed */
+    uint32_t nlook_at;
+    uint64_t *blocked;  /* closed in the pass that runs */
+    uint64_t *still;    /* not changed: closed to who did not fit before */
+    uint64_t *reserved; /* pools with a reservation */
     uint32_t pool_words;
     uint64_t pass;
+    uint64_t started; /* jobs */
+    bool reheld;      /* a reservation was made since the pass listed them */
+    bool eased;       /* one is over, went to another, or begins later */
+    bool left_out;    /* some were not listed whom only a reservation keeps from starting */
+    uint32_t apart;   /* lanes listed in the pass, not tried yet, and not plain */
+    uint32_t least;   /* chips that a plain one asks for */
     uint64_t matched; /* version of the network that reservations were checked against */
     bool due;         /* something changed since the last pass */
     bool lost;        /* a site is, and not all that ran there is stopped */

@@ -24,14 +24,18 @@ from targets import Failed
 SITES, NODES = 40, 360
 QUEUE, QUEUE_LONG, QUEUE_QUICK = 10000, 50000, 2000
 PEER_LIMIT_S = 120  # of the clock on the wall; what has been started by then counts
-# sites, nodes a site, kinds of chips, jobs queued before the sites open
-FULL = (('40 pools, 50,000 queued', (SITES, NODES, 1, 50000)),
+RULES = pathlib.Path(__file__).resolve().parents[2] / 'data' / 'rules' / 'example.rules'
+ALL_ON = ('all-on', RULES)
+# all on or nothing; sites, nodes a site, kinds of chips, jobs queued before the sites open
+FULL = (('40 pools, all on, 50,000 queued', (*ALL_ON, SITES, NODES, 1, 50000)),
+        ('240 pools, all on, 50,000 queued', (*ALL_ON, SITES, NODES, 6, 50000)),
+        ('40 pools, 50,000 queued', (SITES, NODES, 1, 50000)),
         ('240 pools, 50,000 queued', (SITES, NODES, 6, 50000)),
         ('40 pools, 110,000 queued', (SITES, NODES, 1, 110000)),
         ('240 pools, 110,000 queued', (SITES, NODES, 6, 110000)))
 CURVE = ((1, 125), (4, 313), (SITES, NODES), (104, 360), (347, 360))  # sites, nodes a site
 CURVE_QUEUE = 50000 / (SITES * NODES)  # jobs a node: more than the network takes
-OURS = ('core', '240 pools', 'store')  # busbar's targets in a round
+OURS = ('all on', 'core', '240 pools', 'store')  # busbar's targets in a round
 
 AIM_RATIO, AIM_DECISION_US, AIM_MB = 1000, 5.0, 100
 
@@ -41,7 +45,8 @@ state to files now and then, and looks after 14,400 nodes meanwhile; sites are c
 partition. busbar is driven inside one process, without network or gateway, and chooses the site of every job by price,
 carbon and power. `core` (40 pools) and `240 pools` are the decision and the rows that it changes, in memory; `store`
 (40 pools) adds the journal entry and leaf hash of every event, and the commit of rows and journal to SQLite, synced.
-Nothing is launched on either side. Half of the jobs are interruptible; to Slurm they are all alike. CPU time of others
+`all on` (40 pools): 20 tenants and the sites are of five jurisdictions, data/rules/example.rules is in force, sites are
+joined by corridors, three jobs in ten have 20 GB of input somewhere. Nothing is launched on either side. Half of the jobs are interruptible; to Slurm they are all alike. CPU time of others
 (sbatch, munged, the disk) counts for neither.
 '''
 
@@ -90,7 +95,7 @@ class Bench:
     def one(self, target, queue, seed):
         if target == 'slurm':
             return self.slurm(queue, seed)
-        size = (SITES, NODES, 6 if target == '240 pools' else 1, queue)
+        size = (*(ALL_ON if target == 'all on' else ()), SITES, NODES, 6 if target == '240 pools' else 1, queue)
         sample = self.busbar(size, 0, seed, (self.folder(),) if target == 'store' else ())
         return {**sample, 'cpu_s': sample['open_cpu_s']}
 
@@ -160,9 +165,10 @@ class Bench:
                 value = self.ratio(what, target)
                 yield (f'{what}, {target}: starts a CPU second, x Slurm', value, AIM_RATIO, value >= AIM_RATIO)
         for what in self.kinds('full'):
-            for field, words in (('end_us', 'end'), ('arrival_us', 'arrival')):
+            for field, words in (('decision_us', 'one decision'), ('end_us', 'all that follows an end'),
+                                 ('arrival_us', 'all that follows an arrival')):
                 value = self.median(what, 'full', field, 'p99')
-                yield (f'{what}: p99 of a decision at an {words}, us', value, AIM_DECISION_US, value <= AIM_DECISION_US)
+                yield (f'{what}: p99 of {words}, us', value, AIM_DECISION_US, value <= AIM_DECISION_US)
             value = self.median(what, 'full', 'peak_mb')
             if what.endswith(' 50,000 queued'):
                 yield f'{what}: peak memory, MB', value, AIM_MB, value <= AIM_MB
@@ -181,11 +187,12 @@ class Bench:
         print_rows(rows)
 
     def decision_table(self, group):
-        rows = [['', 'busy', 'waiting', 'end p50', 'p99', 'p99.9', 'max', 'arrival p50', 'p99', 'p99.9', 'max', 'MB']]
+        rows = [['', 'busy', 'waiting', 'decision p50', 'p99', 'p99.9', 'max', 'end p50', 'p99', 'p99.9', 'max',
+                 'arrival p50', 'p99', 'p99.9', 'max', 'MB']]
         for what in self.kinds(group):
             row = [what, f'{100 * self.median(what, group, "busy"):.2f} %',
                    f'{self.median(what, group, "waiting"):,.0f}']
-            for field in ('end_us', 'arrival_us'):
+            for field in ('decision_us', 'end_us', 'arrival_us'):
                 row += [f'{self.median(what, group, field, p):.2f}' for p in ('p50', 'p99', 'p999', 'max')]
             rows.append(row + [f'{self.median(what, group, "peak_mb"):.0f}'])
         print_rows(rows)
@@ -199,7 +206,7 @@ class Bench:
         for group, words in (('full', 'one decision at a full network'), ('curve', 'networks of other sizes, full')):
             if self.kinds(group):
                 print(f'{words}: us of CPU time, median of {self.args.seeds} seeds of {self.args.churn:,} ends and '
-                      f'arrivals each; reading the clock is in it, '
+                      f'arrivals each; a decision is the time for one start, or to find none; reading the clock is in it, '
                       f'{self.median(self.kinds(group)[0], group, "clock_us"):.2f}')
                 self.decision_table(group)
                 print()

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Backfilling: who of those that wait is looked at, and who may pass the one with the reservation.
+ *
+ * A lane is looked at if it has jobs that no pass has tried, or if a pool that changed has room for it: room that nobody has
+ * a reservation on, or room that is held and that it may use all the same (place_use). With a full network the second is
+ * rare and the first soon gone; so most passes try a lane or two, however many wait.
+ */
+#include <string.h>
+
+#include "core/pass.h"
+
+/* The next pool that changed and that the shape may use as this alternative, from the *at-th of them on; NULL: no more. */
+static const struct pool *next_changed(const struct core *core, const struct shape *shape, uint32_t a,
+                                       uint32_t *at)
+{
+    const struct work *w = &core->work;
+    const uint64_t *mask = shape->mask + (size_t)a * w->pool_words;
+    while (*at < w->nlook_at) {
+        uint32_t i = w->look_at[(*at)++];
+        if (mask[i / 64] >> i % 64 & 1)
+            return &core->net.pool[i];
+    }
+    return NULL;
+}
+
+/* Sets `fits`: a pool that changed has room for this shape; `open`: room that nobody has a reservation on. Asked anew
+ * after each start of a pass. */
+static void shape_look(struct core *core, struct shape *shape)
+{
+    struct work *w = &core->work;
+    if (shape->pass == w->pass && shape->seen == w->started)
+        return;
+    shape->pass = w->pass;
+    shape->seen = w->started;
+    shape->fits = shape->open = false;
+    for (uint32_t a = 0; a < shape->nalternatives && !shape->open; a++) {
+        struct ask ask = shape_ask(&shape->key, &shape->key.alternative[a]);
+        const struct pool *pool;
+        uint32_t at = 0;
+        while (!shape->open && (pool = next_changed(core, shape, a, &at)) != NULL) {
+            if (pool->free < ask.chips)
+                continue;
+            shape->open = pool_fits(pool, ask, HELD_AVOID);
+            shape->fits |= shape->open || pool_fits(pool, ask, HELD_OWN);
+        }
+    }
+}
+
+/* Who of a shape may use room that is held in the pools that changed: see place_use. */
+struct held_room {
+    int64_t limit;             /* whoever lasts no longer */
+    const struct lane *behind; /* a single chip that is ahead of this one, NULL: none */
+};
+
+static struct held_room shape_held(struct core *core, const struct shape *shape)
+{
+    struct held_room room = {.limit = -1};
+    for (uint32_t a = 0; a < shape->nalternatives; a++) {
+        const struct alternative *alternative = &shape->key.alternative[a];
+        struct ask ask = shape_ask(&shape->key, alternative);
+        const struct pool *pool;
+        uint32_t at = 0;
+        while ((pool = next_changed(core, shape, a, &at)) != NULL) {
+            if (pool->free < ask.chips || pool->reserved_for == INDEX_NONE || !pool_fits(pool, ask, HELD_OWN))
+                continue;
+            const struct lane *holder = &core->work.lane[pool->reserved_for];
+            if (!shape->gang && (!room.behind || lane_ahead(core, room.behind, holder)))
+                room.behind = holder;
+            int64_t limit = place_room(core, pool, alternative);
+            if (limit > room.limit && pool_fits(pool, ask, HELD_FIRST))
+                room.limit = limit;
+        }
+    }
+    return room;
+}
+
+static bool may_use_held(const struct core *core, const struct lane *lane, const struct held_room *room)
+{
+    return lane->waiting.root->shortest <= room->limit ||
+           (room->behind && lane_ahead(core, lane, room->behind));
+}
+
+/* The pool without a reservation that could take the lane's first job soonest. */
+static uint32_t soonest_pool(struct core *core, uint32_t lane, struct ask *ask)
+{
+    struct shape *shape = shape_now(core, core->work.lane[lane].shape);
+    uint32_t best = INDEX_NONE, first;
+    int64_t best_ms = INT64_MAX;
+    for (uint32_t a = 0; a < shape->nalternatives; a++) {
+        const uint64_t *mask = shape->mask + (size_t)a * core->work.pool_words;
+        struct ask asked = shape_ask(&shape->key, &shape->key.alternative[a]);
+        for (uint32_t i = 0; i < core->net.pools.used; i++) {
+            const struct pool *pool = &core->net.pool[i];
+            if (!(mask[i / 64] >> i % 64 & 1) || pool->reserved_for != INDEX_NONE)
+                continue;
+            int64_t ms = reservation_time(core, pool, asked, &first);
+            if (ms < best_ms) {
+                best_ms = ms;
+                best = i;
+                *ask = asked;
+            }
+        }
+    }
+    return best;
+}
+
+/* Whether one of these pools, NULL: of all, has no reservation and may be used by the shape. */
+static bool shape_has_open_pool(const struct core *core, const struct shape *shape, const uint64_t *pools)
+{
+    for (uint32_t a = 0; a < shape->nalternatives; a++) {
+        for (uint32_t w = 0; w < core->work.pool_words; w++) {
+            uint64_t open = shape->mask[(size_t)a * core->work.pool_words + w] & ~core->work.reserved[w];
+            if (open & (pools ? pools[w] : UINT64_MAX))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Reservations of pools that changed are made anew: what ended early brings them forward. */
+static void refresh_reservations(struct core *core)
+{
+    struct work *w = &core->work;
+    bool all = w->matched != core->net.version;
+    w->matched = core->net.version;
+    for (uint32_t k = 0; k < w->pool_words; k++) {
+        for (uint64_t left = w->reserved[k] & (all ? UINT64_MAX : w->looking[k]); left; left &= left - 1) {
+            uint32_t i = k * 64 + (uint32_t)__builtin_ctzll(left);
+            uint32_t lane = core->net.pool[i].reserved_for;
+            struct ask ask = pool_ask(core, shape_now(core, w->lane[lane].shape), i);
+            if (ask.chips > 0)
+                reservation_make(core, lane, i, ask);
+            else
+                reservation_drop(core, lane); /* it may not run there any more */
+        }
+    }
+}
+
+/* A single chip needs no reservation: nobody can take one before it, if its turn is first. */
+static bool wants_reservation(struct core *core, const struct lane *lane)
+{
+    const struct shape *shape = shape_now(core, lane->shape);
+    return lane->pool == INDEX_NONE && shape->gang && shape_has_open_pool(core, shape, NULL);
+}
+
+/* Of the lanes that wait for a pool without a reservation, and `lane`, the one whose turn is first. */
+static struct lane *next_in_turn(struct core *core, struct lane *lane, uint32_t pool)
+{
+    struct lane *best = lane;
+    list_for_each_safe (it, next, &core->work.active) {
+        struct shape *shape = list_entry(it, struct shape, active);
+        if (!shape->gang ||
+            pool_ask(core, shape_now(core, (uint32_t)(shape - core->work.shape)), pool).chips == 0)
+            continue;
+        list_for_each_safe (lit, lnext, &shape->waiting) {
+            struct lane *other = list_entry(lit, struct lane, active);
+            if (other->pool == INDEX_NONE && (!best || lane_ahead(core, other, best)))
+                best = other;
+        }
+    }
+    return best;
+}
+
+/* The first job of a lane with a reservation on the pool has started: the reservation is now that of the next in turn,
+ * which may be the lane's next job. */
+static void hand_over(struct core *core, struct lane *lane, uint32_t pool)
+{
+    struct lane *next = next_in_turn(core, lane->pool == pool ? lane : NULL, pool);
+    if (next != lane && lane->pool == pool)
+        reservation_drop(core, lane_index(core, lane));
+    if (next)
+        reservation_make(core, lane_index(core, next), pool,
+                         pool_ask(core, shape_now(core, next->shape), pool));
+}
+
+/* Lists of a shape's lanes those that this pass has to look at. `unreserved`: a pool that changed has no reservation. */
+static void look_at_shape(struct core *core, struct shape *shape, bool unreserved)
+{
+    struct work *w = &core->work;
+    (void)shape_now(core, (uint32_t)(shape - w->shape));
+    shape_look(core, shape);
+    bool wants = unreserved && shape->gang && shape_has_open_pool(core, shape, w->looking);
+    struct held_room held = {.limit = -1};
+    if (shape->fits)
+        held = shape_held(core, shape);
+    if (!wants && !shape->open && !held.behind && held.limit < shape->shortest) {
+        w->left_out |= shape->fits;
+        return;
+    }
+    if (shape->open && shape->least < w->least)
+        w->least = shape->least;
+    shape->shortest = INT64_MAX;
+    list_for_each_safe (it, next, &shape->waiting) {
+        struct lane *lane = list_entry(it, struct lane, active);
+        bool apart = (wants && lane->pool == INDEX_NONE) || may_use_held(core, lane, &held);
+        int64_t shortest = lane->waiting.root->shortest;
+        shape->shortest = shortest < shape->shortest ? shortest : shape->shortest;
+        if (apart || shape->open)
+            turns_list(core, lane, !apart);
+        else
+            w->left_out |= shape->fits;
+    }
+}
+
+/* Lists the lanes that this pass has to look at. */
+static void look(struct core *core)
+{
+    struct work *w = &core->work;
+    w->apart = 0;
+    w->least = UINT32_MAX;
+    w->reheld = w->eased = w->left_out = false;
+    list_for_each_safe (it, next, &w->fresh) {
+        turns_list(core, list_entry(it, struct lane, untried), false);
+    }
+    bool unreserved = false;
+    for (uint32_t i = 0; i < w->nlook_at; i++) {
+        const struct pool *pool = &core->net.pool[w->look_at[i]];
+        unreserved |= pool->reserved_for == INDEX_NONE;
+        if (pool->reserved_for == INDEX_NONE)
+            continue;
+        struct lane *holder = &w->lane[pool->reserved_for];
+        if (pool_fits(pool, pool_ask(core, shape_now(core, holder->shape), w->look_at[i]), HELD_OWN))
+            turns_list(core, holder, false);
+    }
+    if (w->nlook_at == 0)
+        return;
+    list_for_each_safe (it, next, &w->active) {
+        look_at_shape(core, list_entry(it, struct shape, active), unreserved);
+    }
+}
+
+/* Whether those that are listed and not tried yet could start: one of them is no plain one, another reservation may let
+ * plain ones pass, or there is room left for the least that one of them asks for. */
+static bool worth_trying(const struct core *core)
+{
+    const struct work *w = &core->work;
+    struct ask least = {.chips = w->least};
+    if (w->apart > 0 || w->reheld)
+        return true;
+    for (uint32_t i = 0; i < w->nlook_at && w->least < UINT32_MAX; i++) {
+        if (pool_fits(&core->net.pool[w->look_at[i]], least, HELD_AVOID))
+            return true;
+    }
+    return false;
+}
+
+/* The first job of a lane does not fit: it gets a reservation if there is a pool to have one on. */
+static void reserve(struct core *core, struct lane *lane)
+{
+    struct ask ask;
+    if (!wants_reservation(core, lane))
+        return;
+    uint32_t pool = soonest_pool(core, lane_index(core, lane), &ask);
+    if (pool != INDEX_NONE)
+        reservation_make(core, lane_index(core, lane), pool, ask);
+}
+
+/* The lane goes on with another of its jobs. */
+static void lane_again(struct core *core, struct lane *lane, struct queue_node *node)
+{
+    if (!node)
+        return;
+    lane->plain = false;
+    core->work.apart++;
+    lane_push(core, lane, node);
+}
+
+/* Tries the candidate of a lane, and sees to who is next. False: there was no room for a start in this step. */
+static bool try_lane(struct core *core, struct lane *lane)
+{
+    struct work *w = &core->work;
+    uint32_t index = lane_index(core, lane), reserved = lane->pool;
+    bool first = &lane->candidate->in_lane == queue_first(&lane->waiting);
+    const uint64_t *closed = lane->fresh ? w->blocked : w->still;
+    enum tried tried = try_start(core, index, closed);
+    struct queue_node *next = queue_first(&lane->waiting);
+    if (tried == NO_ROOM)
+        return false;
+    if (tried == STARTED) {
+        w->started++;
+        lane_again(core, lane, next);
+        if (first && reserved != INDEX_NONE)
+            hand_over(core, lane, reserved);
+        return true;
+    }
+    struct queue_node *shorter = NULL;
+    if (first) {
+        reserve(core, lane);
+        /* A shorter one of the lane may pass, in its own turn. */
+        shorter = queue_first_within(&lane->waiting, place_limit(core, index, closed));
+    }
+    if (shorter && shorter != next)
+        lane_again(core, lane, shorter);
+    else
+        lane_refresh(core, lane, false);
+    return true;
+}
+
+/* The same for one of them. */
+static bool worth_a_try(struct core *core, const struct lane *lane)
+{
+    struct shape *shape = &core->work.shape[lane->shape];
+    if (!lane->plain)
+        return true;
+    shape_look(core, shape);
+    if (shape->open || !core->work.reheld)
+        return shape->open;
+    struct held_room held = shape_held(core, shape);
+    return may_use_held(core, lane, &held);
+}
+
+bool pass_backfill(struct core *core)
+{
+    struct work *w = &core->work;
+    struct heap turns;
+    struct turn *turn;
+    struct lane *lane;
+    w->nlook_at = 0;
+    for (uint32_t k = 0; k < w->pool_words; k++) {
+        w->blocked[k] = 0; /* nothing is closed */
+        w->still[k] = ~w->looking[k];
+        for (uint64_t left = w->looking[k]; left; left &= left - 1)
+            w->look_at[w->nlook_at++] = k * 64 + (uint32_t)__builtin_ctzll(left);
+    }
+    refresh_reservations(core);
+    look(core);
+    turns_begin(core, &turns);
+    while (worth_trying(core) && (lane = next_lane(&turns, &turn)) != NULL) {
+        w->apart -= !lane->plain;
+        /* Under another's reservation some may pass who are not listed, and perhaps before those who are: anew. */
+        if ((worth_a_try(core, lane) && !try_lane(core, lane)) || (w->eased && w->left_out)) {
+            turns_clear(&turns, turn);
+            return false;
+        }
+        turn_push(core, &turns, turn);
+    }
+    turns_drop(&turns);
+    return true;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A pass of the fast loop, for the files that make one: core/dispatch.c has the order and the start, core/backfill.c who is
+ * looked at and who may pass whom.
+ *
+ * Lanes that are to be tried are on the heap of their tenant's turn, turns on the heap of the pass. Between tenants the
+ * one with the least dominant share is next, in a turn the lane whose candidate is first. A turn is taken off while one of its
+ * lanes is tried, since what that starts changes the tenant's share.
+ */
+#ifndef BUSBAR_CORE_PASS_H
+#define BUSBAR_CORE_PASS_H
+
+#include "core/state.h"
+
+/* NO_ROOM: there is no place for the effects or shares of a start in this step. */
+enum tried { STARTED, NO_FIT, NO_ROOM };
+
+/* Starts a lane's candidate where that is best among the pools that are not closed. */
+enum tried try_start(struct core *core, uint32_t lane, const uint64_t *closed);
+/* What a shape asks of a pool; no chips: it may not use it. */
+struct ask pool_ask(const struct core *core, const struct shape *shape, uint32_t pool);
+uint32_t lane_index(const struct core *core, const struct lane *lane);
+
+/* Lists a lane for the pass, once, before turns_begin. `plain`: only because there is room that nobody has a reservation on. */
+void turns_list(struct core *core, struct lane *lane, bool plain);
+void turns_begin(struct core *core, struct heap *turns);
+/* The lane to try next, with its turn taken off; turn_push puts that back. NULL: all were tried. */
+struct lane *next_lane(struct heap *turns, struct turn **turn);
+void turn_push(struct core *core, struct heap *turns, struct turn *turn);
+/* Puts a lane among those of its turn, with the job `node`; leaves it out when that is NULL. */
+void lane_push(struct core *core, struct lane *lane, struct queue_node *node);
+/* Ends a pass early: nobody is left among those to try. */
+void turns_drop(struct heap *turns);
+/* The same while a turn is taken off. */
+void turns_clear(struct heap *turns, struct turn *turn);
+
+/* One pass with backfilling. False: it is to be made again, for want of room in this step or because it did not see
+ * everybody whom it concerns. */
+bool pass_backfill(struct core *core);
+
+#endif
