@@ -42,12 +42,13 @@ AIM_RATIO, AIM_DECISION_US, AIM_MB = 1000, 5.0, 100
 CAVEATS = '''
 What each side does. slurmctld takes the whole decision (nodes, cores, and chips as GRES), logs each start, saves its
 state to files now and then, and looks after 14,400 nodes meanwhile; sites are chosen for it: each job names its
-partition. busbar is driven inside one process, without network or gateway, and chooses the site of every job by price,
-carbon and power. `core` (40 pools) and `240 pools` are the decision and the rows that it changes, in memory; `store`
-(40 pools) adds the journal entry and leaf hash of every event, and the commit of rows and journal to SQLite, synced.
-`all on` (40 pools): 20 tenants and the sites are of five jurisdictions, data/rules/example.rules is in force, sites are
-joined by corridors, three jobs in ten have 20 GB of input somewhere. Nothing is launched on either side. Half of the jobs are interruptible; to Slurm they are all alike. CPU time of others
-(sbatch, munged, the disk) counts for neither.
+partition. busbar is driven inside one process, without network or gateway, and chooses the site of every job by
+price, carbon and power. `core` (40 pools) and `240 pools` are the decision and the rows that it changes, in memory;
+`store` (40 pools) adds the journal entry and leaf hash of every event, and the commit of rows and journal to SQLite,
+synced. `all on` (40 pools): 20 tenants and the sites are of five jurisdictions, data/rules/example.rules is in force,
+sites are joined by corridors, three jobs in ten have 20 GB of input somewhere. Nothing is launched on either side.
+Half of the jobs are interruptible; to Slurm they are all alike. CPU time of others (sbatch, munged, the disk) counts
+for neither.
 '''
 
 
@@ -206,8 +207,8 @@ class Bench:
         for group, words in (('full', 'one decision at a full network'), ('curve', 'networks of other sizes, full')):
             if self.kinds(group):
                 print(f'{words}: us of CPU time, median of {self.args.seeds} seeds of {self.args.churn:,} ends and '
-                      f'arrivals each; a decision is the time for one start, or to find none; reading the clock is in it, '
-                      f'{self.median(self.kinds(group)[0], group, "clock_us"):.2f}')
+                      f'arrivals each; a decision is the time for one start, or to find none; reading the clock is '
+                      f'in it, {self.median(self.kinds(group)[0], group, "clock_us"):.2f}')
                 self.decision_table(group)
                 print()
         for words, value, bound, hit in self.aims():
