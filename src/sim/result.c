@@ -47,6 +47,10 @@ void sim_result_json(const struct sim_options *options, const struct sim_result 
         buf_addf(out, ",\"drill\":{\"stopped\":%llu,\"placed_again\":%llu,\"last_after_s\":%lld}",
                  (unsigned long long)r->drill_stopped, (unsigned long long)r->drill_placed,
                  (long long)(r->drill_placed_ms / 1000));
+    if (r->supply.ngroups > 0) {
+        buf_add_char(out, ',');
+        supply_json(&r->supply, out);
+    }
     buf_addf(out, ",\"cpu_s\":%.3f,\"wall_s\":%.3f,\"max_rss_kb\":%llu}", (double)r->cpu_us / 1e6,
              (double)r->wall_us / 1e6, (unsigned long long)r->rss_kb);
 }

@@ -11,12 +11,17 @@
 #include "core/kinds.h"
 #include "sim/checker.h"
 #include "sim/ends.h"
+#include "sim/marks.h"
 #include "sim/power.h"
+#include "sim/report.h"
+#include "sim/watch.h"
 #include "sim/world.h"
 
 #define PROGRESS_EVERY 4096
 #define LEDGER_USD 840
 #define SIM_AGEING 100000
+/* When for so long nothing was submitted, started or ended, what still waits waits for ever. */
+#define STILL_MS (INT64_C(366) * 86400000)
 /* Jobs that may wait or run at a time. */
 #define SIM_JOBS_MAX (1u << 20)
 
@@ -34,6 +39,7 @@ struct fate {
     uint32_t epoch;           /* under which it runs, 0: it does not */
     uint32_t pool;            /* of its last start, sim/power.h */
     bool drilled;             /* stopped by a drill, not started since */
+    uint8_t drill;            /* its mark in the record, plus 1 */
     int64_t stopped_ms;
 };
 
@@ -43,6 +49,8 @@ struct sim {
     struct demand demand;
     struct world *world;
     struct power *power;
+    struct fleet fleet;
+    struct watch *watch; /* NULL: no report was asked for */
     struct uuid *site_of_queue;
     struct fate *fate;
     struct ends ends;
@@ -52,7 +60,10 @@ struct sim {
     struct checker *checker;
     uint32_t steps; /* since the last collection */
     int64_t now_ms;
-    uint32_t over;
+    int64_t start_ms, until_ms; /* Unix ms; until: 0, until all is over */
+    int64_t moved_ms;           /* when a job was last submitted, started or ended */
+    uint32_t over, running;
+    uint8_t drill; /* that happens now */
     bool failed;
     bool drilling;
     uint64_t bucket[64]; /* steps by the bits of their ns */
@@ -93,6 +104,20 @@ static void collect(struct sim *s)
     s->steps = 0;
 }
 
+static void placed_again(struct sim *s, struct fate *fate)
+{
+    int64_t waited = s->now_ms - fate->stopped_ms;
+    fate->drilled = false;
+    s->result->drill_placed++;
+    if (waited > s->result->drill_placed_ms)
+        s->result->drill_placed_ms = waited;
+    if (s->watch && fate->drill) {
+        struct record_mark *mark = &s->watch->rec->mark[fate->drill - 1];
+        mark->placed++;
+        mark->placed_ms = waited > mark->placed_ms ? waited : mark->placed_ms;
+    }
+}
+
 static void started(struct sim *s, const struct effect *effect)
 {
     uint32_t i = number_of(&effect->job);
@@ -102,13 +127,10 @@ static void started(struct sim *s, const struct effect *effect)
     fate->pool = power_pool(s->power, &effect->pool);
     power_use(s->power, fate->pool, s->demand.job[i].chips, true, s->now_ms);
     s->result->starts++;
-    if (fate->drilled) {
-        fate->drilled = false;
-        s->result->drill_placed++;
-        int64_t waited = s->now_ms - fate->stopped_ms;
-        if (waited > s->result->drill_placed_ms)
-            s->result->drill_placed_ms = waited;
-    }
+    s->running++;
+    s->moved_ms = s->now_ms;
+    if (fate->drilled)
+        placed_again(s, fate);
     if (!ends_put(&s->ends, s->now_ms + s->demand.job[i].duration_ms, i, effect->epoch))
         s->failed = true;
 }
@@ -120,8 +142,10 @@ static void stopped(struct sim *s, const struct effect *effect)
     power_use(s->power, fate->pool, s->demand.job[i].chips, false, s->now_ms);
     fate->epoch = 0;
     fate->drilled = s->drilling;
+    fate->drill = s->drill;
     fate->stopped_ms = s->now_ms;
     s->result->stops++;
+    s->running--;
 }
 
 static int step(struct sim *s, struct event *event)
@@ -147,8 +171,10 @@ static int step(struct sim *s, struct event *event)
         else if (effect->kind == EFFECT_JOB_STOP)
             stopped(s, effect);
     }
-    if (rc == 0)
+    if (rc == 0) {
         power_event(s->power, event);
+        fleet_event(&s->fleet, event);
+    }
     return rc;
 }
 
@@ -198,6 +224,8 @@ static int set_up_world(struct sim *s, struct err *err)
     for (uint32_t i = 0; rc == 0 && world_setup(s->world, i, &event); i++)
         rc = set_up(s, &event, err);
     s->result->capacity = power_total(s->power, s->now_ms).capacity;
+    if (s->options->network)
+        supply_look(&s->result->supply, &s->fleet, s->now_ms);
     return rc;
 }
 
@@ -210,6 +238,26 @@ static struct limits limits_for(const struct sim *s)
     return limits;
 }
 
+/* From when to when, and what is to be reached until then. */
+static int set_period(struct sim *s, struct err *err)
+{
+    const struct sim_options *o = s->options;
+    const struct netfile *net = world_network(s->world);
+    s->start_ms = s->now_ms = s->moved_ms = world_start_ms(s->world);
+    s->until_ms = o->until_at_ms            ? o->until_at_ms
+                  : o->until_ms             ? s->start_ms + o->until_ms
+                  : s->demand.n == 0 && net ? world_until_ms(s->world)
+                                            : 0;
+    if (s->until_ms && s->until_ms <= s->start_ms)
+        return err_set(err, ERR_INVALID,
+                       "the simulation would end before it begins: see --start and --until");
+    if (!s->until_ms && s->demand.n == 0)
+        return err_set(err, ERR_INVALID, "without jobs a simulation needs --until");
+    if (net)
+        supply_goals(&s->result->supply, net);
+    return 0;
+}
+
 static int read_input(struct sim *s, struct err *err)
 {
     const struct sim_options *o = s->options;
@@ -220,11 +268,14 @@ static int read_input(struct sim *s, struct err *err)
                                   .faults = o->faults,
                                   .seed = o->seed,
                                   .drills = o->drills,
-                                  .start_ms = SIM_EPOCH_MS};
-    int rc = demand_read(&s->demand, &demand, err);
+                                  .start_ms = o->start_ms ? o->start_ms : SIM_EPOCH_MS,
+                                  .start_given = o->start_ms != 0};
+    int rc = o->trace ? demand_read(&s->demand, &demand, err) : 0;
     if (rc == 0)
         rc = world_open(&s->world, &world, err);
-    s->site_of_queue = rc == 0 ? calloc(s->demand.nqueues, sizeof *s->site_of_queue) : NULL;
+    if (rc == 0)
+        rc = set_period(s, err);
+    s->site_of_queue = rc == 0 ? calloc(s->demand.nqueues + 1u, sizeof *s->site_of_queue) : NULL;
     if (rc == 0 && !s->site_of_queue)
         rc = err_set(err, ERR_NO_MEMORY, "out of memory");
     for (uint32_t q = 0; rc == 0 && q < s->demand.nqueues; q++)
@@ -236,7 +287,7 @@ static int sim_new(struct sim *s, struct err *err)
 {
     struct limits limits = limits_for(s);
     size_t size = core_size(&limits);
-    s->fate = calloc(s->demand.n, sizeof *s->fate);
+    s->fate = calloc(s->demand.n + 1u, sizeof *s->fate);
     s->effects = (struct effects){.list = calloc(EFFECTS_MAX, sizeof(struct effect)), .cap = EFFECTS_MAX};
     s->block = calloc(1, size);
     s->power = power_new(limits.sites, limits.chips, limits.pools);
@@ -248,8 +299,15 @@ static int sim_new(struct sim *s, struct err *err)
                                                       .shares = limits.shares,
                                                       .tenants = limits.tenants,
                                                       .asks = limits.shapes});
-    if (!s->fate || !s->effects.list || !s->block || !s->checker || !s->power)
+    bool fleet = fleet_init(&s->fleet, &limits);
+    if (!s->fate || !s->effects.list || !s->block || !s->checker || !s->power || !fleet)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
+    if (s->options->report) {
+        s->watch = watch_new(s->start_ms, &s->fleet, s->power, &s->result->supply, s->options->carbon_price);
+        if (!s->watch)
+            return err_set(err, ERR_NO_MEMORY, "out of memory");
+        marks_drills(s->watch->rec, s->options->drills, s->start_ms);
+    }
     s->core = core_init(s->block, size, &limits);
     return set_up_world(s, err);
 }
@@ -286,15 +344,16 @@ static void end(struct sim *s)
         s->failed = true;
     power_use(s->power, fate->pool, s->demand.job[due.job].chips, false, s->now_ms);
     fate->epoch = 0;
-    fate->end_ms = s->now_ms;
+    fate->end_ms = s->moved_ms = s->now_ms;
     s->over++;
+    s->running--;
     if (s->options->progress && s->over % PROGRESS_EVERY == 0)
         s->options->progress(s->options->ctx, s->over, s->demand.n);
 }
 
 static int64_t submit_ms(const struct sim *s, uint32_t next)
 {
-    return next < s->demand.n ? SIM_EPOCH_MS + s->demand.job[next].submit_ms : INT64_MAX;
+    return next < s->demand.n ? s->start_ms + s->demand.job[next].submit_ms : INT64_MAX;
 }
 
 static void happen(struct sim *s)
@@ -306,27 +365,59 @@ static void happen(struct sim *s)
     while (!s->failed && world_event(s->world, s->now_ms, &e, &drill)) {
         e.token = 0;
         s->drilling = drill; /* what stops now, or when this instant is settled, is its doing */
+        s->drill = drill && s->watch ? (uint8_t)(marks_drill_at(s->watch->rec, s->now_ms) + 1) : s->drill;
         if (step(s, &e) != 0)
             s->failed = true;
+        else if (!drill && !s->options->faults && s->watch)
+            marks_event(s->watch->rec, &s->fleet, &e);
         any |= drill;
     }
     s->drilling = any;
     if (any)
         settle(s);
     s->drilling = false;
+    if (any && s->drill)
+        s->watch->rec->mark[s->drill - 1].stopped += s->result->stops - stops;
+    s->drill = 0;
     s->result->drill_stopped += any ? s->result->stops - stops : 0;
+}
+
+/* What has held since the last event is sampled before the next one changes it. */
+static void observe(struct sim *s, int64_t now_ms, uint32_t submitted)
+{
+    if (s->options->network && s->fleet.changed) {
+        supply_look(&s->result->supply, &s->fleet, s->now_ms);
+        s->fleet.changed = false;
+    }
+    if (s->watch) {
+        struct watch_counts counts = {.waiting = submitted - s->over - s->running,
+                                      .running = s->running,
+                                      .starts = s->result->starts,
+                                      .stops = s->result->stops};
+        watch_until(s->watch, now_ms, &counts);
+    }
+}
+
+static bool goes_on(const struct sim *s, uint32_t next)
+{
+    if (s->failed)
+        return false;
+    bool work = next < s->demand.n || s->ends.n > 0;
+    bool waits = s->over < next && s->now_ms - s->moved_ms < STILL_MS;
+    return s->until_ms || work || waits;
 }
 
 static void run(struct sim *s)
 {
     uint32_t next = 0;
-    int64_t until = s->options->until_ms ? SIM_EPOCH_MS + s->options->until_ms : INT64_MAX;
-    while (!s->failed && (next < s->demand.n || s->ends.n > 0 || s->over < next)) {
+    int64_t until = s->until_ms ? s->until_ms : INT64_MAX;
+    while (goes_on(s, next)) {
         int64_t now = submit_ms(s, next);
         now = ends_next_ms(&s->ends) < now ? ends_next_ms(&s->ends) : now;
         now = world_next_ms(s->world) < now ? world_next_ms(s->world) : now;
         if (now > until || now == INT64_MAX)
             break;
+        observe(s, now, next);
         s->now_ms = now;
         while (!s->failed && ends_next_ms(&s->ends) == now) {
             end(s);
@@ -336,12 +427,16 @@ static void run(struct sim *s)
         happen(s);
         while (!s->failed && submit_ms(s, next) == now) {
             submit(s, next++);
+            s->moved_ms = now;
             if (s->policy->singly)
                 settle(s);
         }
         settle(s);
         checker_end_of_time(s->checker, now);
     }
+    observe(s, s->until_ms ? s->until_ms + 1 : s->now_ms + 1, next);
+    if (s->until_ms)
+        s->now_ms = s->until_ms;
 }
 
 /* ---- the result ---- */
@@ -363,9 +458,22 @@ static void measure_steps(const struct sim *s, struct sim_result *r)
     }
 }
 
+/* `times` holds the waits in order, and is used up. */
+static void distribute(struct sim *s, int64_t *times, uint32_t n)
+{
+    watch_distribute(&s->watch->wait, times, n);
+    n = 0;
+    for (uint32_t i = 0; i < s->demand.n; i++) {
+        if (s->fate[i].end_ms != 0)
+            times[n++] = s->fate[i].end_ms - s->start_ms - s->demand.job[i].submit_ms;
+    }
+    qsort(times, n, sizeof *times, by_size);
+    watch_distribute(&s->watch->jct, times, n);
+}
+
 static int measure(struct sim *s, struct sim_result *r, struct err *err)
 {
-    int64_t *waits = calloc(s->demand.n, sizeof *waits);
+    int64_t *waits = calloc(s->demand.n + 1u, sizeof *waits);
     int64_t last = 0;
     uint32_t n = 0;
     if (!waits)
@@ -374,7 +482,7 @@ static int measure(struct sim *s, struct sim_result *r, struct err *err)
         const struct demand_job *job = &s->demand.job[i];
         if (s->fate[i].end_ms == 0)
             continue;
-        int64_t jct = s->fate[i].end_ms - SIM_EPOCH_MS - job->submit_ms;
+        int64_t jct = s->fate[i].end_ms - s->start_ms - job->submit_ms;
         waits[n] = jct - job->duration_ms;
         r->jct_ms_sum += jct;
         r->wait_ms_sum += waits[n++];
@@ -386,9 +494,13 @@ static int measure(struct sim *s, struct sim_result *r, struct err *err)
         r->wait_ms_p50 = waits[n / 2];
         r->wait_ms_p99 = waits[(uint64_t)n * 99 / 100];
         r->wait_ms_max = waits[n - 1];
-        r->span_ms = last - SIM_EPOCH_MS - s->demand.job[0].submit_ms;
+        r->span_ms = last - s->start_ms - s->demand.job[0].submit_ms;
     }
+    if (s->watch)
+        distribute(s, waits, n);
     free(waits);
+    r->start_ms = s->start_ms;
+    r->end_ms = s->now_ms;
     struct power_sum power = power_total(s->power, s->now_ms);
     r->joules = power.joules;
     r->nano = power.nano;
@@ -418,6 +530,8 @@ static void sim_fini(struct sim *s)
     demand_free(&s->demand);
     world_free(s->world);
     power_free(s->power);
+    watch_free(s->watch);
+    fleet_fini(&s->fleet);
     ends_fini(&s->ends);
     free(s->site_of_queue);
     free(s->fate);
@@ -429,14 +543,16 @@ static void sim_fini(struct sim *s)
 
 int sim_run(const struct sim_options *options, struct sim_result *result, struct err *err)
 {
-    struct sim s = {.options = options, .policy = sim_policies, .now_ms = SIM_EPOCH_MS, .result = result};
+    struct sim s = {.options = options, .policy = sim_policies, .result = result};
     uint64_t cpu = cpu_us(), wall = clock_mono_ns();
     *result = (struct sim_result){0};
     while (s.policy->name && strcmp(s.policy->name, options->policy) != 0)
         s.policy++;
     if (!s.policy->name)
         return err_set(err, ERR_INVALID, "%s: no such policy", options->policy);
-    int rc = read_input(&s, err);
+    int rc = options->report ? report_check(options->report, err) : 0;
+    if (rc == 0)
+        rc = read_input(&s, err);
     if (rc == 0)
         rc = sim_new(&s, err);
     if (rc == 0)
@@ -445,10 +561,12 @@ int sim_run(const struct sim_options *options, struct sim_result *result, struct
         rc = err_set(err, ERR_LIMIT, "the simulation went past a limit, or out of memory");
     if (rc == 0)
         rc = measure(&s, result, err);
-    sim_fini(&s);
     struct rusage u;
     result->cpu_us = cpu_us() - cpu;
     result->wall_us = (clock_mono_ns() - wall) / 1000;
     result->rss_kb = getrusage(RUSAGE_SELF, &u) == 0 ? (uint64_t)u.ru_maxrss : 0;
+    if (rc == 0 && s.watch)
+        rc = report_write(options, result, s.watch, s.world, err);
+    sim_fini(&s);
     return rc;
 }
