@@ -45,6 +45,12 @@ void axis_label(char dst[AXIS_TEXT_CAP], const struct axis *axis, double v)
     while (decimals < 6 && fabs(step * pow(10, decimals) - round(step * pow(10, decimals))) > 1e-6)
         decimals++;
     double shown = fabs(v) < axis->step / 1e6 ? 0 : v / parts[u];
+    long whole = lround(fabs(shown));
+    if (decimals == 0 && whole >= 1000 && whole < 1000000) {
+        (void)snprintf(dst, AXIS_TEXT_CAP, "%s%ld,%03ld%s", shown < 0 ? "\u2212" : "", whole / 1000,
+                       whole % 1000, units[u]);
+        return;
+    }
     (void)snprintf(dst, AXIS_TEXT_CAP, "%.*f%s", decimals, shown, fabs(shown) > 0 ? units[u] : "");
 }
 
@@ -85,12 +91,13 @@ static int64_t even_step(int64_t span_ms, uint32_t most)
     return span_ms + 1;
 }
 
-static uint32_t run_ticks(int64_t from_ms, int64_t to_ms, uint32_t most, struct axis_tick *tick)
+static uint32_t run_ticks(int64_t origin_ms, int64_t from_ms, int64_t to_ms, uint32_t most,
+                          struct axis_tick *tick)
 {
-    int64_t step = even_step(to_ms - from_ms, most);
+    int64_t step = even_step(to_ms - from_ms, most), at = (from_ms - origin_ms + step - 1) / step * step;
     uint32_t n = 0;
-    for (int64_t at = 0; at <= to_ms - from_ms && n < most; at += step, n++) {
-        tick[n].at = (double)(from_ms + at);
+    for (; origin_ms + at <= to_ms && n < most; at += step, n++) {
+        tick[n].at = (double)(origin_ms + at);
         if (step < DAY_MS)
             (void)snprintf(tick[n].text, AXIS_TEXT_CAP, "%lld h", (long long)(at / HOUR_MS));
         else
@@ -133,14 +140,14 @@ static uint32_t day_ticks(int64_t from_ms, int64_t to_ms, uint32_t most, struct 
     return n;
 }
 
-uint32_t axis_time(int64_t from_ms, int64_t to_ms, bool calendar, uint32_t most,
+uint32_t axis_time(int64_t origin_ms, int64_t from_ms, int64_t to_ms, bool calendar, uint32_t most,
                    struct axis_tick tick[AXIS_TICKS_MAX])
 {
     static const uint32_t steps[] = {1, 2, 3, 6, 12, 24, 60, 120};
     int64_t days = (to_ms - from_ms) / DAY_MS;
     most = most > AXIS_TICKS_MAX ? AXIS_TICKS_MAX : most;
     if (!calendar || days < 2)
-        return run_ticks(from_ms, to_ms, most, tick);
+        return run_ticks(origin_ms, from_ms, to_ms, most, tick);
     if (days < 75)
         return day_ticks(from_ms, to_ms, most, tick);
     uint32_t i = 0;
@@ -154,9 +161,10 @@ uint32_t axis_spans(double most_s, struct axis_tick tick[AXIS_TICKS_MAX])
     static const struct {
         double s;
         const char *text;
-    } known[] = {{1, "1 s"},        {10, "10 s"},      {60, "1 min"},       {600, "10 min"},
-                 {3600, "1 h"},     {21600, "6 h"},    {86400, "1 d"},      {604800, "7 d"},
-                 {2592000, "30 d"}, {31536000, "1 y"}, {315360000, "10 y"}, {3153600000, "100 y"}};
+    } known[] = {{1, "1 s"},           {10, "10 s"},       {60, "1 min"},     {600, "10 min"},
+                 {3600, "1 h"},        {21600, "6 h"},     {86400, "1 d"},    {604800, "7 d"},
+                 {2592000, "30 d"},    {8640000, "100 d"}, {31536000, "1 y"}, {315360000, "10 y"},
+                 {3153600000, "100 y"}};
     const uint32_t all = sizeof known / sizeof known[0];
     uint32_t n = 0;
     do {
@@ -181,6 +189,7 @@ void axis_span_text(char dst[AXIS_TEXT_CAP], double seconds)
         (void)snprintf(dst, AXIS_TEXT_CAP, minutes % 60 ? "%ld h %ld min" : "%ld h", minutes / 60,
                        minutes % 60);
     } else {
-        (void)snprintf(dst, AXIS_TEXT_CAP, s < 20 * 86400 ? "%.1f days" : "%.0f days", s / 86400);
+        bool whole = s >= 20 * 86400 || fabs(s / 86400 - round(s / 86400)) < 0.05;
+        (void)snprintf(dst, AXIS_TEXT_CAP, "%.*f days", whole ? 0 : 1, s / 86400);
     }
 }

@@ -28,8 +28,8 @@ struct axis_tick {
 struct axis axis_round(double lo, double hi, unsigned ticks);
 /* v as it is written at an axis: as many decimals as the step has; thousands as k, M, G from 10,000 on. */
 void axis_label(char dst[AXIS_TEXT_CAP], const struct axis *axis, double v);
-/* At most `most` ticks between two moments, Unix ms: days (or hours) since the first, or dates. Returns how many. */
-uint32_t axis_time(int64_t from_ms, int64_t to_ms, bool calendar, uint32_t most,
+/* At most `most` ticks between two moments, Unix ms: days (or hours) since the origin, or dates. Returns how many. */
+uint32_t axis_time(int64_t origin_ms, int64_t from_ms, int64_t to_ms, bool calendar, uint32_t most,
                    struct axis_tick tick[AXIS_TICKS_MAX]);
 /* Spans up to the first known one that is at least `most_s`, in seconds; the last tick is the axis' end. */
 uint32_t axis_spans(double most_s, struct axis_tick tick[AXIS_TICKS_MAX]);

@@ -41,7 +41,10 @@ void report_section(const struct report *r, const char *id, const char *title, c
 {
     buf_addf(r->out, "<section aria-labelledby=\"%s\">\n<h2 id=\"%s\">", id, id);
     chart_text(r->out, title);
-    buf_add_text(r->out, "</h2>\n<p class=\"about\">");
+    buf_add_text(r->out, "</h2>\n");
+    if (!words[0])
+        return;
+    buf_add_text(r->out, "<p class=\"about\">");
     chart_text(r->out, words);
     buf_add_text(r->out, "</p>\n");
 }
@@ -87,11 +90,14 @@ static void tell_jobs(const struct report *r)
     char median[AXIS_TEXT_CAP], late[AXIS_TEXT_CAP], most[AXIS_TEXT_CAP];
     buf_add_text(r->out, "<p class=\"lead\">");
     if (s->jobs == 0) {
-        buf_add_text(r->out, "No job ended: the page shows the network itself, ");
+        buf_add_text(r->out, r->options->trace ? "No job ended. "
+                                               : "No jobs were given: this is the network itself. ");
     } else {
         chart_count(r->out, s->jobs);
         buf_add_text(r->out, " jobs ran to their end on ");
     }
+    if (s->jobs == 0)
+        buf_add_text(r->out, "It has up to ");
     chart_count(r->out, r->chips);
     buf_addf(r->out, " chips of %u maker%s at %u site%s. ", r->nmakers, r->nmakers == 1 ? "" : "s",
              r->watch->fleet->nsites, r->watch->fleet->nsites == 1 ? "" : "s");
@@ -101,6 +107,9 @@ static void tell_jobs(const struct report *r)
         axis_span_text(most, (double)s->wait_ms_max / 1e3);
         if (s->wait_ms_max < 1000)
             buf_add_text(r->out, "Every one of them started at once. ");
+        else if (s->wait_ms_p99 < 1000)
+            buf_addf(r->out, "At least 99 in a hundred of them started at once; the longest wait was %s. ",
+                     most);
         else if (s->wait_ms_p50 < 1000)
             buf_addf(
                 r->out,
@@ -250,12 +259,12 @@ static void other_cards(const struct report *r)
                  goal->met_ms ? met : "never", goal->met_ms && space ? space + 1 : "not met");
         card_end(r, more);
     }
-    card(r, "Violations that the checker found");
+    card(r, "Violations of rules");
     buf_addf(r->out, "<data class=\"%s\" id=\"violations\" value=\"%llu\">", s->violations ? "bad" : "good",
              (unsigned long long)s->violations);
     chart_count(r->out, s->violations);
     buf_add_text(r->out, "</data>");
-    card_end(r, s->violations ? s->violation : "every start and stop was judged anew");
+    card_end(r, s->violations ? s->violation : "a checker judged each decision anew");
 }
 
 /* ---- what happened ---- */
@@ -329,9 +338,9 @@ static void add_foot(const struct report *r)
 {
     const struct sim_options *o = r->options;
     const struct sim_result *s = r->result;
-    char hash[2 * DIGEST_LEN + 1], text[160], from[25];
+    char hash[2 * DIGEST_LEN + 1], text[192], from[48];
     hex_encode(hash, s->hash, DIGEST_LEN);
-    (void)snprintf(from, sizeof from, "%s", r->calendar ? "" : " (time as in the trace)");
+    (void)snprintf(from, sizeof from, "%s", r->calendar ? "" : "; times count from the trace's origin");
     buf_add_text(r->out, "<footer>\n<p>The same options and the same seed give the same decisions, byte for "
                          "byte.</p>\n<dl>\n");
     foot_line(r, "version", "busbar " BUSBAR_VERSION);
@@ -434,7 +443,9 @@ void report_page(const struct sim_options *options, const struct sim_result *res
     add_period(&r);
     tell_jobs(&r);
     tell_drills(&r);
-    buf_add_text(out, "<dl class=\"cards\">\n");
+    report_goals(&r);
+    bool four = result->jobs > 0 && world_network(world) && result->supply.ngoals == 0; /* in two rows */
+    buf_addf(out, "<dl class=\"cards%s\">\n", four ? " four" : "");
     job_cards(&r);
     if (world_network(world))
         power_cards(&r);

@@ -34,7 +34,8 @@ void report_jobs(const struct report *r)
     report_section(r, "jobs-section", "How jobs fared",
                    "Read as: so many per cent of the jobs took at most so long.");
     buf_add_text(r->out, "<div class=\"pair\">\n");
-    draw_cdf(r, "wait", "Waiting for a start", &r->watch->wait, 5);
+    if (r->watch->wait.max_ms >= 1000)
+        draw_cdf(r, "wait", "Waiting for a start", &r->watch->wait, 5);
     draw_cdf(r, "jct", "From submission to the end", &r->watch->jct, 0);
     buf_add_text(r->out, "</div>\n");
     report_section_end(r);

@@ -53,6 +53,8 @@ void report_map(const struct report *r);
 void report_merit(const struct report *r);
 void report_sites(const struct report *r);
 void report_supply(const struct report *r);
+/* A line about each goal of self-supply. */
+void report_goals(const struct report *r);
 /* What happened: drills and changes of the network, as a table. */
 void report_events(const struct report *r);
 

@@ -115,7 +115,12 @@ void report_sites(const struct report *r)
 
 struct block {
     uint32_t pool;
-    double cost, chips; /* USD a chip-hour */
+    double cost, wide; /* USD; chips or PFLOPS */
+};
+
+struct merit {
+    const char *id, *title, *unit, *words;
+    bool by_flops;
 };
 
 static int by_cost(const void *a, const void *b)
@@ -126,69 +131,105 @@ static int by_cost(const void *a, const void *b)
     return x->pool < y->pool ? -1 : x->pool > y->pool;
 }
 
-static void draw_merit(const struct report *r, const struct block *list, uint32_t n, double chips,
-                       double most)
+static void draw_blocks(const struct report *r, struct chart *c, const struct block *list, uint32_t n,
+                        const struct merit *m)
 {
     const struct fleet *f = r->watch->fleet;
-    struct axis axis = axis_round(0, chips, 6);
+    double at = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        const struct fleet_pool *p = &f->pool[list[i].pool];
+        char tip[256];
+        (void)snprintf(tip, sizeof tip, "%s at %s: %.*f %s, %.3f %s", f->kind[p->kind].name,
+                       world_title(r->world, f->site[p->site].name), m->by_flops ? 1 : 0, list[i].wide,
+                       m->by_flops ? "PFLOPS" : "chips", list[i].cost, m->unit);
+        chart_block(c, report_colour(r, f->kind[p->kind].vendor), at, at + list[i].wide, list[i].cost, tip);
+        at += list[i].wide;
+    }
+}
+
+/* What all but the dearest hundredth cost at most. */
+static double usual_cost(const struct block *list, uint32_t n, double wide)
+{
+    double at = 0;
+    uint32_t i = 0;
+    while (i + 1 < n && (at += list[i].wide) < 0.99 * wide)
+        i++;
+    return list[i].cost;
+}
+
+static void draw_merit(const struct report *r, const struct merit *m, const struct block *list, uint32_t n)
+{
     struct axis_tick tick[AXIS_TICKS_MAX];
     struct chart c;
+    double wide = 0, most = 0;
     uint32_t ticks = 0;
-    double at = 0;
-    chart_open(&c, r->out, "merit", "What a chip in use costs", "USD an hour, over chips in that order",
-               "Chip, power and carbon price at its site, as a mean over the run. Each block is a pool, as "
-               "wide as it has "
-               "chips.");
+    for (uint32_t i = 0; i < n; i++) {
+        wide += list[i].wide;
+        most = fmax(most, list[i].cost);
+    }
+    struct axis axis = axis_round(0, wide, 5);
+    double usual = n ? usual_cost(list, n, wide) : 0;
+    char words[200];
+    bool cut = most > 3 * usual;
+    (void)snprintf(words, sizeof words, cut ? "%s The dearest few reach %.1f." : "%s", m->words, most);
+    most = cut ? 1.5 * usual : most;
+    chart_open(&c, r->out, m->id, m->title, m->unit, words);
     chart_legend_open(&c);
     for (uint32_t i = 0; i < r->nvendors; i++)
         chart_legend_entry(&c, report_colour(r, r->vendor[i]), r->vendor[i], "");
     if (r->nmakers > r->nvendors)
         chart_legend_entry(&c, REPORT_OTHERS, "others", "");
     chart_legend_close(&c);
-    chart_frame(&c, "merit");
+    chart_frame(&c, m->id);
     chart_y_axis(&c, axis_round(0, most, 5), "");
     for (double v = axis.lo; v <= axis.hi * 1.0001 && ticks < AXIS_TICKS_MAX; v += axis.step, ticks++) {
         tick[ticks].at = v;
         axis_label(tick[ticks].text, &axis, v);
     }
     chart_x_axis(&c, tick, ticks, axis.lo, axis.hi, false);
-    for (uint32_t i = 0; i < n; i++) {
-        const struct fleet_pool *p = &f->pool[list[i].pool];
-        char tip[256];
-        (void)snprintf(tip, sizeof tip, "%s at %s: %.0f chips, %.3f USD an hour", f->kind[p->kind].name,
-                       world_title(r->world, f->site[p->site].name), list[i].chips, list[i].cost);
-        chart_block(&c, report_colour(r, f->kind[p->kind].vendor), at, at + list[i].chips, list[i].cost, tip);
-        at += list[i].chips;
-    }
+    draw_blocks(r, &c, list, n, m);
     chart_close(&c);
+}
+
+static void rank(const struct report *r, const struct merit *m, struct block *list)
+{
+    const struct fleet *f = r->watch->fleet;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < f->npools && i < r->watch->npools; i++) {
+        const struct watch_pool *p = &r->watch->pool[i];
+        const struct fleet_pool *pool = &f->pool[i];
+        double chips = (double)pool->nodes * pool->node_chips,
+               each = (double)f->kind[pool->kind].gflops / 1e6;
+        double cost = p->n ? p->cost / (double)p->n / 1e9 : 0;
+        if (m->by_flops && each <= 0)
+            continue;
+        list[n++] = (struct block){
+            .pool = i, .cost = m->by_flops ? cost / each : cost, .wide = m->by_flops ? chips * each : chips};
+    }
+    if (n == 0)
+        return;
+    qsort(list, n, sizeof *list, by_cost);
+    draw_merit(r, m, list, n);
 }
 
 void report_merit(const struct report *r)
 {
-    const struct fleet *f = r->watch->fleet;
-    struct block *list = calloc(f->npools + 1u, sizeof *list);
-    double chips = 0, most = 0;
-    uint32_t n = 0;
-    if (!list || !world_network(r->world)) {
-        free(list);
+    static const struct merit merits[] = {
+        {"merit", "An hour of a chip", "USD an hour",
+         "From left to right: so many chips, the cheap ones first.", false},
+        {"merit-flops", "An hour of a PFLOPS", "USD an hour",
+         "The same by what chips achieve: so many PFLOPS (dense FP16), the cheap ones first.", true}};
+    struct block *list = world_network(r->world) ? calloc(r->watch->fleet->npools + 1u, sizeof *list) : NULL;
+    if (!list)
         return;
-    }
-    for (uint32_t i = 0; i < f->npools && i < r->watch->npools; i++) {
-        const struct watch_pool *p = &r->watch->pool[i];
-        list[n] = (struct block){.pool = i,
-                                 .cost = p->n ? p->cost / (double)p->n / 1e9 : 0,
-                                 .chips = (double)f->pool[i].nodes * f->pool[i].node_chips};
-        chips += list[n].chips;
-        most = fmax(most, list[n++].cost);
-    }
-    if (n)
-        qsort(list, n, sizeof *list, by_cost);
     report_section(
         r, "merit-section", "Merit order",
-        "As power plants are called in order of what a kilowatt-hour costs, so are chips: cheap ones on the "
-        "left. Work weighs this against a chip's speed for it.");
-    if (n)
-        draw_merit(r, list, n, chips, most);
+        "As power plants are called in order of what a kilowatt-hour costs, so are chips: hire, power and "
+        "carbon price at their site, as a mean over the run. A block is a pool.");
+    buf_add_text(r->out, "<div class=\"pair\">\n");
+    for (int i = 0; i < 2; i++)
+        rank(r, &merits[i], list);
+    buf_add_text(r->out, "</div>\n");
     report_section_end(r);
     free(list);
 }

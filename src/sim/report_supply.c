@@ -147,6 +147,14 @@ static void add_table(const struct report *r)
     buf_add_text(r->out, "</tfoot></table></div>\n");
 }
 
+void report_goals(const struct report *r)
+{
+    for (uint32_t i = 0; i < r->result->supply.ngoals; i++) {
+        if (supply_of(&r->result->supply, r->result->supply.goal[i].jurisdiction))
+            tell_goal(r, &r->result->supply.goal[i]);
+    }
+}
+
 void report_supply(const struct report *r)
 {
     const struct supply *s = &r->result->supply;
@@ -160,7 +168,6 @@ void report_supply(const struct report *r)
         char id[32];
         if (!supply_of(s, s->goal[i].jurisdiction))
             continue;
-        tell_goal(r, &s->goal[i]);
         buf_add_text(r->out, "<div class=\"pair\" style=\"margin-bottom:14px\">\n");
         (void)snprintf(id, sizeof id, "supply-%u", i);
         draw_shares(r, &s->goal[i], id);

@@ -55,7 +55,7 @@ static uint32_t hourly(const struct report *r, const struct record_series *s, do
 void report_time_axis(const struct report *r, struct chart *c)
 {
     struct axis_tick tick[AXIS_TICKS_MAX];
-    uint32_t n = axis_time(r->from_ms, r->to_ms, r->calendar, TICKS, tick);
+    uint32_t n = axis_time(r->result->start_ms, r->from_ms, r->to_ms, r->calendar, TICKS, tick);
     chart_x_axis(c, tick, n, (double)r->from_ms, (double)r->to_ms, false);
 }
 
@@ -89,68 +89,154 @@ static void add_layer(struct layer *layer, const double *v, uint32_t n)
     layer->mean += mean(v, n);
 }
 
-static uint32_t vendor_layers(const struct report *r, struct layer *layer, double *up, uint32_t *nlayers)
+/* A group of series as layers upon each other, and below them what it adds up to. */
+struct stack {
+    const char *group, *id, *title, *unit, *words;
+    const char *const *name; /* that have a colour of their own; the rest are "others" */
+    uint32_t names, all;
+    bool service; /* the line of what is in service above it */
+};
+
+static uint32_t stack_layers(const struct report *r, const struct stack *s, struct layer *layer,
+                             uint32_t *nlayers)
 {
     double v[REPORT_BINS];
     uint32_t n = 0;
-    for (uint32_t i = 0; i < r->nvendors; i++)
-        layer[i] = (struct layer){.name = r->vendor[i], .colour = report_colour(r, r->vendor[i])};
-    layer[r->nvendors] = (struct layer){.name = "others", .colour = REPORT_OTHERS};
-    for (uint32_t s = 0; s < r->rec->nseries; s++) {
-        const struct record_series *series = &r->rec->series[s];
-        bool busy = strcmp(series->group, "vendor") == 0;
-        if (!busy && strcmp(series->group, "vendor up") != 0)
+    for (uint32_t i = 0; i < s->names; i++)
+        layer[i] = (struct layer){.name = s->name[i], .colour = i};
+    layer[s->names] = (struct layer){.name = "others", .colour = REPORT_OTHERS};
+    for (uint32_t k = 0; k < r->rec->nseries; k++) {
+        const struct record_series *series = &r->rec->series[k];
+        uint32_t i = 0;
+        if (strcmp(series->group, s->group) != 0)
             continue;
+        while (i < s->names && strcmp(series->name, s->name[i]) != 0)
+            i++;
         n = report_bins(r, series, v);
-        for (uint32_t i = 0; !busy && i < n; i++)
-            up[i] += v[i];
-        uint32_t k = 0;
-        while (busy && k < r->nvendors && strcmp(series->name, r->vendor[k]) != 0)
-            k++;
-        if (busy)
-            add_layer(&layer[k], v, n);
+        add_layer(&layer[i], v, n);
     }
-    *nlayers = r->nvendors + (r->nmakers > r->nvendors);
+    *nlayers = s->names + (s->all > s->names);
     return n;
 }
 
-static void draw_use(const struct report *r)
+static void stack_legend(struct chart *c, const struct stack *s, const struct layer *layer, uint32_t nlayers)
 {
-    struct layer *layer = calloc(REPORT_VENDORS + 1, sizeof *layer);
-    double up[REPORT_BINS] = {0}, below[REPORT_BINS] = {0}, above[REPORT_BINS];
+    chart_legend_open(c);
+    for (uint32_t i = 0; i < nlayers; i++) {
+        char more[32];
+        struct buf text;
+        buf_init(&text, 64);
+        chart_count(&text, (uint64_t)llround(layer[i].mean));
+        (void)snprintf(more, sizeof more, "%.*s", (int)text.len, text.len ? text.data : "");
+        buf_fini(&text);
+        chart_legend_entry(c, layer[i].colour, layer[i].name, more);
+    }
+    if (s->service)
+        chart_legend_entry(c, 8, "in service", "");
+    chart_legend_close(c);
+}
+
+static void draw_layers(struct chart *c, const struct layer *layer, uint32_t nlayers, uint32_t n)
+{
+    double below[REPORT_BINS] = {0}, above[REPORT_BINS];
+    for (uint32_t i = 0; i < nlayers; i++) {
+        char tip[128];
+        for (uint32_t k = 0; k < n; k++)
+            above[k] = below[k] + layer[i].v[k];
+        (void)snprintf(tip, sizeof tip, "%s: %.0f on average", layer[i].name, layer[i].mean);
+        chart_area(c, layer[i].colour, i ? below : NULL, above, n, tip);
+        memcpy(below, above, n * sizeof below[0]);
+    }
+}
+
+static void draw_stack(const struct report *r, const struct stack *s)
+{
+    struct layer *layer = calloc(REPORT_VENDORS + 2, sizeof *layer);
+    double up[REPORT_BINS] = {0}, v[REPORT_BINS];
     struct chart c;
     uint32_t nlayers, n;
     if (!layer)
         return;
-    n = vendor_layers(r, layer, up, &nlayers);
-    chart_open(&c, r->out, "use", "Chips in use", r->nmakers > 1 ? "by maker" : "",
-               "Coloured: in use. The line above: all chips that are in service.");
-    chart_legend_open(&c);
-    for (uint32_t i = 0; i < nlayers; i++) {
-        struct buf more;
-        buf_init(&more, 64);
-        chart_count(&more, (uint64_t)llround(layer[i].mean));
-        buf_add(&more, "", 1);
-        chart_legend_entry(&c, layer[i].colour, layer[i].name, more.data ? more.data : "");
-        buf_fini(&more);
+    n = stack_layers(r, s, layer, &nlayers);
+    for (uint32_t i = 0; i < r->rec->nseries; i++) {
+        if (strcmp(r->rec->series[i].group, "vendor up") != 0)
+            continue;
+        (void)report_bins(r, &r->rec->series[i], v);
+        for (uint32_t k = 0; k < n; k++)
+            up[k] += v[k];
     }
-    chart_legend_entry(&c, 8, "in service", "");
-    chart_legend_close(&c);
-    chart_frame(&c, "use");
+    chart_open(&c, r->out, s->id, s->title, s->unit, s->words);
+    stack_legend(&c, s, layer, nlayers);
+    chart_frame(&c, s->id);
     chart_y_axis(&c, axis_round(0, report_most(up, n), 5), "");
     report_time_axis(r, &c);
-    for (uint32_t i = 0; i < nlayers; i++) {
-        char tip[96];
-        for (uint32_t k = 0; k < n; k++)
-            above[k] = below[k] + layer[i].v[k];
-        (void)snprintf(tip, sizeof tip, "%s: %.0f chips in use on average", layer[i].name, layer[i].mean);
-        chart_area(&c, layer[i].colour, i ? below : NULL, above, n, tip);
-        memcpy(below, above, sizeof below);
-    }
-    chart_line(&c, 8, up, n, "chips in service");
+    draw_layers(&c, layer, nlayers, n);
+    if (s->service)
+        chart_line(&c, 8, up, n, "chips in service");
     report_drills(r, &c);
     chart_close(&c);
     free(layer);
+}
+
+struct named {
+    const char *name;
+    double most;
+};
+
+static int by_most(const void *a, const void *b)
+{
+    const struct named *x = a, *y = b;
+    if (x->most > y->most || x->most < y->most)
+        return x->most > y->most ? -1 : 1;
+    return strcmp(x->name, y->name);
+}
+
+/* The names of a group's series, those with the most first, as many as have colours. Returns how many there are in all. */
+static uint32_t name_most(const struct report *r, const char *group, const char *name[REPORT_VENDORS],
+                          uint32_t *n)
+{
+    struct named *list = calloc(r->rec->nseries + 1u, sizeof *list);
+    uint32_t all = 0;
+    for (uint32_t i = 0; list && i < r->rec->nseries; i++) {
+        const struct record_series *s = &r->rec->series[i];
+        if (strcmp(s->group, group) == 0)
+            list[all++] = (struct named){s->name, report_most(s->value, r->rec->n)};
+    }
+    if (all > 0)
+        qsort(list, all, sizeof *list, by_most);
+    for (*n = 0; *n < all && *n < REPORT_VENDORS; (*n)++)
+        name[*n] = list[*n].name;
+    free(list);
+    return all;
+}
+
+static void draw_jurisdictions(const struct report *r)
+{
+    const char *name[REPORT_VENDORS];
+    struct stack s = {.group = "jurisdiction up",
+                      .id = "where",
+                      .title = "Chips in service",
+                      .unit = "by jurisdiction, with their mean",
+                      .words = "",
+                      .name = name};
+    s.all = name_most(r, s.group, name, &s.names);
+    draw_stack(r, &s);
+}
+
+static void draw_use(const struct report *r)
+{
+    bool work = r->result->starts > 0;
+    const struct stack s = {.group = work ? "vendor" : "vendor up",
+                            .id = "use",
+                            .title = work ? "Chips in use" : "Chips in service",
+                            .unit = r->nmakers > 1 ? "by maker, with their mean" : "",
+                            .words = work ? "Coloured: in use. The line above: all chips that are in service."
+                                          : "",
+                            .name = r->vendor,
+                            .names = r->nvendors,
+                            .all = r->nmakers,
+                            .service = work};
+    draw_stack(r, &s);
 }
 
 /* ---- single series ---- */
@@ -210,11 +296,13 @@ static void draw_queue(const struct report *r)
 
 void report_time(const struct report *r)
 {
-    report_section(r, "use-section", "Use of the chips", "");
+    report_section(r, "use-section", r->result->starts > 0 ? "Use of the chips" : "Chips", "");
     buf_add_text(r->out, "<div class=\"pair\">\n");
     draw_use(r);
     if (r->result->starts > 0)
         draw_queue(r);
+    else
+        draw_jurisdictions(r);
     buf_add_text(r->out, "</div>\n");
     report_section_end(r);
     if (!world_network(r->world))
@@ -276,6 +364,7 @@ static void draw_reserve(const struct report *r)
         "that would hurt most, at each moment.");
     (void)snprintf(words, sizeof words, "At its lowest %.1f %%; the alarm was on for %.1f %% of the time.",
                    100 * least, 100 * mean(alarm, alarms));
+    buf_add_text(r->out, "<div class=\"pair\">\n");
     chart_open(&c, r->out, "reserve", "Firm work that could be placed again", "", words);
     chart_frame(&c, "reserve");
     chart_y_axis(&c, (struct axis){0, 100, 20}, " %");
@@ -288,6 +377,7 @@ static void draw_reserve(const struct report *r)
     chart_line(&c, 2, v, n, "share of firm work that could be placed again");
     report_drills(r, &c);
     chart_close(&c);
+    buf_add_text(r->out, "</div>\n");
     report_section_end(r);
 }
 

@@ -20,8 +20,9 @@
 #define PROGRESS_EVERY 4096
 #define LEDGER_USD 840
 #define SIM_AGEING 100000
+#define DAY_MS INT64_C(86400000)
 /* When for so long nothing was submitted, started or ended, what still waits waits for ever. */
-#define STILL_MS (INT64_C(366) * 86400000)
+#define STILL_MS (366 * DAY_MS)
 /* Jobs that may wait or run at a time. */
 #define SIM_JOBS_MAX (1u << 20)
 
@@ -303,7 +304,11 @@ static int sim_new(struct sim *s, struct err *err)
     if (!s->fate || !s->effects.list || !s->block || !s->checker || !s->power || !fleet)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     if (s->options->report) {
-        s->watch = watch_new(s->start_ms, &s->fleet, s->power, &s->result->supply, s->options->carbon_price);
+        /* A trace's first job may come months after its origin: nothing is there to be seen before. */
+        int64_t first =
+            s->demand.n && !s->options->start_ms ? s->demand.job[0].submit_ms / DAY_MS * DAY_MS : 0;
+        s->watch =
+            watch_new(s->start_ms + first, &s->fleet, s->power, &s->result->supply, s->options->carbon_price);
         if (!s->watch)
             return err_set(err, ERR_NO_MEMORY, "out of memory");
         marks_drills(s->watch->rec, s->options->drills, s->start_ms);
