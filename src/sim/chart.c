@@ -54,7 +54,7 @@ void chart_open(struct chart *c, struct buf *out, const char *id, const char *ti
                 const char *words)
 {
     *c = (struct chart){.out = out,
-                        .left = 50,
+                        .left = 62,
                         .right = CHART_W - 12,
                         .top = 20,
                         .bottom = CHART_H - 32,
@@ -138,7 +138,7 @@ void chart_y_axis(struct chart *c, struct axis axis, const char *suffix)
         buf_addf(c->out,
                  "<path class=\"%s\" d=\"M%.1f %.1fH%.1f\"/><text x=\"%.1f\" y=\"%.1f\" dy=\".35em\" "
                  "text-anchor=\"end\">%s%s</text>\n",
-                 i == 0 ? "base" : "grid", c->left, y, c->right, c->left - 7, y, text, suffix);
+                 i == 0 ? "base" : "grid", c->left, y, c->right, c->left - 6, y, text, suffix);
     }
 }
 

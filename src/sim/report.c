@@ -430,7 +430,9 @@ void report_page(const struct sim_options *options, const struct sim_result *res
     find_vendors(&r);
     buf_add_text(
         out, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
-             "content=\"width=device-width, initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light "
+             "content=\"width=device-width, initial-scale=1\">\n<meta http-equiv=\"Content-Security-Policy\" "
+             "content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">\n<meta "
+             "name=\"color-scheme\" content=\"light "
              "dark\">\n"
              "<title>");
     add_title(&r);

@@ -70,7 +70,7 @@ const char *const report_style[] = {
     "overflow-wrap:anywhere}code{font:12.5px/1.4 ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace}\n",
     "@media (max-width:760px){main{padding:22px 12px}h1{font-size:24px}.lead{font-size:16px}.pair{grid-template-columns:"
     "minmax(0,1fr)}.cards{grid-template-columns:repeat(2,minmax(0,1fr));gap:8px}.cards div{padding:10px 11px}"
-    ".cards dd{font-size:20px}figure{padding:12px 10px 6px}svg.chart text{font-size:17px}.map .label{display:none}"
+    ".cards dd{font-size:20px}figure{padding:12px 10px 6px}svg.chart text{font-size:16.5px}.map .label{display:none}"
     "th,td{padding:6px 8px}footer dl{grid-template-columns:1fr}footer dd{margin-bottom:6px}}\n",
     "@media print{:root{--bg:#fff;--rule:#ccd3da}body{font-size:11pt}main{max-width:none;padding:0}h2{break-after:avoid}"
     ".scroll{overflow:visible}table{font-size:9pt}th,td{padding:3px 6px}tr,.cards div{break-inside:avoid}*{"
