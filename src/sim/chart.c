@@ -224,6 +224,14 @@ void chart_block(struct chart *c, unsigned colour, double x0, double x1, double 
     add_tip(c, tip, "rect");
 }
 
+void chart_band(struct chart *c, double x0, double x1, const char *tip)
+{
+    double left = chart_x(c, x0);
+    buf_addf(c->out, "<rect class=\"band\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"", left,
+             c->top, fmax(chart_x(c, x1) - left, 1), c->bottom - c->top);
+    add_tip(c, tip, "rect");
+}
+
 void chart_upright(struct chart *c, const char *style, double x, const char *label, const char *tip)
 {
     double at = chart_x(c, x);

@@ -54,6 +54,8 @@ void chart_curve(struct chart *c, unsigned colour, const double *x, const double
                  const char *tip);
 /* A rectangle in units of the data, from y 0 up. */
 void chart_block(struct chart *c, unsigned colour, double x0, double x1, double y, const char *tip);
+/* A translucent band over the whole height. */
+void chart_band(struct chart *c, double x0, double x1, const char *tip);
 /* Upright at x, a short label on top; level at y. */
 void chart_upright(struct chart *c, const char *style, double x, const char *label, const char *tip);
 void chart_level(struct chart *c, double y, const char *label);

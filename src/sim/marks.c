@@ -65,7 +65,7 @@ static void mark_delivery(struct record *rec, const struct fleet *fleet, int64_t
     if (fleet->npools == 0)
         return;
     const struct fleet_pool *p = &fleet->pool[fleet->npools - 1];
-    (void)snprintf(text, sizeof text, "%u %.31s delivered to %.40s", p->nodes * p->node_chips,
+    (void)snprintf(text, sizeof text, "%u %.31s to %.40s", p->nodes * p->node_chips,
                    fleet->kind[p->kind].name, fleet->site[p->site].name);
     (void)record_mark(rec, at_ms, false, text);
 }

@@ -276,40 +276,60 @@ static int by_time(const void *a, const void *b)
     return x->at_ms < y->at_ms ? -1 : x->at_ms > y->at_ms ? 1 : x < y ? -1 : x > y;
 }
 
+static void add_drill(const struct report *r, const struct record_mark *m, uint32_t number)
+{
+    char span[AXIS_TEXT_CAP];
+    axis_span_text(span, (double)m->placed_ms / 1e3);
+    buf_addf(r->out, "<span class=\"no\">%u</span>Drill ", number);
+    chart_text(r->out, m->text);
+    buf_add_text(r->out, "</td><td>");
+    chart_count(r->out, m->stopped);
+    buf_add_text(r->out, "</td><td>");
+    chart_count(r->out, m->placed);
+    buf_addf(r->out, "</td><td>%s</td></tr>\n", m->placed ? span : "");
+}
+
+/* One drill, or all that the network file dates for a moment. Returns how many marks that are. */
+static uint32_t add_moment(const struct report *r, const struct record_mark *const *list, uint32_t n,
+                           bool drills, uint32_t *number)
+{
+    char when[AXIS_TEXT_CAP];
+    uint32_t k = 0;
+    report_moment(r, list[0]->at_ms, when);
+    buf_addf(r->out, "<tr><th scope=\"row\">%s</th><td class=\"t w\">", when);
+    if (list[0]->drill) {
+        add_drill(r, list[0], ++*number);
+        return 1;
+    }
+    for (; k < n && !list[k]->drill && list[k]->at_ms == list[0]->at_ms; k++) {
+        buf_add_text(r->out, k ? "; " : "");
+        chart_text(r->out, list[k]->text);
+    }
+    buf_add_text(r->out, drills ? "</td><td></td><td></td><td></td></tr>\n" : "</td></tr>\n");
+    return k;
+}
+
 void report_events(const struct report *r)
 {
     const struct record_mark *list[RECORD_MARKS_MAX];
-    uint32_t n = 0;
+    uint32_t n = 0, number = 0;
+    bool drills = false;
     for (uint32_t i = 0; i < r->rec->nmarks; i++) {
-        if (r->rec->mark[i].at_ms <= r->result->end_ms)
-            list[n++] = &r->rec->mark[i];
+        if (r->rec->mark[i].at_ms > r->result->end_ms)
+            continue;
+        list[n++] = &r->rec->mark[i];
+        drills = drills || r->rec->mark[i].drill;
     }
     if (n == 0)
         return;
     qsort(list, n, sizeof list[0], by_time);
     report_section(r, "events-section", "What happened", "Drills, and what the network file dates.");
-    buf_add_text(
-        r->out,
-        "<div class=\"scroll\"><table><thead><tr><th>When</th><th class=\"t\">What</th><th>Jobs stopped</th>"
-        "<th>placed again</th><th>the last after</th></tr></thead><tbody>\n");
-    for (uint32_t i = 0, number = 0; i < n; i++) {
-        char when[AXIS_TEXT_CAP], span[AXIS_TEXT_CAP];
-        report_moment(r, list[i]->at_ms, when);
-        axis_span_text(span, (double)list[i]->placed_ms / 1e3);
-        buf_addf(r->out, "<tr><th scope=\"row\">%s</th><td class=\"t w\">", when);
-        if (list[i]->drill)
-            buf_addf(r->out, "<span class=\"no\">%u</span>Drill ", ++number);
-        chart_text(r->out, list[i]->text);
-        if (list[i]->drill) {
-            buf_add_text(r->out, "</td><td>");
-            chart_count(r->out, list[i]->stopped);
-            buf_add_text(r->out, "</td><td>");
-            chart_count(r->out, list[i]->placed);
-            buf_addf(r->out, "</td><td>%s</td></tr>\n", list[i]->placed ? span : "");
-        } else {
-            buf_add_text(r->out, "</td><td></td><td></td><td></td></tr>\n");
-        }
-    }
+    buf_add_text(r->out, "<div class=\"scroll\"><table><thead><tr><th>When</th><th class=\"t\">What</th>");
+    if (drills)
+        buf_add_text(r->out, "<th>Jobs stopped</th><th>placed again</th><th>the last after</th>");
+    buf_add_text(r->out, "</tr></thead><tbody>\n");
+    for (uint32_t i = 0; i < n;)
+        i += add_moment(r, list + i, n - i, drills, &number);
     buf_add_text(r->out, "</tbody></table></div>\n");
     if (r->rec->marks_more)
         buf_addf(r->out, "<p class=\"about\">And %u more.</p>\n", r->rec->marks_more);

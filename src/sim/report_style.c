@@ -39,6 +39,7 @@ const char *const report_style[] = {
     ".area{fill:var(--c);stroke:var(--card);stroke-width:.6;stroke-linejoin:round}\n",
     ".line{fill:none;stroke:var(--c);stroke-width:2;stroke-linejoin:round;stroke-linecap:round}\n",
     ".block{fill:var(--c);stroke:var(--card);stroke-width:.5}\n",
+    ".band{fill:var(--bad);fill-opacity:.2}\n",
     ".drill path{stroke:var(--bad);stroke-width:1.3;stroke-dasharray:4 3}.drill text{fill:var(--bad);font-weight:600}\n",
     ".note path{stroke:var(--axis);stroke-width:1;stroke-dasharray:2 4}\n",
     ".met path{stroke:var(--good);stroke-width:1.5}.met text{fill:var(--good);font-weight:600}\n",

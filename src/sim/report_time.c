@@ -9,6 +9,7 @@
 
 #define TICKS 6u
 #define LINES_MAX 6u
+#define ROWS_MAX 10u
 
 /* ---- series as they are drawn ---- */
 
@@ -343,6 +344,18 @@ static uint32_t in_group(const struct report *r, const char *group)
     return n;
 }
 
+static void draw_alarms(const struct report *r, struct chart *c, const double *alarm, uint32_t n)
+{
+    double step = n ? (double)(r->to_ms - r->from_ms) / n : 0;
+    for (uint32_t i = 0, from = 0; i < n; i++) {
+        bool on = alarm[i] > 0, before = i > 0 && alarm[i - 1] > 0, after = i + 1 < n && alarm[i + 1] > 0;
+        from = on && !before ? i : from;
+        if (on && !after)
+            chart_band(c, (double)r->from_ms + from * step, (double)r->from_ms + (i + 1) * step,
+                       "alarm: the reserve does not cover the most severe loss");
+    }
+}
+
 static void draw_reserve(const struct report *r)
 {
     double v[REPORT_BINS], alarm[REPORT_BINS];
@@ -369,11 +382,7 @@ static void draw_reserve(const struct report *r)
     chart_frame(&c, "reserve");
     chart_y_axis(&c, (struct axis){0, 100, 20}, " %");
     report_time_axis(r, &c);
-    for (uint32_t i = 0; i < alarms; i++) {
-        double step = (double)(r->to_ms - r->from_ms) / alarms, at = (double)r->from_ms + i * step;
-        if (alarm[i] > 0)
-            chart_block(&c, 5, at, at + step, 100, "alarm: the reserve does not cover the most severe loss");
-    }
+    draw_alarms(r, &c, alarm, alarms);
     chart_line(&c, 2, v, n, "share of firm work that could be placed again");
     report_drills(r, &c);
     chart_close(&c);
@@ -387,42 +396,74 @@ static int by_total(const void *a, const void *b)
     return x->mean > y->mean ? -1 : x->mean < y->mean;
 }
 
-/* The largest series of a group as lines; counts by the hour. */
-static void draw_group(const struct report *r, const char *group, const char *id, const char *title,
-                       const char *unit, double scale)
+/* The series of a group, those with most first: their sum in `mean`. The caller frees it; NULL: out of memory. */
+static struct layer *rank_group(const struct report *r, const char *group, double scale, uint32_t *count,
+                                uint32_t *bins)
 {
-    uint32_t all = in_group(r, group), n = 0, k = 0;
-    struct layer *layer = calloc(all + 1u, sizeof *layer);
-    double most = 0;
-    struct chart c;
+    struct layer *layer = calloc(in_group(r, group) + 1u, sizeof *layer);
+    uint32_t k = 0;
     for (uint32_t i = 0; layer && i < r->rec->nseries; i++) {
         const struct record_series *s = &r->rec->series[i];
         if (strcmp(s->group, group) != 0)
             continue;
-        n = s->kind == RECORD_COUNT ? hourly(r, s, layer[k].v) : report_bins(r, s, layer[k].v);
-        for (uint32_t b = 0; b < n; b++)
+        *bins = s->kind == RECORD_COUNT ? hourly(r, s, layer[k].v) : report_bins(r, s, layer[k].v);
+        for (uint32_t b = 0; b < *bins; b++)
             layer[k].v[b] *= scale;
         layer[k].name = s->name;
-        layer[k++].mean = total(r, s);
+        layer[k++].mean = total(r, s) * scale;
     }
-    if (!layer)
-        return;
-    qsort(layer, k, sizeof *layer, by_total);
-    k = k < LINES_MAX ? k : LINES_MAX;
-    for (uint32_t i = 0; i < k; i++)
-        most = fmax(most, report_most(layer[i].v, n));
-    chart_open(&c, r->out, id, title, unit, all > k ? "Those with most." : "");
+    if (k > 0)
+        qsort(layer, k, sizeof *layer, by_total);
+    *count = k;
+    return layer;
+}
+
+static void draw_lines(const struct report *r, const char *id, const char *title, const char *unit,
+                       const struct layer *layer, uint32_t k, uint32_t bins)
+{
+    uint32_t shown = k < LINES_MAX ? k : LINES_MAX;
+    double most = 0;
+    struct chart c;
+    for (uint32_t i = 0; i < shown; i++)
+        most = fmax(most, report_most(layer[i].v, bins));
+    chart_open(&c, r->out, id, title, unit, k > shown ? "Those with most." : "");
     chart_legend_open(&c);
-    for (uint32_t i = 0; i < k; i++)
+    for (uint32_t i = 0; i < shown; i++)
         chart_legend_entry(&c, i, layer[i].name, "");
     chart_legend_close(&c);
     chart_frame(&c, id);
     chart_y_axis(&c, axis_round(0, most, 5), "");
     report_time_axis(r, &c);
-    for (uint32_t i = k; i-- > 0;)
-        chart_line(&c, i, layer[i].v, n, layer[i].name);
+    for (uint32_t i = shown; i-- > 0;)
+        chart_line(&c, i, layer[i].v, bins, layer[i].name);
     report_drills(r, &c);
     chart_close(&c);
+}
+
+static void draw_corridors(const struct report *r)
+{
+    uint32_t k = 0, bins = 0;
+    double seconds = (double)(r->to_ms - r->from_ms) / 1e3;
+    struct layer *layer = rank_group(r, RECORD_CORRIDOR, 1e-9, &k, &bins);
+    if (layer && k > 0) {
+        report_section(r, "corridor-section", "Corridors", "What went over the links between sites.");
+        buf_add_text(r->out, "<div class=\"pair\">\n");
+        draw_lines(r, "corridors", "Traffic", "GB an hour", layer, k, bins);
+        buf_add_text(r->out,
+                     "<div class=\"scroll\"><table><thead><tr><th>Corridor</th><th>TB</th><th>Gbit/s<br>on "
+                     "average</th></tr></thead><tbody>\n");
+        for (uint32_t i = 0; i < k && i < ROWS_MAX; i++) {
+            buf_add_text(r->out, "<tr><th scope=\"row\">");
+            chart_text(r->out, layer[i].name);
+            buf_add_text(r->out, "</th><td>");
+            chart_figure(r->out, layer[i].mean / 1e3);
+            buf_add_text(r->out, "</td><td>");
+            chart_figure(r->out, layer[i].mean * 8 / seconds);
+            buf_add_text(r->out, "</td></tr>\n");
+        }
+        buf_add_text(r->out, "</tbody></table></div>\n</div>\n");
+        report_section_end(r);
+    }
     free(layer);
 }
 
@@ -449,13 +490,52 @@ static void draw_serving(const struct report *r)
     report_section_end(r);
 }
 
+static bool known(const char *group)
+{
+    static const char *const groups[] = {"network",       "vendor",       "vendor up",       "site",
+                                         "site up",       "own chips",    "all chips",       "own gflops",
+                                         "all gflops",    "jurisdiction", "jurisdiction up", RECORD_RESERVE,
+                                         RECORD_CORRIDOR, RECORD_SERVING};
+    for (size_t i = 0; i < sizeof groups / sizeof groups[0]; i++) {
+        if (strcmp(groups[i], group) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Groups that nobody here knows, each as lines, where its first series stands. */
+static void draw_unknown(const struct report *r)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < r->rec->nseries; i++) {
+        const struct record_series *s = &r->rec->series[i];
+        uint32_t first = 0, k = 0, bins = 0;
+        char id[32], unit[40];
+        while (strcmp(r->rec->series[first].group, s->group) != 0)
+            first++;
+        if (first < i || known(s->group))
+            continue;
+        if (n == 0) {
+            report_section(r, "more-section", "More", "");
+            buf_add_text(r->out, "<div class=\"pair\">\n");
+        }
+        struct layer *layer = rank_group(r, s->group, 1, &k, &bins);
+        (void)snprintf(id, sizeof id, "more-%u", n++);
+        (void)snprintf(unit, sizeof unit, "%s%s", s->unit, s->kind == RECORD_COUNT ? " an hour" : "");
+        if (layer)
+            draw_lines(r, id, s->group, unit, layer, k, bins);
+        free(layer);
+    }
+    if (n > 0) {
+        buf_add_text(r->out, "</div>\n");
+        report_section_end(r);
+    }
+}
+
 void report_more(const struct report *r)
 {
     draw_reserve(r);
-    if (in_group(r, RECORD_CORRIDOR)) {
-        report_section(r, "corridor-section", "Corridors", "What went over the links between sites.");
-        draw_group(r, RECORD_CORRIDOR, "corridors", "Traffic", "GB an hour", 1e-9);
-        report_section_end(r);
-    }
+    draw_corridors(r);
     draw_serving(r);
+    draw_unknown(r);
 }

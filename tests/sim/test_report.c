@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,7 @@
 #include "sim/chart.h"
 #include "sim/marks.h"
 #include "sim/record.h"
+#include "sim/report.h"
 #include "sim/supply.h"
 #include "sim/watch.h"
 
@@ -334,14 +336,111 @@ static void test_supply_follows_what_is_in_service(void **state)
     free(s);
 }
 
+/* ---- the page ---- */
+
+#define START INT64_C(1577836800000)
+
+/* A page of the illustrative network over ten days, idle, with what `more` records in each hour. */
+static char *page_with(void (*more)(struct record *rec, uint32_t hour))
+{
+    struct world_options wo = {.network = NETWORK_DATA "/network/illustrative.yaml", .start_ms = START};
+    struct limits limits = {.chips = 0};
+    struct world *world;
+    struct err err;
+    struct fleet fleet;
+    struct event e;
+    struct supply *supply = calloc(1, sizeof *supply);
+    assert_int_equal(world_open(&world, &wo, &err), 0);
+    world_limits(world, &limits);
+    struct power *power = power_new(limits.sites, limits.chips, limits.pools);
+    assert_true(power && supply && fleet_init(&fleet, &limits));
+    for (uint32_t i = 0; world_setup(world, i, &e); i++) {
+        e.at_ms = START;
+        power_event(power, &e);
+        fleet_event(&fleet, &e);
+    }
+    supply_look(supply, &fleet, START);
+    struct watch *watch = watch_new(START, &fleet, power, supply, 0);
+    assert_non_null(watch);
+    marks_drills(watch->rec, "lose:site=<a>@5d", START);
+    for (uint32_t hour = 1; hour <= 240; hour++) {
+        if (more)
+            more(watch->rec, hour);
+        watch_until(watch, START + hour * HOUR, &(struct watch_counts){.waiting = 0});
+    }
+    struct sim_options o = {.network = wo.network, .policy = "busbar"};
+    struct sim_result *r = calloc(1, sizeof *r);
+    struct buf out;
+    assert_non_null(r);
+    r->start_ms = START;
+    r->end_ms = START + 240 * HOUR;
+    r->supply = *supply;
+    buf_init(&out, REPORT_BYTES_MAX);
+    report_page(&o, r, watch, world, &out);
+    watch_free(watch);
+    fleet_fini(&fleet);
+    power_free(power);
+    world_free(world);
+    free(supply);
+    free(r);
+    return said(&out);
+}
+
+static void record_all(struct record *rec, uint32_t hour)
+{
+    record_set(rec, record_series(rec, RECORD_RESERVE, "coverage", "", RECORD_LEAST),
+               hour == 100 ? 0.42 : 0.97);
+    record_set(rec, record_series(rec, RECORD_RESERVE, "alarm", "", RECORD_LEVEL), hour / 24 == 4);
+    for (uint32_t i = 0; i < 9; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "<a%u> - b", i);
+        record_add(rec, record_series(rec, RECORD_CORRIDOR, name, "B", RECORD_COUNT),
+                   1e9 * (i + 1) * (1 + sin(hour / 4.0)));
+    }
+    record_set(rec, record_series(rec, "weather", "wind", "m/s", RECORD_LEVEL), hour % 7);
+    record_set(rec, record_series(rec, RECORD_SERVING, "replicas", "", RECORD_LEVEL), 3 + hour % 24 / 6);
+    record_add(rec, record_series(rec, RECORD_SERVING, "requests", "requests", RECORD_COUNT), 500 + hour);
+}
+
+static void test_sections_come_with_their_series(void **state)
+{
+    (void)state;
+    char *page = page_with(NULL);
+    assert_null(strstr(page, "id=\"reserve\""));
+    assert_null(strstr(page, "reserve-section"));
+    assert_null(strstr(page, "corridor-section"));
+    assert_null(strstr(page, "serving-section"));
+    assert_null(strstr(page, "more-section"));
+    assert_non_null(strstr(page, "id=\"power-section\""));
+    assert_non_null(strstr(page, "lose:site=&lt;a&gt;"));
+    assert_non_null(strstr(page, "</html>"));
+    free(page);
+    page = page_with(record_all);
+    assert_non_null(strstr(page, "At its lowest 42.0 %; the alarm was on for 10.0 % of the time."));
+    assert_non_null(strstr(page, "corridor-section"));
+    assert_non_null(strstr(page, "&lt;a8&gt; - b"));
+    assert_null(strstr(page, "<a8>"));
+    assert_non_null(strstr(page, "&lt;a0&gt; - b</th><td>0.2")); /* TB, of those with least */
+    assert_non_null(strstr(page, "serving-section"));
+    assert_non_null(strstr(page, "requests an hour"));
+    assert_non_null(strstr(page, "weather</b><span class=\"unit\">m/s</span>"));
+    free(page);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_axis_is_round), cmocka_unit_test(test_axis_labels),
-        cmocka_unit_test(test_time_axis),     cmocka_unit_test(test_spans),
-        cmocka_unit_test(test_escaping),      cmocka_unit_test(test_figures),
-        cmocka_unit_test(test_record_joins),  cmocka_unit_test(test_drills_are_marked),
-        cmocka_unit_test(test_distribution),  cmocka_unit_test(test_supply_follows_what_is_in_service),
+        cmocka_unit_test(test_axis_is_round),
+        cmocka_unit_test(test_axis_labels),
+        cmocka_unit_test(test_time_axis),
+        cmocka_unit_test(test_spans),
+        cmocka_unit_test(test_escaping),
+        cmocka_unit_test(test_figures),
+        cmocka_unit_test(test_record_joins),
+        cmocka_unit_test(test_drills_are_marked),
+        cmocka_unit_test(test_distribution),
+        cmocka_unit_test(test_supply_follows_what_is_in_service),
+        cmocka_unit_test(test_sections_come_with_their_series),
     };
     return cmocka_run_group_tests_name("sim_report", tests, NULL, NULL);
 }
