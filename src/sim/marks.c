@@ -59,25 +59,25 @@ static const char *state_text(uint32_t state)
     return state == PLACE_LOST ? "lost" : state == PLACE_CORDONED ? "cordoned" : "up";
 }
 
-static void mark_delivery(struct record *rec, const struct fleet *fleet, int64_t at_ms)
+static void mark_delivery(struct record *rec, const struct stock *stock, int64_t at_ms)
 {
     char text[RECORD_NAME_CAP];
-    if (fleet->npools == 0)
+    if (stock->npools == 0)
         return;
-    const struct fleet_pool *p = &fleet->pool[fleet->npools - 1];
+    const struct stock_pool *p = &stock->pool[stock->npools - 1];
     (void)snprintf(text, sizeof text, "%u %.31s to %.40s", p->nodes * p->node_chips,
-                   fleet->kind[p->kind].name, fleet->site[p->site].name);
+                   stock->kind[p->kind].name, stock->site[p->site].name);
     (void)record_mark(rec, at_ms, false, text);
 }
 
 /* Many nodes go at a moment, or one after the other over months: it is told once for each vendor and each time that it begins
  * anew. */
-static void mark_node(struct record *rec, const struct fleet *fleet, int64_t at_ms,
+static void mark_node(struct record *rec, const struct stock *stock, int64_t at_ms,
                       const struct event_node_state *e)
 {
     char text[RECORD_NAME_CAP];
-    const struct fleet_pool *p = &fleet->pool[fleet->last];
-    (void)snprintf(text, sizeof text, "%.63s: nodes are %s", fleet->kind[p->kind].vendor,
+    const struct stock_pool *p = &stock->pool[stock->last];
+    (void)snprintf(text, sizeof text, "%.63s: nodes are %s", stock->kind[p->kind].vendor,
                    state_text(e->state));
     for (uint32_t i = rec->nmarks; i-- > 0;) {
         if (strcmp(rec->mark[i].text, text) == 0 && at_ms - rec->mark[i].placed_ms < 30 * DAY_MS) {
@@ -90,20 +90,20 @@ static void mark_node(struct record *rec, const struct fleet *fleet, int64_t at_
         rec->mark[i].placed_ms = at_ms;
 }
 
-void marks_event(struct record *rec, const struct fleet *fleet, const struct event *event)
+void marks_event(struct record *rec, const struct stock *stock, const struct event *event)
 {
     char text[RECORD_NAME_CAP];
     if (!rec)
         return;
     if (event->kind == EVENT_KIND_pool_add) {
-        mark_delivery(rec, fleet, event->at_ms);
-    } else if (event->kind == EVENT_KIND_node_state && fleet->last < fleet->npools) {
-        mark_node(rec, fleet, event->at_ms, &event->u.node_state);
+        mark_delivery(rec, stock, event->at_ms);
+    } else if (event->kind == EVENT_KIND_node_state && stock->last < stock->npools) {
+        mark_node(rec, stock, event->at_ms, &event->u.node_state);
     } else if (event->kind == EVENT_KIND_site_state) {
-        for (uint32_t i = 0; i < fleet->nsites; i++) {
-            if (!uuid_eq(&fleet->site[i].id, &event->u.site_state.site))
+        for (uint32_t i = 0; i < stock->nsites; i++) {
+            if (!uuid_eq(&stock->site[i].id, &event->u.site_state.site))
                 continue;
-            (void)snprintf(text, sizeof text, "%.60s is %s", fleet->site[i].name,
+            (void)snprintf(text, sizeof text, "%.60s is %s", stock->site[i].name,
                            state_text(event->u.site_state.state));
             (void)record_mark(rec, event->at_ms, false, text);
         }

@@ -9,13 +9,13 @@
 #ifndef BUSBAR_SIM_MARKS_H
 #define BUSBAR_SIM_MARKS_H
 
-#include "sim/fleet.h"
 #include "sim/record.h"
+#include "sim/stock.h"
 
 void marks_drills(struct record *rec, const char *drills, int64_t start_ms);
 /* The mark of the drill that happens now, or happened last; RECORD_NONE when there is none. */
 uint32_t marks_drill_at(const struct record *rec, int64_t now_ms);
-/* An event of the network itself that the core accepted, and the fleet knows. */
-void marks_event(struct record *rec, const struct fleet *fleet, const struct event *event);
+/* An event of the network itself that the core accepted, and the stock knows. */
+void marks_event(struct record *rec, const struct stock *stock, const struct event *event);
 
 #endif

@@ -100,7 +100,7 @@ static void tell_jobs(const struct report *r)
         buf_add_text(r->out, "It has up to ");
     chart_count(r->out, r->chips);
     buf_addf(r->out, " chips of %u maker%s at %u site%s. ", r->nmakers, r->nmakers == 1 ? "" : "s",
-             r->watch->fleet->nsites, r->watch->fleet->nsites == 1 ? "" : "s");
+             r->watch->stock->nsites, r->watch->stock->nsites == 1 ? "" : "s");
     if (s->jobs > 0) {
         axis_span_text(median, (double)s->wait_ms_p50 / 1e3);
         axis_span_text(late, (double)s->wait_ms_p99 / 1e3);

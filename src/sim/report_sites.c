@@ -13,7 +13,7 @@
 
 /* Over the whole run. */
 struct place {
-    const struct fleet_site *site;
+    const struct stock_site *site;
     double up, most, busy; /* chips: mean and most in service, mean in use */
     struct power_sum power;
 };
@@ -40,7 +40,7 @@ static int by_energy(const void *a, const void *b)
 
 static uint32_t list_places(const struct report *r, struct place *list)
 {
-    const struct fleet *f = r->watch->fleet;
+    const struct stock *f = r->watch->stock;
     uint32_t n = 0;
     for (uint32_t i = 0; i < f->nsites && n < REPORT_SITES_MAX; i++) {
         double most;
@@ -134,10 +134,10 @@ static int by_cost(const void *a, const void *b)
 static void draw_blocks(const struct report *r, struct chart *c, const struct block *list, uint32_t n,
                         const struct merit *m)
 {
-    const struct fleet *f = r->watch->fleet;
+    const struct stock *f = r->watch->stock;
     double at = 0;
     for (uint32_t i = 0; i < n; i++) {
-        const struct fleet_pool *p = &f->pool[list[i].pool];
+        const struct stock_pool *p = &f->pool[list[i].pool];
         char tip[256];
         (void)snprintf(tip, sizeof tip, "%s at %s: %.*f %s, %.3f %s", f->kind[p->kind].name,
                        world_title(r->world, f->site[p->site].name), m->by_flops ? 1 : 0, list[i].wide,
@@ -193,11 +193,11 @@ static void draw_merit(const struct report *r, const struct merit *m, const stru
 
 static void rank(const struct report *r, const struct merit *m, struct block *list)
 {
-    const struct fleet *f = r->watch->fleet;
+    const struct stock *f = r->watch->stock;
     uint32_t n = 0;
     for (uint32_t i = 0; i < f->npools && i < r->watch->npools; i++) {
         const struct watch_pool *p = &r->watch->pool[i];
-        const struct fleet_pool *pool = &f->pool[i];
+        const struct stock_pool *pool = &f->pool[i];
         double chips = (double)pool->nodes * pool->node_chips,
                each = (double)f->kind[pool->kind].gflops / 1e6;
         double cost = p->n ? p->cost / (double)p->n / 1e9 : 0;
@@ -219,7 +219,7 @@ void report_merit(const struct report *r)
          "From left to right: so many chips, the cheap ones first.", false},
         {"merit-flops", "An hour of a PFLOPS", "USD an hour",
          "The same by what chips achieve: so many PFLOPS (dense FP16), the cheap ones first.", true}};
-    struct block *list = world_network(r->world) ? calloc(r->watch->fleet->npools + 1u, sizeof *list) : NULL;
+    struct block *list = world_network(r->world) ? calloc(r->watch->stock->npools + 1u, sizeof *list) : NULL;
     if (!list)
         return;
     report_section(

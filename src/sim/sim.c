@@ -50,7 +50,7 @@ struct sim {
     struct demand demand;
     struct world *world;
     struct power *power;
-    struct fleet fleet;
+    struct stock stock;
     struct watch *watch; /* NULL: no report was asked for */
     struct uuid *site_of_queue;
     struct fate *fate;
@@ -174,7 +174,7 @@ static int step(struct sim *s, struct event *event)
     }
     if (rc == 0) {
         power_event(s->power, event);
-        fleet_event(&s->fleet, event);
+        stock_event(&s->stock, event);
     }
     return rc;
 }
@@ -226,7 +226,7 @@ static int set_up_world(struct sim *s, struct err *err)
         rc = set_up(s, &event, err);
     s->result->capacity = power_total(s->power, s->now_ms).capacity;
     if (s->options->network)
-        supply_look(&s->result->supply, &s->fleet, s->now_ms);
+        supply_look(&s->result->supply, &s->stock, s->now_ms);
     return rc;
 }
 
@@ -300,15 +300,15 @@ static int sim_new(struct sim *s, struct err *err)
                                                       .shares = limits.shares,
                                                       .tenants = limits.tenants,
                                                       .asks = limits.shapes});
-    bool fleet = fleet_init(&s->fleet, &limits);
-    if (!s->fate || !s->effects.list || !s->block || !s->checker || !s->power || !fleet)
+    bool stock = stock_init(&s->stock, &limits);
+    if (!s->fate || !s->effects.list || !s->block || !s->checker || !s->power || !stock)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     if (s->options->report) {
         /* A trace's first job may come months after its origin: nothing is there to be seen before. */
         int64_t first =
             s->demand.n && !s->options->start_ms ? s->demand.job[0].submit_ms / DAY_MS * DAY_MS : 0;
         s->watch =
-            watch_new(s->start_ms + first, &s->fleet, s->power, &s->result->supply, s->options->carbon_price);
+            watch_new(s->start_ms + first, &s->stock, s->power, &s->result->supply, s->options->carbon_price);
         if (!s->watch)
             return err_set(err, ERR_NO_MEMORY, "out of memory");
         marks_drills(s->watch->rec, s->options->drills, s->start_ms);
@@ -374,7 +374,7 @@ static void happen(struct sim *s)
         if (step(s, &e) != 0)
             s->failed = true;
         else if (!drill && !s->options->faults && s->watch)
-            marks_event(s->watch->rec, &s->fleet, &e);
+            marks_event(s->watch->rec, &s->stock, &e);
         any |= drill;
     }
     s->drilling = any;
@@ -390,9 +390,9 @@ static void happen(struct sim *s)
 /* What has held since the last event is sampled before the next one changes it. */
 static void observe(struct sim *s, int64_t now_ms, uint32_t submitted)
 {
-    if (s->options->network && s->fleet.changed) {
-        supply_look(&s->result->supply, &s->fleet, s->now_ms);
-        s->fleet.changed = false;
+    if (s->options->network && s->stock.changed) {
+        supply_look(&s->result->supply, &s->stock, s->now_ms);
+        s->stock.changed = false;
     }
     if (s->watch) {
         struct watch_counts counts = {.waiting = submitted - s->over - s->running,
@@ -536,7 +536,7 @@ static void sim_fini(struct sim *s)
     world_free(s->world);
     power_free(s->power);
     watch_free(s->watch);
-    fleet_fini(&s->fleet);
+    stock_fini(&s->stock);
     ends_fini(&s->ends);
     free(s->site_of_queue);
     free(s->fate);

@@ -65,19 +65,19 @@ bool supply_reached(const struct supply_goal *goal, const struct supply_share *s
     return all > 0 && (int128)own * 1000 >= (int128)all * goal->target;
 }
 
-void supply_look(struct supply *s, const struct fleet *fleet, int64_t now_ms)
+void supply_look(struct supply *s, const struct stock *stock, int64_t now_ms)
 {
     static const char network[CODE_CAP] = "";
     bool first = s->ngroups == 0;
     struct supply_group *all = group_of(s, network);
     for (uint32_t i = 0; i < s->ngroups; i++)
         s->group[i].now = (struct supply_share){0};
-    for (uint32_t i = 0; i < fleet->npools; i++) {
-        const struct fleet_pool *p = &fleet->pool[i];
-        const struct fleet_kind *k = &fleet->kind[p->kind];
-        const char *jurisdiction = fleet->site[p->site].jurisdiction;
+    for (uint32_t i = 0; i < stock->npools; i++) {
+        const struct stock_pool *p = &stock->pool[i];
+        const struct stock_kind *k = &stock->kind[p->kind];
+        const char *jurisdiction = stock->site[p->site].jurisdiction;
         struct supply_group *g = group_of(s, jurisdiction);
-        uint64_t chips = fleet_up(fleet, i);
+        uint64_t chips = stock_up(stock, i);
         bool own = jurisdiction[0] && strcmp(k->origin, jurisdiction) == 0;
         add(&all->now, chips, chips * k->gflops, own);
         if (g && g != all)

@@ -12,7 +12,7 @@
 
 #include "base/buf.h"
 #include "network/netfile.h"
-#include "sim/fleet.h"
+#include "sim/stock.h"
 
 #define SUPPLY_GROUPS_MAX 257u
 #define SUPPLY_GOALS_MAX NET_GOALS_MAX
@@ -46,7 +46,7 @@ struct supply {
 /* Those that a network file names. */
 void supply_goals(struct supply *s, const struct netfile *net);
 /* Counts anew what is in service; the first time sets `first`. */
-void supply_look(struct supply *s, const struct fleet *fleet, int64_t now_ms);
+void supply_look(struct supply *s, const struct stock *stock, int64_t now_ms);
 /* NULL: nothing is there. */
 const struct supply_group *supply_of(const struct supply *s, const char *jurisdiction);
 /* 0 to 1; 0 of nothing. */

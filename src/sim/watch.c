@@ -8,19 +8,19 @@
 
 #include "base/checked.h"
 
-struct watch *watch_new(int64_t start_ms, const struct fleet *fleet, const struct power *power,
+struct watch *watch_new(int64_t start_ms, const struct stock *stock, const struct power *power,
                         const struct supply *supply, int64_t carbon_price)
 {
     struct watch *w = calloc(1, sizeof *w);
     if (!w)
         return NULL;
     w->rec = record_new(start_ms);
-    w->pool = calloc(fleet->pools_max + 1u, sizeof *w->pool);
+    w->pool = calloc(stock->pools_max + 1u, sizeof *w->pool);
     if (!w->rec || !w->pool) {
         watch_free(w);
         return NULL;
     }
-    w->fleet = fleet;
+    w->stock = stock;
     w->power = power;
     w->supply = supply;
     w->carbon_price = carbon_price;
@@ -47,10 +47,10 @@ void watch_free(struct watch *w)
 
 static void meet_pool(struct watch *w, uint32_t i)
 {
-    const struct fleet_pool *p = &w->fleet->pool[i];
-    const struct fleet_site *s = &w->fleet->site[p->site];
+    const struct stock_pool *p = &w->stock->pool[i];
+    const struct stock_site *s = &w->stock->site[p->site];
     const char *group[] = {"vendor", "site", "jurisdiction"};
-    const char *name[] = {w->fleet->kind[p->kind].vendor, s->name, s->jurisdiction};
+    const char *name[] = {w->stock->kind[p->kind].vendor, s->name, s->jurisdiction};
     struct watch_pool *pool = &w->pool[i];
     pool->power = power_pool(w->power, &p->id);
     for (int g = 0; g < 3; g++) {
@@ -64,15 +64,15 @@ static void meet_pool(struct watch *w, uint32_t i)
 /* Nano-units that a chip in use costs an hour: itself, its power, its carbon. */
 static double chip_hour(const struct watch *w, uint32_t i)
 {
-    const struct fleet_pool *p = &w->fleet->pool[i];
-    const struct fleet_site *s = &w->fleet->site[p->site];
-    double kwh = w->fleet->kind[p->kind].watts / 1e3 * power_pue(s->pue) / 1e3;
+    const struct stock_pool *p = &w->stock->pool[i];
+    const struct stock_site *s = &w->stock->site[p->site];
+    double kwh = w->stock->kind[p->kind].watts / 1e3 * power_pue(s->pue) / 1e3;
     return (double)p->price + kwh * ((double)s->price + (double)s->carbon / 1e6 * (double)w->carbon_price);
 }
 
 static void sample_pools(struct watch *w)
 {
-    while (w->npools < w->fleet->npools)
+    while (w->npools < w->stock->npools)
         meet_pool(w, w->npools++);
     for (uint32_t i = 0; i < w->npools; i++) {
         for (int g = 0; g < 3; g++) {
@@ -82,7 +82,7 @@ static void sample_pools(struct watch *w)
     }
     for (uint32_t i = 0; i < w->npools; i++) {
         struct watch_pool *pool = &w->pool[i];
-        double busy = power_pool_busy(w->power, pool->power), up = fleet_up(w->fleet, i);
+        double busy = power_pool_busy(w->power, pool->power), up = stock_up(w->stock, i);
         for (int g = 0; g < 3; g++) {
             record_add(w->rec, pool->busy[g], busy);
             record_add(w->rec, pool->up[g], up);

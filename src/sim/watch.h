@@ -10,9 +10,9 @@
 #ifndef BUSBAR_SIM_WATCH_H
 #define BUSBAR_SIM_WATCH_H
 
-#include "sim/fleet.h"
 #include "sim/power.h"
 #include "sim/record.h"
+#include "sim/stock.h"
 #include "sim/supply.h"
 
 #define WATCH_CDF_POINTS 200
@@ -39,7 +39,7 @@ struct watch_pool {
 
 struct watch {
     struct record *rec;
-    const struct fleet *fleet;
+    const struct stock *stock;
     const struct power *power;
     const struct supply *supply;
     int64_t carbon_price; /* nano-units for a kg */
@@ -51,7 +51,7 @@ struct watch {
 };
 
 /* NULL when out of memory. What it is given outlives it. */
-struct watch *watch_new(int64_t start_ms, const struct fleet *fleet, const struct power *power,
+struct watch *watch_new(int64_t start_ms, const struct stock *stock, const struct power *power,
                         const struct supply *supply, int64_t carbon_price);
 void watch_free(struct watch *w);
 /* Takes the samples that are due until now, now not included; nothing has changed since the last call. */

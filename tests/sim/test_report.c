@@ -267,9 +267,9 @@ static void test_distribution(void **state)
 
 /* ---- self-supply ---- */
 
-static void tell(struct fleet *f, struct event e)
+static void tell(struct stock *f, struct event e)
 {
-    fleet_event(f, &e);
+    stock_event(f, &e);
 }
 
 static struct uuid id(uint8_t n)
@@ -277,10 +277,10 @@ static struct uuid id(uint8_t n)
     return (struct uuid){{n}};
 }
 
-static void set_up(struct fleet *f)
+static void set_up(struct stock *f)
 {
     struct limits limits = {.sites = 4, .chips = 4, .pools = 4};
-    assert_true(fleet_init(f, &limits));
+    assert_true(stock_init(f, &limits));
     tell(f, (struct event){.kind = EVENT_KIND_chip_add,
                            .u.chip_add = {.chip = "own", .vendor = "near", .origin = "CN", .gflops = 100}});
     tell(f, (struct event){.kind = EVENT_KIND_chip_add,
@@ -295,7 +295,7 @@ static void set_up(struct fleet *f)
 static void test_supply_follows_what_is_in_service(void **state)
 {
     (void)state;
-    struct fleet f;
+    struct stock f;
     struct supply *s = calloc(1, sizeof *s);
     set_up(&f);
     assert_non_null(s);
@@ -315,7 +315,7 @@ static void test_supply_follows_what_is_in_service(void **state)
         tell(&f, (struct event){.kind = EVENT_KIND_node_state,
                                 .u.node_state = {
                                     .pool = id(2), .node = n, .state = n % 2 ? PLACE_LOST : PLACE_CORDONED}});
-    assert_int_equal(fleet_up(&f, 0), 0);
+    assert_int_equal(stock_up(&f, 0), 0);
     supply_look(s, &f, 101);
     assert_int_equal(s->goal[1].met_ms, 101);
     assert_int_equal(s->goal[0].met_ms, 2); /* the first time counts */
@@ -332,7 +332,7 @@ static void test_supply_follows_what_is_in_service(void **state)
          (struct event){.kind = EVENT_KIND_site_state, .u.site_state = {.site = id(1), .state = PLACE_LOST}});
     supply_look(s, &f, 102);
     assert_int_equal(supply_of(s, "")->now.chips, 0);
-    fleet_fini(&f);
+    stock_fini(&f);
     free(s);
 }
 
@@ -347,20 +347,20 @@ static char *page_with(void (*more)(struct record *rec, uint32_t hour))
     struct limits limits = {.chips = 0};
     struct world *world;
     struct err err;
-    struct fleet fleet;
+    struct stock stock;
     struct event e;
     struct supply *supply = calloc(1, sizeof *supply);
     assert_int_equal(world_open(&world, &wo, &err), 0);
     world_limits(world, &limits);
     struct power *power = power_new(limits.sites, limits.chips, limits.pools);
-    assert_true(power && supply && fleet_init(&fleet, &limits));
+    assert_true(power && supply && stock_init(&stock, &limits));
     for (uint32_t i = 0; world_setup(world, i, &e); i++) {
         e.at_ms = START;
         power_event(power, &e);
-        fleet_event(&fleet, &e);
+        stock_event(&stock, &e);
     }
-    supply_look(supply, &fleet, START);
-    struct watch *watch = watch_new(START, &fleet, power, supply, 0);
+    supply_look(supply, &stock, START);
+    struct watch *watch = watch_new(START, &stock, power, supply, 0);
     assert_non_null(watch);
     marks_drills(watch->rec, "lose:site=<a>@5d", START);
     for (uint32_t hour = 1; hour <= 240; hour++) {
@@ -378,7 +378,7 @@ static char *page_with(void (*more)(struct record *rec, uint32_t hour))
     buf_init(&out, REPORT_BYTES_MAX);
     report_page(&o, r, watch, world, &out);
     watch_free(watch);
-    fleet_fini(&fleet);
+    stock_fini(&stock);
     power_free(power);
     world_free(world);
     free(supply);

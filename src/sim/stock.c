@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sim/fleet.h"
+#include "sim/stock.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/kinds.h"
 
-bool fleet_init(struct fleet *f, const struct limits *limits)
+bool stock_init(struct stock *f, const struct limits *limits)
 {
-    *f = (struct fleet){
+    *f = (struct stock){
         .kinds_max = limits->chips, .sites_max = limits->sites, .pools_max = limits->pools, .changed = true};
     f->kind = calloc(limits->chips + 1, sizeof *f->kind);
     f->site = calloc(limits->sites + 1, sizeof *f->site);
@@ -16,7 +16,7 @@ bool fleet_init(struct fleet *f, const struct limits *limits)
     return f->kind && f->site && f->pool;
 }
 
-void fleet_fini(struct fleet *f)
+void stock_fini(struct stock *f)
 {
     for (uint32_t i = 0; i < f->npools; i++)
         free(f->pool[i].state);
@@ -26,7 +26,7 @@ void fleet_fini(struct fleet *f)
 }
 
 /* Events about nodes come pool by pool or in turns over pools: the one that was found last, or the next, is mostly it. */
-static struct fleet_pool *find_pool(struct fleet *f, const struct uuid *id)
+static struct stock_pool *find_pool(struct stock *f, const struct uuid *id)
 {
     for (uint32_t n = 0; n < f->npools; n++) {
         uint32_t i = (f->last + n) % f->npools;
@@ -38,7 +38,7 @@ static struct fleet_pool *find_pool(struct fleet *f, const struct uuid *id)
     return NULL;
 }
 
-static uint32_t find_site(const struct fleet *f, const struct uuid *id)
+static uint32_t find_site(const struct stock *f, const struct uuid *id)
 {
     uint32_t i = 0;
     while (i < f->nsites && !uuid_eq(&f->site[i].id, id))
@@ -46,28 +46,28 @@ static uint32_t find_site(const struct fleet *f, const struct uuid *id)
     return i;
 }
 
-static void add_kind(struct fleet *f, const struct event_chip_add *e)
+static void add_kind(struct stock *f, const struct event_chip_add *e)
 {
     if (f->nkinds == f->kinds_max)
         return;
-    struct fleet_kind *k = &f->kind[f->nkinds++];
-    *k = (struct fleet_kind){.gflops = e->gflops, .watts = e->watts};
+    struct stock_kind *k = &f->kind[f->nkinds++];
+    *k = (struct stock_kind){.gflops = e->gflops, .watts = e->watts};
     memcpy(k->name, e->chip, sizeof k->name);
     memcpy(k->vendor, e->vendor, sizeof k->vendor);
     memcpy(k->origin, e->origin, sizeof k->origin);
 }
 
-static void add_site(struct fleet *f, const struct event_site_add *e)
+static void add_site(struct stock *f, const struct event_site_add *e)
 {
     if (f->nsites == f->sites_max)
         return;
-    struct fleet_site *s = &f->site[f->nsites++];
-    *s = (struct fleet_site){.id = e->site, .state = PLACE_UP};
+    struct stock_site *s = &f->site[f->nsites++];
+    *s = (struct stock_site){.id = e->site, .state = PLACE_UP};
     memcpy(s->name, e->name, sizeof s->name);
     memcpy(s->jurisdiction, e->jurisdiction, sizeof s->jurisdiction);
 }
 
-static void add_pool(struct fleet *f, const struct event_pool_add *e)
+static void add_pool(struct stock *f, const struct event_pool_add *e)
 {
     uint32_t site = find_site(f, &e->site), kind = 0;
     while (kind < f->nkinds && strcmp(f->kind[kind].name, e->chip) != 0)
@@ -80,7 +80,7 @@ static void add_pool(struct fleet *f, const struct event_pool_add *e)
         return;
     }
     memset(state, PLACE_UP, e->nodes + 1u);
-    f->pool[f->npools++] = (struct fleet_pool){.id = e->pool,
+    f->pool[f->npools++] = (struct stock_pool){.id = e->pool,
                                                .site = site,
                                                .kind = kind,
                                                .nodes = e->nodes,
@@ -91,9 +91,9 @@ static void add_pool(struct fleet *f, const struct event_pool_add *e)
     f->changed = true;
 }
 
-static void set_node(struct fleet *f, const struct event_node_state *e)
+static void set_node(struct stock *f, const struct event_node_state *e)
 {
-    struct fleet_pool *p = find_pool(f, &e->pool);
+    struct stock_pool *p = find_pool(f, &e->pool);
     if (!p || e->node >= p->nodes)
         return;
     p->nodes_up -= p->state[e->node] == PLACE_UP;
@@ -102,13 +102,13 @@ static void set_node(struct fleet *f, const struct event_node_state *e)
     f->changed = true;
 }
 
-static void set_site(struct fleet *f, const struct event *event)
+static void set_site(struct stock *f, const struct event *event)
 {
     bool signal = event->kind == EVENT_KIND_site_signal;
     uint32_t i = find_site(f, signal ? &event->u.site_signal.site : &event->u.site_state.site);
     if (i == f->nsites)
         return;
-    struct fleet_site *s = &f->site[i];
+    struct stock_site *s = &f->site[i];
     if (signal) {
         s->price = event->u.site_signal.price;
         s->carbon = event->u.site_signal.carbon;
@@ -119,7 +119,7 @@ static void set_site(struct fleet *f, const struct event *event)
     }
 }
 
-void fleet_event(struct fleet *f, const struct event *event)
+void stock_event(struct stock *f, const struct event *event)
 {
     switch (event->kind) {
     case EVENT_KIND_chip_add:
@@ -143,8 +143,8 @@ void fleet_event(struct fleet *f, const struct event *event)
     }
 }
 
-uint32_t fleet_up(const struct fleet *f, uint32_t pool)
+uint32_t stock_up(const struct stock *f, uint32_t pool)
 {
-    const struct fleet_pool *p = &f->pool[pool];
+    const struct stock_pool *p = &f->pool[pool];
     return f->site[p->site].state == PLACE_UP ? p->nodes_up * p->node_chips : 0;
 }
