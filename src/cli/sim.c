@@ -161,6 +161,8 @@ static int read_options(const struct cli *cli, struct sim_options *o)
                               .policy = cli_option(cli, "policy"),
                               .report = cli_option(cli, "report"),
                               .drills = cli_option(cli, "drill"),
+                              .traits = cli_option(cli, "traits"),
+                              .rules = cli_option(cli, "rules"),
                               .faults = cli_option(cli, "faults") != NULL,
                               .node_chips = 8,
                               .copies = 1,

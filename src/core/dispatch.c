@@ -217,7 +217,7 @@ static bool shape_fits_changed(struct core *core, struct shape *shape)
 static uint32_t soonest_pool(struct core *core, uint32_t lane, struct ask *ask)
 {
     struct shape *shape = shape_now(core, core->work.lane[lane].shape);
-    uint32_t best = INDEX_NONE;
+    uint32_t best = INDEX_NONE, first;
     int64_t best_ms = INT64_MAX;
     for (uint32_t a = 0; a < shape->nalternatives; a++) {
         const uint64_t *mask = shape->mask + (size_t)a * core->work.pool_words;
@@ -226,7 +226,7 @@ static uint32_t soonest_pool(struct core *core, uint32_t lane, struct ask *ask)
             const struct pool *pool = &core->net.pool[i];
             if (!(mask[i / 64] >> i % 64 & 1) || pool->reserved_for != INDEX_NONE)
                 continue;
-            int64_t ms = reservation_time(core, pool, asked, NULL);
+            int64_t ms = reservation_time(core, pool, asked, &first);
             if (ms < best_ms) {
                 best_ms = ms;
                 best = i;

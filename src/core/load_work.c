@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From rows back to state: the network and its work. */
-#include <stddef.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -71,6 +70,11 @@ int load_corridor(struct core *core, const struct row_corridor *row)
     return 0;
 }
 
+static void request_terms(struct event_job_submit *to, const struct row_job *from)
+{
+    JOB_COPY_TERMS
+}
+
 int load_job(struct core *core, const struct row_job *row)
 {
     struct work *w = &core->work;
@@ -78,10 +82,7 @@ int load_job(struct core *core, const struct row_job *row)
     struct shape_key key;
     if (row->state == JOB_ENDED || row->state == JOB_CANCELLED)
         return 0; /* part of the books, not of the state */
-    memcpy(request.chip0, row->chip0,
-           offsetof(struct event_job_submit, kind) - offsetof(struct event_job_submit, chip0));
-    request.kind = row->kind;
-    memcpy(request.data_class, row->data_class, sizeof request.data_class);
+    request_terms(&request, row);
     struct tenant_id tenant = tenant_by_id(core, &row->tenant);
     if (tenant.v == INDEX_NONE || shape_read(core, &request, tenant, &key) != 0 ||
         job_by_id(core, &row->id).v != INDEX_NONE ||

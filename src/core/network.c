@@ -61,6 +61,7 @@ void network_carve(struct core *core, struct arena *arena)
     net->nodes_max = n->nodes;
     net->words_max = (n->nodes / 64 + n->pools) * (NODE_CHIPS_MAX + 2);
     net->node = arena_take(arena, (size_t)net->nodes_max * sizeof *net->node);
+    net->until = arena_take(arena, (size_t)net->nodes_max * sizeof *net->until);
     net->words = arena_take(arena, (size_t)net->words_max * sizeof *net->words);
     index_init(&net->site_map, arena, n->sites, site_equal, net->site);
     index_init(&net->chip_map, arena, n->chips, chip_equal, net->chip);
@@ -207,7 +208,7 @@ int pool_place(struct core *core, uint32_t i)
     uint32_t words = pool_words(pool->row.nodes, pool->row.node_chips);
     if (net->nodes_max - net->nodes_used < pool->row.nodes || net->words_max - net->words_used < words)
         return ERR_LIMIT;
-    pool_init(pool, net->node + net->nodes_used, net->words + net->words_used);
+    pool_init(pool, net->node + net->nodes_used, net->until + net->nodes_used, net->words + net->words_used);
     net->nodes_used += pool->row.nodes;
     net->words_used += words;
     struct chip *chip = &net->chip[pool->chip.v];

@@ -48,6 +48,7 @@ struct network {
     struct corridor *corridor;
     struct down_node *down_node; /* nodes that are not up, as rows */
     struct node *node;           /* of all pools */
+    int64_t *until;              /* as well */
     uint64_t *words;
     uint32_t nodes_used, nodes_max, words_used, words_max;
     struct map site_map, chip_map, pool_map, corridor_map, down_map;

@@ -88,10 +88,11 @@ static void level_drop(struct pool *pool, uint32_t node)
         pool->mask &= ~(1u << f);
 }
 
-void pool_init(struct pool *pool, struct node *node, uint64_t *words)
+void pool_init(struct pool *pool, struct node *node, int64_t *until, uint64_t *words)
 {
     assert(pool->row.nodes <= POOL_NODES_MAX && pool->row.node_chips <= NODE_CHIPS_MAX);
     pool->node = node;
+    pool->until = until;
     pool->nwords = words_of(pool->row.nodes);
     pool->mask = pool->free = pool->busy = 0;
     pool->nodes_up = pool->row.nodes;
@@ -102,6 +103,7 @@ void pool_init(struct pool *pool, struct node *node, uint64_t *words)
     for (uint32_t i = 0; i < pool->row.nodes; i++) {
         node[i] =
             (struct node){.free = (uint8_t)pool->row.node_chips, .state = PLACE_UP, .shares = INDEX_NONE};
+        until[i] = 0;
         level_add(pool, i);
         pool->free += pool->row.node_chips;
     }
@@ -354,9 +356,57 @@ void pool_give(struct pool *pool, uint32_t node, uint32_t chips)
     pool->free += chips;
 }
 
+/* ---- when nodes are free ---- */
+
+int64_t node_until(const struct node *node)
+{
+    return node->state == PLACE_UP ? node->end_ms : INT64_MAX;
+}
+
+/* The first of the times that is not below `ms`. */
+static uint32_t until_at(const struct pool *pool, int64_t ms)
+{
+    uint32_t low = 0, high = pool->row.nodes;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (pool->until[middle] < ms)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* A node that had the one time has the other. */
+static void until_move(struct pool *pool, int64_t from_ms, int64_t to_ms)
+{
+    int64_t *until = pool->until;
+    if (from_ms == to_ms)
+        return;
+    uint32_t from = until_at(pool, from_ms), to = until_at(pool, to_ms);
+    assert(from < pool->row.nodes && until[from] == from_ms);
+    if (to > from) { /* the place that it leaves is before the one that it takes */
+        to--;
+        memmove(until + from, until + from + 1, (to - from) * sizeof *until);
+    } else {
+        memmove(until + to + 1, until + to, (from - to) * sizeof *until);
+    }
+    until[to] = to_ms;
+}
+
+void pool_set_shares(struct pool *pool, uint32_t node, uint32_t shares, int64_t end_ms)
+{
+    struct node *n = &pool->node[node];
+    int64_t was = node_until(n);
+    n->shares = shares;
+    n->end_ms = end_ms;
+    until_move(pool, was, node_until(n));
+}
+
 void pool_set_node(struct pool *pool, uint32_t node, uint32_t state)
 {
     struct node *n = &pool->node[node];
+    int64_t until = node_until(n);
     bool was = n->state == PLACE_UP, is = state == PLACE_UP;
     if (was && !is) {
         level_drop(pool, node);
@@ -364,6 +414,7 @@ void pool_set_node(struct pool *pool, uint32_t node, uint32_t state)
         pool->nodes_up--;
     }
     n->state = (uint8_t)state;
+    until_move(pool, until, node_until(n));
     if (is && !was) {
         level_add(pool, node);
         pool->free += n->free;

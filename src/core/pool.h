@@ -7,6 +7,9 @@
  * is two bit scans and which node that is depends on nothing but the state. `mask` has bit f set while level[f] is not
  * empty: the best fit for g chips is the lowest set bit >= g.
  *
+ * `until` tells when so many nodes are wholly free, as far as estimates say, without a look at all of them. It is a sorted
+ * array: what changes of a node moves what lies between its old time and its new one.
+ *
  * A hold keeps a set of nodes for the job that has the reservation of the pool; others are placed around it. Bounds:
  * NODE_CHIPS_MAX chips on a node, POOL_NODES_MAX nodes in a pool. Everything lies in the core's block.
  */
@@ -36,7 +39,7 @@ struct node {
     uint8_t free;    /* chips */
     uint8_t state;   /* enum place_state */
     uint32_t shares; /* the first of them, INDEX_NONE: none */
-    int64_t end_ms;  /* when the last of them is thought to be over */
+    int64_t end_ms;  /* when the last of them is thought to be over; 0: there are none */
 };
 
 struct node_set {
@@ -50,6 +53,7 @@ struct pool {
     struct chip_id chip;
     int64_t rate; /* nano-units for a chip and RATE_MS, core/network.h */
     struct node *node;
+    int64_t *until; /* node_until of each node, in order of time */
     uint32_t nwords;
     uint32_t nodes_up;
     uint32_t free; /* chips on nodes that are up */
@@ -85,8 +89,8 @@ uint32_t pool_span(const struct pool *pool, struct ask ask);
 
 /* Words that pool_init needs for so many nodes. */
 uint32_t pool_words(uint32_t nodes, uint32_t node_chips);
-/* All nodes up and free. `node` has row.nodes elements, `words` pool_words zeroed ones. */
-void pool_init(struct pool *pool, struct node *node, uint64_t *words);
+/* All nodes up and free. `node` and `until` have row.nodes elements, `words` pool_words zeroed ones. */
+void pool_init(struct pool *pool, struct node *node, int64_t *until, uint64_t *words);
 
 /* Finds the chips on as few nodes as can be: whole nodes first, then the rest as `pack` (enum dispatch_pack) says; the
  * lowest node of those that are equal; of domains the one with the least room that is enough. Fills
@@ -103,6 +107,11 @@ bool pool_could(const struct pool *pool, struct ask ask);
 void pool_take(struct pool *pool, uint32_t node, uint32_t chips);
 void pool_give(struct pool *pool, uint32_t node, uint32_t chips);
 void pool_set_node(struct pool *pool, uint32_t node, uint32_t state);
+/* The shares of a node are others now, or end at another time. */
+void pool_set_shares(struct pool *pool, uint32_t node, uint32_t shares, int64_t end_ms);
+/* When a node is wholly free, as far as is known: 0: it is, INT64_MAX: it is not up. What is past says that its work
+ * outlives the estimate. */
+int64_t node_until(const struct node *node);
 
 void node_set_add(struct node_set *set, uint32_t node);
 void node_set_clear(struct node_set *set, uint32_t nwords);

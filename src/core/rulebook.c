@@ -153,6 +153,15 @@ void rulebook_collect(struct core *core, row_fn *fn, void *ctx)
     }
 }
 
+uint32_t rules_cut(const char *text, size_t len)
+{
+    size_t n = len < RULES_PART_CAP ? len : RULES_PART_CAP - 1;
+    while (n > 0 && n < len &&
+           ((unsigned char)text[n] & 0xc0) == 0x80) /* not before the rest of a character */
+        n--;
+    return (uint32_t)n;
+}
+
 int load_rules(struct core *core, const struct row_rules *row)
 {
     if (row->slot > 1 || row->parts > RULES_PARTS_MAX || row->draft_parts > RULES_PARTS_MAX)

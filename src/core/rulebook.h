@@ -59,4 +59,7 @@ int load_rules_part(struct core *core, const struct row_rules_part *row);
 /* After the last row: parses what is in force. ERR_CORRUPT or ERR_LIMIT. */
 int load_rules_done(struct core *core);
 
+/* How many bytes of a text make its next part: as many as fit, cut between characters; 0: there is none left. */
+uint32_t rules_cut(const char *text, size_t len);
+
 #endif

@@ -71,7 +71,13 @@ struct uuid_list {
     F(S, uuid, data_site, 0) F(S, u64, data_bytes, 0)
 /* What rules are told besides. kind: enum job_kind; data_class: what the tenant declares its data to be. */
 #define JOB_DECLARED(F, S) F(S, u32, kind, 0) F(S, text, data_class, CODE_CAP)
-#define EVENT_JOB_SUBMIT(F, S) F(S, uuid, job, 0) F(S, uuid, tenant, 0) JOB_REQUEST(F, S) JOB_DECLARED(F, S)
+/* When, and at what cost it can be stopped. deadline_ms: by when it is to be over; start_by_ms: it may wait until then for
+ * power that is cheap or green; 0: neither. checkpoint_ms: run time lost by writing a checkpoint and starting from it;
+ * checkpoint_every_ms: run time between those that it writes by itself, 0: it writes one only when it is told to stop. */
+#define JOB_TIMING(F, S) \
+    F(S, i64, deadline_ms, 0) F(S, i64, start_by_ms, 0) F(S, i64, checkpoint_ms, 0) F(S, i64, checkpoint_every_ms, 0)
+#define EVENT_JOB_SUBMIT(F, S) \
+    F(S, uuid, job, 0) F(S, uuid, tenant, 0) JOB_REQUEST(F, S) JOB_DECLARED(F, S) JOB_TIMING(F, S)
 #define EVENT_JOB_CANCEL(F, S) F(S, uuid, job, 0)
 /* From the job's site: it is over under this epoch. code: 0, or why it failed. */
 #define EVENT_JOB_END(F, S) F(S, uuid, job, 0) F(S, u32, epoch, 0) F(S, u32, code, 0)
@@ -187,11 +193,13 @@ struct uuid_list {
 #define ROW_DISPATCH(F, S) \
     F(S, u32, id, 0) F(S, u32, order, 0) F(S, u32, fit, 0) F(S, u32, pack, 0) F(S, u64, ageing, 0) \
     F(S, i64, carbon_price, 0) F(S, u64, jobs, 0)
-/* `sequence` numbers the jobs in order of submission; pool, alternative and epoch of the last start. */
+/* `sequence` numbers the jobs in order of submission; pool, alternative and epoch of the last start; done_ms: work, as run
+ * time at rate 1, that a checkpoint keeps. */
 #define ROW_JOB(F, S) \
     F(S, uuid, id, 0) F(S, uuid, tenant, 0) JOB_REQUEST(F, S) F(S, u64, sequence, 0) F(S, u32, state, 0) \
     F(S, u32, epoch, 0) F(S, u32, alternative, 0) F(S, uuid, pool, 0) F(S, i64, submitted_ms, 0) \
-    F(S, i64, started_ms, 0) F(S, i64, ended_ms, 0) F(S, u32, code, 0) JOB_DECLARED(F, S)
+    F(S, i64, started_ms, 0) F(S, i64, ended_ms, 0) F(S, u32, code, 0) JOB_DECLARED(F, S) \
+    JOB_TIMING(F, S) F(S, i64, done_ms, 0)
 /* Chips of one node that a running job has. */
 #define ROW_SHARE(F, S) F(S, uuid, job, 0) F(S, u32, node, 0) F(S, u32, chips, 0)
 #define ROW_TENANT(F, S) \

@@ -210,6 +210,9 @@ struct job_id job_by_id(const struct core *core, const struct uuid *id);
 /* The lane of a tenant for requests of this shape, with one more job in it; INDEX_NONE: too many different ones. */
 uint32_t lane_of(struct core *core, uint32_t tenant, const struct shape_key *key);
 void lane_enter(struct core *core, struct job_id id);
+void lane_leave(struct core *core, struct job_id id);
+/* The lane has a job less in memory. */
+void lane_unref(struct core *core, uint32_t lane);
 /* Whether the lane has jobs that no pass has tried. */
 void lane_refresh(struct core *core, struct lane *lane, bool fresh);
 /* The shape of a request of the tenant. 0, ERR_INVALID or ERR_NOT_FOUND. */
@@ -224,8 +227,8 @@ void work_account(struct core *core, struct job_id id, uint32_t pool, uint32_t c
 void reservation_drop(struct core *core, uint32_t lane);
 /* Keeps nodes of the pool for the first job of the lane, those that are free first as far as is known. */
 void reservation_make(struct core *core, uint32_t lane, uint32_t pool, struct ask ask);
-/* When the pool could give what is asked, as far as is known, INT64_MAX: never; *first, if not NULL: the first of the
- * nodes that it would be among. */
+/* When the pool could give what is asked, as far as is known, INT64_MAX: never; *first: the first of the nodes that it
+ * would be among. */
 int64_t reservation_time(const struct core *core, const struct pool *pool, struct ask ask, uint32_t *first);
 struct ask shape_ask(const struct shape_key *key, const struct alternative *a);
 void shape_match(struct core *core, struct shape *shape);

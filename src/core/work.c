@@ -3,7 +3,7 @@
 #include "core/work.h"
 
 #include <assert.h>
-#include <stddef.h>
+
 #include <string.h>
 
 #include "base/checked.h"
@@ -124,23 +124,23 @@ static void share_unlink(struct core *core, uint32_t i)
     struct pool *pool = &core->net.pool[s->pool];
     if (s->prev_on_node != INDEX_NONE)
         core->work.share[s->prev_on_node].next_on_node = s->next_on_node;
-    else
-        pool->node[s->row.node].shares = s->next_on_node;
     if (s->next_on_node != INDEX_NONE)
         core->work.share[s->next_on_node].prev_on_node = s->prev_on_node;
-    struct node *node = &pool->node[s->row.node];
-    node->end_ms = 0;
-    for (uint32_t k = node->shares; k != INDEX_NONE; k = core->work.share[k].next_on_node) {
+    uint32_t shares = pool->node[s->row.node].shares == i ? s->next_on_node : pool->node[s->row.node].shares;
+    int64_t last_ms = 0;
+    for (uint32_t k = shares; k != INDEX_NONE; k = core->work.share[k].next_on_node) {
         int64_t end_ms = core->work.job[core->work.share[k].job.v].end_ms;
-        node->end_ms = end_ms > node->end_ms ? end_ms : node->end_ms;
+        last_ms = end_ms > last_ms ? end_ms : last_ms;
     }
+    pool_set_shares(pool, s->row.node, shares, last_ms);
 }
 
 void share_link(struct core *core, uint32_t i, struct job_id id, uint32_t pool)
 {
     struct share *s = &core->work.share[i];
     struct job *job = &core->work.job[id.v];
-    struct node *node = &core->net.pool[pool].node[s->row.node];
+    struct pool *p = &core->net.pool[pool];
+    const struct node *node = &p->node[s->row.node];
     s->pool = pool;
     s->job = id;
     s->next_of_job = job->shares;
@@ -149,8 +149,7 @@ void share_link(struct core *core, uint32_t i, struct job_id id, uint32_t pool)
     s->next_on_node = node->shares;
     if (node->shares != INDEX_NONE)
         core->work.share[node->shares].prev_on_node = i;
-    node->shares = i;
-    node->end_ms = job->end_ms > node->end_ms ? job->end_ms : node->end_ms;
+    pool_set_shares(p, s->row.node, i, job->end_ms > node->end_ms ? job->end_ms : node->end_ms);
 }
 
 /* A tenant's dominant share, anew: the largest of its shares of a kind of chip. */
@@ -205,228 +204,24 @@ static void job_release(struct core *core, struct job_id id)
     site_eased(core, core->net.pool[pool].site);
 }
 
-/* ---- lanes ---- */
-
-/* A place in the queue that waiting does not change, so that lanes stay sorted: by size, a job is aged by letting each
- * chip-second weigh as much as some wait, and i goes before j when submitted + weight x size is less. */
-static int64_t key_of(const struct core *core, const struct job *job)
-{
-    const struct row_dispatch *d = &core->work.row;
-    if (d->order == ORDER_FIFO)
-        return job->row.submitted_ms;
-    if (d->order == ORDER_SJF)
-        return job->row.duration_ms;
-    int128 chip_ms = (int128)job->row.count0 * job_run_ms(job, job->row.rate0);
-    int128 key = job->row.submitted_ms + chip_ms * d->ageing / 1000000;
-    return key > INT64_MAX ? INT64_MAX : (int64_t)key;
-}
-
-void lane_refresh(struct core *core, struct lane *lane, bool fresh)
-{
-    lane->fresh = fresh;
-    if (!fresh)
-        list_remove(&lane->untried);
-    else if (!list_linked(&lane->untried))
-        list_push(&core->work.fresh, &lane->untried);
-}
-
-/* The lane has jobs that wait, and so has its shape. */
-static void lane_list(struct core *core, struct lane *lane)
-{
-    struct shape *shape = &core->work.shape[lane->shape];
-    if (!list_linked(&lane->active))
-        list_push(&shape->waiting, &lane->active);
-    if (!list_linked(&shape->active))
-        list_push(&core->work.active, &shape->active);
-}
-
-static void lane_unlist(struct core *core, struct lane *lane)
-{
-    struct shape *shape = &core->work.shape[lane->shape];
-    list_remove(&lane->active);
-    if (list_empty(&shape->waiting))
-        list_remove(&shape->active);
-}
-
-void lane_enter(struct core *core, struct job_id id)
-{
-    struct job *job = &core->work.job[id.v];
-    struct lane *lane = &core->work.lane[job->lane];
-    job->in_lane.key = key_of(core, job);
-    job->in_lane.sequence = job->row.sequence;
-    job->in_lane.length = job_run_ms(job, 1000);
-    queue_add(&lane->waiting, &job->in_lane);
-    lane_refresh(core, lane, true);
-    core->work.due = true;
-    lane_list(core, lane);
-}
-
-static void lane_leave(struct core *core, struct job_id id)
-{
-    struct job *job = &core->work.job[id.v];
-    struct lane *lane = &core->work.lane[job->lane];
-    queue_remove(&lane->waiting, &job->in_lane);
-    if (queue_first(&lane->waiting))
-        return;
-    lane_unlist(core, lane);
-    lane_refresh(core, lane, false);
-    reservation_drop(core, job->lane);
-}
-
-/* The lane has its shape no more. */
-static void lane_unmap(struct core *core, const struct lane *lane)
-{
-    struct shape *shape = &core->work.shape[lane->shape];
-    uint32_t key[2] = {lane->tenant, lane->shape};
-    map_remove(&core->work.lane_map, key, sizeof key);
-    if (--shape->lanes == 0) {
-        map_remove(&core->work.shape_map, &shape->key, sizeof shape->key);
-        table_drop(&core->work.shapes, lane->shape);
-    }
-}
-
-/* A job holds its lane for as long as it is in memory; the last one gives it back. */
-static void lane_unref(struct core *core, uint32_t i)
-{
-    struct lane *lane = &core->work.lane[i];
-    if (--lane->jobs > 0)
-        return;
-    lane_unmap(core, lane);
-    table_drop(&core->work.lanes, i);
-}
-
-static uint32_t shape_of(struct core *core, const struct shape_key *key)
-{
-    struct work *w = &core->work;
-    uint32_t i = map_get(&w->shape_map, key, sizeof *key);
-    if (i != MAP_NONE)
-        return i;
-    i = table_take(&w->shapes);
-    if (i == INDEX_NONE)
-        return i;
-    struct shape *shape = &w->shape[i];
-    uint64_t *masks = w->masks + (size_t)i * 2 * ALTERNATIVES * w->pool_words;
-    *shape = (struct shape){.mask = masks, .lawful = masks + (size_t)ALTERNATIVES * w->pool_words};
-    memcpy(&shape->key, key, sizeof *key);
-    while (shape->nalternatives < ALTERNATIVES && key->alternative[shape->nalternatives].count > 0)
-        shape->gang |= key->alternative[shape->nalternatives++].count > 1;
-    list_init(&shape->waiting);
-    shape_match(core, shape);
-    map_put(&w->shape_map, &shape->key, sizeof shape->key, i);
-    return i;
-}
-
-uint32_t lane_of(struct core *core, uint32_t tenant, const struct shape_key *shape_key)
-{
-    struct work *w = &core->work;
-    if (table_room(&w->lanes) == 0)
-        return INDEX_NONE;
-    uint32_t shape = shape_of(core, shape_key);
-    if (shape == INDEX_NONE)
-        return INDEX_NONE;
-    uint32_t key[2] = {tenant, shape};
-    uint32_t i = map_get(&w->lane_map, key, sizeof key);
-    if (i == MAP_NONE) {
-        i = table_take(&w->lanes);
-        w->lane[i] = (struct lane){.tenant = tenant, .shape = shape, .pool = INDEX_NONE};
-        map_put(&w->lane_map, key, sizeof key, i);
-        w->shape[shape].lanes++;
-    }
-    w->lane[i].jobs++;
-    return i;
-}
-
-/* Whose facts stand for the tenant's: its own where a rule asks for the name. */
-static uint32_t tenant_for_rules(const struct core *core, uint32_t tenant)
-{
-    return core->book.names_tenants ? tenant : core->tenant[tenant].peer;
-}
-
-void lanes_rekey(struct core *core)
-{
-    struct work *w = &core->work;
-    for (uint32_t i = 0; i < w->lanes.used; i++) {
-        struct lane *lane = &w->lane[i];
-        if (!table_live(&w->lanes, i))
-            continue;
-        struct shape_key shape_key = w->shape[lane->shape].key;
-        shape_key.tenant = tenant_for_rules(core, lane->tenant);
-        bool waits = queue_first(&lane->waiting) != NULL;
-        if (waits)
-            lane_unlist(core, lane);
-        /* The old shape goes first, and its place is free at once: there are never more shapes than lanes. */
-        lane_unmap(core, lane);
-        table_clean(&w->shapes);
-        lane->shape = shape_of(core, &shape_key);
-        assert(lane->shape != INDEX_NONE);
-        uint32_t key[2] = {lane->tenant, lane->shape};
-        w->shape[lane->shape].lanes++;
-        map_put(&w->lane_map, key, sizeof key, i);
-        if (waits)
-            lane_list(core, lane);
-    }
-}
-
-void work_reorder(struct core *core)
-{
-    for (uint32_t i = 0; i < core->work.jobs.used; i++) {
-        struct job *job = &core->work.job[i];
-        if (!table_live(&core->work.jobs, i) || job->row.state != JOB_QUEUED)
-            continue;
-        lane_leave(core, (struct job_id){i});
-        lane_enter(core, (struct job_id){i});
-    }
-}
-
 /* ---- steps ---- */
 
-/* A site in the same jurisdiction as this one, always the same of them. */
-static uint32_t site_home(const struct core *core, const struct uuid *id)
+static bool is_length(int64_t ms)
 {
-    uint32_t site = uuid_zero(id) ? INDEX_NONE : site_by_id(core, id).v;
-    if (site == INDEX_NONE || core->net.site[site].row.jurisdiction[0] == 0)
-        return INDEX_NONE;
-    uint32_t i = 0;
-    while (memcmp(core->net.site[i].row.jurisdiction, core->net.site[site].row.jurisdiction, CODE_CAP) != 0)
-        i++;
-    return i;
+    return ms >= 0 && ms <= JOB_MS_MAX;
 }
 
-int shape_read(const struct core *core, const struct event_job_submit *e, struct tenant_id tenant,
-               struct shape_key *key)
+/* Whether what a request says of itself can be. */
+static bool terms_hold(const struct event_job_submit *e)
 {
-    const struct {
-        const char *chip;
-        uint32_t count, rate;
-    } asked[ALTERNATIVES] = {{e->chip0, e->count0, e->rate0},
-                             {e->chip1, e->count1, e->rate1},
-                             {e->chip2, e->count2, e->rate2},
-                             {e->chip3, e->count3, e->rate3}};
-    memset(key, 0, sizeof *key);
-    key->site = uuid_zero(&e->site) ? INDEX_NONE : site_by_id(core, &e->site).v;
-    if (key->site == INDEX_NONE && !uuid_zero(&e->site))
-        return ERR_NOT_FOUND;
-    if (e->count0 == 0)
-        return ERR_INVALID;
-    for (uint32_t i = 0; i < ALTERNATIVES && asked[i].count > 0; i++) {
-        struct alternative *a = &key->alternative[i];
-        size_t len = text_len(asked[i].chip, CHIP_CAP);
-        a->chip = len == 0 ? INDEX_NONE : map_get(&core->net.chip_map, asked[i].chip, len);
-        if (len > 0 && a->chip == MAP_NONE)
-            return ERR_NOT_FOUND;
-        if (asked[i].count > GANG_CHIPS_MAX || asked[i].rate == 0 || asked[i].rate > 1000000)
-            return ERR_INVALID;
-        a->count = asked[i].count;
-        a->rate = asked[i].rate;
-    }
-    key->flags = e->flags;
-    key->tenant = tenant_for_rules(core, tenant.v);
-    key->home = site_home(core, &e->data_site);
-    key->kind = e->kind;
-    memcpy(key->data_class, e->data_class, sizeof key->data_class);
-    memcpy(key->jurisdiction, e->jurisdiction, sizeof key->jurisdiction);
-    memcpy(key->vendor, e->vendor, sizeof key->vendor);
-    return 0;
+    return !(e->flags & ~(uint32_t)(JOB_INTERRUPTIBLE | JOB_ONE_DOMAIN)) && e->kind <= JOB_KIND_INFERENCE &&
+           is_length(e->duration_ms) && is_length(e->checkpoint_ms) && is_length(e->checkpoint_every_ms) &&
+           e->deadline_ms >= 0 && e->start_by_ms >= 0;
+}
+
+static void row_terms(struct row_job *to, const struct event_job_submit *from)
+{
+    JOB_COPY_TERMS
 }
 
 int step_job_submit(struct core *core, const struct event *event)
@@ -435,8 +230,7 @@ int step_job_submit(struct core *core, const struct event *event)
     struct work *w = &core->work;
     struct shape_key key;
     struct tenant_id tenant = tenant_by_id(core, &e->tenant);
-    if (uuid_zero(&e->job) || e->duration_ms < 0 || e->duration_ms > JOB_MS_MAX ||
-        (e->flags & ~(uint32_t)(JOB_INTERRUPTIBLE | JOB_ONE_DOMAIN)) || e->kind > JOB_KIND_INFERENCE)
+    if (uuid_zero(&e->job) || !terms_hold(e))
         return ERR_INVALID;
     if (tenant.v == INDEX_NONE)
         return ERR_NOT_FOUND;
@@ -453,13 +247,7 @@ int step_job_submit(struct core *core, const struct event *event)
     *job = (struct job){.lane = lane, .pool = INDEX_NONE, .shares = INDEX_NONE};
     job->row.id = e->job;
     job->row.tenant = e->tenant;
-    _Static_assert(offsetof(struct row_job, sequence) - offsetof(struct row_job, chip0) ==
-                       offsetof(struct event_job_submit, kind) - offsetof(struct event_job_submit, chip0),
-                   "a job's row begins as its event does");
-    memcpy(job->row.chip0, e->chip0,
-           offsetof(struct event_job_submit, kind) - offsetof(struct event_job_submit, chip0));
-    job->row.kind = e->kind;
-    memcpy(job->row.data_class, e->data_class, sizeof e->data_class);
+    row_terms(&job->row, e);
     job->row.sequence = ++w->row.jobs;
     w->row_touched = true;
     job->row.state = JOB_QUEUED;

@@ -26,6 +26,11 @@
 /* Thousandths of a ms that a chip-second of size weighs in the queue. */
 #define AGEING_DEFAULT 100000
 
+/* Copies what a job was submitted with, field by field, between its event and its row. */
+#define JOB_COPY_FIELD(S, type, name, size) memcpy(&to->name, &from->name, sizeof to->name);
+#define JOB_COPY_TERMS \
+    JOB_REQUEST(JOB_COPY_FIELD, _) JOB_DECLARED(JOB_COPY_FIELD, _) JOB_TIMING(JOB_COPY_FIELD, _)
+
 struct job_id {
     uint32_t v;
 };

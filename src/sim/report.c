@@ -372,6 +372,8 @@ static void add_foot(const struct report *r)
                    o->ageing_given ? ", ageing given" : "", from);
     foot_line(r, "options", text);
     foot_line(r, "drills", o->drills);
+    foot_line(r, "traits", o->traits);
+    foot_line(r, "rules", o->rules);
     foot_count(r, "starts", s->starts);
     foot_count(r, "stops", s->stops);
     foot_count(r, "events", s->events);

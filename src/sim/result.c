@@ -17,6 +17,17 @@ static void add_seconds(struct buf *out, const char *name, int64_t ms)
     buf_addf(out, ",\"%s\":%lld.%03lld", name, (long long)(ms / 1000), (long long)(ms % 1000));
 }
 
+void sim_result_steps(struct sim_result *r, const uint64_t bucket[64])
+{
+    uint64_t seen = 0;
+    for (unsigned i = 0; i < 64 && r->events; i++) {
+        seen += bucket[i];
+        r->step_ns_p99 = UINT64_C(2) << i; /* its upper bound */
+        if (seen * 100 >= r->events * 99)
+            break;
+    }
+}
+
 void sim_result_json(const struct sim_options *options, const struct sim_result *r, struct buf *out)
 {
     buf_addf(out, "{\"policy\":\"%s\",\"jobs\":%u,\"unfinished\":%u,\"dropped\":%u", options->policy, r->jobs,

@@ -14,25 +14,19 @@
 #include "sim/marks.h"
 #include "sim/power.h"
 #include "sim/report.h"
+#include "sim/rulefile.h"
+#include "sim/traits.h"
 #include "sim/watch.h"
 #include "sim/world.h"
 
 #define PROGRESS_EVERY 4096
+/* Jobs wait, nothing runs and nobody comes: after so long that will not change. */
+#define STILL_MS (INT64_C(30) * 86400000)
 #define LEDGER_USD 840
 #define SIM_AGEING 100000
 #define DAY_MS INT64_C(86400000)
-/* When for so long nothing was submitted, started or ended, what still waits waits for ever. */
-#define STILL_MS (366 * DAY_MS)
 /* Jobs that may wait or run at a time. */
 #define SIM_JOBS_MAX (1u << 20)
-
-const struct sim_policy sim_policies[] = {
-    {"fifo", "in order of submission, nobody passes", ORDER_FIFO, FIT_STRICT, PACK_EMPTIEST, false},
-    {"sjf", "least duration first, nobody passes", ORDER_SJF, FIT_STRICT, PACK_EMPTIEST, false},
-    {"easy", "in order of submission, with backfilling", ORDER_FIFO, FIT_BACKFILL, PACK_BEST_FIT, true},
-    {"busbar", "least chip-seconds with ageing, with backfilling", ORDER_SIZE, FIT_BACKFILL, PACK_BEST_FIT,
-     false},
-    {NULL, NULL, 0, 0, 0, false}};
 
 /* What became of a job of the trace. */
 struct fate {
@@ -48,6 +42,8 @@ struct sim {
     const struct sim_options *options;
     const struct sim_policy *policy;
     struct demand demand;
+    struct traits traits;
+    struct rulefile rules;
     struct world *world;
     struct power *power;
     struct stock stock;
@@ -62,7 +58,6 @@ struct sim {
     uint32_t steps; /* since the last collection */
     int64_t now_ms;
     int64_t start_ms, until_ms; /* Unix ms; until: 0, until all is over */
-    int64_t moved_ms;           /* when a job was last submitted, started or ended */
     uint32_t over, running;
     uint8_t drill; /* that happens now */
     bool failed;
@@ -129,7 +124,6 @@ static void started(struct sim *s, const struct effect *effect)
     power_use(s->power, fate->pool, s->demand.job[i].chips, true, s->now_ms);
     s->result->starts++;
     s->running++;
-    s->moved_ms = s->now_ms;
     if (fate->drilled)
         placed_again(s, fate);
     if (!ends_put(&s->ends, s->now_ms + s->demand.job[i].duration_ms, i, effect->epoch))
@@ -220,9 +214,13 @@ static int set_up_world(struct sim *s, struct err *err)
                                                 .ledger = LEDGER_USD,
                                                 .transfer = numbered('F', i + 1)}};
         (void)snprintf(event.u.tenant_add.name, NAME_CAP, "tenant-%u", i);
+        if (s->options->rules)
+            world_jurisdiction(s->world, s->options->seed, i, event.u.tenant_add.jurisdiction);
         rc = set_up(s, &event, err);
     }
     for (uint32_t i = 0; rc == 0 && world_setup(s->world, i, &event); i++)
+        rc = set_up(s, &event, err);
+    for (uint32_t i = 0; rc == 0 && rulefile_event(&s->rules, i, &event); i++)
         rc = set_up(s, &event, err);
     s->result->capacity = power_total(s->power, s->now_ms).capacity;
     if (s->options->network)
@@ -244,7 +242,7 @@ static int set_period(struct sim *s, struct err *err)
 {
     const struct sim_options *o = s->options;
     const struct netfile *net = world_network(s->world);
-    s->start_ms = s->now_ms = s->moved_ms = world_start_ms(s->world);
+    s->start_ms = s->now_ms = world_start_ms(s->world);
     s->until_ms = o->until_at_ms            ? o->until_at_ms
                   : o->until_ms             ? s->start_ms + o->until_ms
                   : s->demand.n == 0 && net ? world_until_ms(s->world)
@@ -271,7 +269,11 @@ static int read_input(struct sim *s, struct err *err)
                                   .drills = o->drills,
                                   .start_ms = o->start_ms ? o->start_ms : SIM_EPOCH_MS,
                                   .start_given = o->start_ms != 0};
-    int rc = o->trace ? demand_read(&s->demand, &demand, err) : 0;
+    int rc = traits_read(&s->traits, o->traits, o->seed, err);
+    if (rc == 0)
+        rc = rulefile_open(&s->rules, o->rules, err);
+    if (rc == 0 && o->trace)
+        rc = demand_read(&s->demand, &demand, err);
     if (rc == 0)
         rc = world_open(&s->world, &world, err);
     if (rc == 0)
@@ -331,6 +333,7 @@ static void submit(struct sim *s, uint32_t i)
                                                .rate0 = 1000,
                                                .duration_ms = job->duration_ms > 0 ? job->duration_ms : 1,
                                                .site = s->site_of_queue[job->queue]};
+    traits_apply(&s->traits, i, s->now_ms, &e.u.job_submit);
     if (step(s, &e) != 0)
         s->failed = true;
 }
@@ -349,7 +352,7 @@ static void end(struct sim *s)
         s->failed = true;
     power_use(s->power, fate->pool, s->demand.job[due.job].chips, false, s->now_ms);
     fate->epoch = 0;
-    fate->end_ms = s->moved_ms = s->now_ms;
+    fate->end_ms = s->now_ms;
     s->over++;
     s->running--;
     if (s->options->progress && s->over % PROGRESS_EVERY == 0)
@@ -408,19 +411,23 @@ static bool goes_on(const struct sim *s, uint32_t next)
     if (s->failed)
         return false;
     bool work = next < s->demand.n || s->ends.n > 0;
-    bool waits = s->over < next && s->now_ms - s->moved_ms < STILL_MS;
-    return s->until_ms || work || waits;
+    return s->until_ms || work || s->over < next;
 }
 
 static void run(struct sim *s)
 {
     uint32_t next = 0;
+    int64_t moved_ms = s->now_ms;
     int64_t until = s->until_ms ? s->until_ms : INT64_MAX;
     while (goes_on(s, next)) {
         int64_t now = submit_ms(s, next);
         now = ends_next_ms(&s->ends) < now ? ends_next_ms(&s->ends) : now;
         now = world_next_ms(s->world) < now ? world_next_ms(s->world) : now;
         if (now > until || now == INT64_MAX)
+            break;
+        if (next < s->demand.n || s->ends.n > 0)
+            moved_ms = now;
+        else if (s->until_ms == 0 && now - moved_ms > STILL_MS)
             break;
         observe(s, now, next);
         s->now_ms = now;
@@ -432,7 +439,6 @@ static void run(struct sim *s)
         happen(s);
         while (!s->failed && submit_ms(s, next) == now) {
             submit(s, next++);
-            s->moved_ms = now;
             if (s->policy->singly)
                 settle(s);
         }
@@ -450,17 +456,6 @@ static int by_size(const void *a, const void *b)
 {
     int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
     return (x > y) - (x < y);
-}
-
-static void measure_steps(const struct sim *s, struct sim_result *r)
-{
-    uint64_t seen = 0;
-    for (unsigned i = 0; i < 64 && r->events; i++) {
-        seen += s->bucket[i];
-        r->step_ns_p99 = UINT64_C(2) << i; /* its upper bound */
-        if (seen * 100 >= r->events * 99)
-            break;
-    }
 }
 
 /* `times` holds the waits in order, and is used up. */
@@ -517,7 +512,7 @@ static int measure(struct sim *s, struct sim_result *r, struct err *err)
     r->jobs = n;
     r->unfinished = s->demand.n - n;
     r->dropped = s->demand.dropped;
-    measure_steps(s, r);
+    sim_result_steps(r, s->bucket);
     return 0;
 }
 
@@ -532,6 +527,7 @@ static uint64_t cpu_us(void)
 
 static void sim_fini(struct sim *s)
 {
+    rulefile_close(&s->rules);
     demand_free(&s->demand);
     world_free(s->world);
     power_free(s->power);

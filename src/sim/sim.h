@@ -36,7 +36,9 @@ struct sim_options {
     uint64_t seed;
     bool faults;
     const char *drills;
-    uint64_t ageing; /* thousandths of a ms for a chip-second */
+    const char *traits; /* sim/traits.h */
+    const char *rules;  /* a rule file; NULL: none */
+    uint64_t ageing;    /* thousandths of a ms for a chip-second */
     bool ageing_given;
     int64_t carbon_price;                                   /* nano-units for a kg CO2e */
     void (*progress)(void *ctx, int64_t done, int64_t all); /* jobs that are over; NULL: nobody asks */
@@ -72,6 +74,8 @@ struct sim_result {
 
 /* ERR_INVALID, ERR_IO, ERR_LIMIT, ERR_NO_MEMORY, with words. */
 int sim_run(const struct sim_options *options, struct sim_result *result, struct err *err);
+/* From how many steps took how many bits of ns. */
+void sim_result_steps(struct sim_result *result, const uint64_t bucket[64]);
 void sim_result_json(const struct sim_options *options, const struct sim_result *result, struct buf *out);
 
 #endif

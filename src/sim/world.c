@@ -8,6 +8,7 @@
 #include "base/rng.h"
 #include "core/kinds.h"
 #include "network/netfile.h"
+#include "sim/duration.h"
 #include "sim/ends.h"
 
 struct drill {
@@ -53,17 +54,6 @@ static struct uuid pool_site(uint32_t i)
 
 /* ---- drills ---- */
 
-static int read_time(const char *text, int64_t *ms)
-{
-    char *end;
-    unsigned long long n = strtoull(text, &end, 10);
-    int64_t unit = *end == 'd' ? 86400000 : *end == 'h' ? 3600000 : *end == 'm' ? 60000 : 0;
-    if (end == text || unit == 0 || end[1] || n > 100000)
-        return ERR_INVALID;
-    *ms = (int64_t)n * unit;
-    return 0;
-}
-
 static int read_drill(struct world *w, const char *text, struct err *err)
 {
     struct drill *d = &w->drill[w->ndrills];
@@ -73,7 +63,7 @@ static int read_drill(struct world *w, const char *text, struct err *err)
                 : strncmp(what, "site=", 5) == 0 ? d->site
                                                  : NULL;
     const char *name = dst == d->vendor ? what + 7 : what + 5;
-    if (!dst || !at || at <= name || (size_t)(at - name) >= NAME_CAP || read_time(at + 1, &d->at_ms) != 0)
+    if (!dst || !at || at <= name || (size_t)(at - name) >= NAME_CAP || duration_read(at + 1, &d->at_ms) != 0)
         return err_set(err, ERR_INVALID,
                        "--drill %s: expected lose:vendor=NAME@TIME or lose:site=NAME@TIME, TIME as 36h",
                        text);
@@ -284,6 +274,25 @@ const char *world_title(const struct world *w, const char *site)
             return w->pools.name[i];
     }
     return site;
+}
+
+void world_jurisdiction(const struct world *w, uint64_t seed, uint32_t i, char out[CODE_CAP])
+{
+    struct rng rng;
+    memset(out, 0, CODE_CAP);
+    if (!w->net || w->chips == 0)
+        return;
+    rng_init(&rng, seed ^ UINT64_C(3) << 32 ^ i);
+    uint64_t chip = rng_below(&rng, w->chips);
+    for (uint32_t p = 0; p < netfile_pools(w->net); p++) {
+        const struct net_pool *pool = netfile_pool(w->net, p);
+        uint64_t chips = pool->nodes * (uint64_t)pool->node_chips.v;
+        if (chip < chips) {
+            memcpy(out, netfile_site(w->net, pool->site)->jurisdiction, CODE_CAP);
+            return;
+        }
+        chip -= chips;
+    }
 }
 
 /* ---- events ---- */

@@ -61,5 +61,7 @@ int64_t world_until_ms(const struct world *w);
 const struct netfile *world_network(const struct world *w);
 /* What people call a site of that name in the core. */
 const char *world_title(const struct world *w, const char *site);
+/* A jurisdiction for the i-th of those who have none, drawn in proportion to the chips there; empty: none is known. */
+void world_jurisdiction(const struct world *w, uint64_t seed, uint32_t i, char out[CODE_CAP]);
 
 #endif

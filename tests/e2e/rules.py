@@ -127,10 +127,32 @@ def closed_border():
     same((found['reason'], found['rule']), ('closed', None), found['text'])
 
 
+def simulate(rules):
+    with File(''.join(f'vc,{60 * i},3600,8\n' for i in range(50))) as trace:
+        return subprocess.run(
+            [os.environ['BUSBAR_BIN'], 'sim', '--trace', trace, '--rules', rules, '--json', '--network',
+             str(ROOT / 'data' / 'network' / 'illustrative.yaml')],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60)
+
+
+def simulation_obeys():
+    done = simulate(EXAMPLE)
+    found = json.loads(done.stdout)
+    same((done.returncode, found['jobs'], found['violations']), (OK, 50, 0), done.stderr)
+    with File('deny none when job.chips >= 1 because "b" cite "c"\n') as path:
+        found = json.loads(simulate(path).stdout)
+        same((found['jobs'], found['unfinished']), (0, 50), 'nothing may run')
+    with File('deny none when job.chips >= 1 because "b"\n') as path:
+        done = simulate(path)
+        same(done.returncode, USAGE, done.stdout)
+        need(f'{path}:' in done.stderr and 'cite' in done.stderr, done.stderr)
+    same(simulate('/nowhere/rules').returncode, NOT_FOUND, 'a file that is not there')
+
+
 def main():
     tap = Tap()
     for case in (check_lists, check_tells_errors, usage, verdicts_follow_dates, unknown_needs_review, each_rule_is_told,
-                 closed_border):
+                 closed_border, simulation_obeys):
         tap.case(case.__name__.replace('_', ' '), case)
     tap.done()
 

@@ -98,6 +98,7 @@ static void test_queue(void **state)
 struct fixture {
     struct pool pool;
     struct node node[NODES];
+    int64_t until[NODES];
     uint64_t words[3 * (TOP + 2)];
 };
 
@@ -171,11 +172,27 @@ static void compare(const struct pool *p, uint32_t chips, uint32_t pack, enum he
     }
 }
 
+static int by_time(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* The nodes' times in order, anew. */
+static void compare_until(const struct pool *p)
+{
+    int64_t expected[NODES];
+    for (uint32_t i = 0; i < NODES; i++)
+        expected[i] = p->node[i].state == PLACE_UP ? p->node[i].end_ms : INT64_MAX;
+    qsort(expected, NODES, sizeof *expected, by_time);
+    assert_memory_equal(p->until, expected, sizeof expected);
+}
+
 static void disturb(struct pool *p)
 {
     uint32_t n = (uint32_t)rng_below(&rng, NODES);
     struct node *node = &p->node[n];
-    switch (rng_below(&rng, 4)) {
+    switch (rng_below(&rng, 5)) {
     case 0:
         if (node->free > 0 && node->state == PLACE_UP)
             pool_take(p, n, 1 + (uint32_t)rng_below(&rng, node->free));
@@ -187,6 +204,9 @@ static void disturb(struct pool *p)
     case 2:
         if (rng_below(&rng, 4) == 0)
             pool_set_node(p, n, rng_below(&rng, 3) ? PLACE_UP : PLACE_CORDONED);
+        break;
+    case 3:
+        pool_set_shares(p, n, 0, (int64_t)rng_below(&rng, 20)); /* few times, so that many are equal */
         break;
     default:
         if (rng_below(&rng, 30) == 0)
@@ -203,12 +223,13 @@ static void test_pool(void **state)
     f.pool.row.node_chips = TOP;
     f.pool.row.domain = 10;
     assert_true(pool_words(NODES, TOP) <= sizeof f.words / sizeof f.words[0]);
-    pool_init(&f.pool, f.node, f.words);
+    pool_init(&f.pool, f.node, f.until, f.words);
     for (int round = 0; round < 30000; round++) {
         disturb(&f.pool);
         uint32_t chips = 1 + (uint32_t)rng_below(&rng, rng_below(&rng, 2) ? TOP : 6 * TOP);
         uint32_t pack = rng_below(&rng, 2) ? PACK_BEST_FIT : PACK_EMPTIEST;
         compare(&f.pool, chips, pack, (enum held_use)rng_below(&rng, 3));
+        compare_until(&f.pool);
     }
 }
 
@@ -221,7 +242,7 @@ static void test_domains(void **state)
     f.pool.row.nodes = NODES;
     f.pool.row.node_chips = TOP;
     f.pool.row.domain = 10;
-    pool_init(&f.pool, f.node, f.words);
+    pool_init(&f.pool, f.node, f.until, f.words);
     for (int round = 0; round < 20000; round++) {
         disturb(&f.pool);
         struct ask ask = {.chips = TOP + 1 + (uint32_t)rng_below(&rng, 5 * TOP), .one_domain = true};

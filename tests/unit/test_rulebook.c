@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rules in the core: how they arrive, that work obeys them, at dates too, and that a restart keeps them. */
+#include "core/rulebook.h"
 #include "support.h"
 
 #define DENY_NVIDIA \
@@ -145,6 +146,25 @@ static void test_parts(void **state)
     assert_int_equal(parts, (128u << 10) / (sizeof full - 1));
     assert_int_equal(set(w, 4, parts), 0);
     world_free(w);
+}
+
+/* Every part fits and is whole characters; together they are the text. */
+static void test_cut(void **state)
+{
+    (void)state;
+    char text[3000];
+    for (size_t i = 0; i + 3 <= sizeof text; i += 3)
+        memcpy(text + i, i % 2 ? "\xe2\x82\xac" : "a\xc3\xa9", 3);
+    for (size_t len = 0; len <= sizeof text; len += 3) {
+        size_t at = 0;
+        uint32_t n;
+        while ((n = rules_cut(text + at, len - at)) > 0) {
+            assert_true(n < RULES_PART_CAP);
+            assert_true(at + n == len || ((unsigned char)text[at + n] & 0xc0) != 0x80);
+            at += n;
+        }
+        assert_int_equal(at, len);
+    }
 }
 
 static void test_obeyed(void **state)
@@ -340,9 +360,9 @@ static void test_bounded(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_parts),  cmocka_unit_test(test_obeyed),
-                                       cmocka_unit_test(test_facts),  cmocka_unit_test(test_names),
-                                       cmocka_unit_test(test_dates),  cmocka_unit_test(test_reload),
-                                       cmocka_unit_test(test_bounded)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_parts),  cmocka_unit_test(test_cut),
+                                       cmocka_unit_test(test_obeyed), cmocka_unit_test(test_facts),
+                                       cmocka_unit_test(test_names),  cmocka_unit_test(test_dates),
+                                       cmocka_unit_test(test_reload), cmocka_unit_test(test_bounded)};
     return cmocka_run_group_tests_name("rulebook", tests, NULL, NULL);
 }
