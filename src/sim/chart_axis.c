@@ -45,13 +45,17 @@ void axis_label(char dst[AXIS_TEXT_CAP], const struct axis *axis, double v)
     while (decimals < 6 && fabs(step * pow(10, decimals) - round(step * pow(10, decimals))) > 1e-6)
         decimals++;
     double shown = fabs(v) < axis->step / 1e6 ? 0 : v / parts[u];
+    if (shown == 0) {
+        (void)snprintf(dst, AXIS_TEXT_CAP, "0");
+        return;
+    }
     long whole = lround(fabs(shown));
     if (decimals == 0 && whole >= 1000 && whole < 1000000) {
         (void)snprintf(dst, AXIS_TEXT_CAP, "%s%ld,%03ld%s", shown < 0 ? "\u2212" : "", whole / 1000,
                        whole % 1000, units[u]);
         return;
     }
-    (void)snprintf(dst, AXIS_TEXT_CAP, "%.*f%s", decimals, shown, fabs(shown) > 0 ? units[u] : "");
+    (void)snprintf(dst, AXIS_TEXT_CAP, "%.*f%s", decimals, shown, units[u]);
 }
 
 /* ---- time ---- */

@@ -81,6 +81,8 @@ static void test_axis_labels(void **state)
     expect_label(115000, 25000, "25k");
     expect_label(115000, 0, "0");
     expect_label(5000, 4000, "4,000");
+    expect_label(12000, 7500, "7.5k");
+    expect_label(12000, 0, "0");
     expect_label(1.2, 0.5, "0.50");
     expect_label(2, 0.5, "0.5");
     expect_label(2.3e6, 1e6, "1.0M");
