@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/rng.h"
 #include "core/kinds.h"
@@ -104,7 +105,7 @@ static bool drill_hits(const struct world *w, const struct drill *d, const struc
     for (uint32_t i = 0; i < netfile_pools(w->net) && d->vendor[0]; i++) {
         const struct net_pool *pool = netfile_pool(w->net, i);
         if (part->node != UINT32_MAX && uuid_eq(&part->id, &pool->uuid))
-            return strcmp(netfile_chip(w->net, pool->chip)->vendor, d->vendor) == 0;
+            return strcasecmp(netfile_chip(w->net, pool->chip)->vendor, d->vendor) == 0; /* NVIDIA, nvidia */
     }
     return false;
 }

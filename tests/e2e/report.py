@@ -119,7 +119,7 @@ def pictures(text):
 
 def the_page(folder, trace):
     out = folder / 'out.html'
-    args = ('--network', NETWORK, '--trace', trace, '--copies', 4, '--drill', 'lose:vendor=nvidia@2d,lose:site=cn-guian@3d',
+    args = ('--network', NETWORK, '--trace', trace, '--copies', 4, '--drill', 'lose:vendor=NVIDIA@2d,lose:site=cn-guian@3d',
             '--json')
     with_page = json.loads(sim(OK, *args, '--report', out).stdout)
     without = json.loads(sim(OK, *args).stdout)
