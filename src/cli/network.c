@@ -133,6 +133,25 @@ static void add_losses(struct buf *out, const struct netfile *nf, const struct n
     buf_add_char(out, '}');
 }
 
+static void add_goals(struct buf *out, const struct netfile *nf)
+{
+    buf_add_text(out, ",\"self_supply\":[");
+    for (uint32_t i = 0; i < netfile_goals(nf); i++) {
+        const struct net_goal *g = netfile_goal(nf, i);
+        buf_add_text(out, i ? ",{\"jurisdiction\":" : "{\"jurisdiction\":");
+        if (g->jurisdiction[0])
+            buf_add_json(out, g->jurisdiction, strlen(g->jurisdiction));
+        else
+            buf_add_text(out, "null");
+        buf_add_text(out, ",\"target\":");
+        decimal_add(out, g->target.v, 3);
+        buf_addf(out, ",\"measure\":\"%s\",\"by\":\"", g->by_gflops ? "gflops" : "chips");
+        date_add(out, g->by_ms);
+        buf_add_text(out, "\"}");
+    }
+    buf_add_char(out, ']');
+}
+
 static void add_summary(struct buf *out, const struct netfile *nf, const struct net_summary *s)
 {
     buf_add_text(out, "{\"valid\":true,\"about\":");
@@ -157,6 +176,7 @@ static void add_summary(struct buf *out, const struct netfile *nf, const struct 
         add_group(out, &s->jurisdiction[i], true);
     }
     buf_add_char(out, ']');
+    add_goals(out, nf);
     add_losses(out, nf, s);
     buf_add_char(out, '}');
 }
@@ -201,6 +221,19 @@ static void print_losses(const struct netfile *nf, const struct net_summary *s)
         printf("islands   %u parts of the network have no corridor between them\n", s->islands);
 }
 
+static void print_goals(const struct netfile *nf)
+{
+    for (uint32_t i = 0; i < netfile_goals(nf); i++) {
+        const struct net_goal *g = netfile_goal(nf, i);
+        struct buf date;
+        buf_init(&date, 64);
+        date_add(&date, g->by_ms);
+        printf("%-16s target: %.1f %% %s by %.10s\n", g->jurisdiction[0] ? g->jurisdiction : "network",
+               (double)g->target.v / 10, g->by_gflops ? "by gflops" : "by count", date.len ? date.data : "");
+        buf_fini(&date);
+    }
+}
+
 static void print_summary(const struct netfile *nf, const struct net_summary *s)
 {
     printf("about        %s\n", netfile_about(nf)[0] ? netfile_about(nf) : "-");
@@ -222,6 +255,7 @@ static void print_summary(const struct netfile *nf, const struct net_summary *s)
         printf("%-16s %8llu %10.1f %% %10.1f %%\n", g->name, (unsigned long long)g->chips,
                percent(g->own_chips, g->chips), percent(g->own_gflops, g->gflops));
     }
+    print_goals(nf);
     print_losses(nf, s);
 }
 

@@ -6,8 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/str.h"
 #include "cli/request.h"
+#include "network/decimal.h"
 #include "sim/demand.h"
 
 #define BAR 40
@@ -19,6 +21,38 @@ static void draw_bar(void *ctx, int64_t done, int64_t all)
     int filled = (int)(done * BAR / (all > 0 ? all : 1));
     fprintf(stderr, "\r[%.*s%*s] %3lld %%", filled, "########################################", BAR - filled,
             "", (long long)(done * 100 / (all > 0 ? all : 1)));
+}
+
+/* "4.2 % by chips, 3.1 % by gflops, 9.2 of 97.5 PFLOPS". */
+static void print_share(const struct supply_share *s)
+{
+    printf("%.1f %% by chips, %.1f %% by gflops, %.1f of %.1f PFLOPS\n", 100 * supply_by_chips(s),
+           100 * supply_by_gflops(s), (double)s->own_gflops / 1e6, (double)s->gflops / 1e6);
+}
+
+static void print_supply(const struct supply *s)
+{
+    for (uint32_t i = 0; i < s->ngoals; i++) {
+        const struct supply_goal *goal = &s->goal[i];
+        const struct supply_group *g = supply_of(s, goal->jurisdiction);
+        const char *name = goal->jurisdiction[0] ? goal->jurisdiction : "network";
+        char by[25], met[25];
+        if (!g)
+            continue;
+        clock_format(by, goal->by_ms);
+        clock_format(met, goal->met_ms);
+        printf("self-supply  %s at the start: ", name);
+        print_share(&g->first);
+        printf("             target %.1f %% by %s until %.10s: ", goal->target / 10.0,
+               goal->by_gflops ? "gflops" : "chips", by);
+        if (goal->met_ms) {
+            printf("met in %.7s with ", met);
+            print_share(&goal->met);
+        } else {
+            printf("not met, in the end ");
+            print_share(&g->now);
+        }
+    }
 }
 
 static void print_result(const struct sim_options *o, const struct sim_result *r)
@@ -39,6 +73,7 @@ static void print_result(const struct sim_options *o, const struct sim_result *r
         printf("drill        %llu jobs stopped, %llu of them placed again, the last after %.0f s\n",
                (unsigned long long)r->drill_stopped, (unsigned long long)r->drill_placed,
                (double)r->drill_placed_ms / 1e3);
+    print_supply(&r->supply);
     printf("decisions    %llu starts, %llu stops; a step takes %.2f us, 99 %% of them less than %.1f us\n",
            (unsigned long long)r->starts, (unsigned long long)r->stops,
            r->events ? (double)r->step_ns_sum / (double)r->events / 1e3 : 0.0, (double)r->step_ns_p99 / 1e3);
@@ -46,6 +81,45 @@ static void print_result(const struct sim_options *o, const struct sim_result *r
            r->violation);
     printf("cost         %.2f s of CPU, %.2f s, %llu MiB\n", (double)r->cpu_us / 1e6,
            (double)r->wall_us / 1e6, (unsigned long long)r->rss_kb / 1024);
+}
+
+/* A span: 90m, 36h, 30d, 8w, 3y (of 365 days); a bare number are days. False on anything else. */
+static bool read_span(const char *text, int64_t *ms)
+{
+    static const struct {
+        const char *letter;
+        int64_t ms;
+    } units[] = {{"", DAY_MS},  {"m", 60000},      {"h", 3600000},
+                 {"d", DAY_MS}, {"w", 7 * DAY_MS}, {"y", 365 * DAY_MS}};
+    size_t digits = strspn(text, "0123456789");
+    uint64_t n;
+    if (!u64_parse(text, digits, 100000, &n))
+        return false;
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        if (strcmp(text + digits, units[i].letter) == 0) {
+            *ms = (int64_t)n * units[i].ms;
+            return *ms <= TRACE_TIME_MS_MAX;
+        }
+    }
+    return false;
+}
+
+/* --start DATE, --until SPAN or DATE. */
+static int read_period(const struct cli *cli, struct sim_options *o)
+{
+    const char *start = cli_option(cli, "start"), *until = cli_option(cli, "until");
+    if (start && (!date_parse(start, strlen(start), &o->start_ms) || o->start_ms == 0)) {
+        fprintf(stderr, "busbar: --start: expected a date as 2026-01-01 or 2026-01-01T06:30:00Z, got %s\n",
+                start);
+        return CLI_USAGE;
+    }
+    if (until && !read_span(until, &o->until_ms) && !date_parse(until, strlen(until), &o->until_at_ms)) {
+        fprintf(stderr,
+                "busbar: --until: expected a time as 36h, 30d or 3y, or a date as 2029-01-01, got %s\n",
+                until);
+        return CLI_USAGE;
+    }
+    return CLI_OK;
 }
 
 /* A whole number of days as ms. */
@@ -63,7 +137,7 @@ static int read_numbers(const struct cli *cli, struct sim_options *o)
     if (cli_count(cli, "chips-per-node", &o->node_chips) != 0 || cli_count(cli, "ageing", &ageing) != 0 ||
         cli_count(cli, "copies", &o->copies) != 0 || cli_count(cli, "seed", &seed) != 0 ||
         cli_count(cli, "carbon-price", &carbon) != 0 || read_days(cli, "days", &o->length_ms) != 0 ||
-        read_days(cli, "until", &o->until_ms) != 0)
+        read_period(cli, o) != 0)
         return CLI_USAGE;
     o->ageing = ageing;
     o->seed = seed;
@@ -85,6 +159,7 @@ static int read_options(const struct cli *cli, struct sim_options *o)
                               .pools = cli_option(cli, "pools"),
                               .network = cli_option(cli, "network"),
                               .policy = cli_option(cli, "policy"),
+                              .report = cli_option(cli, "report"),
                               .drills = cli_option(cli, "drill"),
                               .traits = cli_option(cli, "traits"),
                               .rules = cli_option(cli, "rules"),
@@ -94,8 +169,8 @@ static int read_options(const struct cli *cli, struct sim_options *o)
                               .ageing_given = cli_option(cli, "ageing") != NULL};
     if (!o->policy)
         o->policy = "busbar";
-    if (!o->trace || !o->pools == !o->network) {
-        fprintf(stderr, "busbar: sim needs --trace FILE, and --network FILE or --pools FILE\n");
+    if ((!o->trace && !o->network) || !o->pools == !o->network) {
+        fprintf(stderr, "busbar: sim needs --network FILE, or --pools FILE and --trace FILE\n");
         return CLI_USAGE;
     }
     if (isatty(STDERR_FILENO) && !cli->json)
@@ -119,6 +194,8 @@ int cli_sim(const struct cli *cli)
         return rc == ERR_INVALID ? CLI_USAGE : rc == ERR_NOT_FOUND ? CLI_NOT_FOUND : CLI_FAILED;
     }
     int status = result.violations ? CLI_FAILED : CLI_OK;
+    if (options.report)
+        fprintf(stderr, "report: %s\n", options.report);
     if (!cli->json) {
         print_result(&options, &result);
         return status;

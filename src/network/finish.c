@@ -325,6 +325,7 @@ int net_finish(struct netfile *nf)
     compact(nf);
     set_prices(nf);
     check_sites(nf);
+    net_check_goals(nf);
     name_corridors(nf);
     for (uint32_t i = 0; i < nf->npools; i++)
         check_pool(nf, i);

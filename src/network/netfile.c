@@ -12,7 +12,8 @@
 struct top {
     char about[TEXT_CAP];
     char base[PATH_CAP], chips[PATH_CAP];
-    yaml_node_t *keep_sites, *drop_sites, *drop_corridors, *prices, *sites, *corridors, *changes;
+    yaml_node_t *keep_sites, *drop_sites, *drop_corridors, *prices, *sites, *corridors, *changes,
+        *self_supply, *simulate;
 };
 
 #define TOP_TEXT(key, cap) \
@@ -27,7 +28,7 @@ struct top {
 static const struct tree_field top_fields[] = {
     TOP_TEXT(about, TEXT_CAP), TOP_TEXT(base, PATH_CAP), TOP_TEXT(chips, PATH_CAP), TOP_LIST(keep_sites),
     TOP_LIST(drop_sites),      TOP_LIST(drop_corridors), TOP_LIST(prices),          TOP_LIST(sites),
-    TOP_LIST(corridors),       TOP_LIST(changes),
+    TOP_LIST(corridors),       TOP_LIST(changes),        TOP_LIST(self_supply),     TOP_LIST(simulate),
 };
 
 static const struct tree_field price_fields[] = {
@@ -166,6 +167,14 @@ static void read_lists(struct netfile *nf, const struct at *root, const struct t
     if (top->changes) {
         list = at_child(root, "changes", top->changes);
         net_read_changes(nf, &list);
+    }
+    if (top->self_supply) {
+        list = at_child(root, "self_supply", top->self_supply);
+        net_read_goals(nf, &list, file);
+    }
+    if (top->simulate) {
+        list = at_child(root, "simulate", top->simulate);
+        net_read_period(nf, &list);
     }
 }
 

@@ -26,6 +26,7 @@
 #define NET_CORRIDORS_MAX 2048u
 #define NET_CHANGES_MAX 1024u
 #define NET_DATED_MAX 100000u
+#define NET_GOALS_MAX 64u
 #define NET_BASES_MAX 4u /* files under a file */
 #define NET_NODE_CHIPS_MAX 16
 #define NET_POOL_NODES_MAX 4096 /* core's bound on the nodes of a pool */
@@ -98,6 +99,15 @@ struct net_corridor {
     struct where where;
 };
 
+/* A share of chips that are to come from within: a target for a date. */
+struct net_goal {
+    char jurisdiction[CODE_CAP]; /* "": of the whole network */
+    struct figure target;        /* thousandths */
+    int64_t by_ms;
+    bool by_gflops; /* counted by throughput, not by chips */
+    struct where where;
+};
+
 enum net_lawful { LAWFUL_ALLOW = 1, LAWFUL_DENY = 2 };
 
 struct netfile;
@@ -121,6 +131,12 @@ const struct net_corridor *netfile_corridor(const struct netfile *nf, uint32_t i
 /* The whole catalogue, also chips that no pool has. */
 uint32_t netfile_chips(const struct netfile *nf);
 const struct net_chip *netfile_chip(const struct netfile *nf, uint32_t i);
+
+/* Targets of self-supply. */
+uint32_t netfile_goals(const struct netfile *nf);
+const struct net_goal *netfile_goal(const struct netfile *nf, uint32_t i);
+/* Over which time the network is meant to be simulated, Unix ms; false when the file does not say. */
+bool netfile_period(const struct netfile *nf, int64_t *from_ms, int64_t *until_ms);
 
 /* How many events set the network up as it was written, and event i of them: every chip kind that a pool has, then sites
  * with cap, signal (in force at at_ms) and pools, then corridors. Dated changes are not in it. */

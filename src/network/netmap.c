@@ -31,7 +31,9 @@ struct frame {
     double scale;       /* units of the picture for a degree */
     double circle;      /* radius of a site of one chip */
     double circle_min;
-    double line; /* of corridors, beside that of the world */
+    double line;          /* of corridors, beside that of the world */
+    netmap_mark_fn *mark; /* NULL: sites look as the network file says */
+    void *ctx;
 };
 
 /* What no label may cover. */
@@ -214,12 +216,22 @@ static void draw_corridors(const struct netfile *nf, struct buf *out, const stru
 
 /* ---- sites ---- */
 
-static double radius(const struct frame *f, const struct net_site *s)
+static struct netmap_mark mark_of(const struct frame *f, const struct net_site *s)
 {
-    return fmax(f->circle * sqrt(s->chips), f->circle_min);
+    struct netmap_mark mark = {.chips = s->chips};
+    if (f->mark)
+        f->mark(f->ctx, s, &mark);
+    return mark;
 }
 
-static void draw_tooltip(const struct netfile *nf, struct buf *out, const struct net_site *s)
+static double radius(const struct frame *f, const struct net_site *s)
+{
+    struct netmap_mark mark = mark_of(f, s);
+    return fmax(f->circle * sqrt(mark.chips), f->circle_min);
+}
+
+static void draw_tooltip(const struct netfile *nf, struct buf *out, const struct net_site *s,
+                         const char *more)
 {
     buf_add_text(out, "<title>");
     mapkey_text(out, s->title[0] ? s->title : s->name);
@@ -232,8 +244,13 @@ static void draw_tooltip(const struct netfile *nf, struct buf *out, const struct
     }
     buf_addf(out, "\n%.1f MW with PUE ", (double)net_site_watts(s) / 1e6);
     decimal_add(out, s->pue.v, 3);
-    buf_addf(out, "\n%.0f USD/MWh, %.0f g CO2e/kWh, %.0f %% renewable</title>",
-             (double)s->price_usd_mwh.v / 1e6, (double)s->carbon_g_kwh.v / 1e3, (double)s->renewable.v / 10);
+    buf_addf(out, "\n%.0f USD/MWh, %.0f g CO2e/kWh, %.0f %% renewable", (double)s->price_usd_mwh.v / 1e6,
+             (double)s->carbon_g_kwh.v / 1e3, (double)s->renewable.v / 10);
+    if (more) {
+        buf_add_char(out, '\n');
+        mapkey_text(out, more);
+    }
+    buf_add_text(out, "</title>");
 }
 
 static int by_chips(const void *a, const void *b)
@@ -267,9 +284,13 @@ static void draw_sites(const struct netfile *nf, struct buf *out, const struct f
         struct point p = site_point(f, list[i]);
         buf_addf(out, "<circle class=\"site\" cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\" fill=\"", p.x, p.y,
                  radius(f, list[i]));
-        mapkey_colour(out, (double)list[i]->carbon_g_kwh.v / 1000);
+        struct netmap_mark mark = mark_of(f, list[i]);
+        if (mark.colour[0])
+            buf_add_text(out, mark.colour);
+        else
+            mapkey_colour(out, (double)list[i]->carbon_g_kwh.v / 1000);
         buf_add_text(out, "\">");
-        draw_tooltip(nf, out, list[i]);
+        draw_tooltip(nf, out, list[i], mark.text);
         buf_add_text(out, "</circle>\n");
     }
 }
@@ -401,4 +422,34 @@ void netmap_draw(const struct netfile *nf, const char *land, struct buf *out)
     buf_add_text(out, "</g>\n");
     mapkey_draw(nf, out, key.x, key.y, key.w);
     buf_add_text(out, "</svg>\n");
+}
+
+void netmap_frame(const struct netfile *nf, const char *land, const char *id, bool near, netmap_mark_fn *mark,
+                  void *ctx, struct buf *out)
+{
+    struct frame f = {.id = id, .west = -180, .north = 78, .circle = 0.115, .circle_min = 3, .line = 1};
+    if (near) {
+        f = near_frame(nf);
+        double middle = f.west + f.w / f.scale / 2, height = NETMAP_WORLD_H / f.scale;
+        f.id = id;
+        f.north -= (f.h / f.scale - height) / 2;
+        f.west = middle - NETMAP_WORLD_W / f.scale / 2;
+    }
+    f.x = f.y = 0;
+    f.w = NETMAP_WORLD_W;
+    f.h = NETMAP_WORLD_H;
+    f.scale = near ? f.scale : f.w / 360;
+    f.mark = mark;
+    f.ctx = ctx;
+    buf_addf(out,
+             "<svg class=\"map\" viewBox=\"0 0 %.0f %.0f\" role=\"img\" aria-labelledby=\"%s-t\" "
+             "xmlns=\"http://www.w3.org/2000/svg\">\n<defs>",
+             f.w, f.h, id);
+    draw_clip(out, &f);
+    if (land && !near)
+        buf_addf(out, "<path id=\"land\" class=\"land\" d=\"%s\"/>", land);
+    buf_add_text(out, "</defs>\n");
+    draw_frame(nf, out, &f, land);
+    draw_labels(nf, out, &f, NULL);
+    buf_add_text(out, "</g>\n</svg>\n");
 }

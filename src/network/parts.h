@@ -48,6 +48,11 @@ struct price_entry {
     uint32_t file;
 };
 
+struct goal_entry {
+    struct net_goal goal;
+    uint32_t file;
+};
+
 /* A change as it is written: one of site, corridor, vendor, and what happens to it. */
 struct change {
     int64_t at_ms;
@@ -98,6 +103,9 @@ struct netfile {
     uint32_t ncorridors;
     struct change change[NET_CHANGES_MAX];
     uint32_t nchanges;
+    struct goal_entry goal[NET_GOALS_MAX];
+    uint32_t ngoals;
+    int64_t from_ms, until_ms; /* of `simulate`; 0: not given */
     struct profile *profile[NET_SITES_MAX];
     int64_t price_mean[NET_SITES_MAX], carbon_mean[NET_SITES_MAX]; /* of the profile */
     struct step step[NET_CHANGES_MAX];
@@ -124,6 +132,9 @@ uint32_t net_find_chip(const struct netfile *nf, const char *name);
 void net_read_sites(struct netfile *nf, const struct at *list, uint32_t file);
 void net_read_corridors(struct netfile *nf, const struct at *list, uint32_t file);
 void net_read_changes(struct netfile *nf, const struct at *list);
+void net_read_goals(struct netfile *nf, const struct at *list, uint32_t file);
+void net_read_period(struct netfile *nf, const struct at *at);
+void net_check_goals(struct netfile *nf);
 /* A pool of a site; NET_NONE after a problem that leaves none. */
 uint32_t net_read_pool(struct netfile *nf, const struct at *at, uint32_t site, int64_t from_ms);
 void net_drop_site(struct netfile *nf, uint32_t site);

@@ -27,7 +27,7 @@ struct place {
 struct group {
     struct uuid id;
     uint32_t site, kind;
-    uint32_t chips;
+    uint32_t chips, busy;
 };
 
 struct power {
@@ -84,9 +84,14 @@ void power_free(struct power *p)
     free(p);
 }
 
+uint32_t power_pue(uint32_t pue)
+{
+    return pue ? pue : PUE_UNTOLD;
+}
+
 static uint64_t facility_watts(const struct place *s)
 {
-    return s->load * (s->pue ? s->pue : PUE_UNTOLD) / 1000;
+    return s->load * power_pue(s->pue) / 1000;
 }
 
 /* Adds what the site drew since the last time. */
@@ -155,6 +160,35 @@ void power_use(struct power *p, uint32_t pool, uint32_t chips, bool take, int64_
     advance(s, now_ms);
     s->load = take ? s->load + watts : s->load - watts;
     s->busy = take ? s->busy + chips : s->busy - chips;
+    p->pool[pool].busy = take ? p->pool[pool].busy + chips : p->pool[pool].busy - chips;
+}
+
+uint32_t power_pool_busy(const struct power *p, uint32_t pool)
+{
+    return pool < p->npools ? p->pool[pool].busy : 0;
+}
+
+struct power_rate power_now(const struct power *p)
+{
+    struct power_rate r = {0};
+    for (uint32_t i = 0; i < p->nsites; i++) {
+        uint64_t watts = facility_watts(&p->site[i]);
+        r.watts += watts;
+        r.nano_h += (int64_t)((int128)p->site[i].price * watts / 1000);
+        r.mg_h += (uint64_t)((int128)p->site[i].carbon * watts / 1000);
+    }
+    return r;
+}
+
+struct power_sum power_site(const struct power *p, const struct uuid *id)
+{
+    uint32_t i = map_get(&p->site_map, id, sizeof *id);
+    if (i == MAP_NONE)
+        return (struct power_sum){0};
+    struct power_sum sum = p->site[i].sum;
+    sum.busy = p->site[i].busy;
+    sum.watts = facility_watts(&p->site[i]);
+    return sum;
 }
 
 struct power_sum power_total(struct power *p, int64_t now_ms)

@@ -26,6 +26,13 @@ struct power_sum {
     uint64_t watts;    /* facility, now */
 };
 
+/* What all sites together draw, pay and emit at this moment. */
+struct power_rate {
+    uint64_t watts;
+    int64_t nano_h;
+    uint64_t mg_h;
+};
+
 /* NULL when out of memory. */
 struct power *power_new(uint32_t sites, uint32_t chips, uint32_t pools);
 void power_free(struct power *p);
@@ -35,7 +42,14 @@ void power_event(struct power *p, const struct event *event);
 uint32_t power_pool(const struct power *p, const struct uuid *id);
 /* Chips of a pool are taken into use (or given back). */
 void power_use(struct power *p, uint32_t pool, uint32_t chips, bool take, int64_t now_ms);
+/* Chips of a pool that are in use. */
+uint32_t power_pool_busy(const struct power *p, uint32_t pool);
 /* Sums over all sites up to now. */
 struct power_sum power_total(struct power *p, int64_t now_ms);
+/* Of one site, as of the last power_total; all zero when there is no such site. */
+struct power_sum power_site(const struct power *p, const struct uuid *id);
+struct power_rate power_now(const struct power *p);
+/* Thousandths; what is assumed where a site has not told it (0). */
+uint32_t power_pue(uint32_t pue);
 
 #endif

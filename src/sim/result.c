@@ -17,6 +17,17 @@ static void add_seconds(struct buf *out, const char *name, int64_t ms)
     buf_addf(out, ",\"%s\":%lld.%03lld", name, (long long)(ms / 1000), (long long)(ms % 1000));
 }
 
+void sim_result_steps(struct sim_result *r, const uint64_t bucket[64])
+{
+    uint64_t seen = 0;
+    for (unsigned i = 0; i < 64 && r->events; i++) {
+        seen += bucket[i];
+        r->step_ns_p99 = UINT64_C(2) << i; /* its upper bound */
+        if (seen * 100 >= r->events * 99)
+            break;
+    }
+}
+
 void sim_result_json(const struct sim_options *options, const struct sim_result *r, struct buf *out)
 {
     buf_addf(out, "{\"policy\":\"%s\",\"jobs\":%u,\"unfinished\":%u,\"dropped\":%u", options->policy, r->jobs,
@@ -47,6 +58,10 @@ void sim_result_json(const struct sim_options *options, const struct sim_result 
         buf_addf(out, ",\"drill\":{\"stopped\":%llu,\"placed_again\":%llu,\"last_after_s\":%lld}",
                  (unsigned long long)r->drill_stopped, (unsigned long long)r->drill_placed,
                  (long long)(r->drill_placed_ms / 1000));
+    if (r->supply.ngroups > 0) {
+        buf_add_char(out, ',');
+        supply_json(&r->supply, out);
+    }
     buf_addf(out, ",\"cpu_s\":%.3f,\"wall_s\":%.3f,\"max_rss_kb\":%llu}", (double)r->cpu_us / 1e6,
              (double)r->wall_us / 1e6, (unsigned long long)r->rss_kb);
 }

@@ -11,9 +11,12 @@
 #include "core/kinds.h"
 #include "sim/checker.h"
 #include "sim/ends.h"
+#include "sim/marks.h"
 #include "sim/power.h"
+#include "sim/report.h"
 #include "sim/rulefile.h"
 #include "sim/traits.h"
+#include "sim/watch.h"
 #include "sim/world.h"
 
 #define PROGRESS_EVERY 4096
@@ -21,16 +24,9 @@
 #define STILL_MS (INT64_C(30) * 86400000)
 #define LEDGER_USD 840
 #define SIM_AGEING 100000
+#define DAY_MS INT64_C(86400000)
 /* Jobs that may wait or run at a time. */
 #define SIM_JOBS_MAX (1u << 20)
-
-const struct sim_policy sim_policies[] = {
-    {"fifo", "in order of submission, nobody passes", ORDER_FIFO, FIT_STRICT, PACK_EMPTIEST, false},
-    {"sjf", "least duration first, nobody passes", ORDER_SJF, FIT_STRICT, PACK_EMPTIEST, false},
-    {"easy", "in order of submission, with backfilling", ORDER_FIFO, FIT_BACKFILL, PACK_BEST_FIT, true},
-    {"busbar", "least chip-seconds with ageing, with backfilling", ORDER_SIZE, FIT_BACKFILL, PACK_BEST_FIT,
-     false},
-    {NULL, NULL, 0, 0, 0, false}};
 
 /* What became of a job of the trace. */
 struct fate {
@@ -38,6 +34,7 @@ struct fate {
     uint32_t epoch;           /* under which it runs, 0: it does not */
     uint32_t pool;            /* of its last start, sim/power.h */
     bool drilled;             /* stopped by a drill, not started since */
+    uint8_t drill;            /* its mark in the record, plus 1 */
     int64_t stopped_ms;
 };
 
@@ -49,6 +46,8 @@ struct sim {
     struct rulefile rules;
     struct world *world;
     struct power *power;
+    struct stock stock;
+    struct watch *watch; /* NULL: no report was asked for */
     struct uuid *site_of_queue;
     struct fate *fate;
     struct ends ends;
@@ -58,7 +57,9 @@ struct sim {
     struct checker *checker;
     uint32_t steps; /* since the last collection */
     int64_t now_ms;
-    uint32_t over;
+    int64_t start_ms, until_ms; /* Unix ms; until: 0, until all is over */
+    uint32_t over, running;
+    uint8_t drill; /* that happens now */
     bool failed;
     bool drilling;
     uint64_t bucket[64]; /* steps by the bits of their ns */
@@ -99,6 +100,20 @@ static void collect(struct sim *s)
     s->steps = 0;
 }
 
+static void placed_again(struct sim *s, struct fate *fate)
+{
+    int64_t waited = s->now_ms - fate->stopped_ms;
+    fate->drilled = false;
+    s->result->drill_placed++;
+    if (waited > s->result->drill_placed_ms)
+        s->result->drill_placed_ms = waited;
+    if (s->watch && fate->drill) {
+        struct record_mark *mark = &s->watch->rec->mark[fate->drill - 1];
+        mark->placed++;
+        mark->placed_ms = waited > mark->placed_ms ? waited : mark->placed_ms;
+    }
+}
+
 static void started(struct sim *s, const struct effect *effect)
 {
     uint32_t i = number_of(&effect->job);
@@ -108,13 +123,9 @@ static void started(struct sim *s, const struct effect *effect)
     fate->pool = power_pool(s->power, &effect->pool);
     power_use(s->power, fate->pool, s->demand.job[i].chips, true, s->now_ms);
     s->result->starts++;
-    if (fate->drilled) {
-        fate->drilled = false;
-        s->result->drill_placed++;
-        int64_t waited = s->now_ms - fate->stopped_ms;
-        if (waited > s->result->drill_placed_ms)
-            s->result->drill_placed_ms = waited;
-    }
+    s->running++;
+    if (fate->drilled)
+        placed_again(s, fate);
     if (!ends_put(&s->ends, s->now_ms + s->demand.job[i].duration_ms, i, effect->epoch))
         s->failed = true;
 }
@@ -126,8 +137,10 @@ static void stopped(struct sim *s, const struct effect *effect)
     power_use(s->power, fate->pool, s->demand.job[i].chips, false, s->now_ms);
     fate->epoch = 0;
     fate->drilled = s->drilling;
+    fate->drill = s->drill;
     fate->stopped_ms = s->now_ms;
     s->result->stops++;
+    s->running--;
 }
 
 static int step(struct sim *s, struct event *event)
@@ -153,8 +166,10 @@ static int step(struct sim *s, struct event *event)
         else if (effect->kind == EFFECT_JOB_STOP)
             stopped(s, effect);
     }
-    if (rc == 0)
+    if (rc == 0) {
         power_event(s->power, event);
+        stock_event(&s->stock, event);
+    }
     return rc;
 }
 
@@ -208,6 +223,8 @@ static int set_up_world(struct sim *s, struct err *err)
     for (uint32_t i = 0; rc == 0 && rulefile_event(&s->rules, i, &event); i++)
         rc = set_up(s, &event, err);
     s->result->capacity = power_total(s->power, s->now_ms).capacity;
+    if (s->options->network)
+        supply_look(&s->result->supply, &s->stock, s->now_ms);
     return rc;
 }
 
@@ -220,6 +237,26 @@ static struct limits limits_for(const struct sim *s)
     return limits;
 }
 
+/* From when to when, and what is to be reached until then. */
+static int set_period(struct sim *s, struct err *err)
+{
+    const struct sim_options *o = s->options;
+    const struct netfile *net = world_network(s->world);
+    s->start_ms = s->now_ms = world_start_ms(s->world);
+    s->until_ms = o->until_at_ms            ? o->until_at_ms
+                  : o->until_ms             ? s->start_ms + o->until_ms
+                  : s->demand.n == 0 && net ? world_until_ms(s->world)
+                                            : 0;
+    if (s->until_ms && s->until_ms <= s->start_ms)
+        return err_set(err, ERR_INVALID,
+                       "the simulation would end before it begins: see --start and --until");
+    if (!s->until_ms && s->demand.n == 0)
+        return err_set(err, ERR_INVALID, "without jobs a simulation needs --until");
+    if (net)
+        supply_goals(&s->result->supply, net);
+    return 0;
+}
+
 static int read_input(struct sim *s, struct err *err)
 {
     const struct sim_options *o = s->options;
@@ -230,15 +267,18 @@ static int read_input(struct sim *s, struct err *err)
                                   .faults = o->faults,
                                   .seed = o->seed,
                                   .drills = o->drills,
-                                  .start_ms = SIM_EPOCH_MS};
+                                  .start_ms = o->start_ms ? o->start_ms : SIM_EPOCH_MS,
+                                  .start_given = o->start_ms != 0};
     int rc = traits_read(&s->traits, o->traits, o->seed, err);
     if (rc == 0)
         rc = rulefile_open(&s->rules, o->rules, err);
-    if (rc == 0)
+    if (rc == 0 && o->trace)
         rc = demand_read(&s->demand, &demand, err);
     if (rc == 0)
         rc = world_open(&s->world, &world, err);
-    s->site_of_queue = rc == 0 ? calloc(s->demand.nqueues, sizeof *s->site_of_queue) : NULL;
+    if (rc == 0)
+        rc = set_period(s, err);
+    s->site_of_queue = rc == 0 ? calloc(s->demand.nqueues + 1u, sizeof *s->site_of_queue) : NULL;
     if (rc == 0 && !s->site_of_queue)
         rc = err_set(err, ERR_NO_MEMORY, "out of memory");
     for (uint32_t q = 0; rc == 0 && q < s->demand.nqueues; q++)
@@ -250,7 +290,7 @@ static int sim_new(struct sim *s, struct err *err)
 {
     struct limits limits = limits_for(s);
     size_t size = core_size(&limits);
-    s->fate = calloc(s->demand.n, sizeof *s->fate);
+    s->fate = calloc(s->demand.n + 1u, sizeof *s->fate);
     s->effects = (struct effects){.list = calloc(EFFECTS_MAX, sizeof(struct effect)), .cap = EFFECTS_MAX};
     s->block = calloc(1, size);
     s->power = power_new(limits.sites, limits.chips, limits.pools);
@@ -262,8 +302,19 @@ static int sim_new(struct sim *s, struct err *err)
                                                       .shares = limits.shares,
                                                       .tenants = limits.tenants,
                                                       .asks = limits.shapes});
-    if (!s->fate || !s->effects.list || !s->block || !s->checker || !s->power)
+    bool stock = stock_init(&s->stock, &limits);
+    if (!s->fate || !s->effects.list || !s->block || !s->checker || !s->power || !stock)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
+    if (s->options->report) {
+        /* A trace's first job may come months after its origin: nothing is there to be seen before. */
+        int64_t first =
+            s->demand.n && !s->options->start_ms ? s->demand.job[0].submit_ms / DAY_MS * DAY_MS : 0;
+        s->watch =
+            watch_new(s->start_ms + first, &s->stock, s->power, &s->result->supply, s->options->carbon_price);
+        if (!s->watch)
+            return err_set(err, ERR_NO_MEMORY, "out of memory");
+        marks_drills(s->watch->rec, s->options->drills, s->start_ms);
+    }
     s->core = core_init(s->block, size, &limits);
     return set_up_world(s, err);
 }
@@ -303,13 +354,14 @@ static void end(struct sim *s)
     fate->epoch = 0;
     fate->end_ms = s->now_ms;
     s->over++;
+    s->running--;
     if (s->options->progress && s->over % PROGRESS_EVERY == 0)
         s->options->progress(s->options->ctx, s->over, s->demand.n);
 }
 
 static int64_t submit_ms(const struct sim *s, uint32_t next)
 {
-    return next < s->demand.n ? SIM_EPOCH_MS + s->demand.job[next].submit_ms : INT64_MAX;
+    return next < s->demand.n ? s->start_ms + s->demand.job[next].submit_ms : INT64_MAX;
 }
 
 static void happen(struct sim *s)
@@ -321,23 +373,53 @@ static void happen(struct sim *s)
     while (!s->failed && world_event(s->world, s->now_ms, &e, &drill)) {
         e.token = 0;
         s->drilling = drill; /* what stops now, or when this instant is settled, is its doing */
+        s->drill = drill && s->watch ? (uint8_t)(marks_drill_at(s->watch->rec, s->now_ms) + 1) : s->drill;
         if (step(s, &e) != 0)
             s->failed = true;
+        else if (!drill && !s->options->faults && s->watch)
+            marks_event(s->watch->rec, &s->stock, &e);
         any |= drill;
     }
     s->drilling = any;
     if (any)
         settle(s);
     s->drilling = false;
+    if (any && s->drill)
+        s->watch->rec->mark[s->drill - 1].stopped += s->result->stops - stops;
+    s->drill = 0;
     s->result->drill_stopped += any ? s->result->stops - stops : 0;
+}
+
+/* What has held since the last event is sampled before the next one changes it. */
+static void observe(struct sim *s, int64_t now_ms, uint32_t submitted)
+{
+    if (s->options->network && s->stock.changed) {
+        supply_look(&s->result->supply, &s->stock, s->now_ms);
+        s->stock.changed = false;
+    }
+    if (s->watch) {
+        struct watch_counts counts = {.waiting = submitted - s->over - s->running,
+                                      .running = s->running,
+                                      .starts = s->result->starts,
+                                      .stops = s->result->stops};
+        watch_until(s->watch, now_ms, &counts);
+    }
+}
+
+static bool goes_on(const struct sim *s, uint32_t next)
+{
+    if (s->failed)
+        return false;
+    bool work = next < s->demand.n || s->ends.n > 0;
+    return s->until_ms || work || s->over < next;
 }
 
 static void run(struct sim *s)
 {
     uint32_t next = 0;
     int64_t moved_ms = s->now_ms;
-    int64_t until = s->options->until_ms ? SIM_EPOCH_MS + s->options->until_ms : INT64_MAX;
-    while (!s->failed && (next < s->demand.n || s->ends.n > 0 || s->over < next)) {
+    int64_t until = s->until_ms ? s->until_ms : INT64_MAX;
+    while (goes_on(s, next)) {
         int64_t now = submit_ms(s, next);
         now = ends_next_ms(&s->ends) < now ? ends_next_ms(&s->ends) : now;
         now = world_next_ms(s->world) < now ? world_next_ms(s->world) : now;
@@ -345,8 +427,9 @@ static void run(struct sim *s)
             break;
         if (next < s->demand.n || s->ends.n > 0)
             moved_ms = now;
-        else if (s->options->until_ms == 0 && now - moved_ms > STILL_MS)
+        else if (s->until_ms == 0 && now - moved_ms > STILL_MS)
             break;
+        observe(s, now, next);
         s->now_ms = now;
         while (!s->failed && ends_next_ms(&s->ends) == now) {
             end(s);
@@ -362,6 +445,9 @@ static void run(struct sim *s)
         settle(s);
         checker_end_of_time(s->checker, now);
     }
+    observe(s, s->until_ms ? s->until_ms + 1 : s->now_ms + 1, next);
+    if (s->until_ms)
+        s->now_ms = s->until_ms;
 }
 
 /* ---- the result ---- */
@@ -372,20 +458,22 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void measure_steps(const struct sim *s, struct sim_result *r)
+/* `times` holds the waits in order, and is used up. */
+static void distribute(struct sim *s, int64_t *times, uint32_t n)
 {
-    uint64_t seen = 0;
-    for (unsigned i = 0; i < 64 && r->events; i++) {
-        seen += s->bucket[i];
-        r->step_ns_p99 = UINT64_C(2) << i; /* its upper bound */
-        if (seen * 100 >= r->events * 99)
-            break;
+    watch_distribute(&s->watch->wait, times, n);
+    n = 0;
+    for (uint32_t i = 0; i < s->demand.n; i++) {
+        if (s->fate[i].end_ms != 0)
+            times[n++] = s->fate[i].end_ms - s->start_ms - s->demand.job[i].submit_ms;
     }
+    qsort(times, n, sizeof *times, by_size);
+    watch_distribute(&s->watch->jct, times, n);
 }
 
 static int measure(struct sim *s, struct sim_result *r, struct err *err)
 {
-    int64_t *waits = calloc(s->demand.n, sizeof *waits);
+    int64_t *waits = calloc(s->demand.n + 1u, sizeof *waits);
     int64_t last = 0;
     uint32_t n = 0;
     if (!waits)
@@ -394,7 +482,7 @@ static int measure(struct sim *s, struct sim_result *r, struct err *err)
         const struct demand_job *job = &s->demand.job[i];
         if (s->fate[i].end_ms == 0)
             continue;
-        int64_t jct = s->fate[i].end_ms - SIM_EPOCH_MS - job->submit_ms;
+        int64_t jct = s->fate[i].end_ms - s->start_ms - job->submit_ms;
         waits[n] = jct - job->duration_ms;
         r->jct_ms_sum += jct;
         r->wait_ms_sum += waits[n++];
@@ -406,9 +494,13 @@ static int measure(struct sim *s, struct sim_result *r, struct err *err)
         r->wait_ms_p50 = waits[n / 2];
         r->wait_ms_p99 = waits[(uint64_t)n * 99 / 100];
         r->wait_ms_max = waits[n - 1];
-        r->span_ms = last - SIM_EPOCH_MS - s->demand.job[0].submit_ms;
+        r->span_ms = last - s->start_ms - s->demand.job[0].submit_ms;
     }
+    if (s->watch)
+        distribute(s, waits, n);
     free(waits);
+    r->start_ms = s->start_ms;
+    r->end_ms = s->now_ms;
     struct power_sum power = power_total(s->power, s->now_ms);
     r->joules = power.joules;
     r->nano = power.nano;
@@ -420,7 +512,7 @@ static int measure(struct sim *s, struct sim_result *r, struct err *err)
     r->jobs = n;
     r->unfinished = s->demand.n - n;
     r->dropped = s->demand.dropped;
-    measure_steps(s, r);
+    sim_result_steps(r, s->bucket);
     return 0;
 }
 
@@ -439,6 +531,8 @@ static void sim_fini(struct sim *s)
     demand_free(&s->demand);
     world_free(s->world);
     power_free(s->power);
+    watch_free(s->watch);
+    stock_fini(&s->stock);
     ends_fini(&s->ends);
     free(s->site_of_queue);
     free(s->fate);
@@ -450,14 +544,16 @@ static void sim_fini(struct sim *s)
 
 int sim_run(const struct sim_options *options, struct sim_result *result, struct err *err)
 {
-    struct sim s = {.options = options, .policy = sim_policies, .now_ms = SIM_EPOCH_MS, .result = result};
+    struct sim s = {.options = options, .policy = sim_policies, .result = result};
     uint64_t cpu = cpu_us(), wall = clock_mono_ns();
     *result = (struct sim_result){0};
     while (s.policy->name && strcmp(s.policy->name, options->policy) != 0)
         s.policy++;
     if (!s.policy->name)
         return err_set(err, ERR_INVALID, "%s: no such policy", options->policy);
-    int rc = read_input(&s, err);
+    int rc = options->report ? report_check(options->report, err) : 0;
+    if (rc == 0)
+        rc = read_input(&s, err);
     if (rc == 0)
         rc = sim_new(&s, err);
     if (rc == 0)
@@ -466,10 +562,12 @@ int sim_run(const struct sim_options *options, struct sim_result *result, struct
         rc = err_set(err, ERR_LIMIT, "the simulation went past a limit, or out of memory");
     if (rc == 0)
         rc = measure(&s, result, err);
-    sim_fini(&s);
     struct rusage u;
     result->cpu_us = cpu_us() - cpu;
     result->wall_us = (clock_mono_ns() - wall) / 1000;
     result->rss_kb = getrusage(RUSAGE_SELF, &u) == 0 ? (uint64_t)u.ru_maxrss : 0;
+    if (rc == 0 && s.watch)
+        rc = report_write(options, result, s.watch, s.world, err);
+    sim_fini(&s);
     return rc;
 }

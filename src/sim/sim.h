@@ -5,7 +5,7 @@
  * It makes events out of a trace and a network, steps the core with them in order of time, and answers the core's effects
  * as sites would: a job that was started ends when its duration has passed. Nothing here decides; a policy is a
  * setting of the dispatcher (core/dispatch.c). The same options and the same seed give the same decisions, byte for
- * byte. Times inside are ms since the trace's origin plus SIM_EPOCH_MS.
+ * byte. Times inside are Unix ms: the trace's origin is put at the start of the simulation.
  */
 #ifndef BUSBAR_SIM_SIM_H
 #define BUSBAR_SIM_SIM_H
@@ -17,18 +17,22 @@
 #include "base/digest.h"
 #include "base/err.h"
 #include "core/limits.h"
+#include "sim/supply.h"
 
 #define SIM_EPOCH_MS INT64_C(1577836800000) /* 2020-01-01 */
 
 struct sim_options {
-    const char *trace;   /* jobs: files, separated by commas, sim/demand.h */
+    const char *trace;   /* jobs: files, separated by commas, sim/demand.h; NULL: none */
     const char *pools;   /* one isolated pool for each queue of the trace; or */
     const char *network; /* a network file; jobs may go anywhere */
     const char *policy;  /* sim_policies */
     uint32_t node_chips; /* of `pools` */
     uint32_t copies;     /* of each trace, shifted in time */
     int64_t length_ms;   /* window of each trace; 0: all of it */
-    int64_t until_ms;    /* of the simulation; 0: until all is over */
+    int64_t start_ms;    /* Unix ms; 0: where the network file says, or SIM_EPOCH_MS */
+    int64_t until_ms;    /* of the simulation, after its start; 0: until all is over */
+    int64_t until_at_ms; /* the same as Unix ms */
+    const char *report;  /* file for the page; NULL: none is written */
     uint64_t seed;
     bool faults;
     const char *drills;
@@ -54,8 +58,10 @@ struct sim_result {
     int64_t jct_ms_sum, wait_ms_sum, wait_ms_max, wait_ms_p50, wait_ms_p99;
     int64_t span_ms; /* from the first submission to the last end */
     uint64_t chip_ms, capacity;
-    uint64_t joules, mg; /* of facilities, CO2e */
-    int64_t nano;        /* what the power cost */
+    uint64_t joules, mg;      /* of facilities, CO2e */
+    int64_t nano;             /* what the power cost */
+    int64_t start_ms, end_ms; /* of the simulation, Unix ms */
+    struct supply supply;     /* all zero without a network */
     uint64_t drill_stopped, drill_placed;
     int64_t drill_placed_ms; /* how long the last one waited */
     uint64_t events, starts, stops, passes;
@@ -68,6 +74,8 @@ struct sim_result {
 
 /* ERR_INVALID, ERR_IO, ERR_LIMIT, ERR_NO_MEMORY, with words. */
 int sim_run(const struct sim_options *options, struct sim_result *result, struct err *err);
+/* From how many steps took how many bits of ns. */
+void sim_result_steps(struct sim_result *result, const uint64_t bucket[64]);
 void sim_result_json(const struct sim_options *options, const struct sim_result *result, struct buf *out);
 
 #endif

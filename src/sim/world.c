@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/rng.h"
 #include "core/kinds.h"
@@ -104,7 +105,7 @@ static bool drill_hits(const struct world *w, const struct drill *d, const struc
     for (uint32_t i = 0; i < netfile_pools(w->net) && d->vendor[0]; i++) {
         const struct net_pool *pool = netfile_pool(w->net, i);
         if (part->node != UINT32_MAX && uuid_eq(&part->id, &pool->uuid))
-            return strcmp(netfile_chip(w->net, pool->chip)->vendor, d->vendor) == 0;
+            return strcasecmp(netfile_chip(w->net, pool->chip)->vendor, d->vendor) == 0; /* NVIDIA, nvidia */
     }
     return false;
 }
@@ -145,6 +146,9 @@ static int open_network(struct world *w, struct err *err)
     problems_fini(&problems);
     if (rc != 0)
         return rc;
+    int64_t from, until;
+    if (!w->options.start_given && netfile_period(w->net, &from, &until))
+        w->options.start_ms = from;
     w->sizes.sites = netfile_sites(w->net);
     w->sizes.chips = netfile_chips(w->net);
     w->sizes.pools = netfile_pools(w->net);
@@ -203,10 +207,10 @@ int world_open(struct world **out, const struct world_options *options, struct e
     if (rc == 0 && w->net)
         rc = list_parts(w, err);
     for (uint32_t i = 0; rc == 0 && options->faults && i < w->nparts; i++) {
-        if (!arm(w, i, options->start_ms))
+        if (!arm(w, i, w->options.start_ms))
             rc = err_set(err, ERR_NO_MEMORY, "out of memory");
     }
-    w->signal_ms = w->net ? (options->start_ms / WORLD_HOUR_MS + 1) * WORLD_HOUR_MS : INT64_MAX;
+    w->signal_ms = w->net ? (w->options.start_ms / WORLD_HOUR_MS + 1) * WORLD_HOUR_MS : INT64_MAX;
     if (rc == 0) {
         *out = w;
         return 0;
@@ -239,6 +243,38 @@ void world_limits(const struct world *w, struct limits *limits)
 uint32_t world_chips(const struct world *w)
 {
     return w->chips;
+}
+
+int64_t world_start_ms(const struct world *w)
+{
+    return w->options.start_ms;
+}
+
+int64_t world_until_ms(const struct world *w)
+{
+    int64_t from, until;
+    return w->net && netfile_period(w->net, &from, &until) ? until : 0;
+}
+
+const struct netfile *world_network(const struct world *w)
+{
+    return w->net;
+}
+
+const char *world_title(const struct world *w, const char *site)
+{
+    for (uint32_t i = 0; w->net && i < netfile_sites(w->net); i++) {
+        const struct net_site *s = netfile_site(w->net, i);
+        if (strcmp(s->name, site) == 0)
+            return s->title[0] ? s->title : s->name;
+    }
+    for (uint32_t i = 0; i < w->pools.n; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "site-%u", i);
+        if (strcmp(name, site) == 0)
+            return w->pools.name[i];
+    }
+    return site;
 }
 
 void world_jurisdiction(const struct world *w, uint64_t seed, uint32_t i, char out[CODE_CAP])

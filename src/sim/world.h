@@ -34,6 +34,7 @@ struct world_options {
     const char
         *drills; /* lose:vendor=V@TIME or lose:site=S@TIME, separated by commas; TIME as 90m, 36h or 3d */
     int64_t start_ms; /* Unix ms of the simulation's beginning */
+    bool start_given; /* or a network file may say another */
 };
 
 struct world;
@@ -52,6 +53,14 @@ bool world_event(struct world *w, int64_t now_ms, struct event *out, bool *drill
 /* The only site that jobs of the queue may use; zero: any. ERR_INVALID: the queue has none in this world. */
 int world_queue_site(const struct world *w, const char *queue, struct uuid *out, struct err *err);
 uint32_t world_chips(const struct world *w);
+/* When it begins, Unix ms. */
+int64_t world_start_ms(const struct world *w);
+/* When a network file says that a simulation of it ends; 0: it does not say. */
+int64_t world_until_ms(const struct world *w);
+/* NULL when the world is made of isolated pools. */
+const struct netfile *world_network(const struct world *w);
+/* What people call a site of that name in the core. */
+const char *world_title(const struct world *w, const char *site);
 /* A jurisdiction for the i-th of those who have none, drawn in proportion to the chips there; empty: none is known. */
 void world_jurisdiction(const struct world *w, uint64_t seed, uint32_t i, char out[CODE_CAP]);
 

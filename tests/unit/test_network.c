@@ -271,6 +271,24 @@ static const struct mistake {
     {"sites:\n" SITE("x", "") "changes: [{at: 2027-01-01, site: x, add_pool: {chip: fast, chips: 8}}]\n",
      "4:changes[0].add_pool.usd_chip_hour:is missing"},
     {"sites:\n" SITE("x", ", signals: x.csv"), "3:sites[0].signals:no file d/x.csv"},
+    {"base: base.yaml\nself_supply: {jurisdiction: CN}\n", "3:self_supply:expected a list"},
+    {"base: base.yaml\nself_supply:\n  - {jurisdiction: CN, target: 0.7}\n",
+     "4:self_supply[0].by:is missing"},
+    {"base: base.yaml\nself_supply:\n  - {jurisdiction: CN, by: 2028-12-31}\n",
+     "4:self_supply[0].target:is missing"},
+    {"base: base.yaml\nself_supply:\n  - {jurisdiction: CN, target: 70, by: 2028-12-31}\n",
+     "4:self_supply[0].target:must be from 0.001 to 1"},
+    {"base: base.yaml\nself_supply:\n  - {jurisdiction: FR, target: 0.7, by: 2028-12-31}\n",
+     "4:self_supply[0].jurisdiction:no site is in FR"},
+    {"base: base.yaml\nself_supply:\n  - {jurisdiction: CN, target: 0.7, by: soon}\n",
+     "4:self_supply[0].by:expected a date"},
+    {"base: base.yaml\nself_supply:\n  - {target: 0.7, by: 2028-12-31, measure: kilos}\n",
+     "4:self_supply[0].measure:must be one of chips, gflops"},
+    {"base: base.yaml\nself_supply:\n  - {target: 0.7, by: 2028-12-31}\n  - {target: 0.8, by: 2029-12-31}\n",
+     "5:self_supply[1].jurisdiction:has a target in this file already"},
+    {"base: base.yaml\nsimulate: {from: 2027-01-01, until: 2027-01-01}\n",
+     "3:simulate.until:must be after from"},
+    {"base: base.yaml\nsimulate: {from: 2027-01-01}\n", "3:simulate.until:is missing"},
 };
 
 static void test_mistakes(void **state)
@@ -729,6 +747,40 @@ static void test_core_takes_them(void **state)
     }
 }
 
+/* Targets of a base hold until a file on it says otherwise, or drops the sites that they are about. */
+static void test_goals(void **state)
+{
+    (void)state;
+    int64_t from, until;
+    struct netfile *nf = must_load("", BASE);
+    assert_int_equal(netfile_goals(nf), 0);
+    assert_false(netfile_period(nf, &from, &until));
+    netfile_free(nf);
+    const char *base = BASE "self_supply:\n  - {jurisdiction: CN, target: 0.7, by: 2028-12-31}\n"
+                            "  - {target: 0.255, by: 2027-01-01, measure: gflops}\n"
+                            "simulate: {from: 2027-01-01, until: 2027-01-02}\n";
+    nf = must_load(base,
+                   "base: base.yaml\nself_supply:\n  - {jurisdiction: CN, target: 0.8, by: 2027-01-01}\n");
+    assert_int_equal(netfile_goals(nf), 2);
+    assert_string_equal(netfile_goal(nf, 0)->jurisdiction, "CN");
+    assert_int_equal(netfile_goal(nf, 0)->target.v, 800);
+    assert_false(netfile_goal(nf, 0)->by_gflops);
+    assert_string_equal(netfile_goal(nf, 1)->jurisdiction, "");
+    assert_int_equal(netfile_goal(nf, 1)->target.v, 255);
+    assert_true(netfile_goal(nf, 1)->by_gflops);
+    assert_true(netfile_goal(nf, 1)->by_ms == YEAR_2027);
+    assert_null(netfile_goal(nf, 2));
+    assert_true(netfile_period(nf, &from, &until));
+    assert_true(from == YEAR_2027 && until == YEAR_2027 + DAY);
+    netfile_free(nf);
+    nf = must_load(
+        base,
+        "base: base.yaml\ndrop_sites: [a, b, c]\nsites:\n  - {name: f, jurisdiction: FR, lat: 48, lon: 2, "
+        "price_usd_mwh: 50, carbon_g_kwh: 50}\n");
+    assert_int_equal(netfile_goals(nf), 1);
+    netfile_free(nf);
+}
+
 static uint32_t occurrences(const char *text, const char *part)
 {
     uint32_t n = 0;
@@ -772,6 +824,7 @@ int main(void)
         cmocka_unit_test(test_profile_shapes),  cmocka_unit_test(test_signals),
         cmocka_unit_test(test_illustrative),    cmocka_unit_test(test_same_again),
         cmocka_unit_test(test_core_takes_them), cmocka_unit_test(test_map),
+        cmocka_unit_test(test_goals),
     };
     return cmocka_run_group_tests_name("network", tests, NULL, NULL);
 }

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/marks.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/kinds.h"
+
+#define DAY_MS INT64_C(86400000)
+
+/* ---- drills ---- */
+
+static bool read_time(const char *text, size_t len, int64_t *ms)
+{
+    char copy[24], *end;
+    if (len == 0 || len >= sizeof copy)
+        return false;
+    memcpy(copy, text, len);
+    copy[len] = 0;
+    unsigned long long n = strtoull(copy, &end, 10);
+    int64_t unit = *end == 'd' ? DAY_MS : *end == 'h' ? 3600000 : *end == 'm' ? 60000 : 0;
+    if (end == copy || unit == 0 || end[1] || n > 100000)
+        return false;
+    *ms = (int64_t)n * unit;
+    return true;
+}
+
+void marks_drills(struct record *rec, const char *drills, int64_t start_ms)
+{
+    for (const char *at = drills ? drills : ""; rec && *at;) {
+        size_t len = strcspn(at, ",");
+        const char *time = memrchr(at, '@', len);
+        int64_t ms;
+        if (time && read_time(time + 1, len - (size_t)(time + 1 - at), &ms)) {
+            char text[RECORD_NAME_CAP];
+            (void)snprintf(text, sizeof text, "%.*s", (int)(time - at), at);
+            (void)record_mark(rec, start_ms + ms, true, text);
+        }
+        at += len + (at[len] == ',');
+    }
+}
+
+uint32_t marks_drill_at(const struct record *rec, int64_t now_ms)
+{
+    uint32_t best = RECORD_NONE;
+    for (uint32_t i = 0; rec && i < rec->nmarks; i++) {
+        const struct record_mark *m = &rec->mark[i];
+        if (m->drill && m->at_ms <= now_ms && (best == RECORD_NONE || m->at_ms > rec->mark[best].at_ms))
+            best = i;
+    }
+    return best;
+}
+
+/* ---- the network ---- */
+
+static const char *state_text(uint32_t state)
+{
+    return state == PLACE_LOST ? "lost" : state == PLACE_CORDONED ? "cordoned" : "up";
+}
+
+static void mark_delivery(struct record *rec, const struct stock *stock, int64_t at_ms)
+{
+    char text[RECORD_NAME_CAP];
+    if (stock->npools == 0)
+        return;
+    const struct stock_pool *p = &stock->pool[stock->npools - 1];
+    (void)snprintf(text, sizeof text, "%u %.31s to %.40s", p->nodes * p->node_chips,
+                   stock->kind[p->kind].name, stock->site[p->site].name);
+    (void)record_mark(rec, at_ms, false, text);
+}
+
+/* Many nodes go at a moment, or one after the other over months: it is told once for each vendor and each time that it begins
+ * anew. */
+static void mark_node(struct record *rec, const struct stock *stock, int64_t at_ms,
+                      const struct event_node_state *e)
+{
+    char text[RECORD_NAME_CAP];
+    const struct stock_pool *p = &stock->pool[stock->last];
+    (void)snprintf(text, sizeof text, "%.63s: nodes are %s", stock->kind[p->kind].vendor,
+                   state_text(e->state));
+    for (uint32_t i = rec->nmarks; i-- > 0;) {
+        if (strcmp(rec->mark[i].text, text) == 0 && at_ms - rec->mark[i].placed_ms < 30 * DAY_MS) {
+            rec->mark[i].placed_ms = at_ms; /* of what is no drill: when it was so last */
+            return;
+        }
+    }
+    uint32_t i = record_mark(rec, at_ms, false, text);
+    if (i != RECORD_NONE)
+        rec->mark[i].placed_ms = at_ms;
+}
+
+void marks_event(struct record *rec, const struct stock *stock, const struct event *event)
+{
+    char text[RECORD_NAME_CAP];
+    if (!rec)
+        return;
+    if (event->kind == EVENT_KIND_pool_add) {
+        mark_delivery(rec, stock, event->at_ms);
+    } else if (event->kind == EVENT_KIND_node_state && stock->last < stock->npools) {
+        mark_node(rec, stock, event->at_ms, &event->u.node_state);
+    } else if (event->kind == EVENT_KIND_site_state) {
+        for (uint32_t i = 0; i < stock->nsites; i++) {
+            if (!uuid_eq(&stock->site[i].id, &event->u.site_state.site))
+                continue;
+            (void)snprintf(text, sizeof text, "%.60s is %s", stock->site[i].name,
+                           state_text(event->u.site_state.state));
+            (void)record_mark(rec, event->at_ms, false, text);
+        }
+    }
+}
