@@ -21,6 +21,23 @@ static void draw_bar(void *ctx, int64_t done, int64_t all)
             "", (long long)(done * 100 / (all > 0 ? all : 1)));
 }
 
+static void print_service(const struct serving_sum *s)
+{
+    double ran = (double)s->replica_ms / 3.6e6, peak = (double)s->replicas_max * (double)s->span_ms / 3.6e6;
+    printf("service      %s: %llu requests (%llu not answered), %.1f M tokens in, %.1f M out\n", s->name,
+           (unsigned long long)s->requests, (unsigned long long)(s->requests - s->answered),
+           (double)s->in_tokens / 1e6, (double)s->out_tokens / 1e6);
+    printf(
+        "  first      median %.2f s, 90 %% %.2f, 99 %% %.2f, worst %.1f; last: median %.1f s, 99 %% %.1f\n",
+        (double)s->ttft_p50_us / 1e6, (double)s->ttft_p90_us / 1e6, (double)s->ttft_p99_us / 1e6,
+        (double)s->ttft_max_us / 1e6, (double)s->end_p50_us / 1e6, (double)s->end_p99_us / 1e6);
+    printf("  waited     %llu came when nothing served, %llu began anew, at most %llu in the queue\n",
+           (unsigned long long)s->waited_cold, (unsigned long long)s->restarted,
+           (unsigned long long)s->queue_max);
+    printf("  replicas   %.1f h (ideal %.1f, always the most, %u: %.1f), %llu cold starts\n", ran,
+           (double)s->ideal_ms / 3.6e6, s->replicas_max, peak, (unsigned long long)s->cold_starts);
+}
+
 static void print_result(const struct sim_options *o, const struct sim_result *r)
 {
     double n = r->jobs ? (double)r->jobs : 1;
@@ -39,6 +56,8 @@ static void print_result(const struct sim_options *o, const struct sim_result *r
         printf("drill        %llu jobs stopped, %llu of them placed again, the last after %.0f s\n",
                (unsigned long long)r->drill_stopped, (unsigned long long)r->drill_placed,
                (double)r->drill_placed_ms / 1e3);
+    for (uint32_t i = 0; i < r->services; i++)
+        print_service(&r->service[i]);
     printf("decisions    %llu starts, %llu stops; a step takes %.2f us, 99 %% of them less than %.1f us\n",
            (unsigned long long)r->starts, (unsigned long long)r->stops,
            r->events ? (double)r->step_ns_sum / (double)r->events / 1e3 : 0.0, (double)r->step_ns_p99 / 1e3);
@@ -87,14 +106,18 @@ static int read_options(const struct cli *cli, struct sim_options *o)
                               .policy = cli_option(cli, "policy"),
                               .drills = cli_option(cli, "drill"),
                               .traits = cli_option(cli, "traits"),
+                              .requests = cli_option(cli, "requests"),
+                              .serve = cli_option(cli, "serve"),
+                              .zones = cli_option(cli, "time-zones") != NULL,
                               .faults = cli_option(cli, "faults") != NULL,
                               .node_chips = 8,
                               .copies = 1,
                               .ageing_given = cli_option(cli, "ageing") != NULL};
     if (!o->policy)
         o->policy = "busbar";
-    if (!o->trace || !o->pools == !o->network) {
-        fprintf(stderr, "busbar: sim needs --trace FILE, and --network FILE or --pools FILE\n");
+    if ((!o->trace && !o->requests) || !o->pools == !o->network) {
+        fprintf(stderr,
+                "busbar: sim needs --trace FILE or --requests FILE, and --network FILE or --pools FILE\n");
         return CLI_USAGE;
     }
     if (isatty(STDERR_FILENO) && !cli->json)

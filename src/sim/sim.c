@@ -45,6 +45,7 @@ struct sim {
     struct traits traits;
     struct world *world;
     struct power *power;
+    struct serving *serving;
     struct uuid *site_of_queue;
     struct fate *fate;
     struct ends ends;
@@ -126,6 +127,18 @@ static void stopped(struct sim *s, const struct effect *effect)
     s->result->stops++;
 }
 
+/* A replica starts, stops, or is one more or one fewer. */
+static void served(struct sim *s, const struct effect *effect)
+{
+    struct uuid pool;
+    uint32_t chips = serving_effect(s->serving, effect, s->now_ms, &pool);
+    bool start = effect->kind == EFFECT_JOB_START;
+    if (chips > 0)
+        power_use(s->power, power_pool(s->power, &pool), chips, start, s->now_ms);
+    s->result->starts += start;
+    s->result->stops += effect->kind == EFFECT_JOB_STOP;
+}
+
 static int step(struct sim *s, struct event *event)
 {
     if (s->steps == BATCH_EVENTS_MAX)
@@ -144,7 +157,9 @@ static int step(struct sim *s, struct event *event)
     checker_effects(s->checker, event, s->effects.list, s->effects.n, rc);
     for (uint32_t i = 0; i < s->effects.n; i++) {
         const struct effect *effect = &s->effects.list[i];
-        if (effect->kind == EFFECT_JOB_START)
+        if (!uuid_zero(&effect->service))
+            served(s, effect);
+        else if (effect->kind == EFFECT_JOB_START)
             started(s, effect);
         else if (effect->kind == EFFECT_JOB_STOP)
             stopped(s, effect);
@@ -189,7 +204,9 @@ static int set_up_world(struct sim *s, struct err *err)
                            .carbon_price = s->options->carbon_price}};
     if (rc == 0)
         rc = set_up(s, &event, err);
-    for (uint32_t i = 0; rc == 0 && i < s->demand.ntenants; i++) {
+    /* Services are the last tenant's. */
+    uint32_t tenants = s->demand.ntenants + (serving_count(s->serving) > 0);
+    for (uint32_t i = 0; rc == 0 && i < tenants; i++) {
         event = (struct event){.kind = EVENT_KIND_tenant_add,
                                .u.tenant_add = {.tenant = numbered('T', i + 1),
                                                 .ledger = LEDGER_USD,
@@ -197,7 +214,13 @@ static int set_up_world(struct sim *s, struct err *err)
         (void)snprintf(event.u.tenant_add.name, NAME_CAP, "tenant-%u", i);
         rc = set_up(s, &event, err);
     }
-    for (uint32_t i = 0; rc == 0 && world_setup(s->world, i, &event); i++)
+    for (uint32_t i = 0; rc == 0 && world_setup(s->world, i, &event); i++) {
+        if (event.kind == EVENT_KIND_site_add)
+            serving_site(s->serving, &event.u.site_add);
+        rc = set_up(s, &event, err);
+    }
+    struct uuid tenant = numbered('T', tenants);
+    for (uint32_t i = 0; rc == 0 && serving_setup(s->serving, i, &tenant, &event); i++)
         rc = set_up(s, &event, err);
     s->result->capacity = power_total(s->power, s->now_ms).capacity;
     return rc;
@@ -208,7 +231,8 @@ static struct limits limits_for(const struct sim *s)
     struct limits limits = limits_default();
     world_limits(s->world, &limits);
     limits.jobs = s->demand.n < SIM_JOBS_MAX ? s->demand.n + BATCH_EVENTS_MAX : SIM_JOBS_MAX;
-    limits.tenants = s->demand.ntenants + 1;
+    limits.tenants = s->demand.ntenants + 2;
+    serving_limits(s->serving, &limits);
     return limits;
 }
 
@@ -223,12 +247,20 @@ static int read_input(struct sim *s, struct err *err)
                                   .seed = o->seed,
                                   .drills = o->drills,
                                   .start_ms = SIM_EPOCH_MS};
+    struct serving_options serving = {.requests = o->requests,
+                                      .serve = o->serve,
+                                      .zones = o->zones,
+                                      .length_ms = o->length_ms,
+                                      .start_ms = SIM_EPOCH_MS,
+                                      .seed = o->seed};
     int rc = traits_read(&s->traits, o->traits, o->seed, err);
-    if (rc == 0)
+    if (rc == 0 && o->trace)
         rc = demand_read(&s->demand, &demand, err);
     if (rc == 0)
+        rc = serving_open(&s->serving, &serving, err);
+    if (rc == 0)
         rc = world_open(&s->world, &world, err);
-    s->site_of_queue = rc == 0 ? calloc(s->demand.nqueues, sizeof *s->site_of_queue) : NULL;
+    s->site_of_queue = rc == 0 ? calloc(s->demand.nqueues + 1u, sizeof *s->site_of_queue) : NULL;
     if (rc == 0 && !s->site_of_queue)
         rc = err_set(err, ERR_NO_MEMORY, "out of memory");
     for (uint32_t q = 0; rc == 0 && q < s->demand.nqueues; q++)
@@ -240,7 +272,7 @@ static int sim_new(struct sim *s, struct err *err)
 {
     struct limits limits = limits_for(s);
     size_t size = core_size(&limits);
-    s->fate = calloc(s->demand.n, sizeof *s->fate);
+    s->fate = calloc(s->demand.n + 1u, sizeof *s->fate);
     s->effects = (struct effects){.list = calloc(EFFECTS_MAX, sizeof(struct effect)), .cap = EFFECTS_MAX};
     s->block = calloc(1, size);
     s->power = power_new(limits.sites, limits.chips, limits.pools);
@@ -251,11 +283,14 @@ static int sim_new(struct sim *s, struct err *err)
                                                       .jobs = limits.jobs,
                                                       .shares = limits.shares,
                                                       .tenants = limits.tenants,
-                                                      .asks = limits.shapes});
+                                                      .asks = limits.shapes,
+                                                      .services = limits.services,
+                                                      .demands = limits.demands});
     if (!s->fate || !s->effects.list || !s->block || !s->checker || !s->power)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     s->core = core_init(s->block, size, &limits);
-    return set_up_world(s, err);
+    int rc = set_up_world(s, err);
+    return rc == 0 ? serving_failed(s->serving, err) : rc;
 }
 
 /* ---- time ---- */
@@ -322,14 +357,35 @@ static void happen(struct sim *s)
     s->result->drill_stopped += any ? s->result->stops - stops : 0;
 }
 
+/* What requests ask for, told to core. */
+static void ask(struct sim *s)
+{
+    struct event e;
+    while (!s->failed && serving_event(s->serving, s->now_ms, &e)) {
+        if (step(s, &e) != 0)
+            s->failed = true;
+    }
+}
+
+/* The time of what happens next; INT64_MAX: nothing more. */
+static int64_t next_ms(struct sim *s, uint32_t next)
+{
+    int64_t now = submit_ms(s, next);
+    now = ends_next_ms(&s->ends) < now ? ends_next_ms(&s->ends) : now;
+    if (serving_count(s->serving) > 0) {
+        now = serving_next_ms(s->serving) < now ? serving_next_ms(s->serving) : now;
+        now = core_deadline_ms(s->core) < now ? core_deadline_ms(s->core) : now;
+    }
+    return world_next_ms(s->world) < now ? world_next_ms(s->world) : now;
+}
+
 static void run(struct sim *s)
 {
     uint32_t next = 0;
     int64_t until = s->options->until_ms ? SIM_EPOCH_MS + s->options->until_ms : INT64_MAX;
-    while (!s->failed && (next < s->demand.n || s->ends.n > 0 || s->over < next)) {
-        int64_t now = submit_ms(s, next);
-        now = ends_next_ms(&s->ends) < now ? ends_next_ms(&s->ends) : now;
-        now = world_next_ms(s->world) < now ? world_next_ms(s->world) : now;
+    while (!s->failed &&
+           (next < s->demand.n || s->ends.n > 0 || s->over < next || !serving_over(s->serving))) {
+        int64_t now = next_ms(s, next);
         if (now > until || now == INT64_MAX)
             break;
         s->now_ms = now;
@@ -339,6 +395,7 @@ static void run(struct sim *s)
                 settle(s);
         }
         happen(s);
+        ask(s);
         while (!s->failed && submit_ms(s, next) == now) {
             submit(s, next++);
             if (s->policy->singly)
@@ -370,7 +427,7 @@ static void measure_steps(const struct sim *s, struct sim_result *r)
 
 static int measure(struct sim *s, struct sim_result *r, struct err *err)
 {
-    int64_t *waits = calloc(s->demand.n, sizeof *waits);
+    int64_t *waits = calloc(s->demand.n + 1u, sizeof *waits);
     int64_t last = 0;
     uint32_t n = 0;
     if (!waits)
@@ -395,6 +452,10 @@ static int measure(struct sim *s, struct sim_result *r, struct err *err)
     }
     free(waits);
     struct power_sum power = power_total(s->power, s->now_ms);
+    serving_end(s->serving, s->now_ms);
+    r->services = serving_count(s->serving);
+    for (uint32_t i = 0; i < r->services; i++)
+        serving_result(s->serving, i, &r->service[i]);
     r->joules = power.joules;
     r->nano = power.nano;
     r->mg = power.mg;
@@ -423,6 +484,7 @@ static void sim_fini(struct sim *s)
     demand_free(&s->demand);
     world_free(s->world);
     power_free(s->power);
+    serving_free(s->serving);
     ends_fini(&s->ends);
     free(s->site_of_queue);
     free(s->fate);
@@ -446,6 +508,8 @@ int sim_run(const struct sim_options *options, struct sim_result *result, struct
         rc = sim_new(&s, err);
     if (rc == 0)
         run(&s);
+    if (rc == 0)
+        rc = serving_failed(s.serving, err);
     if (rc == 0 && s.failed)
         rc = err_set(err, ERR_LIMIT, "the simulation went past a limit, or out of memory");
     if (rc == 0)

@@ -17,11 +17,12 @@
 #include "base/digest.h"
 #include "base/err.h"
 #include "core/limits.h"
+#include "sim/serving.h"
 
 #define SIM_EPOCH_MS INT64_C(1577836800000) /* 2020-01-01 */
 
 struct sim_options {
-    const char *trace;   /* jobs: files, separated by commas, sim/demand.h */
+    const char *trace;   /* jobs: files, separated by commas, sim/demand.h; NULL: none */
     const char *pools;   /* one isolated pool for each queue of the trace; or */
     const char *network; /* a network file; jobs may go anywhere */
     const char *policy;  /* sim_policies */
@@ -32,8 +33,10 @@ struct sim_options {
     uint64_t seed;
     bool faults;
     const char *drills;
-    const char *traits; /* sim/traits.h */
-    uint64_t ageing;    /* thousandths of a ms for a chip-second */
+    const char *traits;           /* sim/traits.h */
+    const char *requests, *serve; /* sim/serving.h; NULL: none, the defaults */
+    bool zones;
+    uint64_t ageing; /* thousandths of a ms for a chip-second */
     bool ageing_given;
     int64_t carbon_price;                                   /* nano-units for a kg CO2e */
     void (*progress)(void *ctx, int64_t done, int64_t all); /* jobs that are over; NULL: nobody asks */
@@ -63,6 +66,8 @@ struct sim_result {
     uint64_t violations;                            /* that the checker found; the first one in words */
     char violation[256];
     uint64_t cpu_us, wall_us, rss_kb;
+    struct serving_sum service[SERVING_MAX];
+    uint32_t services;
 };
 
 /* ERR_INVALID, ERR_IO, ERR_LIMIT, ERR_NO_MEMORY, with words. */
