@@ -23,7 +23,7 @@ static void draw_bar(void *ctx, int64_t done, int64_t all)
 
 static void print_service(const struct serving_sum *s)
 {
-    double ran = (double)s->replica_ms / 3.6e6, peak = (double)s->replicas_max * (double)s->span_ms / 3.6e6;
+    double ran = (double)s->replica_ms / 3.6e6, peak = (double)s->replicas_peak * (double)s->span_ms / 3.6e6;
     printf("service      %s: %llu requests (%llu not answered), %.1f M tokens in, %.1f M out\n", s->name,
            (unsigned long long)s->requests, (unsigned long long)(s->requests - s->answered),
            (double)s->in_tokens / 1e6, (double)s->out_tokens / 1e6);
@@ -34,8 +34,11 @@ static void print_service(const struct serving_sum *s)
     printf("  waited     %llu came when nothing served, %llu began anew, at most %llu in the queue\n",
            (unsigned long long)s->waited_cold, (unsigned long long)s->restarted,
            (unsigned long long)s->queue_max);
-    printf("  replicas   %.1f h (ideal %.1f, always the most, %u: %.1f), %llu cold starts\n", ran,
-           (double)s->ideal_ms / 3.6e6, s->replicas_max, peak, (unsigned long long)s->cold_starts);
+    printf(
+        "  replicas   %.1f h, at most %u; always full: %.1f h; always the %u of the busiest minute: %.1f h; "
+        "%llu cold starts\n",
+        ran, s->replicas_max, (double)s->ideal_ms / 3.6e6, s->replicas_peak, peak,
+        (unsigned long long)s->cold_starts);
 }
 
 static void print_result(const struct sim_options *o, const struct sim_result *r)

@@ -48,7 +48,8 @@ static void add_services(struct buf *out, const struct sim_result *r)
         add_hours(out, "replica_hours", s->replica_ms);
         add_hours(out, "warm_hours", s->warm_ms);
         add_hours(out, "ideal_hours", s->ideal_ms);
-        add_hours(out, "peak_hours", s->replicas_max * (uint64_t)s->span_ms);
+        buf_addf(out, ",\"replicas_peak\":%u", s->replicas_peak);
+        add_hours(out, "peak_hours", s->replicas_peak * (uint64_t)s->span_ms);
         add_seconds(out, "span_s", s->span_ms);
         buf_addf(out, "}");
     }

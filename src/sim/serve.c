@@ -16,6 +16,7 @@ static const struct serve_kind usual_kind = {
 static const struct serve usual = {.cold_ms = 90000,
                                    .hold_ms = 300000,
                                    .idle_ms = 300000,
+                                   .drain_ms = 300000,
                                    .max = 256,
                                    .target = 70,
                                    .in_mean = 1155,
@@ -63,7 +64,8 @@ static bool read_pair(struct serve *s, const char *name, const char *value)
     const struct {
         const char *name;
         int64_t *to;
-    } times[] = {{"cold", &s->cold_ms}, {"hold", &s->hold_ms}, {"idle", &s->idle_ms}};
+    } times[] = {
+        {"cold", &s->cold_ms}, {"hold", &s->hold_ms}, {"idle", &s->idle_ms}, {"drain", &s->drain_ms}};
     if (strcmp(name, "chip") == 0)
         return read_kind(s, value);
     for (uint32_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
@@ -113,7 +115,7 @@ int serve_read(struct serve *serve, const char *text, struct err *err)
             return err_set(
                 err, ERR_INVALID,
                 "--serve %.*s: expected chip=KIND and of it chips, prefill, decode, single, slots; "
-                "cold, hold, idle as 90s, 5m; min, max, target, in, out",
+                "cold, hold, idle, drain as 90s, 5m; min, max, target, in, out",
                 (int)len, at);
         at += len + (at[len] == ',');
     }

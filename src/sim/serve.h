@@ -4,7 +4,7 @@
  *
  * Written as name=value, separated by commas. Of a kind of replica, each beginning with chip=: chips, prefill (tokens a
  * second of prompts), decode (tokens a second of output with all slots in use), single (of one request alone), slots. Of the
- * service: cold, hold, idle (times), min, max (replicas), target (percent of what they sustain), in and out (mean tokens of a
+ * service: cold, hold, idle, drain (times; the last one: in which the gateway wants worked off what waits, 0s: it does not ask), min, max (replicas), target (percent of what they sustain), in and out (mean tokens of a
  * request, for a trace that has rates only). docs/serving.md says where the defaults come from.
  */
 #ifndef BUSBAR_SIM_SERVE_H
@@ -28,7 +28,7 @@ struct serve_kind {
 struct serve {
     struct serve_kind kind[SERVE_KINDS_MAX];
     uint32_t kinds;
-    int64_t cold_ms, hold_ms, idle_ms;
+    int64_t cold_ms, hold_ms, idle_ms, drain_ms;
     uint32_t min, max, target; /* percent */
     uint32_t in_mean, out_mean;
 };

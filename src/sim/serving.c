@@ -10,9 +10,8 @@
 
 #define DAY_MS INT64_C(86400000)
 #define DAYS_MAX 36500
-/* The minute over which demand is measured, in reports, and in which what waits is to be worked off. */
+/* The minute over which demand is measured, in reports. */
 #define WINDOW 6
-#define MINUTE_S 60
 /* Without any answer for so long a service is given up: the network has no place for it. */
 #define PATIENCE_MS DAY_MS
 #define FULL_TURN 360000000 /* millionths of a degree */
@@ -36,7 +35,9 @@ struct one {
     struct fleet fleet;
     struct asked *asked;
     uint32_t reports, next_origin;
-    bool quiet; /* nothing is asked for, and core knows */
+    uint64_t arrives,
+        arrives_max; /* tokens a second at all places, in millionths, and the most of it over a whole window */
+    bool quiet;      /* nothing is asked for, and core knows */
     int64_t report_ms;
 };
 
@@ -303,7 +304,8 @@ int64_t serving_next_ms(const struct serving *s)
 }
 
 /* What a place asks for now; moves its window on. */
-static void demand_of(struct one *o, uint32_t k, uint64_t *tokens_s, uint32_t *in_flight)
+static void demand_of(const struct serve *serve, struct one *o, uint32_t k, uint64_t *tokens_s,
+                      uint32_t *in_flight)
 {
     const struct origin *place = &o->fleet.origin[k];
     struct asked *asked = &o->asked[k];
@@ -313,7 +315,9 @@ static void demand_of(struct one *o, uint32_t k, uint64_t *tokens_s, uint32_t *i
     asked->arrived = place->arrived;
     for (uint32_t i = 0; i < WINDOW; i++)
         sum += asked->window[i];
-    *tokens_s = (sum / window_s + place->queued / MINUTE_S + 999999) / 1000000;
+    o->arrives += sum / window_s;
+    uint64_t drain_s = (uint64_t)serve->drain_ms / 1000;
+    *tokens_s = (sum / window_s + (drain_s > 0 ? place->queued / drain_s : 0) + 999999) / 1000000;
     *in_flight = place->in_flight;
 }
 
@@ -325,7 +329,7 @@ static bool report(struct serving *s, struct one *o, int64_t now_ms, struct even
         struct asked *asked = &o->asked[k];
         uint64_t tokens_s;
         uint32_t in_flight;
-        demand_of(o, k, &tokens_s, &in_flight);
+        demand_of(&s->serve, o, k, &tokens_s, &in_flight);
         o->quiet = o->quiet && tokens_s == 0 && in_flight == 0;
         if (tokens_s == asked->told_tokens && in_flight == asked->told_in_flight)
             continue;
@@ -338,7 +342,10 @@ static bool report(struct serving *s, struct one *o, int64_t now_ms, struct even
             out->u.service_demand.site = s->site[k];
         return true;
     }
+    if (o->reports + 1 >= WINDOW && o->arrives > o->arrives_max)
+        o->arrives_max = o->arrives;
     o->next_origin = 0;
+    o->arrives = 0;
     o->reports = o->quiet ? 0 : o->reports + 1;
     o->report_ms = now_ms + SERVING_REPORT_MS;
     return false;
@@ -424,7 +431,10 @@ void serving_end(struct serving *s, int64_t now_ms)
 
 void serving_result(const struct serving *s, uint32_t i, struct serving_sum *out)
 {
-    const struct fleet *f = &s->one[i]->fleet;
+    const struct one *o = s->one[i];
+    const struct fleet *f = &o->fleet;
+    uint64_t full =
+        (uint64_t)s->serve.kind[0].decode * s->serve.target * 10000; /* millionths a second at target */
     *out = (struct serving_sum){.requests = f->requests,
                                 .answered = f->answered,
                                 .restarted = f->restarted,
@@ -442,6 +452,7 @@ void serving_result(const struct serving *s, uint32_t i, struct serving_sum *out
                                 .queue_max = f->queue_max,
                                 .cold_starts = f->cold_starts,
                                 .replicas_max = f->running_max,
+                                .replicas_peak = (uint32_t)((o->arrives_max + full - 1) / full),
                                 .replica_ms = f->running_us / 1000,
                                 .warm_ms = f->warm_us / 1000,
                                 .ideal_ms = f->done_tokens / 1000 / s->serve.kind[0].decode,

@@ -5,7 +5,7 @@
  * Each trace (each model of a trace of rates) is a service of core (core/service.h). Here is what sites and gateways do for it:
  * requests arrive one by one, wait in one queue a service, first come first served, and take a slot of the warm replica that
  * has fewest in use (sim/served.h). Each REPORT_MS the gateway tells core what was asked for: tokens of output and, weighted,
- * of prompts that came in the last minute, and what waits, to be worked off within another. The first request to a service
+ * of prompts that came in the last minute, and what waits, to be worked off in a given time. The first request to a service
  * without demand is told at once. A replica serves after its cold start. When it is stopped its requests begin anew, first in
  * the queue.
  *
@@ -48,7 +48,8 @@ struct serving_sum {
     uint64_t end_p50_us, end_p90_us, end_p99_us, end_max_us;     /* to the last */
     uint64_t queue_max;
     uint64_t cold_starts;
-    uint32_t replicas_max;        /* that ran at a time */
+    uint32_t replicas_peak; /* of the first kind, that the busiest minute would have needed at `target` */
+    uint32_t replicas_max;  /* that ran at a time */
     uint64_t replica_ms, warm_ms; /* that replicas ran, and of it that they could serve */
     uint64_t ideal_ms;            /* that replicas of the first kind would have taken if always full */
     int64_t span_ms;              /* from the first request to the last answer */
