@@ -450,7 +450,6 @@ int step_service_set(struct core *core, const struct event *event)
     set_scale(&core->service.service[i].row, e);
     table_touch(&core->service.services, i);
     due(core, &core->service.service[i]);
-    services_turn(core);
     return 0;
 }
 
@@ -501,7 +500,6 @@ int step_service_demand(struct core *core, const struct event *event)
         table_touch(&all->demands, d);
     }
     due(core, s);
-    services_turn(core);
     return 0;
 }
 

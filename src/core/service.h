@@ -11,7 +11,8 @@
  * beside one of output. Apart they would weigh a kind of chip anew with each mix of requests, while a job's alternatives,
  * and with them the shapes of work (core/work.h), have to stay what they are.
  *
- * - Up, at once: while what the replicas sustain, those that wait or start counted, times `target` is less than the demand.
+ * What is due is decided at the next tick, which is due at once, so that what is told of several places at one time is one demand:
+ * - Up, without delay: while what the replicas sustain, those that wait or start counted, times `target` is less than the demand.
  * - Down: one is too many if the others would do, whichever it is. When that was so for `hold_ms`, those go that the greatest demand of that time
  *   did not need; so one too many goes after twice `hold_ms` at the latest. Who waits for a place goes first, then who is
  *   cold, then the youngest.

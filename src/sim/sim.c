@@ -132,11 +132,8 @@ static void served(struct sim *s, const struct effect *effect)
 {
     struct uuid pool;
     uint32_t chips = serving_effect(s->serving, effect, s->now_ms, &pool);
-    bool start = effect->kind == EFFECT_JOB_START;
     if (chips > 0)
-        power_use(s->power, power_pool(s->power, &pool), chips, start, s->now_ms);
-    s->result->starts += start;
-    s->result->stops += effect->kind == EFFECT_JOB_STOP;
+        power_use(s->power, power_pool(s->power, &pool), chips, effect->kind == EFFECT_JOB_START, s->now_ms);
 }
 
 static int step(struct sim *s, struct event *event)

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #define SPREAD_FINE 7 /* bits */
-#define SPREAD_BINS ((64 - SPREAD_FINE) << SPREAD_FINE)
+#define SPREAD_BINS ((65 - SPREAD_FINE) << SPREAD_FINE)
 
 struct spread {
     uint64_t n, max;

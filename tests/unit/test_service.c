@@ -64,11 +64,14 @@ static struct event service_event(uint64_t n)
                                             .idle_ms = 600 * SECOND}};
 }
 
+/* And what is decided on it. */
 static int set(struct world *w, struct event event)
 {
-    return world_step(w, &event);
+    int rc = world_step(w, &event);
+    return rc == 0 ? do_tick(w) : rc;
 }
 
+/* And what is decided on it. */
 static int demand(struct world *w, uint64_t site, uint64_t tokens_s, uint32_t in_flight)
 {
     struct event e = {.kind = EVENT_KIND_service_demand,
@@ -76,7 +79,8 @@ static int demand(struct world *w, uint64_t site, uint64_t tokens_s, uint32_t in
                                            .site = site ? uid('S', site) : (struct uuid){{0}},
                                            .tokens_s = tokens_s,
                                            .in_flight = in_flight}};
-    return world_step(w, &e);
+    int rc = world_step(w, &e);
+    return rc == 0 ? do_tick(w) : rc;
 }
 
 static void settle(struct world *w)
@@ -129,7 +133,7 @@ static void test_up(void **state)
     struct world *w = served(1);
     assert_int_equal(replicas(w), 1);
     assert_int_equal(demand(w, 0, 250, 0), 0);
-    assert_int_equal(world_count(w, EFFECT_REPLICA_ADD), 4); /* in the step that says so */
+    assert_int_equal(world_count(w, EFFECT_REPLICA_ADD), 4); /* at once */
     assert_int_equal(demand(w, 2, 50, 0), 0);                /* what comes in elsewhere is added */
     assert_int_equal(replicas(w), 6);
     assert_int_equal(demand(w, 2, 51, 0), 0);
@@ -355,11 +359,13 @@ static void test_remove(void **state)
 {
     (void)state;
     struct world *w = served(500);
-    assert_int_equal(demand(w, 1, 10, 0), 0);
+    struct event more = {.kind = EVENT_KIND_service_demand,
+                         .u.service_demand = {.service = uid('Z', 1), .site = uid('S', 1), .tokens_s = 10}};
+    assert_int_equal(world_step(w, &more), 0);
     struct event remove = {.kind = EVENT_KIND_service_remove, .u.service_remove.service = uid('Z', 1)};
     assert_int_equal(world_step(w, &remove), 0);
     assert_int_equal(world_count(w, EFFECT_JOB_STOP), 10);
-    assert_int_equal(world_count(w, EFFECT_REPLICA_DROP), 11);
+    assert_int_equal(world_count(w, EFFECT_REPLICA_DROP), 10);
     assert_int_equal(w->mirror.count[ROW_KIND_service], 0);
     assert_int_equal(w->mirror.count[ROW_KIND_service_demand], 0);
     assert_int_equal(w->mirror.count[ROW_KIND_service_replica], 0);
@@ -386,8 +392,8 @@ static void test_no_room(void **state)
     struct event other = {.kind = EVENT_KIND_service_demand,
                           .u.service_demand = {.service = uid('Z', 2), .tokens_s = 50}};
     assert_int_equal(world_step(w, &other), 0);
+    assert_int_equal(do_tick(w), 0);
     assert_int_equal(world_count(w, EFFECT_REPLICA_ADD), 0);
-    settle(w);
     struct event remove = {.kind = EVENT_KIND_service_remove, .u.service_remove.service = uid('Z', 1)};
     assert_int_equal(world_step(w, &remove), 0);
     w->now += SECOND;
