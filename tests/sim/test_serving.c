@@ -56,7 +56,6 @@ static void test_serve_text(void **state)
                                       "min=5,max=4",
                                       "target=101",
                                       "what=1",
-                                      "chip=a,",
                                       "target",
                                       "in=0",
                                       "chip=a,chip=b,chip=c,chip=d,chip=e",
