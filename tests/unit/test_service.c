@@ -210,14 +210,18 @@ static void test_to_none(void **state)
 static void test_warm_stays(void **state)
 {
     (void)state;
-    struct world *w = served(100);
+    struct limits limits = limits_of();
+    struct world *w = network(&limits);
+    struct event last = service_event(1);
+    last.u.service_set.count0 = 8; /* a node of its own for each */
+    assert_int_equal(set(w, last), 0);
+    assert_int_equal(demand(w, 0, 100, 0), 0);
     pass(w, 100 * SECOND);
     assert_true(seen(w).warm == 2);
-    struct event last = service_event(1);
     assert_int_equal(demand(w, 0, 200, 0), 0);
     settle(w);
     assert_true(seen(w).warm == 2 && seen(w).cold == 2);
-    /* The first replica's node is lost and comes back: what is oldest by number is cold now. */
+    /* The first replica's node is lost: the oldest one is among the cold ones now. */
     const void **rows = mirror_sorted(&w->mirror, ROW_KIND_service_replica);
     struct row_service_replica oldest = *(const struct row_service_replica *)rows[0];
     for (uint32_t i = 1; i < 4; i++) {
@@ -225,12 +229,21 @@ static void test_warm_stays(void **state)
         oldest = row->ordinal < oldest.ordinal ? *row : oldest;
     }
     free(rows);
-    struct row_job job = {.id = oldest.job};
-    job = *(const struct row_job *)mirror_find(&w->mirror, ROW_KIND_job, &job);
-    struct event end = {.kind = EVENT_KIND_job_end, .u.job_end = {.job = job.id, .epoch = job.epoch}};
-    assert_int_equal(world_step(w, &end), 0); /* it fails: there is another one at once */
+    rows = mirror_sorted(&w->mirror, ROW_KIND_share);
+    struct event lose = {.kind = EVENT_KIND_node_state};
+    for (uint32_t i = 0; i < w->mirror.count[ROW_KIND_share]; i++) {
+        const struct row_share *share = rows[i];
+        struct row_job key = {.id = oldest.job};
+        const struct row_job *job = mirror_find(&w->mirror, ROW_KIND_job, &key);
+        if (uuid_eq(&share->job, &oldest.job))
+            lose.u.node_state =
+                (struct event_node_state){.pool = job->pool, .node = share->node, .state = PLACE_LOST};
+    }
+    free(rows);
+    assert_int_equal(world_step(w, &lose), 0);
     settle(w);
-    assert_true(seen(w).warm == 1 && seen(w).cold == 3);
+    struct view_service v = seen(w);
+    assert_true(v.warm == 1 && v.cold == 3);
     last.u.service_set.max = 1;
     assert_int_equal(set(w, last), 0);
     assert_true(seen(w).warm == 1 && seen(w).cold == 0);
