@@ -312,9 +312,9 @@ struct uuid_list {
     R(share, 21, ROW_SHARE, 2) \
     R(rules, 22, ROW_RULES, 1) \
     R(rules_part, 23, ROW_RULES_PART, 2) \
-    R(service, 30, ROW_SERVICE, 1) \
-    R(service_demand, 31, ROW_SERVICE_DEMAND, 2) \
-    R(service_replica, 32, ROW_SERVICE_REPLICA, 1)
+    R(service, 33, ROW_SERVICE, 1) \
+    R(service_demand, 34, ROW_SERVICE_DEMAND, 2) \
+    R(service_replica, 35, ROW_SERVICE_REPLICA, 1)
 
 /* clang-format on */
 
