@@ -36,9 +36,9 @@ static void print_service(const struct serving_sum *s)
            (unsigned long long)s->queue_max);
     printf(
         "  replicas   %.1f h, at most %u; always full: %.1f h; always the %u of the busiest minute: %.1f h; "
-        "%llu cold starts\n",
+        "%llu cold starts, %llu of them elsewhere after a stop\n",
         ran, s->replicas_max, (double)s->ideal_ms / 3.6e6, s->replicas_peak, peak,
-        (unsigned long long)s->cold_starts);
+        (unsigned long long)s->cold_starts, (unsigned long long)s->moved);
 }
 
 static void print_result(const struct sim_options *o, const struct sim_result *r)

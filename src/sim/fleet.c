@@ -280,6 +280,8 @@ void fleet_start(struct fleet *f, uint32_t i, uint32_t alternative, int64_t now_
     fleet_count(f, now_us);
     u->state = UNIT_COLD;
     u->alternative = alternative;
+    f->moved += u->ran;
+    u->ran = true;
     f->running++;
     f->cold_starts++;
     f->running_max = f->running > f->running_max ? f->running : f->running_max;

@@ -28,6 +28,7 @@ struct unit {
     enum unit_state state;
     uint32_t alternative, chips;
     uint32_t version; /* of what is due */
+    bool ran;         /* before */
     struct served served;
     uint32_t next,
         prev; /* of those that are warm and have as many slots in use; `next` also of the free ones */
@@ -58,7 +59,7 @@ struct fleet {
     int64_t counted_us;                    /* until when running and warm are added up */
     int64_t first_us, arrival_us, last_us; /* the first arrival and the last, the last answer */
     uint64_t queue, queue_max;
-    uint64_t requests, answered, restarted, waited_cold, cold_starts;
+    uint64_t requests, answered, restarted, waited_cold, cold_starts, moved;
     uint64_t in_tokens, out_tokens, done_tokens; /* done: as in struct origin */
     uint64_t running_us, warm_us;                /* summed over replicas */
     uint32_t running_max;

@@ -41,8 +41,9 @@ static void add_services(struct buf *out, const struct sim_result *r)
                  (unsigned long long)s->restarted, (unsigned long long)s->waited_cold);
         add_spread(out, "ttft", (uint64_t[]){s->ttft_p50_us, s->ttft_p90_us, s->ttft_p99_us, s->ttft_max_us});
         add_spread(out, "end", (uint64_t[]){s->end_p50_us, s->end_p90_us, s->end_p99_us, s->end_max_us});
-        buf_addf(out, ",\"queue_max\":%llu,\"cold_starts\":%llu,\"replicas_max\":%u",
-                 (unsigned long long)s->queue_max, (unsigned long long)s->cold_starts, s->replicas_max);
+        buf_addf(out, ",\"queue_max\":%llu,\"cold_starts\":%llu,\"moved\":%llu,\"replicas_max\":%u",
+                 (unsigned long long)s->queue_max, (unsigned long long)s->cold_starts,
+                 (unsigned long long)s->moved, s->replicas_max);
         buf_addf(out, ",\"tokens_in\":%llu,\"tokens_out\":%llu", (unsigned long long)s->in_tokens,
                  (unsigned long long)s->out_tokens);
         add_hours(out, "replica_hours", s->replica_ms);

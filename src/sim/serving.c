@@ -451,6 +451,7 @@ void serving_result(const struct serving *s, uint32_t i, struct serving_sum *out
                                 .end_max_us = f->end.max,
                                 .queue_max = f->queue_max,
                                 .cold_starts = f->cold_starts,
+                                .moved = f->moved,
                                 .replicas_max = f->running_max,
                                 .replicas_peak = (uint32_t)((o->arrives_max + full - 1) / full),
                                 .replica_ms = f->running_us / 1000,

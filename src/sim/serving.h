@@ -48,6 +48,8 @@ struct serving_sum {
     uint64_t end_p50_us, end_p90_us, end_p99_us, end_max_us;     /* to the last */
     uint64_t queue_max;
     uint64_t cold_starts;
+    uint64_t
+        moved; /* of these, replicas that ran before and were stopped: at a site that was lost, against new rules */
     uint32_t replicas_peak; /* of the first kind, that the busiest minute would have needed at `target` */
     uint32_t replicas_max;  /* that ran at a time */
     uint64_t replica_ms, warm_ms; /* that replicas ran, and of it that they could serve */

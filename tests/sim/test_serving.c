@@ -295,7 +295,10 @@ static void test_fleet(void **state)
     fleet_count(&f, 1000 * SECOND);
     assert_int_equal(f.running_us, 62 * SECOND + 900 * SECOND);
     assert_int_equal(f.warm_us, 2 * SECOND + 840 * SECOND);
-    assert_int_equal(f.cold_starts, 2);
+    assert_true(f.cold_starts == 2 && f.moved == 0);
+    fleet_stop(&f, fleet_find(&f, &b), 1000 * SECOND);
+    fleet_start(&f, fleet_find(&f, &b), 0, 1001 * SECOND);
+    assert_true(f.cold_starts == 3 && f.moved == 1); /* stopped, but still wanted */
     fleet_fini(&f);
 }
 
