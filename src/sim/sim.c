@@ -217,8 +217,11 @@ static int set_up_world(struct sim *s, struct err *err)
         rc = set_up(s, &event, err);
     }
     struct uuid tenant = numbered('T', tenants);
-    for (uint32_t i = 0; rc == 0 && serving_setup(s->serving, i, &tenant, &event); i++)
+    for (uint32_t i = 0; rc == 0 && serving_setup(s->serving, i, &tenant, &event); i++) {
         rc = set_up(s, &event, err);
+        if (rc == ERR_NOT_FOUND)
+            err_set(err, rc, "--serve: the network has no chips of a kind that is named");
+    }
     s->result->capacity = power_total(s->power, s->now_ms).capacity;
     return rc;
 }
