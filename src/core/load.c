@@ -280,5 +280,6 @@ int core_check(const struct core *core)
     }
     if (holds != core->ledger.transfers.live)
         return ERR_CORRUPT; /* a hold that no lease owns would never come back */
-    return ledger_audit(&core->ledger);
+    int rc = services_check(core);
+    return rc == 0 ? ledger_audit(&core->ledger) : rc;
 }

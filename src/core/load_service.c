@@ -50,3 +50,33 @@ int load_services_done(struct core *core)
     }
     return 0;
 }
+
+static bool service_adds_up(const struct core *core, uint32_t i)
+{
+    const struct service *s = &core->service.service[i];
+    uint64_t tokens_s = 0, in_flight = 0;
+    uint32_t replicas = 0;
+    list_for_each_safe (it, next, (struct list *)&s->demands) {
+        const struct row_service_demand *row = &list_entry(it, struct service_demand, in_service)->row;
+        tokens_s += row->tokens_s;
+        in_flight += row->in_flight;
+    }
+    list_for_each_safe (it, next, (struct list *)&s->replicas) {
+        const struct service_replica *r = list_entry(it, struct service_replica, in_service);
+        const struct job *job = &core->work.job[r->job];
+        if (r->service != i || !uuid_eq(&job->row.id, &r->row.job) ||
+            job->replica != (uint32_t)(r - core->service.replica) || r->row.ordinal >= s->row.made)
+            return false;
+        replicas++;
+    }
+    return tokens_s == s->tokens_s && in_flight == s->in_flight && replicas == s->nreplicas;
+}
+
+int services_check(const struct core *core)
+{
+    for (uint32_t i = 0; i < core->service.services.used; i++) {
+        if (table_live(&core->service.services, i) && !service_adds_up(core, i))
+            return ERR_CORRUPT;
+    }
+    return 0;
+}

@@ -77,6 +77,8 @@ int load_service_demand(struct core *core, const struct row_service_demand *row)
 int load_service_replica(struct core *core, const struct row_service_replica *row);
 /* After the last row: every job that says so is the replica of a service. ERR_CORRUPT. */
 int load_services_done(struct core *core);
+/* Whether sums and links are those of the rows. ERR_CORRUPT. */
+int services_check(const struct core *core);
 /* Takes a row into a table and the map; shared by what is set and what is loaded. INDEX_NONE: no room. */
 uint32_t service_put(struct core *core, const struct row_service *row);
 uint32_t service_put_demand(struct core *core, uint32_t service, const struct row_service_demand *row);
