@@ -55,6 +55,26 @@ static void print_supply(const struct supply *s)
     }
 }
 
+static void print_service(const struct serving_sum *s)
+{
+    double ran = (double)s->replica_ms / 3.6e6, peak = (double)s->replicas_peak * (double)s->span_ms / 3.6e6;
+    printf("service      %s: %llu requests (%llu not answered), %.1f M tokens in, %.1f M out\n", s->name,
+           (unsigned long long)s->requests, (unsigned long long)(s->requests - s->answered),
+           (double)s->in_tokens / 1e6, (double)s->out_tokens / 1e6);
+    printf(
+        "  first      median %.2f s, 90 %% %.2f, 99 %% %.2f, worst %.1f; last: median %.1f s, 99 %% %.1f\n",
+        (double)s->ttft_p50_us / 1e6, (double)s->ttft_p90_us / 1e6, (double)s->ttft_p99_us / 1e6,
+        (double)s->ttft_max_us / 1e6, (double)s->end_p50_us / 1e6, (double)s->end_p99_us / 1e6);
+    printf("  waited     %llu came when nothing served, %llu began anew, at most %llu in the queue\n",
+           (unsigned long long)s->waited_cold, (unsigned long long)s->restarted,
+           (unsigned long long)s->queue_max);
+    printf(
+        "  replicas   %.1f h, at most %u; always full: %.1f h; always the %u of the busiest minute: %.1f h; "
+        "%llu cold starts, %llu of them elsewhere after a stop\n",
+        ran, s->replicas_max, (double)s->ideal_ms / 3.6e6, s->replicas_peak, peak,
+        (unsigned long long)s->cold_starts, (unsigned long long)s->moved);
+}
+
 static void print_result(const struct sim_options *o, const struct sim_result *r)
 {
     double n = r->jobs ? (double)r->jobs : 1;
@@ -74,6 +94,8 @@ static void print_result(const struct sim_options *o, const struct sim_result *r
                (unsigned long long)r->drill_stopped, (unsigned long long)r->drill_placed,
                (double)r->drill_placed_ms / 1e3);
     print_supply(&r->supply);
+    for (uint32_t i = 0; i < r->services; i++)
+        print_service(&r->service[i]);
     printf("decisions    %llu starts, %llu stops; a step takes %.2f us, 99 %% of them less than %.1f us\n",
            (unsigned long long)r->starts, (unsigned long long)r->stops,
            r->events ? (double)r->step_ns_sum / (double)r->events / 1e3 : 0.0, (double)r->step_ns_p99 / 1e3);
@@ -163,14 +185,18 @@ static int read_options(const struct cli *cli, struct sim_options *o)
                               .drills = cli_option(cli, "drill"),
                               .traits = cli_option(cli, "traits"),
                               .rules = cli_option(cli, "rules"),
+                              .requests = cli_option(cli, "requests"),
+                              .serve = cli_option(cli, "serve"),
+                              .zones = cli_option(cli, "time-zones") != NULL,
                               .faults = cli_option(cli, "faults") != NULL,
                               .node_chips = 8,
                               .copies = 1,
                               .ageing_given = cli_option(cli, "ageing") != NULL};
     if (!o->policy)
         o->policy = "busbar";
-    if ((!o->trace && !o->network) || !o->pools == !o->network) {
-        fprintf(stderr, "busbar: sim needs --network FILE, or --pools FILE and --trace FILE\n");
+    if ((!o->trace && !o->requests && !o->network) || !o->pools == !o->network) {
+        fprintf(stderr,
+                "busbar: sim needs --network FILE, or --pools FILE and --trace FILE or --requests FILE\n");
         return CLI_USAGE;
     }
     if (isatty(STDERR_FILENO) && !cli->json)

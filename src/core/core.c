@@ -26,7 +26,10 @@ struct limits limits_default(void)
                            .corridors = 256,
                            .jobs = 262144,
                            .shares = 524288,
-                           .shapes = 4096};
+                           .shapes = 4096,
+                           .services = 256,
+                           .demands = 16384,
+                           .service_replicas = 32768};
 }
 
 /* The map compares the first `len` bytes of the row, which begins with its id. */
@@ -77,6 +80,7 @@ static void carve(struct core *core, struct arena *arena)
     network_carve(core, arena);
     work_carve(core, arena);
     rulebook_carve(core, arena);
+    services_carve(core, arena);
     CARVE(core, tenants, tenant, n->tenants);
     CARVE(core, keys, key, n->keys);
     CARVE(core, models, model, n->models);
@@ -125,6 +129,7 @@ struct core *core_init(void *block, size_t size, const struct limits *limits)
     list_init(&core->waiting);
     work_init(core);
     rulebook_init(core);
+    core->service.next_ms = INT64_MAX;
     carve(core, &arena);
     return core;
 }
@@ -177,6 +182,7 @@ int step_tick(struct core *core, const struct event *event)
 {
     lease_expire_waiters(core, event->at_ms);
     rulebook_turn(core);
+    services_turn(core);
     dispatch_pass(core);
     return 0;
 }
@@ -219,6 +225,7 @@ int64_t core_deadline_ms(const struct core *core)
     if (core->work.due)
         return core->now_ms;
     int64_t due_ms = first ? list_entry(first, struct waiter, in_order)->deadline_ms : INT64_MAX;
+    due_ms = core->service.next_ms < due_ms ? core->service.next_ms : due_ms;
     return core->book.next_ms < due_ms ? core->book.next_ms : due_ms;
 }
 
@@ -268,6 +275,9 @@ void core_collect(struct core *core, row_fn *fn, void *ctx)
     COLLECT(core, work.jobs, job, work.job, ROW_PUT);
     COLLECT(core, work.shares, share, work.share, ROW_DELETE);
     rulebook_collect(core, fn, ctx);
+    COLLECT(core, service.services, service, service.service, ROW_DELETE);
+    COLLECT(core, service.demands, service_demand, service.demand, ROW_DELETE);
+    COLLECT(core, service.replicas, service_replica, service.replica, ROW_DELETE);
     table_clean(&core->work.shapes);
     table_clean(&core->work.lanes);
     table_clean(&core->waiters);

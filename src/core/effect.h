@@ -22,6 +22,8 @@ enum effect_kind {
     EFFECT_JOB_SHARE,     /* of the start that follows: `chips` chips of node `node` of `pool` for `job` */
     EFFECT_JOB_START,     /* to the pool's site: run `job` on its shares, as `alternative`, under `epoch` */
     EFFECT_JOB_STOP, /* to the pool's site: end `job` of `epoch`; its chips are given back with it. code: why */
+    EFFECT_REPLICA_ADD, /* `service` has `job` as its replica `ordinal` from now on; it waits for its place */
+    EFFECT_REPLICA_DROP, /* it is one too many; if it ran, its stop came before */
 };
 
 struct effect {
@@ -39,6 +41,7 @@ struct effect {
     uint32_t node;
     uint32_t chips;
     uint32_t alternative;
+    struct uuid service; /* JOB_START, JOB_STOP: of the job that is a replica of it, else zero */
 };
 
 #define EFFECTS_MAX 16384

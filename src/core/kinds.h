@@ -82,7 +82,8 @@ enum meter_flag {
 
 #define JOB_FLAGS(J) \
     J(INTERRUPTIBLE, 1u, "interruptible") /* may be stopped for firm work and started anew */ \
-    J(ONE_DOMAIN, 2u, "one-domain")       /* all nodes of one scale-up domain */
+    J(ONE_DOMAIN, 2u, "one-domain")       /* all nodes of one scale-up domain */ \
+    J(REPLICA, 256u, "replica")           /* of a service: core's own work, without an end */
 #define JOB_KINDS(J) \
     J(BATCH, 0, "batch") \
     J(TRAINING, 1, "training") \

@@ -25,7 +25,10 @@
 #define HOLD_WAIT_MS 5000                      /* design.md section 6 */
 #define BATCH_EVENTS_MAX 1024                  /* events between two core_collect */
 #define RULES_PART_CAP 512                     /* a part of the text of a set of rules, and its NUL */
-#define RULES_PARTS_MAX 320 /* of a set: for RULES_TEXT_MAX bytes, cut between characters */
+#define RULES_PARTS_MAX 320       /* of a set: for RULES_TEXT_MAX bytes, cut between characters */
+#define SERVICE_REPLICAS_MAX 2048 /* of one service */
+#define SERVICE_TOKENS_MAX UINT64_C(1000000000000) /* a second, at one place of origin */
+#define SERVICE_MS_MAX (INT64_C(30) * 86400000)
 
 struct limits {
     uint32_t sites;
@@ -45,6 +48,9 @@ struct limits {
     uint32_t jobs;   /* waiting and running */
     uint32_t shares; /* chips of one node for one job */
     uint32_t shapes; /* different requests at a time */
+    uint32_t services;
+    uint32_t demands;          /* services x places where requests come from */
+    uint32_t service_replicas; /* of all services; each is a job too */
 };
 
 /* What `busbar up` and `busbar hub` use. */

@@ -222,6 +222,12 @@ int core_load(struct core *core, enum row_kind kind, const void *row)
         return load_rules(core, row);
     case ROW_KIND_rules_part:
         return load_rules_part(core, row);
+    case ROW_KIND_service:
+        return load_service(core, row);
+    case ROW_KIND_service_demand:
+        return load_service_demand(core, row);
+    case ROW_KIND_service_replica:
+        return load_service_replica(core, row);
     case ROW_KIND_usage:
     case ROW_KIND_END:
         break;
@@ -249,6 +255,8 @@ int core_load_done(struct core *core)
     int rc = load_rules_done(core);
     if (rc == 0)
         rc = load_work_done(core);
+    if (rc == 0)
+        rc = load_services_done(core);
     if (rc != 0)
         return rc;
     core_collect(core, ignore_row, NULL); /* what was just read is not a change */
@@ -272,5 +280,6 @@ int core_check(const struct core *core)
     }
     if (holds != core->ledger.transfers.live)
         return ERR_CORRUPT; /* a hold that no lease owns would never come back */
-    return ledger_audit(&core->ledger);
+    int rc = services_check(core);
+    return rc == 0 ? ledger_audit(&core->ledger) : rc;
 }

@@ -93,7 +93,8 @@ int load_job(struct core *core, const struct row_job *row)
         return ERR_LIMIT;
     uint32_t i = table_take(&w->jobs);
     struct job *job = &w->job[i];
-    *job = (struct job){.row = *row, .lane = lane, .pool = INDEX_NONE, .shares = INDEX_NONE};
+    *job = (struct job){
+        .row = *row, .lane = lane, .pool = INDEX_NONE, .shares = INDEX_NONE, .replica = INDEX_NONE};
     map_put(&w->job_map, &job->row.id, sizeof job->row.id, i);
     if (row->state == JOB_QUEUED) {
         lane_enter(core, (struct job_id){i});
@@ -140,9 +141,11 @@ int load_work_done(struct core *core)
             chips += w->share[s].row.chips;
         if (chips != shape->key.alternative[job->row.alternative].count)
             return ERR_CORRUPT;
+        /* The site was lost, and the pass that would have stopped it did not come. */
+        w->lost |= core->net.site[core->net.pool[job->pool].site.v].row.state == PLACE_LOST;
     }
     for (uint32_t i = 0; i < core->net.sites.used; i++)
         site_rate(core, (struct site_id){i});
-    w->due = w->active.next != &w->active || core->book.changed;
+    w->due = w->active.next != &w->active || core->book.changed || w->lost;
     return 0;
 }

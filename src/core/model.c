@@ -70,7 +70,7 @@ int step_model_remove(struct core *core, const struct event *event)
     if (id.v == INDEX_NONE)
         return ERR_NOT_FOUND;
     struct model *m = &core->model[id.v];
-    if (m->ndeployments > 0)
+    if (m->ndeployments > 0 || m->nservices > 0)
         return ERR_IN_USE;
     for (uint32_t i = 0; i < core->keys.used; i++) {
         /* A key limited to models must not become a key for all of them when the last one goes. */

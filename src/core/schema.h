@@ -119,6 +119,28 @@ struct uuid_list {
     F(S, uuid, deployment, 0) F(S, u32, ordinal, 0) F(S, u32, epoch, 0) F(S, u32, state, 0) \
     F(S, u32, slots, 0) F(S, u32, context, 0) F(S, text, endpoint, TEXT_CAP) \
     F(S, text, detail, TEXT_CAP)
+/* A model that is served wherever the dispatcher finds room (core/service.h). One of up to four kinds of replica: so many
+ * chips of a kind (empty: any) sustain so many tokens a second, in tokens of output. The first with count 0 ends the list. */
+#define SERVICE_ALTERNATIVE(F, S, i) F(S, text, chip##i, CHIP_CAP) F(S, u32, count##i, 0) F(S, u32, tokens_s##i, 0)
+/* variant: of a model in the catalogue, zero: none; flags: JOB_ONE_DOMAIN or 0; limits of place and data_class as of a job. */
+#define SERVICE_PLACE(F, S) \
+    F(S, uuid, tenant, 0) F(S, uuid, variant, 0) F(S, text, name, NAME_CAP) \
+    SERVICE_ALTERNATIVE(F, S, 0) SERVICE_ALTERNATIVE(F, S, 1) SERVICE_ALTERNATIVE(F, S, 2) \
+    SERVICE_ALTERNATIVE(F, S, 3) F(S, u32, flags, 0) F(S, uuid, site, 0) F(S, text, jurisdiction, CODE_CAP) \
+    F(S, text, vendor, NAME_CAP) F(S, text, data_class, CODE_CAP)
+/* Replicas at least and at most; target: thousandths of what they sustain that demand may use; cold_ms: from a replica's start
+ * until it serves; hold_ms: there must be one too many for so long before one goes; idle_ms: without demand until all go,
+ * where min is 0. */
+#define SERVICE_SCALE(F, S) \
+    F(S, u32, min, 0) F(S, u32, max, 0) F(S, u32, target, 0) F(S, i64, cold_ms, 0) F(S, i64, hold_ms, 0) \
+    F(S, i64, idle_ms, 0)
+/* A service that is there may change its SERVICE_SCALE; the rest must be as it was. */
+#define EVENT_SERVICE_SET(F, S) F(S, uuid, service, 0) SERVICE_PLACE(F, S) SERVICE_SCALE(F, S)
+#define EVENT_SERVICE_REMOVE(F, S) F(S, uuid, service, 0)
+/* What requests that come in at a site (zero: no site in particular) ask for now, in tokens of output a second, and how many
+ * of them are not answered yet. It holds until the next event about the same service and site. */
+#define EVENT_SERVICE_DEMAND(F, S) \
+    F(S, uuid, service, 0) F(S, uuid, site, 0) F(S, u64, tokens_s, 0) F(S, u32, in_flight, 0)
 #define EVENT_WORKER_JOIN(F, S) F(S, uuid, worker, 0)
 #define EVENT_LEASE_ASK(F, S) \
     F(S, uuid, worker, 0) F(S, uuid, lease, 0) F(S, uuid, key_lease, 0) F(S, uuid, tenant, 0) \
@@ -152,6 +174,9 @@ struct uuid_list {
     E(deploy, 30, EVENT_DEPLOY) \
     E(undeploy, 31, EVENT_UNDEPLOY) \
     E(replica_state, 32, EVENT_REPLICA_STATE) \
+    E(service_set, 33, EVENT_SERVICE_SET) \
+    E(service_remove, 34, EVENT_SERVICE_REMOVE) \
+    E(service_demand, 35, EVENT_SERVICE_DEMAND) \
     E(worker_join, 40, EVENT_WORKER_JOIN) \
     E(lease_ask, 41, EVENT_LEASE_ASK) \
     E(lease_return, 42, EVENT_LEASE_RETURN) \
@@ -253,6 +278,15 @@ struct uuid_list {
 /* `at`: where the part begins in the text, bytes. Parts past those of their slot are left of an older text. */
 #define ROW_RULES_PART(F, S) \
     F(S, u32, slot, 0) F(S, u32, part, 0) F(S, u32, at, 0) F(S, text, text, RULES_PART_CAP)
+/* made: replicas that it ever had, so that no two have the same id; since when one is too many, and the greatest demand since
+ * then; since when nothing is asked of it. 0: not so. */
+#define ROW_SERVICE(F, S) \
+    F(S, uuid, id, 0) SERVICE_PLACE(F, S) SERVICE_SCALE(F, S) F(S, u64, made, 0) F(S, i64, over_since_ms, 0) \
+    F(S, u64, over_tokens_s, 0) F(S, i64, idle_since_ms, 0) F(S, i64, created_ms, 0)
+#define ROW_SERVICE_DEMAND(F, S) \
+    F(S, uuid, service, 0) F(S, uuid, site, 0) F(S, u64, tokens_s, 0) F(S, u32, in_flight, 0) F(S, i64, at_ms, 0)
+/* The job that is a replica of a service. */
+#define ROW_SERVICE_REPLICA(F, S) F(S, uuid, job, 0) F(S, uuid, service, 0) F(S, u64, ordinal, 0)
 
 #define ROWS(R) \
     R(core, 1, ROW_CORE, 1) \
@@ -277,7 +311,10 @@ struct uuid_list {
     R(job, 20, ROW_JOB, 1) \
     R(share, 21, ROW_SHARE, 2) \
     R(rules, 22, ROW_RULES, 1) \
-    R(rules_part, 23, ROW_RULES_PART, 2)
+    R(rules_part, 23, ROW_RULES_PART, 2) \
+    R(service, 33, ROW_SERVICE, 1) \
+    R(service_demand, 34, ROW_SERVICE_DEMAND, 2) \
+    R(service_replica, 35, ROW_SERVICE_REPLICA, 1)
 
 /* clang-format on */
 

@@ -17,6 +17,7 @@
 #include "core/money.h"
 #include "core/network.h"
 #include "core/rulebook.h"
+#include "core/service.h"
 #include "core/work.h"
 
 struct tenant_id {
@@ -51,6 +52,7 @@ struct model {
     struct row_model row;
     uint32_t nvariants;
     uint32_t ndeployments;
+    uint32_t nservices;
 };
 
 struct variant {
@@ -110,6 +112,7 @@ struct core {
     struct network net;
     struct work work;
     struct rulebook book;
+    struct services service;
     struct table tenants, keys, models, variants, prices, deployments, replicas, workers, leases, waiters;
     struct tenant *tenant;
     struct key *key;
@@ -196,6 +199,10 @@ void job_evict(struct core *core, struct job_id id, int code);
 bool work_evict(struct core *core, struct pool_id pool, uint32_t node);
 void job_start(struct core *core, struct job_id id, struct pool_id pool, uint32_t alternative,
                const struct place *place, uint32_t n);
+/* A job waits from now on: 0, or why it cannot; its id is checked, what it says of itself is the caller's to check. */
+int work_submit(struct core *core, const struct event_job_submit *request);
+/* A job ends here, whether it waits or runs. */
+void work_cancel(struct core *core, struct job_id id);
 /* Orders the waiting jobs anew. */
 void work_reorder(struct core *core);
 int load_chip(struct core *core, const struct row_chip *row);

@@ -44,6 +44,16 @@ struct view_balance view_tenant_balance(const struct core *core, const struct uu
 /* All zero for a key without a budget of its own. */
 struct view_balance view_key_balance(const struct core *core, const struct uuid *key);
 
+/* A service: its replicas by what they do, and what those that are warm sustain. */
+struct view_service {
+    const struct row_service *row;
+    uint32_t waiting, cold, warm;
+    uint64_t tokens_s, in_flight; /* asked for */
+    uint64_t sustained_tokens_s;
+};
+/* As of now_ms; false if there is none. */
+bool view_service(const struct core *core, const struct uuid *id, int64_t now_ms, struct view_service *out);
+
 struct view_counts {
     uint32_t tenants, keys, models, deployments, replicas, replicas_ready, leases, waiters, workers;
     int64_t held; /* nano-units over all leases, whatever their currency */

@@ -113,6 +113,8 @@ static void job_over(struct core *core, struct job_id id, uint32_t state, uint32
     set_state(core, id, state);
     job->row.ended_ms = core->now_ms;
     job->row.code = code;
+    if (job->replica != INDEX_NONE)
+        replica_over(core, job->replica);
     map_remove(&core->work.job_map, &job->row.id, sizeof job->row.id);
     table_drop(&core->work.jobs, id.v);
 }
@@ -225,14 +227,11 @@ static void row_terms(struct row_job *to, const struct event_job_submit *from)
     JOB_COPY_TERMS
 }
 
-int step_job_submit(struct core *core, const struct event *event)
+int work_submit(struct core *core, const struct event_job_submit *e)
 {
-    const struct event_job_submit *e = &event->u.job_submit;
     struct work *w = &core->work;
     struct shape_key key;
     struct tenant_id tenant = tenant_by_id(core, &e->tenant);
-    if (uuid_zero(&e->job) || !terms_hold(e))
-        return ERR_INVALID;
     if (tenant.v == INDEX_NONE)
         return ERR_NOT_FOUND;
     int rc = shape_read(core, e, tenant, &key);
@@ -245,17 +244,23 @@ int step_job_submit(struct core *core, const struct event *event)
         return ERR_LIMIT;
     uint32_t i = table_take(&w->jobs);
     struct job *job = &w->job[i];
-    *job = (struct job){.lane = lane, .pool = INDEX_NONE, .shares = INDEX_NONE};
+    *job = (struct job){.lane = lane, .pool = INDEX_NONE, .shares = INDEX_NONE, .replica = INDEX_NONE};
     job->row.id = e->job;
     job->row.tenant = e->tenant;
     row_terms(&job->row, e);
     job->row.sequence = ++w->row.jobs;
     w->row_touched = true;
     job->row.state = JOB_QUEUED;
-    job->row.submitted_ms = event->at_ms;
+    job->row.submitted_ms = core->now_ms;
     map_put(&w->job_map, &job->row.id, sizeof job->row.id, i);
     lane_enter(core, (struct job_id){i});
     return 0;
+}
+
+int step_job_submit(struct core *core, const struct event *event)
+{
+    const struct event_job_submit *e = &event->u.job_submit;
+    return uuid_zero(&e->job) || !terms_hold(e) ? ERR_INVALID : work_submit(core, e);
 }
 
 void job_start(struct core *core, struct job_id id, struct pool_id pool, uint32_t alternative,
@@ -291,6 +296,8 @@ void job_start(struct core *core, struct job_id id, struct pool_id pool, uint32_
     effect->epoch = job->row.epoch;
     effect->chips = a->count;
     effect->alternative = alternative;
+    if (job->replica != INDEX_NONE)
+        effect->service = replica_moved(core, job->replica);
 }
 
 static void stop(struct core *core, struct job_id id, int code)
@@ -301,6 +308,8 @@ static void stop(struct core *core, struct job_id id, int code)
     effect->pool = job->row.pool;
     effect->epoch = job->row.epoch;
     effect->code = code;
+    if (job->replica != INDEX_NONE)
+        effect->service = replica_moved(core, job->replica);
     job_release(core, id);
 }
 
@@ -338,11 +347,8 @@ bool work_evict(struct core *core, struct pool_id pool, uint32_t node)
     return true;
 }
 
-int step_job_cancel(struct core *core, const struct event *event)
+void work_cancel(struct core *core, struct job_id id)
 {
-    struct job_id id = job_by_id(core, &event->u.job_cancel.job);
-    if (id.v == INDEX_NONE)
-        return ERR_NOT_FOUND;
     uint32_t lane = core->work.job[id.v].lane;
     if (core->work.job[id.v].row.state == JOB_RUNNING)
         stop(core, id, 0);
@@ -354,6 +360,16 @@ int step_job_cancel(struct core *core, const struct event *event)
         lane_refresh(core, &core->work.lane[lane], true);
     job_over(core, id, JOB_CANCELLED, 0);
     lane_unref(core, lane);
+}
+
+int step_job_cancel(struct core *core, const struct event *event)
+{
+    struct job_id id = job_by_id(core, &event->u.job_cancel.job);
+    if (id.v == INDEX_NONE)
+        return ERR_NOT_FOUND;
+    if (core->work.job[id.v].replica != INDEX_NONE)
+        return ERR_IN_USE; /* its service would only have another in its place */
+    work_cancel(core, id);
     return 0;
 }
 

@@ -107,9 +107,10 @@ struct job {
     struct row_job row;
     uint32_t lane;
     struct queue_node in_lane;
-    uint32_t pool;   /* while it runs */
-    uint32_t shares; /* the first of them */
-    int64_t end_ms;  /* when it is thought to be over */
+    uint32_t pool;    /* while it runs */
+    uint32_t shares;  /* the first of them */
+    int64_t end_ms;   /* when it is thought to be over */
+    uint32_t replica; /* of core's services, INDEX_NONE: it is none of theirs */
 };
 
 struct work {

@@ -53,7 +53,13 @@
     V(TIME_BACK, "time goes back") \
     V(LIMIT, "the checker has no room and cannot judge any more") \
     V(FORBIDDEN, "the rules in force forbid the job to run there") \
-    V(FORBIDDEN_RUNS, "work still runs that the rules in force forbid")
+    V(FORBIDDEN_RUNS, "work still runs that the rules in force forbid") \
+    V(REPLICA_OVER, "a service has more replicas than it may") \
+    V(REPLICA_SHORT, "a service has fewer replicas than demand asks for, and may have more") \
+    V(REPLICA_SLACK, "a service keeps a replica that was one too many for too long") \
+    V(REPLICA_IDLE, "a service keeps replicas that nothing was asked of for its idle time") \
+    V(REPLICA_WARM, "a replica that serves goes before one that does not") \
+    V(REPLICA_GONE, "a service that is not there has replicas")
 /* clang-format on */
 
 enum checker_kind {
@@ -72,6 +78,8 @@ struct checker_limits {
     uint32_t shares;  /* of running jobs */
     uint32_t tenants; /* 0: tenants are not looked at, rules know nothing of them */
     uint32_t asks;    /* different requests, ever; what jobs ask for but for their durations */
+    uint32_t services;
+    uint32_t demands; /* services x places where requests come from, ever */
 };
 
 struct checker;

@@ -199,6 +199,7 @@ static void judge_start(struct checker *c, const struct gang *gang)
     job->state = CHECK_RUNS;
     job->epoch = e->epoch;
     job->pool = p;
+    checker_replica_started(c, i, e->alternative);
     c->waiting--;
     c->running++;
     for (uint32_t k = 0; k < gang->n; k++) {
@@ -222,6 +223,7 @@ static void judge_stop(struct checker *c, const struct effect *e)
         return;
     }
     checker_job_release(c, i);
+    checker_replica_stopped(c, i);
     if (c->job[i].cancelled)
         checker_job_forget(c, i);
     else
@@ -237,22 +239,31 @@ static void shares_without_start(struct checker *c, const struct gang *gang)
                         "shares that no start follows");
 }
 
+static bool decides(const struct effect *e)
+{
+    return e->kind == EFFECT_JOB_SHARE || e->kind == EFFECT_JOB_START || e->kind == EFFECT_JOB_STOP ||
+           e->kind == EFFECT_REPLICA_ADD || e->kind == EFFECT_REPLICA_DROP;
+}
+
 static void judge(struct checker *c, const struct effect *list, uint32_t n)
 {
     struct gang gang = {0};
     for (uint32_t i = 0; i < n; i++) {
         const struct effect *e = &list[i];
-        if (e->kind != EFFECT_JOB_SHARE && e->kind != EFFECT_JOB_START && e->kind != EFFECT_JOB_STOP)
+        bool single = e->kind != EFFECT_JOB_SHARE && e->kind != EFFECT_JOB_START;
+        if (!decides(e))
             continue;
         record(c, e);
-        if (gang.n > 0 && (e->kind == EFFECT_JOB_STOP || !uuid_eq(&e->job, &gang.list->job))) {
+        if (gang.n > 0 && (single || !uuid_eq(&e->job, &gang.list->job))) {
             shares_without_start(c, &gang);
             gang = (struct gang){0};
         }
-        if (e->kind == EFFECT_JOB_STOP) {
+        if (e->kind == EFFECT_JOB_STOP)
             judge_stop(c, e);
+        else if (single)
+            checker_replica(c, e, i > 0 ? e - 1 : NULL);
+        if (single)
             continue;
-        }
         if (gang.n == 0)
             gang.list = e;
         if (e->kind == EFFECT_JOB_SHARE) {
@@ -270,8 +281,7 @@ void checker_effects(struct checker *c, const struct event *event, const struct 
                      int rc)
 {
     for (uint32_t i = 0; i < n && rc != 0; i++) {
-        if (list[i].kind == EFFECT_JOB_SHARE || list[i].kind == EFFECT_JOB_START ||
-            list[i].kind == EFFECT_JOB_STOP) {
+        if (decides(&list[i])) {
             checker_violate(c, CHECKER_REFUSED_ACTS, &list[i].job, &list[i].pool, NONE, "the code is %d", rc);
             break;
         }
@@ -279,6 +289,7 @@ void checker_effects(struct checker *c, const struct event *event, const struct 
     if (rc == 0)
         checker_apply(c, event);
     judge(c, list, n);
+    checker_services_step(c);
     if (rc != 0 || event->kind != EVENT_KIND_job_cancel)
         return;
     uint32_t i = checker_job_find(c, &event->u.job_cancel.job);

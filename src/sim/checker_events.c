@@ -205,9 +205,8 @@ static uint32_t ask_of(struct checker *c, const struct check_request *request)
     return i;
 }
 
-static void job_submit(struct checker *c, const struct event *event)
+void checker_job_put(struct checker *c, const struct event_job_submit *e)
 {
-    const struct event_job_submit *e = &event->u.job_submit;
     struct check_request request;
     if (checker_job_find(c, &e->job) != NONE || !request_read(c, e, &request)) {
         accepted(c, &e->job, NULL, "a job that is there, or that names what is not");
@@ -238,11 +237,17 @@ static void job_submit(struct checker *c, const struct event *event)
     checker_order_enter(c, i);
 }
 
+static void job_submit(struct checker *c, const struct event *event)
+{
+    checker_job_put(c, &event->u.job_submit);
+}
+
 void checker_job_forget(struct checker *c, uint32_t i)
 {
     struct check_job *job = &c->job[i];
     assert(job->state == CHECK_WAITS);
     checker_order_leave(c, i);
+    checker_replica_over(c, i);
     map_remove(&c->job_map, &job->id, sizeof job->id);
     c->over[c->nover++ % CHECKER_OVER] = job->id;
     job->state = CHECK_FREE;
@@ -335,6 +340,9 @@ void checker_apply(struct checker *c, const struct event *event)
         [EVENT_KIND_tenant_add] = checker_tenant_add,
         [EVENT_KIND_rules_put] = checker_rules_put,
         [EVENT_KIND_rules_set] = checker_rules_set,
+        [EVENT_KIND_service_set] = checker_service_set,
+        [EVENT_KIND_service_remove] = checker_service_remove,
+        [EVENT_KIND_service_demand] = checker_service_demand,
     };
     if (event->kind < EVENT_KIND_END && table[event->kind])
         table[event->kind](c, event);

@@ -125,6 +125,7 @@ struct checker {
     struct check_ask *ask;
     struct check_tenant *tenant;
     struct check_rules *rules;
+    struct check_services *services;
     uint32_t ntenants, nsites, nchips, npools, nnodes, njobs, nshares, nasks; /* ever used */
     uint32_t free_job, free_share;
     uint32_t waiting, running;
@@ -179,6 +180,24 @@ bool checker_has_rules(const struct checker *c);
 bool checker_lawful(const struct checker *c, uint32_t job, uint32_t pool, uint32_t chips, const char **rule);
 /* What runs must be lawful by now. */
 void checker_rules_end_of_time(struct checker *c);
+
+bool checker_services_new(struct checker *c);
+void checker_services_free(struct checker *c);
+/* Accepted events. */
+void checker_service_set(struct checker *c, const struct event *event);
+void checker_service_remove(struct checker *c, const struct event *event);
+void checker_service_demand(struct checker *c, const struct event *event);
+/* A replica more or fewer; `before`: the effect before it, or NULL. */
+void checker_replica(struct checker *c, const struct effect *e, const struct effect *before);
+/* A job, which may be a replica, starts, stops or is over. */
+void checker_replica_started(struct checker *c, uint32_t job, uint32_t alternative);
+void checker_replica_stopped(struct checker *c, uint32_t job);
+void checker_replica_over(struct checker *c, uint32_t job);
+/* All effects of a step were told; no more come in this instant. */
+void checker_services_step(struct checker *c);
+void checker_services_end_of_time(struct checker *c);
+/* A job waits from now on. */
+void checker_job_put(struct checker *c, const struct event_job_submit *e);
 
 /* Whether the order is one in which somebody can be overtaken. */
 bool checker_ordered(const struct checker *c);

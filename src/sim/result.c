@@ -28,6 +28,46 @@ void sim_result_steps(struct sim_result *r, const uint64_t bucket[64])
     }
 }
 
+static void add_hours(struct buf *out, const char *name, uint64_t ms)
+{
+    buf_addf(out, ",\"%s\":%.3f", name, (double)ms / 3.6e6);
+}
+
+static void add_spread(struct buf *out, const char *name, const uint64_t us[4])
+{
+    static const char *const of[] = {"p50", "p90", "p99", "max"};
+    for (int i = 0; i < 4; i++)
+        buf_addf(out, ",\"%s_%s_s\":%.4f", name, of[i], (double)us[i] / 1e6);
+}
+
+static void add_services(struct buf *out, const struct sim_result *r)
+{
+    buf_addf(out, ",\"services\":[");
+    for (uint32_t i = 0; i < r->services; i++) {
+        const struct serving_sum *s = &r->service[i];
+        buf_addf(out, "%s{\"name\":", i > 0 ? "," : "");
+        buf_add_json(out, s->name, strlen(s->name));
+        buf_addf(out, ",\"requests\":%llu,\"answered\":%llu,\"restarted\":%llu,\"waited_cold\":%llu",
+                 (unsigned long long)s->requests, (unsigned long long)s->answered,
+                 (unsigned long long)s->restarted, (unsigned long long)s->waited_cold);
+        add_spread(out, "ttft", (uint64_t[]){s->ttft_p50_us, s->ttft_p90_us, s->ttft_p99_us, s->ttft_max_us});
+        add_spread(out, "end", (uint64_t[]){s->end_p50_us, s->end_p90_us, s->end_p99_us, s->end_max_us});
+        buf_addf(out, ",\"queue_max\":%llu,\"cold_starts\":%llu,\"moved\":%llu,\"replicas_max\":%u",
+                 (unsigned long long)s->queue_max, (unsigned long long)s->cold_starts,
+                 (unsigned long long)s->moved, s->replicas_max);
+        buf_addf(out, ",\"tokens_in\":%llu,\"tokens_out\":%llu", (unsigned long long)s->in_tokens,
+                 (unsigned long long)s->out_tokens);
+        add_hours(out, "replica_hours", s->replica_ms);
+        add_hours(out, "warm_hours", s->warm_ms);
+        add_hours(out, "ideal_hours", s->ideal_ms);
+        buf_addf(out, ",\"replicas_peak\":%u", s->replicas_peak);
+        add_hours(out, "peak_hours", s->replicas_peak * (uint64_t)s->span_ms);
+        add_seconds(out, "span_s", s->span_ms);
+        buf_addf(out, "}");
+    }
+    buf_addf(out, "]");
+}
+
 void sim_result_json(const struct sim_options *options, const struct sim_result *r, struct buf *out)
 {
     buf_addf(out, "{\"policy\":\"%s\",\"jobs\":%u,\"unfinished\":%u,\"dropped\":%u", options->policy, r->jobs,
@@ -62,6 +102,8 @@ void sim_result_json(const struct sim_options *options, const struct sim_result 
         buf_add_char(out, ',');
         supply_json(&r->supply, out);
     }
+    if (r->services > 0)
+        add_services(out, r);
     buf_addf(out, ",\"cpu_s\":%.3f,\"wall_s\":%.3f,\"max_rss_kb\":%llu}", (double)r->cpu_us / 1e6,
              (double)r->wall_us / 1e6, (unsigned long long)r->rss_kb);
 }

@@ -48,6 +48,7 @@ struct sim {
     struct power *power;
     struct stock stock;
     struct watch *watch; /* NULL: no report was asked for */
+    struct serving *serving;
     struct uuid *site_of_queue;
     struct fate *fate;
     struct ends ends;
@@ -143,6 +144,15 @@ static void stopped(struct sim *s, const struct effect *effect)
     s->running--;
 }
 
+/* A replica starts, stops, or is one more or one fewer. */
+static void served(struct sim *s, const struct effect *effect)
+{
+    struct uuid pool;
+    uint32_t chips = serving_effect(s->serving, effect, s->now_ms, &pool);
+    if (chips > 0)
+        power_use(s->power, power_pool(s->power, &pool), chips, effect->kind == EFFECT_JOB_START, s->now_ms);
+}
+
 static int step(struct sim *s, struct event *event)
 {
     if (s->steps == BATCH_EVENTS_MAX)
@@ -161,7 +171,9 @@ static int step(struct sim *s, struct event *event)
     checker_effects(s->checker, event, s->effects.list, s->effects.n, rc);
     for (uint32_t i = 0; i < s->effects.n; i++) {
         const struct effect *effect = &s->effects.list[i];
-        if (effect->kind == EFFECT_JOB_START)
+        if (!uuid_zero(&effect->service))
+            served(s, effect);
+        else if (effect->kind == EFFECT_JOB_START)
             started(s, effect);
         else if (effect->kind == EFFECT_JOB_STOP)
             stopped(s, effect);
@@ -208,7 +220,9 @@ static int set_up_world(struct sim *s, struct err *err)
                            .carbon_price = s->options->carbon_price}};
     if (rc == 0)
         rc = set_up(s, &event, err);
-    for (uint32_t i = 0; rc == 0 && i < s->demand.ntenants; i++) {
+    /* Services are the last tenant's. */
+    uint32_t tenants = s->demand.ntenants + (serving_count(s->serving) > 0);
+    for (uint32_t i = 0; rc == 0 && i < tenants; i++) {
         event = (struct event){.kind = EVENT_KIND_tenant_add,
                                .u.tenant_add = {.tenant = numbered('T', i + 1),
                                                 .ledger = LEDGER_USD,
@@ -218,10 +232,19 @@ static int set_up_world(struct sim *s, struct err *err)
             world_jurisdiction(s->world, s->options->seed, i, event.u.tenant_add.jurisdiction);
         rc = set_up(s, &event, err);
     }
-    for (uint32_t i = 0; rc == 0 && world_setup(s->world, i, &event); i++)
+    for (uint32_t i = 0; rc == 0 && world_setup(s->world, i, &event); i++) {
+        if (event.kind == EVENT_KIND_site_add)
+            serving_site(s->serving, &event.u.site_add);
         rc = set_up(s, &event, err);
+    }
     for (uint32_t i = 0; rc == 0 && rulefile_event(&s->rules, i, &event); i++)
         rc = set_up(s, &event, err);
+    struct uuid tenant = numbered('T', tenants);
+    for (uint32_t i = 0; rc == 0 && serving_setup(s->serving, i, &tenant, &event); i++) {
+        rc = set_up(s, &event, err);
+        if (rc == ERR_NOT_FOUND)
+            err_set(err, rc, "--serve: the network has no chips of a kind that is named");
+    }
     s->result->capacity = power_total(s->power, s->now_ms).capacity;
     if (s->options->network)
         supply_look(&s->result->supply, &s->stock, s->now_ms);
@@ -233,7 +256,8 @@ static struct limits limits_for(const struct sim *s)
     struct limits limits = limits_default();
     world_limits(s->world, &limits);
     limits.jobs = s->demand.n < SIM_JOBS_MAX ? s->demand.n + BATCH_EVENTS_MAX : SIM_JOBS_MAX;
-    limits.tenants = s->demand.ntenants + 1;
+    limits.tenants = s->demand.ntenants + 2;
+    serving_limits(s->serving, &limits);
     return limits;
 }
 
@@ -242,16 +266,17 @@ static int set_period(struct sim *s, struct err *err)
 {
     const struct sim_options *o = s->options;
     const struct netfile *net = world_network(s->world);
-    s->start_ms = s->now_ms = world_start_ms(s->world);
-    s->until_ms = o->until_at_ms            ? o->until_at_ms
-                  : o->until_ms             ? s->start_ms + o->until_ms
-                  : s->demand.n == 0 && net ? world_until_ms(s->world)
-                                            : 0;
+    bool asked = s->demand.n > 0 || serving_count(s->serving) > 0;
+    s->now_ms = s->start_ms;
+    s->until_ms = o->until_at_ms  ? o->until_at_ms
+                  : o->until_ms   ? s->start_ms + o->until_ms
+                  : !asked && net ? world_until_ms(s->world)
+                                  : 0;
     if (s->until_ms && s->until_ms <= s->start_ms)
         return err_set(err, ERR_INVALID,
                        "the simulation would end before it begins: see --start and --until");
-    if (!s->until_ms && s->demand.n == 0)
-        return err_set(err, ERR_INVALID, "without jobs a simulation needs --until");
+    if (!s->until_ms && !asked)
+        return err_set(err, ERR_INVALID, "without jobs or requests a simulation needs --until");
     if (net)
         supply_goals(&s->result->supply, net);
     return 0;
@@ -269,6 +294,11 @@ static int read_input(struct sim *s, struct err *err)
                                   .drills = o->drills,
                                   .start_ms = o->start_ms ? o->start_ms : SIM_EPOCH_MS,
                                   .start_given = o->start_ms != 0};
+    struct serving_options serving = {.requests = o->requests,
+                                      .serve = o->serve,
+                                      .zones = o->zones,
+                                      .length_ms = o->length_ms,
+                                      .seed = o->seed};
     int rc = traits_read(&s->traits, o->traits, o->seed, err);
     if (rc == 0)
         rc = rulefile_open(&s->rules, o->rules, err);
@@ -276,6 +306,10 @@ static int read_input(struct sim *s, struct err *err)
         rc = demand_read(&s->demand, &demand, err);
     if (rc == 0)
         rc = world_open(&s->world, &world, err);
+    if (rc == 0)
+        serving.start_ms = s->start_ms = world_start_ms(s->world);
+    if (rc == 0)
+        rc = serving_open(&s->serving, &serving, err);
     if (rc == 0)
         rc = set_period(s, err);
     s->site_of_queue = rc == 0 ? calloc(s->demand.nqueues + 1u, sizeof *s->site_of_queue) : NULL;
@@ -301,7 +335,9 @@ static int sim_new(struct sim *s, struct err *err)
                                                       .jobs = limits.jobs,
                                                       .shares = limits.shares,
                                                       .tenants = limits.tenants,
-                                                      .asks = limits.shapes});
+                                                      .asks = limits.shapes,
+                                                      .services = limits.services,
+                                                      .demands = limits.demands});
     bool stock = stock_init(&s->stock, &limits);
     if (!s->fate || !s->effects.list || !s->block || !s->checker || !s->power || !stock)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
@@ -316,7 +352,8 @@ static int sim_new(struct sim *s, struct err *err)
         marks_drills(s->watch->rec, s->options->drills, s->start_ms);
     }
     s->core = core_init(s->block, size, &limits);
-    return set_up_world(s, err);
+    int rc = set_up_world(s, err);
+    return rc == 0 ? serving_failed(s->serving, err) : rc;
 }
 
 /* ---- time ---- */
@@ -410,8 +447,30 @@ static bool goes_on(const struct sim *s, uint32_t next)
 {
     if (s->failed)
         return false;
-    bool work = next < s->demand.n || s->ends.n > 0;
+    bool work = next < s->demand.n || s->ends.n > 0 || !serving_over(s->serving);
     return s->until_ms || work || s->over < next;
+}
+
+/* What requests ask for, told to core. */
+static void ask(struct sim *s)
+{
+    struct event e;
+    while (!s->failed && serving_event(s->serving, s->now_ms, &e)) {
+        if (step(s, &e) != 0)
+            s->failed = true;
+    }
+}
+
+/* The time of what happens next; INT64_MAX: nothing more. */
+static int64_t next_ms(struct sim *s, uint32_t next)
+{
+    int64_t now = submit_ms(s, next);
+    now = ends_next_ms(&s->ends) < now ? ends_next_ms(&s->ends) : now;
+    if (serving_count(s->serving) > 0) {
+        now = serving_next_ms(s->serving) < now ? serving_next_ms(s->serving) : now;
+        now = core_deadline_ms(s->core) < now ? core_deadline_ms(s->core) : now;
+    }
+    return world_next_ms(s->world) < now ? world_next_ms(s->world) : now;
 }
 
 static void run(struct sim *s)
@@ -420,12 +479,10 @@ static void run(struct sim *s)
     int64_t moved_ms = s->now_ms;
     int64_t until = s->until_ms ? s->until_ms : INT64_MAX;
     while (goes_on(s, next)) {
-        int64_t now = submit_ms(s, next);
-        now = ends_next_ms(&s->ends) < now ? ends_next_ms(&s->ends) : now;
-        now = world_next_ms(s->world) < now ? world_next_ms(s->world) : now;
+        int64_t now = next_ms(s, next);
         if (now > until || now == INT64_MAX)
             break;
-        if (next < s->demand.n || s->ends.n > 0)
+        if (next < s->demand.n || s->ends.n > 0 || !serving_over(s->serving))
             moved_ms = now;
         else if (s->until_ms == 0 && now - moved_ms > STILL_MS)
             break;
@@ -437,6 +494,7 @@ static void run(struct sim *s)
                 settle(s);
         }
         happen(s);
+        ask(s);
         while (!s->failed && submit_ms(s, next) == now) {
             submit(s, next++);
             if (s->policy->singly)
@@ -502,6 +560,10 @@ static int measure(struct sim *s, struct sim_result *r, struct err *err)
     r->start_ms = s->start_ms;
     r->end_ms = s->now_ms;
     struct power_sum power = power_total(s->power, s->now_ms);
+    serving_end(s->serving, s->now_ms);
+    r->services = serving_count(s->serving);
+    for (uint32_t i = 0; i < r->services; i++)
+        serving_result(s->serving, i, &r->service[i]);
     r->joules = power.joules;
     r->nano = power.nano;
     r->mg = power.mg;
@@ -533,6 +595,7 @@ static void sim_fini(struct sim *s)
     power_free(s->power);
     watch_free(s->watch);
     stock_fini(&s->stock);
+    serving_free(s->serving);
     ends_fini(&s->ends);
     free(s->site_of_queue);
     free(s->fate);
@@ -558,6 +621,8 @@ int sim_run(const struct sim_options *options, struct sim_result *result, struct
         rc = sim_new(&s, err);
     if (rc == 0)
         run(&s);
+    if (rc == 0)
+        rc = serving_failed(s.serving, err);
     if (rc == 0 && s.failed)
         rc = err_set(err, ERR_LIMIT, "the simulation went past a limit, or out of memory");
     if (rc == 0)

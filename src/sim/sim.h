@@ -17,6 +17,7 @@
 #include "base/digest.h"
 #include "base/err.h"
 #include "core/limits.h"
+#include "sim/serving.h"
 #include "sim/supply.h"
 
 #define SIM_EPOCH_MS INT64_C(1577836800000) /* 2020-01-01 */
@@ -36,9 +37,11 @@ struct sim_options {
     uint64_t seed;
     bool faults;
     const char *drills;
-    const char *traits; /* sim/traits.h */
-    const char *rules;  /* a rule file; NULL: none */
-    uint64_t ageing;    /* thousandths of a ms for a chip-second */
+    const char *traits;           /* sim/traits.h */
+    const char *rules;            /* a rule file; NULL: none */
+    const char *requests, *serve; /* sim/serving.h; NULL: none, the defaults */
+    bool zones;
+    uint64_t ageing; /* thousandths of a ms for a chip-second */
     bool ageing_given;
     int64_t carbon_price;                                   /* nano-units for a kg CO2e */
     void (*progress)(void *ctx, int64_t done, int64_t all); /* jobs that are over; NULL: nobody asks */
@@ -70,6 +73,8 @@ struct sim_result {
     uint64_t violations;                            /* that the checker found; the first one in words */
     char violation[256];
     uint64_t cpu_us, wall_us, rss_kb;
+    struct serving_sum service[SERVING_MAX];
+    uint32_t services;
 };
 
 /* ERR_INVALID, ERR_IO, ERR_LIMIT, ERR_NO_MEMORY, with words. */

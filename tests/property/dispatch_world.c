@@ -38,7 +38,10 @@ static void runs_no_more(struct dispatch_world *w, const struct uuid *id)
 
 static void follow(struct dispatch_world *w, const struct effect *e)
 {
-    if (e->kind == EFFECT_JOB_START) {
+    w->replicas += e->kind == EFFECT_REPLICA_ADD;
+    if (!uuid_zero(&e->service)) /* core ends its replicas itself */
+        w->replica_runs += e->kind == EFFECT_JOB_START ? 1 : e->kind == EFFECT_JOB_STOP ? -1 : 0;
+    else if (e->kind == EFFECT_JOB_START) {
         assert_true(w->nrunning < DW_JOBS);
         w->running[w->nrunning].job = job_number(&e->job);
         w->running[w->nrunning].pool = e->pool;
@@ -240,6 +243,40 @@ static void end(struct dispatch_world *w)
     assert_true(late ? rc != 0 : rc == 0);
 }
 
+/* A service comes, changes or goes; mostly another demand. */
+static void serve(struct dispatch_world *w)
+{
+    struct event e = {.kind = EVENT_KIND_service_demand};
+    struct uuid service = uid('z', below(w, DW_SERVICES));
+    if (below(w, 8) == 0) {
+        e.kind = EVENT_KIND_service_set;
+        struct event_service_set *s = &e.u.service_set;
+        *s = (struct event_service_set){.service = service,
+                                        .tenant = uid('t', service.b[15] % 2),
+                                        .count0 = 1 + service.b[15] * 3,
+                                        .tokens_s0 = 100,
+                                        .count1 = service.b[15] % 2 ? 2 : 0,
+                                        .tokens_s1 = service.b[15] % 2 ? 60 : 0,
+                                        .min = (uint32_t)(below(w, 4) == 0),
+                                        .max = 1 + (uint32_t)below(w, 12),
+                                        .target = 500 + (uint32_t)below(w, 501),
+                                        .cold_ms = 20000,
+                                        .hold_ms = (int64_t)below(w, 3) * 15000,
+                                        .idle_ms = (int64_t)below(w, 3) * 20000};
+        memcpy(s->chip0, chips[service.b[15] % 3], 4);
+    } else if (below(w, 12) == 0) {
+        e.kind = EVENT_KIND_service_remove;
+        e.u.service_remove.service = service;
+    } else {
+        e.u.service_demand = (struct event_service_demand){.service = service,
+                                                           .tokens_s = below(w, 3) ? below(w, 700) : 0,
+                                                           .in_flight = (uint32_t)(below(w, 4) == 0)};
+        if (below(w, 2))
+            e.u.service_demand.site = uid('s', below(w, DW_SITES + 1));
+    }
+    (void)dispatch_world_step(w, &e);
+}
+
 static void happen(struct dispatch_world *w)
 {
     static const uint32_t states[] = {PLACE_UP, PLACE_UP, PLACE_CORDONED, PLACE_LOST};
@@ -270,6 +307,11 @@ static void happen(struct dispatch_world *w)
         break;
     case 5:
         set_dispatch(w);
+        return;
+    case 9:
+    case 10:
+    case 11:
+        serve(w);
         return;
     case 8:
         if (below(w, 4) == 0) /* each part of them alone would leave few pools: mostly few rules */
@@ -302,14 +344,19 @@ static void world_core(struct dispatch_world *w, uint64_t seed)
     limits.chips = 3;
     limits.pools = DW_POOLS + 1;
     limits.nodes = 128;
-    limits.jobs = DW_JOBS + 100;
+    limits.services = DW_SERVICES;
+    limits.demands = DW_SERVICES * (DW_SITES + 1);
+    limits.service_replicas = 100;
+    limits.jobs = DW_JOBS + 200;
     limits.shares = 1000;
     limits.shapes = DW_JOBS + 100;
     const struct checker_limits of_checker = {.sites = DW_SITES,
                                               .chips = 3,
                                               .pools = DW_POOLS + 1,
                                               .nodes = 128,
-                                              .jobs = DW_JOBS,
+                                              .jobs = DW_JOBS + 100,
+                                              .services = DW_SERVICES,
+                                              .demands = DW_SERVICES * (DW_SITES + 1),
                                               .shares = 1000,
                                               .tenants = 2,
                                               .asks = 8192};

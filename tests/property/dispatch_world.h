@@ -2,7 +2,7 @@
 /*
  * A core under random work, faults, caps and rules, on virtual time, with the checker beside it.
  *
- * Nine pools of three kinds of chips at five sites, two tenants; an instant is a handful of events and the passes that
+ * Nine pools of three kinds of chips at five sites, two tenants, up to three services; an instant is a handful of events and the passes that
  * they make due, and time goes on by a second. All is drawn from one seed. Every event is kept, so that a world can be made
  * again; a core has pointers into itself and cannot be copied.
  */
@@ -12,7 +12,7 @@
 #include "sim/checker.h"
 #include "support.h"
 
-enum { DW_SITES = 5, DW_POOLS = 9, DW_JOBS = 400, DW_RULES = 8 };
+enum { DW_SITES = 5, DW_POOLS = 9, DW_JOBS = 400, DW_RULES = 8, DW_SERVICES = 3 };
 
 struct dispatch_world {
     uint64_t random;
@@ -31,8 +31,10 @@ struct dispatch_world {
         struct uuid pool;
     } running[DW_JOBS];
     uint32_t nrunning;
-    uint64_t starts, stops, refused;
-    uint64_t tamper_at; /* with the effects of this start; 0: with none */
+    uint64_t starts, stops, refused; /* of jobs that are no replicas */
+    uint64_t replicas;               /* ever */
+    uint32_t replica_runs;           /* now */
+    uint64_t tamper_at;              /* with the effects of this start; 0: with none */
     struct event *log;
     size_t nlog, log_cap;
 };

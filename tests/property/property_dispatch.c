@@ -15,6 +15,7 @@ static void test_clean(void **state)
     uint64_t rounds = test_count(5, 200);
     uint64_t starts = 0;
     uint64_t stops = 0;
+    uint64_t replicas = 0;
     for (uint64_t i = 0; i < rounds; i++) {
         uint8_t hash[2][DIGEST_LEN];
         for (uint32_t twice = 0; twice < 2; twice++) {
@@ -24,16 +25,18 @@ static void test_clean(void **state)
             if (checker_violations(w->checker) > 0)
                 fail_msg("seed %llu: %llu violations, %s", (unsigned long long)(seed + i),
                          (unsigned long long)checker_violations(w->checker), checker_first(w->checker));
-            assert_int_equal(checker_running(w->checker), w->nrunning);
+            assert_int_equal(checker_running(w->checker), w->nrunning + w->replica_runs);
             checker_hash(w->checker, hash[twice]);
             dispatch_world_fini(w);
         }
         assert_memory_equal(hash[0], hash[1], DIGEST_LEN);
         starts += w->starts;
         stops += w->stops;
+        replicas += w->replicas;
     }
-    printf("# %llu starts, %llu stops\n", (unsigned long long)starts, (unsigned long long)stops);
-    assert_true(starts > rounds * 50 && stops > rounds);
+    printf("# %llu starts, %llu stops, %llu replicas\n", (unsigned long long)starts,
+           (unsigned long long)stops, (unsigned long long)replicas);
+    assert_true(starts > rounds * 50 && stops > rounds && replicas > rounds * 20);
 }
 
 static void test_tampered(void **state)

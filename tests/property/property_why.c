@@ -155,6 +155,10 @@ static uint64_t remove_bar(struct dispatch_world *w, uint64_t job, const struct 
 
 static void cancel_others(struct dispatch_world *w, uint64_t job, const struct uuid *besides)
 {
+    for (uint64_t i = 0; i < DW_SERVICES; i++) { /* its replicas cannot be cancelled, it can */
+        struct event e = {.kind = EVENT_KIND_service_remove, .u.service_remove.service = uid('z', i)};
+        (void)dispatch_world_step(w, &e);
+    }
     for (uint64_t i = 0; i < w->submitted; i++) {
         struct uuid id = uid('j', i);
         if (i != job && !uuid_eq(&id, besides) && job_waits(w, i))

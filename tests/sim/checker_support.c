@@ -189,7 +189,9 @@ int ck_setup(void **state)
                                           .jobs = 1000,
                                           .shares = 200,
                                           .tenants = 2,
-                                          .asks = 50};
+                                          .asks = 50,
+                                          .services = 2,
+                                          .demands = 4};
     ck_checker = checker_new(&limits);
     if (!ck_checker)
         return -1;

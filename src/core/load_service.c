@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From rows back to state: services, what is asked of them, and their replicas. */
+#include "base/err.h"
+#include "core/kinds.h"
+#include "core/state.h"
+
+int load_service(struct core *core, const struct row_service *row)
+{
+    if (map_get(&core->service.service_map, &row->id, sizeof row->id) != MAP_NONE || row->target == 0 ||
+        row->tokens_s0 == 0 || row->max > SERVICE_REPLICAS_MAX ||
+        tenant_by_id(core, &row->tenant).v == INDEX_NONE)
+        return ERR_CORRUPT;
+    uint32_t i = service_put(core, row);
+    if (i == INDEX_NONE)
+        return ERR_LIMIT;
+    if (!uuid_zero(&row->variant) && core->service.service[i].model == INDEX_NONE)
+        return ERR_CORRUPT;
+    /* The first tick finds out when it is due. */
+    core->service.service[i].next_ms = core->service.next_ms = INT64_MIN;
+    return 0;
+}
+
+int load_service_demand(struct core *core, const struct row_service_demand *row)
+{
+    uint32_t i = map_get(&core->service.service_map, &row->service, sizeof row->service);
+    size_t key = sizeof row->service + sizeof row->site;
+    if (i == MAP_NONE || row->tokens_s > SERVICE_TOKENS_MAX ||
+        map_get(&core->service.demand_map, row, key) != MAP_NONE)
+        return ERR_CORRUPT;
+    return service_put_demand(core, i, row) == INDEX_NONE ? ERR_LIMIT : 0;
+}
+
+int load_service_replica(struct core *core, const struct row_service_replica *row)
+{
+    uint32_t i = map_get(&core->service.service_map, &row->service, sizeof row->service);
+    struct job_id job = job_by_id(core, &row->job);
+    if (i == MAP_NONE || job.v == INDEX_NONE || !(core->work.job[job.v].row.flags & JOB_REPLICA) ||
+        core->work.job[job.v].replica != INDEX_NONE)
+        return ERR_CORRUPT;
+    return service_put_replica(core, i, row) == INDEX_NONE ? ERR_LIMIT : 0;
+}
+
+int load_services_done(struct core *core)
+{
+    const struct work *w = &core->work;
+    for (uint32_t i = 0; i < w->jobs.used; i++) {
+        bool says = w->job[i].row.flags & JOB_REPLICA;
+        if (table_live(&w->jobs, i) && says != (w->job[i].replica != INDEX_NONE))
+            return ERR_CORRUPT;
+    }
+    return 0;
+}
+
+static bool service_adds_up(const struct core *core, uint32_t i)
+{
+    const struct service *s = &core->service.service[i];
+    uint64_t tokens_s = 0, in_flight = 0;
+    uint32_t replicas = 0;
+    list_for_each_safe (it, next, (struct list *)&s->demands) {
+        const struct row_service_demand *row = &list_entry(it, struct service_demand, in_service)->row;
+        tokens_s += row->tokens_s;
+        in_flight += row->in_flight;
+    }
+    list_for_each_safe (it, next, (struct list *)&s->replicas) {
+        const struct service_replica *r = list_entry(it, struct service_replica, in_service);
+        const struct job *job = &core->work.job[r->job];
+        if (r->service != i || !uuid_eq(&job->row.id, &r->row.job) ||
+            job->replica != (uint32_t)(r - core->service.replica) || r->row.ordinal >= s->row.made)
+            return false;
+        replicas++;
+    }
+    return tokens_s == s->tokens_s && in_flight == s->in_flight && replicas == s->nreplicas;
+}
+
+int services_check(const struct core *core)
+{
+    for (uint32_t i = 0; i < core->service.services.used; i++) {
+        if (table_live(&core->service.services, i) && !service_adds_up(core, i))
+            return ERR_CORRUPT;
+    }
+    return 0;
+}

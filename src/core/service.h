@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Services: models that are served wherever the dispatcher finds room, with as many replicas as are asked for.
+ *
+ * A deployment (core/replica.c) is a fixed number of replicas at the hub's own site; a service says what a replica is, and demand
+ * says how many there are. Each replica is a firm job of kind inference without an end, submitted by core itself and
+ * placed as any job is: caps, rules, prices and fairness hold for it, and on the loss of its site it waits for another place.
+ * Its id is that of the service with the replica's ordinal mixed in, and no ordinal is given twice.
+ *
+ * Demand is one figure, tokens of output a second, in which whoever reports it lets a prompt's token count for what it costs
+ * beside one of output. Apart they would weigh a kind of chip anew with each mix of requests, while a job's alternatives,
+ * and with them the shapes of work (core/work.h), have to stay what they are.
+ *
+ * What is due is decided at the next tick, which is due at once, so that what is told of several places at one time is one demand:
+ * - Up, without delay: while what the replicas sustain, those that wait or start counted, times `target` is less than the demand.
+ * - Down: one is too many if the others would do, whichever it is. When that was so for `hold_ms`, those go that the greatest demand of that time
+ *   did not need; so one too many goes after twice `hold_ms` at the latest. Who waits for a place goes first, then who is
+ *   cold, then the youngest.
+ * - To none: where `min` is 0 and nothing was asked for during `idle_ms`. Whatever is in flight keeps one.
+ *
+ * A replica is cold until `cold_ms` after its start. All of it lies in rows; what is derived are sums and lists. Bounds:
+ * SERVICE_REPLICAS_MAX, and the tables' limits: what does not fit is tried again each second.
+ */
+#ifndef BUSBAR_CORE_SERVICE_H
+#define BUSBAR_CORE_SERVICE_H
+
+#include "base/arena.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "core/schema.h"
+#include "core/table.h"
+
+struct core;
+
+struct service {
+    struct row_service row;
+    uint32_t model; /* INDEX_NONE: not in the catalogue */
+    struct list replicas, demands;
+    uint32_t nreplicas;
+    uint64_t tokens_s, in_flight; /* sums of the demands */
+    int64_t next_ms;              /* when there is something to decide, INT64_MAX: not before an event */
+};
+
+struct service_demand {
+    struct row_service_demand row;
+    struct list in_service;
+};
+
+struct service_replica {
+    struct row_service_replica row;
+    uint32_t service;
+    uint32_t job;
+    struct list in_service;
+};
+
+struct services {
+    struct table services, demands, replicas;
+    struct service *service;
+    struct service_demand *demand;
+    struct service_replica *replica;
+    struct map service_map, demand_map;
+    int64_t next_ms; /* the first of the services' */
+};
+
+void services_carve(struct core *core, struct arena *arena);
+/* Decides what is due by now. */
+void services_turn(struct core *core);
+/* The replica starts, or stops where it ran: what it sustains may be another. Returns its service's id. */
+struct uuid replica_moved(struct core *core, uint32_t replica);
+/* The replica's job is over. */
+void replica_over(struct core *core, uint32_t replica);
+/* The id of a service's replica. */
+struct uuid replica_job_id(const struct uuid *service, uint64_t ordinal);
+
+int load_service(struct core *core, const struct row_service *row);
+int load_service_demand(struct core *core, const struct row_service_demand *row);
+int load_service_replica(struct core *core, const struct row_service_replica *row);
+/* After the last row: every job that says so is the replica of a service. ERR_CORRUPT. */
+int load_services_done(struct core *core);
+/* Whether sums and links are those of the rows. ERR_CORRUPT. */
+int services_check(const struct core *core);
+/* Takes a row into a table and the map; shared by what is set and what is loaded. INDEX_NONE: no room. */
+uint32_t service_put(struct core *core, const struct row_service *row);
+uint32_t service_put_demand(struct core *core, uint32_t service, const struct row_service_demand *row);
+uint32_t service_put_replica(struct core *core, uint32_t service, const struct row_service_replica *row);
+
+#endif
