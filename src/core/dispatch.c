@@ -15,7 +15,7 @@
 #include "core/state.h"
 
 /* Room that must be left for the effects of a start. */
-#define START_EFFECTS(nodes) ((nodes) + 2)
+#define START_EFFECTS(nodes) ((nodes) + 2 + WAY_MAX)
 
 /* What a shape asks of a pool; no chips: it may not use it. */
 static struct ask pool_ask(const struct core *core, const struct shape *shape, uint32_t pool)
@@ -41,7 +41,8 @@ static enum tried try_start(struct core *core, uint32_t lane, const uint64_t *cl
     struct ask ask = shape_ask(key, &key->alternative[c.alternative]);
     uint32_t nodes = pool_nodes_for(pool, ask.chips);
     if (core->effects->n + START_EFFECTS(nodes) > core->effects->cap / 2 ||
-        table_room(&core->work.shares) < nodes)
+        table_room(&core->work.shares) < nodes ||
+        (key->source != INDEX_NONE && table_room(&core->traffic.transits) == 0))
         return NO_ROOM;
     uint32_t n = pool_find(pool, ask, core->work.row.pack, c.use, core->work.place);
     assert(n > 0);
@@ -471,6 +472,7 @@ int step_dispatch_set(struct core *core, const struct event *event)
     core->work.row_touched = true;
     for (uint32_t i = 0; i < core->net.sites.used; i++)
         site_rate(core, (struct site_id){i});
+    traffic_changed(core);
     for (uint32_t i = 0; i < core->work.lanes.used; i++) {
         if (table_live(&core->work.lanes, i))
             reservation_drop(core, i);

@@ -223,6 +223,9 @@ int shape_read(const struct core *core, const struct event_job_submit *e, struct
     key->flags = e->flags;
     key->tenant = tenant_for_rules(core, tenant.v);
     key->home = site_home(core, &e->data_site);
+    key->source = e->data_bytes > 0 ? site_by_id(core, &e->data_site).v : INDEX_NONE;
+    if (e->data_bytes > 0 && key->source == INDEX_NONE)
+        return ERR_NOT_FOUND;
     key->kind = e->kind;
     memcpy(key->data_class, e->data_class, sizeof key->data_class);
     memcpy(key->jurisdiction, e->jurisdiction, sizeof key->jurisdiction);

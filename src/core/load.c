@@ -222,6 +222,8 @@ int core_load(struct core *core, enum row_kind kind, const void *row)
         return load_rules(core, row);
     case ROW_KIND_rules_part:
         return load_rules_part(core, row);
+    case ROW_KIND_transit:
+        return load_transit(core, row);
     case ROW_KIND_usage:
     case ROW_KIND_END:
         break;
@@ -265,6 +267,8 @@ int core_check(const struct core *core)
             !table_live(&core->workers, lease->worker.v))
             return ERR_CORRUPT;
     }
+    if (!traffic_holds(core))
+        return ERR_CORRUPT;
     uint32_t holds = core->leases.live;
     for (uint32_t i = 0; i < core->leases.used; i++) {
         if (table_live(&core->leases, i) && core->lease[i].key_transfer.v != INDEX_NONE)

@@ -199,6 +199,7 @@ static void job_release(struct core *core, struct job_id id)
         i = next;
     }
     job->shares = INDEX_NONE;
+    transit_drop(core, job);
     work_account(core, id, pool, chips, false);
     job->pool = INDEX_NONE;
     pool_changed(core, (struct pool_id){pool});
@@ -217,7 +218,7 @@ static bool terms_hold(const struct event_job_submit *e)
 {
     return !(e->flags & ~(uint32_t)(JOB_INTERRUPTIBLE | JOB_ONE_DOMAIN)) && e->kind <= JOB_KIND_INFERENCE &&
            is_length(e->duration_ms) && is_length(e->checkpoint_ms) && is_length(e->checkpoint_every_ms) &&
-           e->deadline_ms >= 0 && e->start_by_ms >= 0;
+           e->deadline_ms >= 0 && e->start_by_ms >= 0 && e->data_bytes <= DATA_BYTES_MAX;
 }
 
 static void row_terms(struct row_job *to, const struct event_job_submit *from)
@@ -263,7 +264,11 @@ void job_start(struct core *core, struct job_id id, struct pool_id pool, uint32_
 {
     struct work *w = &core->work;
     struct job *job = &w->job[id.v];
-    const struct alternative *a = &w->shape[w->lane[job->lane].shape].key.alternative[alternative];
+    const struct shape_key *key = &w->shape[w->lane[job->lane].shape].key;
+    const struct alternative *a = &key->alternative[alternative];
+    struct way way;
+    bool open = place_way(core, job, key, &core->net.pool[pool.v], &way);
+    assert(open);
     lane_leave(core, id);
     set_state(core, id, JOB_RUNNING);
     job->row.epoch++;
@@ -271,7 +276,8 @@ void job_start(struct core *core, struct job_id id, struct pool_id pool, uint32_
     job->row.pool = core->net.pool[pool.v].row.id;
     job->row.started_ms = core->now_ms;
     job->pool = pool.v;
-    job->end_ms = core->now_ms + job_run_ms(job, a->rate);
+    job->row.transit_ms = way.ms;
+    job->end_ms = core->now_ms + way.ms + job_run_ms(job, a->rate);
     for (uint32_t i = 0; i < n; i++) {
         uint32_t s = table_take(&w->shares);
         w->share[s].row =
@@ -285,6 +291,8 @@ void job_start(struct core *core, struct job_id id, struct pool_id pool, uint32_
         effect->chips = place[i].chips;
     }
     work_account(core, id, pool.v, a->count, true);
+    if (way.n > 0)
+        transit_start(core, id, &way);
     struct effect *effect = effect_add(core, EFFECT_JOB_START);
     effect->job = job->row.id;
     effect->pool = job->row.pool;

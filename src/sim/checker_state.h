@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the checker knows, for its own files only: checker.c (its life), checker_events.c, checker_effects.c (decisions judged),
- * checker_order.c (who waits before whom), check_rules.c (rules in force).
+ * checker_order.c (who waits before whom), check_rules.c (rules in force), check_corridors.c (data under way).
  *
  * Dense arrays of fixed size; NONE ends lists and stands for "any" and "no such". A share is on two lists, its job's and
  * its node's. A class is a set of pools for which jobs wait, with those jobs in a heap; classes exist only while the
@@ -80,6 +80,7 @@ struct check_request {
     uint32_t count[CHECKER_ALTERNATIVES];
     uint32_t site; /* NONE: any */
     uint32_t one_domain;
+    uint32_t source; /* the site where its data lies, NONE: there is none to bring */
     char jurisdiction[CODE_CAP];
     char vendor[NAME_CAP];
 };
@@ -104,8 +105,10 @@ struct check_job {
     uint32_t data_site; /* as well */
     uint32_t kind;
     char data_class[CODE_CAP];
+    uint64_t data_bytes;
     uint8_t state;
     bool cancelled;
+    bool comes; /* its data does, still */
 };
 
 struct check_class {
@@ -125,6 +128,7 @@ struct checker {
     struct check_ask *ask;
     struct check_tenant *tenant;
     struct check_rules *rules;
+    struct check_corridors *corridors;
     uint32_t ntenants, nsites, nchips, npools, nnodes, njobs, nshares, nasks; /* ever used */
     uint32_t free_job, free_share;
     uint32_t waiting, running;
@@ -179,6 +183,23 @@ bool checker_has_rules(const struct checker *c);
 bool checker_lawful(const struct checker *c, uint32_t job, uint32_t pool, uint32_t chips, const char **rule);
 /* What runs must be lawful by now. */
 void checker_rules_end_of_time(struct checker *c);
+
+bool checker_corridors_new(struct checker *c);
+void checker_corridors_free(struct checker *c);
+/* Accepted events. */
+void checker_corridor_add(struct checker *c, const struct event *event);
+void checker_corridor_state(struct checker *c, const struct event *event);
+/* Whether corridors that are up lead from one site to the other. */
+bool checker_leads(const struct checker *c, uint32_t from, uint32_t to);
+/* Transfers whose time has passed are over. */
+void checker_transit_time(struct checker *c);
+/* The job is over, or stopped. */
+void checker_transit_drop(struct checker *c, uint32_t job);
+/* A corridor of the start that follows; that start; no more effects follow. */
+void checker_transit_told(struct checker *c, const struct effect *e);
+void checker_transit_start(struct checker *c, uint32_t job, uint32_t pool);
+void checker_transit_settle(struct checker *c);
+void checker_corridors_end_of_time(struct checker *c);
 
 /* Whether the order is one in which somebody can be overtaken. */
 bool checker_ordered(const struct checker *c);
