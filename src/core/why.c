@@ -182,7 +182,9 @@ static struct option option_of(const struct question *q, uint32_t pool_index, ui
         o.bars |= BAR(POWER);
     if (o.bars & (BAR(SIZE) | BAR(FULL) | BAR(NODE_DOWN)))
         return o; /* there is nothing to be kept for anybody */
-    enum held_use use = place_use(core, pool, q->lane, q->job, core->now_ms + way.ms + run_ms);
+    /* How long data would come that cannot is not known: it may be too long to pass a reservation. */
+    int64_t end_ms = open ? core->now_ms + way.ms + run_ms : INT64_MAX;
+    enum held_use use = place_use(core, pool, q->lane, q->job, end_ms);
     if (!pool_fits(pool, ask, use)) {
         assert(pool->reserved_for != INDEX_NONE);
         const struct lane *holder = &core->work.lane[pool->reserved_for];
