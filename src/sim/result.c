@@ -17,6 +17,31 @@ static void add_seconds(struct buf *out, const char *name, int64_t ms)
     buf_addf(out, ",\"%s\":%lld.%03lld", name, (long long)(ms / 1000), (long long)(ms % 1000));
 }
 
+static void add_flow(struct buf *out, const struct sim_flow *f)
+{
+    buf_addf(out,
+             "\"bytes\":%llu,\"charged\":%.2f,\"energy_kwh\":%.3f,\"energy_cost\":%.2f,\"carbon_kg\":%.3f",
+             (unsigned long long)f->bytes, (double)f->nano / 1e9, (double)f->joules / 3.6e6,
+             (double)f->power_nano / 1e9, (double)f->mg / 1e6);
+}
+
+/* Data that came over corridors. A byte counts at each corridor that it came over. */
+static void add_transfers(struct buf *out, const struct sim_result *r)
+{
+    buf_addf(out, ",\"transfers\":{\"n\":%llu", (unsigned long long)r->transfers);
+    add_mean(out, "avg_s_a_job", r->transfer_ms_sum, r->jobs);
+    buf_addf(out, ",");
+    add_flow(out, &r->flow_sum);
+    buf_addf(out, ",\"corridors\":[");
+    for (uint32_t i = 0; i < r->nflows; i++) {
+        buf_addf(out, "%s{\"a\":\"%s\",\"b\":\"%s\",\"transfers\":%llu,", i ? "," : "", r->flow[i].a,
+                 r->flow[i].b, (unsigned long long)r->flow[i].transfers);
+        add_flow(out, &r->flow[i]);
+        buf_addf(out, "}");
+    }
+    buf_addf(out, "]}");
+}
+
 void sim_result_json(const struct sim_options *options, const struct sim_result *r, struct buf *out)
 {
     buf_addf(out, "{\"policy\":\"%s\",\"jobs\":%u,\"unfinished\":%u,\"dropped\":%u", options->policy, r->jobs,
@@ -43,6 +68,8 @@ void sim_result_json(const struct sim_options *options, const struct sim_result 
     buf_addf(out, ",\"energy_kwh\":%llu,\"energy_cost\":%.2f,\"carbon_kg\":%llu",
              (unsigned long long)(r->joules / 3600000), (double)r->nano / 1e9,
              (unsigned long long)(r->mg / 1000000));
+    if (r->transfers > 0)
+        add_transfers(out, r);
     if (options->drills)
         buf_addf(out, ",\"drill\":{\"stopped\":%llu,\"placed_again\":%llu,\"last_after_s\":%lld}",
                  (unsigned long long)r->drill_stopped, (unsigned long long)r->drill_placed,

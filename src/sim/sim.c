@@ -11,6 +11,7 @@
 #include "core/kinds.h"
 #include "sim/checker.h"
 #include "sim/ends.h"
+#include "sim/flows.h"
 #include "sim/power.h"
 #include "sim/traits.h"
 #include "sim/world.h"
@@ -20,6 +21,7 @@
 #define SIM_AGEING 100000
 /* Jobs that may wait or run at a time. */
 #define SIM_JOBS_MAX (1u << 20)
+#define SHAPES_WITH_DATA 8
 
 const struct sim_policy sim_policies[] = {
     {"fifo", "in order of submission, nobody passes", ORDER_FIFO, FIT_STRICT, PACK_EMPTIEST, false},
@@ -35,6 +37,7 @@ struct fate {
     uint32_t epoch;           /* under which it runs, 0: it does not */
     uint32_t pool;            /* of its last start, sim/power.h */
     bool drilled;             /* stopped by a drill, not started since */
+    int64_t transit_ms;       /* of its last start: how long its data comes before it runs */
     int64_t stopped_ms;
 };
 
@@ -45,6 +48,8 @@ struct sim {
     struct traits traits;
     struct world *world;
     struct power *power;
+    struct flows *flows;
+    int64_t transit_ms; /* of the start that follows */
     struct uuid *site_of_queue;
     struct fate *fate;
     struct ends ends;
@@ -111,8 +116,26 @@ static void started(struct sim *s, const struct effect *effect)
         if (waited > s->result->drill_placed_ms)
             s->result->drill_placed_ms = waited;
     }
-    if (!ends_put(&s->ends, s->now_ms + s->demand.job[i].duration_ms, i, effect->epoch))
+    fate->transit_ms = s->transit_ms;
+    s->transit_ms = 0;
+    if (!ends_put(&s->ends, s->now_ms + fate->transit_ms + s->demand.job[i].duration_ms, i, effect->epoch))
         s->failed = true;
+}
+
+/* Data sets out for the start that follows, over one more corridor. */
+static void sets_out(struct sim *s, const struct effect *effect)
+{
+    s->result->transfers += s->transit_ms == 0;
+    s->transit_ms = effect->ms;
+    if (!flows_begin(s->flows, effect, s->now_ms))
+        s->failed = true;
+}
+
+/* Its data, should it still come, comes no more. */
+static void comes_no_more(struct sim *s, const struct uuid *job, const struct fate *fate)
+{
+    if (fate->transit_ms > 0)
+        flows_end(s->flows, job, s->now_ms);
 }
 
 static void stopped(struct sim *s, const struct effect *effect)
@@ -120,6 +143,7 @@ static void stopped(struct sim *s, const struct effect *effect)
     uint32_t i = number_of(&effect->job);
     struct fate *fate = &s->fate[i];
     power_use(s->power, fate->pool, s->demand.job[i].chips, false, s->now_ms);
+    comes_no_more(s, &effect->job, fate);
     fate->epoch = 0;
     fate->drilled = s->drilling;
     fate->stopped_ms = s->now_ms;
@@ -148,9 +172,13 @@ static int step(struct sim *s, struct event *event)
             started(s, effect);
         else if (effect->kind == EFFECT_JOB_STOP)
             stopped(s, effect);
+        else if (effect->kind == EFFECT_TRANSIT)
+            sets_out(s, effect);
     }
-    if (rc == 0)
+    if (rc == 0) {
         power_event(s->power, event);
+        flows_event(s->flows, event);
+    }
     return rc;
 }
 
@@ -209,6 +237,8 @@ static struct limits limits_for(const struct sim *s)
     world_limits(s->world, &limits);
     limits.jobs = s->demand.n < SIM_JOBS_MAX ? s->demand.n + BATCH_EVENTS_MAX : SIM_JOBS_MAX;
     limits.tenants = s->demand.ntenants + 1;
+    if (s->traits.data > 0)
+        limits.shapes *= SHAPES_WITH_DATA; /* jobs are told apart by where their data lies */
     return limits;
 }
 
@@ -228,6 +258,8 @@ static int read_input(struct sim *s, struct err *err)
         rc = demand_read(&s->demand, &demand, err);
     if (rc == 0)
         rc = world_open(&s->world, &world, err);
+    if (rc == 0)
+        rc = traits_place(&s->traits, world_net(s->world), err);
     s->site_of_queue = rc == 0 ? calloc(s->demand.nqueues, sizeof *s->site_of_queue) : NULL;
     if (rc == 0 && !s->site_of_queue)
         rc = err_set(err, ERR_NO_MEMORY, "out of memory");
@@ -244,6 +276,7 @@ static int sim_new(struct sim *s, struct err *err)
     s->effects = (struct effects){.list = calloc(EFFECTS_MAX, sizeof(struct effect)), .cap = EFFECTS_MAX};
     s->block = calloc(1, size);
     s->power = power_new(limits.sites, limits.chips, limits.pools);
+    s->flows = flows_new(limits.sites, limits.corridors);
     s->checker = checker_new(&(struct checker_limits){.sites = limits.sites,
                                                       .chips = limits.chips,
                                                       .pools = limits.pools,
@@ -252,7 +285,7 @@ static int sim_new(struct sim *s, struct err *err)
                                                       .shares = limits.shares,
                                                       .tenants = limits.tenants,
                                                       .asks = limits.shapes});
-    if (!s->fate || !s->effects.list || !s->block || !s->checker || !s->power)
+    if (!s->fate || !s->effects.list || !s->block || !s->checker || !s->power || !s->flows)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     s->core = core_init(s->block, size, &limits);
     return set_up_world(s, err);
@@ -290,6 +323,7 @@ static void end(struct sim *s)
     if (step(s, &e) != 0)
         s->failed = true;
     power_use(s->power, fate->pool, s->demand.job[due.job].chips, false, s->now_ms);
+    comes_no_more(s, &e.u.job_end.job, fate);
     fate->epoch = 0;
     fate->end_ms = s->now_ms;
     s->over++;
@@ -368,6 +402,45 @@ static void measure_steps(const struct sim *s, struct sim_result *r)
     }
 }
 
+static int by_bytes(const void *a, const void *b)
+{
+    const struct sim_flow *x = a, *y = b;
+    return (x->bytes < y->bytes) - (x->bytes > y->bytes);
+}
+
+/* Corridors that carried something, in the order of the network until there are too many. */
+static void measure_flows(struct sim *s, struct sim_result *r)
+{
+    for (uint32_t i = 0; i < flows_count(s->flows); i++) {
+        struct flow f = flows_at(s->flows, i, s->now_ms);
+        struct sim_flow out = {.transfers = f.transfers,
+                               .bytes = f.bytes,
+                               .joules = f.joules,
+                               .mg = f.mg,
+                               .nano = f.nano,
+                               .power_nano = f.power_nano};
+        if (f.transfers == 0)
+            continue;
+        (void)snprintf(out.a, sizeof out.a, "%s", f.a);
+        (void)snprintf(out.b, sizeof out.b, "%s", f.b);
+        if (r->nflows == SIM_FLOWS_MAX)
+            qsort(r->flow, r->nflows, sizeof out, by_bytes);
+        if (r->nflows < SIM_FLOWS_MAX)
+            r->flow[r->nflows++] = out;
+        else if (out.bytes > r->flow[SIM_FLOWS_MAX - 1].bytes)
+            r->flow[SIM_FLOWS_MAX - 1] = out;
+        r->flow_sum.transfers += out.transfers;
+        r->flow_sum.bytes += out.bytes;
+        r->flow_sum.joules += out.joules;
+        r->flow_sum.mg += out.mg;
+        r->flow_sum.nano += out.nano;
+        r->flow_sum.power_nano += out.power_nano;
+    }
+    r->joules += r->flow_sum.joules;
+    r->nano += r->flow_sum.power_nano;
+    r->mg += r->flow_sum.mg;
+}
+
 static int measure(struct sim *s, struct sim_result *r, struct err *err)
 {
     int64_t *waits = calloc(s->demand.n, sizeof *waits);
@@ -380,7 +453,8 @@ static int measure(struct sim *s, struct sim_result *r, struct err *err)
         if (s->fate[i].end_ms == 0)
             continue;
         int64_t jct = s->fate[i].end_ms - SIM_EPOCH_MS - job->submit_ms;
-        waits[n] = jct - job->duration_ms;
+        waits[n] = jct - job->duration_ms - s->fate[i].transit_ms;
+        r->transfer_ms_sum += s->fate[i].transit_ms;
         r->jct_ms_sum += jct;
         r->wait_ms_sum += waits[n++];
         r->chip_ms += (uint64_t)job->duration_ms * job->chips;
@@ -399,6 +473,7 @@ static int measure(struct sim *s, struct sim_result *r, struct err *err)
     r->nano = power.nano;
     r->mg = power.mg;
     r->capacity = power.capacity;
+    measure_flows(s, r);
     checker_hash(s->checker, r->hash);
     r->violations = checker_violations(s->checker);
     (void)snprintf(r->violation, sizeof r->violation, "%s", checker_first(s->checker));
@@ -423,6 +498,8 @@ static void sim_fini(struct sim *s)
     demand_free(&s->demand);
     world_free(s->world);
     power_free(s->power);
+    flows_free(s->flows);
+    traits_free(&s->traits);
     ends_fini(&s->ends);
     free(s->site_of_queue);
     free(s->fate);

@@ -197,6 +197,11 @@ uint32_t world_chips(const struct world *w)
     return w->chips;
 }
 
+const struct netfile *world_net(const struct world *w)
+{
+    return w->net;
+}
+
 /* ---- events ---- */
 
 bool world_setup(const struct world *w, uint32_t i, struct event *out)

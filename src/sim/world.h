@@ -16,6 +16,7 @@
 
 #include "base/err.h"
 #include "core/schema.h"
+#include "network/netfile.h"
 #include "sim/demand.h"
 
 #define WORLD_HOUR_MS INT64_C(3600000)
@@ -53,5 +54,7 @@ bool world_event(struct world *w, int64_t now_ms, struct event *out, bool *drill
 /* The only site that jobs of the queue may use; zero: any. ERR_INVALID: the queue has none in this world. */
 int world_queue_site(const struct world *w, const char *queue, struct uuid *out, struct err *err);
 uint32_t world_chips(const struct world *w);
+/* The network that the world is made of; NULL: isolated pools. */
+const struct netfile *world_net(const struct world *w);
 
 #endif
