@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A simulation's result as JSON. */
+/* A simulation's result: what corridors carried, and all of it as JSON. */
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/str.h"
+#include "sim/flows.h"
 #include "sim/sim.h"
 
 /* `sum` ms over n jobs as seconds with six decimals, rounded half up. */
@@ -15,6 +18,51 @@ static void add_mean(struct buf *out, const char *name, int64_t sum, uint32_t n)
 static void add_seconds(struct buf *out, const char *name, int64_t ms)
 {
     buf_addf(out, ",\"%s\":%lld.%03lld", name, (long long)(ms / 1000), (long long)(ms % 1000));
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+    const struct sim_flow *x = a, *y = b;
+    return (x->bytes < y->bytes) - (x->bytes > y->bytes);
+}
+
+static void keep_flow(struct sim_result *r, const struct sim_flow *flow)
+{
+    if (r->nflows < SIM_FLOWS_MAX) {
+        r->flow[r->nflows++] = *flow;
+        return;
+    }
+    qsort(r->flow, r->nflows, sizeof *r->flow, by_bytes);
+    if (flow->bytes > r->flow[SIM_FLOWS_MAX - 1].bytes)
+        r->flow[SIM_FLOWS_MAX - 1] = *flow;
+}
+
+void sim_result_flows(struct sim_result *r, struct flows *flows, int64_t now_ms)
+{
+    struct sim_flow *sum = &r->flow_sum;
+    for (uint32_t i = 0; i < flows_count(flows); i++) {
+        struct flow f = flows_at(flows, i, now_ms);
+        struct sim_flow out = {.transfers = f.transfers,
+                               .bytes = f.bytes,
+                               .joules = f.joules,
+                               .mg = f.mg,
+                               .nano = f.nano,
+                               .power_nano = f.power_nano};
+        if (f.transfers == 0)
+            continue;
+        (void)snprintf(out.a, sizeof out.a, "%s", f.a);
+        (void)snprintf(out.b, sizeof out.b, "%s", f.b);
+        keep_flow(r, &out);
+        sum->transfers += out.transfers;
+        sum->bytes += out.bytes;
+        sum->joules += out.joules;
+        sum->mg += out.mg;
+        sum->nano += out.nano;
+        sum->power_nano += out.power_nano;
+    }
+    r->joules += sum->joules;
+    r->nano += sum->power_nano;
+    r->mg += sum->mg;
 }
 
 static void add_flow(struct buf *out, const struct sim_flow *f)
@@ -70,6 +118,10 @@ void sim_result_json(const struct sim_options *options, const struct sim_result 
              (unsigned long long)(r->mg / 1000000));
     if (r->transfers > 0)
         add_transfers(out, r);
+    if (options->faults)
+        buf_addf(out, ",\"reports\":{\"late\":%llu,\"twice\":%llu,\"lost\":%llu,\"refused\":%llu}",
+                 (unsigned long long)r->late, (unsigned long long)r->twice, (unsigned long long)r->lost,
+                 (unsigned long long)r->refused);
     if (options->drills)
         buf_addf(out, ",\"drill\":{\"stopped\":%llu,\"placed_again\":%llu,\"last_after_s\":%lld}",
                  (unsigned long long)r->drill_stopped, (unsigned long long)r->drill_placed,

@@ -12,6 +12,7 @@
 #include "sim/checker.h"
 #include "sim/ends.h"
 #include "sim/flows.h"
+#include "sim/messages.h"
 #include "sim/power.h"
 #include "sim/traits.h"
 #include "sim/world.h"
@@ -53,6 +54,7 @@ struct sim {
     struct uuid *site_of_queue;
     struct fate *fate;
     struct ends ends;
+    struct ends reports; /* of ends, that come later */
     struct core *core;
     void *block;
     struct effects effects;
@@ -310,25 +312,50 @@ static void submit(struct sim *s, uint32_t i)
         s->failed = true;
 }
 
-static void end(struct sim *s)
+/* The hub hears that a job is over under this epoch. */
+static void reported(struct sim *s, const struct end *due)
 {
-    struct end due = ends_take(&s->ends);
-    struct fate *fate = &s->fate[due.job];
-    if (fate->epoch != due.epoch)
-        return; /* it was stopped before */
+    struct fate *fate = &s->fate[due->job];
+    bool runs = fate->epoch == due->epoch; /* as far as the hub knows */
     struct event e;
     e.kind = EVENT_KIND_job_end;
     e.token = 0;
-    e.u.job_end = (struct event_job_end){.job = numbered('J', due.job), .epoch = due.epoch};
-    if (step(s, &e) != 0)
+    e.u.job_end = (struct event_job_end){.job = numbered('J', due->job), .epoch = due->epoch};
+    int rc = step(s, &e);
+    if (!runs) {
+        s->result->refused +=
+            rc == ERR_NOT_FOUND || rc == ERR_WRONG_STATE; /* else the checker has something to say */
+        return;
+    }
+    if (rc != 0)
         s->failed = true;
-    power_use(s->power, fate->pool, s->demand.job[due.job].chips, false, s->now_ms);
+    power_use(s->power, fate->pool, s->demand.job[due->job].chips, false, s->now_ms);
     comes_no_more(s, &e.u.job_end.job, fate);
     fate->epoch = 0;
     fate->end_ms = s->now_ms;
     s->over++;
     if (s->options->progress && s->over % PROGRESS_EVERY == 0)
         s->options->progress(s->options->ctx, s->over, s->demand.n);
+}
+
+/* A job is over at its site, which reports it. */
+static void end(struct sim *s)
+{
+    struct end due = ends_take(&s->ends);
+    struct message m = {0};
+    if (s->fate[due.job].epoch != due.epoch)
+        return; /* it was stopped before */
+    if (s->options->faults)
+        m = message_draw(s->options->seed, due.job, due.epoch);
+    s->result->late += m.delay_ms > 0 && !m.lost;
+    s->result->lost += m.lost;
+    s->result->twice += m.again_ms > 0;
+    if (m.again_ms > 0 && !ends_put(&s->reports, s->now_ms + m.again_ms, due.job, due.epoch))
+        s->failed = true;
+    if (m.delay_ms == 0)
+        reported(s, &due);
+    else if (!ends_put(&s->reports, s->now_ms + m.delay_ms, due.job, due.epoch))
+        s->failed = true;
 }
 
 static int64_t submit_ms(const struct sim *s, uint32_t next)
@@ -360,15 +387,22 @@ static void run(struct sim *s)
 {
     uint32_t next = 0;
     int64_t until = s->options->until_ms ? SIM_EPOCH_MS + s->options->until_ms : INT64_MAX;
-    while (!s->failed && (next < s->demand.n || s->ends.n > 0 || s->over < next)) {
+    while (!s->failed && (next < s->demand.n || s->ends.n > 0 || s->reports.n > 0 || s->over < next)) {
         int64_t now = submit_ms(s, next);
         now = ends_next_ms(&s->ends) < now ? ends_next_ms(&s->ends) : now;
+        now = ends_next_ms(&s->reports) < now ? ends_next_ms(&s->reports) : now;
         now = world_next_ms(s->world) < now ? world_next_ms(s->world) : now;
         if (now > until || now == INT64_MAX)
             break;
         s->now_ms = now;
         while (!s->failed && ends_next_ms(&s->ends) == now) {
             end(s);
+            if (s->policy->singly)
+                settle(s);
+        }
+        while (!s->failed && ends_next_ms(&s->reports) == now) {
+            struct end due = ends_take(&s->reports);
+            reported(s, &due);
             if (s->policy->singly)
                 settle(s);
         }
@@ -400,45 +434,6 @@ static void measure_steps(const struct sim *s, struct sim_result *r)
         if (seen * 100 >= r->events * 99)
             break;
     }
-}
-
-static int by_bytes(const void *a, const void *b)
-{
-    const struct sim_flow *x = a, *y = b;
-    return (x->bytes < y->bytes) - (x->bytes > y->bytes);
-}
-
-/* Corridors that carried something, in the order of the network until there are too many. */
-static void measure_flows(struct sim *s, struct sim_result *r)
-{
-    for (uint32_t i = 0; i < flows_count(s->flows); i++) {
-        struct flow f = flows_at(s->flows, i, s->now_ms);
-        struct sim_flow out = {.transfers = f.transfers,
-                               .bytes = f.bytes,
-                               .joules = f.joules,
-                               .mg = f.mg,
-                               .nano = f.nano,
-                               .power_nano = f.power_nano};
-        if (f.transfers == 0)
-            continue;
-        (void)snprintf(out.a, sizeof out.a, "%s", f.a);
-        (void)snprintf(out.b, sizeof out.b, "%s", f.b);
-        if (r->nflows == SIM_FLOWS_MAX)
-            qsort(r->flow, r->nflows, sizeof out, by_bytes);
-        if (r->nflows < SIM_FLOWS_MAX)
-            r->flow[r->nflows++] = out;
-        else if (out.bytes > r->flow[SIM_FLOWS_MAX - 1].bytes)
-            r->flow[SIM_FLOWS_MAX - 1] = out;
-        r->flow_sum.transfers += out.transfers;
-        r->flow_sum.bytes += out.bytes;
-        r->flow_sum.joules += out.joules;
-        r->flow_sum.mg += out.mg;
-        r->flow_sum.nano += out.nano;
-        r->flow_sum.power_nano += out.power_nano;
-    }
-    r->joules += r->flow_sum.joules;
-    r->nano += r->flow_sum.power_nano;
-    r->mg += r->flow_sum.mg;
 }
 
 static int measure(struct sim *s, struct sim_result *r, struct err *err)
@@ -473,7 +468,7 @@ static int measure(struct sim *s, struct sim_result *r, struct err *err)
     r->nano = power.nano;
     r->mg = power.mg;
     r->capacity = power.capacity;
-    measure_flows(s, r);
+    sim_result_flows(r, s->flows, s->now_ms);
     checker_hash(s->checker, r->hash);
     r->violations = checker_violations(s->checker);
     (void)snprintf(r->violation, sizeof r->violation, "%s", checker_first(s->checker));
@@ -501,6 +496,7 @@ static void sim_fini(struct sim *s)
     flows_free(s->flows);
     traits_free(&s->traits);
     ends_fini(&s->ends);
+    ends_fini(&s->reports);
     free(s->site_of_queue);
     free(s->fate);
     free(s->effects.list);

@@ -71,6 +71,8 @@ struct sim_result {
     struct sim_flow flow_sum;
     struct sim_flow flow[SIM_FLOWS_MAX];
     uint32_t nflows;
+    uint64_t late, twice, lost; /* reports of ends, sim/messages.h */
+    uint64_t refused;           /* reports that the hub had to refuse, and did */
     uint64_t drill_stopped, drill_placed;
     int64_t drill_placed_ms; /* how long the last one waited */
     uint64_t events, starts, stops, passes;
