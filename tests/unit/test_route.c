@@ -410,11 +410,29 @@ static void test_reservation(void **state)
     assert_int_equal(why_of(w, 3).bar, WHY_RESERVED);
     submit_at(w, job(4, 2, 900000, 1, 1000 * GB), 2);
     came(w, 4, 2, "1");
-    /* And where it runs it is thought to end when data and run are over, after a restart too. */
-    submit_at(w, job(5, 1, 50000, 2, 0), 2);
-    assert_int_equal(world_reload(w), 0);
-    came(w, 5, 2, "");
     world_free(w);
+}
+
+/* Where it runs it is thought to end when its data has come and its run is over, after a restart too: so long a gang
+ * waits, and who is gone by then may pass it. */
+static void test_end(void **state)
+{
+    (void)state;
+    for (uint32_t reload = 0; reload < 2; reload++) {
+        struct world *w = network();
+        join(w, 1, 1, 2, 16, 0, 0);
+        submit_at(w, job(1, 4, 1000000, 1, 1000 * GB), 2); /* over after 2000 s */
+        came(w, 1, 2, "1");
+        if (reload)
+            assert_int_equal(world_reload(w), 0);
+        submit_at(w, job(2, 8, HOUR, 2, 0), 2);
+        submit_at(w, job(3, 1, 2000001, 2, 0), 2);
+        settle(w);
+        assert_int_equal(nkept, 0);
+        submit_at(w, job(4, 2, 2000000, 2, 0), 2);
+        came(w, 4, 2, "");
+        world_free(w);
+    }
 }
 
 int main(void)
@@ -424,7 +442,7 @@ int main(void)
         cmocka_unit_test(test_longest),     cmocka_unit_test(test_time),
         cmocka_unit_test(test_at_home),     cmocka_unit_test(test_score),
         cmocka_unit_test(test_full),        cmocka_unit_test(test_cut),
-        cmocka_unit_test(test_reservation),
+        cmocka_unit_test(test_reservation), cmocka_unit_test(test_end),
     };
     return cmocka_run_group_tests_name("route", tests, NULL, NULL);
 }
