@@ -409,11 +409,13 @@ static bool evict_forbidden(struct core *core)
         const struct job *job = &w->job[i];
         if (!table_live(&w->jobs, i) || job->row.state != JOB_RUNNING)
             continue;
-        const uint64_t *lawful = shape_lawful(core, &w->shape[w->lane[job->lane].shape]);
+        struct shape *shape = &w->shape[w->lane[job->lane].shape];
+        const uint64_t *lawful = shape_lawful(core, shape);
         if (!lawful)
             return true; /* there are no rules */
         lawful += (size_t)job->row.alternative * w->pool_words;
-        if (lawful[job->pool / 64] >> job->pool % 64 & 1)
+        if ((lawful[job->pool / 64] >> job->pool % 64 & 1) &&
+            !transit_closed(core, job, shape_closed(core, shape)))
             continue;
         if (core->effects->n > core->effects->cap / 2)
             return false;

@@ -107,7 +107,9 @@ static uint32_t shape_of(struct core *core, const struct shape_key *key)
         return i;
     struct shape *shape = &w->shape[i];
     uint64_t *masks = w->masks + (size_t)i * 2 * ALTERNATIVES * w->pool_words;
-    *shape = (struct shape){.mask = masks, .lawful = masks + (size_t)ALTERNATIVES * w->pool_words};
+    *shape = (struct shape){.mask = masks,
+                            .lawful = masks + (size_t)ALTERNATIVES * w->pool_words,
+                            .closed = w->closed + (size_t)i * w->corridor_words};
     memcpy(&shape->key, key, sizeof *key);
     while (shape->nalternatives < ALTERNATIVES && key->alternative[shape->nalternatives].count > 0)
         shape->gang |= key->alternative[shape->nalternatives++].count > 1;

@@ -281,6 +281,7 @@ int step_corridor_add(struct core *core, const struct event *event)
                                          .b = b};
     map_put(&net->corridor_map, &e->corridor, sizeof e->corridor, i);
     traffic_changed(core);
+    core->book.version++; /* nobody has judged it yet */
     network_changed(core);
     return 0;
 }

@@ -20,9 +20,10 @@ struct ask shape_ask(const struct shape_key *key, const struct alternative *a)
     return (struct ask){.chips = a->count, .one_domain = key->flags & JOB_ONE_DOMAIN};
 }
 
-uint32_t place_bars(const struct core *core, const struct shape_key *key, const struct alternative *a,
+uint32_t place_bars(const struct core *core, struct shape *shape, const struct alternative *a,
                     const struct pool *pool)
 {
+    const struct shape_key *key = &shape->key;
     const struct row_site *site = &core->net.site[pool->site.v].row;
     const struct row_chip *chip = &core->net.chip[pool->chip.v].row;
     uint32_t bars = 0;
@@ -40,7 +41,7 @@ uint32_t place_bars(const struct core *core, const struct shape_key *key, const 
         bars |= 1u << WHY_SITE_DOWN;
     if (pool->nodes_up == 0)
         bars |= 1u << WHY_NODE_DOWN;
-    if (key->source != INDEX_NONE && !route_leads(core, key->source, pool->site.v))
+    if (key->source != INDEX_NONE && !route_leads(core, shape_closed(core, shape), key->source, pool->site.v))
         bars |= 1u << WHY_CORRIDOR_DOWN;
     return bars;
 }
@@ -53,7 +54,7 @@ void shape_match(struct core *core, struct shape *shape)
     for (uint32_t a = 0; a < shape->nalternatives; a++) {
         uint64_t *mask = shape->mask + (size_t)a * words;
         for (uint32_t i = 0; i < core->net.pools.used; i++) {
-            if (place_bars(core, &shape->key, &shape->key.alternative[a], &core->net.pool[i]) == 0)
+            if (place_bars(core, shape, &shape->key.alternative[a], &core->net.pool[i]) == 0)
                 mask[i / 64] |= UINT64_C(1) << i % 64;
         }
         for (uint32_t k = 0; lawful && k < words; k++)
@@ -99,11 +100,12 @@ static bool power_for(const struct core *core, const struct pool *pool, uint32_t
     return site_takes(&core->net.site[pool->site.v], chips * pool_chip_watts(core, pool));
 }
 
-bool place_way(const struct core *core, const struct job *job, const struct shape_key *key,
-               const struct pool *pool, struct way *out)
+bool place_way(const struct core *core, const struct job *job, struct shape *shape, const struct pool *pool,
+               struct way *out)
 {
-    if (key->source != INDEX_NONE)
-        return route_way(core, key->source, pool->site.v, job->row.data_bytes, out) &&
+    if (shape->key.source != INDEX_NONE)
+        return route_way(core, shape_closed(core, shape), shape->key.source, pool->site.v,
+                         job->row.data_bytes, out) &&
                (out->n == 0 || out->bits_s > 0);
     *out = (struct way){0};
     return true;
@@ -125,7 +127,7 @@ struct choice place_choose(struct core *core, uint32_t lane_index, const struct 
                            const uint64_t *closed)
 {
     const struct lane *lane = &core->work.lane[lane_index];
-    const struct shape *shape = shape_now(core, lane->shape);
+    struct shape *shape = shape_now(core, lane->shape);
     struct choice best = {.pool = INDEX_NONE};
     struct way way = {0};
     uint32_t way_to = INDEX_NONE; /* the site that it leads to */
@@ -142,7 +144,7 @@ struct choice place_choose(struct core *core, uint32_t lane_index, const struct 
                     continue;
                 if (shape->key.source != INDEX_NONE && way_to != pool->site.v) {
                     way_to = pool->site.v;
-                    open = place_way(core, job, &shape->key, pool, &way);
+                    open = place_way(core, job, shape, pool, &way);
                 }
                 if (!open)
                     continue;

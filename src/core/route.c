@@ -29,6 +29,15 @@ void traffic_carve(struct core *core, struct arena *arena)
     t->route = arena_take(arena, (size_t)sites * sites * sizeof *t->route);
     t->made = arena_take(arena, sites * sizeof *t->made);
     t->done = arena_take(arena, sites);
+    t->other = arena_take(arena, ROUTES_CLOSED * sizeof *t->other);
+    t->next_other = arena_take(arena, sizeof *t->next_other);
+    for (uint32_t i = 0; i < ROUTES_CLOSED; i++) {
+        struct closed_routes other = {
+            .route = arena_take(arena, sites * sizeof *other.route),
+            .closed = arena_take(arena, (core->limits.corridors + 63) / 64 * sizeof *other.closed)};
+        if (t->other) /* not where it is only counted */
+            t->other[i] = other;
+    }
     CARVE(core, traffic.transits, traffic.transit, n);
     index_init(&t->transit_map, arena, n, transit_equal, t->transit);
 }
@@ -94,14 +103,15 @@ static uint32_t nearest(const struct core *core, const struct route *route, cons
 }
 
 /* Ways that go on from a site. */
-static void relax(const struct core *core, struct route *route, const uint8_t *done, uint32_t site)
+static void relax(const struct core *core, const uint64_t *closed, struct route *route, const uint8_t *done,
+                  uint32_t site)
 {
     const struct route here = route[site];
     for (uint32_t i = 0; i < core->net.corridors.used && here.hops < WAY_MAX; i++) {
         const struct corridor *c = &core->net.corridor[i];
         uint32_t to = c->a.v == site ? c->b.v : c->a.v;
         if (!table_live(&core->net.corridors, i) || (c->a.v != site && c->b.v != site) ||
-            c->row.state != PLACE_UP || done[to])
+            c->row.state != PLACE_UP || done[to] || (closed && closed[i / 64] >> i % 64 & 1))
             continue;
         struct route way = {.price = here.price + hop_price(core, c),
                             .rtt = here.rtt + c->row.rtt,
@@ -113,25 +123,51 @@ static void relax(const struct core *core, struct route *route, const uint8_t *d
     }
 }
 
-static const struct route *routes_from(const struct core *core, uint32_t from)
+static void make(const struct core *core, const uint64_t *closed, uint32_t from, struct route *route)
+{
+    uint8_t *done = core->traffic.done;
+    memset(route, 0, core->limits.sites * sizeof *route);
+    memset(done, 0, core->limits.sites);
+    for (uint32_t site = from; site != INDEX_NONE; site = nearest(core, route, done)) {
+        done[site] = 1;
+        relax(core, closed, route, done, site);
+    }
+}
+
+/* Of work to which corridors are closed. */
+static const struct route *closed_routes(const struct core *core, const uint64_t *closed, uint32_t from)
+{
+    const struct traffic *t = &core->traffic;
+    size_t bytes = (core->limits.corridors + 63) / 64 * sizeof *closed;
+    for (uint32_t i = 0; i < ROUTES_CLOSED; i++) {
+        const struct closed_routes *other = &t->other[i];
+        if (other->made == t->version && other->from == from && memcmp(other->closed, closed, bytes) == 0)
+            return other->route;
+    }
+    struct closed_routes *other = &t->other[(*t->next_other)++ % ROUTES_CLOSED];
+    other->made = t->version;
+    other->from = from;
+    memcpy(other->closed, closed, bytes);
+    make(core, closed, from, other->route);
+    return other->route;
+}
+
+static const struct route *routes_from(const struct core *core, const uint64_t *closed, uint32_t from)
 {
     const struct traffic *t = &core->traffic;
     struct route *route = t->route + (size_t)from * core->limits.sites;
+    if (closed)
+        return closed_routes(core, closed, from);
     if (t->made[from] == t->version)
         return route;
     t->made[from] = t->version;
-    memset(route, 0, core->limits.sites * sizeof *route);
-    memset(t->done, 0, core->limits.sites);
-    for (uint32_t site = from; site != INDEX_NONE; site = nearest(core, route, t->done)) {
-        t->done[site] = 1;
-        relax(core, route, t->done, site);
-    }
+    make(core, NULL, from, route);
     return route;
 }
 
-bool route_leads(const struct core *core, uint32_t from, uint32_t to)
+bool route_leads(const struct core *core, const uint64_t *closed, uint32_t from, uint32_t to)
 {
-    return from == to || routes_from(core, from)[to].hops > 0;
+    return from == to || routes_from(core, closed, from)[to].hops > 0;
 }
 
 /* ---- ways ---- */
@@ -152,12 +188,13 @@ static uint64_t window_rate(uint64_t rtt)
     return rtt == 0 ? UINT64_MAX : TRANSIT_STREAMS * TRANSIT_WINDOW * 8 * 1000000 / rtt + 1;
 }
 
-bool route_way(const struct core *core, uint32_t from, uint32_t to, uint64_t bytes, struct way *out)
+bool route_way(const struct core *core, const uint64_t *closed, uint32_t from, uint32_t to, uint64_t bytes,
+               struct way *out)
 {
     *out = (struct way){0};
     if (from == to)
         return true;
-    const struct route *route = routes_from(core, from);
+    const struct route *route = routes_from(core, closed, from);
     const struct route *last = &route[to];
     if (last->hops == 0)
         return false;

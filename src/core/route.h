@@ -7,6 +7,7 @@
  * trip wins, then that of fewer corridors, then that whose last corridor has the lower id. So a way does not turn on how
  * much there is to carry, and one table of last corridors serves a site's whole demand; it is made when it is asked for
  * after prices or states have changed (Dijkstra, 1959), and logically is no state: what is made from a const core is a cache.
+ * Where rules close corridors to some work there is a way of its own for it.
  *
  *   time = round trip x TRANSIT_HANDSHAKES + bytes / rate
  *   rate = min(each corridor's share, TRANSIT_STREAMS x TRANSIT_WINDOW / round trip)
@@ -28,6 +29,7 @@
 #define WAY_MAX KEY_MODELS_MAX /* what a list of ids in a row holds */
 #define TRANSIT_SHARES 16
 #define TRANSITS_A_CORRIDOR 32
+#define ROUTES_CLOSED 32
 #define DATA_BYTES_MAX (UINT64_C(1) << 50)
 /* TCP's (RFC 9293, 3.5), TLS 1.3's (RFC 8446, 2), and the request with its first byte. */
 #define TRANSIT_HANDSHAKES 3
@@ -70,7 +72,14 @@ struct traffic {
     struct route *route; /* sites x sites */
     uint64_t *made;      /* of each site's: the version that it was made for */
     uint8_t *done;       /* scratch: sites */
-    uint64_t version;    /* raised when a way may be another */
+    struct closed_routes {
+        struct route *route; /* sites */
+        uint64_t *closed;    /* which corridors */
+        uint32_t from;
+        uint64_t made;
+    } * other; /* ROUTES_CLOSED of them, for work to which corridors are closed; the one made longest ago goes first */
+    uint32_t *next_other;
+    uint64_t version; /* raised when a way may be another */
     struct table transits;
     struct transit *transit;
     struct map transit_map; /* by job */
@@ -81,11 +90,15 @@ void traffic_carve(struct core *core, struct arena *arena);
 void traffic_init(struct core *core);
 /* Prices or states of sites or corridors have changed. */
 void traffic_changed(struct core *core);
+/* Whether data that still comes for the job comes over a corridor that is closed to it. */
+bool transit_closed(const struct core *core, const struct job *job, const uint64_t *closed);
 
-/* Whether corridors that are up lead from one site to the other. */
-bool route_leads(const struct core *core, uint32_t from, uint32_t to);
+/* Whether corridors that are up, but for those that are closed to the work (bits, core/rulebook.h; NULL: none is), lead
+ * from one site to the other. */
+bool route_leads(const struct core *core, const uint64_t *closed, uint32_t from, uint32_t to);
 /* The way of so many bytes as things are now. False: none leads there. */
-bool route_way(const struct core *core, uint32_t from, uint32_t to, uint64_t bytes, struct way *out);
+bool route_way(const struct core *core, const uint64_t *closed, uint32_t from, uint32_t to, uint64_t bytes,
+               struct way *out);
 
 /* The job's data sets out: grants, row, effects. The way is not full. Its run begins when all has come. */
 void transit_start(struct core *core, struct job_id id, const struct way *way);

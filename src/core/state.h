@@ -244,12 +244,12 @@ struct choice {
     int128 cost;
 };
 /* The way of the job's data to a pool, if it has any; false: none leads there, or it is full now. */
-bool place_way(const struct core *core, const struct job *job, const struct shape_key *key,
-               const struct pool *pool, struct way *out);
+bool place_way(const struct core *core, const struct job *job, struct shape *shape, const struct pool *pool,
+               struct way *out);
 /* The best pool for a job of a lane among those that fit it now and are not closed. */
 struct choice place_choose(struct core *core, uint32_t lane, const struct job *job, const uint64_t *closed);
 /* Why a request may not use the pool as it is, as bits of enum why_bar: what it asks for, size, the site's state. */
-uint32_t place_bars(const struct core *core, const struct shape_key *key, const struct alternative *a,
+uint32_t place_bars(const struct core *core, struct shape *shape, const struct alternative *a,
                     const struct pool *pool);
 /* How a job of the lane that would end then has to treat the nodes of the pool that are held. */
 enum held_use place_use(const struct core *core, const struct pool *pool, const struct lane *lane,

@@ -106,6 +106,19 @@ static bool uses(const struct transit *transit, uint32_t corridor)
     return k < transit->n;
 }
 
+bool transit_closed(const struct core *core, const struct job *job, const uint64_t *closed)
+{
+    uint32_t i = !closed || job->row.transit_ms == 0
+                     ? MAP_NONE
+                     : map_get(&core->traffic.transit_map, &job->row.id, sizeof job->row.id);
+    for (uint32_t k = 0; i != MAP_NONE && k < core->traffic.transit[i].n; k++) {
+        uint32_t corridor = core->traffic.transit[i].corridor[k];
+        if (closed[corridor / 64] >> corridor % 64 & 1)
+            return true;
+    }
+    return false;
+}
+
 /* Of the transfers over the corridor the one that started last, of equals that of the job that came last. */
 static uint32_t last_over(const struct core *core, uint32_t corridor)
 {

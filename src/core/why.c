@@ -48,6 +48,7 @@ struct question {
     const struct core *core;
     const struct job *job;
     const struct lane *lane;
+    struct shape *shape;
     const struct shape_key *key;
     uint32_t nalternatives;
 };
@@ -55,8 +56,8 @@ struct question {
 static struct question question_of(const struct core *core, const struct job *job)
 {
     const struct lane *lane = &core->work.lane[job->lane];
-    const struct shape *shape = &core->work.shape[lane->shape];
-    return (struct question){core, job, lane, &shape->key, shape->nalternatives};
+    struct shape *shape = &core->work.shape[lane->shape];
+    return (struct question){core, job, lane, shape, &shape->key, shape->nalternatives};
 }
 
 /* ---- room ---- */
@@ -135,7 +136,7 @@ static bool may_use(const struct question *q, uint32_t pool)
 {
     for (uint32_t a = 0; a < q->nalternatives; a++) {
         struct option o = {.pool = pool, .alternative = a};
-        if (place_bars(q->core, q->key, &q->key->alternative[a], &q->core->net.pool[pool]) == 0 &&
+        if (place_bars(q->core, q->shape, &q->key->alternative[a], &q->core->net.pool[pool]) == 0 &&
             lawful(q, &o))
             return true;
     }
@@ -168,10 +169,10 @@ static struct option option_of(const struct question *q, uint32_t pool_index, ui
     struct ask ask = shape_ask(q->key, alternative);
     int64_t run_ms = job_run_ms(q->job, alternative->rate);
     struct way way;
-    bool open = place_way(core, q->job, q->key, pool, &way);
+    bool open = place_way(core, q->job, q->shape, pool, &way);
     struct option o = {
         .pool = pool_index, .alternative = a, .cost = place_cost(pool, alternative, run_ms, &way)};
-    o.bars = place_bars(core, q->key, alternative, pool);
+    o.bars = place_bars(core, q->shape, alternative, pool);
     if (!open && !(o.bars & BAR(CORRIDOR_DOWN)))
         o.bars |= BAR(CORRIDOR);
     if (!lawful(q, &o))
@@ -320,7 +321,7 @@ static struct why_terms terms_of(const struct question *q, const struct option *
     const struct alternative *a = &q->key->alternative[o->alternative];
     int64_t run_ms = job_run_ms(q->job, a->rate);
     struct way way;
-    (void)place_way(core, q->job, q->key, pool, &way);
+    (void)place_way(core, q->job, q->shape, pool, &way);
     if (q->job->row.state == JOB_RUNNING && o->pool == q->job->pool)
         way.ms = q->job->row.transit_ms; /* what it was, not what it would be now */
     /* Of one chip for an hour, as in pool_rate. */

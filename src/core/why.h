@@ -27,7 +27,7 @@
     W(SIZE, 2, "size", "no pool is large enough, even empty") \
     W(SITE_DOWN, 3, "site-down", "the site is cordoned or lost") \
     W(NODE_DOWN, 3, "node-down", "nodes are cordoned or lost, the others are not enough") \
-    W(CORRIDOR_DOWN, 3, "corridor-down", "no chain of corridors that are up leads there from its data") \
+    W(CORRIDOR_DOWN, 3, "corridor-down", "no chain of corridors that are up, and that rules allow, leads there from its data") \
     W(FULL, 4, "full", "other work has the chips") \
     W(POWER, 4, "power", "the site would draw more than its cap") \
     W(CORRIDOR, 4, "corridor", "the corridors on the way of its data are full") \

@@ -43,6 +43,8 @@ void work_carve(struct core *core, struct arena *arena)
     w->turn = arena_take(arena, n->tenants * sizeof *w->turn);
     w->dominant = arena_take(arena, n->tenants * sizeof *w->dominant);
     w->masks = arena_take(arena, (size_t)n->shapes * 2 * ALTERNATIVES * w->pool_words * sizeof *w->masks);
+    w->corridor_words = (n->corridors + 63) / 64;
+    w->closed = arena_take(arena, (size_t)n->shapes * w->corridor_words * sizeof *w->closed);
     w->changed = arena_take(arena, w->pool_words * sizeof *w->changed);
     w->looking = arena_take(arena, w->pool_words * sizeof *w->looking);
     w->blocked = arena_take(arena, w->pool_words * sizeof *w->blocked);
@@ -264,10 +266,10 @@ void job_start(struct core *core, struct job_id id, struct pool_id pool, uint32_
 {
     struct work *w = &core->work;
     struct job *job = &w->job[id.v];
-    const struct shape_key *key = &w->shape[w->lane[job->lane].shape].key;
-    const struct alternative *a = &key->alternative[alternative];
+    struct shape *shape = &w->shape[w->lane[job->lane].shape];
+    const struct alternative *a = &shape->key.alternative[alternative];
     struct way way;
-    bool open = place_way(core, job, key, &core->net.pool[pool.v], &way);
+    bool open = place_way(core, job, shape, &core->net.pool[pool.v], &way);
     assert(open);
     lane_leave(core, id);
     set_state(core, id, JOB_RUNNING);

@@ -74,6 +74,9 @@ struct shape {
     uint64_t *mask;   /* ALTERNATIVES x pool words */
     uint64_t judged;  /* version of the rules that `lawful` was made for */
     uint64_t *lawful; /* as `mask`: pools that no rule denies, whatever their state */
+    uint64_t barred;  /* as `judged`, of `closed` */
+    uint64_t *closed; /* corridors that rules deny to its data */
+    bool closes;      /* some are */
     uint64_t pass;    /* of which `fits` is the answer */
     bool fits;
 };
@@ -123,11 +126,13 @@ struct work {
     struct list turns;      /* those with lanes, while a pass begins */
     uint32_t *dominant;     /* of each tenant: its largest share of a kind, in 1/2^20 */
     uint64_t *masks;        /* of all shapes: mask and lawful */
-    uint64_t *changed;      /* pools that may fit more than at the last pass */
-    uint64_t *looking;      /* those of the pass that runs */
-    uint64_t *blocked;      /* closed in the pass that runs */
-    uint64_t *still;        /* not changed: closed to who did not fit before */
-    uint64_t *reserved;     /* pools with a reservation */
+    uint64_t *closed;       /* of all shapes */
+    uint32_t corridor_words;
+    uint64_t *changed;  /* pools that may fit more than at the last pass */
+    uint64_t *looking;  /* those of the pass that runs */
+    uint64_t *blocked;  /* closed in the pass that runs */
+    uint64_t *still;    /* not changed: closed to who did not fit before */
+    uint64_t *reserved; /* pools with a reservation */
     uint32_t pool_words;
     uint64_t pass;
     uint64_t matched; /* version of the network that reservations were checked against */

@@ -45,6 +45,7 @@ struct check_corridors {
     int64_t next_ms; /* when the first of them is over */
     uint8_t *hops;   /* sites x sites, NO_WAY: none; what is made of them is as of `made` */
     bool *made;
+    uint8_t *scratch; /* sites */
 };
 
 bool checker_corridors_new(struct checker *c)
@@ -55,7 +56,8 @@ bool checker_corridors_new(struct checker *c)
     r->next_ms = INT64_MAX;
     r->hops = malloc((size_t)c->limits.sites * c->limits.sites + 1);
     r->made = calloc(c->limits.sites + 1u, sizeof *r->made);
-    return r->hops && r->made;
+    r->scratch = calloc(c->limits.sites + 1u, 1);
+    return r->hops && r->made && r->scratch;
 }
 
 void checker_corridors_free(struct checker *c)
@@ -66,6 +68,7 @@ void checker_corridors_free(struct checker *c)
     free(c->corridors->way);
     free(c->corridors->hops);
     free(c->corridors->made);
+    free(c->corridors->scratch);
     free(c->corridors);
 }
 
@@ -165,6 +168,29 @@ bool checker_leads(const struct checker *c, uint32_t from, uint32_t to)
     return c->corridors->hops[(size_t)from * c->limits.sites + to] != NO_WAY;
 }
 
+bool checker_data_leads(const struct checker *c, uint32_t job, uint32_t to)
+{
+    const struct check_corridors *r = c->corridors;
+    const struct check_job *j = &c->job[job];
+    uint8_t *seen = r->scratch;
+    if (j->data_bytes == 0 || j->data_site == to)
+        return true;
+    memset(seen, 0, c->limits.sites);
+    seen[j->data_site] = 1;
+    for (bool more = true; more;) {
+        more = false;
+        for (uint32_t i = 0; i < r->n; i++) {
+            uint32_t a = r->corridor[i].a, b = r->corridor[i].b;
+            if (r->corridor[i].state != PLACE_UP || seen[a] == seen[b] ||
+                !checker_corridor_lawful(c, job, a, b, NULL))
+                continue;
+            seen[a] = seen[b] = 1;
+            more = true;
+        }
+    }
+    return seen[to];
+}
+
 /* ---- what is under way ---- */
 
 static void way_end(struct checker *c, uint32_t i)
@@ -243,6 +269,10 @@ static bool follow(struct checker *c, struct check_way *way, uint32_t from, uint
         if (corridor->state != PLACE_UP)
             checker_violate(c, CHECKER_CORRIDOR_DOWN, &way->of.job, NULL, NONE, "its state is %" PRIu32,
                             corridor->state);
+        const char *rule = "";
+        if (!checker_corridor_lawful(c, way->job, corridor->a, corridor->b, &rule))
+            checker_violate(c, CHECKER_FORBIDDEN, &way->of.job, NULL, NONE, "its data may not come there: %s",
+                            rule);
         way->corridor[k] = (uint32_t)(corridor - c->corridors->corridor);
         at = corridor->a == at ? corridor->b : corridor->a;
         *rtt += corridor->rtt;
@@ -269,6 +299,7 @@ void checker_transit_start(struct checker *c, uint32_t job, uint32_t pool)
     if (r->told.n > 0 && !uuid_eq(&r->told.of.job, &j->id))
         checker_transit_settle(c);
     struct check_way *way = &r->told;
+    way->job = job;
     if (way->n == 0 && !moves)
         return;
     if (way->n == 0)
@@ -284,7 +315,6 @@ void checker_transit_start(struct checker *c, uint32_t job, uint32_t pool)
                 checker_violate(c, CHECKER_CORRIDOR_OVER, &j->id, &p->id, NONE,
                                 "%" PRIu64 " bits a second of %" PRIu64, corridor->granted, corridor->bits_s);
         }
-        way->job = job;
         way->ends_ms = c->now_ms + way->of.ms;
         r->next_ms = way->ends_ms < r->next_ms ? way->ends_ms : r->next_ms;
         j->comes = true;
@@ -294,6 +324,20 @@ void checker_transit_start(struct checker *c, uint32_t job, uint32_t pool)
 }
 
 /* ---- time ---- */
+
+void checker_ways_lawful(struct checker *c)
+{
+    const struct check_corridors *r = c->corridors;
+    for (uint32_t i = 0; i < r->nways; i++) {
+        for (uint32_t k = 0; k < r->way[i].n; k++) {
+            const struct check_corridor *corridor = &r->corridor[r->way[i].corridor[k]];
+            const char *rule = "";
+            if (!checker_corridor_lawful(c, r->way[i].job, corridor->a, corridor->b, &rule))
+                checker_violate(c, CHECKER_FORBIDDEN_RUNS, &r->way[i].of.job, NULL, NONE,
+                                "its data may not come there: %s", rule);
+        }
+    }
+}
 
 void checker_corridors_end_of_time(struct checker *c)
 {

@@ -115,6 +115,8 @@ static bool could_run(const struct checker *c, const struct check_request *r, co
 static bool could_run_lawfully(const struct checker *c, uint32_t job, uint32_t pool)
 {
     const struct check_request *r = &c->ask[c->job[job].ask].request;
+    if (!checker_data_leads(c, job, c->pool[pool].site))
+        return false;
     for (uint32_t a = 0; a < CHECKER_ALTERNATIVES && r->count[a] > 0; a++) {
         if (alternative_fits(r, a, &c->pool[pool]) && checker_lawful(c, job, pool, r->count[a], NULL))
             return true;

@@ -181,6 +181,13 @@ uint32_t checker_tenant_find(const struct checker *c, const struct uuid *id);
 bool checker_has_rules(const struct checker *c);
 /* Whether the rules let the job run in the pool on so many chips; *rule (may be NULL): which does not. */
 bool checker_lawful(const struct checker *c, uint32_t job, uint32_t pool, uint32_t chips, const char **rule);
+/* As well whether its data may come over a corridor between these sites. */
+bool checker_corridor_lawful(const struct checker *c, uint32_t job, uint32_t a, uint32_t b,
+                             const char **rule);
+/* Whether corridors that are up, and that the rules let its data take, lead to the site; or it lies there. */
+bool checker_data_leads(const struct checker *c, uint32_t job, uint32_t to);
+/* What comes must come lawfully by now. */
+void checker_ways_lawful(struct checker *c);
 /* What runs must be lawful by now. */
 void checker_rules_end_of_time(struct checker *c);
 

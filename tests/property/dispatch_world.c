@@ -191,6 +191,9 @@ static const char *const bodies[DW_RULES] = {
     "from 1970-01-01T00:25:00Z when tenant.jurisdiction = FR and chip.tpp >= 200",
     "when job.kind = training and chip.memory_gib < 60",
     "when site.jurisdiction = DE",
+    /* From DW_RULES_CORRIDOR on they are on corridors. */
+    "when corridor.crosses_border = yes and data.class = secret",
+    "when corridor.a = site-1 and job.chips > 3",
 };
 
 void dispatch_world_rules(struct dispatch_world *w, uint32_t which)

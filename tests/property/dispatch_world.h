@@ -12,7 +12,7 @@
 #include "sim/checker.h"
 #include "support.h"
 
-enum { DW_SITES = 5, DW_POOLS = 9, DW_CORRIDORS = 6, DW_JOBS = 400, DW_RULES = 8 };
+enum { DW_SITES = 5, DW_POOLS = 9, DW_CORRIDORS = 6, DW_JOBS = 400, DW_RULES = 10, DW_RULES_CORRIDOR = 8 };
 
 struct dispatch_world {
     uint64_t random;

@@ -143,6 +143,10 @@ static uint64_t remove_bar(struct dispatch_world *w, uint64_t job, const struct 
         must(w, (struct event){.kind = EVENT_KIND_site_cap, .u.site_cap = {.site = site}});
         return job;
     case WHY_CORRIDOR_DOWN:
+        dispatch_world_rules(w, w->rules & ((1u << DW_RULES_CORRIDOR) - 1));
+        for (uint32_t i = 0; i < DW_CORRIDORS; i++)
+            dispatch_world_corridor(w, i, PLACE_UP, UINT64_C(1000000000000));
+        return job;
     case WHY_CORRIDOR:
         for (uint32_t i = 0; i < DW_CORRIDORS; i++)
             dispatch_world_corridor(w, i, PLACE_UP, UINT64_C(1000000000000));
