@@ -443,6 +443,84 @@ static void test_rules(void **state)
     world_free(w);
 }
 
+/* ---- a restart ---- */
+
+struct running {
+    uint64_t job;
+    uint32_t epoch;
+};
+
+/* The step and the passes that it makes due. What runs is kept if `list` is given. */
+static int play(struct world *w, struct event e, uint64_t *sum, struct running *list, uint32_t *n)
+{
+    e.at_ms = 0;
+    int rc = world_step(w, &e);
+    for (bool more = true; more;) {
+        for (uint32_t i = 0; i < w->effects.n; i++) {
+            const struct effect *x = &w->list[i];
+            uint64_t job = 0;
+            while (job < 1000 && !is(&x->job, 'J', job))
+                job++;
+            *sum = *sum * 31 + x->kind + job * 3 + x->epoch * 5 + x->bits_s + (uint64_t)x->ms + x->node +
+                   x->pool.b[15];
+            if (list && x->kind == EFFECT_JOB_START)
+                list[(*n)++] = (struct running){job, x->epoch};
+        }
+        more = core_deadline_ms(w->core) <= w->now;
+        if (more)
+            assert_int_equal(do_tick(w), 0);
+    }
+    return rc;
+}
+
+/* Two worlds, one of them reloaded before each step: the same is decided, and the same rows are written. */
+static void test_goes_on_the_same(void **state)
+{
+    (void)state;
+    struct world *a = network(), *b = network();
+    struct running list[1000];
+    uint32_t n = 0;
+    uint64_t random = 3, sums[2] = {0}, transits = 0;
+    for (uint64_t i = 0; i < 7; i++) {
+        uint64_t bits = 1 + test_below(&random, 16);
+        for (uint32_t k = 0; k < 2; k++)
+            join(k ? b : a, i, 1 + i % SITES,
+                 1 + (i * 2 + 1) % SITES == 1 + i % SITES ? 1 + (i + 2) % SITES : 1 + (i * 2 + 1) % SITES,
+                 bits, 1000, (int64_t)i % 3);
+    }
+    struct event strict = {.kind = EVENT_KIND_dispatch_set,
+                           .u.dispatch_set = {.order = ORDER_FIFO, .fit = FIT_STRICT, .pack = PACK_BEST_FIT}};
+    for (uint64_t i = 0; i < 400; i++) {
+        struct event e = i == 0 ? strict
+                                : job(i, 1 + (uint32_t)test_below(&random, 8), HOUR,
+                                      1 + test_below(&random, SITES), test_below(&random, 3) * 100 * GB);
+        if (i > 0 && n > 0 && test_below(&random, 2)) {
+            struct running *r = &list[test_below(&random, n)];
+            e = (struct event){.kind = EVENT_KIND_job_end,
+                               .u.job_end = {.job = uid('J', r->job), .epoch = r->epoch}};
+            *r = list[--n];
+        } else if (i > 0 && test_below(&random, 8) == 0) {
+            e = (struct event){.kind = EVENT_KIND_corridor_state,
+                               .u.corridor_state = {.corridor = uid('C', test_below(&random, 7)),
+                                                    .state = test_below(&random, 4) ? PLACE_UP : PLACE_LOST,
+                                                    .bits_s = GBIT * (1 + test_below(&random, 16))}};
+        }
+        assert_int_equal(world_reload(b), 0);
+        int rc = play(a, e, &sums[0], list, &n);
+        assert_int_equal(play(b, e, &sums[1], NULL, NULL), rc); /* ends of what was stopped are refused */
+        if (sums[0] != sums[1])
+            fail_msg("step %llu, event %u", (unsigned long long)i, e.kind);
+        assert_true(mirror_digest(&a->mirror) == mirror_digest(&b->mirror));
+        transits += a->mirror.count[ROW_KIND_transit];
+        a->now += (int64_t)test_below(&random, 60000);
+        b->now = a->now;
+    }
+    printf("# %llu transfers under way, summed over steps\n", (unsigned long long)transits);
+    assert_true(transits > 200);
+    world_free(a);
+    world_free(b);
+}
+
 /* ---- the run's length ---- */
 
 /* A gang waits for the node that is busy; who would be gone in time but for the way of its data may not pass it. */
@@ -490,11 +568,17 @@ static void test_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cheapest), cmocka_unit_test(test_ties_and_energy),
-        cmocka_unit_test(test_longest),  cmocka_unit_test(test_time),
-        cmocka_unit_test(test_at_home),  cmocka_unit_test(test_score),
-        cmocka_unit_test(test_full),     cmocka_unit_test(test_cut),
-        cmocka_unit_test(test_rules),    cmocka_unit_test(test_reservation),
+        cmocka_unit_test(test_cheapest),
+        cmocka_unit_test(test_ties_and_energy),
+        cmocka_unit_test(test_longest),
+        cmocka_unit_test(test_time),
+        cmocka_unit_test(test_at_home),
+        cmocka_unit_test(test_score),
+        cmocka_unit_test(test_full),
+        cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_goes_on_the_same),
+        cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_reservation),
         cmocka_unit_test(test_end),
     };
     return cmocka_run_group_tests_name("route", tests, NULL, NULL);
