@@ -103,9 +103,9 @@ static int read_text(void *ctx, const char *path, struct buf *out, struct err *e
         "  - {name: b, jurisdiction: DE, lat: 1, lon: 1, price_usd_mwh: 1, carbon_g_kwh: 1, "
         "pools: [{chip: c, chips: 8}]}\n"
         "  - {name: c, jurisdiction: DE, lat: 1, lon: 1, price_usd_mwh: 1, carbon_g_kwh: 1}\n";
-    static const char chips[] =
-        "server_share: 1.6 assumed, test\nidle_share: 0.3 assumed, test\nchips:\n  - {name: c, vendor: v, origin: DE, fp16_tflops: \"1 assumed, test\", "
-        "memory_gib: \"1 assumed, test\", tdp_w: \"100 assumed, test\"}\n";
+    static const char chips[] = "server_share: 1.6 assumed, test\nidle_share: 0.3 assumed, test\nchips:\n  - "
+                                "{name: c, vendor: v, origin: DE, fp16_tflops: \"1 assumed, test\", "
+                                "memory_gib: \"1 assumed, test\", tdp_w: \"100 assumed, test\"}\n";
     (void)ctx;
     (void)err;
     buf_addf(out, "%s", strstr(path, "chips") ? chips : net);
