@@ -222,8 +222,8 @@ int64_t core_deadline_ms(const struct core *core)
     if (core->work.due)
         return core->now_ms;
     int64_t due_ms = first ? list_entry(first, struct waiter, in_order)->deadline_ms : INT64_MAX;
-    due_ms = core->book.next_ms < due_ms ? core->book.next_ms : due_ms;
-    return transit_next_ms(core) < due_ms ? transit_next_ms(core) : due_ms;
+    due_ms = transit_next_ms(core) < due_ms ? transit_next_ms(core) : due_ms;
+    return core->book.next_ms < due_ms ? core->book.next_ms : due_ms;
 }
 
 #define COLLECT(core, tables, kind, row_of, dead_op) \
