@@ -15,7 +15,7 @@
 #include "core/state.h"
 
 /* Room that must be left for the effects of a start. */
-#define START_EFFECTS(nodes) ((nodes) + 2 + WAY_MAX)
+#define START_EFFECTS(nodes, moves) ((nodes) + 2 + ((moves) ? WAY_MAX : 0))
 
 /* What a shape asks of a pool; no chips: it may not use it. */
 static struct ask pool_ask(const struct core *core, const struct shape *shape, uint32_t pool)
@@ -40,7 +40,7 @@ static enum tried try_start(struct core *core, uint32_t lane, const uint64_t *cl
     const struct shape_key *key = &core->work.shape[core->work.lane[lane].shape].key;
     struct ask ask = shape_ask(key, &key->alternative[c.alternative]);
     uint32_t nodes = pool_nodes_for(pool, ask.chips);
-    if (core->effects->n + START_EFFECTS(nodes) > core->effects->cap / 2 ||
+    if (core->effects->n + START_EFFECTS(nodes, key->source != INDEX_NONE) > core->effects->cap / 2 ||
         table_room(&core->work.shares) < nodes ||
         (key->source != INDEX_NONE && table_room(&core->traffic.transits) == 0))
         return NO_ROOM;
