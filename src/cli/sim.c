@@ -89,6 +89,12 @@ static void print_result(const struct sim_options *o, const struct sim_result *r
            (double)r->span_ms / 86400e3);
     printf("power        %.1f MWh for %.0f, %.1f t CO2e\n", (double)r->joules / 3.6e9, (double)r->nano / 1e9,
            (double)r->mg / 1e9);
+    if (r->transfers > 0)
+        printf("data         %llu transfers, %.1f TB over %u corridors, each counted, for %.0f; %.1f MWh and "
+               "%.1f t CO2e, in those above; a job holds chips for %.1f s while it comes\n",
+               (unsigned long long)r->transfers, (double)r->flow_sum.bytes / 1e12, r->nflows,
+               (double)r->flow_sum.nano / 1e9, (double)r->flow_sum.joules / 3.6e9,
+               (double)r->flow_sum.mg / 1e9, (double)r->transfer_ms_sum / n / 1e3);
     if (o->drills)
         printf("drill        %llu jobs stopped, %llu of them placed again, the last after %.0f s\n",
                (unsigned long long)r->drill_stopped, (unsigned long long)r->drill_placed,
@@ -227,7 +233,7 @@ int cli_sim(const struct cli *cli)
         return status;
     }
     struct buf out;
-    buf_init(&out, 65536);
+    buf_init(&out, 1 << 20);
     sim_result_json(&options, &result, &out);
     printf("%.*s\n", (int)out.len, out.data);
     buf_fini(&out);

@@ -81,6 +81,7 @@ static void carve(struct core *core, struct arena *arena)
     work_carve(core, arena);
     rulebook_carve(core, arena);
     services_carve(core, arena);
+    traffic_carve(core, arena);
     CARVE(core, tenants, tenant, n->tenants);
     CARVE(core, keys, key, n->keys);
     CARVE(core, models, model, n->models);
@@ -130,6 +131,7 @@ struct core *core_init(void *block, size_t size, const struct limits *limits)
     work_init(core);
     rulebook_init(core);
     core->service.next_ms = INT64_MAX;
+    traffic_init(core);
     carve(core, &arena);
     return core;
 }
@@ -183,6 +185,7 @@ int step_tick(struct core *core, const struct event *event)
     lease_expire_waiters(core, event->at_ms);
     rulebook_turn(core);
     services_turn(core);
+    transit_turn(core);
     dispatch_pass(core);
     return 0;
 }
@@ -226,6 +229,7 @@ int64_t core_deadline_ms(const struct core *core)
         return core->now_ms;
     int64_t due_ms = first ? list_entry(first, struct waiter, in_order)->deadline_ms : INT64_MAX;
     due_ms = core->service.next_ms < due_ms ? core->service.next_ms : due_ms;
+    due_ms = transit_next_ms(core) < due_ms ? transit_next_ms(core) : due_ms;
     return core->book.next_ms < due_ms ? core->book.next_ms : due_ms;
 }
 
@@ -278,6 +282,7 @@ void core_collect(struct core *core, row_fn *fn, void *ctx)
     COLLECT(core, service.services, service, service.service, ROW_DELETE);
     COLLECT(core, service.demands, service_demand, service.demand, ROW_DELETE);
     COLLECT(core, service.replicas, service_replica, service.replica, ROW_DELETE);
+    COLLECT(core, traffic.transits, transit, traffic.transit, ROW_DELETE);
     table_clean(&core->work.shapes);
     table_clean(&core->work.lanes);
     table_clean(&core->waiters);

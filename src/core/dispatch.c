@@ -15,7 +15,7 @@
 #include "core/pass.h"
 
 /* Room that must be left for the effects of a start. */
-#define START_EFFECTS(nodes) ((nodes) + 2)
+#define START_EFFECTS(nodes, moves) ((nodes) + 2 + ((moves) ? WAY_MAX : 0))
 
 struct ask pool_ask(const struct core *core, const struct shape *shape, uint32_t pool)
 {
@@ -36,8 +36,9 @@ enum tried try_start(struct core *core, uint32_t lane, const uint64_t *closed)
     const struct shape_key *key = &core->work.shape[core->work.lane[lane].shape].key;
     struct ask ask = shape_ask(key, &key->alternative[c.alternative]);
     uint32_t nodes = pool_nodes_for(pool, ask.chips);
-    if (core->effects->n + START_EFFECTS(nodes) > core->effects->cap / 2 ||
-        table_room(&core->work.shares) < nodes)
+    if (core->effects->n + START_EFFECTS(nodes, key->source != INDEX_NONE) > core->effects->cap / 2 ||
+        table_room(&core->work.shares) < nodes ||
+        (key->source != INDEX_NONE && table_room(&core->traffic.transits) == 0))
         return NO_ROOM;
     uint32_t n = pool_find(pool, ask, core->work.row.pack, c.use, core->work.place);
     assert(n > 0);
@@ -210,11 +211,13 @@ static bool evict_forbidden(struct core *core)
         const struct job *job = &w->job[i];
         if (!table_live(&w->jobs, i) || job->row.state != JOB_RUNNING)
             continue;
-        const uint64_t *lawful = shape_lawful(core, &w->shape[w->lane[job->lane].shape]);
+        struct shape *shape = &w->shape[w->lane[job->lane].shape];
+        const uint64_t *lawful = shape_lawful(core, shape);
         if (!lawful)
             return true; /* there are no rules */
         lawful += (size_t)job->row.alternative * w->pool_words;
-        if (lawful[job->pool / 64] >> job->pool % 64 & 1)
+        if ((lawful[job->pool / 64] >> job->pool % 64 & 1) &&
+            !transit_closed(core, job, shape_closed(core, shape)))
             continue;
         if (core->effects->n > core->effects->cap / 2)
             return false;
@@ -273,6 +276,7 @@ int step_dispatch_set(struct core *core, const struct event *event)
     core->work.row_touched = true;
     for (uint32_t i = 0; i < core->net.sites.used; i++)
         site_rate(core, (struct site_id){i});
+    traffic_changed(core);
     for (uint32_t i = 0; i < core->work.lanes.used; i++) {
         if (table_live(&core->work.lanes, i))
             reservation_drop(core, i);

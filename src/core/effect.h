@@ -24,11 +24,16 @@ enum effect_kind {
     EFFECT_JOB_STOP, /* to the pool's site: end `job` of `epoch`; its chips are given back with it. code: why */
     EFFECT_REPLICA_ADD, /* `service` has `job` as its replica `ordinal` from now on; it waits for its place */
     EFFECT_REPLICA_DROP, /* it is one too many; if it ran, its stop came before */
+    /* Of the start that follows: `bytes` of data for `job` come over `corridor` at `bits_s`, all within `ms`, and only then
+     * it runs. One for each corridor of the way, from where the data lies. */
+    EFFECT_TRANSIT = 12,
 };
 
 struct effect {
     enum effect_kind kind;
-    int code;       /* REPLY: 0 or an error. JOB_STOP: ERR_FORBIDDEN, the rules forbid it now; 0, all else */
+    /* REPLY: 0 or an error. JOB_STOP: ERR_FORBIDDEN, the rules forbid it now; ERR_CORRIDOR, its data comes no more; 0, all
+     * else */
+    int code;
     uint64_t token; /* REPLY */
     int64_t amount; /* REPLY: to lease_ask what was granted, to meter what was billed; nano-units */
     struct uuid worker;
@@ -42,6 +47,9 @@ struct effect {
     uint32_t chips;
     uint32_t alternative;
     struct uuid service; /* JOB_START, JOB_STOP: of the job that is a replica of it, else zero */
+    struct uuid corridor;
+    uint64_t bytes, bits_s;
+    int64_t ms;
 };
 
 #define EFFECTS_MAX 16384

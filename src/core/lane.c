@@ -112,7 +112,9 @@ static uint32_t shape_of(struct core *core, const struct shape_key *key)
         return i;
     struct shape *shape = &w->shape[i];
     uint64_t *masks = w->masks + (size_t)i * 2 * ALTERNATIVES * w->pool_words;
-    *shape = (struct shape){.mask = masks, .lawful = masks + (size_t)ALTERNATIVES * w->pool_words};
+    *shape = (struct shape){.mask = masks,
+                            .lawful = masks + (size_t)ALTERNATIVES * w->pool_words,
+                            .closed = w->closed + (size_t)i * w->corridor_words};
     memcpy(&shape->key, key, sizeof *key);
     shape->least = UINT32_MAX;
     while (shape->nalternatives < ALTERNATIVES && key->alternative[shape->nalternatives].count > 0) {
@@ -232,6 +234,9 @@ int shape_read(const struct core *core, const struct event_job_submit *e, struct
     key->flags = e->flags;
     key->tenant = tenant_for_rules(core, tenant.v);
     key->home = site_home(core, &e->data_site);
+    key->source = e->data_bytes > 0 ? site_by_id(core, &e->data_site).v : INDEX_NONE;
+    if (e->data_bytes > 0 && key->source == INDEX_NONE)
+        return ERR_NOT_FOUND;
     key->kind = e->kind;
     memcpy(key->data_class, e->data_class, sizeof key->data_class);
     memcpy(key->jurisdiction, e->jurisdiction, sizeof key->jurisdiction);

@@ -228,6 +228,8 @@ int core_load(struct core *core, enum row_kind kind, const void *row)
         return load_service_demand(core, row);
     case ROW_KIND_service_replica:
         return load_service_replica(core, row);
+    case ROW_KIND_transit:
+        return load_transit(core, row);
     case ROW_KIND_usage:
     case ROW_KIND_END:
         break;
@@ -273,6 +275,8 @@ int core_check(const struct core *core)
             !table_live(&core->workers, lease->worker.v))
             return ERR_CORRUPT;
     }
+    if (!traffic_holds(core))
+        return ERR_CORRUPT;
     uint32_t holds = core->leases.live;
     for (uint32_t i = 0; i < core->leases.used; i++) {
         if (table_live(&core->leases, i) && core->lease[i].key_transfer.v != INDEX_NONE)

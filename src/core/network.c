@@ -281,6 +281,9 @@ int step_corridor_add(struct core *core, const struct event *event)
                                          .a = a,
                                          .b = b};
     map_put(&net->corridor_map, &e->corridor, sizeof e->corridor, i);
+    traffic_changed(core);
+    core->book.version++; /* nobody has judged it yet */
+    network_changed(core);
     return 0;
 }
 
@@ -303,6 +306,7 @@ int step_site_signal(struct core *core, const struct event *event)
     row->renewable = e->renewable;
     table_touch(&core->net.sites, id.v);
     site_rate(core, id);
+    traffic_changed(core);
     if (cooler)
         site_eased(core, id);
     return 0;
@@ -397,8 +401,12 @@ int step_corridor_state(struct core *core, const struct event *event)
         return ERR_NOT_FOUND;
     if (!place_state_valid(e->state) || e->bits_s == 0)
         return ERR_INVALID;
+    transit_turn(core); /* what has come by now is not cut */
     core->net.corridor[i].row.state = e->state;
     core->net.corridor[i].row.bits_s = e->bits_s;
     table_touch(&core->net.corridors, i);
+    traffic_changed(core);
+    network_changed(core);
+    transit_cut(core, i);
     return 0;
 }

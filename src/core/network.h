@@ -34,6 +34,8 @@ struct chip {
 struct corridor {
     struct row_corridor row;
     struct site_id a, b;
+    uint64_t granted;  /* bits a second, to transfers under way */
+    uint32_t transits; /* those */
 };
 
 struct down_node {

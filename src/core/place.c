@@ -3,7 +3,8 @@
  * Places: which pools a job may use, and which of them is best.
  *
  * Every pool that fits is scored, in nano-units for the work: the chips and their power there, with carbon, over the
- * throughput of the alternative. The least wins; of equals the pool with the lower id.
+ * throughput of the alternative, and what it costs to bring the job's data there; the chips are held while it comes. The
+ * least wins; of equals the pool with the lower id.
  */
 #include <string.h>
 
@@ -19,9 +20,10 @@ struct ask shape_ask(const struct shape_key *key, const struct alternative *a)
     return (struct ask){.chips = a->count, .one_domain = key->flags & JOB_ONE_DOMAIN};
 }
 
-uint32_t place_bars(const struct core *core, const struct shape_key *key, const struct alternative *a,
+uint32_t place_bars(const struct core *core, struct shape *shape, const struct alternative *a,
                     const struct pool *pool)
 {
+    const struct shape_key *key = &shape->key;
     const struct row_site *site = &core->net.site[pool->site.v].row;
     const struct row_chip *chip = &core->net.chip[pool->chip.v].row;
     uint32_t bars = 0;
@@ -39,6 +41,8 @@ uint32_t place_bars(const struct core *core, const struct shape_key *key, const 
         bars |= 1u << WHY_SITE_DOWN;
     if (pool->nodes_up == 0)
         bars |= 1u << WHY_NODE_DOWN;
+    if (key->source != INDEX_NONE && !route_leads(core, shape_closed(core, shape), key->source, pool->site.v))
+        bars |= 1u << WHY_CORRIDOR_DOWN;
     return bars;
 }
 
@@ -50,7 +54,7 @@ void shape_match(struct core *core, struct shape *shape)
     for (uint32_t a = 0; a < shape->nalternatives; a++) {
         uint64_t *mask = shape->mask + (size_t)a * words;
         for (uint32_t i = 0; i < core->net.pools.used; i++) {
-            if (place_bars(core, &shape->key, &shape->key.alternative[a], &core->net.pool[i]) == 0)
+            if (place_bars(core, shape, &shape->key.alternative[a], &core->net.pool[i]) == 0)
                 mask[i / 64] |= UINT64_C(1) << i % 64;
         }
         for (uint32_t k = 0; lawful && k < words; k++)
@@ -96,9 +100,20 @@ static bool power_for(const struct core *core, const struct pool *pool, uint32_t
     return site_takes(&core->net.site[pool->site.v], chips * pool_chip_watts(core, pool));
 }
 
-int128 place_cost(const struct pool *pool, const struct alternative *a, int64_t run_ms)
+bool place_way(const struct core *core, const struct job *job, struct shape *shape, const struct pool *pool,
+               struct way *out)
 {
-    return (int128)pool->rate * a->count * run_ms;
+    if (shape->key.source != INDEX_NONE)
+        return route_way(core, shape_closed(core, shape), shape->key.source, pool->site.v,
+                         job->row.data_bytes, out) &&
+               (out->n == 0 || out->bits_s > 0);
+    *out = (struct way){0};
+    return true;
+}
+
+int128 place_cost(const struct pool *pool, const struct alternative *a, int64_t run_ms, const struct way *way)
+{
+    return (int128)pool->rate * a->count * (way->ms + run_ms) + way->cost * RATE_MS;
 }
 
 static bool better(const struct core *core, const struct choice *best, const struct pool *pool, int128 cost)
@@ -112,8 +127,11 @@ struct choice place_choose(struct core *core, uint32_t lane_index, const struct 
                            const uint64_t *closed)
 {
     const struct lane *lane = &core->work.lane[lane_index];
-    const struct shape *shape = shape_now(core, lane->shape);
+    struct shape *shape = shape_now(core, lane->shape);
     struct choice best = {.pool = INDEX_NONE};
+    struct way way = {0};
+    uint32_t way_to = INDEX_NONE; /* the site that it leads to */
+    bool open = true;
     for (uint32_t a = 0; a < shape->nalternatives; a++) {
         const struct alternative *alternative = &shape->key.alternative[a];
         const uint64_t *mask = shape->mask + (size_t)a * core->work.pool_words;
@@ -124,8 +142,14 @@ struct choice place_choose(struct core *core, uint32_t lane_index, const struct 
                 const struct pool *pool = &core->net.pool[i];
                 if (pool->free < alternative->count)
                     continue;
-                int128 cost = place_cost(pool, alternative, run_ms);
-                enum held_use use = place_use(core, pool, lane, job, core->now_ms + run_ms);
+                if (shape->key.source != INDEX_NONE && way_to != pool->site.v) {
+                    way_to = pool->site.v;
+                    open = place_way(core, job, shape, pool, &way);
+                }
+                if (!open)
+                    continue;
+                int128 cost = place_cost(pool, alternative, run_ms, &way);
+                enum held_use use = place_use(core, pool, lane, job, core->now_ms + way.ms + run_ms);
                 if (!better(core, &best, pool, cost) ||
                     !pool_fits(pool, shape_ask(&shape->key, alternative), use) ||
                     !power_for(core, pool, alternative->count))

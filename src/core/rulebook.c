@@ -69,6 +69,9 @@ static void enforce(struct core *core, uint32_t slot, int64_t at_ms)
     bool named = book->names_tenants;
     book->row.slot = slot;
     book->names_tenants = asks_names(&book->rules[slot]);
+    book->asks_corridors = false;
+    for (uint32_t i = 0; i < book->rules[slot].nrules; i++)
+        book->asks_corridors |= rule_asks_corridor(&book->rules[slot].rule[i]);
     judge_from(core, at_ms);
     if (named != book->names_tenants)
         lanes_rekey(core);
@@ -245,6 +248,7 @@ void rule_facts_of_pool(const struct core *core, uint32_t i, struct rule_facts *
     const struct pool *pool = &core->net.pool[i];
     const struct row_chip *chip = &core->net.chip[pool->chip.v].row;
     const struct row_site *site = &core->net.site[pool->site.v].row;
+    facts->about = RULE_ABOUT_POOL;
     rule_facts_text(facts, RULE_CHIP_NAME, chip->id, sizeof chip->id);
     rule_facts_text(facts, RULE_CHIP_VENDOR, chip->vendor, sizeof chip->vendor);
     rule_facts_text(facts, RULE_CHIP_ORIGIN, chip->origin, sizeof chip->origin);
@@ -257,7 +261,47 @@ void rule_facts_of_pool(const struct core *core, uint32_t i, struct rule_facts *
     rule_facts_text(facts, RULE_SITE_OWNER, site->owner, sizeof site->owner);
 }
 
-/* ---- the mask ---- */
+/* A corridor that crosses no border is judged as a place there. */
+void rule_facts_of_corridor(const struct core *core, uint32_t i, struct rule_facts *facts)
+{
+    const struct corridor *c = &core->net.corridor[i];
+    const struct row_site *a = &core->net.site[c->a.v].row, *b = &core->net.site[c->b.v].row;
+    facts->about = RULE_ABOUT_CORRIDOR;
+    rule_facts_text(facts, RULE_CORRIDOR_A, a->name, sizeof a->name);
+    rule_facts_text(facts, RULE_CORRIDOR_B, b->name, sizeof b->name);
+    if (a->jurisdiction[0] == 0 || b->jurisdiction[0] == 0)
+        return;
+    bool crosses = memcmp(a->jurisdiction, b->jurisdiction, sizeof a->jurisdiction) != 0;
+    rule_facts_number(facts, RULE_CORRIDOR_CROSSES_BORDER, crosses);
+    if (!crosses)
+        rule_facts_text(facts, RULE_SITE_JURISDICTION, a->jurisdiction, sizeof a->jurisdiction);
+}
+
+/* ---- the masks ---- */
+
+static void way(void *ctx, uint32_t i, struct rule_facts *facts)
+{
+    rule_facts_of_corridor(ctx, i, facts);
+}
+
+const uint64_t *shape_closed(const struct core *core, struct shape *shape)
+{
+    uint32_t n = core->net.corridors.used;
+    if (!core->book.asks_corridors || shape->key.source == INDEX_NONE)
+        return NULL;
+    if (shape->barred == core->book.version)
+        return shape->closes ? shape->closed : NULL;
+    struct rule_facts work;
+    rule_facts_of_work(core, &shape->key, shape->key.tenant, 0, &work);
+    rules_mask(rulebook_rules(core), &work, core->book.row.judged_ms, way, (void *)core, n, shape->closed);
+    shape->closes = false;
+    for (uint32_t i = 0; i < n; i++) {
+        shape->closed[i / 64] ^= UINT64_C(1) << i % 64; /* those that are not allowed */
+        shape->closes |= shape->closed[i / 64] >> i % 64 & 1;
+    }
+    shape->barred = core->book.version;
+    return shape->closes ? shape->closed : NULL;
+}
 
 static void place(void *ctx, uint32_t i, struct rule_facts *facts)
 {

@@ -35,8 +35,9 @@ struct rulebook {
     struct rules rules[2];
     struct rule_errors errors; /* scratch */
     uint64_t version;
-    int64_t next_ms;    /* when a rule comes into force or goes, INT64_MAX: none does */
-    bool names_tenants; /* a rule asks for tenant.name, so tenants are told apart by it */
+    int64_t next_ms;     /* when a rule comes into force or goes, INT64_MAX: none does */
+    bool asks_corridors; /* a rule does */
+    bool names_tenants;  /* a rule asks for tenant.name, so tenants are told apart by it */
     bool changed;
 };
 
@@ -52,6 +53,9 @@ const uint64_t *shape_lawful(struct core *core, struct shape *shape);
 /* What rules are told of work of this shape as this alternative, by the tenant; and of a pool. */
 void rule_facts_of_work(const struct core *core, const struct shape_key *key, uint32_t tenant,
                         uint32_t alternative, struct rule_facts *facts);
+/* Corridors that rules deny to the data of this shape, as bits; NULL: none. Made when it is asked for; logically const. */
+const uint64_t *shape_closed(const struct core *core, struct shape *shape);
+void rule_facts_of_corridor(const struct core *core, uint32_t corridor, struct rule_facts *facts);
 void rule_facts_of_pool(const struct core *core, uint32_t pool, struct rule_facts *facts);
 
 int load_rules(struct core *core, const struct row_rules *row);

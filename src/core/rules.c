@@ -98,6 +98,22 @@ static enum truth all_hold(const struct rules *rules, const struct rule_conditio
 
 /* ---- one rule ---- */
 
+static bool asks_corridor(const struct rule_condition *list, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (list[i].attr == RULE_CORRIDOR_A || list[i].attr == RULE_CORRIDOR_B ||
+            list[i].attr == RULE_CORRIDOR_CROSSES_BORDER || list[i].other == RULE_CORRIDOR_A ||
+            list[i].other == RULE_CORRIDOR_B || list[i].other == RULE_CORRIDOR_CROSSES_BORDER)
+            return true;
+    }
+    return false;
+}
+
+bool rule_asks_corridor(const struct rule *rule)
+{
+    return asks_corridor(rule->when, rule->nwhen) || asks_corridor(rule->that, rule->nthat);
+}
+
 bool rule_facts_cross_border(const struct rule_facts *facts)
 {
     const struct rule_value *site = &facts->v[RULE_SITE_JURISDICTION];
@@ -135,6 +151,8 @@ static struct rule_finding consider(const struct rules *rules, const struct rule
         return finding(RULE_OUTCOME_EARLY, RULES_NONE);
     if (at_ms >= rule->until_ms)
         return finding(RULE_OUTCOME_LATE, RULES_NONE);
+    if (facts->about != RULE_ABOUT_ALL && rule_asks_corridor(rule) != (facts->about == RULE_ABOUT_CORRIDOR))
+        return finding(RULE_OUTCOME_APART, RULES_NONE);
     if (rule->kind == RULE_KIND_ALLOW && !cross_border)
         return finding(RULE_OUTCOME_DOMESTIC, RULES_NONE);
     enum truth when = all_hold(rules, rule->when, rule->nwhen, facts, 0, &which);
@@ -197,7 +215,8 @@ static int judge(const struct rules *rules, const struct rule_facts *facts, int6
         if (f.outcome == RULE_OUTCOME_REVIEW)
             keep_first(rule->kind == RULE_KIND_ALLOW ? &allow_review : &review, i, f.condition);
     }
-    bool closed = rules->closes_border && out->cross_border && covers.rule == RULES_NONE;
+    bool closed = rules->closes_border && out->cross_border && covers.rule == RULES_NONE &&
+                  facts->about != RULE_ABOUT_CORRIDOR;
     if (closed && allow_review.rule == RULES_NONE)
         return decide(out, VERDICT_CLOSED, none);
     if (review.rule != RULES_NONE)

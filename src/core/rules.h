@@ -207,8 +207,12 @@ struct rule_value {
     const char *text; /* TEXT: borrowed, not NUL-terminated */
     int64_t number;   /* of the other types */
 };
+/* What is judged. Rules that ask for a corridor are for corridors, each that data would come over by itself; all others are
+ * for pools. A closed border is the pool's matter. */
+enum rule_about { RULE_ABOUT_ALL, RULE_ABOUT_POOL, RULE_ABOUT_CORRIDOR };
 struct rule_facts {
     struct rule_value v[RULE_ATTRS_N];
+    enum rule_about about;
 };
 
 /* Nothing is known. */
@@ -220,6 +224,8 @@ void rule_facts_number(struct rule_facts *facts, enum rule_attr attr, int64_t nu
 /* "ATTR=VALUE"; an empty value is not known. ERR_NOT_FOUND: no such attribute; ERR_INVALID: no value of its type.
  * The text is borrowed. */
 int rule_facts_read(struct rule_facts *facts, const char *text, size_t len);
+/* Whether some condition of the rule is on a corridor. */
+bool rule_asks_corridor(const struct rule *rule);
 bool rule_facts_cross_border(const struct rule_facts *facts);
 
 /* ---- judging ---- */

@@ -219,12 +219,12 @@ struct uuid_list {
     F(S, u32, id, 0) F(S, u32, order, 0) F(S, u32, fit, 0) F(S, u32, pack, 0) F(S, u64, ageing, 0) \
     F(S, i64, carbon_price, 0) F(S, u64, jobs, 0)
 /* `sequence` numbers the jobs in order of submission; pool, alternative and epoch of the last start; done_ms: work, as run
- * time at rate 1, that a checkpoint keeps. */
+ * time at rate 1, that a checkpoint keeps; transit_ms: how long its data came after that start, before it ran. */
 #define ROW_JOB(F, S) \
     F(S, uuid, id, 0) F(S, uuid, tenant, 0) JOB_REQUEST(F, S) F(S, u64, sequence, 0) F(S, u32, state, 0) \
     F(S, u32, epoch, 0) F(S, u32, alternative, 0) F(S, uuid, pool, 0) F(S, i64, submitted_ms, 0) \
     F(S, i64, started_ms, 0) F(S, i64, ended_ms, 0) F(S, u32, code, 0) JOB_DECLARED(F, S) \
-    JOB_TIMING(F, S) F(S, i64, done_ms, 0)
+    JOB_TIMING(F, S) F(S, i64, done_ms, 0) F(S, i64, transit_ms, 0)
 /* Chips of one node that a running job has. */
 #define ROW_SHARE(F, S) F(S, uuid, job, 0) F(S, u32, node, 0) F(S, u32, chips, 0)
 #define ROW_TENANT(F, S) \
@@ -287,6 +287,10 @@ struct uuid_list {
     F(S, uuid, service, 0) F(S, uuid, site, 0) F(S, u64, tokens_s, 0) F(S, u32, in_flight, 0) F(S, i64, at_ms, 0)
 /* The job that is a replica of a service. */
 #define ROW_SERVICE_REPLICA(F, S) F(S, uuid, job, 0) F(S, uuid, service, 0) F(S, u64, ordinal, 0)
+/* Data that comes for a running job: over these corridors, from where it lies, at this rate. */
+#define ROW_TRANSIT(F, S) \
+    F(S, uuid, job, 0) F(S, uuids, corridors, 0) F(S, u64, bytes, 0) F(S, u64, bits_s, 0) \
+    F(S, i64, started_ms, 0) F(S, i64, ends_ms, 0)
 
 #define ROWS(R) \
     R(core, 1, ROW_CORE, 1) \
@@ -312,6 +316,7 @@ struct uuid_list {
     R(share, 21, ROW_SHARE, 2) \
     R(rules, 22, ROW_RULES, 1) \
     R(rules_part, 23, ROW_RULES_PART, 2) \
+    R(transit, 30, ROW_TRANSIT, 1) \
     R(service, 33, ROW_SERVICE, 1) \
     R(service_demand, 34, ROW_SERVICE_DEMAND, 2) \
     R(service_replica, 35, ROW_SERVICE_REPLICA, 1)

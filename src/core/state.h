@@ -16,6 +16,7 @@
 #include "core/ledger.h"
 #include "core/money.h"
 #include "core/network.h"
+#include "core/route.h"
 #include "core/rulebook.h"
 #include "core/service.h"
 #include "core/work.h"
@@ -113,6 +114,7 @@ struct core {
     struct work work;
     struct rulebook book;
     struct services service;
+    struct traffic traffic;
     struct table tenants, keys, models, variants, prices, deployments, replicas, workers, leases, waiters;
     struct tenant *tenant;
     struct key *key;
@@ -248,16 +250,20 @@ struct choice {
     enum held_use use;
     int128 cost;
 };
+/* The way of the job's data to a pool, if it has any; false: none leads there, or it is full now. */
+bool place_way(const struct core *core, const struct job *job, struct shape *shape, const struct pool *pool,
+               struct way *out);
 /* The best pool for a job of a lane among those that fit it now and are not closed. */
 struct choice place_choose(struct core *core, uint32_t lane, const struct job *job, const uint64_t *closed);
 /* Why a request may not use the pool as it is, as bits of enum why_bar: what it asks for, size, the site's state. */
-uint32_t place_bars(const struct core *core, const struct shape_key *key, const struct alternative *a,
+uint32_t place_bars(const struct core *core, struct shape *shape, const struct alternative *a,
                     const struct pool *pool);
 /* How a job of the lane that would end then has to treat the nodes of the pool that are held. */
 enum held_use place_use(const struct core *core, const struct pool *pool, const struct lane *lane,
                         const struct job *job, int64_t end_ms);
-/* The score of a pool for a job of some size and run time: nano-units x RATE_MS. */
-int128 place_cost(const struct pool *pool, const struct alternative *a, int64_t run_ms);
+/* The score of a pool for a job of some size and run time, whose data has to come: nano-units x RATE_MS. */
+int128 place_cost(const struct pool *pool, const struct alternative *a, int64_t run_ms,
+                  const struct way *way);
 /* Whether the first job of lane a comes before that of b. */
 bool lane_ahead(const struct core *core, const struct lane *a, const struct lane *b);
 /* The longest run time, at rate 1, with which a job is gone before the pool's reservation begins. */

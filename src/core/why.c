@@ -11,7 +11,8 @@
 #define BAR(name) (1u << WHY_##name)
 /* What the dispatcher has in the mask of a shape; the rest is of the moment. */
 #define LASTING \
-    (BAR(SITE) | BAR(JURISDICTION) | BAR(VENDOR) | BAR(CHIP) | BAR(RULE) | BAR(SIZE) | BAR(SITE_DOWN))
+    (BAR(SITE) | BAR(JURISDICTION) | BAR(VENDOR) | BAR(CHIP) | BAR(RULE) | BAR(SIZE) | BAR(SITE_DOWN) | \
+     BAR(CORRIDOR_DOWN))
 
 static const struct {
     uint32_t stage;
@@ -47,6 +48,7 @@ struct question {
     const struct core *core;
     const struct job *job;
     const struct lane *lane;
+    struct shape *shape;
     const struct shape_key *key;
     uint32_t nalternatives;
 };
@@ -54,8 +56,8 @@ struct question {
 static struct question question_of(const struct core *core, const struct job *job)
 {
     const struct lane *lane = &core->work.lane[job->lane];
-    const struct shape *shape = &core->work.shape[lane->shape];
-    return (struct question){core, job, lane, &shape->key, shape->nalternatives};
+    struct shape *shape = &core->work.shape[lane->shape];
+    return (struct question){core, job, lane, shape, &shape->key, shape->nalternatives};
 }
 
 /* ---- room ---- */
@@ -134,7 +136,7 @@ static bool may_use(const struct question *q, uint32_t pool)
 {
     for (uint32_t a = 0; a < q->nalternatives; a++) {
         struct option o = {.pool = pool, .alternative = a};
-        if (place_bars(q->core, q->key, &q->key->alternative[a], &q->core->net.pool[pool]) == 0 &&
+        if (place_bars(q->core, q->shape, &q->key->alternative[a], &q->core->net.pool[pool]) == 0 &&
             lawful(q, &o))
             return true;
     }
@@ -166,8 +168,13 @@ static struct option option_of(const struct question *q, uint32_t pool_index, ui
     const struct alternative *alternative = &q->key->alternative[a];
     struct ask ask = shape_ask(q->key, alternative);
     int64_t run_ms = job_run_ms(q->job, alternative->rate);
-    struct option o = {.pool = pool_index, .alternative = a, .cost = place_cost(pool, alternative, run_ms)};
-    o.bars = place_bars(core, q->key, alternative, pool);
+    struct way way;
+    bool open = place_way(core, q->job, q->shape, pool, &way);
+    struct option o = {
+        .pool = pool_index, .alternative = a, .cost = place_cost(pool, alternative, run_ms, &way)};
+    o.bars = place_bars(core, q->shape, alternative, pool);
+    if (!open && !(o.bars & BAR(CORRIDOR_DOWN)))
+        o.bars |= BAR(CORRIDOR);
     if (!lawful(q, &o))
         o.bars |= BAR(RULE);
     if (!(o.bars & BAR(SIZE)))
@@ -176,7 +183,9 @@ static struct option option_of(const struct question *q, uint32_t pool_index, ui
         o.bars |= BAR(POWER);
     if (o.bars & (BAR(SIZE) | BAR(FULL) | BAR(NODE_DOWN)))
         return o; /* there is nothing to be kept for anybody */
-    enum held_use use = place_use(core, pool, q->lane, q->job, core->now_ms + run_ms);
+    /* How long data would come that cannot is not known: it may be too long to pass a reservation. */
+    int64_t end_ms = open ? core->now_ms + way.ms + run_ms : INT64_MAX;
+    enum held_use use = place_use(core, pool, q->lane, q->job, end_ms);
     if (!pool_fits(pool, ask, use)) {
         assert(pool->reserved_for != INDEX_NONE);
         const struct lane *holder = &core->work.lane[pool->reserved_for];
@@ -311,18 +320,24 @@ static struct why_terms terms_of(const struct question *q, const struct option *
     const struct row_site *site = &core->net.site[pool->site.v].row;
     const struct alternative *a = &q->key->alternative[o->alternative];
     int64_t run_ms = job_run_ms(q->job, a->rate);
+    struct way way;
+    (void)place_way(core, q->job, q->shape, pool, &way);
+    if (q->job->row.state == JOB_RUNNING && o->pool == q->job->pool)
+        way.ms = q->job->row.transit_ms; /* what it was, not what it would be now */
     /* Of one chip for an hour, as in pool_rate. */
     int128 watts = (int128)core->net.chip[pool->chip.v].row.watts * site_pue(site);
     int128 energy = site->price * watts / 1000000;
     int128 carbon = (int128)site->carbon * core->work.row.carbon_price / 1000000 * watts / 1000000;
-    int128 chip_ms = (int128)run_ms * a->count;
+    int128 chip_ms = (int128)(way.ms + run_ms) * a->count;
     return (struct why_terms){.pool = pool->row.id,
                               .alternative = o->alternative,
                               .bars = o->bars,
                               .run_ms = run_ms,
                               .chips = saturate(pool->row.price * chip_ms / 3600000),
                               .energy = saturate(energy * chip_ms / 3600000),
-                              .carbon = saturate(carbon * chip_ms / 3600000)};
+                              .carbon = saturate(carbon * chip_ms / 3600000),
+                              .transit_ms = way.ms,
+                              .transfer = saturate(way.cost)};
 }
 
 /* The cheapest size for a pool among those that it may ever have; false: there is none. */

@@ -27,8 +27,10 @@
     W(SIZE, 2, "size", "no pool is large enough, even empty") \
     W(SITE_DOWN, 3, "site-down", "the site is cordoned or lost") \
     W(NODE_DOWN, 3, "node-down", "nodes are cordoned or lost, the others are not enough") \
+    W(CORRIDOR_DOWN, 3, "corridor-down", "no chain of corridors that are up, and that rules allow, leads there from its data") \
     W(FULL, 4, "full", "other work has the chips") \
     W(POWER, 4, "power", "the site would draw more than its cap") \
+    W(CORRIDOR, 4, "corridor", "the corridors on the way of its data are full") \
     W(RESERVED, 4, "reserved", "nodes are kept for a job that comes first") \
     W(TURN, 4, "turn", "a job that comes first waits for the same pool") \
     W(NOTHING, 5, "nothing", "nothing is in its way: the next pass starts it")
@@ -49,7 +51,9 @@ struct why_terms {
     uint32_t alternative;
     uint32_t bars; /* 1 << enum why_bar: why it could not start there now */
     int64_t run_ms;
-    int64_t chips, energy, carbon;
+    int64_t chips, energy, carbon; /* while its data comes as well */
+    int64_t transit_ms;
+    int64_t transfer; /* over corridors */
 };
 
 struct why {

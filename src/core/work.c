@@ -43,6 +43,8 @@ void work_carve(struct core *core, struct arena *arena)
     w->turn = arena_take(arena, n->tenants * sizeof *w->turn);
     w->dominant = arena_take(arena, n->tenants * sizeof *w->dominant);
     w->masks = arena_take(arena, (size_t)n->shapes * 2 * ALTERNATIVES * w->pool_words * sizeof *w->masks);
+    w->corridor_words = (n->corridors + 63) / 64;
+    w->closed = arena_take(arena, (size_t)n->shapes * w->corridor_words * sizeof *w->closed);
     w->changed = arena_take(arena, w->pool_words * sizeof *w->changed);
     w->looking = arena_take(arena, w->pool_words * sizeof *w->looking);
     w->look_at = arena_take(arena, n->pools * sizeof *w->look_at);
@@ -201,6 +203,7 @@ static void job_release(struct core *core, struct job_id id)
         i = next;
     }
     job->shares = INDEX_NONE;
+    transit_drop(core, job);
     work_account(core, id, pool, chips, false);
     job->pool = INDEX_NONE;
     pool_changed(core, (struct pool_id){pool});
@@ -219,7 +222,7 @@ static bool terms_hold(const struct event_job_submit *e)
 {
     return !(e->flags & ~(uint32_t)(JOB_INTERRUPTIBLE | JOB_ONE_DOMAIN)) && e->kind <= JOB_KIND_INFERENCE &&
            is_length(e->duration_ms) && is_length(e->checkpoint_ms) && is_length(e->checkpoint_every_ms) &&
-           e->deadline_ms >= 0 && e->start_by_ms >= 0;
+           e->deadline_ms >= 0 && e->start_by_ms >= 0 && e->data_bytes <= DATA_BYTES_MAX;
 }
 
 static void row_terms(struct row_job *to, const struct event_job_submit *from)
@@ -268,7 +271,11 @@ void job_start(struct core *core, struct job_id id, struct pool_id pool, uint32_
 {
     struct work *w = &core->work;
     struct job *job = &w->job[id.v];
-    const struct alternative *a = &w->shape[w->lane[job->lane].shape].key.alternative[alternative];
+    struct shape *shape = &w->shape[w->lane[job->lane].shape];
+    const struct alternative *a = &shape->key.alternative[alternative];
+    struct way way;
+    bool open = place_way(core, job, shape, &core->net.pool[pool.v], &way);
+    assert(open);
     lane_leave(core, id);
     set_state(core, id, JOB_RUNNING);
     job->row.epoch++;
@@ -276,7 +283,8 @@ void job_start(struct core *core, struct job_id id, struct pool_id pool, uint32_
     job->row.pool = core->net.pool[pool.v].row.id;
     job->row.started_ms = core->now_ms;
     job->pool = pool.v;
-    job->end_ms = core->now_ms + job_run_ms(job, a->rate);
+    job->row.transit_ms = way.ms;
+    job->end_ms = core->now_ms + way.ms + job_run_ms(job, a->rate);
     for (uint32_t i = 0; i < n; i++) {
         uint32_t s = table_take(&w->shares);
         w->share[s].row =
@@ -290,6 +298,8 @@ void job_start(struct core *core, struct job_id id, struct pool_id pool, uint32_
         effect->chips = place[i].chips;
     }
     work_account(core, id, pool.v, a->count, true);
+    if (way.n > 0)
+        transit_start(core, id, &way);
     struct effect *effect = effect_add(core, EFFECT_JOB_START);
     effect->job = job->row.id;
     effect->pool = job->row.pool;

@@ -56,6 +56,7 @@ struct shape_key {
     uint32_t flags;
     uint32_t tenant; /* whose facts the rules are told: those of all tenants that are equal to them */
     uint32_t home;   /* a site in the jurisdiction of the data, INDEX_NONE: not known */
+    uint32_t source; /* the site where its data lies, INDEX_NONE: there is none to bring */
     uint32_t kind;   /* enum job_kind */
     char data_class[CODE_CAP];
     char jurisdiction[CODE_CAP];
@@ -73,6 +74,9 @@ struct shape {
     uint64_t *mask;      /* ALTERNATIVES x pool words */
     uint64_t judged;     /* version of the rules that `lawful` was made for */
     uint64_t *lawful;    /* as `mask`: pools that no rule denies, whatever their state */
+    uint64_t barred;     /* as `judged`, of `closed` */
+    uint64_t *closed;    /* corridors that rules deny to its data */
+    bool closes;         /* some are */
     uint64_t pass, seen; /* after how many starts of which pass `fits` and `open` were the answer */
     bool fits;           /* a pool that changed has room for it */
     bool open;           /* without anything that is held */
@@ -127,9 +131,11 @@ struct work {
     struct list turns;      /* those with lanes, while a pass begins */
     uint32_t *dominant;     /* of each tenant: its largest share of a kind, in 1/2^20 */
     uint64_t *masks;        /* of all shapes: mask and lawful */
-    uint64_t *changed;      /* pools that may fit more than at the last pass */
-    uint64_t *looking;      /* those of the pass that runs */
-    uint32_t *look_at;      /* the same, listed */
+    uint64_t *closed;       /* of all shapes */
+    uint32_t corridor_words;
+    uint64_t *changed; /* pools that may fit more than at the last pass */
+    uint64_t *looking; /* those of the pass that runs */
+    uint32_t *look_at; /* the same, listed */
     uint32_t nlook_at;
     uint64_t *blocked;  /* closed in the pass that runs */
     uint64_t *still;    /* not changed: closed to who did not fit before */

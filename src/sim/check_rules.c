@@ -142,11 +142,8 @@ static void number(struct rule_facts *facts, enum rule_attr attr, uint64_t n)
         rule_facts_number(facts, attr, (int64_t)n);
 }
 
-static void facts_of(const struct checker *c, const struct check_job *job, const struct check_pool *pool,
-                     struct rule_facts *facts)
+static void facts_of_work(const struct checker *c, const struct check_job *job, struct rule_facts *facts)
 {
-    const struct event_site_add *site = &c->site[pool->site].told;
-    const struct event_chip_add *chip = &c->chip[pool->chip].told;
     rule_facts_clear(facts);
     if (job->tenant != NONE) {
         const struct check_tenant *tenant = &c->tenant[job->tenant];
@@ -158,6 +155,15 @@ static void facts_of(const struct checker *c, const struct check_job *job, const
         rule_facts_text(facts, RULE_DATA_HOME, c->site[job->data_site].jurisdiction, CODE_CAP);
     rule_facts_text(facts, RULE_DATA_CLASS, job->data_class, sizeof job->data_class);
     rule_facts_text(facts, RULE_JOB_KIND, kind_word(job->kind), NAME_CAP);
+}
+
+static void facts_of(const struct checker *c, const struct check_job *job, const struct check_pool *pool,
+                     struct rule_facts *facts)
+{
+    const struct event_site_add *site = &c->site[pool->site].told;
+    const struct event_chip_add *chip = &c->chip[pool->chip].told;
+    facts_of_work(c, job, facts);
+    facts->about = RULE_ABOUT_POOL;
     rule_facts_text(facts, RULE_SITE_NAME, site->name, sizeof site->name);
     rule_facts_text(facts, RULE_SITE_JURISDICTION, site->jurisdiction, sizeof site->jurisdiction);
     rule_facts_text(facts, RULE_SITE_REGION, site->region, sizeof site->region);
@@ -183,6 +189,32 @@ bool checker_lawful(const struct checker *c, uint32_t job, uint32_t pool, uint32
         return true;
     if (rule)
         *rule = verdict.rule == RULES_NONE ? "no allow covers it" : rules->rule[verdict.rule].id;
+    return false;
+}
+
+bool checker_corridor_lawful(const struct checker *c, uint32_t job, uint32_t a, uint32_t b, const char **rule)
+{
+    const struct rules *rules = &c->rules->rules;
+    const struct event_site_add *x = &c->site[a].told, *y = &c->site[b].told;
+    struct rule_facts facts;
+    struct verdict verdict;
+    if (rules->nrules == 0)
+        return true;
+    facts_of_work(c, &c->job[job], &facts);
+    facts.about = RULE_ABOUT_CORRIDOR;
+    rule_facts_number(&facts, RULE_JOB_CHIPS, c->ask[c->job[job].ask].request.count[0]);
+    rule_facts_text(&facts, RULE_CORRIDOR_A, x->name, sizeof x->name);
+    rule_facts_text(&facts, RULE_CORRIDOR_B, y->name, sizeof y->name);
+    if (x->jurisdiction[0] && y->jurisdiction[0]) {
+        bool home = strncmp(x->jurisdiction, y->jurisdiction, CODE_CAP) == 0;
+        rule_facts_number(&facts, RULE_CORRIDOR_CROSSES_BORDER, !home);
+        if (home)
+            rule_facts_text(&facts, RULE_SITE_JURISDICTION, x->jurisdiction, CODE_CAP);
+    }
+    if (rules_judge(rules, &facts, c->now_ms, &verdict) == 0)
+        return true;
+    if (rule)
+        *rule = rules->rule[verdict.rule].id;
     return false;
 }
 
@@ -213,4 +245,5 @@ void checker_rules_end_of_time(struct checker *c)
         if (job->state == CHECK_RUNS && !checker_lawful(c, i, job->pool, chips_of(c, job), &rule))
             checker_violate(c, CHECKER_FORBIDDEN_RUNS, &job->id, &c->pool[job->pool].id, NONE, "%s", rule);
     }
+    checker_ways_lawful(c);
 }

@@ -4,7 +4,7 @@
  *
  * It is told each event and the effects that core answered with, rebuilds from these alone who has which chips, and
  * judges each start and stop against the rules: no chip twice, no gang in part, no place that is down, no limit of a
- * job or of a site broken, nothing where the rules in force forbid it, nobody overtaken where the order is strict. It uses
+ * job, a site or a corridor broken, nothing where the rules in force forbid it, nobody overtaken where the order is strict. It uses
  * core's schema and vocabularies and none of its code, so that one mistake is not made twice; but for the language of rules
  * (core/rules.h), which has tests of its own. What it finds are counts by kind, and the first in words; it goes
  * on after a violation, as if the decision stood.
@@ -59,7 +59,12 @@
     V(REPLICA_SLACK, "a service keeps a replica that was one too many for too long") \
     V(REPLICA_IDLE, "a service keeps replicas that nothing was asked of for its idle time") \
     V(REPLICA_WARM, "a replica that serves goes before one that does not") \
-    V(REPLICA_GONE, "a service that is not there has replicas")
+    V(REPLICA_GONE, "a service that is not there has replicas") \
+    V(WAY, "a job's data does not come from where it lies to where it runs") \
+    V(WAY_TIME, "data cannot come in the time that is told") \
+    V(CORRIDOR_DOWN, "data comes over a corridor that is not up") \
+    V(CORRIDOR_OVER, "a corridor grants more than it has") \
+    V(CORRIDOR_RUNS, "data still comes over a corridor that is lost, or has too little")
 /* clang-format on */
 
 enum checker_kind {

@@ -42,6 +42,18 @@ static void record(struct checker *c, const struct effect *e)
         records_flush(c);
 }
 
+/* In the same form: the corridor for the pool, how long and how fast in what is left. */
+static void record_transit(struct checker *c, const struct effect *e)
+{
+    struct effect as = {.kind = e->kind,
+                        .job = e->job,
+                        .pool = e->corridor,
+                        .node = (uint32_t)e->ms,
+                        .chips = (uint32_t)(e->bits_s / 1000),
+                        .epoch = (uint32_t)(e->bytes / 1000)};
+    record(c, &as);
+}
+
 void checker_hash(struct checker *c, uint8_t out[DIGEST_LEN])
 {
     records_flush(c);
@@ -207,6 +219,7 @@ static void judge_start(struct checker *c, const struct gang *gang)
         if (share->kind == EFFECT_JOB_SHARE && uuid_eq(&share->pool, &e->pool))
             share_take(c, i, p, share);
     }
+    checker_transit_start(c, i, p);
     if (request->one_domain)
         judge_domain(c, i, pool);
     judge_cap(c, e, &c->site[pool->site]);
@@ -251,6 +264,10 @@ static void judge(struct checker *c, const struct effect *list, uint32_t n)
     for (uint32_t i = 0; i < n; i++) {
         const struct effect *e = &list[i];
         bool single = e->kind != EFFECT_JOB_SHARE && e->kind != EFFECT_JOB_START;
+        if (e->kind == EFFECT_TRANSIT) {
+            record_transit(c, e);
+            checker_transit_told(c, e);
+        }
         if (!decides(e))
             continue;
         record(c, e);
@@ -275,6 +292,7 @@ static void judge(struct checker *c, const struct effect *list, uint32_t n)
         gang = (struct gang){0};
     }
     shares_without_start(c, &gang);
+    checker_transit_settle(c);
 }
 
 void checker_effects(struct checker *c, const struct event *event, const struct effect *list, uint32_t n,

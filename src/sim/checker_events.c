@@ -182,6 +182,7 @@ static bool request_read(const struct checker *c, const struct event_job_submit 
     memset(out, 0, sizeof *out);
     out->site = uuid_zero(&e->site) ? NONE : site_find(c, &e->site);
     out->one_domain = (e->flags & JOB_ONE_DOMAIN) != 0;
+    out->source = e->data_bytes > 0 ? site_find(c, &e->data_site) : NONE;
     memcpy(out->jurisdiction, e->jurisdiction, sizeof out->jurisdiction);
     memcpy(out->vendor, e->vendor, sizeof out->vendor);
     for (uint32_t i = 0; i < CHECKER_ALTERNATIVES && asked[i].count > 0; i++) {
@@ -190,7 +191,8 @@ static bool request_read(const struct checker *c, const struct event_job_submit 
         if (asked[i].chip[0] && out->chip[i] == NONE)
             return false;
     }
-    return e->count0 > 0 && (uuid_zero(&e->site) || out->site != NONE);
+    return e->count0 > 0 && (uuid_zero(&e->site) || out->site != NONE) &&
+           (e->data_bytes == 0 || out->source != NONE);
 }
 
 static uint32_t ask_of(struct checker *c, const struct check_request *request)
@@ -230,6 +232,7 @@ void checker_job_put(struct checker *c, const struct event_job_submit *e)
                                    .tenant = checker_tenant_find(c, &e->tenant),
                                    .data_site = site_find(c, &e->data_site),
                                    .kind = e->kind,
+                                   .data_bytes = e->data_bytes,
                                    .state = CHECK_WAITS};
     memcpy(c->job[i].data_class, e->data_class, sizeof c->job[i].data_class);
     map_put(&c->job_map, &e->job, sizeof e->job, i);
@@ -282,6 +285,7 @@ void checker_job_release(struct checker *c, uint32_t i)
         c->site[pool->site].load -= (uint64_t)share->chips * (chip->watts - chip->idle_watts);
         share_free(c, s);
     }
+    checker_transit_drop(c, i);
     job->shares = NONE;
     job->pool = NONE;
     job->in_heap = NONE;
@@ -329,6 +333,8 @@ void checker_apply(struct checker *c, const struct event *event)
         [EVENT_KIND_site_add] = site_add,
         [EVENT_KIND_chip_add] = chip_add,
         [EVENT_KIND_pool_add] = pool_add,
+        [EVENT_KIND_corridor_add] = checker_corridor_add,
+        [EVENT_KIND_corridor_state] = checker_corridor_state,
         [EVENT_KIND_site_signal] = site_signal,
         [EVENT_KIND_site_cap] = site_cap,
         [EVENT_KIND_site_state] = site_state,

@@ -2,7 +2,8 @@
 /*
  * Who waits before whom. With a strict fit nobody may start in a pool while a job that comes before it waits for that
  * pool. A job waits for the pools in which one of its alternatives could run if they were empty, at sites that are up;
- * a gang that a pool could never hold does not wait for it, nor a job for a pool that the rules forbid it.
+ * a gang that a pool could never hold does not wait for it, nor a job for a pool that the rules forbid it, or to which no
+ * corridors that are up lead from its data.
  */
 #include "sim/checker_state.h"
 
@@ -101,7 +102,8 @@ static bool could_run(const struct checker *c, const struct check_request *r, co
     const struct check_chip *chip = &c->chip[pool->chip];
     if (site->state != PLACE_UP || (r->site != NONE && r->site != pool->site) ||
         (r->jurisdiction[0] && memcmp(r->jurisdiction, site->jurisdiction, sizeof r->jurisdiction) != 0) ||
-        (r->vendor[0] && memcmp(r->vendor, chip->vendor, sizeof r->vendor) != 0))
+        (r->vendor[0] && memcmp(r->vendor, chip->vendor, sizeof r->vendor) != 0) ||
+        (r->source != NONE && !checker_leads(c, r->source, pool->site)))
         return false;
     for (uint32_t a = 0; a < CHECKER_ALTERNATIVES && r->count[a] > 0; a++) {
         if (alternative_fits(r, a, pool))
@@ -113,6 +115,8 @@ static bool could_run(const struct checker *c, const struct check_request *r, co
 static bool could_run_lawfully(const struct checker *c, uint32_t job, uint32_t pool)
 {
     const struct check_request *r = &c->ask[c->job[job].ask].request;
+    if (!checker_data_leads(c, job, c->pool[pool].site))
+        return false;
     for (uint32_t a = 0; a < CHECKER_ALTERNATIVES && r->count[a] > 0; a++) {
         if (alternative_fits(r, a, &c->pool[pool]) && checker_lawful(c, job, pool, r->count[a], NULL))
             return true;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the checker knows, for its own files only: checker.c (its life), checker_events.c, checker_effects.c (decisions judged),
- * checker_order.c (who waits before whom), check_rules.c (rules in force).
+ * checker_order.c (who waits before whom), check_rules.c (rules in force), check_corridors.c (data under way).
  *
  * Dense arrays of fixed size; NONE ends lists and stands for "any" and "no such". A share is on two lists, its job's and
  * its node's. A class is a set of pools for which jobs wait, with those jobs in a heap; classes exist only while the
@@ -80,6 +80,7 @@ struct check_request {
     uint32_t count[CHECKER_ALTERNATIVES];
     uint32_t site; /* NONE: any */
     uint32_t one_domain;
+    uint32_t source; /* the site where its data lies, NONE: there is none to bring */
     char jurisdiction[CODE_CAP];
     char vendor[NAME_CAP];
 };
@@ -104,8 +105,10 @@ struct check_job {
     uint32_t data_site; /* as well */
     uint32_t kind;
     char data_class[CODE_CAP];
+    uint64_t data_bytes;
     uint8_t state;
     bool cancelled;
+    bool comes; /* its data does, still */
 };
 
 struct check_class {
@@ -126,6 +129,7 @@ struct checker {
     struct check_tenant *tenant;
     struct check_rules *rules;
     struct check_services *services;
+    struct check_corridors *corridors;
     uint32_t ntenants, nsites, nchips, npools, nnodes, njobs, nshares, nasks; /* ever used */
     uint32_t free_job, free_share;
     uint32_t waiting, running;
@@ -178,6 +182,13 @@ uint32_t checker_tenant_find(const struct checker *c, const struct uuid *id);
 bool checker_has_rules(const struct checker *c);
 /* Whether the rules let the job run in the pool on so many chips; *rule (may be NULL): which does not. */
 bool checker_lawful(const struct checker *c, uint32_t job, uint32_t pool, uint32_t chips, const char **rule);
+/* As well whether its data may come over a corridor between these sites. */
+bool checker_corridor_lawful(const struct checker *c, uint32_t job, uint32_t a, uint32_t b,
+                             const char **rule);
+/* Whether corridors that are up, and that the rules let its data take, lead to the site; or it lies there. */
+bool checker_data_leads(const struct checker *c, uint32_t job, uint32_t to);
+/* What comes must come lawfully by now. */
+void checker_ways_lawful(struct checker *c);
 /* What runs must be lawful by now. */
 void checker_rules_end_of_time(struct checker *c);
 
@@ -198,6 +209,22 @@ void checker_services_step(struct checker *c);
 void checker_services_end_of_time(struct checker *c);
 /* A job waits from now on. */
 void checker_job_put(struct checker *c, const struct event_job_submit *e);
+bool checker_corridors_new(struct checker *c);
+void checker_corridors_free(struct checker *c);
+/* Accepted events. */
+void checker_corridor_add(struct checker *c, const struct event *event);
+void checker_corridor_state(struct checker *c, const struct event *event);
+/* Whether corridors that are up lead from one site to the other. */
+bool checker_leads(const struct checker *c, uint32_t from, uint32_t to);
+/* Transfers whose time has passed are over. */
+void checker_transit_time(struct checker *c);
+/* The job is over, or stopped. */
+void checker_transit_drop(struct checker *c, uint32_t job);
+/* A corridor of the start that follows; that start; no more effects follow. */
+void checker_transit_told(struct checker *c, const struct effect *e);
+void checker_transit_start(struct checker *c, uint32_t job, uint32_t pool);
+void checker_transit_settle(struct checker *c);
+void checker_corridors_end_of_time(struct checker *c);
 
 /* Whether the order is one in which somebody can be overtaken. */
 bool checker_ordered(const struct checker *c);

@@ -32,7 +32,7 @@ void marks_drills(struct record *rec, const char *drills, int64_t start_ms)
         size_t len = strcspn(at, ",");
         const char *time = memrchr(at, '@', len);
         int64_t ms;
-        if (time && read_time(time + 1, len - (size_t)(time + 1 - at), &ms)) {
+        if (time && read_time(time + 1, strcspn(time + 1, "+,"), &ms)) {
             char text[RECORD_NAME_CAP];
             (void)snprintf(text, sizeof text, "%.*s", (int)(time - at), at);
             (void)record_mark(rec, start_ms + ms, true, text);

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A simulation's result as JSON. */
+/* A simulation's result: what corridors carried, and all of it as JSON. */
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/str.h"
+#include "sim/flows.h"
 #include "sim/sim.h"
 
 /* `sum` ms over n jobs as seconds with six decimals, rounded half up. */
@@ -68,6 +71,76 @@ static void add_services(struct buf *out, const struct sim_result *r)
     buf_addf(out, "]");
 }
 
+static int by_bytes(const void *a, const void *b)
+{
+    const struct sim_flow *x = a, *y = b;
+    return (x->bytes < y->bytes) - (x->bytes > y->bytes);
+}
+
+static void keep_flow(struct sim_result *r, const struct sim_flow *flow)
+{
+    if (r->nflows < SIM_FLOWS_MAX) {
+        r->flow[r->nflows++] = *flow;
+        return;
+    }
+    qsort(r->flow, r->nflows, sizeof *r->flow, by_bytes);
+    if (flow->bytes > r->flow[SIM_FLOWS_MAX - 1].bytes)
+        r->flow[SIM_FLOWS_MAX - 1] = *flow;
+}
+
+void sim_result_flows(struct sim_result *r, struct flows *flows, int64_t now_ms)
+{
+    struct sim_flow *sum = &r->flow_sum;
+    for (uint32_t i = 0; i < flows_count(flows); i++) {
+        struct flow f = flows_at(flows, i, now_ms);
+        struct sim_flow out = {.transfers = f.transfers,
+                               .bytes = f.bytes,
+                               .joules = f.joules,
+                               .mg = f.mg,
+                               .nano = f.nano,
+                               .power_nano = f.power_nano};
+        if (f.transfers == 0)
+            continue;
+        (void)snprintf(out.a, sizeof out.a, "%s", f.a);
+        (void)snprintf(out.b, sizeof out.b, "%s", f.b);
+        keep_flow(r, &out);
+        sum->transfers += out.transfers;
+        sum->bytes += out.bytes;
+        sum->joules += out.joules;
+        sum->mg += out.mg;
+        sum->nano += out.nano;
+        sum->power_nano += out.power_nano;
+    }
+    r->joules += sum->joules;
+    r->nano += sum->power_nano;
+    r->mg += sum->mg;
+}
+
+static void add_flow(struct buf *out, const struct sim_flow *f)
+{
+    buf_addf(out,
+             "\"bytes\":%llu,\"charged\":%.2f,\"energy_kwh\":%.3f,\"energy_cost\":%.2f,\"carbon_kg\":%.3f",
+             (unsigned long long)f->bytes, (double)f->nano / 1e9, (double)f->joules / 3.6e6,
+             (double)f->power_nano / 1e9, (double)f->mg / 1e6);
+}
+
+/* Data that came over corridors. A byte counts at each corridor that it came over. */
+static void add_transfers(struct buf *out, const struct sim_result *r)
+{
+    buf_addf(out, ",\"transfers\":{\"n\":%llu", (unsigned long long)r->transfers);
+    add_mean(out, "avg_s_a_job", r->transfer_ms_sum, r->jobs);
+    buf_addf(out, ",");
+    add_flow(out, &r->flow_sum);
+    buf_addf(out, ",\"corridors\":[");
+    for (uint32_t i = 0; i < r->nflows; i++) {
+        buf_addf(out, "%s{\"a\":\"%s\",\"b\":\"%s\",\"transfers\":%llu,", i ? "," : "", r->flow[i].a,
+                 r->flow[i].b, (unsigned long long)r->flow[i].transfers);
+        add_flow(out, &r->flow[i]);
+        buf_addf(out, "}");
+    }
+    buf_addf(out, "]}");
+}
+
 void sim_result_json(const struct sim_options *options, const struct sim_result *r, struct buf *out)
 {
     buf_addf(out, "{\"policy\":\"%s\",\"jobs\":%u,\"unfinished\":%u,\"dropped\":%u", options->policy, r->jobs,
@@ -94,6 +167,12 @@ void sim_result_json(const struct sim_options *options, const struct sim_result 
     buf_addf(out, ",\"energy_kwh\":%llu,\"energy_cost\":%.2f,\"carbon_kg\":%llu",
              (unsigned long long)(r->joules / 3600000), (double)r->nano / 1e9,
              (unsigned long long)(r->mg / 1000000));
+    if (r->transfers > 0)
+        add_transfers(out, r);
+    if (options->faults)
+        buf_addf(out, ",\"reports\":{\"late\":%llu,\"twice\":%llu,\"lost\":%llu,\"refused\":%llu}",
+                 (unsigned long long)r->late, (unsigned long long)r->twice, (unsigned long long)r->lost,
+                 (unsigned long long)r->refused);
     if (options->drills)
         buf_addf(out, ",\"drill\":{\"stopped\":%llu,\"placed_again\":%llu,\"last_after_s\":%lld}",
                  (unsigned long long)r->drill_stopped, (unsigned long long)r->drill_placed,

@@ -11,7 +11,9 @@
 #include "core/kinds.h"
 #include "sim/checker.h"
 #include "sim/ends.h"
+#include "sim/flows.h"
 #include "sim/marks.h"
+#include "sim/messages.h"
 #include "sim/power.h"
 #include "sim/report.h"
 #include "sim/rulefile.h"
@@ -27,6 +29,7 @@
 #define DAY_MS INT64_C(86400000)
 /* Jobs that may wait or run at a time. */
 #define SIM_JOBS_MAX (1u << 20)
+#define SHAPES_WITH_DATA 8
 
 /* What became of a job of the trace. */
 struct fate {
@@ -35,6 +38,7 @@ struct fate {
     uint32_t pool;            /* of its last start, sim/power.h */
     bool drilled;             /* stopped by a drill, not started since */
     uint8_t drill;            /* its mark in the record, plus 1 */
+    int64_t transit_ms;       /* of its last start: how long its data comes before it runs */
     int64_t stopped_ms;
 };
 
@@ -49,9 +53,12 @@ struct sim {
     struct stock stock;
     struct watch *watch; /* NULL: no report was asked for */
     struct serving *serving;
+    struct flows *flows;
+    int64_t transit_ms; /* of the start that follows */
     struct uuid *site_of_queue;
     struct fate *fate;
     struct ends ends;
+    struct ends reports; /* of ends, that come later */
     struct core *core;
     void *block;
     struct effects effects;
@@ -127,8 +134,26 @@ static void started(struct sim *s, const struct effect *effect)
     s->running++;
     if (fate->drilled)
         placed_again(s, fate);
-    if (!ends_put(&s->ends, s->now_ms + s->demand.job[i].duration_ms, i, effect->epoch))
+    fate->transit_ms = s->transit_ms;
+    s->transit_ms = 0;
+    if (!ends_put(&s->ends, s->now_ms + fate->transit_ms + s->demand.job[i].duration_ms, i, effect->epoch))
         s->failed = true;
+}
+
+/* Data sets out for the start that follows, over one more corridor. */
+static void sets_out(struct sim *s, const struct effect *effect)
+{
+    s->result->transfers += s->transit_ms == 0;
+    s->transit_ms = effect->ms;
+    if (!flows_begin(s->flows, effect, s->now_ms))
+        s->failed = true;
+}
+
+/* Its data, should it still come, comes no more. */
+static void comes_no_more(struct sim *s, const struct uuid *job, const struct fate *fate)
+{
+    if (fate->transit_ms > 0)
+        flows_end(s->flows, job, s->now_ms);
 }
 
 static void stopped(struct sim *s, const struct effect *effect)
@@ -136,6 +161,7 @@ static void stopped(struct sim *s, const struct effect *effect)
     uint32_t i = number_of(&effect->job);
     struct fate *fate = &s->fate[i];
     power_use(s->power, fate->pool, s->demand.job[i].chips, false, s->now_ms);
+    comes_no_more(s, &effect->job, fate);
     fate->epoch = 0;
     fate->drilled = s->drilling;
     fate->drill = s->drill;
@@ -177,10 +203,13 @@ static int step(struct sim *s, struct event *event)
             started(s, effect);
         else if (effect->kind == EFFECT_JOB_STOP)
             stopped(s, effect);
+        else if (effect->kind == EFFECT_TRANSIT)
+            sets_out(s, effect);
     }
     if (rc == 0) {
         power_event(s->power, event);
         stock_event(&s->stock, event);
+        flows_event(s->flows, event);
     }
     return rc;
 }
@@ -258,6 +287,8 @@ static struct limits limits_for(const struct sim *s)
     limits.jobs = s->demand.n < SIM_JOBS_MAX ? s->demand.n + BATCH_EVENTS_MAX : SIM_JOBS_MAX;
     limits.tenants = s->demand.ntenants + 2;
     serving_limits(s->serving, &limits);
+    if (s->traits.data > 0)
+        limits.shapes *= SHAPES_WITH_DATA; /* jobs are told apart by where their data lies */
     return limits;
 }
 
@@ -312,6 +343,8 @@ static int read_input(struct sim *s, struct err *err)
         rc = serving_open(&s->serving, &serving, err);
     if (rc == 0)
         rc = set_period(s, err);
+    if (rc == 0)
+        rc = traits_place(&s->traits, world_network(s->world), err);
     s->site_of_queue = rc == 0 ? calloc(s->demand.nqueues + 1u, sizeof *s->site_of_queue) : NULL;
     if (rc == 0 && !s->site_of_queue)
         rc = err_set(err, ERR_NO_MEMORY, "out of memory");
@@ -328,6 +361,7 @@ static int sim_new(struct sim *s, struct err *err)
     s->effects = (struct effects){.list = calloc(EFFECTS_MAX, sizeof(struct effect)), .cap = EFFECTS_MAX};
     s->block = calloc(1, size);
     s->power = power_new(limits.sites, limits.chips, limits.pools);
+    s->flows = flows_new(limits.sites, limits.corridors);
     s->checker = checker_new(&(struct checker_limits){.sites = limits.sites,
                                                       .chips = limits.chips,
                                                       .pools = limits.pools,
@@ -339,7 +373,7 @@ static int sim_new(struct sim *s, struct err *err)
                                                       .services = limits.services,
                                                       .demands = limits.demands});
     bool stock = stock_init(&s->stock, &limits);
-    if (!s->fate || !s->effects.list || !s->block || !s->checker || !s->power || !stock)
+    if (!s->fate || !s->effects.list || !s->block || !s->checker || !s->power || !s->flows || !stock)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     if (s->options->report) {
         /* A trace's first job may come months after its origin: nothing is there to be seen before. */
@@ -375,25 +409,51 @@ static void submit(struct sim *s, uint32_t i)
         s->failed = true;
 }
 
-static void end(struct sim *s)
+/* The hub hears that a job is over under this epoch. */
+static void reported(struct sim *s, const struct end *due)
 {
-    struct end due = ends_take(&s->ends);
-    struct fate *fate = &s->fate[due.job];
-    if (fate->epoch != due.epoch)
-        return; /* it was stopped before */
+    struct fate *fate = &s->fate[due->job];
+    bool runs = fate->epoch == due->epoch; /* as far as the hub knows */
     struct event e;
     e.kind = EVENT_KIND_job_end;
     e.token = 0;
-    e.u.job_end = (struct event_job_end){.job = numbered('J', due.job), .epoch = due.epoch};
-    if (step(s, &e) != 0)
+    e.u.job_end = (struct event_job_end){.job = numbered('J', due->job), .epoch = due->epoch};
+    int rc = step(s, &e);
+    if (!runs) {
+        s->result->refused +=
+            rc == ERR_NOT_FOUND || rc == ERR_WRONG_STATE; /* else the checker has something to say */
+        return;
+    }
+    if (rc != 0)
         s->failed = true;
-    power_use(s->power, fate->pool, s->demand.job[due.job].chips, false, s->now_ms);
+    power_use(s->power, fate->pool, s->demand.job[due->job].chips, false, s->now_ms);
+    comes_no_more(s, &e.u.job_end.job, fate);
     fate->epoch = 0;
     fate->end_ms = s->now_ms;
     s->over++;
     s->running--;
     if (s->options->progress && s->over % PROGRESS_EVERY == 0)
         s->options->progress(s->options->ctx, s->over, s->demand.n);
+}
+
+/* A job is over at its site, which reports it. */
+static void end(struct sim *s)
+{
+    struct end due = ends_take(&s->ends);
+    struct message m = {0};
+    if (s->fate[due.job].epoch != due.epoch)
+        return; /* it was stopped before */
+    if (s->options->faults)
+        m = message_draw(s->options->seed, due.job, due.epoch);
+    s->result->late += m.delay_ms > 0 && !m.lost;
+    s->result->lost += m.lost;
+    s->result->twice += m.again_ms > 0;
+    if (m.again_ms > 0 && !ends_put(&s->reports, s->now_ms + m.again_ms, due.job, due.epoch))
+        s->failed = true;
+    if (m.delay_ms == 0)
+        reported(s, &due);
+    else if (!ends_put(&s->reports, s->now_ms + m.delay_ms, due.job, due.epoch))
+        s->failed = true;
 }
 
 static int64_t submit_ms(const struct sim *s, uint32_t next)
@@ -447,7 +507,7 @@ static bool goes_on(const struct sim *s, uint32_t next)
 {
     if (s->failed)
         return false;
-    bool work = next < s->demand.n || s->ends.n > 0 || !serving_over(s->serving);
+    bool work = next < s->demand.n || s->ends.n > 0 || s->reports.n > 0 || !serving_over(s->serving);
     return s->until_ms || work || s->over < next;
 }
 
@@ -466,6 +526,7 @@ static int64_t next_ms(struct sim *s, uint32_t next)
 {
     int64_t now = submit_ms(s, next);
     now = ends_next_ms(&s->ends) < now ? ends_next_ms(&s->ends) : now;
+    now = ends_next_ms(&s->reports) < now ? ends_next_ms(&s->reports) : now;
     if (serving_count(s->serving) > 0) {
         now = serving_next_ms(s->serving) < now ? serving_next_ms(s->serving) : now;
         now = core_deadline_ms(s->core) < now ? core_deadline_ms(s->core) : now;
@@ -482,7 +543,7 @@ static void run(struct sim *s)
         int64_t now = next_ms(s, next);
         if (now > until || now == INT64_MAX)
             break;
-        if (next < s->demand.n || s->ends.n > 0 || !serving_over(s->serving))
+        if (next < s->demand.n || s->ends.n > 0 || s->reports.n > 0 || !serving_over(s->serving))
             moved_ms = now;
         else if (s->until_ms == 0 && now - moved_ms > STILL_MS)
             break;
@@ -490,6 +551,12 @@ static void run(struct sim *s)
         s->now_ms = now;
         while (!s->failed && ends_next_ms(&s->ends) == now) {
             end(s);
+            if (s->policy->singly)
+                settle(s);
+        }
+        while (!s->failed && ends_next_ms(&s->reports) == now) {
+            struct end due = ends_take(&s->reports);
+            reported(s, &due);
             if (s->policy->singly)
                 settle(s);
         }
@@ -541,7 +608,8 @@ static int measure(struct sim *s, struct sim_result *r, struct err *err)
         if (s->fate[i].end_ms == 0)
             continue;
         int64_t jct = s->fate[i].end_ms - s->start_ms - job->submit_ms;
-        waits[n] = jct - job->duration_ms;
+        waits[n] = jct - job->duration_ms - s->fate[i].transit_ms;
+        r->transfer_ms_sum += s->fate[i].transit_ms;
         r->jct_ms_sum += jct;
         r->wait_ms_sum += waits[n++];
         r->chip_ms += (uint64_t)job->duration_ms * job->chips;
@@ -568,6 +636,7 @@ static int measure(struct sim *s, struct sim_result *r, struct err *err)
     r->nano = power.nano;
     r->mg = power.mg;
     r->capacity = power.capacity;
+    sim_result_flows(r, s->flows, s->now_ms);
     checker_hash(s->checker, r->hash);
     r->violations = checker_violations(s->checker);
     (void)snprintf(r->violation, sizeof r->violation, "%s", checker_first(s->checker));
@@ -596,7 +665,10 @@ static void sim_fini(struct sim *s)
     watch_free(s->watch);
     stock_fini(&s->stock);
     serving_free(s->serving);
+    flows_free(s->flows);
+    traits_free(&s->traits);
     ends_fini(&s->ends);
+    ends_fini(&s->reports);
     free(s->site_of_queue);
     free(s->fate);
     free(s->effects.list);

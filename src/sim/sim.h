@@ -48,6 +48,15 @@ struct sim_options {
     void *ctx;
 };
 
+#define SIM_FLOWS_MAX 256
+
+/* What a corridor carried. */
+struct sim_flow {
+    char a[NAME_CAP], b[NAME_CAP];
+    uint64_t transfers, bytes, joules, mg;
+    int64_t nano, power_nano; /* charged; for its power */
+};
+
 struct sim_policy {
     const char *name, *text;
     uint32_t order, fit, pack;
@@ -65,6 +74,15 @@ struct sim_result {
     int64_t nano;             /* what the power cost */
     int64_t start_ms, end_ms; /* of the simulation, Unix ms */
     struct supply supply;     /* all zero without a network */
+    /* Of data that came over corridors: the sum, whose power, money and carbon are in those above as well, and each
+     * corridor that carried any, those with most bytes if they are more than SIM_FLOWS_MAX. */
+    uint64_t transfers;
+    int64_t transfer_ms_sum; /* of jobs that are over: how long they held chips before they ran */
+    struct sim_flow flow_sum;
+    struct sim_flow flow[SIM_FLOWS_MAX];
+    uint32_t nflows;
+    uint64_t late, twice, lost; /* reports of ends, sim/messages.h */
+    uint64_t refused;           /* reports that the hub had to refuse, and did */
     uint64_t drill_stopped, drill_placed;
     int64_t drill_placed_ms; /* how long the last one waited */
     uint64_t events, starts, stops, passes;

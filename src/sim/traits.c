@@ -8,7 +8,7 @@
 #include "core/kinds.h"
 #include "sim/duration.h"
 
-#define WORD_CAP 64
+#define WORD_CAP TRAITS_TEXT_CAP
 
 static int read_percent(const char *text, const char **rest, uint32_t *percent)
 {
@@ -19,6 +19,32 @@ static int read_percent(const char *text, const char **rest, uint32_t *percent)
     *percent = (uint32_t)n;
     *rest = end;
     return 0;
+}
+
+/* "40:20GB" or "40:20GB@SITE+SITE" */
+static int read_data(struct traits *t, const char *value)
+{
+    static const struct {
+        const char *unit;
+        uint64_t bytes;
+    } units[] = {{"MB", 1000000}, {"GB", 1000000000}, {"TB", UINT64_C(1000000000000)}};
+    const char *rest;
+    char *end;
+    if (read_percent(value, &rest, &t->data) != 0 || *rest != ':' || rest[1] < '1' || rest[1] > '9')
+        return ERR_INVALID;
+    unsigned long long n = strtoull(rest + 1, &end, 10);
+    const char *sites = strchr(end, '@');
+    size_t len = sites ? (size_t)(sites - end) : strlen(end);
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        if (len != 2 || memcmp(end, units[i].unit, 2) != 0 || n > 1000)
+            continue;
+        t->data_bytes = n * units[i].bytes;
+        if (sites &&
+            (sites[1] == 0 || !text_set(t->data_sites, sizeof t->data_sites, sites + 1, strlen(sites + 1))))
+            return ERR_INVALID;
+        return 0;
+    }
+    return ERR_INVALID;
 }
 
 static int read_trait(struct traits *t, const char *name, const char *value)
@@ -36,6 +62,8 @@ static int read_trait(struct traits *t, const char *name, const char *value)
         if (rc == 0)
             rc = duration_read(rest + 1, &t->defer_ms);
         rest = "";
+    } else if (strcmp(name, "data") == 0) {
+        rc = read_data(t, value);
     }
     return rc == 0 && *rest ? ERR_INVALID : rc;
 }
@@ -55,14 +83,80 @@ int traits_read(struct traits *traits, const char *text, uint64_t seed, struct e
         if (equals)
             *equals = 0;
         if (!equals || read_trait(traits, word, equals + 1) != 0)
-            return err_set(err, ERR_INVALID,
-                           "--traits %.*s: expected interruptible=PERCENT, checkpoint=TIME or "
-                           "deferrable=PERCENT:TIME, TIME as 90s, 5m, 24h",
-                           (int)len, at);
+            return err_set(
+                err, ERR_INVALID,
+                "--traits %.*s: expected interruptible=PERCENT, checkpoint=TIME, "
+                "deferrable=PERCENT:TIME or data=PERCENT:SIZE[@SITE+SITE...], TIME as 90s, 5m, 24h, "
+                "SIZE as 500MB, 20GB, 1TB",
+                (int)len, at);
         at += len + (at[len] == ',');
     }
     return 0;
 }
+
+/* ---- where data lies ---- */
+
+/* Site i is one of "NAME+NAME...". */
+static bool named(const char *list, const char *name)
+{
+    size_t len = strlen(name);
+    for (const char *at = list; *at; at += at[strcspn(at, "+")] ? strcspn(at, "+") + 1 : strcspn(at, "+")) {
+        if (strcspn(at, "+") == len && memcmp(at, name, len) == 0)
+            return true;
+    }
+    return false;
+}
+
+static uint32_t names_in(const char *list)
+{
+    uint32_t n = *list != 0;
+    for (const char *at = list; *at; at++)
+        n += *at == '+';
+    return n;
+}
+
+int traits_place(struct traits *t, const struct netfile *net, struct err *err)
+{
+    uint64_t upto = 0;
+    if (t->data == 0)
+        return 0;
+    if (!net)
+        return err_set(err, ERR_INVALID, "--traits data: needs --network, isolated pools have no corridors");
+    t->site = calloc(netfile_sites(net) + 1u, sizeof *t->site);
+    if (!t->site)
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    for (uint32_t i = 0; i < netfile_sites(net); i++) {
+        const struct net_site *site = netfile_site(net, i);
+        uint64_t weight = t->data_sites[0] ? named(t->data_sites, site->name) : site->chips;
+        if (weight == 0)
+            continue;
+        upto += weight;
+        t->site[t->nsites++] = (struct trait_site){.id = site->uuid, .upto = upto};
+    }
+    if (t->nsites == 0 || (t->data_sites[0] && t->nsites != names_in(t->data_sites)))
+        return err_set(err, ERR_NOT_FOUND, "--traits data: the network has not each of these sites, once: %s",
+                       t->data_sites);
+    return 0;
+}
+
+void traits_free(struct traits *t)
+{
+    free(t->site);
+    t->site = NULL;
+}
+
+static struct uuid site_of(const struct traits *t, uint32_t i)
+{
+    struct rng rng;
+    uint32_t k = 0;
+    rng_init(&rng, t->seed ^ (UINT64_C(4) << 32 | i));
+    uint64_t at = rng_below(&rng, t->site[t->nsites - 1].upto);
+    while (t->site[k].upto <= at)
+        k++;
+    return t->site[k].id;
+}
+
+/* ---- what is assumed of a job ---- */
 
 /* True for that share of jobs; another draw for each trait. */
 static bool drawn(const struct traits *t, uint32_t i, uint64_t trait, uint32_t percent)
@@ -80,4 +174,8 @@ void traits_apply(const struct traits *t, uint32_t i, int64_t now_ms, struct eve
     }
     if (t->deferrable > 0 && drawn(t, i, 2, t->deferrable))
         request->start_by_ms = now_ms + t->defer_ms;
+    if (t->nsites > 0 && drawn(t, i, 3, t->data)) {
+        request->data_site = site_of(t, i);
+        request->data_bytes = t->data_bytes;
+    }
 }

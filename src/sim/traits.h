@@ -3,8 +3,10 @@
  * Traits: what a trace does not say of its jobs and a simulation assumes.
  *
  * Written as name=value, separated by commas: interruptible=50 (percent of jobs), checkpoint=5m (what stopping and
- * starting such a job costs), deferrable=30:24h (percent, and how long they may wait for cheap or green power). Which jobs
- * these are is drawn from the seed and the number of the job, so it is the same whatever else a simulation does.
+ * starting such a job costs), deferrable=30:24h (percent, and how long they may wait for cheap or green power),
+ * data=40:20GB (percent, and how large an input they have; MB, GB or TB, of 10^6 bytes and so on). An input lies at a site,
+ * each as likely as it has chips at the start; data=40:20GB@here+there names the sites, each as likely as the other. Which
+ * jobs these are is drawn from the seed and the number of the job, so it is the same whatever else a simulation does.
  */
 #ifndef BUSBAR_SIM_TRAITS_H
 #define BUSBAR_SIM_TRAITS_H
@@ -13,6 +15,9 @@
 
 #include "base/err.h"
 #include "core/schema.h"
+#include "network/netfile.h"
+
+#define TRAITS_TEXT_CAP 1024
 
 struct traits {
     uint64_t seed;
@@ -20,10 +25,21 @@ struct traits {
     int64_t checkpoint_ms;
     uint32_t deferrable; /* percent of jobs */
     int64_t defer_ms;
+    uint32_t data; /* percent of jobs */
+    uint64_t data_bytes;
+    char data_sites[TRAITS_TEXT_CAP]; /* NAME+NAME..., empty: by chips */
+    struct trait_site {
+        struct uuid id;
+        uint64_t upto; /* the weights of the sites up to this one */
+    } * site;
+    uint32_t nsites;
 };
 
 /* `text` NULL: none. ERR_INVALID with words. */
 int traits_read(struct traits *traits, const char *text, uint64_t seed, struct err *err);
+/* Finds the sites where data lies; `net` NULL: there are none. ERR_INVALID, ERR_NOT_FOUND, ERR_NO_MEMORY with words. */
+int traits_place(struct traits *traits, const struct netfile *net, struct err *err);
+void traits_free(struct traits *traits);
 /* Adds what is assumed of job i, submitted at now_ms, to its request. */
 void traits_apply(const struct traits *traits, uint32_t i, int64_t now_ms, struct event_job_submit *request);
 

@@ -4,25 +4,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/rng.h"
 #include "core/kinds.h"
 #include "network/netfile.h"
-#include "sim/duration.h"
+#include "sim/drill.h"
 #include "sim/ends.h"
 
-struct drill {
-    int64_t at_ms;
-    char vendor[NAME_CAP]; /* or */
-    char site[NAME_CAP];
-};
+enum part_kind { PART_SITE, PART_NODE, PART_CORRIDOR };
 
-/* A thing that may fail: a site, or a node of a pool. */
+/* A thing that may fail. It is up if its file says so, it has not failed, and no drill holds it down. */
 struct part {
-    struct uuid id; /* of the site or the pool */
-    uint32_t node;  /* UINT32_MAX: a site */
-    bool down;
+    enum part_kind kind;
+    struct uuid id; /* of the site, the pool, the corridor */
+    uint32_t index; /* of it in the network's file */
+    uint32_t node;
+    uint32_t state; /* as the file has it now, enum place_state */
+    uint64_t bits_s;
+    uint32_t held; /* by so many drills */
+    bool failed;
 };
 
 struct world {
@@ -41,9 +41,10 @@ struct world {
     struct part *part;
     uint32_t nparts;
     struct ends faults; /* `job` is the index of a part */
-    struct drill drill[WORLD_DRILLS_MAX];
-    uint32_t ndrills;
-    uint32_t drill_part; /* next part of the drill that happens now */
+    struct drills drills;
+    struct ends moments; /* `job` is the index of a drill; epoch 0: it begins, 1: it ends */
+    bool on[DRILLS_MAX];
+    uint32_t drilled; /* next part, or site, of the moment that happens now */
 };
 
 static struct uuid pool_site(uint32_t i)
@@ -51,72 +52,6 @@ static struct uuid pool_site(uint32_t i)
     char name[16];
     (void)snprintf(name, sizeof name, "site-%u", i);
     return net_uuid("site", name);
-}
-
-/* ---- drills ---- */
-
-static int read_drill(struct world *w, const char *text, struct err *err)
-{
-    struct drill *d = &w->drill[w->ndrills];
-    const char *at = strchr(text, '@');
-    const char *what = strncmp(text, "lose:", 5) == 0 ? text + 5 : "";
-    char *dst = strncmp(what, "vendor=", 7) == 0 ? d->vendor
-                : strncmp(what, "site=", 5) == 0 ? d->site
-                                                 : NULL;
-    const char *name = dst == d->vendor ? what + 7 : what + 5;
-    if (!dst || !at || at <= name || (size_t)(at - name) >= NAME_CAP || duration_read(at + 1, &d->at_ms) != 0)
-        return err_set(err, ERR_INVALID,
-                       "--drill %s: expected lose:vendor=NAME@TIME or lose:site=NAME@TIME, TIME as 36h",
-                       text);
-    memcpy(dst, name, (size_t)(at - name));
-    d->at_ms += w->options.start_ms;
-    w->ndrills++;
-    return 0;
-}
-
-static int read_drills(struct world *w, struct err *err)
-{
-    char text[256];
-    int rc = 0;
-    const char *at = w->options.drills ? w->options.drills : "";
-    while (rc == 0 && *at) {
-        size_t len = strcspn(at, ",");
-        if (w->ndrills == WORLD_DRILLS_MAX || len >= sizeof text)
-            return err_set(err, ERR_LIMIT, "--drill: too many or too long");
-        memcpy(text, at, len);
-        text[len] = 0;
-        rc = read_drill(w, text, err);
-        at += len + (at[len] == ',');
-    }
-    for (uint32_t i = 1; rc == 0 && i < w->ndrills; i++) {
-        if (w->drill[i].at_ms < w->drill[i - 1].at_ms)
-            rc = err_set(err, ERR_INVALID, "--drill: name them in order of time");
-    }
-    return rc;
-}
-
-static bool drill_hits(const struct world *w, const struct drill *d, const struct part *part)
-{
-    for (uint32_t i = 0; i < netfile_sites(w->net) && d->site[0]; i++) {
-        const struct net_site *site = netfile_site(w->net, i);
-        if (strcmp(site->name, d->site) == 0)
-            return part->node == UINT32_MAX && uuid_eq(&part->id, &site->uuid);
-    }
-    for (uint32_t i = 0; i < netfile_pools(w->net) && d->vendor[0]; i++) {
-        const struct net_pool *pool = netfile_pool(w->net, i);
-        if (part->node != UINT32_MAX && uuid_eq(&part->id, &pool->uuid))
-            return strcasecmp(netfile_chip(w->net, pool->chip)->vendor, d->vendor) == 0; /* NVIDIA, nvidia */
-    }
-    return false;
-}
-
-static bool drill_names_something(const struct world *w, const struct drill *d)
-{
-    for (uint32_t i = 0; i < w->nparts; i++) {
-        if (drill_hits(w, d, &w->part[i]))
-            return true;
-    }
-    return false;
 }
 
 /* ---- opening ---- */
@@ -161,35 +96,53 @@ static int open_network(struct world *w, struct err *err)
     return 0;
 }
 
-/* Sites and nodes of the start, which may fail. */
+/* Sites, nodes of the start and corridors, which may fail. */
 static int list_parts(struct world *w, struct err *err)
 {
-    w->part = calloc(w->sizes.sites + w->sizes.nodes + 1u, sizeof *w->part);
+    w->part = calloc(w->sizes.sites + w->sizes.nodes + w->sizes.corridors + 1u, sizeof *w->part);
     if (!w->part)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     for (uint32_t i = 0; i < netfile_sites(w->net); i++)
-        w->part[w->nparts++] = (struct part){.id = netfile_site(w->net, i)->uuid, .node = UINT32_MAX};
+        w->part[w->nparts++] = (struct part){
+            .kind = PART_SITE, .id = netfile_site(w->net, i)->uuid, .index = i, .state = PLACE_UP};
     for (uint32_t i = 0; i < netfile_pools(w->net); i++) {
         const struct net_pool *pool = netfile_pool(w->net, i);
         for (uint32_t n = 0; pool->from_ms == INT64_MIN && n < pool->nodes; n++)
-            w->part[w->nparts++] = (struct part){.id = pool->uuid, .node = n};
+            w->part[w->nparts++] =
+                (struct part){.kind = PART_NODE, .id = pool->uuid, .index = i, .node = n, .state = PLACE_UP};
     }
-    for (uint32_t i = 0; i < w->ndrills; i++) {
-        if (!drill_names_something(w, &w->drill[i]))
-            return err_set(err, ERR_NOT_FOUND, "--drill: the network has no %s %s",
-                           w->drill[i].site[0] ? "site" : "vendor",
-                           w->drill[i].site[0] ? w->drill[i].site : w->drill[i].vendor);
+    for (uint32_t i = 0; i < netfile_corridors(w->net); i++) {
+        const struct net_corridor *c = netfile_corridor(w->net, i);
+        w->part[w->nparts++] = (struct part){.kind = PART_CORRIDOR,
+                                             .id = c->uuid,
+                                             .index = i,
+                                             .state = PLACE_UP,
+                                             .bits_s = (uint64_t)c->gbit_s.v * 1000000};
     }
-    return 0;
+    return drills_check(&w->drills, w->net, err);
 }
 
 /* The part fails, or comes back, some time around the mean from now on. */
 static bool arm(struct world *w, uint32_t i, int64_t now_ms)
 {
-    const struct part *part = &w->part[i];
-    bool site = part->node == UINT32_MAX;
-    int64_t mean = part->down ? (site ? SITE_DOWN_MS : NODE_DOWN_MS) : (site ? SITE_UP_MS : NODE_UP_MS);
+    static const int64_t means[][2] = {[PART_SITE] = {SITE_UP_MS, SITE_DOWN_MS},
+                                       [PART_NODE] = {NODE_UP_MS, NODE_DOWN_MS},
+                                       [PART_CORRIDOR] = {CORRIDOR_UP_MS, CORRIDOR_DOWN_MS}};
+    int64_t mean = means[w->part[i].kind][w->part[i].failed];
     return ends_put(&w->faults, now_ms + 1 + (int64_t)rng_below(&w->rng, (uint64_t)(2 * mean)), i, 0);
+}
+
+/* When each drill begins and ends. */
+static bool plan_drills(struct world *w)
+{
+    bool good = true;
+    for (uint32_t i = 0; i < w->drills.n; i++) {
+        const struct drill *d = &w->drills.list[i];
+        good &= ends_put(&w->moments, d->at_ms, i, 0);
+        if (d->until_ms != INT64_MAX)
+            good &= ends_put(&w->moments, d->until_ms, i, 1);
+    }
+    return good;
 }
 
 int world_open(struct world **out, const struct world_options *options, struct err *err)
@@ -203,13 +156,14 @@ int world_open(struct world **out, const struct world_options *options, struct e
     if (rc == 0 && !w->net && (options->faults || options->drills))
         rc = err_set(err, ERR_INVALID, "faults and drills need --network");
     if (rc == 0)
-        rc = read_drills(w, err);
+        rc = drills_read(&w->drills, options->drills, w->options.start_ms, err);
     if (rc == 0 && w->net)
         rc = list_parts(w, err);
-    for (uint32_t i = 0; rc == 0 && options->faults && i < w->nparts; i++) {
-        if (!arm(w, i, w->options.start_ms))
-            rc = err_set(err, ERR_NO_MEMORY, "out of memory");
-    }
+    bool good = plan_drills(w);
+    for (uint32_t i = 0; rc == 0 && options->faults && i < w->nparts; i++)
+        good &= arm(w, i, w->options.start_ms);
+    if (rc == 0 && !good)
+        rc = err_set(err, ERR_NO_MEMORY, "out of memory");
     w->signal_ms = w->net ? (w->options.start_ms / WORLD_HOUR_MS + 1) * WORLD_HOUR_MS : INT64_MAX;
     if (rc == 0) {
         *out = w;
@@ -226,6 +180,7 @@ void world_free(struct world *w)
     netfile_free(w->net);
     trace_pools_free(&w->pools);
     ends_fini(&w->faults);
+    ends_fini(&w->moments);
     free(w->part);
     free(w);
 }
@@ -349,33 +304,134 @@ int64_t world_next_ms(struct world *w)
         next = w->dated_ms;
     if (ends_next_ms(&w->faults) < next)
         next = ends_next_ms(&w->faults);
-    if (w->ndrills > 0 && w->drill[0].at_ms < next)
-        next = w->drill[0].at_ms;
+    if (ends_next_ms(&w->moments) < next)
+        next = ends_next_ms(&w->moments);
     return next;
 }
 
-static void state_event(const struct part *part, uint32_t state, struct event *out)
+/* What holds at a site now, with the drills that are on. */
+static void signal_event(const struct world *w, uint32_t site, int64_t now_ms, struct event *out)
 {
-    if (part->node == UINT32_MAX)
-        *out =
-            (struct event){.kind = EVENT_KIND_site_state, .u.site_state = {.site = part->id, .state = state}};
-    else
-        *out = (struct event){.kind = EVENT_KIND_node_state,
-                              .u.node_state = {.pool = part->id, .node = part->node, .state = state}};
+    *out = (struct event){.kind = EVENT_KIND_site_signal};
+    netfile_signal(w->net, site, now_ms, &out->u.site_signal);
+    for (uint32_t i = 0; i < w->drills.n; i++) {
+        if (w->on[i] && drill_of_site(&w->drills.list[i], w->net, site))
+            drill_signal(&w->drills.list[i], netfile_site(w->net, site), &out->u.site_signal);
+    }
 }
 
-static bool drill_event(struct world *w, struct event *out)
+/* The state of the part, all told. */
+static void state_event(const struct part *part, struct event *out)
 {
-    while (w->drill_part < w->nparts) {
-        struct part *part = &w->part[w->drill_part++];
-        if (!drill_hits(w, &w->drill[0], part))
+    uint32_t state = part->state == PLACE_UP && (part->failed || part->held > 0) ? PLACE_LOST : part->state;
+    *out = (struct event){0};
+    switch (part->kind) {
+    case PART_SITE:
+        out->kind = EVENT_KIND_site_state;
+        out->u.site_state = (struct event_site_state){.site = part->id, .state = state};
+        break;
+    case PART_NODE:
+        out->kind = EVENT_KIND_node_state;
+        out->u.node_state = (struct event_node_state){.pool = part->id, .node = part->node, .state = state};
+        break;
+    default:
+        out->kind = EVENT_KIND_corridor_state;
+        out->u.corridor_state =
+            (struct event_corridor_state){.corridor = part->id, .state = state, .bits_s = part->bits_s};
+        break;
+    }
+}
+
+/* The part that a dated change is of; NULL: of none, or of one that was delivered later. */
+static struct part *part_of(struct world *w, enum part_kind kind, const struct uuid *id, uint32_t node)
+{
+    for (uint32_t i = 0; i < w->nparts; i++) {
+        struct part *part = &w->part[i];
+        if (part->kind != kind || !uuid_eq(&part->id, id))
             continue;
-        part->down = true;
-        state_event(part, PLACE_LOST, out);
+        part += part->kind == PART_NODE ? node : 0; /* a pool's are side by side */
+        return part;
+    }
+    return NULL;
+}
+
+/* What the file changes now. A part that has failed, or is held by a drill, stays down all the same. */
+static void dated_event(struct world *w, int64_t now_ms, struct event *out)
+{
+    struct part *part = NULL;
+    *out = w->dated_event;
+    w->have_dated = false;
+    if (out->kind == EVENT_KIND_site_signal) {
+        for (uint32_t i = 0; i < netfile_sites(w->net); i++) {
+            if (uuid_eq(&netfile_site(w->net, i)->uuid, &out->u.site_signal.site)) {
+                signal_event(w, i, now_ms, out);
+                return;
+            }
+        }
+    } else if (out->kind == EVENT_KIND_site_state) {
+        part = part_of(w, PART_SITE, &out->u.site_state.site, 0);
+        if (part)
+            part->state = out->u.site_state.state;
+    } else if (out->kind == EVENT_KIND_node_state) {
+        part = part_of(w, PART_NODE, &out->u.node_state.pool, out->u.node_state.node);
+        if (part)
+            part->state = out->u.node_state.state;
+    } else if (out->kind == EVENT_KIND_corridor_state) {
+        part = part_of(w, PART_CORRIDOR, &out->u.corridor_state.corridor, 0);
+        if (part) {
+            part->state = out->u.corridor_state.state;
+            part->bits_s = out->u.corridor_state.bits_s;
+        }
+    }
+    if (part)
+        state_event(part, out);
+}
+
+static bool drill_hits(const struct world *w, const struct drill *d, const struct part *part)
+{
+    switch (part->kind) {
+    case PART_SITE:
+        return drill_of_site(d, w->net, part->index);
+    case PART_NODE:
+        return drill_of_pool(d, w->net, part->index);
+    default:
+        return drill_of_corridor(d, w->net, part->index);
+    }
+}
+
+/* The next event of the drill's beginning or end; false when there is none more. */
+static bool drill_event(struct world *w, const struct drill *d, bool begins, int64_t now_ms,
+                        struct event *out)
+{
+    while (d->kind == DRILL_LOSE && w->drilled < w->nparts) {
+        struct part *part = &w->part[w->drilled++];
+        if (!drill_hits(w, d, part))
+            continue;
+        part->held += begins ? 1 : -1;
+        state_event(part, out);
         return true;
     }
-    w->drill_part = 0;
-    memmove(w->drill, w->drill + 1, --w->ndrills * sizeof *w->drill);
+    while (d->kind != DRILL_LOSE && w->drilled < netfile_sites(w->net)) {
+        uint32_t site = w->drilled++;
+        if (!drill_of_site(d, w->net, site))
+            continue;
+        signal_event(w, site, now_ms, out);
+        return true;
+    }
+    w->drilled = 0;
+    return false;
+}
+
+static bool moment_event(struct world *w, int64_t now_ms, struct event *out, bool *drill)
+{
+    while (ends_next_ms(&w->moments) <= now_ms) {
+        struct end moment = w->moments.list[0];
+        *drill = w->on[moment.job] = moment.epoch == 0;
+        if (drill_event(w, &w->drills.list[moment.job], *drill, now_ms, out))
+            return true;
+        (void)ends_take(&w->moments);
+    }
+    *drill = false;
     return false;
 }
 
@@ -384,13 +440,11 @@ bool world_event(struct world *w, int64_t now_ms, struct event *out, bool *drill
     look_ahead(w);
     *drill = false;
     if (w->net && w->dated_ms <= now_ms) {
-        *out = w->dated_event;
-        w->have_dated = false;
+        dated_event(w, now_ms, out);
         return true;
     }
     if (w->signal_ms <= now_ms) {
-        *out = (struct event){.kind = EVENT_KIND_site_signal};
-        netfile_signal(w->net, w->signal_site, now_ms, &out->u.site_signal);
+        signal_event(w, w->signal_site, now_ms, out);
         if (++w->signal_site == netfile_sites(w->net)) {
             w->signal_site = 0;
             w->signal_ms += WORLD_HOUR_MS;
@@ -399,16 +453,11 @@ bool world_event(struct world *w, int64_t now_ms, struct event *out, bool *drill
     }
     if (ends_next_ms(&w->faults) <= now_ms) {
         uint32_t i = ends_take(&w->faults).job;
-        w->part[i].down = !w->part[i].down;
-        state_event(&w->part[i], w->part[i].down ? PLACE_LOST : PLACE_UP, out);
+        w->part[i].failed = !w->part[i].failed;
+        state_event(&w->part[i], out);
         return arm(w, i, now_ms);
     }
-    while (w->ndrills > 0 && w->drill[0].at_ms <= now_ms) {
-        *drill = true;
-        if (drill_event(w, out))
-            return true;
-    }
-    return false;
+    return moment_event(w, now_ms, out, drill);
 }
 
 int world_queue_site(const struct world *w, const char *queue, struct uuid *out, struct err *err)

@@ -47,6 +47,8 @@ static void follow(struct dispatch_world *w, const struct effect *e)
         w->running[w->nrunning].pool = e->pool;
         w->running[w->nrunning++].epoch = e->epoch;
         w->starts++;
+    } else if (e->kind == EFFECT_TRANSIT) {
+        w->transits++;
     } else if (e->kind == EFFECT_JOB_STOP) {
         runs_no_more(w, &e->job);
         w->stops++;
@@ -161,6 +163,23 @@ static void build(struct dispatch_world *w)
         (void)snprintf(e.u.pool_add.chip, CHIP_CAP, "%s", chips[i % 3]);
         must(w, &e);
     }
+    for (uint32_t i = 0; i < DW_CORRIDORS; i++) {
+        struct event e = {.kind = EVENT_KIND_corridor_add,
+                          .u.corridor_add = {.corridor = uid('c', i),
+                                             .a = uid('s', i < DW_SITES ? i : 1),
+                                             .b = uid('s', i < DW_SITES ? (i + 1) % DW_SITES : 3),
+                                             .bits_s = 100000000 * (1 + below(w, 20)),
+                                             .rtt = (uint32_t)below(w, 50000),
+                                             .price = (int64_t)below(w, 3)}};
+        must(w, &e);
+    }
+}
+
+void dispatch_world_corridor(struct dispatch_world *w, uint32_t corridor, uint32_t state, uint64_t bits_s)
+{
+    struct event e = {.kind = EVENT_KIND_corridor_state,
+                      .u.corridor_state = {.corridor = uid('c', corridor), .state = state, .bits_s = bits_s}};
+    must(w, &e);
 }
 
 /* ---- rules ---- */
@@ -175,6 +194,9 @@ static const char *const bodies[DW_RULES] = {
     "from 1970-01-01T00:25:00Z when tenant.jurisdiction = FR and chip.tpp >= 200",
     "when job.kind = training and chip.memory_gib < 60",
     "when site.jurisdiction = DE",
+    /* From DW_RULES_CORRIDOR on they are on corridors. */
+    "when corridor.crosses_border = yes and data.class = secret",
+    "when corridor.a = site-1 and job.chips > 3",
 };
 
 void dispatch_world_rules(struct dispatch_world *w, uint32_t which)
@@ -226,6 +248,10 @@ static void submit(struct dispatch_world *w)
         (void)snprintf(j->data_class, CODE_CAP, "secret");
     if (below(w, 4) == 0)
         j->data_site = uid('s', below(w, DW_SITES + 1));
+    if (below(w, 3) == 0) {
+        j->data_site = uid('s', below(w, 8) ? below(w, DW_SITES) : DW_SITES);
+        j->data_bytes = 1 + below(w, 2000000000);
+    }
     j->kind = (uint32_t)below(w, 2);
     j->flags = below(w, 8) == 0 ? JOB_ONE_DOMAIN | JOB_INTERRUPTIBLE : 0;
     (void)dispatch_world_step(w, &e);
@@ -313,6 +339,10 @@ static void happen(struct dispatch_world *w)
     case 11:
         serve(w);
         return;
+    case 12:
+        dispatch_world_corridor(w, (uint32_t)below(w, DW_CORRIDORS), states[below(w, 4)],
+                                100000000 * (1 + below(w, 20)));
+        return;
     case 8:
         if (below(w, 4) == 0) /* each part of them alone would leave few pools: mostly few rules */
             dispatch_world_rules(w, (uint32_t)(test_random(&w->random) & test_random(&w->random)) &
@@ -350,6 +380,7 @@ static void world_core(struct dispatch_world *w, uint64_t seed)
     limits.jobs = DW_JOBS + 200;
     limits.shares = 1000;
     limits.shapes = DW_JOBS + 100;
+    limits.corridors = DW_CORRIDORS;
     const struct checker_limits of_checker = {.sites = DW_SITES,
                                               .chips = 3,
                                               .pools = DW_POOLS + 1,

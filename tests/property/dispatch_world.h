@@ -2,8 +2,8 @@
 /*
  * A core under random work, faults, caps and rules, on virtual time, with the checker beside it.
  *
- * Nine pools of three kinds of chips at five sites, two tenants, up to three services; an instant is a handful of events and the passes that
- * they make due, and time goes on by a second. All is drawn from one seed. Every event is kept, so that a world can be made
+ * Nine pools of three kinds of chips at five sites in a ring of corridors and one across, two tenants, up to three services;
+ * an instant is a handful of events and the passes that they make due, and time goes on by a second. All is drawn from one seed. Every event is kept, so that a world can be made
  * again; a core has pointers into itself and cannot be copied.
  */
 #ifndef BUSBAR_TESTS_DISPATCH_WORLD_H
@@ -12,7 +12,15 @@
 #include "sim/checker.h"
 #include "support.h"
 
-enum { DW_SITES = 5, DW_POOLS = 9, DW_JOBS = 400, DW_RULES = 8, DW_SERVICES = 3 };
+enum {
+    DW_SITES = 5,
+    DW_POOLS = 9,
+    DW_CORRIDORS = 6,
+    DW_JOBS = 400,
+    DW_RULES = 10,
+    DW_RULES_CORRIDOR = 8,
+    DW_SERVICES = 3
+};
 
 struct dispatch_world {
     uint64_t random;
@@ -35,6 +43,7 @@ struct dispatch_world {
     uint64_t replicas;               /* ever */
     uint32_t replica_runs;           /* now */
     uint64_t tamper_at;              /* with the effects of this start; 0: with none */
+    uint64_t transits;
     struct event *log;
     size_t nlog, log_cap;
 };
@@ -47,6 +56,8 @@ void dispatch_world_instant(struct dispatch_world *w);
 /* The passes that are due, and the checker's last word on this instant. */
 void dispatch_world_settle(struct dispatch_world *w);
 int dispatch_world_step(struct dispatch_world *w, struct event *event);
+/* Corridors have this state and capacity from now on, all of them or one. */
+void dispatch_world_corridor(struct dispatch_world *w, uint32_t corridor, uint32_t state, uint64_t bits_s);
 /* Puts the rules in force whose bits are set. */
 void dispatch_world_rules(struct dispatch_world *w, uint32_t which);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Core under random work, faults, caps and rules, judged by the checker: no violation; and the same run with one effect
+ * Core under random work, data, faults, caps and rules, judged by the checker: no violation; and the same run with one effect
  * tampered with: a violation. BUSBAR_SEED repeats a run; BUSBAR_FULL=1 makes it counted.
  */
 #include "dispatch_world.h"
@@ -16,6 +16,7 @@ static void test_clean(void **state)
     uint64_t starts = 0;
     uint64_t stops = 0;
     uint64_t replicas = 0;
+    uint64_t transits = 0;
     for (uint64_t i = 0; i < rounds; i++) {
         uint8_t hash[2][DIGEST_LEN];
         for (uint32_t twice = 0; twice < 2; twice++) {
@@ -33,10 +34,11 @@ static void test_clean(void **state)
         starts += w->starts;
         stops += w->stops;
         replicas += w->replicas;
+        transits += w->transits;
     }
-    printf("# %llu starts, %llu stops, %llu replicas\n", (unsigned long long)starts,
-           (unsigned long long)stops, (unsigned long long)replicas);
-    assert_true(starts > rounds * 50 && stops > rounds && replicas > rounds * 20);
+    printf("# %llu starts, %llu stops, %llu replicas, %llu corridors taken\n", (unsigned long long)starts,
+           (unsigned long long)stops, (unsigned long long)replicas, (unsigned long long)transits);
+    assert_true(starts > rounds * 50 && stops > rounds && replicas > rounds * 20 && transits > rounds * 20);
 }
 
 static void test_tampered(void **state)

@@ -142,6 +142,15 @@ static uint64_t remove_bar(struct dispatch_world *w, uint64_t job, const struct 
     case WHY_POWER:
         must(w, (struct event){.kind = EVENT_KIND_site_cap, .u.site_cap = {.site = site}});
         return job;
+    case WHY_CORRIDOR_DOWN:
+        dispatch_world_rules(w, w->rules & ((1u << DW_RULES_CORRIDOR) - 1));
+        for (uint32_t i = 0; i < DW_CORRIDORS; i++)
+            dispatch_world_corridor(w, i, PLACE_UP, UINT64_C(1000000000000));
+        return job;
+    case WHY_CORRIDOR:
+        for (uint32_t i = 0; i < DW_CORRIDORS; i++)
+            dispatch_world_corridor(w, i, PLACE_UP, UINT64_C(1000000000000));
+        return job;
     case WHY_RESERVED:
     case WHY_TURN:
         cancel(w, &why->job);
@@ -198,6 +207,11 @@ static void ask(const struct dispatch_world *w, uint64_t job, struct tally *tall
     dispatch_world_fini(&one);
 }
 
+static int64_t sum_of(const struct why_terms *t)
+{
+    return t->chips + t->energy + t->carbon + t->transfer;
+}
+
 /* What runs costs what is said, and the others are in order. */
 static void check_terms(const struct dispatch_world *w)
 {
@@ -208,8 +222,7 @@ static void check_terms(const struct dispatch_world *w)
         assert_int_equal(why.state, JOB_RUNNING);
         assert_true(why.nterms > 0 && uuid_eq(&why.terms[0].pool, &w->running[i].pool));
         for (uint32_t k = 2; k < why.nterms; k++) {
-            int64_t a = why.terms[k - 1].chips + why.terms[k - 1].energy + why.terms[k - 1].carbon;
-            int64_t b = why.terms[k].chips + why.terms[k].energy + why.terms[k].carbon;
+            int64_t a = sum_of(&why.terms[k - 1]), b = sum_of(&why.terms[k]);
             assert_true(a <= b + 1000); /* roundings of single terms */
         }
     }

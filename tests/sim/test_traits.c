@@ -56,6 +56,15 @@ static void test_bad(void **state)
                                       "deferrable=30",
                                       "deferrable=30:",
                                       "green=1",
+                                      "data=40",
+                                      "data=40:",
+                                      "data=101:1GB",
+                                      "data=40:0GB",
+                                      "data=40:1001GB",
+                                      "data=40:20",
+                                      "data=40:20kB",
+                                      "data=40:20GBs",
+                                      "data=40:20GB@",
                                       "interruptible=1,,"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct traits traits;
@@ -65,9 +74,82 @@ static void test_bad(void **state)
     }
 }
 
+static uint32_t at[3]; /* jobs whose data lies at each site */
+
+/* Draws 10000 jobs; returns how many have data. */
+static uint32_t draw(const struct traits *traits, const struct netfile *net)
+{
+    uint32_t n = 0;
+    memset(at, 0, sizeof at);
+    for (uint32_t i = 0; i < 10000; i++) {
+        struct event_job_submit request = {0}, again = {0};
+        traits_apply(traits, i, 1000, &request);
+        traits_apply(traits, i, 1000, &again);
+        assert_memory_equal(&request, &again, sizeof request);
+        for (uint32_t s = 0; s < netfile_sites(net); s++)
+            at[s] += uuid_eq(&request.data_site, &netfile_site(net, s)->uuid);
+        assert_true(request.data_bytes == (uuid_zero(&request.data_site) ? 0 : traits->data_bytes));
+        n += request.data_bytes > 0;
+    }
+    return n;
+}
+
+static int read_text(void *ctx, const char *path, struct buf *out, struct err *err)
+{
+    static const char net[] =
+        "chips: chips.yaml\nprices:\n  - {chip: c, usd_chip_hour: 1}\nsites:\n"
+        "  - {name: a, jurisdiction: DE, lat: 1, lon: 1, price_usd_mwh: 1, carbon_g_kwh: 1, "
+        "pools: [{chip: c, chips: 24}]}\n"
+        "  - {name: b, jurisdiction: DE, lat: 1, lon: 1, price_usd_mwh: 1, carbon_g_kwh: 1, "
+        "pools: [{chip: c, chips: 8}]}\n"
+        "  - {name: c, jurisdiction: DE, lat: 1, lon: 1, price_usd_mwh: 1, carbon_g_kwh: 1}\n";
+    static const char chips[] = "server_share: 1.6 assumed, test\nidle_share: 0.3 assumed, test\nchips:\n  - "
+                                "{name: c, vendor: v, origin: DE, fp16_tflops: \"1 assumed, test\", "
+                                "memory_gib: \"1 assumed, test\", tdp_w: \"100 assumed, test\"}\n";
+    (void)ctx;
+    (void)err;
+    buf_addf(out, "%s", strstr(path, "chips") ? chips : net);
+    return 0;
+}
+
+static void test_data(void **state)
+{
+    (void)state;
+    struct problems problems;
+    struct netfile *net = NULL;
+    struct traits traits;
+    struct err err = {0};
+    problems_init(&problems);
+    if (netfile_load_with(&net, "net.yaml", read_text, NULL, &problems) != 0)
+        fail_msg("%s", problems.n ? problems.list[0].text : "it cannot be read");
+    assert_int_equal(traits_read(&traits, "data=40:20GB", 7, &err), 0);
+    assert_int_equal(traits_place(&traits, NULL, &err), ERR_INVALID);
+    assert_int_equal(traits_place(&traits, net, &err), 0);
+    assert_true(traits.data_bytes == UINT64_C(20000000000));
+    assert_in_range(draw(&traits, net), 3800, 4200);
+    assert_in_range(at[0], 2800, 3200); /* three quarters of the chips */
+    assert_in_range(at[1], 850, 1150);
+    assert_int_equal(at[2], 0);
+    traits_free(&traits);
+    assert_int_equal(traits_read(&traits, "data=100:500MB@c+a", 7, &err), 0);
+    assert_int_equal(traits_place(&traits, net, &err), 0);
+    assert_int_equal(draw(&traits, net), 10000);
+    assert_in_range(at[0], 4700, 5300);
+    assert_in_range(at[2], 4700, 5300);
+    traits_free(&traits);
+    static const char *const bad[] = {"data=1:1TB@a+d", "data=1:1TB@a+a", "data=1:1TB@a+", "data=1:1TB@+a"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_int_equal(traits_read(&traits, bad[i], 7, &err), 0);
+        assert_int_equal(traits_place(&traits, net, &err), ERR_NOT_FOUND);
+        traits_free(&traits);
+    }
+    netfile_free(net);
+    problems_fini(&problems);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_duration), cmocka_unit_test(test_share),
-                                       cmocka_unit_test(test_bad)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_data), cmocka_unit_test(test_duration),
+                                       cmocka_unit_test(test_share), cmocka_unit_test(test_bad)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
