@@ -77,6 +77,7 @@ static void carve(struct core *core, struct arena *arena)
     network_carve(core, arena);
     work_carve(core, arena);
     rulebook_carve(core, arena);
+    plan_carve(core, arena);
     CARVE(core, tenants, tenant, n->tenants);
     CARVE(core, keys, key, n->keys);
     CARVE(core, models, model, n->models);
@@ -125,6 +126,7 @@ struct core *core_init(void *block, size_t size, const struct limits *limits)
     list_init(&core->waiting);
     work_init(core);
     rulebook_init(core);
+    plan_init(core);
     carve(core, &arena);
     return core;
 }
@@ -177,6 +179,8 @@ int step_tick(struct core *core, const struct event *event)
 {
     lease_expire_waiters(core, event->at_ms);
     rulebook_turn(core);
+    plan_turn(core);
+    defer_turn(core);
     dispatch_pass(core);
     return 0;
 }
@@ -219,6 +223,8 @@ int64_t core_deadline_ms(const struct core *core)
     if (core->work.due)
         return core->now_ms;
     int64_t due_ms = first ? list_entry(first, struct waiter, in_order)->deadline_ms : INT64_MAX;
+    int64_t defer_ms = defer_deadline_ms(core);
+    due_ms = defer_ms < due_ms ? defer_ms : due_ms;
     return core->book.next_ms < due_ms ? core->book.next_ms : due_ms;
 }
 
@@ -268,6 +274,7 @@ void core_collect(struct core *core, row_fn *fn, void *ctx)
     COLLECT(core, work.jobs, job, work.job, ROW_PUT);
     COLLECT(core, work.shares, share, work.share, ROW_DELETE);
     rulebook_collect(core, fn, ctx);
+    plan_collect(core, fn, ctx);
     table_clean(&core->work.shapes);
     table_clean(&core->work.lanes);
     table_clean(&core->waiters);

@@ -27,10 +27,7 @@ static struct ask pool_ask(const struct core *core, const struct shape *shape, u
     return (struct ask){0};
 }
 
-enum tried { STARTED, NO_FIT, NO_ROOM };
-
-/* Starts a lane's candidate where that is best. NO_ROOM: there is no place for its effects or shares in this step. */
-static enum tried try_start(struct core *core, uint32_t lane, const uint64_t *closed)
+enum tried try_start(struct core *core, uint32_t lane, const uint64_t *closed)
 {
     struct job *job = core->work.lane[lane].candidate;
     struct choice c = place_choose(core, lane, job, closed);
@@ -91,7 +88,7 @@ static struct turn *lane_turn(struct core *core, const struct lane *lane)
     return &core->work.turn[core->work.row.order == ORDER_SIZE ? lane->tenant : 0];
 }
 
-static void turn_push(struct core *core, struct heap *turns, struct turn *turn)
+void turn_push(struct core *core, struct heap *turns, struct turn *turn)
 {
     if (!heap_first(&turn->lanes))
         return;
@@ -99,8 +96,7 @@ static void turn_push(struct core *core, struct heap *turns, struct turn *turn)
     heap_push(turns, &turn->in_pass);
 }
 
-/* Puts a lane among those to try, with the job `node`; leaves it out when that is NULL. */
-static void lane_push(struct core *core, struct lane *lane, struct queue_node *node)
+void lane_push(struct core *core, struct lane *lane, struct queue_node *node)
 {
     struct turn *turn = lane_turn(core, lane);
     if (!node)
@@ -111,8 +107,7 @@ static void lane_push(struct core *core, struct lane *lane, struct queue_node *n
     heap_push(&turn->lanes, &lane->in_pass);
 }
 
-/* The lane to try next, with its turn taken off; turn_push puts that back. NULL: all were tried. */
-static struct lane *next_lane(struct heap *turns, struct turn **turn)
+struct lane *next_lane(struct heap *turns, struct turn **turn)
 {
     struct heap_node *node = heap_pop(turns);
     if (!node)
@@ -121,8 +116,7 @@ static struct lane *next_lane(struct heap *turns, struct turn **turn)
     return lane_of_pass(heap_pop(&(*turn)->lanes));
 }
 
-/* Ends a pass early: nobody is left among those to try. */
-static void turns_clear(struct heap *turns, struct turn *turn)
+void turns_clear(struct heap *turns, struct turn *turn)
 {
     struct heap_node *node = &turn->in_pass;
     do {
@@ -132,19 +126,24 @@ static void turns_clear(struct heap *turns, struct turn *turn)
     } while ((node = heap_pop(turns)) != NULL);
 }
 
+void turns_add(struct core *core, struct lane *lane, struct queue_node *node)
+{
+    struct turn *turn = lane_turn(core, lane);
+    if (!heap_first(&turn->lanes))
+        list_push(&core->work.turns, &turn->listed);
+    lane_push(core, lane, node);
+}
+
 /* Lists a lane for the pass, once. */
 static void turns_list(struct core *core, struct lane *lane)
 {
-    struct turn *turn = lane_turn(core, lane);
     if (lane->pass == core->work.pass)
         return;
     lane->pass = core->work.pass;
-    if (!heap_first(&turn->lanes))
-        list_push(&core->work.turns, &turn->listed);
-    lane_push(core, lane, queue_first(&lane->waiting));
+    turns_add(core, lane, queue_first(&lane->waiting));
 }
 
-static void turns_begin(struct core *core, struct heap *turns)
+void turns_begin(struct core *core, struct heap *turns)
 {
     heap_init(turns, turn_before);
     list_for_each_safe (it, next, &core->work.turns) {
@@ -193,8 +192,7 @@ static bool pass_strict(struct core *core)
 
 /* ---- backfill ---- */
 
-/* Whether a pool that changed fits this shape now; asked once a shape and pass. */
-static bool shape_fits_changed(struct core *core, struct shape *shape)
+bool shape_fits_changed(struct core *core, struct shape *shape)
 {
     struct work *w = &core->work;
     if (shape->pass == w->pass)
@@ -444,7 +442,7 @@ void dispatch_pass(struct core *core)
     memcpy(w->looking, w->changed, bytes);
     memset(w->changed, 0, bytes);
     if (whole)
-        whole = w->row.fit == FIT_STRICT ? pass_strict(core) : pass_backfill(core);
+        whole = (w->row.fit == FIT_STRICT ? pass_strict(core) : pass_backfill(core)) && defer_pass(core);
     /* More to do, in another step: there was no room in this one, or a reservation that ended freed what it held. */
     w->due = !whole;
     for (uint32_t k = 0; k < w->pool_words; k++) {

@@ -114,6 +114,7 @@ struct choice place_choose(struct core *core, uint32_t lane_index, const struct 
     const struct lane *lane = &core->work.lane[lane_index];
     const struct shape *shape = shape_now(core, lane->shape);
     struct choice best = {.pool = INDEX_NONE};
+    int64_t most = job->held ? plan_threshold(core, lane->group, job->latest_ms) : 0;
     for (uint32_t a = 0; a < shape->nalternatives; a++) {
         const struct alternative *alternative = &shape->key.alternative[a];
         const uint64_t *mask = shape->mask + (size_t)a * core->work.pool_words;
@@ -124,7 +125,10 @@ struct choice place_choose(struct core *core, uint32_t lane_index, const struct 
                 const struct pool *pool = &core->net.pool[i];
                 if (pool->free < alternative->count)
                     continue;
-                int128 cost = place_cost(pool, alternative, run_ms);
+                if (job->held && !plan_allows(core, &shape->key, alternative, i, most))
+                    continue;
+                int128 cost = job->held ? (int128)plan_hour(core, i) * alternative->count * run_ms
+                                        : place_cost(pool, alternative, run_ms);
                 enum held_use use = place_use(core, pool, lane, job, core->now_ms + run_ms);
                 if (!better(core, &best, pool, cost) ||
                     !pool_fits(pool, shape_ask(&shape->key, alternative), use) ||

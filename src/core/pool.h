@@ -49,6 +49,7 @@ struct pool {
     struct site_id site;
     struct chip_id chip;
     int64_t rate; /* nano-units for a chip and RATE_MS, core/network.h */
+    int64_t hour; /* for a chip and an hour */
     struct node *node;
     uint32_t nwords;
     uint32_t nodes_up;

@@ -16,6 +16,7 @@
 #include "core/ledger.h"
 #include "core/money.h"
 #include "core/network.h"
+#include "core/plan.h"
 #include "core/rulebook.h"
 #include "core/work.h"
 
@@ -110,6 +111,7 @@ struct core {
     struct network net;
     struct work work;
     struct rulebook book;
+    struct plan plan;
     struct table tenants, keys, models, variants, prices, deployments, replicas, workers, leases, waiters;
     struct tenant *tenant;
     struct key *key;
@@ -258,5 +260,35 @@ int64_t place_limit(struct core *core, uint32_t lane);
 
 /* One pass of the fast loop: starts what can start. */
 void dispatch_pass(struct core *core);
+/* Parts of a pass. try_start: a lane's candidate, where that is best; NO_ROOM: there is no place for its effects or shares in
+ * this step. Lanes are tried by turns: turns_add lists one with the job `node` as its candidate, next_lane takes the next
+ * with its turn (NULL: all were tried), lane_push puts it back with another candidate (NULL: leaves it out), turn_push
+ * the turn; turns_clear ends it early. */
+enum tried { STARTED, NO_FIT, NO_ROOM };
+enum tried try_start(struct core *core, uint32_t lane, const uint64_t *closed);
+void turns_add(struct core *core, struct lane *lane, struct queue_node *node);
+void turns_begin(struct core *core, struct heap *turns);
+struct lane *next_lane(struct heap *turns, struct turn **turn);
+void lane_push(struct core *core, struct lane *lane, struct queue_node *node);
+void turn_push(struct core *core, struct heap *turns, struct turn *turn);
+void turns_clear(struct heap *turns, struct turn *turn);
+/* Whether a pool that changed fits this shape now; asked once a shape and pass. */
+bool shape_fits_changed(struct core *core, struct shape *shape);
+
+/* Work that waits by choice, core/defer.c. */
+void defer_init(struct core *core);
+/* The latest start of a job by what it asks for; 0: it is ordinary work from the beginning. */
+int64_t job_latest_ms(const struct core *core, const struct job *job);
+/* The job waits by choice from now on; false: it is ordinary work. */
+bool defer_enter(struct core *core, struct job_id id);
+void defer_leave(struct core *core, struct job_id id);
+/* At a tick: jobs whose latest start has come are ordinary work. */
+void defer_turn(struct core *core);
+/* When that is due next, or the plan is over; INT64_MAX when nobody waits by choice. */
+int64_t defer_deadline_ms(const struct core *core);
+/* Another plan is in force, or none. */
+void defer_replan(struct core *core);
+/* After all others: starts those that wait by choice where the plan lets them. False: there was no room for a start. */
+bool defer_pass(struct core *core);
 
 #endif

@@ -124,6 +124,8 @@ static bool comes_first(const struct question *q, const struct lane *other)
 {
     const struct work *w = &q->core->work;
     const struct queue_node *first = queue_first(&other->waiting);
+    if (q->job->held)
+        return true; /* whoever waits by choice comes after all others */
     if (other != q->lane && w->row.order == ORDER_SIZE &&
         w->dominant[other->tenant] != w->dominant[q->lane->tenant])
         return w->dominant[other->tenant] < w->dominant[q->lane->tenant];
@@ -174,6 +176,9 @@ static struct option option_of(const struct question *q, uint32_t pool_index, ui
         o.bars |= bars_of_room(pool, ask);
     if (!power_is_enough(core, pool, alternative->count, (o.bars & BAR(NODE_DOWN)) != 0))
         o.bars |= BAR(POWER);
+    if (q->job->held && !plan_allows(core, q->key, alternative, pool_index,
+                                     plan_threshold(core, q->lane->group, q->job->latest_ms)))
+        o.bars |= BAR(CHOICE);
     if (o.bars & (BAR(SIZE) | BAR(FULL) | BAR(NODE_DOWN)))
         return o; /* there is nothing to be kept for anybody */
     enum held_use use = place_use(core, pool, q->lane, q->job, core->now_ms + run_ms);
@@ -297,6 +302,14 @@ static void tell_rule(const struct question *q, const struct option *o, struct w
     name_rule(q, out);
 }
 
+static void tell_choice(const struct question *q, const struct option *o, struct why *out)
+{
+    out->threshold = plan_threshold(q->core, q->lane->group, q->job->latest_ms);
+    out->hour = plan_hour(q->core, o->pool);
+    out->latest_ms = q->job->latest_ms;
+    out->until_ms = q->core->plan.row.until_ms;
+}
+
 /* ---- terms ---- */
 
 static int64_t saturate(int128 v)
@@ -384,6 +397,8 @@ static void tell_waiting(const struct question *q, struct why *out)
     out->job = best.first;
     if (out->bar == WHY_RULE)
         tell_rule(q, &best, out);
+    if (out->bar == WHY_CHOICE)
+        tell_choice(q, &best, out);
     tell_terms(q, best.bars == 0 ? &best : NULL, out);
 }
 

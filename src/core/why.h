@@ -31,6 +31,7 @@
     W(POWER, 4, "power", "the site would draw more than its cap") \
     W(RESERVED, 4, "reserved", "nodes are kept for a job that comes first") \
     W(TURN, 4, "turn", "a job that comes first waits for the same pool") \
+    W(CHOICE, 4, "choice", "it can wait, and it would cost more there than the plan lets it now") \
     W(NOTHING, 5, "nothing", "nothing is in its way: the next pass starts it")
 /* clang-format on */
 
@@ -61,6 +62,9 @@ struct why {
     struct uuid pool;     /* of which it is said; if all pools have the bar, one of them */
     uint32_t alternative; /* as well */
     struct uuid job;      /* RESERVED, TURN: the one that comes first */
+    /* CHOICE: the threshold of its class, what a chip-hour of the pool counts as with its rent, nano-units; by when it has to
+     * start, and until when the plan holds. */
+    int64_t threshold, hour, latest_ms, until_ms;
     /* RULE: the reason; the rule that denies most pools, among those without which the job would start if there are
      * such; RULES_NONE: the border is closed. Its words belong to the core. */
     enum verdict_reason reason;
