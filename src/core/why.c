@@ -223,7 +223,8 @@ static bool tells_more(const struct core *core, const struct option *a, const st
         return x > y;
     if (single_a != single_b)
         return single_a;
-    return a->bars == 0 ? cheaper(core, a, b) : id_before(core, a->pool, b->pool);
+    bool by_cost = a->bars == 0 || (a->bars == BAR(CHOICE) && b->bars == BAR(CHOICE));
+    return by_cost ? cheaper(core, a, b) : id_before(core, a->pool, b->pool);
 }
 
 /* ---- which rule ---- */

@@ -11,6 +11,7 @@
 #include "core/kinds.h"
 #include "sim/checker.h"
 #include "sim/ends.h"
+#include "sim/planning.h"
 #include "sim/power.h"
 #include "sim/traits.h"
 #include "sim/world.h"
@@ -35,6 +36,7 @@ struct fate {
     uint32_t epoch;           /* under which it runs, 0: it does not */
     uint32_t pool;            /* of its last start, sim/power.h */
     bool drilled;             /* stopped by a drill, not started since */
+    bool waits;               /* it can wait */
     int64_t stopped_ms;
 };
 
@@ -43,8 +45,10 @@ struct sim {
     const struct sim_policy *policy;
     struct demand demand;
     struct traits traits;
+    enum planning_mode mode;
     struct world *world;
     struct power *power;
+    struct planning *planning;
     struct uuid *site_of_queue;
     struct fate *fate;
     struct ends ends;
@@ -103,6 +107,8 @@ static void started(struct sim *s, const struct effect *effect)
     fate->epoch = effect->epoch;
     fate->pool = power_pool(s->power, &effect->pool);
     power_use(s->power, fate->pool, s->demand.job[i].chips, true, s->now_ms);
+    if (!fate->waits)
+        planning_use(s->planning, &effect->pool, s->demand.job[i].chips, true, s->now_ms);
     s->result->starts++;
     if (fate->drilled) {
         fate->drilled = false;
@@ -115,12 +121,21 @@ static void started(struct sim *s, const struct effect *effect)
         s->failed = true;
 }
 
+/* The job has its chips no more. */
+static void over(struct sim *s, uint32_t i, const struct uuid *pool)
+{
+    struct fate *fate = &s->fate[i];
+    power_use(s->power, fate->pool, s->demand.job[i].chips, false, s->now_ms);
+    if (!fate->waits)
+        planning_use(s->planning, pool, s->demand.job[i].chips, false, s->now_ms);
+    fate->epoch = 0;
+}
+
 static void stopped(struct sim *s, const struct effect *effect)
 {
     uint32_t i = number_of(&effect->job);
     struct fate *fate = &s->fate[i];
-    power_use(s->power, fate->pool, s->demand.job[i].chips, false, s->now_ms);
-    fate->epoch = 0;
+    over(s, i, &effect->pool);
     fate->drilled = s->drilling;
     fate->stopped_ms = s->now_ms;
     s->result->stops++;
@@ -149,8 +164,10 @@ static int step(struct sim *s, struct event *event)
         else if (effect->kind == EFFECT_JOB_STOP)
             stopped(s, effect);
     }
-    if (rc == 0)
+    if (rc == 0) {
         power_event(s->power, event);
+        planning_event(s->planning, event);
+    }
     return rc;
 }
 
@@ -212,6 +229,22 @@ static struct limits limits_for(const struct sim *s)
     return limits;
 }
 
+static int read_mode(struct sim *s, struct err *err)
+{
+    static const char *const words[] = {"off", "yesterday", "foresight"};
+    const char *word = s->options->plan;
+    if (!word)
+        word = words[s->traits.deferrable > 0 ? PLAN_YESTERDAY : PLAN_OFF];
+    for (uint32_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strcmp(word, words[i]) != 0)
+            continue;
+        s->mode = (enum planning_mode)i;
+        s->result->plan = words[i];
+        return 0;
+    }
+    return err_set(err, ERR_INVALID, "--plan %s: expected off, yesterday or foresight", word);
+}
+
 static int read_input(struct sim *s, struct err *err)
 {
     const struct sim_options *o = s->options;
@@ -224,6 +257,8 @@ static int read_input(struct sim *s, struct err *err)
                                   .drills = o->drills,
                                   .start_ms = SIM_EPOCH_MS};
     int rc = traits_read(&s->traits, o->traits, o->seed, err);
+    if (rc == 0)
+        rc = read_mode(s, err);
     if (rc == 0)
         rc = demand_read(&s->demand, &demand, err);
     if (rc == 0)
@@ -244,6 +279,11 @@ static int sim_new(struct sim *s, struct err *err)
     s->effects = (struct effects){.list = calloc(EFFECTS_MAX, sizeof(struct effect)), .cap = EFFECTS_MAX};
     s->block = calloc(1, size);
     s->power = power_new(limits.sites, limits.chips, limits.pools);
+    s->planning = planning_new(&(struct planning_options){.mode = s->mode,
+                                                          .every_ms = s->options->plan_every_ms,
+                                                          .start_ms = SIM_EPOCH_MS,
+                                                          .defer_ms = s->traits.defer_ms},
+                               &limits);
     s->checker = checker_new(&(struct checker_limits){.sites = limits.sites,
                                                       .chips = limits.chips,
                                                       .pools = limits.pools,
@@ -252,7 +292,7 @@ static int sim_new(struct sim *s, struct err *err)
                                                       .shares = limits.shares,
                                                       .tenants = limits.tenants,
                                                       .asks = limits.shapes});
-    if (!s->fate || !s->effects.list || !s->block || !s->checker || !s->power)
+    if (!s->fate || !s->effects.list || !s->block || !s->checker || !s->power || !s->planning)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     s->core = core_init(s->block, size, &limits);
     return set_up_world(s, err);
@@ -260,19 +300,26 @@ static int sim_new(struct sim *s, struct err *err)
 
 /* ---- time ---- */
 
-static void submit(struct sim *s, uint32_t i)
+static void request(const struct sim *s, uint32_t i, int64_t at_ms, struct event_job_submit *out)
 {
     const struct demand_job *job = &s->demand.job[i];
+    *out = (struct event_job_submit){.job = numbered('J', i),
+                                     .tenant = numbered('T', job->tenant + 1u),
+                                     .count0 = job->chips,
+                                     .rate0 = 1000,
+                                     .duration_ms = job->duration_ms > 0 ? job->duration_ms : 1};
+    if (!s->options->network || traits_ties(&s->traits, i))
+        out->site = s->site_of_queue[job->queue];
+    traits_apply(&s->traits, i, at_ms, out);
+}
+
+static void submit(struct sim *s, uint32_t i)
+{
     struct event e;
     e.kind = EVENT_KIND_job_submit;
     e.token = 0;
-    e.u.job_submit = (struct event_job_submit){.job = numbered('J', i),
-                                               .tenant = numbered('T', job->tenant + 1u),
-                                               .count0 = job->chips,
-                                               .rate0 = 1000,
-                                               .duration_ms = job->duration_ms > 0 ? job->duration_ms : 1,
-                                               .site = s->site_of_queue[job->queue]};
-    traits_apply(&s->traits, i, s->now_ms, &e.u.job_submit);
+    request(s, i, s->now_ms, &e.u.job_submit);
+    s->fate[i].waits = e.u.job_submit.start_by_ms > 0;
     if (step(s, &e) != 0)
         s->failed = true;
 }
@@ -287,10 +334,10 @@ static void end(struct sim *s)
     e.kind = EVENT_KIND_job_end;
     e.token = 0;
     e.u.job_end = (struct event_job_end){.job = numbered('J', due.job), .epoch = due.epoch};
+    struct uuid pool = power_pool_id(s->power, fate->pool);
     if (step(s, &e) != 0)
         s->failed = true;
-    power_use(s->power, fate->pool, s->demand.job[due.job].chips, false, s->now_ms);
-    fate->epoch = 0;
+    over(s, due.job, &pool);
     fate->end_ms = s->now_ms;
     s->over++;
     if (s->options->progress && s->over % PROGRESS_EVERY == 0)
@@ -322,14 +369,41 @@ static void happen(struct sim *s)
     s->result->drill_stopped += any ? s->result->stops - stops : 0;
 }
 
+/* The slow loop: a plan for what can wait, from now on. */
+static void plan(struct sim *s, uint32_t next)
+{
+    const struct event *list;
+    struct event_job_submit job;
+    for (int64_t until_ms = planning_foresees_ms(s->planning, s->now_ms); submit_ms(s, next) < until_ms;
+         next++) {
+        request(s, next, submit_ms(s, next), &job);
+        planning_expect(s->planning, &job, submit_ms(s, next));
+    }
+    uint32_t n = planning_make(s->planning, s->core, s->world, s->now_ms, &list);
+    for (uint32_t i = 0; i < n; i++) {
+        struct event e = list[i];
+        if (step(s, &e) != 0)
+            s->failed = true;
+    }
+}
+
+/* When something is next to be done; INT64_MAX: never. */
+static int64_t next_ms(struct sim *s, uint32_t next)
+{
+    const int64_t times[] = {submit_ms(s, next), ends_next_ms(&s->ends), world_next_ms(s->world),
+                             planning_next_ms(s->planning), core_deadline_ms(s->core)};
+    int64_t first = INT64_MAX;
+    for (size_t i = 0; i < sizeof times / sizeof times[0]; i++)
+        first = times[i] < first ? times[i] : first;
+    return first;
+}
+
 static void run(struct sim *s)
 {
     uint32_t next = 0;
     int64_t until = s->options->until_ms ? SIM_EPOCH_MS + s->options->until_ms : INT64_MAX;
     while (!s->failed && (next < s->demand.n || s->ends.n > 0 || s->over < next)) {
-        int64_t now = submit_ms(s, next);
-        now = ends_next_ms(&s->ends) < now ? ends_next_ms(&s->ends) : now;
-        now = world_next_ms(s->world) < now ? world_next_ms(s->world) : now;
+        int64_t now = next_ms(s, next);
         if (now > until || now == INT64_MAX)
             break;
         s->now_ms = now;
@@ -339,6 +413,8 @@ static void run(struct sim *s)
                 settle(s);
         }
         happen(s);
+        if (planning_next_ms(s->planning) <= now)
+            plan(s, next);
         while (!s->failed && submit_ms(s, next) == now) {
             submit(s, next++);
             if (s->policy->singly)
@@ -381,6 +457,11 @@ static int measure(struct sim *s, struct sim_result *r, struct err *err)
             continue;
         int64_t jct = s->fate[i].end_ms - SIM_EPOCH_MS - job->submit_ms;
         waits[n] = jct - job->duration_ms;
+        if (s->fate[i].waits) {
+            r->deferrable++;
+            r->deferrable_wait_ms_sum += waits[n];
+            r->started_at_latest += waits[n] >= s->traits.defer_ms;
+        }
         r->jct_ms_sum += jct;
         r->wait_ms_sum += waits[n++];
         r->chip_ms += (uint64_t)job->duration_ms * job->chips;
@@ -394,6 +475,13 @@ static int measure(struct sim *s, struct sim_result *r, struct err *err)
         r->span_ms = last - SIM_EPOCH_MS - s->demand.job[0].submit_ms;
     }
     free(waits);
+    struct planning_sum plans = planning_total(s->planning);
+    r->plans = plans.plans;
+    r->plans_failed = plans.failed;
+    r->plan_pivots = plans.pivots;
+    r->plan_pivots_most = plans.pivots_most;
+    r->plan_cpu_ns = plans.cpu_ns;
+    r->plan_cpu_ns_most = plans.cpu_ns_most;
     struct power_sum power = power_total(s->power, s->now_ms);
     r->joules = power.joules;
     r->nano = power.nano;
@@ -423,6 +511,7 @@ static void sim_fini(struct sim *s)
     demand_free(&s->demand);
     world_free(s->world);
     power_free(s->power);
+    planning_free(s->planning);
     ends_fini(&s->ends);
     free(s->site_of_queue);
     free(s->fate);

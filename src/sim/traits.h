@@ -3,12 +3,13 @@
  * Traits: what a trace does not say of its jobs and a simulation assumes.
  *
  * Written as name=value, separated by commas: interruptible=50 (percent of jobs), checkpoint=5m (what stopping and
- * starting such a job costs), deferrable=30:24h (percent, and how long they may wait for cheap or green power). Which jobs
- * these are is drawn from the seed and the number of the job, so it is the same whatever else a simulation does.
+ * starting such a job costs), deferrable=30:24h (percent, and how long they may wait for cheap or green power), tied=firm or
+ * tied=all (jobs that cannot wait, or all, must run at the site that their queue has the name of). Which jobs these are is drawn from the seed and the number of the job, so it is the same whatever else a simulation does.
  */
 #ifndef BUSBAR_SIM_TRAITS_H
 #define BUSBAR_SIM_TRAITS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -20,11 +21,18 @@ struct traits {
     int64_t checkpoint_ms;
     uint32_t deferrable; /* percent of jobs */
     int64_t defer_ms;
+    uint32_t tied; /* enum traits_tied */
 };
+
+enum traits_tied { TIED_NONE, TIED_FIRM, TIED_ALL };
 
 /* `text` NULL: none. ERR_INVALID with words. */
 int traits_read(struct traits *traits, const char *text, uint64_t seed, struct err *err);
 /* Adds what is assumed of job i, submitted at now_ms, to its request. */
 void traits_apply(const struct traits *traits, uint32_t i, int64_t now_ms, struct event_job_submit *request);
+/* Whether job i can wait. */
+bool traits_defers(const struct traits *traits, uint32_t i);
+/* Whether job i must run at its queue's site. */
+bool traits_ties(const struct traits *traits, uint32_t i);
 
 #endif
