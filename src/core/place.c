@@ -127,8 +127,7 @@ struct choice place_choose(struct core *core, uint32_t lane_index, const struct 
                     continue;
                 if (job->held && !plan_allows(core, &shape->key, alternative, i, most))
                     continue;
-                int128 cost = job->held ? (int128)plan_hour(core, i) * alternative->count * run_ms
-                                        : place_cost(pool, alternative, run_ms);
+                int128 cost = place_cost(pool, alternative, run_ms);
                 enum held_use use = place_use(core, pool, lane, job, core->now_ms + run_ms);
                 if (!better(core, &best, pool, cost) ||
                     !pool_fits(pool, shape_ask(&shape->key, alternative), use) ||

@@ -90,7 +90,8 @@ struct checker *checker_new(const struct checker_limits *limits)
     c->free_job = c->free_share = c->last_pool = NONE;
     c->now_ms = INT64_MIN;
     bool good = c->site && c->chip && c->pool && c->node && c->job && c->share && c->ask && c->tenant &&
-                c->doomed && c->class && c->masks && c->digest && checker_rules_new(c) && maps_init(c);
+                c->doomed && c->class && c->masks && c->digest && checker_rules_new(c) &&
+                checker_plan_new(c) && maps_init(c);
     if (good)
         return c;
     checker_free(c);
@@ -106,6 +107,7 @@ void checker_free(struct checker *c)
     for (uint32_t i = 0; i < sizeof c->slots / sizeof c->slots[0]; i++)
         free(c->slots[i]);
     checker_rules_free(c);
+    checker_plan_free(c);
     digest_stream_free(c->digest);
     free(c->tenant);
     free(c->masks);
@@ -193,6 +195,7 @@ void checker_event(struct checker *c, const struct event *event)
     if (event->at_ms < last_ms)
         checker_violate(c, CHECKER_TIME_BACK, NULL, NULL, NONE, "the last event was at %" PRId64 " ms",
                         last_ms);
+    checker_plan_time(c);
 }
 
 void checker_end_of_time(struct checker *c, int64_t now_ms)
@@ -210,4 +213,5 @@ void checker_end_of_time(struct checker *c, int64_t now_ms)
     }
     c->ndoomed = 0;
     checker_rules_end_of_time(c);
+    checker_plan_end_of_time(c);
 }

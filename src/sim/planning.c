@@ -9,6 +9,7 @@
 
 #define HOUR_MS WORLD_HOUR_MS
 #define DAY 24u
+int tune_usable = 950;
 #define SITES_MAX 256u
 #define PIVOTS_MAX 200000u
 /* An hour of waiting costs this many thousandths of the mean power of a chip-hour: docs/energy.md. */
@@ -246,6 +247,15 @@ static void forecast_sites(struct planning *p, const struct world *world, int64_
                 continue;
             p->site[at].price[h] = signal.price;
             p->site[at].carbon[h] = signal.carbon;
+            if (h == 0 || p->options.mode == PLAN_FORESIGHT) continue;
+            double rho = getenv("RHO") ? atof(getenv("RHO")) : 0;
+            double w = 1; for (uint32_t q = 0; q < h; q++) w *= rho;
+            struct event_site_signal y;
+            world_signal(world, i, now_ms - 24 * HOUR_MS, &y);
+            double dp = (double)(p->site[at].price[0] - y.price), dc = (double)p->site[at].carbon[0] - (double)y.carbon;
+            p->site[at].price[h] += (int64_t)(w * dp);
+            double c = (double)signal.carbon + w * dc;
+            p->site[at].carbon[h] = c > 0 ? (uint64_t)c : 0;
         }
     }
 }
@@ -312,9 +322,9 @@ uint32_t planning_make(struct planning *p, const struct core *core, const struct
                                  .nsites = p->nsites,
                                  .site = site,
                                  .arrival = p->arrival,
-                                 .wait = WAIT,
+                                 .wait = getenv("WAITP") ? (uint32_t)atoi(getenv("WAITP")) : WAIT,
                                  .pivots_max = PIVOTS_MAX};
-    p->made++;
+    p->made++; if (getenv("USABLE")) tune_usable = atoi(getenv("USABLE"));
     memcpy(f.plan.b, "plan", 4);
     for (int i = 0; i < 8; i++)
         f.plan.b[8 + i] = (uint8_t)(p->made >> (56 - 8 * i));

@@ -70,6 +70,7 @@ static uint64_t ask_anew(struct dispatch_world *w, uint64_t job, const struct wh
     struct uuid id = uid('j', job);
     cancel(w, &id);
     j->job = uid('j', w->submitted);
+    j->start_by_ms = j->deadline_ms = 0; /* another request is another class, if any */
     if (why->bar == WHY_SITE)
         j->site = (struct uuid){{0}};
     else if (why->bar == WHY_JURISDICTION)
@@ -141,6 +142,9 @@ static uint64_t remove_bar(struct dispatch_world *w, uint64_t job, const struct 
         return job;
     case WHY_POWER:
         must(w, (struct event){.kind = EVENT_KIND_site_cap, .u.site_cap = {.site = site}});
+        return job;
+    case WHY_CHOICE:
+        dispatch_world_plan(w, false);
         return job;
     case WHY_RESERVED:
     case WHY_TURN:
