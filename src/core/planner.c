@@ -9,7 +9,6 @@
 
 /* Of what is up: gangs do not fill every node. Thousandths. */
 #define USABLE 950
-extern int tune_usable;
 /* What is not done in time costs more than any power. */
 #define LATE (MERIT_COST_MAX / 10)
 #define RUN_HOURS_MAX 24
@@ -263,7 +262,7 @@ static void fill_slots(struct making *m)
                     (int64_t)m->f->site[told].firm[h] * lot->chips / at_site[l] * PLANNER_HOUR_MS;
                 firm = foreseen > firm ? foreseen : firm;
             }
-            int64_t left = lot->chips * PLANNER_HOUR_MS / 1000 * tune_usable - firm - lot->other[h];
+            int64_t left = lot->chips * PLANNER_HOUR_MS / 1000 * USABLE - firm - lot->other[h];
             s->capacity[l * m->f->hours + h] = left > 0 ? left : 0;
         }
     }

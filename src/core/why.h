@@ -5,7 +5,7 @@
  *
  * For each pool, and each size that would do, there is a set of bars: what would have to be another way for the job to
  * start there now. Bars have stages: what the request asks for, then rules, then size, then what is down, then room and
- * turn. The pool that gets furthest is the one that tells: of such pools one with a single bar, if there is any, since
+ * turn, then the plan for work that can wait. The pool that gets furthest is the one that tells: of such pools one with a single bar, if there is any, since
  * removing it would start the job (`alone`), but for others that wait and come first.
  *
  * Cost: pools x alternatives x rules, tens of milliseconds at worst.
@@ -31,8 +31,8 @@
     W(POWER, 4, "power", "the site would draw more than its cap") \
     W(RESERVED, 4, "reserved", "nodes are kept for a job that comes first") \
     W(TURN, 4, "turn", "a job that comes first waits for the same pool") \
-    W(CHOICE, 4, "choice", "it can wait, and it would cost more there than the plan lets it now") \
-    W(NOTHING, 5, "nothing", "nothing is in its way: the next pass starts it")
+    W(CHOICE, 5, "choice", "it can wait, and it would cost more there than the plan lets it now") \
+    W(NOTHING, 6, "nothing", "nothing is in its way: the next pass starts it")
 /* clang-format on */
 
 enum why_bar {

@@ -9,11 +9,12 @@
 
 #define HOUR_MS WORLD_HOUR_MS
 #define DAY 24u
-int tune_usable = 950;
 #define SITES_MAX 256u
 #define PIVOTS_MAX 200000u
 /* An hour of waiting costs this many thousandths of the mean power of a chip-hour: docs/energy.md. */
-#define WAIT 5
+#define WAIT 10
+/* Of how far today is from yesterday, so many thousandths are left an hour later. */
+#define KEEPS 800
 
 /* What came in an hour that asks for the same. */
 struct sum {
@@ -228,6 +229,25 @@ static int64_t known_ms(const struct planning *p, int64_t now_ms, uint32_t after
     return now_ms + ((int64_t)after - back) * HOUR_MS;
 }
 
+/* What the last known value of the same hour was, and how far the hour that begins is from its own, which wears off. */
+static void forecast_signal(const struct planning *p, const struct world *world, uint32_t i, struct site *s,
+                            int64_t now_ms)
+{
+    struct event_site_signal now, then, known;
+    int64_t weight = p->options.mode == PLAN_FORESIGHT ? 0 : 1000000;
+    (void)world_signal(world, i, now_ms, &now);
+    (void)world_signal(world, i, now_ms - (int64_t)DAY * HOUR_MS, &then);
+    for (uint32_t h = 0; h < PLANNER_HOURS_MAX; h++) {
+        (void)world_signal(world, i, known_ms(p, now_ms, h), &known);
+        int64_t apart = h == 0 ? 0 : weight;
+        int64_t carbon =
+            (int64_t)known.carbon + ((int64_t)now.carbon - (int64_t)then.carbon) * apart / 1000000;
+        s->price[h] = known.price + (now.price - then.price) / 1000 * apart / 1000;
+        s->carbon[h] = carbon > 0 ? (uint64_t)carbon : 0;
+        weight = weight * KEEPS / 1000;
+    }
+}
+
 static void forecast_sites(struct planning *p, const struct world *world, int64_t now_ms, uint32_t hours,
                            struct planner_site *out)
 {
@@ -240,23 +260,10 @@ static void forecast_sites(struct planning *p, const struct world *world, int64_
         }
         out[i] = (struct planner_site){s->id, s->price, s->carbon, s->forecast};
     }
-    for (uint32_t h = 0; h < hours; h++) {
-        for (uint32_t i = 0; world_signal(world, i, known_ms(p, now_ms, h), &signal); i++) {
-            uint32_t at = site_find(p, &signal.site);
-            if (at == p->nsites)
-                continue;
-            p->site[at].price[h] = signal.price;
-            p->site[at].carbon[h] = signal.carbon;
-            if (h == 0 || p->options.mode == PLAN_FORESIGHT) continue;
-            double rho = getenv("RHO") ? atof(getenv("RHO")) : 0;
-            double w = 1; for (uint32_t q = 0; q < h; q++) w *= rho;
-            struct event_site_signal y;
-            world_signal(world, i, now_ms - 24 * HOUR_MS, &y);
-            double dp = (double)(p->site[at].price[0] - y.price), dc = (double)p->site[at].carbon[0] - (double)y.carbon;
-            p->site[at].price[h] += (int64_t)(w * dp);
-            double c = (double)signal.carbon + w * dc;
-            p->site[at].carbon[h] = c > 0 ? (uint64_t)c : 0;
-        }
+    for (uint32_t i = 0; world_signal(world, i, now_ms, &signal); i++) {
+        uint32_t at = site_find(p, &signal.site);
+        if (at < p->nsites)
+            forecast_signal(p, world, i, &p->site[at], now_ms);
     }
 }
 
@@ -322,9 +329,9 @@ uint32_t planning_make(struct planning *p, const struct core *core, const struct
                                  .nsites = p->nsites,
                                  .site = site,
                                  .arrival = p->arrival,
-                                 .wait = getenv("WAITP") ? (uint32_t)atoi(getenv("WAITP")) : WAIT,
+                                 .wait = WAIT,
                                  .pivots_max = PIVOTS_MAX};
-    p->made++; if (getenv("USABLE")) tune_usable = atoi(getenv("USABLE"));
+    p->made++;
     memcpy(f.plan.b, "plan", 4);
     for (int i = 0; i < 8; i++)
         f.plan.b[8 + i] = (uint8_t)(p->made >> (56 - 8 * i));

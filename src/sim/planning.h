@@ -4,7 +4,7 @@
  * forecast, and hands out its events.
  *
  * The forecast is yesterday: power and carbon of the hour that begins are known, any other hour is as the last known one of
- * the same hour of the day; the load of ordinary work and what arrives that can wait were measured, an hour at a time. Or it is
+ * the same hour of the day, moved by how far today is from yesterday now, which wears off; the load of ordinary work and what arrives that can wait were measured, an hour at a time. Or it is
  * foresight: power, carbon and arrivals as they will be; the load of ordinary work is yesterday's all the same. It is told what
  * happens; nothing here decides.
  */
