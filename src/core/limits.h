@@ -25,8 +25,8 @@
 #define HOLD_WAIT_MS 5000                      /* design.md section 6 */
 #define BATCH_EVENTS_MAX 1024                  /* events between two core_collect */
 #define RULES_PART_CAP 512                     /* a part of the text of a set of rules, and its NUL */
-#define RULES_PARTS_MAX 320 /* of a set: for RULES_TEXT_MAX bytes, cut between characters */
-#define PLAN_PARTS_MAX 4096 /* classes and rents of a plan */
+#define RULES_PARTS_MAX 320                   /* of a set: for RULES_TEXT_MAX bytes, cut between characters */
+#define PLAN_PARTS_MAX 4096                   /* classes and rents of a plan */
 #define PLAN_NANO_MAX INT64_C(10000000000000) /* a threshold or rent, either sign: 1e4 units of a currency */
 
 struct limits {

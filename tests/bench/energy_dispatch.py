@@ -21,12 +21,13 @@ SIZES = (1, 1, 2, 4, 8)  # chips of a job
 HOURS_MEAN = 1.0
 PARTS = ('2022-01-10', '2022-04-11', '2022-07-11', '2022-10-10')
 # name: what it adds to the simulator's options
+FREE = f'deferrable=50:{WAIT},tied=firm'
 POLICIES = {
     'home': ['--plan', 'off', '--traits', f'deferrable=50:{WAIT},tied=all'],
-    'fast loop alone': ['--plan', 'off', '--traits', f'deferrable=50:{WAIT},tied=firm'],
-    'slow loop': ['--plan', 'yesterday', '--traits', f'deferrable=50:{WAIT},tied=firm'],
-    'slow loop, every 15 min': ['--plan', 'yesterday', '--plan-every', '15m', '--traits', f'deferrable=50:{WAIT},tied=firm'],
-    'perfect foresight': ['--plan', 'foresight', '--traits', f'deferrable=50:{WAIT},tied=firm'],
+    'fast loop alone': ['--plan', 'off', '--traits', FREE],
+    'slow loop': ['--plan', 'yesterday', '--traits', FREE],
+    'slow loop, every 15 min': ['--plan', 'yesterday', '--plan-every', '15m', '--traits', FREE],
+    'perfect foresight': ['--plan', 'foresight', '--traits', FREE],
 }
 
 
@@ -68,7 +69,7 @@ def write_network(folder, sites, carbon, price, priced, first):
 
 def write_jobs(path, sites, seed):
     """Each site's own: its queue has its name."""
-    draw = random.Random(seed)
+    draw = random.Random(f'busbar {seed}')
     jobs = []
     per_job = HOURS_MEAN * sum(SIZES) / len(SIZES)
     for name, chips, *_ in sites:
@@ -90,3 +91,55 @@ def run(busbar, folder, options):
     if done.returncode != 0:
         raise Failed(done.stderr.strip() or done.stdout.strip())
     return json.loads(done.stdout)
+
+
+def first_hour(day):
+    """Of the day before: a part begins with a day without work."""
+    return (datetime.date.fromisoformat(day) - datetime.date(2022, 1, 2)).days * 24
+
+
+def run_group(args, lines, goal, paths, folder, say):
+    """Policy: what the simulator said of each part of the year, and what its power was worth, USD."""
+    carbon, price = (series(path) for path in paths)
+    sites = sites_of(lines, carbon, price, 'priced' in goal)
+    folder = pathlib.Path(folder)
+    results = {policy: [] for policy in POLICIES}
+    for part in PARTS[:1] if args.quick else PARTS:
+        write_network(folder, sites, carbon, price, 'priced' in goal, first_hour(part))
+        write_jobs(folder / 'jobs.csv', sites, part)
+        for policy, options in POLICIES.items():
+            say(f'the week of {part}: {policy}')
+            result = run(args.busbar, folder, [*options, '--carbon-price', str(goal['carbon'])])
+            result['value'] = goal['power'] * result['energy_cost'] + goal['carbon'] * result['carbon_kg'] / 1000
+            results[policy].append(result)
+    return results
+
+
+def saved(results, policy, unit):
+    home, theirs = (sum(r[unit] for r in results[p]) for p in ('home', policy))
+    return 1 - theirs / home if home else 0.0
+
+
+def table(results, priced):
+    units = [('carbon_kg', 'carbon')] + ([('energy_cost', 'money')] if priced else [])
+    rows = [['the real dispatcher', *(f'{words}, all' for _, words in units), 'single weeks', 'mean wait', 'at latest start',
+             'CPU a plan']]
+    for policy, parts in results.items():
+        jobs = sum(r['deferrable']['jobs'] for r in parts)
+        plans = sum(r['plans']['made'] for r in parts)
+        wait = sum(r['deferrable']['jobs'] * r['deferrable']['avg_wait_s'] for r in parts) / jobs / 3600
+        late = sum(r['deferrable']['started_at_latest'] for r in parts) / jobs
+        cpu = sum(r['plans']['made'] * r['plans']['cpu_ms_mean'] for r in parts) / plans if plans else 0.0
+        weeks = ' '.join(f'{1 - r["value"] / h["value"]:.1%}' for r, h in zip(parts, results['home']))
+        rows.append([policy, *(f'{saved(results, policy, unit):.1%}' for unit, _ in units), weeks, f'{wait:.1f} h', f'{late:.1%}',
+                     f'{cpu:.2f} ms'])
+    widths = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        print('  '.join([row[0].ljust(widths[0])] + [c.rjust(w) for c, w in zip(row[1:], widths[1:])]))
+
+
+def aims(results):
+    fast, slow = (saved(results, policy, 'value') for policy in ('fast loop alone', 'slow loop'))
+    yield f'the slow loop saves more with the real dispatcher too: {slow:.2%}, {fast:.2%}', slow > fast
+    broken = sum(r['violations'] + r['unfinished'] for parts in results.values() for r in parts)
+    yield f'all jobs ended and nothing was broken by the checker: {broken} violations', broken == 0
