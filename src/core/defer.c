@@ -147,7 +147,7 @@ void defer_replan(struct core *core)
     }
     if (moves)
         rehold(core);
-    w->due = true;
+    w->due |= moves || !list_empty(&w->holding);
 }
 
 /* ---- the pass ---- */
