@@ -391,11 +391,13 @@ static void plan(struct sim *s, uint32_t next)
 static int64_t next_ms(struct sim *s, uint32_t next)
 {
     const int64_t times[] = {submit_ms(s, next), ends_next_ms(&s->ends), world_next_ms(s->world),
-                             planning_next_ms(s->planning), core_deadline_ms(s->core)};
+                             core_deadline_ms(s->core)};
     int64_t first = INT64_MAX;
     for (size_t i = 0; i < sizeof times / sizeof times[0]; i++)
         first = times[i] < first ? times[i] : first;
-    return first;
+    if (first == INT64_MAX)
+        return first; /* nothing is left to plan for */
+    return planning_next_ms(s->planning) < first ? planning_next_ms(s->planning) : first;
 }
 
 static void run(struct sim *s)
