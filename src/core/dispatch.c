@@ -192,7 +192,8 @@ static bool pass_strict(struct core *core)
 
 /* ---- backfill ---- */
 
-bool shape_fits_changed(struct core *core, struct shape *shape)
+/* Whether a pool that changed fits this shape now; asked once a shape and pass. */
+static bool shape_fits_changed(struct core *core, struct shape *shape)
 {
     struct work *w = &core->work;
     if (shape->pass == w->pass)

@@ -272,8 +272,6 @@ struct lane *next_lane(struct heap *turns, struct turn **turn);
 void lane_push(struct core *core, struct lane *lane, struct queue_node *node);
 void turn_push(struct core *core, struct heap *turns, struct turn *turn);
 void turns_clear(struct heap *turns, struct turn *turn);
-/* Whether a pool that changed fits this shape now; asked once a shape and pass. */
-bool shape_fits_changed(struct core *core, struct shape *shape);
 
 /* Work that waits by choice, core/defer.c. */
 void defer_init(struct core *core);
