@@ -11,6 +11,7 @@
 #include "cli/request.h"
 #include "network/decimal.h"
 #include "sim/demand.h"
+#include "sim/duration.h"
 
 #define BAR 40
 #define DAY_MS INT64_C(86400000)
@@ -95,6 +96,16 @@ static void print_result(const struct sim_options *o, const struct sim_result *r
                (unsigned long long)r->transfers, (double)r->flow_sum.bytes / 1e12, r->nflows,
                (double)r->flow_sum.nano / 1e9, (double)r->flow_sum.joules / 3.6e9,
                (double)r->flow_sum.mg / 1e9, (double)r->transfer_ms_sum / n / 1e3);
+    if (r->deferrable > 0)
+        printf(
+            "can wait     %u jobs, plan %s; mean wait %.2f h, %u started early, %u at their latest start\n",
+            r->deferrable, r->plan, (double)r->deferrable_wait_ms_sum / (double)r->deferrable / 3600e3,
+            r->deferrable - r->started_at_latest, r->started_at_latest);
+    if (r->plans > 0)
+        printf("plans        %llu (%llu failed), %.1f pivots and %.2f ms of CPU each, at most %.2f ms\n",
+               (unsigned long long)r->plans, (unsigned long long)r->plans_failed,
+               (double)r->plan_pivots / (double)r->plans, (double)r->plan_cpu_ns / (double)r->plans / 1e6,
+               (double)r->plan_cpu_ns_most / 1e6);
     if (o->drills)
         printf("drill        %llu jobs stopped, %llu of them placed again, the last after %.0f s\n",
                (unsigned long long)r->drill_stopped, (unsigned long long)r->drill_placed,
@@ -159,6 +170,16 @@ static int read_days(const struct cli *cli, const char *name, int64_t *ms)
     return rc;
 }
 
+/* --plan-every TIME: a quarter of an hour to a day. */
+static int read_every(const struct cli *cli, int64_t *ms)
+{
+    const char *text = cli_option(cli, "plan-every");
+    if (!text || (duration_read(text, ms) == 0 && *ms >= 900000 && *ms <= DAY_MS))
+        return CLI_OK;
+    fprintf(stderr, "busbar: --plan-every: 15m to 24h\n");
+    return CLI_USAGE;
+}
+
 static int read_numbers(const struct cli *cli, struct sim_options *o)
 {
     uint32_t ageing = 0, seed = 1, carbon = 0;
@@ -194,6 +215,7 @@ static int read_options(const struct cli *cli, struct sim_options *o)
                               .requests = cli_option(cli, "requests"),
                               .serve = cli_option(cli, "serve"),
                               .zones = cli_option(cli, "time-zones") != NULL,
+                              .plan = cli_option(cli, "plan"),
                               .faults = cli_option(cli, "faults") != NULL,
                               .node_chips = 8,
                               .copies = 1,
@@ -207,7 +229,7 @@ static int read_options(const struct cli *cli, struct sim_options *o)
     }
     if (isatty(STDERR_FILENO) && !cli->json)
         o->progress = draw_bar;
-    return read_numbers(cli, o);
+    return read_every(cli, &o->plan_every_ms) == CLI_OK ? read_numbers(cli, o) : CLI_USAGE;
 }
 
 int cli_sim(const struct cli *cli)

@@ -82,6 +82,7 @@ static void carve(struct core *core, struct arena *arena)
     rulebook_carve(core, arena);
     services_carve(core, arena);
     traffic_carve(core, arena);
+    plan_carve(core, arena);
     CARVE(core, tenants, tenant, n->tenants);
     CARVE(core, keys, key, n->keys);
     CARVE(core, models, model, n->models);
@@ -132,6 +133,7 @@ struct core *core_init(void *block, size_t size, const struct limits *limits)
     rulebook_init(core);
     core->service.next_ms = INT64_MAX;
     traffic_init(core);
+    plan_init(core);
     carve(core, &arena);
     return core;
 }
@@ -186,6 +188,8 @@ int step_tick(struct core *core, const struct event *event)
     rulebook_turn(core);
     services_turn(core);
     transit_turn(core);
+    plan_turn(core);
+    defer_turn(core);
     dispatch_pass(core);
     return 0;
 }
@@ -230,6 +234,8 @@ int64_t core_deadline_ms(const struct core *core)
     int64_t due_ms = first ? list_entry(first, struct waiter, in_order)->deadline_ms : INT64_MAX;
     due_ms = core->service.next_ms < due_ms ? core->service.next_ms : due_ms;
     due_ms = transit_next_ms(core) < due_ms ? transit_next_ms(core) : due_ms;
+    int64_t defer_ms = defer_deadline_ms(core);
+    due_ms = defer_ms < due_ms ? defer_ms : due_ms;
     return core->book.next_ms < due_ms ? core->book.next_ms : due_ms;
 }
 
@@ -283,6 +289,7 @@ void core_collect(struct core *core, row_fn *fn, void *ctx)
     COLLECT(core, service.demands, service_demand, service.demand, ROW_DELETE);
     COLLECT(core, service.replicas, service_replica, service.replica, ROW_DELETE);
     COLLECT(core, traffic.transits, transit, traffic.transit, ROW_DELETE);
+    plan_collect(core, fn, ctx);
     table_clean(&core->work.shapes);
     table_clean(&core->work.lanes);
     table_clean(&core->waiters);

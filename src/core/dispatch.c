@@ -129,17 +129,22 @@ void turns_clear(struct heap *turns, struct turn *turn)
     turns_drop(turns);
 }
 
-void turns_list(struct core *core, struct lane *lane, bool plain)
+void turns_add(struct core *core, struct lane *lane, struct queue_node *node)
 {
     struct turn *turn = lane_turn(core, lane);
+    if (!heap_first(&turn->lanes))
+        list_push(&core->work.turns, &turn->listed);
+    lane_push(core, lane, node);
+}
+
+void turns_list(struct core *core, struct lane *lane, bool plain)
+{
     if (lane->pass == core->work.pass)
         return;
     lane->pass = core->work.pass;
     lane->plain = plain;
     core->work.apart += !plain;
-    if (!heap_first(&turn->lanes))
-        list_push(&core->work.turns, &turn->listed);
-    lane_push(core, lane, queue_first(&lane->waiting));
+    turns_add(core, lane, queue_first(&lane->waiting));
 }
 
 void turns_begin(struct core *core, struct heap *turns)
@@ -249,7 +254,7 @@ void dispatch_pass(struct core *core)
     memcpy(w->looking, w->changed, bytes);
     memset(w->changed, 0, bytes);
     if (whole)
-        whole = w->row.fit == FIT_STRICT ? pass_strict(core) : pass_backfill(core);
+        whole = (w->row.fit == FIT_STRICT ? pass_strict(core) : pass_backfill(core)) && defer_pass(core);
     /* More to do, in another step: there was no room in this one, or a reservation that ended freed what it held. */
     w->due = !whole;
     for (uint32_t k = 0; k < w->pool_words; k++) {

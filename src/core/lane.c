@@ -55,9 +55,11 @@ void lane_enter(struct core *core, struct job_id id)
 {
     struct job *job = &core->work.job[id.v];
     struct lane *lane = &core->work.lane[job->lane];
-    job->in_lane.key = key_of(core, job);
     job->in_lane.sequence = job->row.sequence;
     job->in_lane.length = job_run_ms(job, 1000);
+    if (defer_enter(core, id))
+        return;
+    job->in_lane.key = key_of(core, job);
     queue_add(&lane->waiting, &job->in_lane);
     struct shape *shape = &core->work.shape[lane->shape];
     if (job->in_lane.length < shape->shortest)
@@ -71,6 +73,10 @@ void lane_leave(struct core *core, struct job_id id)
 {
     struct job *job = &core->work.job[id.v];
     struct lane *lane = &core->work.lane[job->lane];
+    if (job->held) {
+        defer_leave(core, id);
+        return;
+    }
     queue_remove(&lane->waiting, &job->in_lane);
     if (queue_first(&lane->waiting))
         return;
@@ -141,6 +147,7 @@ uint32_t lane_of(struct core *core, uint32_t tenant, const struct shape_key *sha
     if (i == MAP_NONE) {
         i = table_take(&w->lanes);
         w->lane[i] = (struct lane){.tenant = tenant, .shape = shape, .pool = INDEX_NONE};
+        w->lane[i].group = plan_group_of(core, shape_key);
         map_put(&w->lane_map, key, sizeof key, i);
         w->shape[shape].lanes++;
     }

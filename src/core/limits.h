@@ -29,6 +29,8 @@
 #define SERVICE_REPLICAS_MAX 2048 /* of one service */
 #define SERVICE_TOKENS_MAX UINT64_C(1000000000000) /* a second, at one place of origin */
 #define SERVICE_MS_MAX (INT64_C(30) * 86400000)
+#define PLAN_PARTS_MAX 4096                   /* classes and rents of a plan */
+#define PLAN_NANO_MAX INT64_C(10000000000000) /* a threshold or rent, either sign: 1e4 units of a currency */
 
 struct limits {
     uint32_t sites;

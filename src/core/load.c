@@ -230,6 +230,10 @@ int core_load(struct core *core, enum row_kind kind, const void *row)
         return load_service_replica(core, row);
     case ROW_KIND_transit:
         return load_transit(core, row);
+    case ROW_KIND_plan:
+        return load_plan(core, row);
+    case ROW_KIND_plan_part:
+        return load_plan_part(core, row);
     case ROW_KIND_usage:
     case ROW_KIND_END:
         break;
@@ -259,6 +263,8 @@ int core_load_done(struct core *core)
         rc = load_work_done(core);
     if (rc == 0)
         rc = load_services_done(core);
+    if (rc == 0)
+        rc = load_plan_done(core);
     if (rc != 0)
         return rc;
     core_collect(core, ignore_row, NULL); /* what was just read is not a change */

@@ -134,23 +134,32 @@ uint64_t pool_chip_watts(const struct core *core, const struct pool *pool)
     return chip->watts - chip->idle_watts;
 }
 
-/* Nano-units for a chip and RATE_MS: the chip's price, and its power at the site's PUE with the carbon it stands for. */
-static int64_t pool_rate(const struct core *core, const struct pool *pool)
+/* Nano-units for a chip and an hour: the chip's price, and its power at the site's PUE with the carbon it stands for. */
+static int64_t pool_hour(const struct core *core, const struct pool *pool)
 {
     const struct row_site *site = &core->net.site[pool->site.v].row;
     const struct row_chip *chip = &core->net.chip[pool->chip.v].row;
     int128 kwh = (int128)site->price + (int128)site->carbon * core->work.row.carbon_price / 1000000;
     /* Watts x PUE/1000 for an hour are watts x PUE / 1e6 kWh. */
-    int64_t hour = pool->row.price + (int64_t)(kwh * chip->watts * site_pue(site) / 1000000);
-    return (int64_t)((int128)hour * RATE_MS / 3600000);
+    return pool->row.price + (int64_t)(kwh * chip->watts * site_pue(site) / 1000000);
+}
+
+static void pool_set_rate(const struct core *core, struct pool *pool)
+{
+    pool->hour = pool_hour(core, pool);
+    pool->rate = (int64_t)((int128)pool->hour * RATE_MS / 3600000);
 }
 
 void site_rate(struct core *core, struct site_id id)
 {
     for (uint32_t i = 0; i < core->net.pools.used; i++) {
         struct pool *pool = &core->net.pool[i];
-        if (pool->site.v == id.v)
-            pool->rate = pool_rate(core, pool);
+        if (pool->site.v != id.v)
+            continue;
+        int64_t hour = pool->hour;
+        pool_set_rate(core, pool);
+        if (pool->hour < hour && !list_empty(&core->work.holding))
+            pool_changed(core, (struct pool_id){i}); /* who waits by choice may want it now */
     }
 }
 
@@ -215,7 +224,7 @@ int pool_place(struct core *core, uint32_t i)
     uint32_t chips = pool->row.nodes * pool->row.node_chips;
     chip->capacity += chips;
     net->site[pool->site.v].load += (uint64_t)chips * chip->row.idle_watts;
-    pool->rate = pool_rate(core, pool);
+    pool_set_rate(core, pool);
     return 0;
 }
 

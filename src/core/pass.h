@@ -23,6 +23,8 @@ uint32_t lane_index(const struct core *core, const struct lane *lane);
 
 /* Lists a lane for the pass, once, before turns_begin. `plain`: only because there is room that nobody has a reservation on. */
 void turns_list(struct core *core, struct lane *lane, bool plain);
+/* Lists a lane with the job `node` as its candidate. */
+void turns_add(struct core *core, struct lane *lane, struct queue_node *node);
 void turns_begin(struct core *core, struct heap *turns);
 /* The lane to try next, with its turn taken off; turn_push puts that back. NULL: all were tried. */
 struct lane *next_lane(struct heap *turns, struct turn **turn);

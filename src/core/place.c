@@ -132,6 +132,7 @@ struct choice place_choose(struct core *core, uint32_t lane_index, const struct 
     struct way way = {0};
     uint32_t way_to = INDEX_NONE; /* the site that it leads to */
     bool open = true;
+    int64_t most = job->held ? plan_threshold(core, lane->group, job->latest_ms) : 0;
     for (uint32_t a = 0; a < shape->nalternatives; a++) {
         const struct alternative *alternative = &shape->key.alternative[a];
         const uint64_t *mask = shape->mask + (size_t)a * core->work.pool_words;
@@ -141,6 +142,8 @@ struct choice place_choose(struct core *core, uint32_t lane_index, const struct 
                 uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(left);
                 const struct pool *pool = &core->net.pool[i];
                 if (pool->free < alternative->count)
+                    continue;
+                if (job->held && !plan_allows(core, &shape->key, alternative, i, most))
                     continue;
                 if (shape->key.source != INDEX_NONE && way_to != pool->site.v) {
                     way_to = pool->site.v;

@@ -52,6 +52,7 @@ struct pool {
     struct site_id site;
     struct chip_id chip;
     int64_t rate; /* nano-units for a chip and RATE_MS, core/network.h */
+    int64_t hour; /* for a chip and an hour */
     struct node *node;
     int64_t *until; /* node_until of each node, in order of time */
     uint32_t nwords;

@@ -86,6 +86,18 @@ struct uuid_list {
 #define EVENT_RULES_PUT(F, S) F(S, uuid, set, 0) F(S, u32, part, 0) F(S, text, text, RULES_PART_CAP)
 /* Puts the set of so many parts in force, all of it or, if it is not as it must be, nothing. No parts: no rules. */
 #define EVENT_RULES_SET(F, S) F(S, uuid, set, 0) F(S, u32, parts, 0)
+/* A plan for work that can wait (core/plan.h) arrives in parts of these two kinds, numbered together from 0; part 0 begins
+ * anew whatever was begun before. Nothing is in force by them.
+ * A class: jobs whose first alternative asks for `chip` and that ask for `site` and `jurisdiction` (empty: for none), whose
+ * latest start is at most start_by_ms and later than that of the part before. Nano-units for a chip-hour of the first
+ * alternative. */
+#define EVENT_PLAN_CLASS(F, S) \
+    F(S, uuid, plan, 0) F(S, u32, part, 0) F(S, text, chip, CHIP_CAP) F(S, uuid, site, 0) \
+    F(S, text, jurisdiction, CODE_CAP) F(S, i64, start_by_ms, 0) F(S, i64, threshold, 0)
+/* What a chip-hour of the pool is worth beyond its price while the plan holds, nano-units, either sign. */
+#define EVENT_PLAN_RENT(F, S) F(S, uuid, plan, 0) F(S, u32, part, 0) F(S, uuid, pool, 0) F(S, i64, rent, 0)
+/* Puts the plan of so many parts in force until then, all of it or, if it is not as it must be, nothing. No parts: none. */
+#define EVENT_PLAN_SET(F, S) F(S, uuid, plan, 0) F(S, u32, parts, 0) F(S, i64, until_ms, 0)
 /* `budget` in nano-units; `transfer` is the id of the transfer that funds it. Ledger: ISO 4217 numeric code. licence:
  * the number of one on file. Jurisdiction and licence are empty where they are not known. */
 #define EVENT_TENANT_ADD(F, S) \
@@ -191,7 +203,10 @@ struct uuid_list {
     E(job_cancel, 62, EVENT_JOB_CANCEL) \
     E(job_end, 63, EVENT_JOB_END) \
     E(rules_put, 70, EVENT_RULES_PUT) \
-    E(rules_set, 71, EVENT_RULES_SET)
+    E(rules_set, 71, EVENT_RULES_SET) \
+    E(plan_class, 80, EVENT_PLAN_CLASS) \
+    E(plan_rent, 81, EVENT_PLAN_RENT) \
+    E(plan_set, 82, EVENT_PLAN_SET)
 
 /* ---- rows: the state, as the store keeps it. R(name, kind, fields, leading fields that are the key) ---- */
 
@@ -291,6 +306,14 @@ struct uuid_list {
 #define ROW_TRANSIT(F, S) \
     F(S, uuid, job, 0) F(S, uuids, corridors, 0) F(S, u64, bytes, 0) F(S, u64, bits_s, 0) \
     F(S, i64, started_ms, 0) F(S, i64, ends_ms, 0)
+/* The plan in force, in slot 0 or 1, and the draft in the other one. until_ms: 0, there is none. */
+#define ROW_PLAN(F, S) \
+    F(S, u32, id, 0) F(S, u32, slot, 0) F(S, uuid, plan, 0) F(S, u32, parts, 0) F(S, i64, since_ms, 0) \
+    F(S, i64, until_ms, 0) F(S, uuid, draft, 0) F(S, u32, draft_parts, 0)
+/* A class, or with a pool that pool's rent. Parts past those of their slot are left of an older plan. */
+#define ROW_PLAN_PART(F, S) \
+    F(S, u32, slot, 0) F(S, u32, part, 0) F(S, uuid, pool, 0) F(S, text, chip, CHIP_CAP) F(S, uuid, site, 0) \
+    F(S, text, jurisdiction, CODE_CAP) F(S, i64, start_by_ms, 0) F(S, i64, nano, 0)
 
 #define ROWS(R) \
     R(core, 1, ROW_CORE, 1) \
@@ -316,6 +339,8 @@ struct uuid_list {
     R(share, 21, ROW_SHARE, 2) \
     R(rules, 22, ROW_RULES, 1) \
     R(rules_part, 23, ROW_RULES_PART, 2) \
+    R(plan, 26, ROW_PLAN, 1) \
+    R(plan_part, 27, ROW_PLAN_PART, 2) \
     R(transit, 30, ROW_TRANSIT, 1) \
     R(service, 33, ROW_SERVICE, 1) \
     R(service_demand, 34, ROW_SERVICE_DEMAND, 2) \

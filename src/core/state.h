@@ -16,6 +16,7 @@
 #include "core/ledger.h"
 #include "core/money.h"
 #include "core/network.h"
+#include "core/plan.h"
 #include "core/route.h"
 #include "core/rulebook.h"
 #include "core/service.h"
@@ -115,6 +116,7 @@ struct core {
     struct rulebook book;
     struct services service;
     struct traffic traffic;
+    struct plan plan;
     struct table tenants, keys, models, variants, prices, deployments, replicas, workers, leases, waiters;
     struct tenant *tenant;
     struct key *key;
@@ -274,5 +276,20 @@ int64_t place_limit(struct core *core, uint32_t lane, const uint64_t *closed);
 
 /* One pass of the fast loop: starts what can start. */
 void dispatch_pass(struct core *core);
+/* Work that waits by choice, core/defer.c. */
+void defer_init(struct core *core);
+/* The latest start of a job by what it asks for; 0: it is ordinary work from the beginning. */
+int64_t job_latest_ms(const struct core *core, const struct job *job);
+/* The job waits by choice from now on; false: it is ordinary work. */
+bool defer_enter(struct core *core, struct job_id id);
+void defer_leave(struct core *core, struct job_id id);
+/* At a tick: jobs whose latest start has come are ordinary work. */
+void defer_turn(struct core *core);
+/* When that is due next, or the plan is over; INT64_MAX when nobody waits by choice. */
+int64_t defer_deadline_ms(const struct core *core);
+/* Another plan is in force, or none. */
+void defer_replan(struct core *core);
+/* After all others: starts those that wait by choice where the plan lets them. False: there was no room for a start. */
+bool defer_pass(struct core *core);
 
 #endif

@@ -126,6 +126,8 @@ static bool comes_first(const struct question *q, const struct lane *other)
 {
     const struct work *w = &q->core->work;
     const struct queue_node *first = queue_first(&other->waiting);
+    if (q->job->held)
+        return true; /* whoever waits by choice comes after all others */
     if (other != q->lane && w->row.order == ORDER_SIZE &&
         w->dominant[other->tenant] != w->dominant[q->lane->tenant])
         return w->dominant[other->tenant] < w->dominant[q->lane->tenant];
@@ -181,6 +183,9 @@ static struct option option_of(const struct question *q, uint32_t pool_index, ui
         o.bars |= bars_of_room(pool, ask);
     if (!power_is_enough(core, pool, alternative->count, (o.bars & BAR(NODE_DOWN)) != 0))
         o.bars |= BAR(POWER);
+    if (q->job->held && !plan_allows(core, q->key, alternative, pool_index,
+                                     plan_threshold(core, q->lane->group, q->job->latest_ms)))
+        o.bars |= BAR(CHOICE);
     if (o.bars & (BAR(SIZE) | BAR(FULL) | BAR(NODE_DOWN)))
         return o; /* there is nothing to be kept for anybody */
     /* How long data would come that cannot is not known: it may be too long to pass a reservation. */
@@ -227,7 +232,8 @@ static bool tells_more(const struct core *core, const struct option *a, const st
         return x > y;
     if (single_a != single_b)
         return single_a;
-    return a->bars == 0 ? cheaper(core, a, b) : id_before(core, a->pool, b->pool);
+    bool by_cost = a->bars == 0 || (a->bars == BAR(CHOICE) && b->bars == BAR(CHOICE));
+    return by_cost ? cheaper(core, a, b) : id_before(core, a->pool, b->pool);
 }
 
 /* ---- which rule ---- */
@@ -304,6 +310,14 @@ static void tell_rule(const struct question *q, const struct option *o, struct w
     (void)rules_judge(rulebook_rules(q->core), &facts, q->core->book.row.judged_ms, &verdict);
     out->reason = verdict.reason;
     name_rule(q, out);
+}
+
+static void tell_choice(const struct question *q, const struct option *o, struct why *out)
+{
+    out->threshold = plan_threshold(q->core, q->lane->group, q->job->latest_ms);
+    out->hour = plan_hour(q->core, o->pool);
+    out->latest_ms = q->job->latest_ms;
+    out->until_ms = q->core->plan.row.until_ms;
 }
 
 /* ---- terms ---- */
@@ -399,6 +413,8 @@ static void tell_waiting(const struct question *q, struct why *out)
     out->job = best.first;
     if (out->bar == WHY_RULE)
         tell_rule(q, &best, out);
+    if (out->bar == WHY_CHOICE)
+        tell_choice(q, &best, out);
     tell_terms(q, best.bars == 0 ? &best : NULL, out);
 }
 

@@ -5,7 +5,7 @@
  *
  * For each pool, and each size that would do, there is a set of bars: what would have to be another way for the job to
  * start there now. Bars have stages: what the request asks for, then rules, then size, then what is down, then room and
- * turn. The pool that gets furthest is the one that tells: of such pools one with a single bar, if there is any, since
+ * turn, then the plan for work that can wait. The pool that gets furthest is the one that tells: of such pools one with a single bar, if there is any, since
  * removing it would start the job (`alone`), but for others that wait and come first.
  *
  * Cost: pools x alternatives x rules, tens of milliseconds at worst.
@@ -33,7 +33,8 @@
     W(CORRIDOR, 4, "corridor", "the corridors on the way of its data are full") \
     W(RESERVED, 4, "reserved", "nodes are kept for a job that comes first") \
     W(TURN, 4, "turn", "a job that comes first waits for the same pool") \
-    W(NOTHING, 5, "nothing", "nothing is in its way: the next pass starts it")
+    W(CHOICE, 5, "choice", "it can wait, and it would cost more there than the plan lets it now") \
+    W(NOTHING, 6, "nothing", "nothing is in its way: the next pass starts it")
 /* clang-format on */
 
 enum why_bar {
@@ -65,6 +66,9 @@ struct why {
     struct uuid pool;     /* of which it is said; if all pools have the bar, one of them */
     uint32_t alternative; /* as well */
     struct uuid job;      /* RESERVED, TURN: the one that comes first */
+    /* CHOICE: the threshold of its class, what a chip-hour of the pool counts as with its rent, nano-units; by when it has to
+     * start, and until when the plan holds. */
+    int64_t threshold, hour, latest_ms, until_ms;
     /* RULE: the reason; the rule that denies most pools, among those without which the job would start if there are
      * such; RULES_NONE: the border is closed. Its words belong to the core. */
     enum verdict_reason reason;

@@ -66,6 +66,7 @@ void work_init(struct core *core)
     list_init(&core->work.active);
     list_init(&core->work.fresh);
     list_init(&core->work.turns);
+    defer_init(core);
 }
 
 struct job_id job_by_id(const struct core *core, const struct uuid *id)

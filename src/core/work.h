@@ -97,6 +97,12 @@ struct lane {
     bool plain;               /* listed in it only for room that nobody has a reservation on */
     bool fresh;               /* it has jobs that were not tried yet */
     uint32_t pool;            /* where it has the reservation for its first job, INDEX_NONE: nowhere */
+    /* Jobs that wait by choice, by latest start: core/defer.c. */
+    struct queue held;
+    struct list holding;        /* of work.holding, while there are such */
+    struct heap_node in_latest; /* of work.latest, as well */
+    bool held_fresh;            /* no pass has tried them as they are */
+    uint32_t group;             /* of the plan in force, INDEX_NONE: it does not name them */
 };
 
 /* A tenant in a pass: its lanes that are to be tried. */
@@ -111,10 +117,12 @@ struct job {
     struct row_job row;
     uint32_t lane;
     struct queue_node in_lane;
-    uint32_t pool;    /* while it runs */
-    uint32_t shares;  /* the first of them */
-    int64_t end_ms;   /* when it is thought to be over */
-    uint32_t replica; /* of core's services, INDEX_NONE: it is none of theirs */
+    uint32_t pool;     /* while it runs */
+    uint32_t shares;   /* the first of them */
+    int64_t end_ms;    /* when it is thought to be over */
+    uint32_t replica;  /* of core's services, INDEX_NONE: it is none of theirs */
+    int64_t latest_ms; /* by when it has to start, as far as it may choose; 0: it may not */
+    bool held;         /* it waits by choice, in the lane's second queue */
 };
 
 struct work {
@@ -126,6 +134,8 @@ struct work {
     struct map job_map, shape_map, lane_map;
     struct list active;     /* shapes that jobs wait for */
     struct list fresh;      /* lanes with jobs that were not tried yet */
+    struct list holding;    /* lanes with jobs that wait by choice */
+    struct heap latest;     /* those, by the latest start of their first such job */
     uint32_t *tenant_chips; /* tenants x chip kinds: chips in use */
     struct turn *turn;      /* of each tenant */
     struct list turns;      /* those with lanes, while a pass begins */

@@ -91,7 +91,7 @@ struct checker *checker_new(const struct checker_limits *limits)
     c->now_ms = INT64_MIN;
     bool good = c->site && c->chip && c->pool && c->node && c->job && c->share && c->ask && c->tenant &&
                 c->doomed && c->class && c->masks && c->digest && checker_rules_new(c) &&
-                checker_services_new(c) && checker_corridors_new(c) && maps_init(c);
+                checker_services_new(c) && checker_corridors_new(c) && checker_plan_new(c) && maps_init(c);
     if (good)
         return c;
     checker_free(c);
@@ -109,6 +109,7 @@ void checker_free(struct checker *c)
     checker_rules_free(c);
     checker_services_free(c);
     checker_corridors_free(c);
+    checker_plan_free(c);
     digest_stream_free(c->digest);
     free(c->tenant);
     free(c->masks);
@@ -197,6 +198,7 @@ void checker_event(struct checker *c, const struct event *event)
         checker_violate(c, CHECKER_TIME_BACK, NULL, NULL, NONE, "the last event was at %" PRId64 " ms",
                         last_ms);
     checker_transit_time(c);
+    checker_plan_time(c);
 }
 
 void checker_end_of_time(struct checker *c, int64_t now_ms)
@@ -216,4 +218,5 @@ void checker_end_of_time(struct checker *c, int64_t now_ms)
     checker_rules_end_of_time(c);
     checker_services_end_of_time(c);
     checker_corridors_end_of_time(c);
+    checker_plan_end_of_time(c);
 }

@@ -4,7 +4,8 @@
  *
  * It is told each event and the effects that core answered with, rebuilds from these alone who has which chips, and
  * judges each start and stop against the rules: no chip twice, no gang in part, no place that is down, no limit of a
- * job, a site or a corridor broken, nothing where the rules in force forbid it, nobody overtaken where the order is strict. It uses
+ * job, a site or a corridor broken, nothing where the rules in force forbid it, nobody overtaken where the order is strict, nothing
+ * that can wait above the threshold of the plan in force, and nothing kept back past its latest start. It uses
  * core's schema and vocabularies and none of its code, so that one mistake is not made twice; but for the language of rules
  * (core/rules.h), which has tests of its own. What it finds are counts by kind, and the first in words; it goes
  * on after a violation, as if the decision stood.
@@ -64,7 +65,9 @@
     V(WAY_TIME, "data cannot come in the time that is told") \
     V(CORRIDOR_DOWN, "data comes over a corridor that is not up") \
     V(CORRIDOR_OVER, "a corridor grants more than it has") \
-    V(CORRIDOR_RUNS, "data still comes over a corridor that is lost, or has too little")
+    V(CORRIDOR_RUNS, "data still comes over a corridor that is lost, or has too little") \
+    V(THRESHOLD, "a job that can wait is started above the threshold of its class") \
+    V(HELD, "a job whose latest start has come is kept from a pool that has room and that nobody else waits for")
 /* clang-format on */
 
 enum checker_kind {

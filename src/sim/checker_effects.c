@@ -206,6 +206,7 @@ static void judge_start(struct checker *c, const struct gang *gang)
     const char *rule = "";
     if (!checker_lawful(c, i, p, e->chips, &rule))
         checker_violate(c, CHECKER_FORBIDDEN, &e->job, &e->pool, NONE, "%s", rule);
+    checker_plan_judge(c, i, p, e->alternative);
     checker_order_judge(c, i, p);
     checker_order_leave(c, i);
     job->state = CHECK_RUNS;

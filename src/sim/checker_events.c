@@ -92,6 +92,7 @@ static void pool_add(struct checker *c, const struct event *event)
                                      .nodes = e->nodes,
                                      .node_chips = e->node_chips,
                                      .domain = e->domain,
+                                     .price = e->price,
                                      .first = c->nnodes};
     map_put(&c->pool_map, &e->pool, sizeof e->pool, i);
     for (uint32_t n = 0; n < e->nodes; n++)
@@ -111,8 +112,11 @@ static struct check_site *site_named(struct checker *c, const struct uuid *id)
 static void site_signal(struct checker *c, const struct event *event)
 {
     struct check_site *site = site_named(c, &event->u.site_signal.site);
-    if (site)
-        site->pue = event->u.site_signal.pue;
+    if (!site)
+        return;
+    site->pue = event->u.site_signal.pue;
+    site->price = event->u.site_signal.price;
+    site->carbon = event->u.site_signal.carbon;
 }
 
 static void site_cap(struct checker *c, const struct event *event)
@@ -176,9 +180,11 @@ static bool request_read(const struct checker *c, const struct event_job_submit 
 {
     const struct {
         const char *chip;
-        uint32_t count;
-    } asked[CHECKER_ALTERNATIVES] = {
-        {e->chip0, e->count0}, {e->chip1, e->count1}, {e->chip2, e->count2}, {e->chip3, e->count3}};
+        uint32_t count, rate;
+    } asked[CHECKER_ALTERNATIVES] = {{e->chip0, e->count0, e->rate0},
+                                     {e->chip1, e->count1, e->rate1},
+                                     {e->chip2, e->count2, e->rate2},
+                                     {e->chip3, e->count3, e->rate3}};
     memset(out, 0, sizeof *out);
     out->site = uuid_zero(&e->site) ? NONE : site_find(c, &e->site);
     out->one_domain = (e->flags & JOB_ONE_DOMAIN) != 0;
@@ -187,6 +193,7 @@ static bool request_read(const struct checker *c, const struct event_job_submit 
     memcpy(out->vendor, e->vendor, sizeof out->vendor);
     for (uint32_t i = 0; i < CHECKER_ALTERNATIVES && asked[i].count > 0; i++) {
         out->count[i] = asked[i].count;
+        out->rate[i] = asked[i].rate;
         out->chip[i] = asked[i].chip[0] ? chip_find(c, asked[i].chip) : NONE;
         if (asked[i].chip[0] && out->chip[i] == NONE)
             return false;
@@ -233,6 +240,7 @@ void checker_job_put(struct checker *c, const struct event_job_submit *e)
                                    .data_site = site_find(c, &e->data_site),
                                    .kind = e->kind,
                                    .data_bytes = e->data_bytes,
+                                   .latest_ms = checker_latest_ms(e, &request),
                                    .state = CHECK_WAITS};
     memcpy(c->job[i].data_class, e->data_class, sizeof c->job[i].data_class);
     map_put(&c->job_map, &e->job, sizeof e->job, i);
@@ -321,6 +329,7 @@ static void dispatch_set(struct checker *c, const struct event *event)
 {
     c->order = event->u.dispatch_set.order;
     c->fit = event->u.dispatch_set.fit;
+    c->carbon_price = event->u.dispatch_set.carbon_price;
     c->stale = true;
 }
 
@@ -349,6 +358,9 @@ void checker_apply(struct checker *c, const struct event *event)
         [EVENT_KIND_service_set] = checker_service_set,
         [EVENT_KIND_service_remove] = checker_service_remove,
         [EVENT_KIND_service_demand] = checker_service_demand,
+        [EVENT_KIND_plan_class] = checker_plan_class,
+        [EVENT_KIND_plan_rent] = checker_plan_rent,
+        [EVENT_KIND_plan_set] = checker_plan_set,
     };
     if (event->kind < EVENT_KIND_END && table[event->kind])
         table[event->kind](c, event);

@@ -96,7 +96,7 @@ static bool alternative_fits(const struct check_request *r, uint32_t a, const st
            r->count[a] <= (uint64_t)nodes * pool->node_chips;
 }
 
-static bool could_run(const struct checker *c, const struct check_request *r, const struct check_pool *pool)
+bool checker_could_run(const struct checker *c, const struct check_request *r, const struct check_pool *pool)
 {
     const struct check_site *site = &c->site[pool->site];
     const struct check_chip *chip = &c->chip[pool->chip];
@@ -135,7 +135,7 @@ static uint32_t class_of(struct checker *c, const struct check_request *request)
     uint64_t *mask = c->masks + (size_t)c->nclasses * c->mask_words;
     memset(mask, 0, bytes);
     for (uint32_t p = 0; p < c->npools; p++) {
-        if (could_run(c, request, &c->pool[p]))
+        if (checker_could_run(c, request, &c->pool[p]))
             mask[p / 64] |= UINT64_C(1) << p % 64;
     }
     for (uint32_t i = 0; i < c->nclasses; i++) {
@@ -165,7 +165,7 @@ static void refresh(struct checker *c)
     for (uint32_t i = 0; i < c->nasks; i++)
         c->ask[i].class = NONE;
     for (uint32_t i = 0; i < c->njobs; i++) {
-        if (c->job[i].state == CHECK_WAITS) {
+        if (c->job[i].state == CHECK_WAITS && !c->job[i].held) {
             c->job[i].in_heap = NONE;
             enter(c, i);
         }
@@ -182,17 +182,28 @@ void checker_order_free(struct checker *c)
 
 void checker_order_enter(struct checker *c, uint32_t job)
 {
+    c->job[job].in_heap = NONE;
+    if (checker_plan_hold(c, job))
+        return;
+    c->job[job].counted = true;
+    c->ask[c->job[job].ask].ordinary++;
     if (checker_ordered(c) && !c->stale)
         enter(c, job);
-    else
-        c->job[job].in_heap = NONE;
 }
 
 void checker_order_leave(struct checker *c, uint32_t job)
 {
+    c->ask[c->job[job].ask].ordinary -= c->job[job].counted;
+    c->job[job].counted = false;
     if (!checker_ordered(c) || c->stale || c->job[job].in_heap == NONE)
         return;
     heap_drop(c, &c->class[c->ask[c->job[job].ask].class], job);
+}
+
+/* Whether a job that waits comes before one that is to start. */
+static bool comes_first(const struct checker *c, uint32_t waits, uint32_t starts)
+{
+    return c->job[starts].held || before(c, waits, starts);
 }
 
 /* The first job of the heap from `at` down that comes before `job` and waits for the pool, if it comes before `first` as
@@ -200,7 +211,7 @@ void checker_order_leave(struct checker *c, uint32_t job)
 static uint32_t first_before(const struct checker *c, const struct check_class *class, uint32_t at,
                              uint32_t job, uint32_t pool, uint32_t first)
 {
-    if (at >= class->n || !before(c, class->heap[at], job) ||
+    if (at >= class->n || !comes_first(c, class->heap[at], job) ||
         (first != NONE && !before(c, class->heap[at], first)))
         return first;
     if (!checker_has_rules(c) || could_run_lawfully(c, class->heap[at], pool))
@@ -211,7 +222,7 @@ static uint32_t first_before(const struct checker *c, const struct check_class *
 
 void checker_order_judge(struct checker *c, uint32_t job, uint32_t pool)
 {
-    if (!checker_ordered(c))
+    if (!checker_ordered(c) || c->job[job].latest_ms == CHECKER_VAGUE)
         return;
     refresh(c);
     uint32_t first = NONE;

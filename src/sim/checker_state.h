@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the checker knows, for its own files only: checker.c (its life), checker_events.c, checker_effects.c (decisions judged),
- * checker_order.c (who waits before whom), check_rules.c (rules in force), check_corridors.c (data under way).
+ * checker_order.c (who waits before whom), check_rules.c (rules in force), check_corridors.c (data under way),
+ * check_plan.c (who waits by choice).
  *
  * Dense arrays of fixed size; NONE ends lists and stands for "any" and "no such". A share is on two lists, its job's and
  * its node's. A class is a set of pools for which jobs wait, with those jobs in a heap; classes exist only while the
@@ -28,6 +29,8 @@ struct check_site {
     char jurisdiction[CODE_CAP];
     uint32_t state;
     uint32_t pue;
+    int64_t price;   /* nano-units for a kWh */
+    uint64_t carbon; /* mg for a kWh */
     uint64_t cap;
     uint64_t load; /* watts before PUE */
 };
@@ -55,6 +58,7 @@ struct check_pool {
     uint32_t node_chips;
     uint32_t domain;
     uint32_t first; /* node */
+    int64_t price;  /* nano-units for a chip-hour */
 };
 
 struct check_node {
@@ -78,6 +82,7 @@ struct check_share {
 struct check_request {
     uint32_t chip[CHECKER_ALTERNATIVES]; /* NONE: any */
     uint32_t count[CHECKER_ALTERNATIVES];
+    uint32_t rate[CHECKER_ALTERNATIVES];
     uint32_t site; /* NONE: any */
     uint32_t one_domain;
     uint32_t source; /* the site where its data lies, NONE: there is none to bring */
@@ -88,6 +93,7 @@ struct check_request {
 struct check_ask {
     struct check_request request;
     uint32_t class;
+    uint32_t ordinary; /* jobs that wait and not by choice */
 };
 
 enum check_state { CHECK_FREE, CHECK_WAITS, CHECK_RUNS };
@@ -109,7 +115,13 @@ struct check_job {
     uint8_t state;
     bool cancelled;
     bool comes; /* its data does, still */
+    int64_t
+        latest_ms; /* 0: it cannot wait; CHECKER_VAGUE: by an estimate that is core's alone, so it is not judged */
+    bool held;    /* it waits by choice */
+    bool counted; /* in its ask's `ordinary` */
 };
+
+#define CHECKER_VAGUE INT64_MAX
 
 struct check_class {
     uint32_t *heap; /* jobs */
@@ -130,6 +142,8 @@ struct checker {
     struct check_rules *rules;
     struct check_services *services;
     struct check_corridors *corridors;
+    struct check_plan *plan;
+    int64_t carbon_price;
     uint32_t ntenants, nsites, nchips, npools, nnodes, njobs, nshares, nasks; /* ever used */
     uint32_t free_job, free_share;
     uint32_t waiting, running;
@@ -225,6 +239,23 @@ void checker_transit_told(struct checker *c, const struct effect *e);
 void checker_transit_start(struct checker *c, uint32_t job, uint32_t pool);
 void checker_transit_settle(struct checker *c);
 void checker_corridors_end_of_time(struct checker *c);
+bool checker_plan_new(struct checker *c);
+void checker_plan_free(struct checker *c);
+/* Accepted events. */
+void checker_plan_class(struct checker *c, const struct event *event);
+void checker_plan_rent(struct checker *c, const struct event *event);
+void checker_plan_set(struct checker *c, const struct event *event);
+/* By when a job has to start that may wait. */
+int64_t checker_latest_ms(const struct event_job_submit *e, const struct check_request *r);
+/* Whether a job that begins to wait does so by choice. */
+bool checker_plan_hold(struct checker *c, uint32_t job);
+/* It is later: plans end, jobs wait by choice no more. */
+void checker_plan_time(struct checker *c);
+/* The job is to start in the pool: does the plan let it? */
+void checker_plan_judge(struct checker *c, uint32_t job, uint32_t pool, uint32_t alternative);
+void checker_plan_end_of_time(struct checker *c);
+/* Whether the request could run in the pool, were it empty and the rules silent. */
+bool checker_could_run(const struct checker *c, const struct check_request *r, const struct check_pool *pool);
 
 /* Whether the order is one in which somebody can be overtaken. */
 bool checker_ordered(const struct checker *c);

@@ -152,6 +152,11 @@ uint32_t power_pool(const struct power *p, const struct uuid *id)
     return map_get(&p->pool_map, id, sizeof *id);
 }
 
+struct uuid power_pool_id(const struct power *p, uint32_t pool)
+{
+    return p->pool[pool].id;
+}
+
 void power_use(struct power *p, uint32_t pool, uint32_t chips, bool take, int64_t now_ms)
 {
     const struct kind *k = &p->kind[p->pool[pool].kind];

@@ -40,6 +40,7 @@ void power_free(struct power *p);
 void power_event(struct power *p, const struct event *event);
 /* The index of a pool; UINT32_MAX: no such pool. */
 uint32_t power_pool(const struct power *p, const struct uuid *id);
+struct uuid power_pool_id(const struct power *p, uint32_t pool);
 /* Chips of a pool are taken into use (or given back). */
 void power_use(struct power *p, uint32_t pool, uint32_t chips, bool take, int64_t now_ms);
 /* Chips of a pool that are in use. */

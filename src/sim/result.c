@@ -173,6 +173,18 @@ void sim_result_json(const struct sim_options *options, const struct sim_result 
         buf_addf(out, ",\"reports\":{\"late\":%llu,\"twice\":%llu,\"lost\":%llu,\"refused\":%llu}",
                  (unsigned long long)r->late, (unsigned long long)r->twice, (unsigned long long)r->lost,
                  (unsigned long long)r->refused);
+    buf_addf(out,
+             ",\"plan\":\"%s\",\"deferrable\":{\"jobs\":%u,\"started_early\":%u,\"started_at_latest\":%u",
+             r->plan, r->deferrable, r->deferrable - r->started_at_latest, r->started_at_latest);
+    add_mean(out, "avg_wait_s", r->deferrable_wait_ms_sum, r->deferrable);
+    buf_addf(out,
+             "},\"plans\":{\"made\":%llu,\"failed\":%llu,\"pivots\":%llu,\"pivots_most\":%llu,\"cpu_ms_"
+             "mean\":%.3f,"
+             "\"cpu_ms_most\":%.3f}",
+             (unsigned long long)r->plans, (unsigned long long)r->plans_failed,
+             (unsigned long long)r->plan_pivots, (unsigned long long)r->plan_pivots_most,
+             r->plans ? (double)r->plan_cpu_ns / (double)r->plans / 1e6 : 0.0,
+             (double)r->plan_cpu_ns_most / 1e6);
     if (options->drills)
         buf_addf(out, ",\"drill\":{\"stopped\":%llu,\"placed_again\":%llu,\"last_after_s\":%lld}",
                  (unsigned long long)r->drill_stopped, (unsigned long long)r->drill_placed,

@@ -14,6 +14,7 @@
 #include "sim/flows.h"
 #include "sim/marks.h"
 #include "sim/messages.h"
+#include "sim/planning.h"
 #include "sim/power.h"
 #include "sim/report.h"
 #include "sim/rulefile.h"
@@ -22,7 +23,7 @@
 #include "sim/world.h"
 
 #define PROGRESS_EVERY 4096
-/* Jobs wait, nothing runs and nobody comes: after so long that will not change. */
+/* Jobs wait, not by choice, nothing runs and nobody comes: after so long that will not change. */
 #define STILL_MS (INT64_C(30) * 86400000)
 #define LEDGER_USD 840
 #define SIM_AGEING 100000
@@ -39,6 +40,7 @@ struct fate {
     bool drilled;             /* stopped by a drill, not started since */
     uint8_t drill;            /* its mark in the record, plus 1 */
     int64_t transit_ms;       /* of its last start: how long its data comes before it runs */
+    bool waits;               /* it can wait */
     int64_t stopped_ms;
 };
 
@@ -55,6 +57,8 @@ struct sim {
     struct serving *serving;
     struct flows *flows;
     int64_t transit_ms; /* of the start that follows */
+    enum planning_mode mode;
+    struct planning *planning;
     struct uuid *site_of_queue;
     struct fate *fate;
     struct ends ends;
@@ -130,6 +134,8 @@ static void started(struct sim *s, const struct effect *effect)
     fate->epoch = effect->epoch;
     fate->pool = power_pool(s->power, &effect->pool);
     power_use(s->power, fate->pool, s->demand.job[i].chips, true, s->now_ms);
+    if (!fate->waits)
+        planning_use(s->planning, &effect->pool, s->demand.job[i].chips, true, s->now_ms);
     s->result->starts++;
     s->running++;
     if (fate->drilled)
@@ -156,13 +162,22 @@ static void comes_no_more(struct sim *s, const struct uuid *job, const struct fa
         flows_end(s->flows, job, s->now_ms);
 }
 
+/* The job has its chips no more. */
+static void over(struct sim *s, uint32_t i, const struct uuid *pool)
+{
+    struct fate *fate = &s->fate[i];
+    power_use(s->power, fate->pool, s->demand.job[i].chips, false, s->now_ms);
+    if (!fate->waits)
+        planning_use(s->planning, pool, s->demand.job[i].chips, false, s->now_ms);
+    fate->epoch = 0;
+}
+
 static void stopped(struct sim *s, const struct effect *effect)
 {
     uint32_t i = number_of(&effect->job);
     struct fate *fate = &s->fate[i];
-    power_use(s->power, fate->pool, s->demand.job[i].chips, false, s->now_ms);
+    over(s, i, &effect->pool);
     comes_no_more(s, &effect->job, fate);
-    fate->epoch = 0;
     fate->drilled = s->drilling;
     fate->drill = s->drill;
     fate->stopped_ms = s->now_ms;
@@ -210,6 +225,7 @@ static int step(struct sim *s, struct event *event)
         power_event(s->power, event);
         stock_event(&s->stock, event);
         flows_event(s->flows, event);
+        planning_event(s->planning, event);
     }
     return rc;
 }
@@ -313,6 +329,22 @@ static int set_period(struct sim *s, struct err *err)
     return 0;
 }
 
+static int read_mode(struct sim *s, struct err *err)
+{
+    static const char *const words[] = {"off", "yesterday", "foresight"};
+    const char *word = s->options->plan;
+    if (!word)
+        word = words[s->traits.deferrable > 0 ? PLAN_YESTERDAY : PLAN_OFF];
+    for (uint32_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strcmp(word, words[i]) != 0)
+            continue;
+        s->mode = (enum planning_mode)i;
+        s->result->plan = words[i];
+        return 0;
+    }
+    return err_set(err, ERR_INVALID, "--plan %s: expected off, yesterday or foresight", word);
+}
+
 static int read_input(struct sim *s, struct err *err)
 {
     const struct sim_options *o = s->options;
@@ -333,6 +365,8 @@ static int read_input(struct sim *s, struct err *err)
     int rc = traits_read(&s->traits, o->traits, o->seed, err);
     if (rc == 0)
         rc = rulefile_open(&s->rules, o->rules, err);
+    if (rc == 0)
+        rc = read_mode(s, err);
     if (rc == 0 && o->trace)
         rc = demand_read(&s->demand, &demand, err);
     if (rc == 0)
@@ -362,6 +396,11 @@ static int sim_new(struct sim *s, struct err *err)
     s->block = calloc(1, size);
     s->power = power_new(limits.sites, limits.chips, limits.pools);
     s->flows = flows_new(limits.sites, limits.corridors);
+    s->planning = planning_new(&(struct planning_options){.mode = s->mode,
+                                                          .every_ms = s->options->plan_every_ms,
+                                                          .start_ms = s->start_ms,
+                                                          .defer_ms = s->traits.defer_ms},
+                               &limits);
     s->checker = checker_new(&(struct checker_limits){.sites = limits.sites,
                                                       .chips = limits.chips,
                                                       .pools = limits.pools,
@@ -373,7 +412,8 @@ static int sim_new(struct sim *s, struct err *err)
                                                       .services = limits.services,
                                                       .demands = limits.demands});
     bool stock = stock_init(&s->stock, &limits);
-    if (!s->fate || !s->effects.list || !s->block || !s->checker || !s->power || !s->flows || !stock)
+    if (!s->fate || !s->effects.list || !s->block || !s->checker || !s->power || !s->flows || !s->planning ||
+        !stock)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     if (s->options->report) {
         /* A trace's first job may come months after its origin: nothing is there to be seen before. */
@@ -392,19 +432,26 @@ static int sim_new(struct sim *s, struct err *err)
 
 /* ---- time ---- */
 
-static void submit(struct sim *s, uint32_t i)
+static void request(const struct sim *s, uint32_t i, int64_t at_ms, struct event_job_submit *out)
 {
     const struct demand_job *job = &s->demand.job[i];
+    *out = (struct event_job_submit){.job = numbered('J', i),
+                                     .tenant = numbered('T', job->tenant + 1u),
+                                     .count0 = job->chips,
+                                     .rate0 = 1000,
+                                     .duration_ms = job->duration_ms > 0 ? job->duration_ms : 1};
+    if (!s->options->network || traits_ties(&s->traits, i))
+        out->site = s->site_of_queue[job->queue];
+    traits_apply(&s->traits, i, at_ms, out);
+}
+
+static void submit(struct sim *s, uint32_t i)
+{
     struct event e;
     e.kind = EVENT_KIND_job_submit;
     e.token = 0;
-    e.u.job_submit = (struct event_job_submit){.job = numbered('J', i),
-                                               .tenant = numbered('T', job->tenant + 1u),
-                                               .count0 = job->chips,
-                                               .rate0 = 1000,
-                                               .duration_ms = job->duration_ms > 0 ? job->duration_ms : 1,
-                                               .site = s->site_of_queue[job->queue]};
-    traits_apply(&s->traits, i, s->now_ms, &e.u.job_submit);
+    request(s, i, s->now_ms, &e.u.job_submit);
+    s->fate[i].waits = e.u.job_submit.start_by_ms > 0;
     if (step(s, &e) != 0)
         s->failed = true;
 }
@@ -418,6 +465,7 @@ static void reported(struct sim *s, const struct end *due)
     e.kind = EVENT_KIND_job_end;
     e.token = 0;
     e.u.job_end = (struct event_job_end){.job = numbered('J', due->job), .epoch = due->epoch};
+    struct uuid pool = power_pool_id(s->power, fate->pool);
     int rc = step(s, &e);
     if (!runs) {
         s->result->refused +=
@@ -426,9 +474,8 @@ static void reported(struct sim *s, const struct end *due)
     }
     if (rc != 0)
         s->failed = true;
-    power_use(s->power, fate->pool, s->demand.job[due->job].chips, false, s->now_ms);
+    over(s, due->job, &pool);
     comes_no_more(s, &e.u.job_end.job, fate);
-    fate->epoch = 0;
     fate->end_ms = s->now_ms;
     s->over++;
     s->running--;
@@ -521,17 +568,35 @@ static void ask(struct sim *s)
     }
 }
 
+/* The slow loop: a plan for what can wait, from now on. */
+static void plan(struct sim *s, uint32_t next)
+{
+    const struct event *list;
+    struct event_job_submit job;
+    for (int64_t until_ms = planning_foresees_ms(s->planning, s->now_ms); submit_ms(s, next) < until_ms;
+         next++) {
+        request(s, next, submit_ms(s, next), &job);
+        planning_expect(s->planning, &job, submit_ms(s, next));
+    }
+    uint32_t n = planning_make(s->planning, s->core, s->world, s->now_ms, &list);
+    for (uint32_t i = 0; i < n; i++) {
+        struct event e = list[i];
+        if (step(s, &e) != 0)
+            s->failed = true;
+    }
+}
+
 /* The time of what happens next; INT64_MAX: nothing more. */
 static int64_t next_ms(struct sim *s, uint32_t next)
 {
-    int64_t now = submit_ms(s, next);
-    now = ends_next_ms(&s->ends) < now ? ends_next_ms(&s->ends) : now;
-    now = ends_next_ms(&s->reports) < now ? ends_next_ms(&s->reports) : now;
-    if (serving_count(s->serving) > 0) {
-        now = serving_next_ms(s->serving) < now ? serving_next_ms(s->serving) : now;
-        now = core_deadline_ms(s->core) < now ? core_deadline_ms(s->core) : now;
-    }
-    return world_next_ms(s->world) < now ? world_next_ms(s->world) : now;
+    const int64_t times[] = {submit_ms(s, next),      ends_next_ms(&s->ends),    ends_next_ms(&s->reports),
+                             world_next_ms(s->world), core_deadline_ms(s->core), serving_next_ms(s->serving)};
+    int64_t first = INT64_MAX;
+    for (size_t i = 0; i < sizeof times / sizeof times[0]; i++)
+        first = times[i] < first ? times[i] : first;
+    if (first == INT64_MAX)
+        return first; /* nothing is left to plan for */
+    return planning_next_ms(s->planning) < first ? planning_next_ms(s->planning) : first;
 }
 
 static void run(struct sim *s)
@@ -545,7 +610,7 @@ static void run(struct sim *s)
             break;
         if (next < s->demand.n || s->ends.n > 0 || s->reports.n > 0 || !serving_over(s->serving))
             moved_ms = now;
-        else if (s->until_ms == 0 && now - moved_ms > STILL_MS)
+        else if (s->until_ms == 0 && now - moved_ms > STILL_MS + s->traits.defer_ms)
             break;
         observe(s, now, next);
         s->now_ms = now;
@@ -562,6 +627,8 @@ static void run(struct sim *s)
         }
         happen(s);
         ask(s);
+        if (planning_next_ms(s->planning) <= now)
+            plan(s, next);
         while (!s->failed && submit_ms(s, next) == now) {
             submit(s, next++);
             if (s->policy->singly)
@@ -610,6 +677,11 @@ static int measure(struct sim *s, struct sim_result *r, struct err *err)
         int64_t jct = s->fate[i].end_ms - s->start_ms - job->submit_ms;
         waits[n] = jct - job->duration_ms - s->fate[i].transit_ms;
         r->transfer_ms_sum += s->fate[i].transit_ms;
+        if (s->fate[i].waits) {
+            r->deferrable++;
+            r->deferrable_wait_ms_sum += waits[n];
+            r->started_at_latest += waits[n] >= s->traits.defer_ms;
+        }
         r->jct_ms_sum += jct;
         r->wait_ms_sum += waits[n++];
         r->chip_ms += (uint64_t)job->duration_ms * job->chips;
@@ -627,6 +699,13 @@ static int measure(struct sim *s, struct sim_result *r, struct err *err)
     free(waits);
     r->start_ms = s->start_ms;
     r->end_ms = s->now_ms;
+    struct planning_sum plans = planning_total(s->planning);
+    r->plans = plans.plans;
+    r->plans_failed = plans.failed;
+    r->plan_pivots = plans.pivots;
+    r->plan_pivots_most = plans.pivots_most;
+    r->plan_cpu_ns = plans.cpu_ns;
+    r->plan_cpu_ns_most = plans.cpu_ns_most;
     struct power_sum power = power_total(s->power, s->now_ms);
     serving_end(s->serving, s->now_ms);
     r->services = serving_count(s->serving);
@@ -667,6 +746,7 @@ static void sim_fini(struct sim *s)
     serving_free(s->serving);
     flows_free(s->flows);
     traits_free(&s->traits);
+    planning_free(s->planning);
     ends_fini(&s->ends);
     ends_fini(&s->reports);
     free(s->site_of_queue);

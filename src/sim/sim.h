@@ -41,7 +41,10 @@ struct sim_options {
     const char *rules;            /* a rule file; NULL: none */
     const char *requests, *serve; /* sim/serving.h; NULL: none, the defaults */
     bool zones;
-    uint64_t ageing; /* thousandths of a ms for a chip-second */
+    const char
+        *plan; /* off, yesterday or foresight, sim/planning.h; NULL: yesterday if jobs can wait, else off */
+    int64_t plan_every_ms; /* 0: an hour */
+    uint64_t ageing;       /* thousandths of a ms for a chip-second */
     bool ageing_given;
     int64_t carbon_price;                                   /* nano-units for a kg CO2e */
     void (*progress)(void *ctx, int64_t done, int64_t all); /* jobs that are over; NULL: nobody asks */
@@ -86,6 +89,11 @@ struct sim_result {
     uint64_t drill_stopped, drill_placed;
     int64_t drill_placed_ms; /* how long the last one waited */
     uint64_t events, starts, stops, passes;
+    const char *plan;    /* as the option; what it was */
+    uint32_t deferrable; /* jobs that could wait, of those that are over */
+    int64_t deferrable_wait_ms_sum;
+    uint32_t started_at_latest; /* of them: at their latest start or later; the others before */
+    uint64_t plans, plans_failed, plan_pivots, plan_pivots_most, plan_cpu_ns, plan_cpu_ns_most;
     uint64_t step_ns_sum, step_ns_p99, step_ns_max; /* of single steps of the core, by the clock */
     uint8_t hash[DIGEST_LEN];                       /* over all decisions, sim/checker.h */
     uint64_t violations;                            /* that the checker found; the first one in words */

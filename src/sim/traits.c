@@ -64,6 +64,9 @@ static int read_trait(struct traits *t, const char *name, const char *value)
         rest = "";
     } else if (strcmp(name, "data") == 0) {
         rc = read_data(t, value);
+    } else if (strcmp(name, "tied") == 0) {
+        t->tied = strcmp(value, "firm") == 0 ? TIED_FIRM : strcmp(value, "all") == 0 ? TIED_ALL : TIED_NONE;
+        rc = t->tied == TIED_NONE ? ERR_INVALID : 0;
     }
     return rc == 0 && *rest ? ERR_INVALID : rc;
 }
@@ -83,12 +86,12 @@ int traits_read(struct traits *traits, const char *text, uint64_t seed, struct e
         if (equals)
             *equals = 0;
         if (!equals || read_trait(traits, word, equals + 1) != 0)
-            return err_set(
-                err, ERR_INVALID,
-                "--traits %.*s: expected interruptible=PERCENT, checkpoint=TIME, "
-                "deferrable=PERCENT:TIME or data=PERCENT:SIZE[@SITE+SITE...], TIME as 90s, 5m, 24h, "
-                "SIZE as 500MB, 20GB, 1TB",
-                (int)len, at);
+            return err_set(err, ERR_INVALID,
+                           "--traits %.*s: expected interruptible=PERCENT, checkpoint=TIME, "
+                           "deferrable=PERCENT:TIME, tied=firm|all or data=PERCENT:SIZE[@SITE+SITE...], TIME "
+                           "as 90s, 5m, "
+                           "24h, SIZE as 500MB, 20GB, 1TB",
+                           (int)len, at);
         at += len + (at[len] == ',');
     }
     return 0;
@@ -166,13 +169,23 @@ static bool drawn(const struct traits *t, uint32_t i, uint64_t trait, uint32_t p
     return rng_below(&rng, 100) < percent;
 }
 
+bool traits_defers(const struct traits *t, uint32_t i)
+{
+    return t->deferrable > 0 && drawn(t, i, 2, t->deferrable);
+}
+
+bool traits_ties(const struct traits *t, uint32_t i)
+{
+    return t->tied == TIED_ALL || (t->tied == TIED_FIRM && !traits_defers(t, i));
+}
+
 void traits_apply(const struct traits *t, uint32_t i, int64_t now_ms, struct event_job_submit *request)
 {
     if (t->interruptible > 0 && drawn(t, i, 1, t->interruptible)) {
         request->flags |= JOB_INTERRUPTIBLE;
         request->checkpoint_ms = t->checkpoint_ms;
     }
-    if (t->deferrable > 0 && drawn(t, i, 2, t->deferrable))
+    if (traits_defers(t, i))
         request->start_by_ms = now_ms + t->defer_ms;
     if (t->nsites > 0 && drawn(t, i, 3, t->data)) {
         request->data_site = site_of(t, i);

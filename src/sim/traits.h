@@ -7,10 +7,12 @@
  * data=40:20GB (percent, and how large an input they have; MB, GB or TB, of 10^6 bytes and so on). An input lies at a site,
  * each as likely as it has chips at the start; data=40:20GB@here+there names the sites, each as likely as the other. Which
  * jobs these are is drawn from the seed and the number of the job, so it is the same whatever else a simulation does.
+ * tied=firm or tied=all: jobs that cannot wait, or all, must run at the site that their queue has the name of.
  */
 #ifndef BUSBAR_SIM_TRAITS_H
 #define BUSBAR_SIM_TRAITS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -33,7 +35,10 @@ struct traits {
         uint64_t upto; /* the weights of the sites up to this one */
     } * site;
     uint32_t nsites;
+    uint32_t tied; /* enum traits_tied */
 };
+
+enum traits_tied { TIED_NONE, TIED_FIRM, TIED_ALL };
 
 /* `text` NULL: none. ERR_INVALID with words. */
 int traits_read(struct traits *traits, const char *text, uint64_t seed, struct err *err);
@@ -42,5 +47,9 @@ int traits_place(struct traits *traits, const struct netfile *net, struct err *e
 void traits_free(struct traits *traits);
 /* Adds what is assumed of job i, submitted at now_ms, to its request. */
 void traits_apply(const struct traits *traits, uint32_t i, int64_t now_ms, struct event_job_submit *request);
+/* Whether job i can wait. */
+bool traits_defers(const struct traits *traits, uint32_t i);
+/* Whether job i must run at its queue's site. */
+bool traits_ties(const struct traits *traits, uint32_t i);
 
 #endif

@@ -460,12 +460,24 @@ bool world_event(struct world *w, int64_t now_ms, struct event *out, bool *drill
     return moment_event(w, now_ms, out, drill);
 }
 
+bool world_signal(const struct world *w, uint32_t i, int64_t at_ms, struct event_site_signal *out)
+{
+    if (!w->net || i >= netfile_sites(w->net))
+        return false;
+    netfile_signal(w->net, i, at_ms, out);
+    return true;
+}
+
 int world_queue_site(const struct world *w, const char *queue, struct uuid *out, struct err *err)
 {
     *out = (struct uuid){{0}};
     for (uint32_t i = 0; i < w->pools.n; i++) {
         if (strcmp(w->pools.name[i], queue) == 0)
             *out = pool_site(i);
+    }
+    for (uint32_t i = 0; w->net && i < netfile_sites(w->net); i++) {
+        if (strcmp(netfile_site(w->net, i)->name, queue) == 0)
+            *out = netfile_site(w->net, i)->uuid;
     }
     if (!w->net && uuid_zero(out))
         return err_set(err, ERR_INVALID, "queue %s has no pool in %s", queue, w->options.pools);

@@ -52,7 +52,9 @@ bool world_setup(const struct world *w, uint32_t i, struct event *out);
 int64_t world_next_ms(struct world *w);
 /* The next event that is due at now_ms; false when there is none more. `*drill`: it is part of a drill. */
 bool world_event(struct world *w, int64_t now_ms, struct event *out, bool *drill);
-/* The only site that jobs of the queue may use; zero: any. ERR_INVALID: the queue has none in this world. */
+/* What holds, or will hold, at the i-th site at a time; false past the last, and where there is no network file. */
+bool world_signal(const struct world *w, uint32_t i, int64_t at_ms, struct event_site_signal *out);
+/* The site of the queue's name; zero: there is none. Of isolated pools ERR_INVALID: the queue has none in this world. */
 int world_queue_site(const struct world *w, const char *queue, struct uuid *out, struct err *err);
 uint32_t world_chips(const struct world *w);
 /* When it begins, Unix ms. */

@@ -15,6 +15,7 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / 'tests' / 'golden'))
+import energy_dispatch  # noqa: E402
 import glpk  # noqa: E402
 
 DATA = pathlib.Path(os.environ.get('BUSBAR_TESTDATA') or ROOT.parent / 'shared' / 'data')
@@ -153,6 +154,23 @@ def aims(name, results):
                f'{result["lp_apart"]:.9%} apart at most'), result['lp_apart'] <= WITHIN
 
 
+def run_dispatcher(args, name, folder):
+    prefixes, goal, _ = GROUPS[name]
+    paths = [DATA / 'energy' / series for series in SERIES]
+    return energy_dispatch.run_group(args, list(sites(prefixes)), goal, paths, folder, lambda words: say(f'{name}: {words}'))
+
+
+def table_dispatcher(name, results):
+    print(name)
+    energy_dispatch.table(results, 'priced' in GROUPS[name][1])
+
+
+PARTS = {
+    'planner': (run_group, table, aims),
+    'dispatcher': (run_dispatcher, table_dispatcher, lambda name, results: energy_dispatch.aims(results)),
+}
+
+
 def say(words):
     if sys.stderr.isatty():
         print(f'\r\033[K{words}', end='', file=sys.stderr, flush=True)
@@ -163,8 +181,10 @@ def parse():
     p.add_argument('--quick', action='store_true', help='fewer plans held against the LP')
     p.add_argument('--only', action='append', choices=GROUPS)
     p.add_argument('--json', metavar='FILE')
+    p.add_argument('--part', choices=('planner', 'dispatcher'), help='only the planner by itself, or only the real dispatcher')
     args = p.parse_args()
     args.every = 1499 if args.quick else 97
+    args.busbar = os.environ['BUSBAR_BIN']
     args.program = pathlib.Path(os.environ['BUSBAR_BIN']).parent / 'tests' / 'bench' / 'energy_plan'
     return args
 
@@ -179,13 +199,17 @@ def main():
     missed, everything = 0, {}
     with tempfile.TemporaryDirectory(prefix='busbar-bench-') as folder:
         for name in args.only or GROUPS:
-            results = everything[name] = run_group(args, name, folder)
-            say('')
-            table(name, results)
-            for words, hit in aims(name, results):
-                print(f'{"hit   " if hit else "missed"}  {words}')
-                missed += not hit
-            print()
+            everything[name] = {}
+            for part, (run, show, judge) in PARTS.items():
+                if args.part not in (None, part):
+                    continue
+                results = everything[name][part] = run(args, name, folder)
+                say('')
+                show(name, results)
+                for words, hit in judge(name, results):
+                    print(f'{"hit   " if hit else "missed"}  {words}')
+                    missed += not hit
+                print()
     if args.json:
         pathlib.Path(args.json).write_text(json.dumps({'bench': 'energy', 'groups': everything}, indent=1) + '\n',
                                            encoding='utf-8')

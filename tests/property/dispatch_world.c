@@ -121,7 +121,8 @@ static void set_dispatch(struct dispatch_world *w)
                       .u.dispatch_set = {.order = 1 + (uint32_t)below(w, 3),
                                          .fit = 1 + (uint32_t)below(w, 2),
                                          .pack = 1 + (uint32_t)below(w, 2),
-                                         .ageing = 1000}};
+                                         .ageing = 1000,
+                                         .carbon_price = (int64_t)below(w, 2) * 1000000}};
     must(w, &e);
 }
 
@@ -220,6 +221,48 @@ void dispatch_world_rules(struct dispatch_world *w, uint32_t which)
     w->rules = which;
 }
 
+/* ---- plans ---- */
+
+static void plan_class(struct dispatch_world *w, uint32_t *parts, const char *chip, uint64_t site)
+{
+    int64_t threshold = (int64_t)below(w, 900), start_by_ms = w->now_ms;
+    for (uint64_t n = 1 + below(w, 4); n > 0; n--) {
+        start_by_ms += 1 + (int64_t)below(w, 30000);
+        struct event e = {
+            .kind = EVENT_KIND_plan_class,
+            .u.plan_class = {
+                .plan = uid('P', 1), .part = (*parts)++, .start_by_ms = start_by_ms, .threshold = threshold}};
+        (void)snprintf(e.u.plan_class.chip, CHIP_CAP, "%s", chip);
+        if (site < DW_SITES)
+            e.u.plan_class.site = uid('s', site);
+        must(w, &e);
+        threshold -= (int64_t)below(w, 200);
+    }
+}
+
+void dispatch_world_plan(struct dispatch_world *w, bool any)
+{
+    uint32_t parts = 0;
+    for (uint32_t i = 0; any && i < 3; i++)
+        plan_class(w, &parts, chips[i], DW_SITES);
+    for (uint32_t i = 0; any && i < DW_SITES; i++)
+        plan_class(w, &parts, "", i);
+    if (any && below(w, 2))
+        plan_class(w, &parts, "", DW_SITES);
+    for (uint32_t i = 0; any && i < DW_POOLS; i += 1 + (uint32_t)below(w, 4)) {
+        struct event e = {
+            .kind = EVENT_KIND_plan_rent,
+            .u.plan_rent = {
+                .plan = uid('P', 1), .part = parts++, .pool = uid('p', i), .rent = (int64_t)below(w, 300)}};
+        must(w, &e);
+    }
+    struct event e = {.kind = EVENT_KIND_plan_set,
+                      .u.plan_set = {.plan = uid('P', 1),
+                                     .parts = parts,
+                                     .until_ms = w->now_ms + 1 + (int64_t)below(w, 100000)}};
+    must(w, &e);
+}
+
 /* ---- what happens ---- */
 
 static void submit(struct dispatch_world *w)
@@ -252,6 +295,10 @@ static void submit(struct dispatch_world *w)
         j->data_site = uid('s', below(w, 8) ? below(w, DW_SITES) : DW_SITES);
         j->data_bytes = 1 + below(w, 2000000000);
     }
+    if (below(w, 3) == 0)
+        j->start_by_ms = w->now_ms + (int64_t)below(w, 60000);
+    if (below(w, 6) == 0)
+        j->deadline_ms = w->now_ms + (int64_t)below(w, 90000);
     j->kind = (uint32_t)below(w, 2);
     j->flags = below(w, 8) == 0 ? JOB_ONE_DOMAIN | JOB_INTERRUPTIBLE : 0;
     (void)dispatch_world_step(w, &e);
@@ -328,8 +375,10 @@ static void happen(struct dispatch_world *w)
         break;
     case 4:
         e.kind = EVENT_KIND_site_signal;
-        e.u.site_signal = (struct event_site_signal){
-            .site = uid('s', below(w, DW_SITES)), .pue = 1000 + (uint32_t)below(w, 500), .price = 1000};
+        e.u.site_signal = (struct event_site_signal){.site = uid('s', below(w, DW_SITES)),
+                                                     .pue = 1000 + (uint32_t)below(w, 500),
+                                                     .price = (int64_t)below(w, 2500) - 200,
+                                                     .carbon = below(w, 2) * below(w, 1000)};
         break;
     case 5:
         set_dispatch(w);
@@ -342,6 +391,9 @@ static void happen(struct dispatch_world *w)
     case 12:
         dispatch_world_corridor(w, (uint32_t)below(w, DW_CORRIDORS), states[below(w, 4)],
                                 100000000 * (1 + below(w, 20)));
+        return;
+    case 13:
+        dispatch_world_plan(w, below(w, 4) > 0);
         return;
     case 8:
         if (below(w, 4) == 0) /* each part of them alone would leave few pools: mostly few rules */

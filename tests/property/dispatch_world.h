@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A core under random work, faults, caps and rules, on virtual time, with the checker beside it.
+ * A core under random work, faults, caps, rules and plans, on virtual time, with the checker beside it.
  *
  * Nine pools of three kinds of chips at five sites in a ring of corridors and one across, two tenants, up to three services;
  * an instant is a handful of events and the passes that they make due, and time goes on by a second. All is drawn from one seed. Every event is kept, so that a world can be made
@@ -58,6 +58,8 @@ void dispatch_world_settle(struct dispatch_world *w);
 int dispatch_world_step(struct dispatch_world *w, struct event *event);
 /* Corridors have this state and capacity from now on, all of them or one. */
 void dispatch_world_corridor(struct dispatch_world *w, uint32_t corridor, uint32_t state, uint64_t bits_s);
+/* Puts a plan in force that is drawn, or none. */
+void dispatch_world_plan(struct dispatch_world *w, bool any);
 /* Puts the rules in force whose bits are set. */
 void dispatch_world_rules(struct dispatch_world *w, uint32_t which);
 

@@ -70,6 +70,7 @@ static uint64_t ask_anew(struct dispatch_world *w, uint64_t job, const struct wh
     struct uuid id = uid('j', job);
     cancel(w, &id);
     j->job = uid('j', w->submitted);
+    j->start_by_ms = j->deadline_ms = 0; /* another request is another class, if any */
     if (why->bar == WHY_SITE)
         j->site = (struct uuid){{0}};
     else if (why->bar == WHY_JURISDICTION)
@@ -150,6 +151,9 @@ static uint64_t remove_bar(struct dispatch_world *w, uint64_t job, const struct 
     case WHY_CORRIDOR:
         for (uint32_t i = 0; i < DW_CORRIDORS; i++)
             dispatch_world_corridor(w, i, PLACE_UP, UINT64_C(1000000000000));
+        return job;
+    case WHY_CHOICE:
+        dispatch_world_plan(w, false);
         return job;
     case WHY_RESERVED:
     case WHY_TURN:

@@ -45,6 +45,21 @@ static void test_share(void **state)
     assert_in_range(deferrable, 2800, 3200);
 }
 
+static void test_tied(void **state)
+{
+    (void)state;
+    struct traits none, firm, all;
+    struct err err = {0};
+    assert_int_equal(traits_read(&none, "deferrable=30:24h", 7, &err), 0);
+    assert_int_equal(traits_read(&firm, "deferrable=30:24h,tied=firm", 7, &err), 0);
+    assert_int_equal(traits_read(&all, "deferrable=30:24h,tied=all", 7, &err), 0);
+    for (uint32_t i = 0; i < 1000; i++) {
+        assert_false(traits_ties(&none, i));
+        assert_true(traits_ties(&all, i));
+        assert_true(traits_ties(&firm, i) != traits_defers(&firm, i));
+    }
+}
+
 static void test_bad(void **state)
 {
     (void)state;
@@ -65,6 +80,8 @@ static void test_bad(void **state)
                                       "data=40:20kB",
                                       "data=40:20GBs",
                                       "data=40:20GB@",
+                                      "tied=none",
+                                      "tied=firmly",
                                       "interruptible=1,,"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct traits traits;
@@ -150,6 +167,7 @@ static void test_data(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_data), cmocka_unit_test(test_duration),
-                                       cmocka_unit_test(test_share), cmocka_unit_test(test_bad)};
+                                       cmocka_unit_test(test_share), cmocka_unit_test(test_tied),
+                                       cmocka_unit_test(test_bad)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
