@@ -8,6 +8,7 @@
 
 #include "base/str.h"
 #include "cli/request.h"
+#include "core/kinds.h"
 #include "sim/demand.h"
 
 #define BAR 40
@@ -79,6 +80,33 @@ static int read_numbers(const struct cli *cli, struct sim_options *o)
     return CLI_OK;
 }
 
+static int read_word(const struct cli *cli, const char *name, const char *const *words, uint32_t *value)
+{
+    const char *word = cli_option(cli, name);
+    for (uint32_t i = 0; word && words[i]; i++) {
+        if (strcmp(word, words[i]) == 0) {
+            *value = i;
+            return CLI_OK;
+        }
+    }
+    if (!word)
+        return CLI_OK;
+    fprintf(stderr, "busbar: --%s %s: %s, %s or %s\n", name, word, words[0], words[1], words[2]);
+    return CLI_USAGE;
+}
+
+static int read_words(const struct cli *cli, struct sim_options *o)
+{
+#define WORD(name, number, text) [number] = (text),
+    static const char *const preempts[] = {DISPATCH_PREEMPTS(WORD) NULL};
+    static const char *const reserves[] = {DISPATCH_RESERVES(WORD) NULL};
+#undef WORD
+    o->preempt = PREEMPT_FIRM;
+    o->reserve = o->network ? RESERVE_TELL : RESERVE_OFF; /* pools that are isolated have nowhere to go */
+    int rc = read_word(cli, "preempt", preempts, &o->preempt);
+    return rc == CLI_OK ? read_word(cli, "reserve", reserves, &o->reserve) : rc;
+}
+
 static int read_options(const struct cli *cli, struct sim_options *o)
 {
     *o = (struct sim_options){.trace = cli_option(cli, "trace"),
@@ -99,7 +127,8 @@ static int read_options(const struct cli *cli, struct sim_options *o)
     }
     if (isatty(STDERR_FILENO) && !cli->json)
         o->progress = draw_bar;
-    return read_numbers(cli, o);
+    int rc = read_words(cli, o);
+    return rc == CLI_OK ? read_numbers(cli, o) : rc;
 }
 
 int cli_sim(const struct cli *cli)

@@ -77,6 +77,7 @@ static void carve(struct core *core, struct arena *arena)
     network_carve(core, arena);
     work_carve(core, arena);
     rulebook_carve(core, arena);
+    contingency_carve(core, arena);
     CARVE(core, tenants, tenant, n->tenants);
     CARVE(core, keys, key, n->keys);
     CARVE(core, models, model, n->models);
@@ -177,6 +178,8 @@ int step_tick(struct core *core, const struct event *event)
 {
     lease_expire_waiters(core, event->at_ms);
     rulebook_turn(core);
+    sheds_turn(core);
+    contingency_turn(core);
     dispatch_pass(core);
     return 0;
 }
@@ -219,6 +222,8 @@ int64_t core_deadline_ms(const struct core *core)
     if (core->work.due)
         return core->now_ms;
     int64_t due_ms = first ? list_entry(first, struct waiter, in_order)->deadline_ms : INT64_MAX;
+    due_ms = core->net.shed_ms < due_ms ? core->net.shed_ms : due_ms;
+    due_ms = contingency_next_ms(core) < due_ms ? contingency_next_ms(core) : due_ms;
     return core->book.next_ms < due_ms ? core->book.next_ms : due_ms;
 }
 
@@ -268,6 +273,7 @@ void core_collect(struct core *core, row_fn *fn, void *ctx)
     COLLECT(core, work.jobs, job, work.job, ROW_PUT);
     COLLECT(core, work.shares, share, work.share, ROW_DELETE);
     rulebook_collect(core, fn, ctx);
+    COLLECT(core, reserve.alarms, alarm, reserve.alarm, ROW_DELETE);
     table_clean(&core->work.shapes);
     table_clean(&core->work.lanes);
     table_clean(&core->waiters);

@@ -34,15 +34,16 @@ static enum tried try_start(struct core *core, uint32_t lane, const uint64_t *cl
 {
     struct job *job = core->work.lane[lane].candidate;
     struct choice c = place_choose(core, lane, job, closed);
-    if (c.pool == INDEX_NONE)
+    if (c.pool == INDEX_NONE && !preempt_choose(core, lane, job, closed, &c))
         return NO_FIT;
     struct pool *pool = &core->net.pool[c.pool];
     const struct shape_key *key = &core->work.shape[core->work.lane[lane].shape].key;
     struct ask ask = shape_ask(key, &key->alternative[c.alternative]);
     uint32_t nodes = pool_nodes_for(pool, ask.chips);
-    if (core->effects->n + START_EFFECTS(nodes) > core->effects->cap / 2 ||
+    if (core->effects->n + c.victims + START_EFFECTS(nodes) > core->effects->cap / 2 ||
         table_room(&core->work.shares) < nodes)
         return NO_ROOM;
+    preempt_stop(core, &c);
     uint32_t n = pool_find(pool, ask, core->work.row.pack, c.use, core->work.place);
     assert(n > 0);
     job_start(core, (struct job_id){(uint32_t)(job - core->work.job)}, (struct pool_id){c.pool},
@@ -206,7 +207,9 @@ static bool shape_fits_changed(struct core *core, struct shape *shape)
         for (uint32_t k = 0; k < w->pool_words && !shape->fits; k++) {
             for (uint64_t left = mask[k] & w->looking[k]; left && !shape->fits; left &= left - 1) {
                 const struct pool *pool = &core->net.pool[k * 64 + (uint32_t)__builtin_ctzll(left)];
-                shape->fits = pool_fits(pool, shape_ask(&shape->key, &shape->key.alternative[a]), HELD_OWN);
+                const struct alternative *alternative = &shape->key.alternative[a];
+                shape->fits = pool_fits(pool, shape_ask(&shape->key, alternative), HELD_OWN) ||
+                              preempt_might(core, shape, alternative, pool);
             }
         }
     }
@@ -360,7 +363,7 @@ static bool try_lane(struct core *core, struct lane *lane)
     }
     if (shorter && shorter != next)
         lane_push(core, lane, shorter);
-    else
+    else if (lane->stopped != w->pass) /* what came back in this pass is tried in the next one */
         lane_refresh(core, lane, false);
     return true;
 }
@@ -430,6 +433,9 @@ static bool evict(struct core *core)
     if (core->book.changed && !evict_forbidden(core))
         return false;
     core->book.changed = false;
+    if (core->work.over && !curtail(core))
+        return false;
+    core->work.over = false;
     return true;
 }
 
@@ -459,8 +465,9 @@ int step_dispatch_set(struct core *core, const struct event *event)
     struct row_dispatch *row = &core->work.row;
     bool order = e->order >= ORDER_FIFO && e->order <= ORDER_SIZE;
     bool fit = e->fit == FIT_STRICT || e->fit == FIT_BACKFILL;
+    bool limits = e->preempt <= PREEMPT_SHORTER && e->reserve <= RESERVE_OFF;
     bool pack = e->pack == PACK_BEST_FIT || e->pack == PACK_EMPTIEST;
-    if (!order || !fit || !pack || e->ageing > 1000000000 || e->carbon_price < 0 ||
+    if (!order || !fit || !pack || !limits || e->ageing > 1000000000 || e->carbon_price < 0 ||
         e->carbon_price > PRICE_MAX)
         return ERR_INVALID;
     row->order = e->order;
@@ -468,6 +475,8 @@ int step_dispatch_set(struct core *core, const struct event *event)
     row->pack = e->pack;
     row->ageing = e->ageing;
     row->carbon_price = e->carbon_price;
+    row->preempt = e->preempt;
+    row->reserve = e->reserve;
     core->work.row_touched = true;
     for (uint32_t i = 0; i < core->net.sites.used; i++)
         site_rate(core, (struct site_id){i});
@@ -477,5 +486,6 @@ int step_dispatch_set(struct core *core, const struct event *event)
     }
     work_reorder(core);
     network_changed(core);
+    reserve_reset(core);
     return 0;
 }

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/str.h"
+#include "core/limits.h"
 
 enum effect_kind {
     EFFECT_REPLY = 1,     /* token, code, amount */
@@ -22,16 +23,29 @@ enum effect_kind {
     EFFECT_JOB_SHARE,     /* of the start that follows: `chips` chips of node `node` of `pool` for `job` */
     EFFECT_JOB_START,     /* to the pool's site: run `job` on its shares, as `alternative`, under `epoch` */
     EFFECT_JOB_STOP, /* to the pool's site: end `job` of `epoch`; its chips are given back with it. code: why */
+    EFFECT_ALARM,    /* a loss (core/contingency.h) is covered no more; or is again, with code 0 */
 };
 
 struct effect {
     enum effect_kind kind;
-    int code;       /* REPLY: 0 or an error. JOB_STOP: ERR_FORBIDDEN, the rules forbid it now; 0, all else */
+    /* REPLY: 0 or an error. JOB_STOP: ERR_FORBIDDEN, the rules forbid it now; ERR_PREEMPTED, for the start that follows;
+     * ERR_CURTAILED, the site has to draw less; 0: its place is lost, or it was cancelled. ALARM: ERR_UNAVAILABLE or 0. */
+    int code;
     uint64_t token; /* REPLY */
-    int64_t amount; /* REPLY: to lease_ask what was granted, to meter what was billed; nano-units */
-    struct uuid worker;
-    struct uuid lease;
-    struct uuid deployment;
+    /* REPLY: to lease_ask what was granted, to meter what was billed; nano-units. JOB_START: the work that is done, as run
+     * time at rate 1, in ms; JOB_STOP: that which is kept. ALARM: firm chips that could be placed again. */
+    int64_t amount;
+    union {
+        struct {
+            struct uuid worker;
+            struct uuid lease;
+            struct uuid deployment;
+        };
+        struct {
+            struct uuid site;      /* ALARM: the loss of this site; zero: of all chips of the vendor */
+            char vendor[NAME_CAP]; /* ALARM */
+        };
+    };
     uint32_t ordinal;
     uint32_t epoch;
     struct uuid job;

@@ -68,6 +68,7 @@ struct shape {
     struct list waiting; /* those lanes */
     uint32_t lanes;      /* that have it */
     uint32_t nalternatives;
+    uint32_t npools;  /* it could use, when that was last counted (core/replace.c) */
     bool gang;        /* some alternative is more than one chip */
     uint64_t version; /* of the network that `mask` was made for */
     uint64_t *mask;   /* ALTERNATIVES x pool words */
@@ -88,6 +89,7 @@ struct lane {
     struct heap_node in_pass; /* of the pass that runs */
     struct job *candidate;    /* the one to try, in that pass */
     bool fresh;               /* it has jobs that were not tried yet */
+    uint64_t stopped;         /* the pass in which one of its jobs was last stopped and came back */
     uint32_t pool;            /* where it has the reservation for its first job, INDEX_NONE: nowhere */
 };
 
@@ -106,6 +108,7 @@ struct job {
     uint32_t pool;   /* while it runs */
     uint32_t shares; /* the first of them */
     int64_t end_ms;  /* when it is thought to be over */
+    uint64_t chosen; /* the choice of what to stop that it was last part of, core/preempt.c */
 };
 
 struct work {
@@ -134,11 +137,19 @@ struct work {
     bool lost;        /* a site is, and not all that ran there is stopped */
     struct row_dispatch row;
     bool row_touched;
+    bool over;        /* a site may draw more than it is allowed to */
+    uint64_t choice;  /* of what to stop: the last one */
     struct place *place; /* scratch: POOL_NODES_MAX */
     int64_t *free_ms;    /* as well */
+    int64_t *loss;       /* as well */
+    uint32_t *victim;    /* scratch: jobs */
 };
 
-/* Estimated run time under an alternative. */
+/* Run time at rate 1 of the work that is not done yet, as far as is known; 1 at least. */
+int64_t job_left_ms(const struct job *job);
+/* What a run that begins now would spend before its work goes on: starting from a checkpoint. */
+int64_t job_lead_ms(const struct job *job);
+/* Estimated run time under an alternative, of what is left. */
 int64_t job_run_ms(const struct job *job, uint32_t rate);
 
 #endif

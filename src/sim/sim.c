@@ -111,7 +111,8 @@ static void started(struct sim *s, const struct effect *effect)
         if (waited > s->result->drill_placed_ms)
             s->result->drill_placed_ms = waited;
     }
-    if (!ends_put(&s->ends, s->now_ms + s->demand.job[i].duration_ms, i, effect->epoch))
+    if (!ends_put(&s->ends, s->now_ms + traits_run_ms(&s->traits, i, s->demand.job[i].duration_ms, effect->amount), i,
+                  effect->epoch))
         s->failed = true;
 }
 
@@ -186,7 +187,9 @@ static int set_up_world(struct sim *s, struct err *err)
                            .fit = s->policy->fit,
                            .pack = s->policy->pack,
                            .ageing = s->options->ageing_given ? s->options->ageing : SIM_AGEING,
-                           .carbon_price = s->options->carbon_price}};
+                           .carbon_price = s->options->carbon_price,
+                           .preempt = s->options->preempt,
+                           .reserve = s->options->reserve}};
     if (rc == 0)
         rc = set_up(s, &event, err);
     for (uint32_t i = 0; rc == 0 && i < s->demand.ntenants; i++) {
@@ -330,6 +333,7 @@ static void run(struct sim *s)
         int64_t now = submit_ms(s, next);
         now = ends_next_ms(&s->ends) < now ? ends_next_ms(&s->ends) : now;
         now = world_next_ms(s->world) < now ? world_next_ms(s->world) : now;
+        now = core_deadline_ms(s->core) < now ? core_deadline_ms(s->core) : now;
         if (now > until || now == INT64_MAX)
             break;
         s->now_ms = now;

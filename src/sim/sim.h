@@ -35,7 +35,9 @@ struct sim_options {
     const char *traits; /* sim/traits.h */
     uint64_t ageing;    /* thousandths of a ms for a chip-second */
     bool ageing_given;
-    int64_t carbon_price;                                   /* nano-units for a kg CO2e */
+    int64_t carbon_price; /* nano-units for a kg CO2e */
+    uint32_t preempt;     /* enum dispatch_preempt */
+    uint32_t reserve;     /* enum dispatch_reserve */
     void (*progress)(void *ctx, int64_t done, int64_t all); /* jobs that are over; NULL: nobody asks */
     void *ctx;
 };

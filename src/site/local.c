@@ -140,6 +140,7 @@ static void on_effect(void *ctx, const struct effect *effect)
     case EFFECT_JOB_SHARE: /* this site serves models only */
     case EFFECT_JOB_START:
     case EFFECT_JOB_STOP:
+    case EFFECT_ALARM:
         break;
     }
 }
