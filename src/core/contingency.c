@@ -107,8 +107,6 @@ static void look(struct core *core)
         if (first == i && vendor_of(core, i)[0])
             loss_add(core, (struct loss){.site = INDEX_NONE, .chip = i});
     }
-    memset(r->planned, 0, (size_t)r->nlosses * core->limits.pools * sizeof *r->planned);
-    memset(r->kept, 0, core->limits.pools * sizeof *r->kept);
 }
 
 /* ---- counts ---- */
@@ -222,6 +220,17 @@ static uint32_t refuge(const struct core *core, uint32_t index, const struct sha
     return INDEX_NONE;
 }
 
+/* Whether all that the loss would stop is planned for, and the chips are there as they were then. */
+static bool is_planned(const struct core *core, uint32_t index)
+{
+    const struct reserve *r = &core->reserve;
+    const uint32_t *planned = r->planned + (size_t)index * core->limits.pools;
+    bool whole = r->loss[index].last.placed_jobs == r->loss[index].last.firm_jobs;
+    for (uint32_t p = 0; p < core->net.pools.used && whole; p++)
+        whole = planned[p] <= core->net.pool[p].room;
+    return whole;
+}
+
 bool reserve_allows(const struct core *core, const struct job *job, uint32_t pool_index, uint32_t chips)
 {
     const struct reserve *r = &core->reserve;
@@ -233,7 +242,8 @@ bool reserve_allows(const struct core *core, const struct job *job, uint32_t poo
         return false;
     for (uint32_t i = 0; i < r->nlosses; i++) {
         if (loss_hits(core, &r->loss[i], pool) &&
-            refuge(core, i, &core->work.shape[core->work.lane[job->lane].shape], &take) == INDEX_NONE)
+            (!is_planned(core, i) ||
+             refuge(core, i, &core->work.shape[core->work.lane[job->lane].shape], &take) == INDEX_NONE))
             return false;
     }
     return true;
@@ -275,25 +285,29 @@ static void assess(struct core *core, uint32_t index)
         keep(core, index);
 }
 
+void reserve_reset(struct core *core)
+{
+    struct reserve *r = &core->reserve;
+    look(core);
+    r->version = core->net.version;
+    memset(r->planned, 0, (size_t)r->nlosses * core->limits.pools * sizeof *r->planned);
+    memset(r->kept, 0, core->limits.pools * sizeof *r->kept);
+    for (uint32_t i = 0; keeps(core) && i < r->nlosses; i++)
+        assess(core, i);
+}
+
 void contingency_turn(struct core *core)
 {
     struct reserve *r = &core->reserve;
     look(core);
+    if (keeps(core) && r->version != core->net.version)
+        reserve_reset(core);
     if (core->now_ms < contingency_next_ms(core) || r->nlosses == 0)
         return;
     uint32_t i = (uint32_t)(core->row.assessments++ % r->nlosses);
     core->row.assessed_ms = core->now_ms;
     assess(core, i);
     tell(core, &r->loss[i]);
-}
-
-void reserve_reset(struct core *core)
-{
-    look(core);
-    memset(core->reserve.planned, 0, (size_t)core->reserve.nlosses * core->limits.pools * sizeof *core->reserve.planned);
-    memset(core->reserve.kept, 0, core->limits.pools * sizeof *core->reserve.kept);
-    for (uint32_t i = 0; keeps(core) && i < core->reserve.nlosses; i++)
-        assess(core, i);
 }
 
 /* ---- what others see ---- */

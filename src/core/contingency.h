@@ -72,6 +72,7 @@ struct reserve {
     struct alarm *alarm;
     struct loss *loss;
     uint32_t nlosses, sites, chips, pools; /* that the losses and `by_id` were made from */
+    uint64_t version;                      /* of the network that `planned` was made for */
     struct job_count *firm;                /* pools x shapes: firm jobs that run */
     uint32_t firm_jobs;
     uint32_t *by_id;           /* pools, in the order of their ids */

@@ -16,7 +16,7 @@ int64_t lane_key(const struct core *core, const struct job *job, int64_t run_ms)
     if (d->order == ORDER_FIFO)
         return job->row.submitted_ms;
     if (d->order == ORDER_SJF)
-        return job->row.done_ms > 0 ? job_left_ms(job) : job->row.duration_ms;
+        return job->row.duration_ms > job->row.done_ms ? job->row.duration_ms - job->row.done_ms : 0;
     int128 chip_ms = (int128)job->row.count0 * run_ms;
     int128 key = job->row.submitted_ms + chip_ms * d->ageing / 1000000;
     return key > INT64_MAX ? INT64_MAX : (int64_t)key;

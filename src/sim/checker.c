@@ -210,4 +210,5 @@ void checker_end_of_time(struct checker *c, int64_t now_ms)
     }
     c->ndoomed = 0;
     checker_rules_end_of_time(c);
+    checker_power_end_of_time(c);
 }

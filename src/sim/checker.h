@@ -53,7 +53,15 @@
     V(TIME_BACK, "time goes back") \
     V(LIMIT, "the checker has no room and cannot judge any more") \
     V(FORBIDDEN, "the rules in force forbid the job to run there") \
-    V(FORBIDDEN_RUNS, "work still runs that the rules in force forbid")
+    V(FORBIDDEN_RUNS, "work still runs that the rules in force forbid") \
+    V(PREEMPTED_FIRM, "firm work is stopped for other work") \
+    V(PREEMPTED_FOR_NOBODY, "work is stopped for other work, and none starts in its place") \
+    V(PREEMPTED_STRICTLY, "work is stopped for other work where that is not to be") \
+    V(DONE, "the work that is done is another than the stops of the job left") \
+    V(CURTAILED_FIRM, "firm work is stopped for power while interruptible work runs at the site") \
+    V(OVER_CAP, "work runs at a site that draws more than it may") \
+    V(RESERVE, "firm work takes the last chips that a loss could be made good with") \
+    V(ALARM, "an alarm tells what is not so")
 /* clang-format on */
 
 enum checker_kind {

@@ -116,7 +116,9 @@ static void set_dispatch(struct dispatch_world *w)
                       .u.dispatch_set = {.order = 1 + (uint32_t)below(w, 3),
                                          .fit = 1 + (uint32_t)below(w, 2),
                                          .pack = 1 + (uint32_t)below(w, 2),
-                                         .ageing = 1000}};
+                                         .ageing = 1000,
+                                         .preempt = (uint32_t)below(w, 3),
+                                         .reserve = (uint32_t)below(w, 3)}};
     must(w, &e);
 }
 
@@ -224,7 +226,11 @@ static void submit(struct dispatch_world *w)
     if (below(w, 4) == 0)
         j->data_site = uid('s', below(w, DW_SITES + 1));
     j->kind = (uint32_t)below(w, 2);
-    j->flags = below(w, 8) == 0 ? JOB_ONE_DOMAIN | JOB_INTERRUPTIBLE : 0;
+    j->flags = (below(w, 8) == 0 ? JOB_ONE_DOMAIN : 0) | (below(w, 2) == 0 ? JOB_INTERRUPTIBLE : 0);
+    if (below(w, 2))
+        j->checkpoint_ms = (int64_t)below(w, 4000);
+    if (below(w, 3) == 0)
+        j->checkpoint_every_ms = 1 + (int64_t)below(w, 9000);
     (void)dispatch_world_step(w, &e);
 }
 
@@ -271,6 +277,14 @@ static void happen(struct dispatch_world *w)
     case 5:
         set_dispatch(w);
         return;
+    case 9:
+        e.kind = EVENT_KIND_site_shed;
+        e.u.site_shed = (struct event_site_shed){.site = uid('s', below(w, DW_SITES))};
+        if (below(w, 4)) {
+            e.u.site_shed.watts = below(w, 8000);
+            e.u.site_shed.until_ms = w->now_ms + 1 + (int64_t)below(w, 100000);
+        }
+        break;
     case 8:
         if (below(w, 4) == 0) /* each part of them alone would leave few pools: mostly few rules */
             dispatch_world_rules(w, (uint32_t)(test_random(&w->random) & test_random(&w->random)) &
