@@ -174,6 +174,8 @@ static struct option option_of(const struct question *q, uint32_t pool_index, ui
         o.bars |= bars_of_room(pool, ask);
     if (!power_is_enough(core, pool, alternative->count, (o.bars & BAR(NODE_DOWN)) != 0))
         o.bars |= BAR(POWER);
+    if (!reserve_allows(core, q->job, pool_index, alternative->count))
+        o.bars |= BAR(RESERVE);
     if (o.bars & (BAR(SIZE) | BAR(FULL) | BAR(NODE_DOWN)))
         return o; /* there is nothing to be kept for anybody */
     enum held_use use = place_use(core, pool, q->lane, q->job, core->now_ms + run_ms);

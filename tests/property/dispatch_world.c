@@ -120,6 +120,7 @@ static void set_dispatch(struct dispatch_world *w)
                                          .preempt = (uint32_t)below(w, 3),
                                          .reserve = (uint32_t)below(w, 3)}};
     must(w, &e);
+    w->dispatch = e.u.dispatch_set;
 }
 
 static void build(struct dispatch_world *w)
@@ -355,6 +356,7 @@ void dispatch_world_copy(struct dispatch_world *to, const struct dispatch_world 
     to->now_ms = from->now_ms;
     to->submitted = from->submitted;
     to->rules = from->rules;
+    to->dispatch = from->dispatch;
     memcpy(to->nodes, from->nodes, sizeof to->nodes);
 }
 

@@ -24,6 +24,7 @@ struct dispatch_world {
     int64_t now_ms;
     uint32_t nodes[DW_POOLS];
     uint64_t submitted; /* job n is uid('j', n) */
+    struct event_dispatch_set dispatch; /* in force */
     uint32_t rules;     /* those in force, as bits; the id of a rule is its number */
     struct {
         uint64_t job;
