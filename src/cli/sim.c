@@ -22,6 +22,28 @@ static void draw_bar(void *ctx, int64_t done, int64_t all)
             "", (long long)(done * 100 / (all > 0 ? all : 1)));
 }
 
+static void print_after(const char *what, int64_t ms)
+{
+    if (ms < 0)
+        printf(", %s not", what);
+    else
+        printf(", %s after %.0f s", what, (double)ms / 1e3);
+}
+
+static void print_drill(const char *kind, const struct outage_figures *f)
+{
+    double chips = f->stopped_chips ? (double)f->stopped_chips : 1;
+    printf("drill        %s: %llu jobs with %llu chips stopped, %.1f %% of the chips ran again", kind,
+           (unsigned long long)f->stopped, (unsigned long long)f->stopped_chips,
+           f->stopped_chips ? 100.0 * (double)f->again_chips / chips : 100.0);
+    if (f->stopped > 0) {
+        print_after("half of them", f->half_ms);
+        print_after("95 %", f->most_ms);
+        print_after("the last", f->last_ms);
+    }
+    printf("; %llu jobs wait\n", (unsigned long long)(f->stopped - f->again));
+}
+
 static void print_result(const struct sim_options *o, const struct sim_result *r)
 {
     double n = r->jobs ? (double)r->jobs : 1;
@@ -36,10 +58,14 @@ static void print_result(const struct sim_options *o, const struct sim_result *r
            (double)r->span_ms / 86400e3);
     printf("power        %.1f MWh for %.0f, %.1f t CO2e\n", (double)r->joules / 3.6e9, (double)r->nano / 1e9,
            (double)r->mg / 1e9);
-    if (o->drills)
-        printf("drill        %llu jobs stopped, %llu of them placed again, the last after %.0f s\n",
-               (unsigned long long)r->drill_stopped, (unsigned long long)r->drill_placed,
-               (double)r->drill_placed_ms / 1e3);
+    if (o->drills) {
+        print_drill("firm", &r->drill[1]);
+        print_drill("interruptible", &r->drill[0]);
+    }
+    if (o->reserve != RESERVE_OFF)
+        printf("contingency  %.1f %% of firm work could be placed again after the worst loss; %.1f h uncovered, %llu alarms\n",
+               r->coverage.worst / 10.0, (double)r->coverage.uncovered_ms / 3600e3,
+               (unsigned long long)r->coverage.alarms);
     printf("decisions    %llu starts, %llu stops; a step takes %.2f us, 99 %% of them less than %.1f us\n",
            (unsigned long long)r->starts, (unsigned long long)r->stops,
            r->events ? (double)r->step_ns_sum / (double)r->events / 1e3 : 0.0, (double)r->step_ns_p99 / 1e3);

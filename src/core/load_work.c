@@ -103,6 +103,8 @@ int load_job(struct core *core, const struct row_job *row)
     job->pool = map_get(&core->net.pool_map, &row->pool, sizeof row->pool);
     if (job->pool == MAP_NONE || a->count == 0)
         return ERR_CORRUPT;
+    job->chips = a->count;
+    job->rate = a->rate;
     job->end_ms = row->started_ms + job_run_ms(job, a->rate);
     return 0;
 }

@@ -23,15 +23,12 @@
 #include "core/state.h"
 
 #define NEVER INT64_MAX
+/* Jobs that are stopped for one at most: their effects must fit into one step with those of its start. */
+#define VICTIMS_MAX (EFFECTS_MAX / 4 - 8)
 /* Jobs that are stopped at most because power, not room, is what lacks. */
 #define POWER_STOPS_MAX 256
 
 /* ---- what a stop costs ---- */
-
-static const struct alternative *alternative_of(const struct core *core, const struct job *job)
-{
-    return &core->work.shape[core->work.lane[job->lane].shape].key.alternative[job->row.alternative];
-}
 
 /* Run time of this run that went into work. */
 static int64_t worked_ms(const struct core *core, const struct job *job)
@@ -51,7 +48,7 @@ static int64_t saved_ms(const struct core *core, const struct job *job, bool tol
 
 int64_t job_kept_ms(const struct core *core, const struct job *job, bool told)
 {
-    return saved_ms(core, job, told) * alternative_of(core, job)->rate / 1000;
+    return saved_ms(core, job, told) * job->rate / 1000;
 }
 
 int64_t job_lost_ms(const struct core *core, const struct job *job)
@@ -103,7 +100,7 @@ static int64_t loss_of(const struct choosing *c, const struct job *job)
         return NEVER;
     int64_t lost_ms = job_lost_ms(c->core, job);
     if (is_firm(c->job))
-        return lost_ms * alternative_of(c->core, job)->count;
+        return lost_ms * job->chips;
     return goes_before(c, job) ? c->run_ms + lost_ms : NEVER;
 }
 
@@ -141,7 +138,7 @@ static void choose(struct choosing *c, struct job *job, int64_t *loss, uint32_t 
     job->chosen = c->stamp;
     w->victim[c->n++] = (uint32_t)(job - w->job);
     c->loss += its;
-    c->chips += alternative_of(c->core, job)->count;
+    c->chips += job->chips;
     c->left_ms = left_ms < c->left_ms ? left_ms : c->left_ms;
     for (uint32_t s = job->shares; s != INDEX_NONE; s = w->share[s].next_of_job) {
         uint32_t node = w->share[s].row.node;
@@ -309,7 +306,8 @@ static bool choose_in_pool(struct choosing *c)
         best = 0;
     if (best == nodes)
         return false;
-    return choose_span(c, best, nodes - best < span ? nodes : best + span) && choose_power(c) && c->n > 0 && pays(c);
+    return choose_span(c, best, nodes - best < span ? nodes : best + span) && choose_power(c) && c->n > 0 &&
+           c->n <= VICTIMS_MAX && pays(c);
 }
 
 /* ---- where ---- */
@@ -328,11 +326,16 @@ bool preempt_might(const struct core *core, const struct shape *shape, const str
     return pool->soft > 0 && may_preempt(core, shape) && pool_could_fit(pool, a->count);
 }
 
-static bool less(const struct core *core, const struct choice *a, const struct choice *best)
+/* Of two choices the one that costs less; of equals the pool with the lower id, then the first alternative. */
+static bool less(const struct core *core, const struct choice *a, const struct choice *b)
 {
-    if (best->pool == INDEX_NONE || a->cost != best->cost)
-        return best->pool == INDEX_NONE || a->cost < best->cost;
-    return memcmp(&core->net.pool[a->pool].row.id, &core->net.pool[best->pool].row.id, sizeof(struct uuid)) < 0;
+    if (b->pool == INDEX_NONE || a->pool == INDEX_NONE)
+        return a->pool != INDEX_NONE;
+    if (a->cost != b->cost)
+        return a->cost < b->cost;
+    if (a->pool == b->pool)
+        return a->alternative < b->alternative;
+    return memcmp(&core->net.pool[a->pool].row.id, &core->net.pool[b->pool].row.id, sizeof(struct uuid)) < 0;
 }
 
 static bool choose_at(struct core *core, uint32_t lane_index, const struct job *job, struct choice *at)
@@ -352,28 +355,42 @@ static bool choose_at(struct core *core, uint32_t lane_index, const struct job *
     return true;
 }
 
+/* The next pool, after `last` in the order of what the job itself would cost there, in which others might stop for it. */
+static struct choice next_pool(struct core *core, const struct lane *lane, const struct job *job,
+                               const uint64_t *closed, const struct choice *last)
+{
+    const struct shape *shape = &core->work.shape[lane->shape];
+    struct choice next = {.pool = INDEX_NONE};
+    for (uint32_t a = 0; a < shape->nalternatives; a++) {
+        const struct alternative *alternative = &shape->key.alternative[a];
+        const uint64_t *mask = shape->mask + (size_t)a * core->work.pool_words;
+        int64_t run_ms = job_run_ms(job, alternative->rate);
+        for (uint32_t i = 0; i < core->net.pools.used; i++) {
+            const struct pool *pool = &core->net.pool[i];
+            struct choice at = {.pool = i, .alternative = a, .cost = place_cost(pool, alternative, run_ms)};
+            if (((mask[i / 64] & ~closed[i / 64]) >> i % 64 & 1) && less(core, &at, &next) &&
+                (last->pool == INDEX_NONE || less(core, last, &at)) && preempt_might(core, shape, alternative, pool) &&
+                reserve_allows(core, job, i, alternative->count))
+                next = at;
+        }
+    }
+    return next;
+}
+
 bool preempt_choose(struct core *core, uint32_t lane_index, const struct job *job, const uint64_t *closed,
                     struct choice *choice)
 {
     const struct lane *lane = &core->work.lane[lane_index];
-    const struct shape *shape = shape_now(core, lane->shape);
-    struct choice best = {.pool = INDEX_NONE};
-    if (!may_preempt(core, shape) || queue_first(&lane->waiting) != &job->in_lane)
+    struct choice best = {.pool = INDEX_NONE}, next = best;
+    if (!may_preempt(core, shape_now(core, lane->shape)) || queue_first(&lane->waiting) != &job->in_lane)
         return false;
-    for (uint32_t a = 0; a < shape->nalternatives; a++) {
-        const uint64_t *mask = shape->mask + (size_t)a * core->work.pool_words;
-        int64_t run_ms = job_run_ms(job, shape->key.alternative[a].rate);
-        for (uint32_t i = 0; i < core->net.pools.used; i++) {
-            const struct pool *pool = &core->net.pool[i];
-            struct choice at = {.pool = i, .alternative = a};
-            if (!((mask[i / 64] & ~closed[i / 64]) >> i % 64 & 1) ||
-                !preempt_might(core, shape, &shape->key.alternative[a], pool) ||
-                !reserve_allows(core, job, i, shape->key.alternative[a].count))
-                continue;
-            at.cost = place_cost(pool, &shape->key.alternative[a], run_ms);
-            if (less(core, &at, &best) && choose_at(core, lane_index, job, &at) && less(core, &at, &best))
-                best = at;
-        }
+    for (;;) {
+        next = next_pool(core, lane, job, closed, &next);
+        if (next.pool == INDEX_NONE || (best.pool != INDEX_NONE && next.cost >= best.cost))
+            break; /* with what stops it would cost more still */
+        struct choice at = next;
+        if (choose_at(core, lane_index, job, &at) && less(core, &at, &best))
+            best = at;
     }
     if (best.pool == INDEX_NONE)
         return false;

@@ -302,6 +302,8 @@ void job_start(struct core *core, struct job_id id, struct pool_id pool, uint32_
     job->row.pool = core->net.pool[pool.v].row.id;
     job->row.started_ms = core->now_ms;
     job->pool = pool.v;
+    job->chips = a->count;
+    job->rate = a->rate;
     job->end_ms = core->now_ms + job_run_ms(job, a->rate);
     for (uint32_t i = 0; i < n; i++) {
         uint32_t s = table_take(&w->shares);

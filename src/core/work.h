@@ -107,6 +107,8 @@ struct job {
     struct queue_node in_lane;
     uint32_t pool;   /* while it runs */
     uint32_t shares; /* the first of them */
+    uint32_t chips;  /* and the rate of its alternative */
+    uint32_t rate;
     int64_t end_ms;  /* when it is thought to be over */
     uint64_t chosen; /* the choice of what to stop that it was last part of, core/preempt.c */
 };

@@ -52,6 +52,7 @@ struct sim {
     void *block;
     struct effects effects;
     struct checker *checker;
+    struct outage outage;
     uint32_t steps; /* since the last collection */
     int64_t now_ms;
     uint32_t over;
@@ -104,13 +105,10 @@ static void started(struct sim *s, const struct effect *effect)
     fate->pool = power_pool(s->power, &effect->pool);
     power_use(s->power, fate->pool, s->demand.job[i].chips, true, s->now_ms);
     s->result->starts++;
-    if (fate->drilled) {
-        fate->drilled = false;
-        s->result->drill_placed++;
-        int64_t waited = s->now_ms - fate->stopped_ms;
-        if (waited > s->result->drill_placed_ms)
-            s->result->drill_placed_ms = waited;
-    }
+    if (fate->drilled && !outage_start(&s->outage, !traits_interruptible(&s->traits, i), s->demand.job[i].chips,
+                                       s->now_ms - fate->stopped_ms))
+        s->failed = true;
+    fate->drilled = false;
     if (!ends_put(&s->ends, s->now_ms + traits_run_ms(&s->traits, i, s->demand.job[i].duration_ms, effect->amount), i,
                   effect->epoch))
         s->failed = true;
@@ -123,6 +121,8 @@ static void stopped(struct sim *s, const struct effect *effect)
     power_use(s->power, fate->pool, s->demand.job[i].chips, false, s->now_ms);
     fate->epoch = 0;
     fate->drilled = s->drilling;
+    if (s->drilling)
+        outage_stop(&s->outage, !traits_interruptible(&s->traits, i), s->demand.job[i].chips);
     fate->stopped_ms = s->now_ms;
     s->result->stops++;
 }
@@ -149,6 +149,8 @@ static int step(struct sim *s, struct event *event)
             started(s, effect);
         else if (effect->kind == EFFECT_JOB_STOP)
             stopped(s, effect);
+        else if (effect->kind == EFFECT_ALARM)
+            outage_alarm(&s->outage, s->core, effect, s->now_ms);
     }
     if (rc == 0)
         power_event(s->power, event);
@@ -309,7 +311,6 @@ static void happen(struct sim *s)
 {
     struct event e;
     bool drill;
-    uint64_t stops = s->result->stops;
     bool any = false;
     while (!s->failed && world_event(s->world, s->now_ms, &e, &drill)) {
         e.token = 0;
@@ -322,7 +323,6 @@ static void happen(struct sim *s)
     if (any)
         settle(s);
     s->drilling = false;
-    s->result->drill_stopped += any ? s->result->stops - stops : 0;
 }
 
 static void run(struct sim *s)
@@ -349,6 +349,7 @@ static void run(struct sim *s)
                 settle(s);
         }
         settle(s);
+        outage_sample(&s->outage, s->core, now);
         checker_end_of_time(s->checker, now);
     }
 }
@@ -403,6 +404,9 @@ static int measure(struct sim *s, struct sim_result *r, struct err *err)
     r->nano = power.nano;
     r->mg = power.mg;
     r->capacity = power.capacity;
+    r->drill[0] = outage_figures(&s->outage, false);
+    r->drill[1] = outage_figures(&s->outage, true);
+    r->coverage = outage_coverage(&s->outage, s->now_ms);
     checker_hash(s->checker, r->hash);
     r->violations = checker_violations(s->checker);
     (void)snprintf(r->violation, sizeof r->violation, "%s", checker_first(s->checker));
@@ -428,6 +432,7 @@ static void sim_fini(struct sim *s)
     world_free(s->world);
     power_free(s->power);
     ends_fini(&s->ends);
+    outage_fini(&s->outage);
     free(s->site_of_queue);
     free(s->fate);
     free(s->effects.list);
@@ -441,6 +446,7 @@ int sim_run(const struct sim_options *options, struct sim_result *result, struct
     struct sim s = {.options = options, .policy = sim_policies, .now_ms = SIM_EPOCH_MS, .result = result};
     uint64_t cpu = cpu_us(), wall = clock_mono_ns();
     *result = (struct sim_result){0};
+    outage_init(&s.outage);
     while (s.policy->name && strcmp(s.policy->name, options->policy) != 0)
         s.policy++;
     if (!s.policy->name)

@@ -17,6 +17,7 @@
 #include "base/digest.h"
 #include "base/err.h"
 #include "core/limits.h"
+#include "sim/outage.h"
 
 #define SIM_EPOCH_MS INT64_C(1577836800000) /* 2020-01-01 */
 
@@ -57,8 +58,8 @@ struct sim_result {
     uint64_t chip_ms, capacity;
     uint64_t joules, mg; /* of facilities, CO2e */
     int64_t nano;        /* what the power cost */
-    uint64_t drill_stopped, drill_placed;
-    int64_t drill_placed_ms; /* how long the last one waited */
+    struct outage_figures drill[2]; /* what drills stopped: interruptible work, firm work */
+    struct coverage_figures coverage;
     uint64_t events, starts, stops, passes;
     uint64_t step_ns_sum, step_ns_p99, step_ns_max; /* of single steps of the core, by the clock */
     uint8_t hash[DIGEST_LEN];                       /* over all decisions, sim/checker.h */

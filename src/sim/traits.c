@@ -88,17 +88,21 @@ static bool drawn(const struct traits *t, uint32_t i, uint64_t trait, uint32_t p
     return rng_below(&rng, 100) < percent;
 }
 
+bool traits_interruptible(const struct traits *t, uint32_t i)
+{
+    return t->interruptible > 0 && drawn(t, i, 1, t->interruptible);
+}
+
 int64_t traits_run_ms(const struct traits *t, uint32_t i, int64_t duration_ms, int64_t done_ms)
 {
     if (done_ms <= 0)
         return duration_ms;
-    bool checkpoints = t->interruptible > 0 && drawn(t, i, 1, t->interruptible);
-    return duration_ms - done_ms + (checkpoints ? t->checkpoint_ms : 0);
+    return duration_ms - done_ms + (traits_interruptible(t, i) ? t->checkpoint_ms : 0);
 }
 
 void traits_apply(const struct traits *t, uint32_t i, int64_t now_ms, struct event_job_submit *request)
 {
-    if (t->interruptible > 0 && drawn(t, i, 1, t->interruptible)) {
+    if (traits_interruptible(t, i)) {
         request->flags |= JOB_INTERRUPTIBLE;
         request->checkpoint_ms = t->checkpoint_ms;
         request->checkpoint_every_ms = t->checkpoint_every_ms;

@@ -9,6 +9,7 @@
 #ifndef BUSBAR_SIM_TRAITS_H
 #define BUSBAR_SIM_TRAITS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -24,6 +25,8 @@ struct traits {
 
 /* `text` NULL: none. ERR_INVALID with words. */
 int traits_read(struct traits *traits, const char *text, uint64_t seed, struct err *err);
+/* Whether job i is interruptible. */
+bool traits_interruptible(const struct traits *traits, uint32_t i);
 /* How long job i runs from now, of which so much work, ms, is done and in a checkpoint. */
 int64_t traits_run_ms(const struct traits *traits, uint32_t i, int64_t duration_ms, int64_t done_ms);
 /* Adds what is assumed of job i, submitted at now_ms, to its request. */

@@ -15,6 +15,8 @@ struct drill {
     int64_t at_ms;
     char vendor[NAME_CAP]; /* or */
     char site[NAME_CAP];
+    uint64_t watts; /* that the site sheds, 0: what is named is lost */
+    int64_t for_ms;
 };
 
 /* A thing that may fail: a site, or a node of a pool. */
@@ -54,8 +56,49 @@ static struct uuid pool_site(uint32_t i)
 
 /* ---- drills ---- */
 
+/* 20MW: watts. */
+static int read_watts(const char *text, size_t len, uint64_t *watts)
+{
+    static const struct {
+        const char *word;
+        uint64_t watts;
+    } units[] = {{"W", 1}, {"kW", 1000}, {"MW", 1000000}};
+    char *end;
+    unsigned long long n = strtoull(text, &end, 10);
+    for (unsigned i = 0; i < sizeof units / sizeof units[0]; i++) {
+        if (*text < '0' || *text > '9' || n == 0 || n > 1000000 || (size_t)(end - text) > len ||
+            !text_eq(end, len - (size_t)(end - text), units[i].word, strlen(units[i].word)))
+            continue;
+        *watts = n * units[i].watts;
+        return 0;
+    }
+    return ERR_INVALID;
+}
+
+/* shed:site=NAME:20MW@TIME+TIME, from the name on. */
+static int read_shed(struct world *w, const char *name, struct err *err)
+{
+    struct drill *d = &w->drill[w->ndrills];
+    const char *colon = strchr(name, ':'), *at = strchr(name, '@'), *plus = at ? strchr(at, '+') : NULL;
+    char from[32];
+    bool whole = colon && colon > name && (size_t)(colon - name) < NAME_CAP && at > colon && plus &&
+                 (size_t)(plus - at) <= sizeof from;
+    if (whole)
+        (void)snprintf(from, sizeof from, "%.*s", (int)(plus - at - 1), at + 1);
+    if (!whole || read_watts(colon + 1, (size_t)(at - colon - 1), &d->watts) != 0 ||
+        duration_read(from, &d->at_ms) != 0 || duration_read(plus + 1, &d->for_ms) != 0 || d->for_ms == 0)
+        return err_set(err, ERR_INVALID,
+                       "--drill shed:site=%s: expected shed:site=NAME:WATTS@TIME+TIME, WATTS as 20MW, TIME as 36h", name);
+    memcpy(d->site, name, (size_t)(colon - name));
+    d->at_ms += w->options.start_ms;
+    w->ndrills++;
+    return 0;
+}
+
 static int read_drill(struct world *w, const char *text, struct err *err)
 {
+    if (strncmp(text, "shed:site=", 10) == 0)
+        return read_shed(w, text + 10, err);
     struct drill *d = &w->drill[w->ndrills];
     const char *at = strchr(text, '@');
     const char *what = strncmp(text, "lose:", 5) == 0 ? text + 5 : "";
@@ -65,7 +108,8 @@ static int read_drill(struct world *w, const char *text, struct err *err)
     const char *name = dst == d->vendor ? what + 7 : what + 5;
     if (!dst || !at || at <= name || (size_t)(at - name) >= NAME_CAP || duration_read(at + 1, &d->at_ms) != 0)
         return err_set(err, ERR_INVALID,
-                       "--drill %s: expected lose:vendor=NAME@TIME or lose:site=NAME@TIME, TIME as 36h",
+                       "--drill %s: expected lose:vendor=NAME@TIME, lose:site=NAME@TIME or "
+                       "shed:site=NAME:WATTS@TIME+TIME, TIME as 36h, WATTS as 20MW",
                        text);
     memcpy(dst, name, (size_t)(at - name));
     d->at_ms += w->options.start_ms;
@@ -315,6 +359,13 @@ static bool drill_event(struct world *w, struct event *out)
         struct part *part = &w->part[w->drill_part++];
         if (!drill_hits(w, &w->drill[0], part))
             continue;
+        const struct drill *d = &w->drill[0];
+        if (d->watts > 0) {
+            *out = (struct event){
+                .kind = EVENT_KIND_site_shed,
+                .u.site_shed = {.site = part->id, .watts = d->watts, .until_ms = d->at_ms + d->for_ms}};
+            return true;
+        }
         part->down = true;
         state_event(part, PLACE_LOST, out);
         return true;

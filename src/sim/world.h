@@ -32,7 +32,7 @@ struct world_options {
     bool faults;
     uint64_t seed;
     const char
-        *drills; /* lose:vendor=V@TIME or lose:site=S@TIME, separated by commas; TIME as 90m, 36h or 3d */
+        *drills; /* lose:vendor=V@TIME, lose:site=S@TIME or shed:site=S:20MW@TIME+TIME, separated by commas; TIME as 36h */
     int64_t start_ms; /* Unix ms of the simulation's beginning */
 };
 
