@@ -225,7 +225,8 @@ static bool is_planned(const struct core *core, uint32_t index)
 {
     const struct reserve *r = &core->reserve;
     const uint32_t *planned = r->planned + (size_t)index * core->limits.pools;
-    bool whole = r->loss[index].last.placed_jobs == r->loss[index].last.firm_jobs;
+    const struct loss *loss = &r->loss[index];
+    bool whole = !loss->beyond && loss->last.placed_jobs + loss->last.tied_jobs == loss->last.firm_jobs;
     for (uint32_t p = 0; p < core->net.pools.used && whole; p++)
         whole = planned[p] <= core->net.pool[p].room;
     return whole;
@@ -236,14 +237,14 @@ bool reserve_allows(const struct core *core, const struct job *job, uint32_t poo
     const struct reserve *r = &core->reserve;
     const struct pool *pool = &core->net.pool[pool_index];
     uint32_t take;
-    if (!keeps(core) || (job->row.flags & JOB_INTERRUPTIBLE))
+    if (!keeps(core) || (job->row.flags & JOB_INTERRUPTIBLE) || job->row.epoch > 0)
         return true;
     if (pool->room < (uint64_t)r->kept[pool_index] + chips)
         return false;
     for (uint32_t i = 0; i < r->nlosses; i++) {
-        if (loss_hits(core, &r->loss[i], pool) &&
-            (!is_planned(core, i) ||
-             refuge(core, i, &core->work.shape[core->work.lane[job->lane].shape], &take) == INDEX_NONE))
+        const struct shape *shape = &core->work.shape[core->work.lane[job->lane].shape];
+        if (loss_hits(core, &r->loss[i], pool) && !shape_is_tied(core, shape, &r->loss[i]) &&
+            (!is_planned(core, i) || refuge(core, i, shape, &take) == INDEX_NONE))
             return false;
     }
     return true;
@@ -256,8 +257,11 @@ void reserve_take(struct core *core, const struct job *job, uint32_t pool)
         return;
     for (uint32_t i = 0; i < r->nlosses; i++) {
         uint32_t chips = 0, p = INDEX_NONE;
-        if (loss_hits(core, &r->loss[i], &core->net.pool[pool]))
-            p = refuge(core, i, &core->work.shape[core->work.lane[job->lane].shape], &chips);
+        const struct shape *shape = &core->work.shape[core->work.lane[job->lane].shape];
+        if (!loss_hits(core, &r->loss[i], &core->net.pool[pool]) || shape_is_tied(core, shape, &r->loss[i]))
+            continue;
+        p = refuge(core, i, shape, &chips);
+        r->loss[i].beyond |= p == INDEX_NONE;
         if (p == INDEX_NONE)
             continue;
         uint32_t *planned = &r->planned[(size_t)i * core->limits.pools + p];
@@ -281,6 +285,7 @@ int64_t contingency_next_ms(const struct core *core)
 static void assess(struct core *core, uint32_t index)
 {
     loss_assess(core, &core->reserve.loss[index], &core->reserve.loss[index].last);
+    core->reserve.loss[index].beyond = false;
     if (keeps(core))
         keep(core, index);
 }

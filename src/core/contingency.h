@@ -12,8 +12,10 @@
  * as jobs start and end. When a loss is covered no more, or is again, there is an EFFECT_ALARM, and a row while it stands.
  *
  * With RESERVE_KEEP firm work starts only where that leaves the chips that the losses need: `kept` counts for each pool what
- * the greediest loss would put there, and a start adds what would then have to be placed again. Chips are counted there, not
- * nodes; what that misses, the alarm tells. As with reservations, what is kept is worked out anew after a load.
+ * the greediest loss would put there, and a start adds what would then have to be placed again. Work that ran already is what
+ * they are kept for: it starts again whatever is kept; and for work that is tied to what would be lost nothing can be kept. Chips
+ * are counted there, not nodes; what that misses, the alarm tells. As
+ * with reservations, what is kept is worked out anew after a load.
  *
  * Everything lies in the core's block; the cost of one assessment is shapes x pools.
  */
@@ -40,6 +42,7 @@ struct contingency {
     int64_t assessed_ms; /* 0: not yet */
     uint32_t firm_jobs, firm_chips;     /* that would stop */
     uint32_t placed_jobs, placed_chips; /* of them, that could be placed again; their chips as they have them now */
+    uint32_t tied_jobs;                 /* that may run nowhere else, however much is free */
     bool alarm;                         /* it was not covered, and is not again since */
 };
 
@@ -60,6 +63,7 @@ struct loss {
     uint32_t site;  /* INDEX_NONE: */
     uint32_t chip;  /* all kinds of this one's vendor */
     uint32_t alarm; /* index, INDEX_NONE: it is covered */
+    bool beyond;    /* more has started since than there are chips for */
     struct contingency last;
 };
 

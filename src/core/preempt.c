@@ -73,6 +73,7 @@ struct choosing {
     uint32_t n;      /* how many */
     uint32_t chips;  /* that they have */
     int64_t loss;    /* chip-ms; between interruptible jobs ms by which they are delayed */
+    int64_t bound;   /* a loss that was found and is enough to beat */
     int64_t left_ms; /* the least that one of them still has to run */
 };
 
@@ -194,7 +195,8 @@ static int64_t part_loss(struct choosing *c, uint32_t node, uint32_t chips, int6
     const struct node *n = &c->pool->node[node];
     struct choosing before = *c;
     struct job *job = NULL;
-    while (freed_on_node(c, n) < chips && (job = least_on_node(c, n)) != NULL) {
+    while (freed_on_node(c, n) < chips && (really || c->loss - before.loss < c->bound) &&
+           (job = least_on_node(c, n)) != NULL) {
         if (really) {
             choose(c, job, loss, first, end);
             continue;
@@ -233,7 +235,7 @@ static bool choose_span(struct choosing *c, uint32_t first, uint32_t end)
     c->stamp = ++c->core->work.choice;
     c->n = c->chips = 0;
     c->loss = 0;
-    c->left_ms = NEVER;
+    c->left_ms = c->bound = NEVER;
     for (uint32_t i = first; i < end && whole > 0; i++) {
         const struct node *node = &c->pool->node[i];
         loss[i - first] = usable(c, i) && node->free + node->soft == top ? node_loss(c, node) : NEVER;
@@ -250,6 +252,7 @@ static bool choose_span(struct choosing *c, uint32_t first, uint32_t end)
         const struct node *node = &c->pool->node[i];
         bool open = usable(c, i) && node->free + node->soft >= rest && !(taken[(i - first) / 64] >> (i - first) % 64 & 1);
         loss[i - first] = open ? part_loss(c, i, rest, loss, first, end, false) : NEVER;
+        c->bound = loss[i - first] < c->bound ? loss[i - first] : c->bound;
     }
     uint32_t i = least_loss(loss, end - first);
     return i < end - first && part_loss(c, first + i, rest, loss, first, end, true) != NEVER;

@@ -274,11 +274,23 @@ static uint32_t place_shape(struct core *core, const struct shape *shape, uint32
     return n - left;
 }
 
+bool shape_is_tied(const struct core *core, const struct shape *shape, const struct loss *loss)
+{
+    for (uint32_t p = 0; p < core->net.pools.used; p++) {
+        uint64_t any = 0;
+        for (uint32_t a = 0; a < shape->nalternatives; a++)
+            any |= shape->mask[(size_t)a * core->work.pool_words + p / 64];
+        if ((any >> p % 64 & 1) && !loss_hits(core, loss, &core->net.pool[p]))
+            return false;
+    }
+    return true;
+}
+
 void loss_assess(struct core *core, const struct loss *loss, struct contingency *out)
 {
     struct reserve *r = &core->reserve;
     out->assessed_ms = core->now_ms;
-    out->firm_jobs = out->firm_chips = out->placed_jobs = out->placed_chips = 0;
+    out->firm_jobs = out->firm_chips = out->placed_jobs = out->placed_chips = out->tied_jobs = 0;
     list_room(core, loss);
     uint32_t n = list_lost(core, loss, out);
     sort_by_use(core);
@@ -286,6 +298,8 @@ void loss_assess(struct core *core, const struct loss *loss, struct contingency 
         const struct job_count *lost = &r->lost[r->order[i]];
         uint32_t placed = place_shape(core, &core->work.shape[r->order[i]], lost->jobs);
         out->placed_jobs += placed;
+        if (placed == 0 && shape_is_tied(core, &core->work.shape[r->order[i]], loss))
+            out->tied_jobs += lost->jobs;
         out->placed_chips += (uint32_t)((uint64_t)lost->chips * placed / lost->jobs);
     }
 }

@@ -298,6 +298,8 @@ int load_alarm(struct core *core, const struct row_alarm *row);
 bool loss_hits(const struct core *core, const struct loss *loss, const struct pool *pool);
 /* Sets all of `out` but what names the loss; reserve.placed: where its work would go. */
 void loss_assess(struct core *core, const struct loss *loss, struct contingency *out);
+/* Whether the loss leaves no pool that work of the shape may use. */
+bool shape_is_tied(const struct core *core, const struct shape *shape, const struct loss *loss);
 /* What is kept is worked out anew, if anything is to be. */
 void reserve_reset(struct core *core);
 /* Whether the job may have so many chips of the pool without using what is kept for a loss. */

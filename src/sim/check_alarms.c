@@ -38,8 +38,12 @@ void checker_node_up(struct checker *c, uint32_t i, bool up)
     pool->firm_up += up ? node->firm : -node->firm;
 }
 
-static uint32_t least_chips(const struct check_request *r)
+/* What a job takes at least if it runs somewhere else; 0 where it may be that it cannot. */
+static uint32_t least_chips(const struct checker *c, const struct check_request *r)
 {
+    bool anywhere = r->site == NONE && !r->jurisdiction[0] && !r->vendor[0] && r->chip[0] == NONE;
+    if (!anywhere || r->count[0] > c->least_node)
+        return 0;
     uint32_t least = r->count[0];
     for (uint32_t a = 1; a < CHECKER_ALTERNATIVES && r->count[a] > 0; a++)
         least = r->count[a] < least ? r->count[a] : least;
@@ -48,13 +52,15 @@ static uint32_t least_chips(const struct check_request *r)
 
 void checker_count_job(struct checker *c, uint32_t i, bool take)
 {
-    const struct check_job *job = &c->job[i];
+    struct check_job *job = &c->job[i];
     struct check_pool *pool = &c->pool[job->pool];
     const struct check_request *r = &c->ask[job->ask].request;
     if (!job->firm)
         return;
     pool->firm += take ? r->count[job->alternative] : -r->count[job->alternative];
-    pool->firm_least += take ? least_chips(r) : -least_chips(r);
+    if (take)
+        job->least = least_chips(c, r);
+    pool->firm_least += take ? job->least : -job->least;
 }
 
 /* ---- losses ---- */
@@ -65,8 +71,9 @@ struct check_loss {
 };
 
 struct check_sum {
-    uint64_t firm, firm_least; /* chips that stop, and as few as they would do with */
+    uint64_t firm, firm_least; /* chips that stop; and that those take at least elsewhere which could go anywhere */
     uint64_t room;             /* chips elsewhere that firm work does not have */
+    bool elsewhere;            /* there is a pool that is up */
 };
 
 static struct check_sum sum_of(const struct checker *c, struct check_loss loss)
@@ -78,8 +85,10 @@ static struct check_sum sum_of(const struct checker *c, struct check_loss loss)
                                      : strncmp(c->chip[pool->chip].vendor, loss.vendor, NAME_CAP) == 0;
         sum.firm += hit ? pool->firm : 0;
         sum.firm_least += hit ? pool->firm_least : 0;
-        if (!hit && c->site[pool->site].state == PLACE_UP)
+        if (!hit && c->site[pool->site].state == PLACE_UP) {
             sum.room += pool->up - pool->firm_up;
+            sum.elsewhere |= pool->up > 0;
+        }
     }
     return sum;
 }
@@ -119,13 +128,13 @@ void checker_alarm(struct checker *c, const struct effect *e)
 void checker_judge_reserve(struct checker *c, uint32_t i)
 {
     const struct check_job *job = &c->job[i];
-    if (c->reserve != RESERVE_KEEP || !job->firm)
-        return;
+    if (c->reserve != RESERVE_KEEP || !job->firm || job->epoch > 1 || checker_has_rules(c))
+        return; /* what was stopped is what they are kept for */
     const struct check_pool *pool = &c->pool[job->pool];
     struct check_loss losses[] = {{.site = pool->site}, {.site = NONE, .vendor = c->chip[pool->chip].vendor}};
     for (uint32_t k = 0; k < sizeof losses / sizeof losses[0]; k++) {
         struct check_sum sum = sum_of(c, losses[k]);
-        if ((losses[k].site != NONE || losses[k].vendor[0]) && sum.firm_least > sum.room)
+        if ((losses[k].site != NONE || losses[k].vendor[0]) && sum.elsewhere && sum.firm_least > sum.room)
             checker_violate(c, CHECKER_RESERVE, &job->id, &pool->id, NONE,
                             "%" PRIu64 " chips would be lost, %" PRIu64 " are left", sum.firm_least, sum.room);
     }

@@ -99,6 +99,7 @@ static void pool_add(struct checker *c, const struct event *event)
         c->node[c->nnodes++] = (struct check_node){.pool = i, .shares = NONE, .state = PLACE_UP};
     c->site[site].load += (uint64_t)e->nodes * e->node_chips * c->chip[chip].idle_watts;
     c->stale = c->power = true;
+    c->least_node = i == 0 || e->node_chips < c->least_node ? e->node_chips : c->least_node;
 }
 
 static struct check_site *site_named(struct checker *c, const struct uuid *id)

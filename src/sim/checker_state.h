@@ -120,6 +120,7 @@ struct check_job {
     bool firm;
     uint32_t rate[CHECKER_ALTERNATIVES];
     uint32_t alternative; /* while it runs, since then */
+    uint32_t least;       /* chips that it was counted with, sim/check_alarms.c */
     int64_t started_ms;
     int64_t done_ms, checkpoint_ms, checkpoint_every_ms;
 };
@@ -151,6 +152,7 @@ struct checker {
     uint64_t sequence;
     int64_t now_ms;
     uint32_t order, fit, preempt, reserve;
+    uint32_t least_node; /* chips of the smallest nodes that there are */
     bool power; /* what a site may draw, or draws without work, has changed */
     uint32_t last_pool;
     uint32_t *doomed; /* nodes */
