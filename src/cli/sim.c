@@ -63,7 +63,8 @@ static void print_result(const struct sim_options *o, const struct sim_result *r
         print_drill("interruptible", &r->drill[0]);
     }
     if (o->reserve != RESERVE_OFF)
-        printf("contingency  %.1f %% of firm work could be placed again after the worst loss; %.1f h uncovered, %llu alarms\n",
+        printf("contingency  %.1f %% of firm work could be placed again after the worst loss; %.1f h "
+               "uncovered, %llu alarms\n",
                r->coverage.worst / 10.0, (double)r->coverage.uncovered_ms / 3600e3,
                (unsigned long long)r->coverage.alarms);
     printf("decisions    %llu starts, %llu stops; a step takes %.2f us, 99 %% of them less than %.1f us\n",

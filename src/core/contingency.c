@@ -47,7 +47,8 @@ static bool loss_before(const struct core *core, const struct loss *a, const str
     if ((a->site == INDEX_NONE) != (b->site == INDEX_NONE))
         return a->site != INDEX_NONE;
     if (a->site != INDEX_NONE)
-        return memcmp(&core->net.site[a->site].row.id, &core->net.site[b->site].row.id, sizeof(struct uuid)) < 0;
+        return memcmp(&core->net.site[a->site].row.id, &core->net.site[b->site].row.id, sizeof(struct uuid)) <
+               0;
     return memcmp(vendor_of(core, a->chip), vendor_of(core, b->chip), NAME_CAP) < 0;
 }
 
@@ -68,7 +69,8 @@ static void loss_add(struct core *core, struct loss loss)
     for (uint32_t i = 0; i < r->alarms.used; i++) {
         const struct row_alarm *row = &r->alarm[i].row;
         if (table_live(&r->alarms, i) && uuid_eq(&row->site, &loss.last.site) &&
-            text_eq(row->vendor, text_len(row->vendor, NAME_CAP), loss.last.vendor, text_len(loss.last.vendor, NAME_CAP)))
+            text_eq(row->vendor, text_len(row->vendor, NAME_CAP), loss.last.vendor,
+                    text_len(loss.last.vendor, NAME_CAP)))
             loss.alarm = i;
     }
     r->loss[at] = loss;
@@ -132,9 +134,9 @@ void contingency_recount(struct core *core)
     for (uint32_t i = 0; i < w->jobs.used; i++) {
         const struct job *job = &w->job[i];
         if (table_live(&w->jobs, i) && job->row.state == JOB_RUNNING)
-            contingency_count(
-                core, (struct job_id){i}, job->pool,
-                w->shape[w->lane[job->lane].shape].key.alternative[job->row.alternative].count, true);
+            contingency_count(core, (struct job_id){i}, job->pool,
+                              w->shape[w->lane[job->lane].shape].key.alternative[job->row.alternative].count,
+                              true);
     }
 }
 
@@ -274,12 +276,14 @@ void reserve_take(struct core *core, const struct job *job, uint32_t pool)
 
 static bool is_on(const struct core *core)
 {
-    return core->work.row.reserve != RESERVE_OFF && (core->reserve.firm_jobs > 0 || core->reserve.alarms.live > 0);
+    return core->work.row.reserve != RESERVE_OFF &&
+           (core->reserve.firm_jobs > 0 || core->reserve.alarms.live > 0);
 }
 
 int64_t contingency_next_ms(const struct core *core)
 {
-    return is_on(core) ? (core->row.assessed_ms / CONTINGENCY_EVERY_MS + 1) * CONTINGENCY_EVERY_MS : INT64_MAX;
+    return is_on(core) ? (core->row.assessed_ms / CONTINGENCY_EVERY_MS + 1) * CONTINGENCY_EVERY_MS
+                       : INT64_MAX;
 }
 
 static void assess(struct core *core, uint32_t index)

@@ -38,12 +38,13 @@ enum contingency_kind {
 struct contingency {
     enum contingency_kind kind;
     struct uuid site;
-    const char *vendor;  /* "" where it is a site; belongs to the core */
-    int64_t assessed_ms; /* 0: not yet */
-    uint32_t firm_jobs, firm_chips;     /* that would stop */
-    uint32_t placed_jobs, placed_chips; /* of them, that could be placed again; their chips as they have them now */
-    uint32_t tied_jobs;                 /* that may run nowhere else, however much is free */
-    bool alarm;                         /* it was not covered, and is not again since */
+    const char *vendor;             /* "" where it is a site; belongs to the core */
+    int64_t assessed_ms;            /* 0: not yet */
+    uint32_t firm_jobs, firm_chips; /* that would stop */
+    uint32_t placed_jobs,
+        placed_chips;   /* of them, that could be placed again; their chips as they have them now */
+    uint32_t tied_jobs; /* that may run nowhere else, however much is free */
+    bool alarm;         /* it was not covered, and is not again since */
 };
 
 /* Loss i as it was last assessed: sites in the order of their ids, then vendors in that of their names. False: there is none. */
@@ -79,14 +80,14 @@ struct reserve {
     uint64_t version;                      /* of the network that `planned` was made for */
     struct job_count *firm;                /* pools x shapes: firm jobs that run */
     uint32_t firm_jobs;
-    uint32_t *by_id;           /* pools, in the order of their ids */
-    uint32_t *planned, *kept;  /* losses x pools; pools: chips */
-    struct job_count *lost;    /* scratch: shapes */
-    uint32_t *order;           /* as well */
-    uint16_t *could;           /* scratch: pools x (NODE_CHIPS_MAX + 1) */
-    uint32_t *placed;          /* scratch: pools, chips */
-    uint32_t *asked, *by_use;  /* scratch: pools */
-    uint64_t *watts;           /* scratch: sites, load that may be added */
+    uint32_t *by_id;          /* pools, in the order of their ids */
+    uint32_t *planned, *kept; /* losses x pools; pools: chips */
+    struct job_count *lost;   /* scratch: shapes */
+    uint32_t *order;          /* as well */
+    uint16_t *could;          /* scratch: pools x (NODE_CHIPS_MAX + 1) */
+    uint32_t *placed;         /* scratch: pools, chips */
+    uint32_t *asked, *by_use; /* scratch: pools */
+    uint64_t *watts;          /* scratch: sites, load that may be added */
 };
 
 #endif

@@ -60,8 +60,8 @@ int step_site_shed(struct core *core, const struct event *event)
     bool over = e->watts == 0 && e->until_ms == 0;
     if (id.v == INDEX_NONE)
         return ERR_NOT_FOUND;
-    if (!over && (e->watts > SITE_WATTS_MAX || e->until_ms <= event->at_ms ||
-                  e->until_ms > event->at_ms + JOB_MS_MAX))
+    if (!over &&
+        (e->watts > SITE_WATTS_MAX || e->until_ms <= event->at_ms || e->until_ms > event->at_ms + JOB_MS_MAX))
         return ERR_INVALID;
     uint64_t draw = site_watts(&core->net.site[id.v], 0);
     shed(core, id.v, over ? 0 : draw > e->watts ? draw - e->watts : 1, e->until_ms);

@@ -126,8 +126,7 @@ static int64_t node_loss(const struct choosing *c, const struct node *node)
 
 static bool usable(const struct choosing *c, uint32_t node)
 {
-    return c->pool->node[node].state == PLACE_UP &&
-           (c->use != HELD_AVOID || !pool_is_held(c->pool, node));
+    return c->pool->node[node].state == PLACE_UP && (c->use != HELD_AVOID || !pool_is_held(c->pool, node));
 }
 
 /* The job stops; what that costs is no more to be paid on its other nodes. */
@@ -155,7 +154,8 @@ static struct job *least_on_node(const struct choosing *c, const struct node *no
     struct job *best = NULL;
     for (uint32_t s = node->shares; s != INDEX_NONE; s = c->core->work.share[s].next_on_node) {
         struct job *job = job_at(c, s);
-        int64_t loss = job->chosen == c->stamp ? NEVER : loss_of(c, job), least = best ? loss_of(c, best) : NEVER;
+        int64_t loss = job->chosen == c->stamp ? NEVER : loss_of(c, job),
+                least = best ? loss_of(c, best) : NEVER;
         if (loss < least || (best && loss == least && job->row.sequence > best->row.sequence))
             best = job;
     }
@@ -250,7 +250,8 @@ static bool choose_span(struct choosing *c, uint32_t first, uint32_t end)
         return true;
     for (uint32_t i = first; i < end; i++) {
         const struct node *node = &c->pool->node[i];
-        bool open = usable(c, i) && node->free + node->soft >= rest && !(taken[(i - first) / 64] >> (i - first) % 64 & 1);
+        bool open = usable(c, i) && node->free + node->soft >= rest &&
+                    !(taken[(i - first) / 64] >> (i - first) % 64 & 1);
         loss[i - first] = open ? part_loss(c, i, rest, loss, first, end, false) : NEVER;
         c->bound = loss[i - first] < c->bound ? loss[i - first] : c->bound;
     }
@@ -347,7 +348,8 @@ static bool choose_at(struct core *core, uint32_t lane_index, const struct job *
     const struct shape *shape = &core->work.shape[lane->shape];
     const struct alternative *a = &shape->key.alternative[at->alternative];
     const struct pool *pool = &core->net.pool[at->pool];
-    struct choosing c = {.core = core, .pool = pool, .lane = lane, .job = job, .ask = shape_ask(&shape->key, a)};
+    struct choosing c = {
+        .core = core, .pool = pool, .lane = lane, .job = job, .ask = shape_ask(&shape->key, a)};
     c.run_ms = job_run_ms(job, a->rate);
     c.use = at->use = place_use(core, pool, lane, job, core->now_ms + c.run_ms);
     at->cost = place_cost(pool, a, c.run_ms);
@@ -372,7 +374,8 @@ static struct choice next_pool(struct core *core, const struct lane *lane, const
             const struct pool *pool = &core->net.pool[i];
             struct choice at = {.pool = i, .alternative = a, .cost = place_cost(pool, alternative, run_ms)};
             if (((mask[i / 64] & ~closed[i / 64]) >> i % 64 & 1) && less(core, &at, &next) &&
-                (last->pool == INDEX_NONE || less(core, last, &at)) && preempt_might(core, shape, alternative, pool) &&
+                (last->pool == INDEX_NONE || less(core, last, &at)) &&
+                preempt_might(core, shape, alternative, pool) &&
                 reserve_allows(core, job, i, alternative->count))
                 next = at;
         }

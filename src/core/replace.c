@@ -18,7 +18,8 @@ static int compare_keys(const struct core *core, const struct shape_key *a, cons
 {
     static const struct uuid nowhere;
     const struct network *net = &core->net;
-    int order = compare(&core->tenant[a->tenant].row.id, &core->tenant[b->tenant].row.id, sizeof(struct uuid));
+    int order =
+        compare(&core->tenant[a->tenant].row.id, &core->tenant[b->tenant].row.id, sizeof(struct uuid));
     for (uint32_t i = 0; i < ALTERNATIVES && order == 0; i++) {
         const struct alternative *x = &a->alternative[i], *y = &b->alternative[i];
         if (x->count != y->count || x->rate != y->rate)

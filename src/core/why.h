@@ -58,7 +58,8 @@ struct why {
 
     /* While it waits. */
     enum why_bar bar;
-    bool alone;           /* without it the job would start, if it were the only one that waits and nothing were kept for losses */
+    bool
+        alone; /* without it the job would start, if it were the only one that waits and nothing were kept for losses */
     struct uuid pool;     /* of which it is said; if all pools have the bar, one of them */
     uint32_t alternative; /* as well */
     struct uuid job;      /* RESERVED, TURN: the one that comes first */

@@ -59,8 +59,12 @@ void work_carve(struct core *core, struct arena *arena)
 
 void work_init(struct core *core)
 {
-    core->work.row = (struct row_dispatch){
-        .id = 1, .order = ORDER_SIZE, .fit = FIT_BACKFILL, .pack = PACK_BEST_FIT, .ageing = AGEING_DEFAULT, .preempt = PREEMPT_FIRM};
+    core->work.row = (struct row_dispatch){.id = 1,
+                                           .order = ORDER_SIZE,
+                                           .fit = FIT_BACKFILL,
+                                           .pack = PACK_BEST_FIT,
+                                           .ageing = AGEING_DEFAULT,
+                                           .preempt = PREEMPT_FIRM};
     core->net.version = 1;
     core->net.shed_ms = INT64_MAX;
     list_init(&core->work.active);

@@ -139,8 +139,8 @@ struct work {
     bool lost;        /* a site is, and not all that ran there is stopped */
     struct row_dispatch row;
     bool row_touched;
-    bool over;        /* a site may draw more than it is allowed to */
-    uint64_t choice;  /* of what to stop: the last one */
+    bool over;           /* a site may draw more than it is allowed to */
+    uint64_t choice;     /* of what to stop: the last one */
     struct place *place; /* scratch: POOL_NODES_MAX */
     int64_t *free_ms;    /* as well */
     int64_t *loss;       /* as well */

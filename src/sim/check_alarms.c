@@ -71,9 +71,10 @@ struct check_loss {
 };
 
 struct check_sum {
-    uint64_t firm, firm_least; /* chips that stop; and that those take at least elsewhere which could go anywhere */
-    uint64_t room;             /* chips elsewhere that firm work does not have */
-    bool elsewhere;            /* there is a pool that is up */
+    uint64_t firm,
+        firm_least; /* chips that stop; and that those take at least elsewhere which could go anywhere */
+    uint64_t room;  /* chips elsewhere that firm work does not have */
+    bool elsewhere; /* there is a pool that is up */
 };
 
 static struct check_sum sum_of(const struct checker *c, struct check_loss loss)
@@ -118,10 +119,11 @@ void checker_alarm(struct checker *c, const struct effect *e)
     if (*alarm == !covered || e->chips != sum.firm || covered != (e->amount == (int64_t)e->chips) ||
         (covered && sum.firm_least > sum.room))
         checker_violate(c, CHECKER_ALARM, NULL, NULL, NONE,
-                        "%s%.63s, code %d: %" PRId64 " of %" PRIu32 " chips, there are %" PRIu64 ", and room for %" PRIu64,
+                        "%s%.63s, code %d: %" PRId64 " of %" PRIu32 " chips, there are %" PRIu64
+                        ", and room for %" PRIu64,
                         loss.site != NONE ? "site " : "vendor ",
-                        loss.site != NONE ? c->site[loss.site].told.name : loss.vendor, e->code, e->amount, e->chips,
-                        sum.firm, sum.room);
+                        loss.site != NONE ? c->site[loss.site].told.name : loss.vendor, e->code, e->amount,
+                        e->chips, sum.firm, sum.room);
     *alarm = !covered;
 }
 
@@ -136,6 +138,7 @@ void checker_judge_reserve(struct checker *c, uint32_t i)
         struct check_sum sum = sum_of(c, losses[k]);
         if ((losses[k].site != NONE || losses[k].vendor[0]) && sum.elsewhere && sum.firm_least > sum.room)
             checker_violate(c, CHECKER_RESERVE, &job->id, &pool->id, NONE,
-                            "%" PRIu64 " chips would be lost, %" PRIu64 " are left", sum.firm_least, sum.room);
+                            "%" PRIu64 " chips would be lost, %" PRIu64 " are left", sum.firm_least,
+                            sum.room);
     }
 }

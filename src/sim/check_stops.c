@@ -30,7 +30,8 @@ void checker_shed(struct checker *c, const struct event *event)
     uint32_t i = map_get(&c->site_map, &e->site, sizeof e->site);
     bool over = e->watts == 0 && e->until_ms == 0;
     if (i == MAP_NONE || (!over && e->until_ms <= event->at_ms)) {
-        checker_violate(c, CHECKER_ACCEPTED, NULL, NULL, NONE, "a site that is not there sheds, or until before now");
+        checker_violate(c, CHECKER_ACCEPTED, NULL, NULL, NONE,
+                        "a site that is not there sheds, or until before now");
         return;
     }
     struct check_site *site = &c->site[i];
@@ -60,8 +61,8 @@ void checker_power_end_of_time(struct checker *c)
         const struct check_site *site = &c->site[i];
         uint64_t limit = checker_limit(c, site);
         if (limit > 0 && site->running > 0 && draw_of(site) > limit && could_draw_less(c, i))
-            checker_violate(c, CHECKER_OVER_CAP, NULL, NULL, NONE, "%s: %" PRIu64 " W of %" PRIu64, site->told.name,
-                            draw_of(site), limit);
+            checker_violate(c, CHECKER_OVER_CAP, NULL, NULL, NONE, "%s: %" PRIu64 " W of %" PRIu64,
+                            site->told.name, draw_of(site), limit);
     }
     c->power = false;
 }
@@ -88,7 +89,8 @@ void checker_judge_resume(struct checker *c, uint32_t i, const struct effect *e)
 {
     struct check_job *job = &c->job[i];
     if (e->amount != job->done_ms)
-        checker_violate(c, CHECKER_DONE, &e->job, &e->pool, NONE, "%" PRId64 " ms of %" PRId64, e->amount, job->done_ms);
+        checker_violate(c, CHECKER_DONE, &e->job, &e->pool, NONE, "%" PRId64 " ms of %" PRId64, e->amount,
+                        job->done_ms);
     job->started_ms = c->now_ms;
     job->alternative = e->alternative < CHECKER_ALTERNATIVES ? e->alternative : 0;
 }
@@ -101,7 +103,8 @@ void checker_judge_stop(struct checker *c, uint32_t i, const struct effect *e)
     const struct check_site *site = &c->site[c->pool[job->pool].site];
     job->done_ms += kept_ms(c, job, e->code != 0);
     if (e->amount != job->done_ms)
-        checker_violate(c, CHECKER_DONE, &e->job, &e->pool, NONE, "%" PRId64 " ms of %" PRId64, e->amount, job->done_ms);
+        checker_violate(c, CHECKER_DONE, &e->job, &e->pool, NONE, "%" PRId64 " ms of %" PRId64, e->amount,
+                        job->done_ms);
     if (e->code == ERR_PREEMPTED && job->firm)
         checker_violate(c, CHECKER_PREEMPTED_FIRM, &e->job, &e->pool, NONE, "epoch %" PRIu32, e->epoch);
     if (e->code == ERR_PREEMPTED && (c->fit == FIT_STRICT || c->preempt == PREEMPT_NONE))
@@ -114,7 +117,8 @@ void checker_judge_stop(struct checker *c, uint32_t i, const struct effect *e)
 static bool took_over(const struct checker *c, const struct effect *start, const struct effect *stop)
 {
     uint32_t i = checker_job_find(c, &start->job);
-    return uuid_eq(&start->pool, &stop->pool) && i != NONE && (c->job[i].firm || c->preempt == PREEMPT_SHORTER);
+    return uuid_eq(&start->pool, &stop->pool) && i != NONE &&
+           (c->job[i].firm || c->preempt == PREEMPT_SHORTER);
 }
 
 void checker_judge_preemption(struct checker *c, const struct effect *list, uint32_t n)
@@ -124,7 +128,9 @@ void checker_judge_preemption(struct checker *c, const struct effect *list, uint
         const struct effect *e = &list[i];
         if (e->kind == EFFECT_JOB_START)
             start = e;
-        else if (e->kind == EFFECT_JOB_STOP && e->code == ERR_PREEMPTED && (!start || !took_over(c, start, e)))
-            checker_violate(c, CHECKER_PREEMPTED_FOR_NOBODY, &e->job, &e->pool, NONE, "epoch %" PRIu32, e->epoch);
+        else if (e->kind == EFFECT_JOB_STOP && e->code == ERR_PREEMPTED &&
+                 (!start || !took_over(c, start, e)))
+            checker_violate(c, CHECKER_PREEMPTED_FOR_NOBODY, &e->job, &e->pool, NONE, "epoch %" PRIu32,
+                            e->epoch);
     }
 }

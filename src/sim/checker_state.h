@@ -29,12 +29,12 @@ struct check_site {
     uint32_t state;
     uint32_t pue;
     uint64_t cap;
-    uint64_t load; /* watts before PUE */
+    uint64_t load;     /* watts before PUE */
     uint64_t shed_cap; /* until then */
     int64_t shed_until_ms;
-    uint64_t soft_load;    /* of it what interruptible work draws */
-    uint32_t running;      /* jobs */
-    bool alarm;            /* its loss is not covered, as it was told */
+    uint64_t soft_load; /* of it what interruptible work draws */
+    uint32_t running;   /* jobs */
+    bool alarm;         /* its loss is not covered, as it was told */
 };
 
 struct check_chip {
@@ -60,10 +60,10 @@ struct check_pool {
     uint32_t nodes;
     uint32_t node_chips;
     uint32_t domain;
-    uint32_t first;      /* node */
-    uint32_t up;         /* chips on nodes that are up */
-    uint32_t firm_up;    /* of them those that firm work has */
-    uint32_t firm;       /* chips of firm jobs, and as few as these would do with */
+    uint32_t first;   /* node */
+    uint32_t up;      /* chips on nodes that are up */
+    uint32_t firm_up; /* of them those that firm work has */
+    uint32_t firm;    /* chips of firm jobs, and as few as these would do with */
     uint32_t firm_least;
 };
 
@@ -153,7 +153,7 @@ struct checker {
     int64_t now_ms;
     uint32_t order, fit, preempt, reserve;
     uint32_t least_node; /* chips of the smallest nodes that there are */
-    bool power; /* what a site may draw, or draws without work, has changed */
+    bool power;          /* what a site may draw, or draws without work, has changed */
     uint32_t last_pool;
     uint32_t *doomed; /* nodes */
     uint32_t ndoomed;

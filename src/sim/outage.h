@@ -21,7 +21,7 @@ struct outage_figures {
 };
 
 struct coverage_figures {
-    uint32_t worst;       /* least share of firm chips that could be placed again after one loss, thousandths */
+    uint32_t worst; /* least share of firm chips that could be placed again after one loss, thousandths */
     int64_t uncovered_ms; /* while some loss was not covered */
     uint64_t alarms;
 };

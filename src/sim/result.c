@@ -30,7 +30,8 @@ static void add_when(struct buf *out, const char *name, int64_t ms)
 static void add_outage(struct buf *out, const char *name, const struct outage_figures *f)
 {
     buf_addf(out, ",\"%s\":{\"stopped\":%llu,\"stopped_chips\":%llu,\"placed_again\":%llu", name,
-             (unsigned long long)f->stopped, (unsigned long long)f->stopped_chips, (unsigned long long)f->again);
+             (unsigned long long)f->stopped, (unsigned long long)f->stopped_chips,
+             (unsigned long long)f->again);
     buf_addf(out, ",\"placed_again_chips\":%llu,\"waits\":%llu,\"waits_chips\":%llu",
              (unsigned long long)f->again_chips, (unsigned long long)(f->stopped - f->again),
              (unsigned long long)(f->stopped_chips - f->again_chips));
@@ -45,7 +46,8 @@ static void add_drill(struct buf *out, const struct sim_result *r)
     int64_t last = r->drill[0].last_ms > r->drill[1].last_ms ? r->drill[0].last_ms : r->drill[1].last_ms;
     buf_addf(out, ",\"drill\":{\"stopped\":%llu,\"placed_again\":%llu,\"last_after_s\":%lld",
              (unsigned long long)(r->drill[0].stopped + r->drill[1].stopped),
-             (unsigned long long)(r->drill[0].again + r->drill[1].again), (long long)(last > 0 ? last / 1000 : 0));
+             (unsigned long long)(r->drill[0].again + r->drill[1].again),
+             (long long)(last > 0 ? last / 1000 : 0));
     add_outage(out, "firm", &r->drill[1]);
     add_outage(out, "interruptible", &r->drill[0]);
     buf_addf(out, "}");

@@ -105,11 +105,12 @@ static void started(struct sim *s, const struct effect *effect)
     fate->pool = power_pool(s->power, &effect->pool);
     power_use(s->power, fate->pool, s->demand.job[i].chips, true, s->now_ms);
     s->result->starts++;
-    if (fate->drilled && !outage_start(&s->outage, !traits_interruptible(&s->traits, i), s->demand.job[i].chips,
-                                       s->now_ms - fate->stopped_ms))
+    if (fate->drilled && !outage_start(&s->outage, !traits_interruptible(&s->traits, i),
+                                       s->demand.job[i].chips, s->now_ms - fate->stopped_ms))
         s->failed = true;
     fate->drilled = false;
-    if (!ends_put(&s->ends, s->now_ms + traits_run_ms(&s->traits, i, s->demand.job[i].duration_ms, effect->amount), i,
+    if (!ends_put(&s->ends,
+                  s->now_ms + traits_run_ms(&s->traits, i, s->demand.job[i].duration_ms, effect->amount), i,
                   effect->epoch))
         s->failed = true;
 }

@@ -36,9 +36,9 @@ struct sim_options {
     const char *traits; /* sim/traits.h */
     uint64_t ageing;    /* thousandths of a ms for a chip-second */
     bool ageing_given;
-    int64_t carbon_price; /* nano-units for a kg CO2e */
-    uint32_t preempt;     /* enum dispatch_preempt */
-    uint32_t reserve;     /* enum dispatch_reserve */
+    int64_t carbon_price;                                   /* nano-units for a kg CO2e */
+    uint32_t preempt;                                       /* enum dispatch_preempt */
+    uint32_t reserve;                                       /* enum dispatch_reserve */
     void (*progress)(void *ctx, int64_t done, int64_t all); /* jobs that are over; NULL: nobody asks */
     void *ctx;
 };
@@ -56,8 +56,8 @@ struct sim_result {
     int64_t jct_ms_sum, wait_ms_sum, wait_ms_max, wait_ms_p50, wait_ms_p99;
     int64_t span_ms; /* from the first submission to the last end */
     uint64_t chip_ms, capacity;
-    uint64_t joules, mg; /* of facilities, CO2e */
-    int64_t nano;        /* what the power cost */
+    uint64_t joules, mg;            /* of facilities, CO2e */
+    int64_t nano;                   /* what the power cost */
     struct outage_figures drill[2]; /* what drills stopped: interruptible work, firm work */
     struct coverage_figures coverage;
     uint64_t events, starts, stops, passes;

@@ -87,8 +87,10 @@ static int read_shed(struct world *w, const char *name, struct err *err)
         (void)snprintf(from, sizeof from, "%.*s", (int)(plus - at - 1), at + 1);
     if (!whole || read_watts(colon + 1, (size_t)(at - colon - 1), &d->watts) != 0 ||
         duration_read(from, &d->at_ms) != 0 || duration_read(plus + 1, &d->for_ms) != 0 || d->for_ms == 0)
-        return err_set(err, ERR_INVALID,
-                       "--drill shed:site=%s: expected shed:site=NAME:WATTS@TIME+TIME, WATTS as 20MW, TIME as 36h", name);
+        return err_set(
+            err, ERR_INVALID,
+            "--drill shed:site=%s: expected shed:site=NAME:WATTS@TIME+TIME, WATTS as 20MW, TIME as 36h",
+            name);
     memcpy(d->site, name, (size_t)(colon - name));
     d->at_ms += w->options.start_ms;
     w->ndrills++;

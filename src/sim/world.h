@@ -31,8 +31,8 @@ struct world_options {
     uint32_t node_chips; /* of `pools` */
     bool faults;
     uint64_t seed;
-    const char
-        *drills; /* lose:vendor=V@TIME, lose:site=S@TIME or shed:site=S:20MW@TIME+TIME, separated by commas; TIME as 36h */
+    const char *
+        drills; /* lose:vendor=V@TIME, lose:site=S@TIME or shed:site=S:20MW@TIME+TIME, separated by commas; TIME as 36h */
     int64_t start_ms; /* Unix ms of the simulation's beginning */
 };
 

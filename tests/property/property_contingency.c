@@ -53,7 +53,9 @@ static void read_state(struct search *s, const struct core *core, const struct l
             continue;
         struct lost_job lost = {.shape = &core->work.shape[core->work.lane[job->lane].shape]};
         for (uint32_t a = 0; a < lost.shape->nalternatives; a++)
-            lost.most = lost.shape->key.alternative[a].count > lost.most ? lost.shape->key.alternative[a].count : lost.most;
+            lost.most = lost.shape->key.alternative[a].count > lost.most
+                            ? lost.shape->key.alternative[a].count
+                            : lost.most;
         assert_true(s->njobs < LOST_MAX);
         uint32_t at = s->njobs++;
         for (; at > 0 && s->job[at - 1].most < lost.most; at--)
@@ -87,18 +89,20 @@ static void put_rest(struct search *s, uint32_t k, uint32_t placed, uint32_t p, 
 static void put(struct search *s, uint32_t k, uint32_t placed, uint32_t p, const struct alternative *a)
 {
     const struct pool *pool = &s->core->net.pool[p];
-    uint32_t top = pool->row.node_chips, whole = a->count > top ? a->count / top : 0, rest = a->count - whole * top;
+    uint32_t top = pool->row.node_chips, whole = a->count > top ? a->count / top : 0,
+             rest = a->count - whole * top;
     bool inside = (s->job[k].shape->key.flags & JOB_ONE_DOMAIN) && a->count > top;
     uint32_t span = inside ? pool->row.domain : pool->row.nodes;
-    uint64_t watts = (uint64_t)a->count *
-                     (s->core->net.chip[pool->chip.v].row.watts - s->core->net.chip[pool->chip.v].row.idle_watts);
+    uint64_t watts = (uint64_t)a->count * (s->core->net.chip[pool->chip.v].row.watts -
+                                           s->core->net.chip[pool->chip.v].row.idle_watts);
     struct site then = s->core->net.site[pool->site.v];
     then.load = s->load[pool->site.v] + watts;
     if (!site_takes(&then, 0))
         return;
     s->load[pool->site.v] += watts;
     for (uint32_t first = 0; first < pool->row.nodes; first += span) {
-        uint32_t end = pool->row.nodes - first < span ? pool->row.nodes : first + span, used = 0, left = whole;
+        uint32_t end = pool->row.nodes - first < span ? pool->row.nodes : first + span, used = 0,
+                 left = whole;
         for (uint32_t n = first; n < end && left > 0; n++) {
             if (s->room[p][n] == top) {
                 used |= 1u << n;
@@ -140,7 +144,8 @@ static void test_never_too_much(void **state)
     (void)state;
     struct search *s = &the_search;
     uint64_t seed = test_seed();
-    uint64_t rounds = test_count(8, 400), decided = 0, open = 0, equal = 0, jobs = 0, missed = 0, spared = 0, full = 0;
+    uint64_t rounds = test_count(8, 400), decided = 0, open = 0, equal = 0, jobs = 0, missed = 0, spared = 0,
+             full = 0;
     for (uint64_t r = 0; r < rounds; r++) {
         dispatch_world_init(&world, seed + r, 0);
         for (uint32_t k = 0; k < 600; k++) {
@@ -166,9 +171,10 @@ static void test_never_too_much(void **state)
         }
         dispatch_world_fini(&world);
     }
-    printf("# %llu losses; the count is the best possible in %llu, and misses %llu of %llu jobs in the others; %llu not decided\n",
-           (unsigned long long)decided, (unsigned long long)equal, (unsigned long long)missed, (unsigned long long)jobs,
-           (unsigned long long)open);
+    printf("# %llu losses; the count is the best possible in %llu, and misses %llu of %llu jobs in the "
+           "others; %llu not decided\n",
+           (unsigned long long)decided, (unsigned long long)equal, (unsigned long long)missed,
+           (unsigned long long)jobs, (unsigned long long)open);
     printf("# %llu could be covered wholly, of which %llu would give an alarm\n", (unsigned long long)full,
            (unsigned long long)spared);
     assert_true(decided > rounds * 10 && open * 20 <= decided && equal * 10 >= decided * 8);

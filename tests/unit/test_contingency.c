@@ -106,7 +106,8 @@ static void test_counts(void **state)
     assert_int_equal(do_tick(w), 0);
     assert_int_equal(world_count(w, EFFECT_JOB_START), 3);
     struct uuid two = uid('J', 2);
-    uint32_t at = w->core->work.job[job_by_id(w->core, &two).v].pool; /* pools are made in the order of sites */
+    uint32_t at =
+        w->core->work.job[job_by_id(w->core, &two).v].pool; /* pools are made in the order of sites */
     struct contingency c = now(w, 0);
     assert_true(c.kind == CONTINGENCY_SITE && c.firm_jobs == (at == 0 ? 2 : 1) && c.tied_jobs == 1);
     assert_int_equal(c.placed_jobs, at == 0 ? 1 : 0);
@@ -127,8 +128,10 @@ static void test_nodes_and_power(void **state)
     struct world *w = network(2, 2, 1, RESERVE_TELL);
     struct event_job_submit gang = job(1, 16, 0), small = job(2, 1, 0);
     gang.data_site = uid('S', 1);
-    struct event cordon = {.kind = EVENT_KIND_site_state, .u.site_state = {.site = uid('S', 2), .state = PLACE_CORDONED}};
-    struct event up = {.kind = EVENT_KIND_site_state, .u.site_state = {.site = uid('S', 2), .state = PLACE_UP}};
+    struct event cordon = {.kind = EVENT_KIND_site_state,
+                           .u.site_state = {.site = uid('S', 2), .state = PLACE_CORDONED}};
+    struct event up = {.kind = EVENT_KIND_site_state,
+                       .u.site_state = {.site = uid('S', 2), .state = PLACE_UP}};
     assert_int_equal(world_step(w, &cordon), 0);
     submit(w, gang);
     assert_int_equal(do_tick(w), 0);
@@ -153,7 +156,8 @@ static void test_nodes_and_power(void **state)
     c = now(w, 0);
     assert_int_equal(c.placed_chips, 0);
     end(w, 2);
-    struct event down = {.kind = EVENT_KIND_node_state, .u.node_state = {.pool = uid('p', 2), .node = 0, .state = PLACE_LOST}};
+    struct event down = {.kind = EVENT_KIND_node_state,
+                         .u.node_state = {.pool = uid('p', 2), .node = 0, .state = PLACE_LOST}};
     assert_int_equal(world_step(w, &down), 0);
     c = now(w, 0);
     assert_int_equal(c.placed_chips, 0);
@@ -172,7 +176,7 @@ static void test_alarm(void **state)
         submit(w, job(i, 4, JOB_INTERRUPTIBLE)); /* full, but half of it would give way */
     assert_int_equal(go_round(w, &last), 0);
     for (uint64_t i = 7; i <= 10; i++)
-        submit(w, job(i, 4, 0)); /* and does */
+        submit(w, job(i, 4, 0));                                          /* and does */
     assert_true(go_round(w, &last) == 5 && last.code == ERR_UNAVAILABLE); /* three sites, two vendors */
     assert_int_equal(w->mirror.count[ROW_KIND_alarm], 5);
     assert_int_equal(contingency_worst(w->core), 0);
@@ -220,7 +224,8 @@ static void test_kept(void **state)
     assert_int_equal(do_tick(w), 0);
     assert_int_equal(world_count(w, EFFECT_JOB_START), 1);
     /* A site is lost: what ran there starts again from the reserve, on what interruptible work had. */
-    struct event lost = {.kind = EVENT_KIND_site_state, .u.site_state = {.site = uid('S', 1), .state = PLACE_LOST}};
+    struct event lost = {.kind = EVENT_KIND_site_state,
+                         .u.site_state = {.site = uid('S', 1), .state = PLACE_LOST}};
     assert_int_equal(world_step(w, &lost), 0);
     assert_int_equal(do_tick(w), 0);
     assert_int_equal(w->core->reserve.firm_jobs, firm);

@@ -276,7 +276,8 @@ static uint64_t draw(const struct world *w, uint64_t site)
 static struct world *full_site(void)
 {
     struct world *w = network(PREEMPT_FIRM);
-    struct event cordon = {.kind = EVENT_KIND_site_state, .u.site_state = {.site = uid('S', 2), .state = PLACE_CORDONED}};
+    struct event cordon = {.kind = EVENT_KIND_site_state,
+                           .u.site_state = {.site = uid('S', 2), .state = PLACE_CORDONED}};
     assert_int_equal(world_step(w, &cordon), 0);
     submit(w, 1, 4, 100 * MINUTE, 0, 0);
     submit(w, 2, 4, 100 * MINUTE, 0, JOB_INTERRUPTIBLE);
@@ -325,7 +326,8 @@ static void test_cap(void **state)
 {
     (void)state;
     struct world *w = full_site();
-    struct event cap = {.kind = EVENT_KIND_site_cap, .u.site_cap = {.site = uid('S', 1), .watts = draw(w, 1) - 1}};
+    struct event cap = {.kind = EVENT_KIND_site_cap,
+                        .u.site_cap = {.site = uid('S', 1), .watts = draw(w, 1) - 1}};
     assert_int_equal(world_step(w, &cap), 0);
     assert_int_equal(world_reload(w), 0); /* before anything was done about it */
     assert_int_equal(do_tick(w), 0);
@@ -350,8 +352,9 @@ static void test_cap(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_least_is_lost), cmocka_unit_test(test_whole_gangs), cmocka_unit_test(test_who_does_not),
-        cmocka_unit_test(test_shorter),       cmocka_unit_test(test_lost_place),  cmocka_unit_test(test_reservation),
+        cmocka_unit_test(test_least_is_lost), cmocka_unit_test(test_whole_gangs),
+        cmocka_unit_test(test_who_does_not),  cmocka_unit_test(test_shorter),
+        cmocka_unit_test(test_lost_place),    cmocka_unit_test(test_reservation),
         cmocka_unit_test(test_shed),          cmocka_unit_test(test_cap)};
     return cmocka_run_group_tests_name("preempt", tests, NULL, NULL);
 }
