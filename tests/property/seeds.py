@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The same seed decides the same, byte for byte, under faults; and the checker finds nothing. 20 seeds, in full 200."""
+"""The same seed decides the same, byte for byte, under faults, a loss and a curtailment, with work that can be stopped and with a
+reserve that is told of or kept; and the checker finds nothing. 20 seeds, in full 200."""
 import json
 import os
 import pathlib
@@ -17,7 +18,10 @@ SEEDS = 200 if os.environ.get('BUSBAR_FULL') == '1' else 20
 
 def simulate(seed):
     done = subprocess.run([BIN, 'sim', '--json', '--trace', f'{TRACE}@20', '--network', NETWORK, '--days', '1', '--copies',
-                           '8', '--faults', '--seed', str(seed), '--drill', 'lose:site=us-abilene@12h'],
+                           '8', '--faults', '--seed', str(seed), '--drill',
+                           'shed:site=us-richland:2MW@6h+3h,lose:site=us-abilene@12h', '--traits',
+                           'interruptible=50,checkpoint=2m:30m', '--preempt', ('firm', 'shorter')[seed % 2],
+                           '--reserve', ('off', 'tell', 'keep')[seed % 3]],
                           capture_output=True, text=True, timeout=300, check=False)
     if done.returncode != 0:
         raise AssertionError(f'seed {seed}: exit status {done.returncode}: {done.stderr}{done.stdout}')
