@@ -36,14 +36,14 @@ struct effect {
      * time at rate 1, in ms; JOB_STOP: that which is kept. ALARM: firm chips that could be placed again. */
     int64_t amount;
     union {
+        struct {                   /* the larger one comes first, so that all of it begins as zero */
+            struct uuid site;      /* ALARM: the loss of this site; zero: of all chips of the vendor */
+            char vendor[NAME_CAP]; /* ALARM */
+        };
         struct {
             struct uuid worker;
             struct uuid lease;
             struct uuid deployment;
-        };
-        struct {
-            struct uuid site;      /* ALARM: the loss of this site; zero: of all chips of the vendor */
-            char vendor[NAME_CAP]; /* ALARM */
         };
     };
     uint32_t ordinal;

@@ -13,13 +13,22 @@ static int compare(const void *a, const void *b, size_t size)
     return memcmp(a, b, size);
 }
 
+/* By what rules are told of them: which of those that are equal in that stands for the others is not in rows. */
+static int compare_tenants(const struct core *core, uint32_t a, uint32_t b)
+{
+    const struct row_tenant *x = &core->tenant[a].row, *y = &core->tenant[b].row;
+    int order = compare(x->jurisdiction, y->jurisdiction, sizeof x->jurisdiction);
+    if (order == 0)
+        order = compare(x->licence, y->licence, sizeof x->licence);
+    return order != 0 || !core->book.names_tenants ? order : compare(x->name, y->name, sizeof x->name);
+}
+
 /* Shapes have no order of their own that a reload keeps: what they ask for has, by names and ids. */
 static int compare_keys(const struct core *core, const struct shape_key *a, const struct shape_key *b)
 {
     static const struct uuid nowhere;
     const struct network *net = &core->net;
-    int order =
-        compare(&core->tenant[a->tenant].row.id, &core->tenant[b->tenant].row.id, sizeof(struct uuid));
+    int order = compare_tenants(core, a->tenant, b->tenant);
     for (uint32_t i = 0; i < ALTERNATIVES && order == 0; i++) {
         const struct alternative *x = &a->alternative[i], *y = &b->alternative[i];
         if (x->count != y->count || x->rate != y->rate)
