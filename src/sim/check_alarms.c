@@ -136,9 +136,11 @@ void checker_judge_reserve(struct checker *c, uint32_t i)
     struct check_loss losses[] = {{.site = pool->site}, {.site = NONE, .vendor = c->chip[pool->chip].vendor}};
     for (uint32_t k = 0; k < sizeof losses / sizeof losses[0]; k++) {
         struct check_sum sum = sum_of(c, losses[k]);
-        if ((losses[k].site != NONE || losses[k].vendor[0]) && sum.elsewhere && sum.firm_least > sum.room)
-            checker_violate(c, CHECKER_RESERVE, &job->id, &pool->id, NONE,
-                            "%" PRIu64 " chips would be lost, %" PRIu64 " are left", sum.firm_least,
-                            sum.room);
+        bool some = losses[k].site != NONE || losses[k].vendor[0];
+        if (!some || !sum.elsewhere || sum.firm_least <= sum.room)
+            continue;
+        checker_violate(c, CHECKER_RESERVE, &job->id, &pool->id, NONE,
+                        "%" PRIu64 " chips would be lost, %" PRIu64 " are left", sum.firm_least, sum.room);
+        return;
     }
 }
