@@ -132,6 +132,8 @@ void checker_judge_reserve(struct checker *c, uint32_t i)
     const struct check_job *job = &c->job[i];
     if (c->reserve != RESERVE_KEEP || !job->firm || job->epoch > 1 || checker_has_rules(c))
         return; /* what was stopped is what they are kept for */
+    if (job->least == 0)
+        return; /* it may be tied to what would be lost: nothing can be kept for it */
     const struct check_pool *pool = &c->pool[job->pool];
     struct check_loss losses[] = {{.site = pool->site}, {.site = NONE, .vendor = c->chip[pool->chip].vendor}};
     for (uint32_t k = 0; k < sizeof losses / sizeof losses[0]; k++) {
