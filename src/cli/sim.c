@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "cli/request.h"
+#include "core/kinds.h"
 #include "network/decimal.h"
 #include "sim/demand.h"
 #include "sim/duration.h"
@@ -76,6 +77,28 @@ static void print_service(const struct serving_sum *s)
         (unsigned long long)s->cold_starts, (unsigned long long)s->moved);
 }
 
+static void print_after(const char *what, int64_t ms)
+{
+    if (ms < 0)
+        printf(", %s not", what);
+    else
+        printf(", %s after %.0f s", what, (double)ms / 1e3);
+}
+
+static void print_drill(const char *kind, const struct outage_figures *f)
+{
+    double chips = f->stopped_chips ? (double)f->stopped_chips : 1;
+    printf("drill        %s: %llu jobs with %llu chips stopped, %.1f %% of the chips ran again", kind,
+           (unsigned long long)f->stopped, (unsigned long long)f->stopped_chips,
+           f->stopped_chips ? 100.0 * (double)f->again_chips / chips : 100.0);
+    if (f->stopped > 0) {
+        print_after("half of them", f->half_ms);
+        print_after("95 %", f->most_ms);
+        print_after("the last", f->last_ms);
+    }
+    printf("; %llu jobs wait\n", (unsigned long long)(f->stopped - f->again));
+}
+
 static void print_result(const struct sim_options *o, const struct sim_result *r)
 {
     double n = r->jobs ? (double)r->jobs : 1;
@@ -106,13 +129,18 @@ static void print_result(const struct sim_options *o, const struct sim_result *r
                (unsigned long long)r->plans, (unsigned long long)r->plans_failed,
                (double)r->plan_pivots / (double)r->plans, (double)r->plan_cpu_ns / (double)r->plans / 1e6,
                (double)r->plan_cpu_ns_most / 1e6);
-    if (o->drills)
-        printf("drill        %llu jobs stopped, %llu of them placed again, the last after %.0f s\n",
-               (unsigned long long)r->drill_stopped, (unsigned long long)r->drill_placed,
-               (double)r->drill_placed_ms / 1e3);
     print_supply(&r->supply);
     for (uint32_t i = 0; i < r->services; i++)
         print_service(&r->service[i]);
+    if (o->drills) {
+        print_drill("firm", &r->drill[1]);
+        print_drill("interruptible", &r->drill[0]);
+    }
+    if (o->reserve != RESERVE_OFF)
+        printf("contingency  %.1f %% of firm work could be placed again after the worst loss; %.1f h "
+               "uncovered, %llu alarms\n",
+               r->coverage.worst / 10.0, (double)r->coverage.uncovered_ms / 3600e3,
+               (unsigned long long)r->coverage.alarms);
     printf("decisions    %llu starts, %llu stops; a step takes %.2f us, 99 %% of them less than %.1f us\n",
            (unsigned long long)r->starts, (unsigned long long)r->stops,
            r->events ? (double)r->step_ns_sum / (double)r->events / 1e3 : 0.0, (double)r->step_ns_p99 / 1e3);
@@ -202,6 +230,33 @@ static int read_numbers(const struct cli *cli, struct sim_options *o)
     return CLI_OK;
 }
 
+static int read_word(const struct cli *cli, const char *name, const char *const *words, uint32_t *value)
+{
+    const char *word = cli_option(cli, name);
+    for (uint32_t i = 0; word && words[i]; i++) {
+        if (strcmp(word, words[i]) == 0) {
+            *value = i;
+            return CLI_OK;
+        }
+    }
+    if (!word)
+        return CLI_OK;
+    fprintf(stderr, "busbar: --%s %s: %s, %s or %s\n", name, word, words[0], words[1], words[2]);
+    return CLI_USAGE;
+}
+
+static int read_words(const struct cli *cli, struct sim_options *o)
+{
+#define WORD(name, number, text) [number] = (text),
+    static const char *const preempts[] = {DISPATCH_PREEMPTS(WORD) NULL};
+    static const char *const reserves[] = {DISPATCH_RESERVES(WORD) NULL};
+#undef WORD
+    o->preempt = PREEMPT_FIRM;
+    o->reserve = o->network ? RESERVE_TELL : RESERVE_OFF; /* pools that are isolated have nowhere to go */
+    int rc = read_word(cli, "preempt", preempts, &o->preempt);
+    return rc == CLI_OK ? read_word(cli, "reserve", reserves, &o->reserve) : rc;
+}
+
 static int read_options(const struct cli *cli, struct sim_options *o)
 {
     *o = (struct sim_options){.trace = cli_option(cli, "trace"),
@@ -229,7 +284,10 @@ static int read_options(const struct cli *cli, struct sim_options *o)
     }
     if (isatty(STDERR_FILENO) && !cli->json)
         o->progress = draw_bar;
-    return read_every(cli, &o->plan_every_ms) == CLI_OK ? read_numbers(cli, o) : CLI_USAGE;
+    int rc = read_words(cli, o);
+    if (rc == CLI_OK)
+        rc = read_every(cli, &o->plan_every_ms);
+    return rc == CLI_OK ? read_numbers(cli, o) : rc;
 }
 
 int cli_sim(const struct cli *cli)

@@ -75,6 +75,20 @@ static struct held_room shape_held(struct core *core, const struct shape *shape)
     return room;
 }
 
+/* Whether in a pool that changed others might stop for the shape's work. */
+static bool shape_might_preempt(const struct core *core, const struct shape *shape)
+{
+    for (uint32_t a = 0; a < shape->nalternatives; a++) {
+        const struct pool *pool;
+        uint32_t at = 0;
+        while ((pool = next_changed(core, shape, a, &at)) != NULL) {
+            if (preempt_might(core, shape, &shape->key.alternative[a], pool))
+                return true;
+        }
+    }
+    return false;
+}
+
 static bool may_use_held(const struct core *core, const struct lane *lane, const struct held_room *room)
 {
     return lane->waiting.root->shortest <= room->limit ||
@@ -184,7 +198,8 @@ static void look_at_shape(struct core *core, struct shape *shape, bool unreserve
     struct held_room held = {.limit = -1};
     if (shape->fits)
         held = shape_held(core, shape);
-    if (!wants && !shape->open && !held.behind && held.limit < shape->shortest) {
+    bool preempts = shape_might_preempt(core, shape);
+    if (!wants && !preempts && !shape->open && !held.behind && held.limit < shape->shortest) {
         w->left_out |= shape->fits;
         return;
     }
@@ -193,7 +208,7 @@ static void look_at_shape(struct core *core, struct shape *shape, bool unreserve
     shape->shortest = INT64_MAX;
     list_for_each_safe (it, next, &shape->waiting) {
         struct lane *lane = list_entry(it, struct lane, active);
-        bool apart = (wants && lane->pool == INDEX_NONE) || may_use_held(core, lane, &held);
+        bool apart = preempts || (wants && lane->pool == INDEX_NONE) || may_use_held(core, lane, &held);
         int64_t shortest = lane->waiting.root->shortest;
         shape->shortest = shortest < shape->shortest ? shortest : shape->shortest;
         if (apart || shape->open)
@@ -292,7 +307,7 @@ static bool try_lane(struct core *core, struct lane *lane)
     }
     if (shorter && shorter != next)
         lane_again(core, lane, shorter);
-    else
+    else if (lane->stopped != w->pass) /* what came back in this pass is tried in the next one */
         lane_refresh(core, lane, false);
     return true;
 }
@@ -301,7 +316,8 @@ static bool try_lane(struct core *core, struct lane *lane)
 static bool worth_a_try(struct core *core, const struct lane *lane)
 {
     struct shape *shape = &core->work.shape[lane->shape];
-    if (!lane->plain)
+    bool holds = lane->pool != INDEX_NONE && core->work.looking[lane->pool / 64] >> lane->pool % 64 & 1;
+    if (!lane->plain || holds)
         return true;
     shape_look(core, shape);
     if (shape->open || !core->work.reheld)
@@ -328,10 +344,15 @@ bool pass_backfill(struct core *core)
     turns_begin(core, &turns);
     while (worth_trying(core) && (lane = next_lane(&turns, &turn)) != NULL) {
         w->apart -= !lane->plain;
-        /* Under another's reservation some may pass who are not listed, and perhaps before those who are: anew. */
-        if ((worth_a_try(core, lane) && !try_lane(core, lane)) || (w->eased && w->left_out)) {
+        if (worth_a_try(core, lane) && !try_lane(core, lane)) {
             turns_clear(&turns, turn);
             return false;
+        }
+        /* Under another's reservation some may pass who are not listed, and perhaps before those who are. */
+        if (w->eased && w->left_out) {
+            turns_clear(&turns, turn);
+            w->again = true;
+            return true;
         }
         turn_push(core, &turns, turn);
     }

@@ -83,6 +83,7 @@ static void carve(struct core *core, struct arena *arena)
     services_carve(core, arena);
     traffic_carve(core, arena);
     plan_carve(core, arena);
+    contingency_carve(core, arena);
     CARVE(core, tenants, tenant, n->tenants);
     CARVE(core, keys, key, n->keys);
     CARVE(core, models, model, n->models);
@@ -190,6 +191,8 @@ int step_tick(struct core *core, const struct event *event)
     transit_turn(core);
     plan_turn(core);
     defer_turn(core);
+    sheds_turn(core);
+    contingency_turn(core);
     dispatch_pass(core);
     return 0;
 }
@@ -236,6 +239,8 @@ int64_t core_deadline_ms(const struct core *core)
     due_ms = transit_next_ms(core) < due_ms ? transit_next_ms(core) : due_ms;
     int64_t defer_ms = defer_deadline_ms(core);
     due_ms = defer_ms < due_ms ? defer_ms : due_ms;
+    due_ms = core->net.shed_ms < due_ms ? core->net.shed_ms : due_ms;
+    due_ms = contingency_next_ms(core) < due_ms ? contingency_next_ms(core) : due_ms;
     return core->book.next_ms < due_ms ? core->book.next_ms : due_ms;
 }
 
@@ -290,6 +295,7 @@ void core_collect(struct core *core, row_fn *fn, void *ctx)
     COLLECT(core, service.replicas, service_replica, service.replica, ROW_DELETE);
     COLLECT(core, traffic.transits, transit, traffic.transit, ROW_DELETE);
     plan_collect(core, fn, ctx);
+    COLLECT(core, reserve.alarms, alarm, reserve.alarm, ROW_DELETE);
     table_clean(&core->work.shapes);
     table_clean(&core->work.lanes);
     table_clean(&core->waiters);

@@ -30,16 +30,18 @@ enum tried try_start(struct core *core, uint32_t lane, const uint64_t *closed)
 {
     struct job *job = core->work.lane[lane].candidate;
     struct choice c = place_choose(core, lane, job, closed);
-    if (c.pool == INDEX_NONE)
+    if (c.pool == INDEX_NONE && !preempt_choose(core, lane, job, closed, &c))
         return NO_FIT;
     struct pool *pool = &core->net.pool[c.pool];
     const struct shape_key *key = &core->work.shape[core->work.lane[lane].shape].key;
     struct ask ask = shape_ask(key, &key->alternative[c.alternative]);
     uint32_t nodes = pool_nodes_for(pool, ask.chips);
-    if (core->effects->n + START_EFFECTS(nodes, key->source != INDEX_NONE) > core->effects->cap / 2 ||
+    if (core->effects->n + c.victims + START_EFFECTS(nodes, key->source != INDEX_NONE) >
+            core->effects->cap / 2 ||
         table_room(&core->work.shares) < nodes ||
         (key->source != INDEX_NONE && table_room(&core->traffic.transits) == 0))
         return NO_ROOM;
+    preempt_stop(core, &c);
     uint32_t n = pool_find(pool, ask, core->work.row.pack, c.use, core->work.place);
     assert(n > 0);
     job_start(core, (struct job_id){(uint32_t)(job - core->work.job)}, (struct pool_id){c.pool},
@@ -240,27 +242,42 @@ static bool evict(struct core *core)
     if (core->book.changed && !evict_forbidden(core))
         return false;
     core->book.changed = false;
+    if (core->work.over && !curtail(core))
+        return false;
+    core->work.over = false;
     return true;
+}
+
+/* Once around. False: there was no room for a start in this step. */
+static bool pass(struct core *core)
+{
+    struct work *w = &core->work;
+    size_t bytes = w->pool_words * sizeof *w->changed;
+    w->pass++;
+    w->again = false;
+    memcpy(w->looking, w->changed, bytes);
+    memset(w->changed, 0, bytes);
+    bool whole = w->row.fit == FIT_STRICT ? pass_strict(core) : pass_backfill(core);
+    if (whole && !w->again)
+        whole = defer_pass(core);
+    for (uint32_t k = 0; k < w->pool_words; k++)
+        w->changed[k] |= whole && !w->again ? 0 : w->looking[k];
+    return whole;
 }
 
 void dispatch_pass(struct core *core)
 {
     struct work *w = &core->work;
-    size_t bytes = w->pool_words * sizeof *w->changed;
     if (!w->due)
         return;
-    w->pass++;
     bool whole = evict(core);
-    memcpy(w->looking, w->changed, bytes);
-    memset(w->changed, 0, bytes);
-    if (whole)
-        whole = (w->row.fit == FIT_STRICT ? pass_strict(core) : pass_backfill(core)) && defer_pass(core);
+    do
+        whole = whole && pass(core);
+    while (whole && w->again);
     /* More to do, in another step: there was no room in this one, or a reservation that ended freed what it held. */
     w->due = !whole;
-    for (uint32_t k = 0; k < w->pool_words; k++) {
-        w->changed[k] |= whole ? 0 : w->looking[k];
+    for (uint32_t k = 0; k < w->pool_words; k++)
         w->due |= w->changed[k] != 0;
-    }
 }
 
 int step_dispatch_set(struct core *core, const struct event *event)
@@ -269,8 +286,9 @@ int step_dispatch_set(struct core *core, const struct event *event)
     struct row_dispatch *row = &core->work.row;
     bool order = e->order >= ORDER_FIFO && e->order <= ORDER_SIZE;
     bool fit = e->fit == FIT_STRICT || e->fit == FIT_BACKFILL;
+    bool limits = e->preempt <= PREEMPT_SHORTER && e->reserve <= RESERVE_OFF;
     bool pack = e->pack == PACK_BEST_FIT || e->pack == PACK_EMPTIEST;
-    if (!order || !fit || !pack || e->ageing > 1000000000 || e->carbon_price < 0 ||
+    if (!order || !fit || !pack || !limits || e->ageing > 1000000000 || e->carbon_price < 0 ||
         e->carbon_price > PRICE_MAX)
         return ERR_INVALID;
     row->order = e->order;
@@ -278,6 +296,8 @@ int step_dispatch_set(struct core *core, const struct event *event)
     row->pack = e->pack;
     row->ageing = e->ageing;
     row->carbon_price = e->carbon_price;
+    row->preempt = e->preempt;
+    row->reserve = e->reserve;
     core->work.row_touched = true;
     for (uint32_t i = 0; i < core->net.sites.used; i++)
         site_rate(core, (struct site_id){i});
@@ -288,5 +308,6 @@ int step_dispatch_set(struct core *core, const struct event *event)
     }
     work_reorder(core);
     network_changed(core);
+    reserve_reset(core);
     return 0;
 }

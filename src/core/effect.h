@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/str.h"
+#include "core/limits.h"
 
 enum effect_kind {
     EFFECT_REPLY = 1,     /* token, code, amount */
@@ -27,18 +28,29 @@ enum effect_kind {
     /* Of the start that follows: `bytes` of data for `job` come over `corridor` at `bits_s`, all within `ms`, and only then
      * it runs. One for each corridor of the way, from where the data lies. */
     EFFECT_TRANSIT = 12,
+    EFFECT_ALARM = 13, /* a loss (core/contingency.h) is covered no more; or is again, with code 0 */
 };
 
 struct effect {
     enum effect_kind kind;
-    /* REPLY: 0 or an error. JOB_STOP: ERR_FORBIDDEN, the rules forbid it now; ERR_CORRIDOR, its data comes no more; 0, all
-     * else */
+    /* REPLY: 0 or an error. JOB_STOP: ERR_FORBIDDEN, the rules forbid it now; ERR_PREEMPTED, for the start that follows;
+     * ERR_CURTAILED, the site has to draw less; ERR_CORRIDOR, its data comes no more; 0: its place is lost, or it was cancelled. ALARM: ERR_UNAVAILABLE or 0. */
     int code;
     uint64_t token; /* REPLY */
-    int64_t amount; /* REPLY: to lease_ask what was granted, to meter what was billed; nano-units */
-    struct uuid worker;
-    struct uuid lease;
-    struct uuid deployment;
+    /* REPLY: to lease_ask what was granted, to meter what was billed; nano-units. JOB_START: the work that is done, as run
+     * time at rate 1, in ms; JOB_STOP: that which is kept. ALARM: firm chips that could be placed again. */
+    int64_t amount;
+    union {
+        struct {                   /* the larger one comes first, so that all of it begins as zero */
+            struct uuid site;      /* ALARM: the loss of this site; zero: of all chips of the vendor */
+            char vendor[NAME_CAP]; /* ALARM */
+        };
+        struct {
+            struct uuid worker;
+            struct uuid lease;
+            struct uuid deployment;
+        };
+    };
     uint32_t ordinal;
     uint32_t epoch;
     struct uuid job;

@@ -80,8 +80,19 @@ enum meter_flag {
     O(BEST_FIT, 1, "best-fit") /* the node with the least free chips that are enough */ \
     O(EMPTIEST, 2, "emptiest") /* the node with the most free chips */
 
+/* Whether interruptible work is stopped for other work that fits nowhere. */
+#define DISPATCH_PREEMPTS(O) \
+    O(NONE, 0, "none") \
+    O(FIRM, 1, "firm")       /* for firm work */ \
+    O(SHORTER, 2, "shorter") /* and for work that is over sooner, where that gains more than it costs */
+/* What is done about losses that running firm work would not survive (core/contingency.h). */
+#define DISPATCH_RESERVES(O) \
+    O(TELL, 0, "tell") /* an alarm */ \
+    O(KEEP, 1, "keep") /* and chips are kept free of firm work */ \
+    O(OFF, 2, "off")   /* nothing */
+
 #define JOB_FLAGS(J) \
-    J(INTERRUPTIBLE, 1u, "interruptible") /* may be stopped for firm work and started anew */ \
+    J(INTERRUPTIBLE, 1u, "interruptible") /* may be stopped for firm work, and goes on later */ \
     J(ONE_DOMAIN, 2u, "one-domain")       /* all nodes of one scale-up domain */ \
     J(REPLICA, 256u, "replica")           /* of a service: core's own work, without an end */
 #define JOB_KINDS(J) \
@@ -113,6 +124,16 @@ enum dispatch_fit {
 enum dispatch_pack {
 #define O(name, number, text) PACK_##name = (number),
     DISPATCH_PACKS(O)
+#undef O
+};
+enum dispatch_preempt {
+#define O(name, number, text) PREEMPT_##name = (number),
+    DISPATCH_PREEMPTS(O)
+#undef O
+};
+enum dispatch_reserve {
+#define O(name, number, text) RESERVE_##name = (number),
+    DISPATCH_RESERVES(O)
 #undef O
 };
 enum job_flag {

@@ -10,16 +10,16 @@
 
 /* A place in the queue that waiting does not change, so that lanes stay sorted: by size, a job is aged by letting each
  * chip-second weigh as much as some wait, and i goes before j when submitted + weight x size is less. */
-static int64_t key_of(const struct core *core, const struct job *job)
+int64_t lane_key(const struct core *core, const struct job *job, int64_t run_ms)
 {
     const struct row_dispatch *d = &core->work.row;
     if (d->order == ORDER_FIFO)
         return job->row.submitted_ms;
     if (d->order == ORDER_SJF)
-        return job->row.duration_ms;
+        return job->row.duration_ms > job->row.done_ms ? job->row.duration_ms - job->row.done_ms : 0;
     if (job->row.flags & JOB_REPLICA)
         return job->row.submitted_ms; /* somebody waits for an answer: it goes before whatever has a size */
-    int128 chip_ms = (int128)job->row.count0 * job_run_ms(job, job->row.rate0);
+    int128 chip_ms = (int128)job->row.count0 * run_ms;
     int128 key = job->row.submitted_ms + chip_ms * d->ageing / 1000000;
     return key > INT64_MAX ? INT64_MAX : (int64_t)key;
 }
@@ -55,11 +55,11 @@ void lane_enter(struct core *core, struct job_id id)
 {
     struct job *job = &core->work.job[id.v];
     struct lane *lane = &core->work.lane[job->lane];
+    job->in_lane.key = lane_key(core, job, job_run_ms(job, job->row.rate0));
     job->in_lane.sequence = job->row.sequence;
     job->in_lane.length = job_run_ms(job, 1000);
     if (defer_enter(core, id))
         return;
-    job->in_lane.key = key_of(core, job);
     queue_add(&lane->waiting, &job->in_lane);
     struct shape *shape = &core->work.shape[lane->shape];
     if (job->in_lane.length < shape->shortest)
@@ -184,6 +184,7 @@ void lanes_rekey(struct core *core)
         if (waits)
             lane_list(core, lane);
     }
+    contingency_recount(core);
 }
 
 void work_reorder(struct core *core)

@@ -234,6 +234,8 @@ int core_load(struct core *core, enum row_kind kind, const void *row)
         return load_plan(core, row);
     case ROW_KIND_plan_part:
         return load_plan_part(core, row);
+    case ROW_KIND_alarm:
+        return load_alarm(core, row);
     case ROW_KIND_usage:
     case ROW_KIND_END:
         break;

@@ -104,6 +104,8 @@ int load_job(struct core *core, const struct row_job *row)
     job->pool = map_get(&core->net.pool_map, &row->pool, sizeof row->pool);
     if (job->pool == MAP_NONE || a->count == 0)
         return ERR_CORRUPT;
+    job->chips = a->count;
+    job->rate = a->rate;
     job->end_ms = row->started_ms + row->transit_ms + job_run_ms(job, a->rate);
     return 0;
 }
@@ -123,7 +125,7 @@ int load_share(struct core *core, const struct row_share *row)
         return ERR_LIMIT;
     w->share[i].row = *row;
     share_link(core, i, id, pool);
-    pool_take(p, row->node, row->chips);
+    share_take(core, i);
     work_account(core, id, pool, row->chips, true);
     return 0;
 }
@@ -146,6 +148,15 @@ int load_work_done(struct core *core)
     }
     for (uint32_t i = 0; i < core->net.sites.used; i++)
         site_rate(core, (struct site_id){i});
+    for (uint32_t i = 0; i < core->net.pools.used; i++) {
+        const struct pool *pool = &core->net.pool[i];
+        w->lost |= pool->busy > 0 && core->net.site[pool->site.v].row.state == PLACE_LOST;
+    }
     w->due = w->active.next != &w->active || core->book.changed || w->lost;
+    sheds_look(core);
+    for (uint32_t i = 0; i < core->net.sites.used; i++)
+        site_judge(core, (struct site_id){i});
+    contingency_recount(core);
+    reserve_reset(core);
     return 0;
 }

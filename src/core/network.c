@@ -11,7 +11,6 @@
 #include "core/state.h"
 
 #define CHIP_WATTS_MAX 1000000
-#define WATTS_MAX (UINT64_C(1) << 40)
 #define SIGNAL_PRICE_MAX INT64_C(1000000000000) /* nano-units for a kWh: 1,000 units */
 #define SIGNAL_CARBON_MAX UINT64_C(10000000)    /* mg CO2e for a kWh: 10 kg */
 #define PUE_MIN 1000
@@ -105,7 +104,7 @@ void pool_changed(struct core *core, struct pool_id id)
 
 void site_eased(struct core *core, struct site_id id)
 {
-    if (core->net.site[id.v].row.cap == 0)
+    if (site_limit(&core->net.site[id.v]) == 0)
         return;
     for (uint32_t i = 0; i < core->net.pools.used; i++) {
         if (core->net.pool[i].site.v == id.v)
@@ -123,9 +122,16 @@ uint64_t site_watts(const struct site *site, uint64_t more)
     return (site->load + more) * site_pue(&site->row) / 1000;
 }
 
+uint64_t site_limit(const struct site *site)
+{
+    const struct row_site *row = &site->row;
+    return row->cap == 0 || (row->shed_cap > 0 && row->shed_cap < row->cap) ? row->shed_cap : row->cap;
+}
+
 bool site_takes(const struct site *site, uint64_t more)
 {
-    return site->row.cap == 0 || site_watts(site, more) <= site->row.cap;
+    uint64_t limit = site_limit(site);
+    return limit == 0 || site_watts(site, more) <= limit;
 }
 
 uint64_t pool_chip_watts(const struct core *core, const struct pool *pool)
@@ -260,6 +266,7 @@ int step_pool_add(struct core *core, const struct event *event)
     (void)pool_place(core, i); /* there is room: checked above */
     core->book.version++;      /* nobody has judged it yet */
     network_changed(core);
+    site_judge(core, site);
     return 0;
 }
 
@@ -318,6 +325,7 @@ int step_site_signal(struct core *core, const struct event *event)
     traffic_changed(core);
     if (cooler)
         site_eased(core, id);
+    site_judge(core, id);
     return 0;
 }
 
@@ -327,11 +335,12 @@ int step_site_cap(struct core *core, const struct event *event)
     struct site_id id = site_by_id(core, &e->site);
     if (id.v == INDEX_NONE)
         return ERR_NOT_FOUND;
-    if (e->watts > WATTS_MAX)
+    if (e->watts > SITE_WATTS_MAX)
         return ERR_INVALID;
     core->net.site[id.v].row.cap = e->watts;
     table_touch(&core->net.sites, id.v);
     network_changed(core);
+    site_judge(core, id);
     return 0;
 }
 
@@ -388,6 +397,7 @@ int step_node_state(struct core *core, const struct event *event)
         network_changed(core); /* a pool without a node that is up is none */
     pool_changed(core, id);
     site_eased(core, pool->site);
+    site_judge(core, pool->site);
     return 0;
 }
 

@@ -14,6 +14,7 @@
 #include "core/pool.h"
 #include "core/table.h"
 
+#define SITE_WATTS_MAX (UINT64_C(1) << 40)
 #define RATE_SHIFT 20
 #define RATE_MS (INT64_C(1) << RATE_SHIFT)
 
@@ -55,12 +56,15 @@ struct network {
     uint32_t nodes_used, nodes_max, words_used, words_max;
     struct map site_map, chip_map, pool_map, corridor_map, down_map;
     uint64_t version;
+    int64_t shed_ms; /* when the first limit for a time is over, INT64_MAX: there is none */
 };
 
 /* Thousandths; a guess until a signal says more. */
 uint32_t site_pue(const struct row_site *site);
 /* Facility watts that a site draws with `more` watts of load before PUE on top. */
 uint64_t site_watts(const struct site *site, uint64_t more);
+/* The most that it may draw now, 0: no limit; where nothing at all may run that is 1. */
+uint64_t site_limit(const struct site *site);
 bool site_takes(const struct site *site, uint64_t more);
 
 #endif

@@ -36,8 +36,7 @@ void turns_drop(struct heap *turns);
 /* The same while a turn is taken off. */
 void turns_clear(struct heap *turns, struct turn *turn);
 
-/* One pass with backfilling. False: it is to be made again, for want of room in this step or because it did not see
- * everybody whom it concerns. */
+/* One pass with backfilling. False: there was no room for a start in this step. */
 bool pass_backfill(struct core *core);
 
 #endif

@@ -155,7 +155,8 @@ struct choice place_choose(struct core *core, uint32_t lane_index, const struct 
                 enum held_use use = place_use(core, pool, lane, job, core->now_ms + way.ms + run_ms);
                 if (!better(core, &best, pool, cost) ||
                     !pool_fits(pool, shape_ask(&shape->key, alternative), use) ||
-                    !power_for(core, pool, alternative->count))
+                    !power_for(core, pool, alternative->count) ||
+                    !reserve_allows(core, job, i, alternative->count))
                     continue;
                 best = (struct choice){.pool = i, .alternative = a, .use = use, .cost = cost};
             }

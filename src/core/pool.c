@@ -73,8 +73,21 @@ uint32_t pool_words(uint32_t nodes, uint32_t node_chips)
     return words_of(nodes) * (node_chips + 2); /* levels 0 to node_chips, and what is held */
 }
 
+static void could_add(struct pool *pool, const struct node *node)
+{
+    pool->could[node->free + node->soft]++;
+    pool->room += node->free + node->soft;
+}
+
+static void could_drop(struct pool *pool, const struct node *node)
+{
+    pool->could[node->free + node->soft]--;
+    pool->room -= node->free + node->soft;
+}
+
 static void level_add(struct pool *pool, uint32_t node)
 {
+    could_add(pool, &pool->node[node]);
     uint32_t f = pool->node[node].free;
     node_set_add(&pool->level[f], node);
     pool->mask |= 1u << f;
@@ -82,6 +95,7 @@ static void level_add(struct pool *pool, uint32_t node)
 
 static void level_drop(struct pool *pool, uint32_t node)
 {
+    could_drop(pool, &pool->node[node]);
     uint32_t f = pool->node[node].free;
     node_set_drop(&pool->level[f], node);
     if (pool->level[f].summary == 0)
@@ -94,7 +108,8 @@ void pool_init(struct pool *pool, struct node *node, int64_t *until, uint64_t *w
     pool->node = node;
     pool->until = until;
     pool->nwords = words_of(pool->row.nodes);
-    pool->mask = pool->free = pool->busy = 0;
+    pool->mask = pool->free = pool->busy = pool->soft = pool->room = 0;
+    memset(pool->could, 0, sizeof pool->could);
     pool->nodes_up = pool->row.nodes;
     pool->reserved_for = INDEX_NONE;
     for (uint32_t f = 0; f <= pool->row.node_chips; f++)
@@ -234,9 +249,21 @@ static bool fits_anywhere(const struct pool *pool, uint32_t chips, enum held_use
     return false;
 }
 
+bool pool_could_fit(const struct pool *pool, uint32_t chips)
+{
+    uint32_t top = pool->row.node_chips, whole = chips > top ? chips / top : 0;
+    if (chips > pool->room || pool->could[top] < whole)
+        return false;
+    uint32_t rest = chips - whole * top;
+    bool found = rest == 0 || pool->could[top] > whole;
+    for (uint32_t f = rest; f < top && !found; f++)
+        found = pool->could[f] > 0;
+    return found;
+}
+
 /* ---- gangs inside one domain ---- */
 
-static bool is_held(const struct pool *pool, uint32_t node)
+bool pool_is_held(const struct pool *pool, uint32_t node)
 {
     return pool->held.summary && (pool->held.words[node / 64] >> node % 64 & 1);
 }
@@ -245,7 +272,7 @@ static bool is_held(const struct pool *pool, uint32_t node)
 static uint32_t usable(const struct pool *pool, uint32_t node, enum held_use use)
 {
     const struct node *n = &pool->node[node];
-    return n->state == PLACE_UP && (use != HELD_AVOID || !is_held(pool, node)) ? n->free : 0;
+    return n->state == PLACE_UP && (use != HELD_AVOID || !pool_is_held(pool, node)) ? n->free : 0;
 }
 
 /* Places a gang on the nodes [first, end): whole ones, then the rest on the fullest that is enough. */
@@ -420,4 +447,28 @@ void pool_set_node(struct pool *pool, uint32_t node, uint32_t state)
         pool->free += n->free;
         pool->nodes_up++;
     }
+}
+
+static void set_soft(struct pool *pool, uint32_t node, uint32_t soft)
+{
+    struct node *n = &pool->node[node];
+    if (n->state == PLACE_UP)
+        could_drop(pool, n);
+    pool->soft = pool->soft - n->soft + soft;
+    n->soft = (uint8_t)soft;
+    if (n->state == PLACE_UP)
+        could_add(pool, n);
+}
+
+void pool_soften(struct pool *pool, uint32_t node, uint32_t chips)
+{
+    const struct node *n = &pool->node[node];
+    assert(n->free + n->soft + chips <= pool->row.node_chips);
+    set_soft(pool, node, n->soft + chips);
+}
+
+void pool_harden(struct pool *pool, uint32_t node, uint32_t chips)
+{
+    assert(pool->node[node].soft >= chips);
+    set_soft(pool, node, pool->node[node].soft - chips);
 }

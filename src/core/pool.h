@@ -9,6 +9,8 @@
  *
  * `until` tells when so many nodes are wholly free, as far as estimates say, without a look at all of them. It is a sorted
  * array: what changes of a node moves what lies between its old time and its new one.
+ * `could` counts the nodes as if all interruptible work had stopped: what firm work may have (core/preempt.c), and what a loss
+ * could be made good with (core/contingency.h).
  *
  * A hold keeps a set of nodes for the job that has the reservation of the pool; others are placed around it. Bounds:
  * NODE_CHIPS_MAX chips on a node, POOL_NODES_MAX nodes in a pool. Everything lies in the core's block.
@@ -38,6 +40,7 @@ struct pool_id {
 struct node {
     uint8_t free;    /* chips */
     uint8_t state;   /* enum place_state */
+    uint8_t soft;    /* chips that interruptible work has */
     uint32_t shares; /* the first of them, INDEX_NONE: none */
     int64_t end_ms;  /* when the last of them is thought to be over; 0: there are none */
 };
@@ -59,6 +62,10 @@ struct pool {
     uint32_t nodes_up;
     uint32_t free; /* chips on nodes that are up */
     uint32_t busy; /* chips, wherever they are */
+    uint32_t soft; /* of them those that interruptible work has */
+    uint32_t
+        room; /* chips on nodes that are up which are free, or would be if all interruptible work stopped */
+    uint16_t could[NODE_CHIPS_MAX + 1]; /* nodes that are up, by how many such chips they have */
     uint32_t mask;
     struct node_set level[NODE_CHIPS_MAX + 1];
     struct node_set held;  /* nodes kept for the first job of the lane that has the reservation */
@@ -105,6 +112,10 @@ uint32_t pool_nodes_for(const struct pool *pool, uint32_t chips);
 /* Whether the pool, empty and up, could ever give them. */
 bool pool_could(const struct pool *pool, struct ask ask);
 
+/* As pool_fits with HELD_OWN, if all interruptible work in the pool stopped; any domain will do. */
+bool pool_could_fit(const struct pool *pool, uint32_t chips);
+bool pool_is_held(const struct pool *pool, uint32_t node);
+
 void pool_take(struct pool *pool, uint32_t node, uint32_t chips);
 void pool_give(struct pool *pool, uint32_t node, uint32_t chips);
 void pool_set_node(struct pool *pool, uint32_t node, uint32_t state);
@@ -113,6 +124,9 @@ void pool_set_shares(struct pool *pool, uint32_t node, uint32_t shares, int64_t 
 /* When a node is wholly free, as far as is known: 0: it is, INT64_MAX: it is not up. What is past says that its work
  * outlives the estimate. */
 int64_t node_until(const struct node *node);
+/* Chips of the node that are in use become those of interruptible work; or, before they are given back, do no longer. */
+void pool_soften(struct pool *pool, uint32_t node, uint32_t chips);
+void pool_harden(struct pool *pool, uint32_t node, uint32_t chips);
 
 void node_set_add(struct node_set *set, uint32_t node);
 void node_set_clear(struct node_set *set, uint32_t nwords);

@@ -50,14 +50,18 @@ struct uuid_list {
     F(S, uuid, site, 0) F(S, i64, price, 0) F(S, u64, carbon, 0) F(S, u32, pue, 0) F(S, u32, renewable, 0)
 /* The most that the site may draw, facility watts; 0: no cap. */
 #define EVENT_SITE_CAP(F, S) F(S, uuid, site, 0) F(S, u64, watts, 0)
+/* From now until then the site may draw at most what it draws now less `watts`; what is beyond that is stopped. With 0 and 0
+ * what was in force is over. */
+#define EVENT_SITE_SHED(F, S) F(S, uuid, site, 0) F(S, u64, watts, 0) F(S, i64, until_ms, 0)
 /* state: enum place_state. Work on what is lost ends with it; what is cordoned gets no more. */
 #define EVENT_SITE_STATE(F, S) F(S, uuid, site, 0) F(S, u32, state, 0)
 #define EVENT_NODE_STATE(F, S) F(S, uuid, pool, 0) F(S, u32, node, 0) F(S, u32, state, 0)
 #define EVENT_CORRIDOR_STATE(F, S) F(S, uuid, corridor, 0) F(S, u32, state, 0) F(S, u64, bits_s, 0)
-/* How work is ordered and packed: enum dispatch_order, dispatch_fit, dispatch_pack. `ageing`: ms of wait that a
+/* How work is ordered and packed: enum dispatch_order, dispatch_fit, dispatch_pack, dispatch_preempt, dispatch_reserve. `ageing`: ms of wait that a
  * chip-second of size is worth, in thousandths; carbon_price in nano-units for a kg CO2e. */
 #define EVENT_DISPATCH_SET(F, S) \
-    F(S, u32, order, 0) F(S, u32, fit, 0) F(S, u32, pack, 0) F(S, u64, ageing, 0) F(S, i64, carbon_price, 0)
+    F(S, u32, order, 0) F(S, u32, fit, 0) F(S, u32, pack, 0) F(S, u64, ageing, 0) F(S, i64, carbon_price, 0) \
+    F(S, u32, preempt, 0) F(S, u32, reserve, 0)
 /* One of up to four sizes that would do: `count` chips of a kind (empty: any kind) do the work in duration / rate, rate
  * in thousandths. The first with count 0 ends the list. */
 #define JOB_ALTERNATIVE(F, S, i) F(S, text, chip##i, CHIP_CAP) F(S, u32, count##i, 0) F(S, u32, rate##i, 0)
@@ -198,6 +202,7 @@ struct uuid_list {
     E(site_state, 52, EVENT_SITE_STATE) \
     E(node_state, 53, EVENT_NODE_STATE) \
     E(corridor_state, 54, EVENT_CORRIDOR_STATE) \
+    E(site_shed, 58, EVENT_SITE_SHED) \
     E(dispatch_set, 60, EVENT_DISPATCH_SET) \
     E(job_submit, 61, EVENT_JOB_SUBMIT) \
     E(job_cancel, 62, EVENT_JOB_CANCEL) \
@@ -212,12 +217,12 @@ struct uuid_list {
 
 #define ROW_CORE(F, S) \
     F(S, u32, id, 0) F(S, u64, events, 0) F(S, uuid, boot, 0) F(S, u64, rng0, 0) F(S, u64, rng1, 0) \
-    F(S, u64, rng2, 0) F(S, u64, rng3, 0)
+    F(S, u64, rng2, 0) F(S, u64, rng3, 0) F(S, i64, assessed_ms, 0) F(S, u64, assessments, 0)
 #define ROW_SITE(F, S) \
     F(S, uuid, id, 0) F(S, text, name, NAME_CAP) F(S, text, jurisdiction, CODE_CAP) \
     F(S, text, region, NAME_CAP) F(S, text, owner, NAME_CAP) F(S, i64, lat, 0) F(S, i64, lon, 0) \
     F(S, i64, price, 0) F(S, u64, carbon, 0) F(S, u32, pue, 0) F(S, u32, renewable, 0) F(S, u64, cap, 0) \
-    F(S, u32, state, 0)
+    F(S, u32, state, 0) F(S, u64, shed_cap, 0) F(S, i64, shed_until_ms, 0)
 #define ROW_CHIP(F, S) \
     F(S, text, id, CHIP_CAP) F(S, text, vendor, NAME_CAP) F(S, text, origin, CODE_CAP) F(S, u32, watts, 0) \
     F(S, u32, idle_watts, 0) F(S, u32, memory_mib, 0) F(S, u64, gflops, 0) F(S, u32, tpp, 0) \
@@ -232,7 +237,7 @@ struct uuid_list {
     F(S, i64, price, 0) F(S, u64, energy, 0) F(S, u32, state, 0)
 #define ROW_DISPATCH(F, S) \
     F(S, u32, id, 0) F(S, u32, order, 0) F(S, u32, fit, 0) F(S, u32, pack, 0) F(S, u64, ageing, 0) \
-    F(S, i64, carbon_price, 0) F(S, u64, jobs, 0)
+    F(S, i64, carbon_price, 0) F(S, u64, jobs, 0) F(S, u32, preempt, 0) F(S, u32, reserve, 0)
 /* `sequence` numbers the jobs in order of submission; pool, alternative and epoch of the last start; done_ms: work, as run
  * time at rate 1, that a checkpoint keeps; transit_ms: how long its data came after that start, before it ran. */
 #define ROW_JOB(F, S) \
@@ -315,6 +320,10 @@ struct uuid_list {
     F(S, u32, slot, 0) F(S, u32, part, 0) F(S, uuid, pool, 0) F(S, text, chip, CHIP_CAP) F(S, uuid, site, 0) \
     F(S, text, jurisdiction, CODE_CAP) F(S, i64, start_by_ms, 0) F(S, i64, nano, 0)
 
+/* A loss that is not covered, as it was when that was found: of the site, or if that is zero of the vendor's chips. */
+#define ROW_ALARM(F, S) \
+    F(S, uuid, site, 0) F(S, text, vendor, NAME_CAP) F(S, i64, since_ms, 0) F(S, u64, firm_chips, 0) F(S, u64, placed_chips, 0)
+
 #define ROWS(R) \
     R(core, 1, ROW_CORE, 1) \
     R(site, 2, ROW_SITE, 1) \
@@ -341,6 +350,7 @@ struct uuid_list {
     R(rules_part, 23, ROW_RULES_PART, 2) \
     R(plan, 26, ROW_PLAN, 1) \
     R(plan_part, 27, ROW_PLAN_PART, 2) \
+    R(alarm, 28, ROW_ALARM, 2) \
     R(transit, 30, ROW_TRANSIT, 1) \
     R(service, 33, ROW_SERVICE, 1) \
     R(service_demand, 34, ROW_SERVICE_DEMAND, 2) \

@@ -12,6 +12,7 @@
 #include "base/checked.h"
 #include "base/list.h"
 #include "base/rng.h"
+#include "core/contingency.h"
 #include "core/core.h"
 #include "core/ledger.h"
 #include "core/money.h"
@@ -117,6 +118,7 @@ struct core {
     struct services service;
     struct traffic traffic;
     struct plan plan;
+    struct reserve reserve;
     struct table tenants, keys, models, variants, prices, deployments, replicas, workers, leases, waiters;
     struct tenant *tenant;
     struct key *key;
@@ -233,6 +235,15 @@ int shape_read(const struct core *core, const struct event_job_submit *request, 
  * than shapes may be. */
 void lanes_rekey(struct core *core);
 void share_link(struct core *core, uint32_t i, struct job_id id, uint32_t pool);
+/* Takes the chips of a share that is linked. */
+void share_take(struct core *core, uint32_t i);
+/* Work of this run, as run time at rate 1, that a job keeps which is stopped now. `told`: it can still write a checkpoint;
+ * otherwise its place is lost, and it goes on from what it wrote by itself. */
+int64_t job_kept_ms(const struct core *core, const struct job *job, bool told);
+/* Run time that is lost if a job is told to stop now: what has to be run again, or its checkpoint's cost. */
+int64_t job_lost_ms(const struct core *core, const struct job *job);
+/* Where a job with so much left to run, at rate 1, is in the queue. */
+int64_t lane_key(const struct core *core, const struct job *job, int64_t run_ms);
 void work_account(struct core *core, struct job_id id, uint32_t pool, uint32_t chips, bool take);
 /* The lane's reservation, if it has one, is over. */
 void reservation_drop(struct core *core, uint32_t lane);
@@ -251,6 +262,7 @@ struct choice {
     uint32_t alternative;
     enum held_use use;
     int128 cost;
+    uint32_t victims; /* jobs to be stopped for it */
 };
 /* The way of the job's data to a pool, if it has any; false: none leads there, or it is full now. */
 bool place_way(const struct core *core, const struct job *job, struct shape *shape, const struct pool *pool,
@@ -273,6 +285,45 @@ int64_t place_room(const struct core *core, const struct pool *pool, const struc
 /* The longest run time, at rate 1, with which a job of the lane would fit on a pool with a reservation now that is not
  * closed; -1: none. */
 int64_t place_limit(struct core *core, uint32_t lane, const uint64_t *closed);
+
+/* Where interruptible work would give way to a job of a lane that fits nowhere, if it may have that: sets what place_choose
+ * does, and what has to stop. False: nowhere. */
+bool preempt_choose(struct core *core, uint32_t lane, const struct job *job, const uint64_t *closed,
+                    struct choice *choice);
+/* Stops what was chosen last, work.victim[0..choice.victims). */
+void preempt_stop(struct core *core, const struct choice *choice);
+/* Whether a waiting job of the shape might have other work stopped for it in the pool. */
+bool preempt_might(const struct core *core, const struct shape *shape, const struct alternative *a,
+                   const struct pool *pool);
+/* Stops work until each site draws no more than it may. False: there was no room for all the effects. */
+bool curtail(struct core *core);
+/* The site may draw more than it is allowed to: the next pass sees to it. */
+void site_judge(struct core *core, struct site_id id);
+/* At a tick: limits whose time is over. */
+void sheds_turn(struct core *core);
+/* Finds when the next of them is. */
+void sheds_look(struct core *core);
+
+void contingency_carve(struct core *core, struct arena *arena);
+/* A firm job starts or stops; nothing, for one that is interruptible. */
+void contingency_count(struct core *core, struct job_id id, uint32_t pool, uint32_t chips, bool take);
+/* Shapes are others than they were. */
+void contingency_recount(struct core *core);
+/* At a tick: assesses the loss whose turn it is. */
+void contingency_turn(struct core *core);
+int64_t contingency_next_ms(const struct core *core);
+int load_alarm(struct core *core, const struct row_alarm *row);
+bool loss_hits(const struct core *core, const struct loss *loss, const struct pool *pool);
+/* Sets all of `out` but what names the loss; reserve.placed: where its work would go. */
+void loss_assess(struct core *core, const struct loss *loss, struct contingency *out);
+/* Whether the loss leaves no pool that work of the shape may use. */
+bool shape_is_tied(const struct core *core, const struct shape *shape, const struct loss *loss);
+/* What is kept is worked out anew, if anything is to be. */
+void reserve_reset(struct core *core);
+/* Whether the job may have so many chips of the pool without using what is kept for a loss. */
+bool reserve_allows(const struct core *core, const struct job *job, uint32_t pool, uint32_t chips);
+/* It has them now. */
+void reserve_take(struct core *core, const struct job *job, uint32_t pool);
 
 /* One pass of the fast loop: starts what can start. */
 void dispatch_pass(struct core *core);

@@ -186,6 +186,8 @@ static struct option option_of(const struct question *q, uint32_t pool_index, ui
     if (q->job->held && !plan_allows(core, q->key, alternative, pool_index,
                                      plan_threshold(core, q->lane->group, q->job->latest_ms)))
         o.bars |= BAR(CHOICE);
+    if (!reserve_allows(core, q->job, pool_index, alternative->count))
+        o.bars |= BAR(RESERVE);
     if (o.bars & (BAR(SIZE) | BAR(FULL) | BAR(NODE_DOWN)))
         return o; /* there is nothing to be kept for anybody */
     /* How long data would come that cannot is not known: it may be too long to pass a reservation. */

@@ -31,6 +31,7 @@
     W(FULL, 4, "full", "other work has the chips") \
     W(POWER, 4, "power", "the site would draw more than its cap") \
     W(CORRIDOR, 4, "corridor", "the corridors on the way of its data are full") \
+    W(RESERVE, 4, "reserve", "the chips are kept for the loss of a site or of a vendor") \
     W(RESERVED, 4, "reserved", "nodes are kept for a job that comes first") \
     W(TURN, 4, "turn", "a job that comes first waits for the same pool") \
     W(CHOICE, 5, "choice", "it can wait, and it would cost more there than the plan lets it now") \
@@ -62,7 +63,8 @@ struct why {
 
     /* While it waits. */
     enum why_bar bar;
-    bool alone;           /* without it the job would start, if it were the only one that waits */
+    bool
+        alone; /* without it the job would start, if it were the only one that waits and nothing were kept for losses */
     struct uuid pool;     /* of which it is said; if all pools have the bar, one of them */
     uint32_t alternative; /* as well */
     struct uuid job;      /* RESERVED, TURN: the one that comes first */

@@ -53,6 +53,8 @@ void work_carve(struct core *core, struct arena *arena)
     w->reserved = arena_take(arena, w->pool_words * sizeof *w->reserved);
     w->place = arena_take(arena, POOL_NODES_MAX * sizeof *w->place);
     w->free_ms = arena_take(arena, POOL_NODES_MAX * sizeof *w->free_ms);
+    w->loss = arena_take(arena, POOL_NODES_MAX * sizeof *w->loss);
+    w->victim = arena_take(arena, n->jobs * sizeof *w->victim);
     index_init(&w->job_map, arena, n->jobs, job_equal, w->job);
     index_init(&w->shape_map, arena, n->shapes, shape_equal, w->shape);
     index_init(&w->lane_map, arena, nlanes, lane_equal, w->lane);
@@ -60,9 +62,14 @@ void work_carve(struct core *core, struct arena *arena)
 
 void work_init(struct core *core)
 {
-    core->work.row = (struct row_dispatch){
-        .id = 1, .order = ORDER_SIZE, .fit = FIT_BACKFILL, .pack = PACK_BEST_FIT, .ageing = AGEING_DEFAULT};
+    core->work.row = (struct row_dispatch){.id = 1,
+                                           .order = ORDER_SIZE,
+                                           .fit = FIT_BACKFILL,
+                                           .pack = PACK_BEST_FIT,
+                                           .ageing = AGEING_DEFAULT,
+                                           .preempt = PREEMPT_FIRM};
     core->net.version = 1;
+    core->net.shed_ms = INT64_MAX;
     list_init(&core->work.active);
     list_init(&core->work.fresh);
     list_init(&core->work.turns);
@@ -74,13 +81,22 @@ struct job_id job_by_id(const struct core *core, const struct uuid *id)
     return (struct job_id){map_get(&core->work.job_map, id, sizeof *id)};
 }
 
-int64_t job_run_ms(const struct job *job, uint32_t rate)
+int64_t job_left_ms(const struct job *job)
 {
     int64_t ms = job->row.duration_ms ? job->row.duration_ms : JOB_MS_GUESS;
-    if (rate == 1000)
-        return ms;
-    int64_t run = ms * 1000 / rate;
-    return run > 0 ? run : 1;
+    return ms > job->row.done_ms ? ms - job->row.done_ms : 1;
+}
+
+int64_t job_lead_ms(const struct job *job)
+{
+    return job->row.done_ms > 0 ? job->row.checkpoint_ms : 0;
+}
+
+int64_t job_run_ms(const struct job *job, uint32_t rate)
+{
+    int64_t ms = job_left_ms(job);
+    int64_t run = rate == 1000 ? ms : ms * 1000 / rate;
+    return (run > 0 ? run : 1) + job_lead_ms(job);
 }
 
 /* ---- states ---- */
@@ -158,6 +174,24 @@ void share_link(struct core *core, uint32_t i, struct job_id id, uint32_t pool)
     pool_set_shares(p, s->row.node, i, job->end_ms > node->end_ms ? job->end_ms : node->end_ms);
 }
 
+void share_take(struct core *core, uint32_t i)
+{
+    const struct share *s = &core->work.share[i];
+    struct pool *pool = &core->net.pool[s->pool];
+    pool_take(pool, s->row.node, s->row.chips);
+    if (core->work.job[s->job.v].row.flags & JOB_INTERRUPTIBLE)
+        pool_soften(pool, s->row.node, s->row.chips);
+}
+
+static void share_give(struct core *core, uint32_t i)
+{
+    const struct share *s = &core->work.share[i];
+    struct pool *pool = &core->net.pool[s->pool];
+    if (core->work.job[s->job.v].row.flags & JOB_INTERRUPTIBLE)
+        pool_harden(pool, s->row.node, s->row.chips);
+    pool_give(pool, s->row.node, s->row.chips);
+}
+
 /* A tenant's dominant share, anew: the largest of its shares of a kind of chip. */
 static void tenant_weigh(struct core *core, uint32_t tenant)
 {
@@ -198,7 +232,7 @@ static void job_release(struct core *core, struct job_id id)
     for (uint32_t i = job->shares; i != INDEX_NONE;) {
         uint32_t next = core->work.share[i].next_of_job;
         chips += core->work.share[i].row.chips;
-        pool_give(&core->net.pool[pool], core->work.share[i].row.node, core->work.share[i].row.chips);
+        share_give(core, i);
         share_unlink(core, i);
         table_drop(&core->work.shares, i);
         i = next;
@@ -206,6 +240,7 @@ static void job_release(struct core *core, struct job_id id)
     job->shares = INDEX_NONE;
     transit_drop(core, job);
     work_account(core, id, pool, chips, false);
+    contingency_count(core, id, pool, chips, false);
     job->pool = INDEX_NONE;
     pool_changed(core, (struct pool_id){pool});
     site_eased(core, core->net.pool[pool].site);
@@ -285,13 +320,15 @@ void job_start(struct core *core, struct job_id id, struct pool_id pool, uint32_
     job->row.started_ms = core->now_ms;
     job->pool = pool.v;
     job->row.transit_ms = way.ms;
+    job->chips = a->count;
+    job->rate = a->rate;
     job->end_ms = core->now_ms + way.ms + job_run_ms(job, a->rate);
     for (uint32_t i = 0; i < n; i++) {
         uint32_t s = table_take(&w->shares);
         w->share[s].row =
             (struct row_share){.job = job->row.id, .node = place[i].node, .chips = place[i].chips};
         share_link(core, s, id, pool.v);
-        pool_take(&core->net.pool[pool.v], place[i].node, place[i].chips);
+        share_take(core, s);
         struct effect *effect = effect_add(core, EFFECT_JOB_SHARE);
         effect->job = job->row.id;
         effect->pool = job->row.pool;
@@ -301,6 +338,8 @@ void job_start(struct core *core, struct job_id id, struct pool_id pool, uint32_
     work_account(core, id, pool.v, a->count, true);
     if (way.n > 0)
         transit_start(core, id, &way);
+    contingency_count(core, id, pool.v, a->count, true);
+    reserve_take(core, job, pool.v);
     struct effect *effect = effect_add(core, EFFECT_JOB_START);
     effect->job = job->row.id;
     effect->pool = job->row.pool;
@@ -309,6 +348,7 @@ void job_start(struct core *core, struct job_id id, struct pool_id pool, uint32_
     effect->alternative = alternative;
     if (job->replica != INDEX_NONE)
         effect->service = replica_moved(core, job->replica);
+    effect->amount = job->row.done_ms;
 }
 
 static void stop(struct core *core, struct job_id id, int code)
@@ -321,6 +361,8 @@ static void stop(struct core *core, struct job_id id, int code)
     effect->code = code;
     if (job->replica != INDEX_NONE)
         effect->service = replica_moved(core, job->replica);
+    job->row.done_ms += job_kept_ms(core, job, code != 0);
+    effect->amount = job->row.done_ms;
     job_release(core, id);
 }
 
@@ -329,6 +371,7 @@ void job_evict(struct core *core, struct job_id id, int code)
     stop(core, id, code);
     set_state(core, id, JOB_QUEUED);
     lane_enter(core, id);
+    core->work.lane[core->work.job[id.v].lane].stopped = core->work.pass;
 }
 
 /* Of the jobs on a node the one that came first: the order of its shares is that of their starts, which rows do not keep. */

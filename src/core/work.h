@@ -82,6 +82,7 @@ struct shape {
     bool open;           /* without anything that is held */
     uint32_t least;      /* chips of its smallest alternative */
     int64_t shortest;    /* no job of its lanes that waits is shorter, at rate 1 */
+    uint32_t npools;     /* it could use, when that was last counted (core/replace.c) */
 };
 
 struct lane {
@@ -96,6 +97,7 @@ struct lane {
     struct job *candidate;    /* the one to try, in that pass */
     bool plain;               /* listed in it only for room that nobody has a reservation on */
     bool fresh;               /* it has jobs that were not tried yet */
+    uint64_t stopped;         /* the pass in which one of its jobs was last stopped and came back */
     uint32_t pool;            /* where it has the reservation for its first job, INDEX_NONE: nowhere */
     /* Jobs that wait by choice, by latest start: core/defer.c. */
     struct queue held;
@@ -123,6 +125,9 @@ struct job {
     uint32_t replica;  /* of core's services, INDEX_NONE: it is none of theirs */
     int64_t latest_ms; /* by when it has to start, as far as it may choose; 0: it may not */
     bool held;         /* it waits by choice, in the lane's second queue */
+    uint32_t chips;    /* and the rate of its alternative */
+    uint32_t rate;
+    uint64_t chosen; /* the choice of what to stop that it was last part of, core/preempt.c */
 };
 
 struct work {
@@ -154,6 +159,7 @@ struct work {
     uint64_t pass;
     uint64_t started; /* jobs */
     bool reheld;      /* a reservation was made since the pass listed them */
+    bool again;       /* it is to be made again at once: it did not see everybody whom it concerns */
     bool eased;       /* one is over, went to another, or begins later */
     bool left_out;    /* some were not listed whom only a reservation keeps from starting */
     uint32_t apart;   /* lanes listed in the pass, not tried yet, and not plain */
@@ -163,11 +169,19 @@ struct work {
     bool lost;        /* a site is, and not all that ran there is stopped */
     struct row_dispatch row;
     bool row_touched;
+    bool over;           /* a site may draw more than it is allowed to */
+    uint64_t choice;     /* of what to stop: the last one */
     struct place *place; /* scratch: POOL_NODES_MAX */
     int64_t *free_ms;    /* as well */
+    int64_t *loss;       /* as well */
+    uint32_t *victim;    /* scratch: jobs */
 };
 
-/* Estimated run time under an alternative. */
+/* Run time at rate 1 of the work that is not done yet, as far as is known; 1 at least. */
+int64_t job_left_ms(const struct job *job);
+/* What a run that begins now would spend before its work goes on: starting from a checkpoint. */
+int64_t job_lead_ms(const struct job *job);
+/* Estimated run time under an alternative, of what is left. */
 int64_t job_run_ms(const struct job *job, uint32_t rate);
 
 #endif

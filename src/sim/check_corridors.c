@@ -318,6 +318,7 @@ void checker_transit_start(struct checker *c, uint32_t job, uint32_t pool)
         way->ends_ms = c->now_ms + way->of.ms;
         r->next_ms = way->ends_ms < r->next_ms ? way->ends_ms : r->next_ms;
         j->comes = true;
+        j->transit_ms = way->of.ms;
         r->way[r->nways++] = *way;
     }
     way->n = 0;

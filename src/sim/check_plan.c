@@ -276,7 +276,8 @@ static bool has_power(const struct checker *c, uint32_t chips, const struct chec
     const struct check_site *site = &c->site[pool->site];
     const struct check_chip *chip = &c->chip[pool->chip];
     uint64_t load = site->load + (uint64_t)chips * (chip->watts - chip->idle_watts);
-    return site->cap == 0 || load * site->pue / 1000 <= site->cap;
+    uint64_t limit = checker_limit(c, site);
+    return limit == 0 || load * site->pue / 1000 <= limit;
 }
 
 /* Whether any other job that waits, and not by choice, could ever want the pool. */
@@ -290,12 +291,16 @@ static bool wanted_by_others(const struct checker *c, uint32_t job, uint32_t poo
     return false;
 }
 
+/* Corridors that are full and chips that are kept for a loss keep a job too: there it is not judged. */
 static void judge_overdue(struct checker *c, uint32_t job)
 {
     const struct check_request *r = &c->ask[c->job[job].ask].request;
+    const struct check_job *j = &c->job[job];
+    if (c->reserve == RESERVE_KEEP && j->firm)
+        return;
     for (uint32_t p = 0; p < c->npools; p++) {
         const struct check_pool *pool = &c->pool[p];
-        if (!checker_could_run(c, r, pool))
+        if (!checker_could_run(c, r, pool) || (j->data_bytes > 0 && j->data_site != pool->site))
             continue;
         for (uint32_t a = 0; a < CHECKER_ALTERNATIVES && r->count[a] > 0; a++) {
             if ((r->chip[a] != NONE && r->chip[a] != pool->chip) || !has_room(c, r, a, pool) ||

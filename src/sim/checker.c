@@ -219,4 +219,5 @@ void checker_end_of_time(struct checker *c, int64_t now_ms)
     checker_services_end_of_time(c);
     checker_corridors_end_of_time(c);
     checker_plan_end_of_time(c);
+    checker_power_end_of_time(c);
 }

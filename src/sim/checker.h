@@ -67,7 +67,15 @@
     V(CORRIDOR_OVER, "a corridor grants more than it has") \
     V(CORRIDOR_RUNS, "data still comes over a corridor that is lost, or has too little") \
     V(THRESHOLD, "a job that can wait is started above the threshold of its class") \
-    V(HELD, "a job whose latest start has come is kept from a pool that has room and that nobody else waits for")
+    V(HELD, "a job whose latest start has come is kept from a pool that has room and that nobody else waits for") \
+    V(PREEMPTED_FIRM, "firm work is stopped for other work") \
+    V(PREEMPTED_FOR_NOBODY, "work is stopped for other work, and none starts in its place") \
+    V(PREEMPTED_STRICTLY, "work is stopped for other work where that is not to be") \
+    V(DONE, "the work that is done is another than the stops of the job left") \
+    V(CURTAILED_FIRM, "firm work is stopped for power while interruptible work runs at the site") \
+    V(OVER_CAP, "work runs at a site that draws more than it may") \
+    V(RESERVE, "firm work takes the last chips that a loss could be made good with") \
+    V(ALARM, "an alarm tells what is not so")
 /* clang-format on */
 
 enum checker_kind {

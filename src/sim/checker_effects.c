@@ -148,6 +148,7 @@ static void share_take(struct checker *c, uint32_t job, uint32_t pool_index, con
                         pool->node_chips);
     node->used += e->chips;
     c->site[pool->site].load += (uint64_t)e->chips * (chip->watts - chip->idle_watts);
+    checker_count_share(c, &c->share[i], true);
 }
 
 static void judge_domain(struct checker *c, uint32_t job, const struct check_pool *pool)
@@ -166,10 +167,11 @@ static void judge_domain(struct checker *c, uint32_t job, const struct check_poo
 static void judge_cap(struct checker *c, const struct effect *e, const struct check_site *site)
 {
     uint64_t watts;
-    bool over = __builtin_mul_overflow(site->load, site->pue, &watts) || watts / 1000 > site->cap;
-    if (site->cap > 0 && over)
+    uint64_t limit = checker_limit(c, site);
+    bool over = __builtin_mul_overflow(site->load, site->pue, &watts) || watts / 1000 > limit;
+    if (limit > 0 && over)
         checker_violate(c, CHECKER_CAP, &e->job, &e->pool, NONE, "%" PRIu64 " W of %" PRIu64, watts / 1000,
-                        site->cap);
+                        limit);
 }
 
 static bool is_over(const struct checker *c, const struct uuid *job)
@@ -207,6 +209,7 @@ static void judge_start(struct checker *c, const struct gang *gang)
     if (!checker_lawful(c, i, p, e->chips, &rule))
         checker_violate(c, CHECKER_FORBIDDEN, &e->job, &e->pool, NONE, "%s", rule);
     checker_plan_judge(c, i, p, e->alternative);
+    checker_judge_resume(c, i, e);
     checker_order_judge(c, i, p);
     checker_order_leave(c, i);
     job->state = CHECK_RUNS;
@@ -215,6 +218,7 @@ static void judge_start(struct checker *c, const struct gang *gang)
     checker_replica_started(c, i, e->alternative);
     c->waiting--;
     c->running++;
+    c->site[pool->site].running++;
     for (uint32_t k = 0; k < gang->n; k++) {
         const struct effect *share = &gang->list[k];
         if (share->kind == EFFECT_JOB_SHARE && uuid_eq(&share->pool, &e->pool))
@@ -224,6 +228,8 @@ static void judge_start(struct checker *c, const struct gang *gang)
     if (request->one_domain)
         judge_domain(c, i, pool);
     judge_cap(c, e, &c->site[pool->site]);
+    checker_count_job(c, i, true);
+    checker_judge_reserve(c, i);
 }
 
 /* ---- stops ---- */
@@ -236,6 +242,7 @@ static void judge_stop(struct checker *c, const struct effect *e)
         checker_violate(c, CHECKER_STOP_NOT_RUNNING, &e->job, &e->pool, NONE, "epoch %" PRIu32, e->epoch);
         return;
     }
+    checker_judge_stop(c, i, e);
     checker_job_release(c, i);
     checker_replica_stopped(c, i);
     if (c->job[i].cancelled)
@@ -265,6 +272,8 @@ static void judge(struct checker *c, const struct effect *list, uint32_t n)
     for (uint32_t i = 0; i < n; i++) {
         const struct effect *e = &list[i];
         bool single = e->kind != EFFECT_JOB_SHARE && e->kind != EFFECT_JOB_START;
+        if (e->kind == EFFECT_ALARM)
+            checker_alarm(c, e);
         if (e->kind == EFFECT_TRANSIT) {
             record_transit(c, e);
             checker_transit_told(c, e);
@@ -307,6 +316,7 @@ void checker_effects(struct checker *c, const struct event *event, const struct 
     }
     if (rc == 0)
         checker_apply(c, event);
+    checker_judge_preemption(c, list, n);
     judge(c, list, n);
     checker_services_step(c);
     if (rc != 0 || event->kind != EVENT_KIND_job_cancel)

@@ -93,12 +93,14 @@ static void pool_add(struct checker *c, const struct event *event)
                                      .node_chips = e->node_chips,
                                      .domain = e->domain,
                                      .price = e->price,
+                                     .up = e->nodes * e->node_chips,
                                      .first = c->nnodes};
     map_put(&c->pool_map, &e->pool, sizeof e->pool, i);
     for (uint32_t n = 0; n < e->nodes; n++)
         c->node[c->nnodes++] = (struct check_node){.pool = i, .shares = NONE, .state = PLACE_UP};
     c->site[site].load += (uint64_t)e->nodes * e->node_chips * c->chip[chip].idle_watts;
-    c->stale = true;
+    c->stale = c->power = true;
+    c->least_node = i == 0 || e->node_chips < c->least_node ? e->node_chips : c->least_node;
 }
 
 static struct check_site *site_named(struct checker *c, const struct uuid *id)
@@ -117,6 +119,7 @@ static void site_signal(struct checker *c, const struct event *event)
     site->pue = event->u.site_signal.pue;
     site->price = event->u.site_signal.price;
     site->carbon = event->u.site_signal.carbon;
+    c->power = true;
 }
 
 static void site_cap(struct checker *c, const struct event *event)
@@ -124,6 +127,7 @@ static void site_cap(struct checker *c, const struct event *event)
     struct check_site *site = site_named(c, &event->u.site_cap.site);
     if (site)
         site->cap = event->u.site_cap.watts;
+    c->power = true;
 }
 
 static void node_doom(struct checker *c, uint32_t i)
@@ -163,7 +167,9 @@ static void node_state(struct checker *c, const struct event *event)
         c->site[pool->site].load -= idle;
     if (node->state != PLACE_UP && e->state == PLACE_UP)
         c->site[pool->site].load += idle;
+    checker_node_up(c, pool->first + e->node, e->state == PLACE_UP);
     node->state = (uint8_t)e->state;
+    c->power = true;
     if (e->state == PLACE_LOST)
         node_doom(c, pool->first + e->node);
 }
@@ -241,7 +247,11 @@ void checker_job_put(struct checker *c, const struct event_job_submit *e)
                                    .kind = e->kind,
                                    .data_bytes = e->data_bytes,
                                    .latest_ms = checker_latest_ms(e, &request),
-                                   .state = CHECK_WAITS};
+                                   .state = CHECK_WAITS,
+                                   .firm = !(e->flags & JOB_INTERRUPTIBLE),
+                                   .rate = {e->rate0, e->rate1, e->rate2, e->rate3},
+                                   .checkpoint_ms = e->checkpoint_ms,
+                                   .checkpoint_every_ms = e->checkpoint_every_ms};
     memcpy(c->job[i].data_class, e->data_class, sizeof c->job[i].data_class);
     map_put(&c->job_map, &e->job, sizeof e->job, i);
     c->waiting++;
@@ -291,9 +301,12 @@ void checker_job_release(struct checker *c, uint32_t i)
         next = share->next_of_job;
         c->node[share->node].used -= share->chips;
         c->site[pool->site].load -= (uint64_t)share->chips * (chip->watts - chip->idle_watts);
+        checker_count_share(c, share, false);
         share_free(c, s);
     }
     checker_transit_drop(c, i);
+    c->site[pool->site].running--;
+    checker_count_job(c, i, false);
     job->shares = NONE;
     job->pool = NONE;
     job->in_heap = NONE;
@@ -330,6 +343,8 @@ static void dispatch_set(struct checker *c, const struct event *event)
     c->order = event->u.dispatch_set.order;
     c->fit = event->u.dispatch_set.fit;
     c->carbon_price = event->u.dispatch_set.carbon_price;
+    c->preempt = event->u.dispatch_set.preempt;
+    c->reserve = event->u.dispatch_set.reserve;
     c->stale = true;
 }
 
@@ -346,6 +361,7 @@ void checker_apply(struct checker *c, const struct event *event)
         [EVENT_KIND_corridor_state] = checker_corridor_state,
         [EVENT_KIND_site_signal] = site_signal,
         [EVENT_KIND_site_cap] = site_cap,
+        [EVENT_KIND_site_shed] = checker_shed,
         [EVENT_KIND_site_state] = site_state,
         [EVENT_KIND_node_state] = node_state,
         [EVENT_KIND_dispatch_set] = dispatch_set,

@@ -23,8 +23,10 @@ static bool before(const struct checker *c, uint32_t a, uint32_t b)
 {
     const struct check_job *x = &c->job[a];
     const struct check_job *y = &c->job[b];
-    if (c->order == ORDER_SJF && x->duration_ms != y->duration_ms)
-        return x->duration_ms < y->duration_ms;
+    int64_t left_x = x->duration_ms > x->done_ms ? x->duration_ms - x->done_ms : 0;
+    int64_t left_y = y->duration_ms > y->done_ms ? y->duration_ms - y->done_ms : 0;
+    if (c->order == ORDER_SJF && left_x != left_y)
+        return left_x < left_y;
     return x->sequence < y->sequence;
 }
 

@@ -32,7 +32,12 @@ struct check_site {
     int64_t price;   /* nano-units for a kWh */
     uint64_t carbon; /* mg for a kWh */
     uint64_t cap;
-    uint64_t load; /* watts before PUE */
+    uint64_t load;     /* watts before PUE */
+    uint64_t shed_cap; /* until then */
+    int64_t shed_until_ms;
+    uint64_t soft_load; /* of it what interruptible work draws */
+    uint32_t running;   /* jobs */
+    bool alarm;         /* its loss is not covered, as it was told */
 };
 
 struct check_chip {
@@ -40,6 +45,7 @@ struct check_chip {
     char vendor[NAME_CAP];
     uint32_t watts;
     uint32_t idle_watts;
+    bool alarm; /* of the first chip of a vendor: as of a site */
     struct event_chip_add told;
 };
 
@@ -57,13 +63,18 @@ struct check_pool {
     uint32_t nodes;
     uint32_t node_chips;
     uint32_t domain;
-    uint32_t first; /* node */
-    int64_t price;  /* nano-units for a chip-hour */
+    int64_t price;    /* nano-units for a chip-hour */
+    uint32_t first;   /* node */
+    uint32_t up;      /* chips on nodes that are up */
+    uint32_t firm_up; /* of them those that firm work has */
+    uint32_t firm;    /* chips of firm jobs, and as few as these would do with */
+    uint32_t firm_least;
 };
 
 struct check_node {
     uint32_t pool;
     uint32_t used; /* chips */
+    uint32_t firm; /* of them */
     uint32_t shares;
     uint8_t state;
     bool doomed; /* on the list of what was lost in this instant */
@@ -119,6 +130,13 @@ struct check_job {
         latest_ms; /* 0: it cannot wait; CHECKER_VAGUE: by an estimate that is core's alone, so it is not judged */
     bool held;    /* it waits by choice */
     bool counted; /* in its ask's `ordinary` */
+    bool firm;
+    uint32_t rate[CHECKER_ALTERNATIVES];
+    uint32_t alternative; /* while it runs, since then */
+    uint32_t least;       /* chips that it was counted with, sim/check_alarms.c */
+    int64_t started_ms;
+    int64_t transit_ms; /* of this run, before it works */
+    int64_t done_ms, checkpoint_ms, checkpoint_every_ms;
 };
 
 #define CHECKER_VAGUE INT64_MAX
@@ -153,7 +171,9 @@ struct checker {
     void *slots[6]; /* of the maps */
     uint64_t sequence;
     int64_t now_ms;
-    uint32_t order, fit;
+    uint32_t order, fit, preempt, reserve;
+    uint32_t least_node; /* chips of the smallest nodes that there are */
+    bool power;          /* what a site may draw, or draws without work, has changed */
     uint32_t last_pool;
     uint32_t *doomed; /* nodes */
     uint32_t ndoomed;
@@ -185,6 +205,28 @@ uint32_t checker_pool_find(struct checker *c, const struct uuid *id);
 /* It gives back its chips; the caller lets it wait again (checker_order_enter), or forgets it. */
 void checker_job_release(struct checker *c, uint32_t job);
 void checker_job_forget(struct checker *c, uint32_t job);
+
+/* Work that gives way, and power: sim/check_stops.c. The most that a site may draw now, 0: no limit. */
+uint64_t checker_limit(const struct checker *c, const struct check_site *site);
+void checker_shed(struct checker *c, const struct event *event);
+/* A job is stopped, before it is released. */
+void checker_judge_stop(struct checker *c, uint32_t job, const struct effect *e);
+/* A job starts, before it has its shares. */
+void checker_judge_resume(struct checker *c, uint32_t job, const struct effect *e);
+/* Of the effects of one step, whether whoever was stopped for others was followed by them. */
+void checker_judge_preemption(struct checker *c, const struct effect *list, uint32_t n);
+void checker_power_end_of_time(struct checker *c);
+
+/* Losses: sim/check_alarms.c. */
+void checker_alarm(struct checker *c, const struct effect *e);
+/* Chips of a node are taken or given back by a job. */
+void checker_count_share(struct checker *c, const struct check_share *share, bool take);
+/* The node's state is going to be up, or not. */
+void checker_node_up(struct checker *c, uint32_t node, bool up);
+/* The job has all its shares, or is about to give them back. */
+void checker_count_job(struct checker *c, uint32_t job, bool take);
+/* A firm job has started. */
+void checker_judge_reserve(struct checker *c, uint32_t job);
 
 bool checker_rules_new(struct checker *c);
 void checker_rules_free(struct checker *c);

@@ -2,6 +2,7 @@
 #include "sim/drill.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -18,8 +19,8 @@
 
 #define OF(target) (1u << DRILL_##target)
 
-/* How each kind is written: WORD, WORD*FACTOR or WORD:source=FACTOR; then what it is of. */
-enum form { FORM_PLAIN, FORM_TIMES, FORM_SOURCE };
+/* How each kind is written: WORD, WORD*FACTOR or WORD:source=FACTOR; then what it is of; then, for WATTS, how much. */
+enum form { FORM_PLAIN, FORM_TIMES, FORM_SOURCE, FORM_WATTS };
 static const struct {
     const char *word;
     enum drill_kind kind;
@@ -34,6 +35,7 @@ static const struct {
     {"drought", DRILL_DROUGHT, FORM_SOURCE, OF(ANY) | OF(SITE), true,
      "drought:wind=0.3@TIME+DURATION or drought:wind=0.3:site=NAME@TIME+DURATION (wind, solar, hydro or "
      "all)"},
+    {"shed", DRILL_SHED, FORM_WATTS, OF(SITE), true, "shed:site=NAME:20MW@TIME+DURATION"},
 };
 
 static const struct {
@@ -101,6 +103,24 @@ static bool read_source(const char *text, size_t len, struct drill *d)
     return false;
 }
 
+/* "20MW" */
+static bool read_watts(const char *text, struct drill *d)
+{
+    static const struct {
+        const char *word;
+        uint64_t watts;
+    } units[] = {{"W", 1}, {"kW", 1000}, {"MW", 1000000}};
+    char *end;
+    unsigned long long n = strtoull(text, &end, 10);
+    for (size_t i = 0; i < COUNT(units); i++) {
+        if (*text < '0' || *text > '9' || n == 0 || n > 1000000 || strcmp(end, units[i].word) != 0)
+            continue;
+        d->watts = n * units[i].watts;
+        return true;
+    }
+    return false;
+}
+
 /* What stands before '@', after the word of kind k. */
 static bool read_what(size_t k, const char *text, struct drill *d)
 {
@@ -120,7 +140,13 @@ static bool read_what(size_t k, const char *text, struct drill *d)
     }
     if (*text == 0)
         return kinds[k].targets & OF(ANY);
-    return read_target(text + 1, strlen(text + 1), kinds[k].targets, d);
+    const char *last = text + strlen(text);
+    if (kinds[k].form == FORM_WATTS) {
+        last = strrchr(text, ':');
+        if (last == text || !read_watts(last + 1, d))
+            return false;
+    }
+    return read_target(text + 1, (size_t)(last - text - 1), kinds[k].targets, d);
 }
 
 static int read_drill(char *text, int64_t start_ms, struct drill *d, struct err *err)
@@ -141,7 +167,7 @@ static int read_drill(char *text, int64_t start_ms, struct drill *d, struct err 
         return err_set(err, ERR_INVALID, "--drill %s: expected %s, TIME and DURATION as 36h%s", text,
                        kinds[k].usage, kinds[k].ends ? "" : "; with +DURATION it ends");
     }
-    return err_set(err, ERR_INVALID, "--drill %s: there is lose, price and drought", text);
+    return err_set(err, ERR_INVALID, "--drill %s: there is lose, price, drought and shed", text);
 }
 
 int drills_read(struct drills *drills, const char *text, int64_t start_ms, struct err *err)

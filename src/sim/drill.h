@@ -7,6 +7,7 @@
  *   lose:site=NAME  lose:vendor=NAME  lose:corridor=A-B   it is lost; with a DURATION it comes back, else never
  *   price*2  price*1.5:site=NAME                          power costs so many times as much, everywhere or there
  *   drought:wind=0.3  drought:all=0.5:site=NAME           so much of the renewables' output is left: wind, solar, hydro, all
+ *   shed:site=NAME:20MW                                   the site has to draw so much less than it does then
  *
  * A corridor is called by its ends in either order. What a drought does to an hour's signal: the site's share of renewables
  * falls by what the source would have given (its part of the renewables over the year), and the rest of the grid makes
@@ -28,7 +29,7 @@
 #define DRILLS_MAX 16
 #define DRILL_NAME_CAP (2 * NAME_CAP) /* A-B */
 
-enum drill_kind { DRILL_LOSE, DRILL_PRICE, DRILL_DROUGHT };
+enum drill_kind { DRILL_LOSE, DRILL_PRICE, DRILL_DROUGHT, DRILL_SHED };
 enum drill_target { DRILL_ANY, DRILL_SITE, DRILL_VENDOR, DRILL_CORRIDOR };
 
 struct drill {
@@ -37,6 +38,7 @@ struct drill {
     char name[DRILL_NAME_CAP];
     uint32_t sources; /* DROUGHT: index in a table of drill.c */
     int64_t milli;    /* PRICE, DROUGHT: the factor, thousandths */
+    uint64_t watts;   /* SHED */
     int64_t at_ms;    /* Unix ms */
     int64_t until_ms; /* INT64_MAX: for good */
 };

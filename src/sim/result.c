@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "core/kinds.h"
 #include "sim/flows.h"
 #include "sim/sim.h"
 
@@ -141,6 +142,41 @@ static void add_transfers(struct buf *out, const struct sim_result *r)
     buf_addf(out, "]}");
 }
 
+/* -1: so much did not run again. */
+static void add_when(struct buf *out, const char *name, int64_t ms)
+{
+    if (ms < 0)
+        buf_addf(out, ",\"%s\":null", name);
+    else
+        add_seconds(out, name, ms);
+}
+
+static void add_outage(struct buf *out, const char *name, const struct outage_figures *f)
+{
+    buf_addf(out, ",\"%s\":{\"stopped\":%llu,\"stopped_chips\":%llu,\"placed_again\":%llu", name,
+             (unsigned long long)f->stopped, (unsigned long long)f->stopped_chips,
+             (unsigned long long)f->again);
+    buf_addf(out, ",\"placed_again_chips\":%llu,\"waits\":%llu,\"waits_chips\":%llu",
+             (unsigned long long)f->again_chips, (unsigned long long)(f->stopped - f->again),
+             (unsigned long long)(f->stopped_chips - f->again_chips));
+    add_when(out, "half_after_s", f->half_ms);
+    add_when(out, "most_after_s", f->most_ms);
+    add_when(out, "last_after_s", f->last_ms);
+    buf_addf(out, "}");
+}
+
+static void add_drill(struct buf *out, const struct sim_result *r)
+{
+    int64_t last = r->drill[0].last_ms > r->drill[1].last_ms ? r->drill[0].last_ms : r->drill[1].last_ms;
+    buf_addf(out, ",\"drill\":{\"stopped\":%llu,\"placed_again\":%llu,\"last_after_s\":%lld",
+             (unsigned long long)(r->drill[0].stopped + r->drill[1].stopped),
+             (unsigned long long)(r->drill[0].again + r->drill[1].again),
+             (long long)(last > 0 ? last / 1000 : 0));
+    add_outage(out, "firm", &r->drill[1]);
+    add_outage(out, "interruptible", &r->drill[0]);
+    buf_addf(out, "}");
+}
+
 void sim_result_json(const struct sim_options *options, const struct sim_result *r, struct buf *out)
 {
     buf_addf(out, "{\"policy\":\"%s\",\"jobs\":%u,\"unfinished\":%u,\"dropped\":%u", options->policy, r->jobs,
@@ -186,15 +222,17 @@ void sim_result_json(const struct sim_options *options, const struct sim_result 
              r->plans ? (double)r->plan_cpu_ns / (double)r->plans / 1e6 : 0.0,
              (double)r->plan_cpu_ns_most / 1e6);
     if (options->drills)
-        buf_addf(out, ",\"drill\":{\"stopped\":%llu,\"placed_again\":%llu,\"last_after_s\":%lld}",
-                 (unsigned long long)r->drill_stopped, (unsigned long long)r->drill_placed,
-                 (long long)(r->drill_placed_ms / 1000));
+        add_drill(out, r);
     if (r->supply.ngroups > 0) {
         buf_add_char(out, ',');
         supply_json(&r->supply, out);
     }
     if (r->services > 0)
         add_services(out, r);
+    if (options->reserve != RESERVE_OFF)
+        buf_addf(out, ",\"contingency\":{\"worst_coverage\":%.3f,\"uncovered_h\":%.2f,\"alarms\":%llu}",
+                 r->coverage.worst / 1e3, (double)r->coverage.uncovered_ms / 3600e3,
+                 (unsigned long long)r->coverage.alarms);
     buf_addf(out, ",\"cpu_s\":%.3f,\"wall_s\":%.3f,\"max_rss_kb\":%llu}", (double)r->cpu_us / 1e6,
              (double)r->wall_us / 1e6, (unsigned long long)r->rss_kb);
 }

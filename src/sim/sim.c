@@ -67,6 +67,7 @@ struct sim {
     void *block;
     struct effects effects;
     struct checker *checker;
+    struct outage outage;
     uint32_t steps; /* since the last collection */
     int64_t now_ms;
     int64_t start_ms, until_ms; /* Unix ms; until: 0, until all is over */
@@ -115,10 +116,6 @@ static void collect(struct sim *s)
 static void placed_again(struct sim *s, struct fate *fate)
 {
     int64_t waited = s->now_ms - fate->stopped_ms;
-    fate->drilled = false;
-    s->result->drill_placed++;
-    if (waited > s->result->drill_placed_ms)
-        s->result->drill_placed_ms = waited;
     if (s->watch && fate->drill) {
         struct record_mark *mark = &s->watch->rec->mark[fate->drill - 1];
         mark->placed++;
@@ -138,11 +135,18 @@ static void started(struct sim *s, const struct effect *effect)
         planning_use(s->planning, &effect->pool, s->demand.job[i].chips, true, s->now_ms);
     s->result->starts++;
     s->running++;
-    if (fate->drilled)
-        placed_again(s, fate);
     fate->transit_ms = s->transit_ms;
     s->transit_ms = 0;
-    if (!ends_put(&s->ends, s->now_ms + fate->transit_ms + s->demand.job[i].duration_ms, i, effect->epoch))
+    if (fate->drilled)
+        placed_again(s, fate);
+    if (fate->drilled && !outage_start(&s->outage, !traits_interruptible(&s->traits, i),
+                                       s->demand.job[i].chips, s->now_ms - fate->stopped_ms))
+        s->failed = true;
+    fate->drilled = false;
+    if (!ends_put(&s->ends,
+                  s->now_ms + fate->transit_ms +
+                      traits_run_ms(&s->traits, i, s->demand.job[i].duration_ms, effect->amount),
+                  i, effect->epoch))
         s->failed = true;
 }
 
@@ -180,6 +184,8 @@ static void stopped(struct sim *s, const struct effect *effect)
     comes_no_more(s, &effect->job, fate);
     fate->drilled = s->drilling;
     fate->drill = s->drill;
+    if (s->drilling)
+        outage_stop(&s->outage, !traits_interruptible(&s->traits, i), s->demand.job[i].chips);
     fate->stopped_ms = s->now_ms;
     s->result->stops++;
     s->running--;
@@ -220,6 +226,8 @@ static int step(struct sim *s, struct event *event)
             stopped(s, effect);
         else if (effect->kind == EFFECT_TRANSIT)
             sets_out(s, effect);
+        else if (effect->kind == EFFECT_ALARM)
+            outage_alarm(&s->outage, s->core, effect, s->now_ms);
     }
     if (rc == 0) {
         power_event(s->power, event);
@@ -262,7 +270,9 @@ static int set_up_world(struct sim *s, struct err *err)
                            .fit = s->policy->fit,
                            .pack = s->policy->pack,
                            .ageing = s->options->ageing_given ? s->options->ageing : SIM_AGEING,
-                           .carbon_price = s->options->carbon_price}};
+                           .carbon_price = s->options->carbon_price,
+                           .preempt = s->options->preempt,
+                           .reserve = s->options->reserve}};
     if (rc == 0)
         rc = set_up(s, &event, err);
     /* Services are the last tenant's. */
@@ -512,8 +522,8 @@ static void happen(struct sim *s)
 {
     struct event e;
     bool drill;
-    uint64_t stops = s->result->stops;
     bool any = false;
+    uint64_t stops = s->result->stops;
     while (!s->failed && world_event(s->world, s->now_ms, &e, &drill)) {
         e.token = 0;
         s->drilling = drill; /* what stops now, or when this instant is settled, is its doing */
@@ -531,7 +541,6 @@ static void happen(struct sim *s)
     if (any && s->drill)
         s->watch->rec->mark[s->drill - 1].stopped += s->result->stops - stops;
     s->drill = 0;
-    s->result->drill_stopped += any ? s->result->stops - stops : 0;
 }
 
 /* What has held since the last event is sampled before the next one changes it. */
@@ -635,6 +644,7 @@ static void run(struct sim *s)
                 settle(s);
         }
         settle(s);
+        outage_sample(&s->outage, s->core, now);
         checker_end_of_time(s->checker, now);
     }
     observe(s, s->until_ms ? s->until_ms + 1 : s->now_ms + 1, next);
@@ -716,6 +726,9 @@ static int measure(struct sim *s, struct sim_result *r, struct err *err)
     r->mg = power.mg;
     r->capacity = power.capacity;
     sim_result_flows(r, s->flows, s->now_ms);
+    r->drill[0] = outage_figures(&s->outage, false);
+    r->drill[1] = outage_figures(&s->outage, true);
+    r->coverage = outage_coverage(&s->outage, s->now_ms);
     checker_hash(s->checker, r->hash);
     r->violations = checker_violations(s->checker);
     (void)snprintf(r->violation, sizeof r->violation, "%s", checker_first(s->checker));
@@ -749,6 +762,7 @@ static void sim_fini(struct sim *s)
     planning_free(s->planning);
     ends_fini(&s->ends);
     ends_fini(&s->reports);
+    outage_fini(&s->outage);
     free(s->site_of_queue);
     free(s->fate);
     free(s->effects.list);
@@ -762,6 +776,7 @@ int sim_run(const struct sim_options *options, struct sim_result *result, struct
     struct sim s = {.options = options, .policy = sim_policies, .result = result};
     uint64_t cpu = cpu_us(), wall = clock_mono_ns();
     *result = (struct sim_result){0};
+    outage_init(&s.outage);
     while (s.policy->name && strcmp(s.policy->name, options->policy) != 0)
         s.policy++;
     if (!s.policy->name)

@@ -17,6 +17,7 @@
 #include "base/digest.h"
 #include "base/err.h"
 #include "core/limits.h"
+#include "sim/outage.h"
 #include "sim/serving.h"
 #include "sim/supply.h"
 
@@ -47,6 +48,8 @@ struct sim_options {
     uint64_t ageing;       /* thousandths of a ms for a chip-second */
     bool ageing_given;
     int64_t carbon_price;                                   /* nano-units for a kg CO2e */
+    uint32_t preempt;                                       /* enum dispatch_preempt */
+    uint32_t reserve;                                       /* enum dispatch_reserve */
     void (*progress)(void *ctx, int64_t done, int64_t all); /* jobs that are over; NULL: nobody asks */
     void *ctx;
 };
@@ -84,10 +87,10 @@ struct sim_result {
     struct sim_flow flow_sum;
     struct sim_flow flow[SIM_FLOWS_MAX];
     uint32_t nflows;
-    uint64_t late, twice, lost; /* reports of ends, sim/messages.h */
-    uint64_t refused;           /* reports that the hub had to refuse, and did */
-    uint64_t drill_stopped, drill_placed;
-    int64_t drill_placed_ms; /* how long the last one waited */
+    uint64_t late, twice, lost;     /* reports of ends, sim/messages.h */
+    uint64_t refused;               /* reports that the hub had to refuse, and did */
+    struct outage_figures drill[2]; /* what drills stopped: interruptible work, firm work */
+    struct coverage_figures coverage;
     uint64_t events, starts, stops, passes;
     const char *plan;    /* as the option; what it was */
     uint32_t deferrable; /* jobs that could wait, of those that are over */

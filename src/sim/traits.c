@@ -47,6 +47,22 @@ static int read_data(struct traits *t, const char *value)
     return ERR_INVALID;
 }
 
+/* TIME or TIME:EVERY. A checkpoint that costs nothing is given the least time there is: a job whose checkpoint_ms is 0 writes
+ * none. */
+static int read_checkpoint(struct traits *t, const char *value)
+{
+    char cost[WORD_CAP];
+    size_t len = strcspn(value, ":");
+    memcpy(cost, value, len); /* a word is shorter than WORD_CAP */
+    cost[len] = 0;
+    int rc = duration_read(cost, &t->checkpoint_ms);
+    if (rc == 0 && value[len] == ':')
+        rc = duration_read(value + len + 1, &t->checkpoint_every_ms);
+    if (t->checkpoint_ms == 0)
+        t->checkpoint_ms = 1;
+    return rc;
+}
+
 static int read_trait(struct traits *t, const char *name, const char *value)
 {
     const char *rest = "";
@@ -54,7 +70,7 @@ static int read_trait(struct traits *t, const char *name, const char *value)
     if (strcmp(name, "interruptible") == 0) {
         rc = read_percent(value, &rest, &t->interruptible);
     } else if (strcmp(name, "checkpoint") == 0) {
-        rc = duration_read(value, &t->checkpoint_ms);
+        rc = read_checkpoint(t, value);
     } else if (strcmp(name, "deferrable") == 0) {
         rc = read_percent(value, &rest, &t->deferrable);
         if (rc == 0 && *rest != ':')
@@ -87,7 +103,7 @@ int traits_read(struct traits *traits, const char *text, uint64_t seed, struct e
             *equals = 0;
         if (!equals || read_trait(traits, word, equals + 1) != 0)
             return err_set(err, ERR_INVALID,
-                           "--traits %.*s: expected interruptible=PERCENT, checkpoint=TIME, "
+                           "--traits %.*s: expected interruptible=PERCENT, checkpoint=TIME[:TIME], "
                            "deferrable=PERCENT:TIME, tied=firm|all or data=PERCENT:SIZE[@SITE+SITE...], TIME "
                            "as 90s, 5m, "
                            "24h, SIZE as 500MB, 20GB, 1TB",
@@ -179,11 +195,24 @@ bool traits_ties(const struct traits *t, uint32_t i)
     return t->tied == TIED_ALL || (t->tied == TIED_FIRM && !traits_defers(t, i));
 }
 
+bool traits_interruptible(const struct traits *t, uint32_t i)
+{
+    return t->interruptible > 0 && drawn(t, i, 1, t->interruptible);
+}
+
+int64_t traits_run_ms(const struct traits *t, uint32_t i, int64_t duration_ms, int64_t done_ms)
+{
+    if (done_ms <= 0)
+        return duration_ms;
+    return duration_ms - done_ms + (traits_interruptible(t, i) ? t->checkpoint_ms : 0);
+}
+
 void traits_apply(const struct traits *t, uint32_t i, int64_t now_ms, struct event_job_submit *request)
 {
-    if (t->interruptible > 0 && drawn(t, i, 1, t->interruptible)) {
+    if (traits_interruptible(t, i)) {
         request->flags |= JOB_INTERRUPTIBLE;
         request->checkpoint_ms = t->checkpoint_ms;
+        request->checkpoint_every_ms = t->checkpoint_every_ms;
     }
     if (traits_defers(t, i))
         request->start_by_ms = now_ms + t->defer_ms;

@@ -12,7 +12,6 @@
 #include "sim/ends.h"
 
 enum part_kind { PART_SITE, PART_NODE, PART_CORRIDOR };
-
 /* A thing that may fail. It is up if its file says so, it has not failed, and no drill holds it down. */
 struct part {
     enum part_kind kind;
@@ -413,9 +412,15 @@ static bool drill_event(struct world *w, const struct drill *d, bool begins, int
     }
     while (d->kind != DRILL_LOSE && w->drilled < netfile_sites(w->net)) {
         uint32_t site = w->drilled++;
-        if (!drill_of_site(d, w->net, site))
+        if (!drill_of_site(d, w->net, site) || (d->kind == DRILL_SHED && !begins))
             continue;
-        signal_event(w, site, now_ms, out);
+        if (d->kind == DRILL_SHED)
+            *out = (struct event){.kind = EVENT_KIND_site_shed,
+                                  .u.site_shed = {.site = netfile_site(w->net, site)->uuid,
+                                                  .watts = d->watts,
+                                                  .until_ms = d->until_ms}};
+        else
+            signal_event(w, site, now_ms, out);
         return true;
     }
     w->drilled = 0;

@@ -122,8 +122,11 @@ static void set_dispatch(struct dispatch_world *w)
                                          .fit = 1 + (uint32_t)below(w, 2),
                                          .pack = 1 + (uint32_t)below(w, 2),
                                          .ageing = 1000,
-                                         .carbon_price = (int64_t)below(w, 2) * 1000000}};
+                                         .carbon_price = (int64_t)below(w, 2) * 1000000,
+                                         .preempt = (uint32_t)below(w, 3),
+                                         .reserve = (uint32_t)below(w, 3)}};
     must(w, &e);
+    w->dispatch = e.u.dispatch_set;
 }
 
 static void build(struct dispatch_world *w)
@@ -300,7 +303,11 @@ static void submit(struct dispatch_world *w)
     if (below(w, 6) == 0)
         j->deadline_ms = w->now_ms + (int64_t)below(w, 90000);
     j->kind = (uint32_t)below(w, 2);
-    j->flags = below(w, 8) == 0 ? JOB_ONE_DOMAIN | JOB_INTERRUPTIBLE : 0;
+    j->flags = (below(w, 8) == 0 ? JOB_ONE_DOMAIN : 0) | (below(w, 2) == 0 ? JOB_INTERRUPTIBLE : 0);
+    if (below(w, 2))
+        j->checkpoint_ms = (int64_t)below(w, 4000);
+    if (below(w, 3) == 0)
+        j->checkpoint_every_ms = 1 + (int64_t)below(w, 9000);
     (void)dispatch_world_step(w, &e);
 }
 
@@ -395,6 +402,13 @@ static void happen(struct dispatch_world *w)
     case 13:
         dispatch_world_plan(w, below(w, 4) > 0);
         return;
+        e.kind = EVENT_KIND_site_shed;
+        e.u.site_shed = (struct event_site_shed){.site = uid('s', below(w, DW_SITES))};
+        if (below(w, 4)) {
+            e.u.site_shed.watts = below(w, 8000);
+            e.u.site_shed.until_ms = w->now_ms + 1 + (int64_t)below(w, 100000);
+        }
+        break;
     case 8:
         if (below(w, 4) == 0) /* each part of them alone would leave few pools: mostly few rules */
             dispatch_world_rules(w, (uint32_t)(test_random(&w->random) & test_random(&w->random)) &
@@ -471,6 +485,7 @@ void dispatch_world_copy(struct dispatch_world *to, const struct dispatch_world 
     to->now_ms = from->now_ms;
     to->submitted = from->submitted;
     to->rules = from->rules;
+    to->dispatch = from->dispatch;
     memcpy(to->nodes, from->nodes, sizeof to->nodes);
 }
 

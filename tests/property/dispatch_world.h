@@ -31,8 +31,9 @@ struct dispatch_world {
     struct effect list[EFFECTS_MAX];
     int64_t now_ms;
     uint32_t nodes[DW_POOLS];
-    uint64_t submitted; /* job n is uid('j', n) */
-    uint32_t rules;     /* those in force, as bits; the id of a rule is its number */
+    uint64_t submitted;                 /* job n is uid('j', n) */
+    struct event_dispatch_set dispatch; /* in force */
+    uint32_t rules;                     /* those in force, as bits; the id of a rule is its number */
     struct {
         uint64_t job;
         uint32_t epoch;

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The same seed decides the same, byte for byte, for jobs and for replicas of services, under faults; the checker finds
 nothing, and every request is answered. 20 seeds, in full 200."""
+"""The same seed decides the same, byte for byte, under faults, a loss and a curtailment, with work that can be stopped and with a
+reserve that is told of or kept; and the checker finds nothing. 20 seeds, in full 200."""
 import json
 import os
 import pathlib
@@ -20,9 +22,11 @@ SEEDS = 200 if os.environ.get('BUSBAR_FULL') == '1' else 20
 
 def simulate(seed):
     done = subprocess.run([BIN, 'sim', '--json', '--trace', f'{TRACE}@20', '--network', NETWORK, '--days', '1', '--copies',
-                           '8', '--faults', '--seed', str(seed), '--traits', 'data=40:200GB', '--drill',
-                           'lose:site=us-abilene@12h,lose:corridor=cn-zhongwei-cn-beijing@14h+6h',
-                           '--requests', f'{RATES}#m-small*0.001@1,{REQUESTS}*2'],
+                           '8', '--faults', '--seed', str(seed), '--requests',
+                           f'{RATES}#m-small*0.001@1,{REQUESTS}*2', '--drill', 'shed:site=us-richland:2MW@6h+3h,'
+                           'lose:site=us-abilene@12h,lose:corridor=cn-zhongwei-cn-beijing@14h+6h', '--traits',
+                           'data=40:200GB,interruptible=50,checkpoint=2m:30m,deferrable=20:6h', '--preempt', ('firm', 'shorter')[seed % 2],
+                           '--reserve', ('off', 'tell', 'keep')[seed % 3]],
                           capture_output=True, text=True, timeout=300, check=False)
     if done.returncode != 0:
         raise AssertionError(f'seed {seed}: exit status {done.returncode}: {done.stderr}{done.stdout}')

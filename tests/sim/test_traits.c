@@ -60,6 +60,25 @@ static void test_tied(void **state)
     }
 }
 
+/* What a checkpoint costs, and how long what it saved still runs. */
+static void test_checkpoint(void **state)
+{
+    (void)state;
+    struct traits traits;
+    struct err err = {0};
+    struct event_job_submit request = {0};
+    assert_int_equal(traits_read(&traits, "interruptible=100,checkpoint=5m:1h", 7, &err), 0);
+    traits_apply(&traits, 0, 1000, &request);
+    assert_true(request.checkpoint_ms == 300000 && request.checkpoint_every_ms == 3600000);
+    assert_int_equal(traits_run_ms(&traits, 0, 1000000, 0), 1000000);
+    assert_int_equal(traits_run_ms(&traits, 0, 1000000, 400000), 900000);
+    assert_int_equal(traits_read(&traits, "interruptible=100,checkpoint=0s", 7, &err), 0);
+    assert_int_equal(traits.checkpoint_ms, 1); /* 0 would say that it writes none */
+    assert_int_equal(traits_read(&traits, "interruptible=100", 7, &err), 0);
+    assert_int_equal(traits.checkpoint_ms, 0);
+    assert_int_equal(traits_read(&traits, "checkpoint=5m:", 7, &err), ERR_INVALID);
+}
+
 static void test_bad(void **state)
 {
     (void)state;
@@ -166,8 +185,8 @@ static void test_data(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_data), cmocka_unit_test(test_duration),
-                                       cmocka_unit_test(test_share), cmocka_unit_test(test_tied),
-                                       cmocka_unit_test(test_bad)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_data),       cmocka_unit_test(test_duration),
+                                       cmocka_unit_test(test_share),      cmocka_unit_test(test_tied),
+                                       cmocka_unit_test(test_checkpoint), cmocka_unit_test(test_bad)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

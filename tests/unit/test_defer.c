@@ -42,8 +42,9 @@ static struct world *network(uint32_t fit)
         assert_int_equal(world_step(w, &pool), 0);
     }
     assert_int_equal(do_tenant(w, 1, 0), 0);
-    struct event set = {.kind = EVENT_KIND_dispatch_set,
-                        .u.dispatch_set = {.order = ORDER_FIFO, .fit = fit, .pack = PACK_BEST_FIT}};
+    struct event set = {
+        .kind = EVENT_KIND_dispatch_set,
+        .u.dispatch_set = {.order = ORDER_FIFO, .fit = fit, .pack = PACK_BEST_FIT, .reserve = RESERVE_OFF}};
     assert_int_equal(world_step(w, &set), 0);
     w->now = 1000 * HOUR;
     return w;

@@ -23,10 +23,12 @@ static struct world *network(void)
     limits.jobs = limits.shares = limits.shapes = 200;
     struct world *w = world_new(&limits);
     struct event chip = {.kind = EVENT_KIND_chip_add, .u.chip_add = {.chip = "h100", .watts = 1000}};
-    struct event dispatch = {
-        .kind = EVENT_KIND_dispatch_set,
-        .u.dispatch_set = {
-            .order = ORDER_FIFO, .fit = FIT_BACKFILL, .pack = PACK_BEST_FIT, .carbon_price = UNIT / 20}};
+    struct event dispatch = {.kind = EVENT_KIND_dispatch_set,
+                             .u.dispatch_set = {.order = ORDER_FIFO,
+                                                .fit = FIT_BACKFILL,
+                                                .pack = PACK_BEST_FIT,
+                                                .carbon_price = UNIT / 20,
+                                                .reserve = RESERVE_OFF}};
     assert_int_equal(world_step(w, &chip), 0);
     assert_int_equal(world_step(w, &dispatch), 0);
     for (uint32_t i = 1; i <= SITES; i++) {

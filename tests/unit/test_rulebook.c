@@ -51,6 +51,14 @@ static struct world *network(void)
         (void)snprintf(tenant.u.tenant_add.name, NAME_CAP, "tenant-%u", (unsigned)i);
         assert_int_equal(world_step(w, &tenant), 0);
     }
+    /* Losses are looked at in turn, by the clock as well: only rules are to be due here. */
+    struct event set = {.kind = EVENT_KIND_dispatch_set,
+                        .u.dispatch_set = {.order = ORDER_SIZE,
+                                           .fit = FIT_BACKFILL,
+                                           .pack = PACK_BEST_FIT,
+                                           .ageing = 100000,
+                                           .reserve = RESERVE_OFF}};
+    assert_int_equal(world_step(w, &set), 0);
     return w;
 }
 

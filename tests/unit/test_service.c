@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Services: replicas follow demand, up, down and to none; they move when a site is lost; a reload changes nothing. */
+#include "core/work.h"
 #include "support.h"
 
 enum { SITES = 3, SECOND = 1000 };
@@ -45,6 +46,13 @@ static struct world *network(const struct limits *limits)
         }
     }
     assert_int_equal(do_tenant(w, 1, 0), 0);
+    struct event set = {.kind = EVENT_KIND_dispatch_set,
+                        .u.dispatch_set = {.order = ORDER_SIZE,
+                                           .fit = FIT_BACKFILL,
+                                           .pack = PACK_BEST_FIT,
+                                           .ageing = AGEING_DEFAULT,
+                                           .reserve = RESERVE_OFF}};
+    assert_int_equal(world_step(w, &set), 0);
     return w;
 }
 

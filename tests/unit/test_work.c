@@ -35,7 +35,8 @@ static struct world *network(uint32_t order, uint32_t fit)
         assert_int_equal(do_tenant(w, i, 0), 0);
     struct event set = {
         .kind = EVENT_KIND_dispatch_set,
-        .u.dispatch_set = {.order = order, .fit = fit, .pack = PACK_BEST_FIT, .ageing = 1000}};
+        .u.dispatch_set = {
+            .order = order, .fit = fit, .pack = PACK_BEST_FIT, .ageing = 1000, .preempt = PREEMPT_FIRM}};
     assert_int_equal(world_step(w, &set), 0);
     return w;
 }
@@ -121,18 +122,23 @@ static void same_effects(const struct world *a, const struct world *b)
         assert_memory_equal(&a->list[i], &b->list[i], sizeof a->list[i]);
 }
 
-/* Two worlds, one of them reloaded before each step: every start, every node and every row is the same. Strict, since a
- * reservation is made anew after a load. */
-static void goes_on_the_same(uint32_t order)
+/* Two worlds, one of them reloaded before each step: every start, every stop, every node, alarm and row is the same. Strict, or of
+ * single chips, since a reservation is made anew after a load. */
+static void goes_on_the_same(uint32_t order, uint32_t fit)
 {
-    struct world *both[] = {network(order, FIT_STRICT), network(order, FIT_STRICT)};
+    struct world *both[] = {network(order, fit), network(order, fit)};
     struct running running[400];
-    uint32_t n = 0, starts = 0;
+    uint32_t n = 0, starts = 0, preempted = 0;
     uint64_t seed = test_seed();
     for (uint64_t i = 1; i <= 150; i++) {
         uint32_t chips = 1 + (uint32_t)test_below(&seed, test_below(&seed, 3) ? 8 : 16);
         struct event submit =
             job_event(i, 1 + test_below(&seed, 3), chips, 1000 + (int64_t)test_below(&seed, 100000));
+        if (fit == FIT_BACKFILL)
+            submit.u.job_submit.count0 = 1;
+        submit.u.job_submit.flags = test_below(&seed, 2) ? JOB_INTERRUPTIBLE : 0;
+        submit.u.job_submit.checkpoint_ms = (int64_t)test_below(&seed, 2) * 700;
+        submit.u.job_submit.checkpoint_every_ms = (int64_t)test_below(&seed, 3) * 900;
         uint32_t victim = n ? (uint32_t)test_below(&seed, n) : 0;
         bool end = n > 0 && test_below(&seed, 3) > 0;
         struct event node = {
@@ -148,6 +154,11 @@ static void goes_on_the_same(uint32_t order)
             w->now += 500;
             submit.token = 0; /* each world gives its own */
             assert_int_equal(world_step(w, &submit), 0);
+            struct event more = submit;
+            more.token = 0;
+            more.u.job_submit.job = uid('J', 1000 + i);
+            more.u.job_submit.flags ^= JOB_INTERRUPTIBLE;
+            assert_true(fit == FIT_STRICT || world_step(w, &more) == 0); /* so that it fills up */
             assert_true(!end || end_job(w, ended.job, ended.epoch) == 0);
         }
         if (end)
@@ -165,10 +176,12 @@ static void goes_on_the_same(uint32_t order)
         for (int k = 0; k < 2; k++)
             assert_int_equal(do_tick(both[k]), 0);
         same_effects(both[0], both[1]);
+        for (uint32_t k = 0; k < both[0]->effects.n; k++)
+            preempted += both[0]->list[k].kind == EFFECT_JOB_STOP && both[0]->list[k].code == ERR_PREEMPTED;
         starts += follow(both[0], running, &n);
         assert_true(mirror_digest(&both[0]->mirror) == mirror_digest(&both[1]->mirror));
     }
-    assert_true(starts > 50);
+    assert_true(starts > 50 && (preempted > 10) == (fit == FIT_BACKFILL));
     world_free(both[0]);
     world_free(both[1]);
 }
@@ -176,9 +189,10 @@ static void goes_on_the_same(uint32_t order)
 static void test_reload(void **state)
 {
     (void)state;
-    goes_on_the_same(ORDER_FIFO);
-    goes_on_the_same(ORDER_SJF);
-    goes_on_the_same(ORDER_SIZE);
+    goes_on_the_same(ORDER_FIFO, FIT_STRICT);
+    goes_on_the_same(ORDER_SJF, FIT_STRICT);
+    goes_on_the_same(ORDER_SIZE, FIT_STRICT);
+    goes_on_the_same(ORDER_SIZE, FIT_BACKFILL);
 }
 
 /* Rows that do not add up are refused: a share of nobody, a running job that lacks chips, a pool without a site. */
