@@ -77,6 +77,7 @@ static void carve(struct core *core, struct arena *arena)
     network_carve(core, arena);
     work_carve(core, arena);
     rulebook_carve(core, arena);
+    habit_carve(core, arena);
     CARVE(core, tenants, tenant, n->tenants);
     CARVE(core, keys, key, n->keys);
     CARVE(core, models, model, n->models);
@@ -268,6 +269,7 @@ void core_collect(struct core *core, row_fn *fn, void *ctx)
     COLLECT(core, work.jobs, job, work.job, ROW_PUT);
     COLLECT(core, work.shares, share, work.share, ROW_DELETE);
     rulebook_collect(core, fn, ctx);
+    COLLECT(core, habits.table, habit, habits.habit, ROW_DELETE);
     table_clean(&core->work.shapes);
     table_clean(&core->work.lanes);
     table_clean(&core->waiters);

@@ -17,7 +17,7 @@ static int64_t key_of(const struct core *core, const struct job *job)
         return job->row.submitted_ms;
     if (d->order == ORDER_SJF)
         return job->row.duration_ms;
-    int128 chip_ms = (int128)job->row.count0 * job_run_ms(job, job->row.rate0);
+    int128 chip_ms = (int128)job->row.count0 * job_typical_ms(job, job->row.rate0);
     int128 key = job->row.submitted_ms + chip_ms * d->ageing / 1000000;
     return key > INT64_MAX ? INT64_MAX : (int64_t)key;
 }

@@ -222,6 +222,8 @@ int core_load(struct core *core, enum row_kind kind, const void *row)
         return load_rules(core, row);
     case ROW_KIND_rules_part:
         return load_rules_part(core, row);
+    case ROW_KIND_habit:
+        return load_habit(core, row);
     case ROW_KIND_usage:
     case ROW_KIND_END:
         break;

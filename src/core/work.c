@@ -70,13 +70,24 @@ struct job_id job_by_id(const struct core *core, const struct uuid *id)
     return (struct job_id){map_get(&core->work.job_map, id, sizeof *id)};
 }
 
-int64_t job_run_ms(const struct job *job, uint32_t rate)
+/* What was thought of the job when it came. Rows from before jobs had estimates have none. */
+static int64_t run_ms(const struct job *job, int64_t estimate_ms, uint32_t rate)
 {
-    int64_t ms = job->row.duration_ms ? job->row.duration_ms : JOB_MS_GUESS;
+    int64_t ms = job->row.duration_ms ? job->row.duration_ms : estimate_ms ? estimate_ms : JOB_MS_GUESS;
     if (rate == 1000)
         return ms;
     int64_t run = ms * 1000 / rate;
     return run > 0 ? run : 1;
+}
+
+int64_t job_run_ms(const struct job *job, uint32_t rate)
+{
+    return run_ms(job, job->row.bound_ms, rate);
+}
+
+int64_t job_typical_ms(const struct job *job, uint32_t rate)
+{
+    return run_ms(job, job->row.estimate_ms, rate);
 }
 
 /* ---- states ---- */
@@ -249,6 +260,7 @@ int step_job_submit(struct core *core, const struct event *event)
     job->row.id = e->job;
     job->row.tenant = e->tenant;
     row_terms(&job->row, e);
+    habit_estimate(core, &job->row);
     job->row.sequence = ++w->row.jobs;
     w->row_touched = true;
     job->row.state = JOB_QUEUED;
@@ -367,6 +379,7 @@ int step_job_end(struct core *core, const struct event *event)
     if (job->row.state != JOB_RUNNING || job->row.epoch != e->epoch)
         return ERR_WRONG_STATE; /* of an epoch that was stopped: it is not its turn any more */
     uint32_t lane = job->lane;
+    habit_learn(core, job);
     job_release(core, id);
     job_over(core, id, JOB_ENDED, e->code);
     lane_unref(core, lane);

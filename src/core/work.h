@@ -138,7 +138,9 @@ struct work {
     int64_t *free_ms;    /* as well */
 };
 
-/* Estimated run time under an alternative. */
+/* Run time under an alternative that is as likely as not exceeded; the queue is in order of this. */
+int64_t job_typical_ms(const struct job *job, uint32_t rate);
+/* Run time under an alternative that is probably not exceeded; reservations and who may pass them go by this. */
 int64_t job_run_ms(const struct job *job, uint32_t rate);
 
 #endif

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "core/core.h"
 #include "core/kinds.h"
+#include "core/work.h"
 #include "sim/checker.h"
 #include "sim/ends.h"
 #include "sim/power.h"
@@ -29,6 +30,10 @@ const struct sim_policy sim_policies[] = {
      false},
     {NULL, NULL, 0, 0, 0, false}};
 
+/* What the core is told of how long a job runs: the truth, nothing, or the same of each. */
+static const char *const durations[] = {"exact", "predicted", "none", NULL};
+enum { TOLD_EXACT, TOLD_NOTHING, TOLD_GUESS };
+
 /* What became of a job of the trace. */
 struct fate {
     int64_t start_ms, end_ms; /* 0: not yet */
@@ -41,6 +46,7 @@ struct fate {
 struct sim {
     const struct sim_options *options;
     const struct sim_policy *policy;
+    uint32_t told;
     struct demand demand;
     struct traits traits;
     struct world *world;
@@ -215,7 +221,7 @@ static struct limits limits_for(const struct sim *s)
 static int read_input(struct sim *s, struct err *err)
 {
     const struct sim_options *o = s->options;
-    struct demand_options demand = {.traces = o->trace, .copies = o->copies, .length_ms = o->length_ms};
+    struct demand_options demand = {.traces = o->trace, .copies = o->copies, .length_ms = o->length_ms, .tenants = o->tenants};
     struct world_options world = {.network = o->network,
                                   .pools = o->pools,
                                   .node_chips = o->node_chips,
@@ -231,7 +237,7 @@ static int read_input(struct sim *s, struct err *err)
     s->site_of_queue = rc == 0 ? calloc(s->demand.nqueues, sizeof *s->site_of_queue) : NULL;
     if (rc == 0 && !s->site_of_queue)
         rc = err_set(err, ERR_NO_MEMORY, "out of memory");
-    for (uint32_t q = 0; rc == 0 && q < s->demand.nqueues; q++)
+    for (uint32_t q = 0; rc == 0 && q < s->demand.nqueues && !o->free; q++)
         rc = world_queue_site(s->world, s->demand.queue[q], &s->site_of_queue[q], err);
     return rc;
 }
@@ -260,6 +266,13 @@ static int sim_new(struct sim *s, struct err *err)
 
 /* ---- time ---- */
 
+static int64_t told_ms(const struct sim *s, const struct demand_job *job)
+{
+    if (s->told == TOLD_EXACT)
+        return job->duration_ms > 0 ? job->duration_ms : 1;
+    return s->told == TOLD_GUESS ? JOB_MS_GUESS : 0;
+}
+
 static void submit(struct sim *s, uint32_t i)
 {
     const struct demand_job *job = &s->demand.job[i];
@@ -270,7 +283,7 @@ static void submit(struct sim *s, uint32_t i)
                                                .tenant = numbered('T', job->tenant + 1u),
                                                .count0 = job->chips,
                                                .rate0 = 1000,
-                                               .duration_ms = job->duration_ms > 0 ? job->duration_ms : 1,
+                                               .duration_ms = told_ms(s, job),
                                                .site = s->site_of_queue[job->queue]};
     traits_apply(&s->traits, i, s->now_ms, &e.u.job_submit);
     if (step(s, &e) != 0)
@@ -441,6 +454,10 @@ int sim_run(const struct sim_options *options, struct sim_result *result, struct
         s.policy++;
     if (!s.policy->name)
         return err_set(err, ERR_INVALID, "%s: no such policy", options->policy);
+    while (options->durations && durations[s.told] && strcmp(durations[s.told], options->durations) != 0)
+        s.told++;
+    if (!durations[s.told])
+        return err_set(err, ERR_INVALID, "--durations %s: exact, predicted or none", options->durations);
     int rc = read_input(&s, err);
     if (rc == 0)
         rc = sim_new(&s, err);
