@@ -48,7 +48,7 @@ const struct verb cli_verbs[] = {
      "talk to a model; the answer streams", cli_chat},
     {"sim", "", 0, 0,
      "trace=FILE pools=FILE network=FILE chips-per-node=N policy=NAME ageing=N copies=N days=N until=DAYS "
-     "seed=N faults drill=DRILLS traits=TRAITS carbon-price=N durations=WHAT tenants=WHAT free",
+     "seed=N faults drill=DRILLS traits=TRAITS carbon-price=N durations=WHAT tenants=WHAT free eta=N",
      "run a trace of jobs through the dispatcher on virtual time", cli_sim},
     {"backup", "DIR", 1, 1, "", "copy the running hub's data to a new folder", cli_backup},
     {"restore", "DIR", 1, 1, "", "fill a new data folder from a backup", cli_restore},

@@ -62,6 +62,7 @@ static int read_numbers(const struct cli *cli, struct sim_options *o)
     uint32_t ageing = 0, seed = 1, carbon = 0;
     if (cli_count(cli, "chips-per-node", &o->node_chips) != 0 || cli_count(cli, "ageing", &ageing) != 0 ||
         cli_count(cli, "copies", &o->copies) != 0 || cli_count(cli, "seed", &seed) != 0 ||
+        cli_count(cli, "eta", &o->etas) != 0 ||
         cli_count(cli, "carbon-price", &carbon) != 0 || read_days(cli, "days", &o->length_ms) != 0 ||
         read_days(cli, "until", &o->until_ms) != 0)
         return CLI_USAGE;

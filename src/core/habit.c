@@ -180,16 +180,22 @@ static uint64_t part_past(uint32_t bucket, int64_t past_ms)
     return past_ms >= end ? 0 : ((uint64_t)(end - past_ms) << 16) / (uint64_t)(end - begin);
 }
 
+/* What ran longer than anything known: as if it were over, evenly, by the time that it has run twice as long. */
+static int64_t longer(int64_t past_ms, uint32_t q)
+{
+    return past_ms + 1 + (past_ms * (int64_t)q >> 16);
+}
+
 int64_t outlook_quantile(const struct outlook *o, uint32_t q, int64_t past_ms)
 {
     if (o->sum == 0)
-        return past_ms < JOB_MS_GUESS ? JOB_MS_GUESS : past_ms + past_ms / 2;
+        return past_ms < JOB_MS_GUESS ? JOB_MS_GUESS : longer(past_ms, q);
     uint64_t left = 0, seen = 0;
     uint32_t first = habit_bucket(past_ms > 0 ? past_ms : 0);
     for (uint32_t b = first; b < HABIT_BUCKETS; b++)
         left += o->weight[b] * part_past(b, past_ms) >> 16;
     if (left == 0)
-        return past_ms + past_ms / 2;
+        return longer(past_ms, q);
     uint64_t want = (uint64_t)((int128)left * q >> 16);
     for (uint32_t b = first; b < HABIT_BUCKETS; b++) {
         uint64_t here = o->weight[b] * part_past(b, past_ms) >> 16;

@@ -52,8 +52,8 @@ void habit_add(uint32_t weight[HABIT_BUCKETS], int64_t ms, uint32_t fade);
 /* What is known of a tenant's jobs of so many chips. A tenant that is not known is told by all. */
 void outlook_of(const struct core *core, const struct uuid *tenant, uint32_t chips, struct outlook *out);
 /* The run time that a part `q` of 2^16 does not exceed, of those that run longer than `past_ms`; within a bucket they are
- * taken to be spread evenly. JOB_MS_GUESS where nothing is known; where all that is known ran less than that, past_ms and half
- * of it. */
+ * taken to be spread evenly. JOB_MS_GUESS where nothing is known; a job that ran longer than all that is
+ * known is taken to be over by twice that time. */
 int64_t outlook_quantile(const struct outlook *outlook, uint32_t q, int64_t past_ms);
 
 #endif

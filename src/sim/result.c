@@ -17,6 +17,20 @@ static void add_seconds(struct buf *out, const char *name, int64_t ms)
     buf_addf(out, ",\"%s\":%lld.%03lld", name, (long long)(ms / 1000), (long long)(ms % 1000));
 }
 
+static void add_eta(struct buf *out, const struct eta_report *e)
+{
+    uint32_t n = e->asked - e->open;
+    buf_addf(out, ",\"eta\":{\"drawn\":%u,\"at_once\":%u,\"asked\":%u,\"not_started\":%u,\"covered\":%u", e->drawn,
+             e->at_once, e->asked, e->open, e->covered);
+    buf_addf(out, ",\"coverage\":%.4f,\"coverage_raw\":%.4f,\"below\":%u,\"above\":%u", n ? (double)e->covered / n : 0.0,
+             n ? (double)e->covered_raw / n : 0.0, e->below, e->above);
+    add_seconds(out, "width_p50_s", e->width_ms_p50);
+    add_seconds(out, "width_p90_s", e->width_ms_p90);
+    add_seconds(out, "wait_p50_s", e->wait_ms_p50);
+    add_seconds(out, "error_p50_s", e->error_ms_p50);
+    buf_addf(out, ",\"cpu_ms_each\":%.1f}", e->asked ? (double)e->cpu_us / 1e3 / e->asked : 0.0);
+}
+
 void sim_result_json(const struct sim_options *options, const struct sim_result *r, struct buf *out)
 {
     buf_addf(out, "{\"policy\":\"%s\",\"jobs\":%u,\"unfinished\":%u,\"dropped\":%u", options->policy, r->jobs,
@@ -47,6 +61,8 @@ void sim_result_json(const struct sim_options *options, const struct sim_result 
         buf_addf(out, ",\"drill\":{\"stopped\":%llu,\"placed_again\":%llu,\"last_after_s\":%lld}",
                  (unsigned long long)r->drill_stopped, (unsigned long long)r->drill_placed,
                  (long long)(r->drill_placed_ms / 1000));
+    if (options->etas > 0)
+        add_eta(out, &r->eta);
     buf_addf(out, ",\"cpu_s\":%.3f,\"wall_s\":%.3f,\"max_rss_kb\":%llu}", (double)r->cpu_us / 1e6,
              (double)r->wall_us / 1e6, (unsigned long long)r->rss_kb);
 }

@@ -57,7 +57,9 @@ struct sim {
     struct core *core;
     void *block;
     struct effects effects;
+    struct limits limits;
     struct checker *checker;
+    struct eta *eta; /* NULL: nobody asks */
     uint32_t steps; /* since the last collection */
     int64_t now_ms;
     uint32_t over;
@@ -110,6 +112,8 @@ static void started(struct sim *s, const struct effect *effect)
     fate->pool = power_pool(s->power, &effect->pool);
     power_use(s->power, fate->pool, s->demand.job[i].chips, true, s->now_ms);
     s->result->starts++;
+    if (s->eta)
+        eta_started(s->eta, i, s->now_ms);
     if (fate->drilled) {
         fate->drilled = false;
         s->result->drill_placed++;
@@ -244,7 +248,7 @@ static int read_input(struct sim *s, struct err *err)
 
 static int sim_new(struct sim *s, struct err *err)
 {
-    struct limits limits = limits_for(s);
+    struct limits limits = s->limits = limits_for(s);
     size_t size = core_size(&limits);
     s->fate = calloc(s->demand.n, sizeof *s->fate);
     s->effects = (struct effects){.list = calloc(EFFECTS_MAX, sizeof(struct effect)), .cap = EFFECTS_MAX};
@@ -258,7 +262,9 @@ static int sim_new(struct sim *s, struct err *err)
                                                       .shares = limits.shares,
                                                       .tenants = limits.tenants,
                                                       .asks = limits.shapes});
-    if (!s->fate || !s->effects.list || !s->block || !s->checker || !s->power)
+    if (s->options->etas > 0)
+        s->eta = eta_new(s->options->etas, s->demand.n, s->options->seed);
+    if (!s->fate || (s->options->etas > 0 && !s->eta) || !s->effects.list || !s->block || !s->checker || !s->power)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     s->core = core_init(s->block, size, &limits);
     return set_up_world(s, err);
@@ -273,19 +279,24 @@ static int64_t told_ms(const struct sim *s, const struct demand_job *job)
     return s->told == TOLD_GUESS ? JOB_MS_GUESS : 0;
 }
 
-static void submit(struct sim *s, uint32_t i)
+static void request(const struct sim *s, uint32_t i, struct event_job_submit *out)
 {
     const struct demand_job *job = &s->demand.job[i];
-    struct event e;
-    e.kind = EVENT_KIND_job_submit;
-    e.token = 0;
-    e.u.job_submit = (struct event_job_submit){.job = numbered('J', i),
+    *out = (struct event_job_submit){.job = numbered('J', i),
                                                .tenant = numbered('T', job->tenant + 1u),
                                                .count0 = job->chips,
                                                .rate0 = 1000,
                                                .duration_ms = told_ms(s, job),
                                                .site = s->site_of_queue[job->queue]};
-    traits_apply(&s->traits, i, s->now_ms, &e.u.job_submit);
+    traits_apply(&s->traits, i, s->now_ms, out);
+}
+
+static void submit(struct sim *s, uint32_t i)
+{
+    struct event e;
+    e.kind = EVENT_KIND_job_submit;
+    e.token = 0;
+    request(s, i, &e.u.job_submit);
     if (step(s, &e) != 0)
         s->failed = true;
 }
@@ -335,6 +346,34 @@ static void happen(struct sim *s)
     s->result->drill_stopped += any ? s->result->stops - stops : 0;
 }
 
+/* ---- when a job will start ---- */
+
+static int64_t past_ms(void *ctx, uint32_t i)
+{
+    return submit_ms(ctx, i);
+}
+
+static void past_request(void *ctx, uint32_t i, struct event_job_submit *out, int64_t *ran_ms)
+{
+    const struct sim *s = ctx;
+    request(s, i, out);
+    *ran_ms = s->fate[i].end_ms > 0 ? s->demand.job[i].duration_ms : 0;
+}
+
+/* Jobs [first, end) were submitted at this time, and the dispatcher has settled. */
+static void ask_etas(struct sim *s, uint32_t first, uint32_t end)
+{
+    struct forecast_past past = {.ctx = s, .end = end, .at_ms = past_ms, .request = past_request};
+    while (past.first < end && submit_ms(s, past.first) < s->now_ms - FORECAST_PAST_MS)
+        past.first++;
+    for (uint32_t i = first; i < end && !s->failed; i++) {
+        struct uuid id = numbered('J', i);
+        if (eta_wants(s->eta, i, s->fate[i].start_ms != 0) &&
+            eta_ask(s->eta, i, s->core, &s->limits, s->now_ms, &id, &past) != 0)
+            s->failed = true;
+    }
+}
+
 static void run(struct sim *s)
 {
     uint32_t next = 0;
@@ -346,6 +385,7 @@ static void run(struct sim *s)
         if (now > until || now == INT64_MAX)
             break;
         s->now_ms = now;
+        uint32_t first = next;
         while (!s->failed && ends_next_ms(&s->ends) == now) {
             end(s);
             if (s->policy->singly)
@@ -359,6 +399,8 @@ static void run(struct sim *s)
         }
         settle(s);
         checker_end_of_time(s->checker, now);
+        if (s->eta && next > first)
+            ask_etas(s, first, next);
     }
 }
 
@@ -418,6 +460,8 @@ static int measure(struct sim *s, struct sim_result *r, struct err *err)
     r->jobs = n;
     r->unfinished = s->demand.n - n;
     r->dropped = s->demand.dropped;
+    if (s->eta)
+        eta_report(s->eta, &r->eta);
     measure_steps(s, r);
     return 0;
 }
@@ -441,6 +485,7 @@ static void sim_fini(struct sim *s)
     free(s->fate);
     free(s->effects.list);
     free(s->block);
+    eta_free(s->eta);
     if (s->checker)
         checker_free(s->checker);
 }

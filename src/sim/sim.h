@@ -17,6 +17,7 @@
 #include "base/digest.h"
 #include "base/err.h"
 #include "core/limits.h"
+#include "sim/eta.h"
 
 #define SIM_EPOCH_MS INT64_C(1577836800000) /* 2020-01-01 */
 
@@ -37,6 +38,7 @@ struct sim_options {
     bool ageing_given;
     const char *durations; /* what the core is told: exact, predicted (nothing), none (an hour each); NULL: exact */
     const char *tenants;   /* sim/demand.h */
+    uint32_t etas;         /* how many jobs are to be told when they will start, sim/eta.h */
     bool free;             /* with `pools`: jobs may use any of them, not only that of their queue */
     int64_t carbon_price;                                   /* nano-units for a kg CO2e */
     void (*progress)(void *ctx, int64_t done, int64_t all); /* jobs that are over; NULL: nobody asks */
@@ -60,6 +62,7 @@ struct sim_result {
     int64_t nano;        /* what the power cost */
     uint64_t drill_stopped, drill_placed;
     int64_t drill_placed_ms; /* how long the last one waited */
+    struct eta_report eta;
     uint64_t events, starts, stops, passes;
     uint64_t step_ns_sum, step_ns_p99, step_ns_max; /* of single steps of the core, by the clock */
     uint8_t hash[DIGEST_LEN];                       /* over all decisions, sim/checker.h */
