@@ -75,13 +75,13 @@ static void add_copies(struct reading *r, const struct trace *t, int64_t from, i
             if (!in_window(job, from, r->options->length_ms))
                 continue;
             int64_t at = job->submit_ms - (r->options->length_ms || copies > 1 ? from : 0);
-            r->list[r->n] = (struct ordered){
-                .job = {.submit_ms = copies > 1 ? (at + shift) % length : at,
-                        .duration_ms = job->duration_ms,
-                        .chips = job->chips,
-                        .queue = (uint16_t)(r->demand->nqueues + job->queue),
-                        .tenant = (uint16_t)(r->demand->ntenants + tenant_of(r, t, job, c))},
-                .order = r->n};
+            r->list[r->n] =
+                (struct ordered){.job = {.submit_ms = copies > 1 ? (at + shift) % length : at,
+                                         .duration_ms = job->duration_ms,
+                                         .chips = job->chips,
+                                         .queue = (uint16_t)(r->demand->nqueues + job->queue),
+                                         .tenant = (uint16_t)(r->demand->ntenants + tenant_of(r, t, job, c))},
+                                 .order = r->n};
             r->n++;
         }
     }

@@ -45,7 +45,7 @@ void eta_fit_learn(struct eta_fit *fit, struct eta_span raw, int64_t wait_ms)
     struct eta_span span = eta_fit_apply(fit, raw);
     /* Steps become smaller, to a floor: what is learned is kept, and a change is followed. */
     int64_t step = ONE / (2 + fit->outcomes / 8);
-    step = step < ONE / 16 ? ONE / 16 : step;
+    step = step < ONE / 8 ? ONE / 8 : step;
     fit->outcomes++;
     fit->high = move(fit->high, wait_ms > span.high_ms ? step * 9 / 10 : -step / 10);
     fit->low = move(fit->low, wait_ms < span.low_ms ? -step * 9 / 10 : step / 10);
@@ -132,8 +132,8 @@ static uint64_t cpu_us(void)
     return (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000u;
 }
 
-int eta_ask(struct eta *eta, uint32_t job, const struct core *core, const struct limits *limits, int64_t now_ms,
-            const struct uuid *id, const struct forecast_past *past)
+int eta_ask(struct eta *eta, uint32_t job, const struct core *core, const struct limits *limits,
+            int64_t now_ms, const struct uuid *id, const struct forecast_past *past)
 {
     struct forecast_options options = {
         .runs = ETA_RUNS, .seed = eta->seed + (uint64_t)job * FORECAST_RUNS_MAX, .horizon_ms = HORIZON_MS};

@@ -12,10 +12,9 @@
 #include "core/layout.h"
 #include "sim/ends.h"
 
-#define DAY_MS INT64_C(86400000)
-#define WEEK 7
-/* A run begins at an earlier day's time of day, give or take this. */
-#define JITTER_MS INT64_C(7200000)
+/* The first block of the past that comes again: 10, 20, 40 minutes and so on, to 21 hours. */
+#define RECENT_MS INT64_C(600000)
+#define RECENT_OCTAVES 8u
 /* Jobs that come in a run, and wait or run at its end. */
 #define ARRIVALS_MAX 65536u
 #define ROWS_MAX (UINT64_C(1) << 32)
@@ -139,6 +138,7 @@ struct run {
     const struct forecast_options *options;
     const struct uuid *target;
     struct rng rng;
+    uint64_t salt;
     void *block;
     struct core *core;
     struct effects effects;
@@ -147,9 +147,10 @@ struct run {
     struct map map;
     struct map_slot *slots;
     struct ends ends;
-    uint32_t from, next; /* of the past */
-    int64_t shift_ms;    /* from the past to the run */
-    int64_t length_ms;   /* of what comes again; after that it comes once more */
+    uint32_t next;    /* of the past */
+    int64_t shift_ms; /* from the past to the run */
+    int64_t back_ms;  /* how far back what comes again began */
+    int64_t known_ms; /* how far back the past goes */
     int64_t now_ms;
     uint32_t steps; /* since the last collection */
     bool started;
@@ -161,9 +162,13 @@ static bool future_equal(const void *table, uint32_t i, const void *key, size_t 
     return memcmp(&((const struct future *)table)[i].id, key, len) == 0;
 }
 
-static uint32_t draw(struct run *r)
+/* Where among the runs of its kind a job's will be, in 2^16. Half of the time that is the same for all of a tenant's jobs of a
+ * size, since jobs that came together are often of one making; else each has its own. */
+static uint32_t draw(struct run *r, const struct uuid *tenant, uint32_t chips)
 {
-    return (uint32_t)rng_below(&r->rng, 1u << 16);
+    if (rng_below(&r->rng, 2) > 0)
+        return (uint32_t)rng_below(&r->rng, 1u << 16);
+    return (uint32_t)(map_hash(r->salt + habit_group(chips), tenant, sizeof *tenant) >> 48);
 }
 
 static void ignore_row(void *ctx, enum row_kind kind, enum row_op op, const void *row)
@@ -225,8 +230,9 @@ static bool draw_jobs(struct run *r)
         bool runs = row->state == JOB_RUNNING;
         uint32_t now_rate = rate[row->alternative] ? rate[row->alternative] : 1000;
         int64_t ran = row->done_ms + (runs ? (f->now_ms - row->started_ms) * now_rate / 1000 : 0);
-        int64_t all = row->duration_ms > 0 ? row->duration_ms
-                                           : outlook_quantile(&f->outlook[i], draw(r), ran);
+        int64_t all = row->duration_ms > 0
+                          ? row->duration_ms
+                          : outlook_quantile(&f->outlook[i], draw(r, &row->tenant, row->count0), ran);
         if (all <= ran)
             all = ran + 1;
         future_add(r, &row->id, all - row->done_ms, rate);
@@ -238,42 +244,44 @@ static bool draw_jobs(struct run *r)
     return waits;
 }
 
-/* From which time of the past on it comes again. */
-static void draw_past(struct run *r)
+/* What came in the last `back_ms` before now comes again, from when the submissions so far end. */
+static void come_again(struct run *r, int64_t back_ms)
 {
     const struct forecast_past *p = r->past;
-    int64_t now = r->f->now_ms;
-    r->from = r->next = p->end;
-    if (p->first == p->end)
-        return;
-    int64_t known = now - p->at_ms(p->ctx, p->first);
-    int64_t days = known / DAY_MS < WEEK ? known / DAY_MS : WEEK;
-    int64_t back = known;
-    if (days > 0)
-        back = (1 + (int64_t)rng_below(&r->rng, (uint64_t)days)) * DAY_MS - JITTER_MS +
-               (int64_t)rng_below(&r->rng, 2 * JITTER_MS);
-    r->shift_ms = back > known ? known : back;
-    r->shift_ms = r->shift_ms > 0 ? r->shift_ms : 1;
+    int64_t from_ms = r->f->now_ms - back_ms;
     uint32_t low = p->first, high = p->end;
     while (low < high) {
         uint32_t mid = low + (high - low) / 2;
-        if (p->at_ms(p->ctx, mid) + r->shift_ms < now)
+        if (p->at_ms(p->ctx, mid) < from_ms)
             low = mid + 1;
         else
             high = mid;
     }
-    r->from = r->next = low;
-    r->length_ms = r->shift_ms;
+    r->back_ms = back_ms;
+    r->shift_ms += back_ms;
+    r->next = low;
+}
+
+static void draw_past(struct run *r)
+{
+    const struct forecast_past *p = r->past;
+    r->shift_ms = 0;
+    r->next = p->end;
+    if (p->first == p->end)
+        return;
+    r->known_ms = r->f->now_ms - p->at_ms(p->ctx, p->first) + 1;
+    int64_t back_ms = RECENT_MS << rng_below(&r->rng, RECENT_OCTAVES);
+    come_again(r, back_ms < r->known_ms ? back_ms : r->known_ms);
 }
 
 static int64_t arrival_ms(struct run *r)
 {
     const struct forecast_past *p = r->past;
-    if (r->next == p->end && r->from < p->end) {
-        r->next = r->from;
-        r->shift_ms += r->length_ms;
-    }
-    return r->next == p->end ? INT64_MAX : p->at_ms(p->ctx, r->next) + r->shift_ms;
+    if (p->first == p->end)
+        return INT64_MAX;
+    while (r->next == p->end)
+        come_again(r, 2 * r->back_ms < r->known_ms ? 2 * r->back_ms : r->known_ms);
+    return p->at_ms(p->ctx, r->next) + r->shift_ms;
 }
 
 static void arrive(struct run *r)
@@ -294,7 +302,7 @@ static void arrive(struct run *r)
         ran_ms = job->duration_ms;
     if (ran_ms == 0) {
         outlook_of(r->f->core, &job->tenant, job->count0, &outlook);
-        ran_ms = outlook_quantile(&outlook, draw(r), 0);
+        ran_ms = outlook_quantile(&outlook, draw(r, &job->tenant, job->count0), 0);
     }
     future_add(r, &job->job, ran_ms, (const uint32_t[4]){job->rate0, job->rate1, job->rate2, job->rate3});
     (void)step(r, &e); /* refused now: it asks for a site or a chip that is there no longer */
@@ -401,6 +409,7 @@ int forecast_waits(struct forecast *f, const struct uuid *job, const struct fore
         r.rc = ERR_NO_MEMORY;
     for (uint32_t i = 0; i < options->runs && r.rc == 0; i++) {
         rng_init(&r.rng, options->seed + i);
+        r.salt = rng_next(&r.rng);
         r.rc = run_begin(&r);
         if (r.rc == 0 && !draw_jobs(&r))
             r.rc = ERR_NOT_FOUND;

@@ -20,10 +20,10 @@ static void add_seconds(struct buf *out, const char *name, int64_t ms)
 static void add_eta(struct buf *out, const struct eta_report *e)
 {
     uint32_t n = e->asked - e->open;
-    buf_addf(out, ",\"eta\":{\"drawn\":%u,\"at_once\":%u,\"asked\":%u,\"not_started\":%u,\"covered\":%u", e->drawn,
-             e->at_once, e->asked, e->open, e->covered);
-    buf_addf(out, ",\"coverage\":%.4f,\"coverage_raw\":%.4f,\"below\":%u,\"above\":%u", n ? (double)e->covered / n : 0.0,
-             n ? (double)e->covered_raw / n : 0.0, e->below, e->above);
+    buf_addf(out, ",\"eta\":{\"drawn\":%u,\"at_once\":%u,\"asked\":%u,\"not_started\":%u,\"covered\":%u",
+             e->drawn, e->at_once, e->asked, e->open, e->covered);
+    buf_addf(out, ",\"coverage\":%.4f,\"coverage_raw\":%.4f,\"below\":%u,\"above\":%u",
+             n ? (double)e->covered / n : 0.0, n ? (double)e->covered_raw / n : 0.0, e->below, e->above);
     add_seconds(out, "width_p50_s", e->width_ms_p50);
     add_seconds(out, "width_p90_s", e->width_ms_p90);
     add_seconds(out, "wait_p50_s", e->wait_ms_p50);

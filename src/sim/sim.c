@@ -60,7 +60,7 @@ struct sim {
     struct limits limits;
     struct checker *checker;
     struct eta *eta; /* NULL: nobody asks */
-    uint32_t steps; /* since the last collection */
+    uint32_t steps;  /* since the last collection */
     int64_t now_ms;
     uint32_t over;
     bool failed;
@@ -225,7 +225,8 @@ static struct limits limits_for(const struct sim *s)
 static int read_input(struct sim *s, struct err *err)
 {
     const struct sim_options *o = s->options;
-    struct demand_options demand = {.traces = o->trace, .copies = o->copies, .length_ms = o->length_ms, .tenants = o->tenants};
+    struct demand_options demand = {
+        .traces = o->trace, .copies = o->copies, .length_ms = o->length_ms, .tenants = o->tenants};
     struct world_options world = {.network = o->network,
                                   .pools = o->pools,
                                   .node_chips = o->node_chips,
@@ -264,7 +265,8 @@ static int sim_new(struct sim *s, struct err *err)
                                                       .asks = limits.shapes});
     if (s->options->etas > 0)
         s->eta = eta_new(s->options->etas, s->demand.n, s->options->seed);
-    if (!s->fate || (s->options->etas > 0 && !s->eta) || !s->effects.list || !s->block || !s->checker || !s->power)
+    if (!s->fate || (s->options->etas > 0 && !s->eta) || !s->effects.list || !s->block || !s->checker ||
+        !s->power)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     s->core = core_init(s->block, size, &limits);
     return set_up_world(s, err);
@@ -283,11 +285,11 @@ static void request(const struct sim *s, uint32_t i, struct event_job_submit *ou
 {
     const struct demand_job *job = &s->demand.job[i];
     *out = (struct event_job_submit){.job = numbered('J', i),
-                                               .tenant = numbered('T', job->tenant + 1u),
-                                               .count0 = job->chips,
-                                               .rate0 = 1000,
-                                               .duration_ms = told_ms(s, job),
-                                               .site = s->site_of_queue[job->queue]};
+                                     .tenant = numbered('T', job->tenant + 1u),
+                                     .count0 = job->chips,
+                                     .rate0 = 1000,
+                                     .duration_ms = told_ms(s, job),
+                                     .site = s->site_of_queue[job->queue]};
     traits_apply(&s->traits, i, s->now_ms, out);
 }
 

@@ -36,11 +36,12 @@ struct sim_options {
     const char *traits; /* sim/traits.h */
     uint64_t ageing;    /* thousandths of a ms for a chip-second */
     bool ageing_given;
-    const char *durations; /* what the core is told: exact, predicted (nothing), none (an hour each); NULL: exact */
-    const char *tenants;   /* sim/demand.h */
-    uint32_t etas;         /* how many jobs are to be told when they will start, sim/eta.h */
-    bool free;             /* with `pools`: jobs may use any of them, not only that of their queue */
-    int64_t carbon_price;                                   /* nano-units for a kg CO2e */
+    const char
+        *durations; /* what the core is told: exact, predicted (nothing), none (an hour each); NULL: exact */
+    const char *tenants;  /* sim/demand.h */
+    uint32_t etas;        /* how many jobs are to be told when they will start, sim/eta.h */
+    bool free;            /* with `pools`: jobs may use any of them, not only that of their queue */
+    int64_t carbon_price; /* nano-units for a kg CO2e */
     void (*progress)(void *ctx, int64_t done, int64_t all); /* jobs that are over; NULL: nobody asks */
     void *ctx;
 };

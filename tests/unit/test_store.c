@@ -148,7 +148,7 @@ static void check_round_trip(struct store *store)
     int last = 0;
     struct err err = {0};
     assert_int_equal(store->ops->load(store, in_order, &last, &err), 0);
-    assert_int_equal(last, ROW_KIND_rules_part);
+    assert_int_equal(last, ROW_KIND_habit);
     bench_fini(&b);
 }
 
