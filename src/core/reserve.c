@@ -5,12 +5,20 @@
  * A reservation names nodes, not just a count: those that are wholly free first, as far as estimates say, and the time
  * when the last of them is. Others use these nodes only if they are gone by then (Lifka's EASY backfilling, 1995, made exact for
  * whole nodes). Among nodes that are free in time those that are busy now are taken first, so that work which would
- * stay too long still finds the ones that are free now. A pool has one reservation at most, and a lane too.
+ * stay too long still finds the ones that are free now. A node whose work has outlived its estimates comes last: nobody
+ * knows when it is free, and while nodes that are free were not held for its sake, the job that waits would get none. A pool
+ * has one reservation at most, and a lane too.
  */
 #include <string.h>
 
 #include "core/kinds.h"
 #include "core/state.h"
+
+/* Whether the node's work has outlived its estimates. */
+static bool outlives(const struct core *core, const struct node *node)
+{
+    return node->state == PLACE_UP && node->shares != INDEX_NONE && node->end_ms <= core->now_ms;
+}
 
 /* When a whole node is free. One whose work outlives its estimates may be so at any moment. */
 static int64_t node_time(const struct core *core, const struct node *node)
@@ -111,13 +119,19 @@ void reservation_make(struct core *core, uint32_t lane, uint32_t pool_index, str
     core->work.reserved[pool_index / 64] |= UINT64_C(1) << pool_index % 64;
     for (uint32_t i = first; i < end && want > 0; i++) {
         int64_t at = node_time(core, &pool->node[i]);
-        if (at > core->now_ms && at <= until) {
+        if (at > core->now_ms && at <= until && !outlives(core, &pool->node[i])) {
             node_set_add(&pool->held, i);
             want--;
         }
     }
     for (uint32_t i = end; i-- > first && want > 0;) {
         if (node_time(core, &pool->node[i]) <= core->now_ms) {
+            node_set_add(&pool->held, i);
+            want--;
+        }
+    }
+    for (uint32_t i = first; i < end && want > 0; i++) {
+        if (outlives(core, &pool->node[i]) && node_time(core, &pool->node[i]) <= until) {
             node_set_add(&pool->held, i);
             want--;
         }
