@@ -5,29 +5,19 @@
  * A reservation names nodes, not just a count: those that are wholly free first, as far as estimates say, and the time
  * when the last of them is. Others use these nodes only if they are gone by then (Lifka's EASY backfilling, 1995, made exact for
  * whole nodes). Among nodes that are free in time those that are busy now are taken first, so that work which would
- * stay too long still finds the ones that are free now. A node whose work has outlived its estimates comes last: nobody
- * knows when it is free, and while nodes that are free were not held for its sake, the job that waits would get none. A pool
- * has one reservation at most, and a lane too.
+ * stay too long still finds the ones that are free now. A pool has one reservation at most, and a lane too.
  */
 #include <string.h>
 
 #include "core/kinds.h"
 #include "core/state.h"
 
-/* Whether the node's work has outlived its estimates. */
-static bool outlives(const struct core *core, const struct node *node)
+/* A time of node_until as seen from now: work that outlives its estimate may be over at any moment. */
+static int64_t from_now(const struct core *core, int64_t until)
 {
-    return node->state == PLACE_UP && node->shares != INDEX_NONE && node->end_ms <= core->now_ms;
-}
-
-/* When a whole node is free. One whose work outlives its estimates may be so at any moment. */
-static int64_t node_time(const struct core *core, const struct node *node)
-{
-    if (node->state != PLACE_UP)
-        return INT64_MAX;
-    if (node->shares == INDEX_NONE)
+    if (until == 0)
         return core->now_ms;
-    return node->end_ms > core->now_ms ? node->end_ms : core->now_ms + 1;
+    return until > core->now_ms ? until : core->now_ms + 1;
 }
 
 /* The k-th smallest (from 0) of n times; the order of `times` is lost. Hoare's selection, CACM 4(7), 1961. */
@@ -59,35 +49,33 @@ static int64_t select_time(int64_t *times, uint32_t n, uint32_t k)
     return times[k];
 }
 
-static int64_t soonest(const struct core *core, const struct node *node, uint32_t n)
+/* When one of the domains could give so many nodes. */
+static int64_t domain_time(const struct core *core, const struct pool *pool, uint32_t want, uint32_t span,
+                           uint32_t *first)
 {
-    int64_t best = INT64_MAX;
-    for (uint32_t i = 0; i < n; i++) {
-        int64_t at = node_time(core, &node[i]);
-        best = at < best ? at : best;
+    int64_t *times = core->work.free_ms, best = INT64_MAX;
+    for (uint32_t from = 0; from < pool->row.nodes; from += span) {
+        uint32_t n = pool->row.nodes - from < span ? pool->row.nodes - from : span;
+        if (n < want)
+            break;
+        for (uint32_t i = 0; i < n; i++)
+            times[i] = node_until(&pool->node[from + i]);
+        int64_t at = from_now(core, select_time(times, n, want - 1));
+        if (at < best) {
+            best = at;
+            *first = from;
+        }
     }
     return best;
 }
 
 int64_t reservation_time(const struct core *core, const struct pool *pool, struct ask ask, uint32_t *first)
 {
-    int64_t *times = core->work.free_ms;
     uint32_t want = pool_nodes_for(pool, ask.chips), span = pool_span(pool, ask);
-    int64_t best = INT64_MAX;
-    for (uint32_t from = 0; from < pool->row.nodes; from += span) {
-        uint32_t n = pool->row.nodes - from < span ? pool->row.nodes - from : span;
-        if (n < want)
-            break;
-        for (uint32_t i = 0; i < n && want > 1; i++)
-            times[i] = node_time(core, &pool->node[from + i]);
-        int64_t at = want == 1 ? soonest(core, pool->node + from, n) : select_time(times, n, want - 1);
-        if (at < best) {
-            best = at;
-            if (first)
-                *first = from;
-        }
-    }
-    return best;
+    *first = 0;
+    if (span < pool->row.nodes)
+        return domain_time(core, pool, want, span, first);
+    return want > pool->row.nodes ? INT64_MAX : from_now(core, pool->until[want - 1]);
 }
 
 void reservation_drop(struct core *core, uint32_t lane)
@@ -118,20 +106,14 @@ void reservation_make(struct core *core, uint32_t lane, uint32_t pool_index, str
     core->work.lane[lane].pool = pool_index;
     core->work.reserved[pool_index / 64] |= UINT64_C(1) << pool_index % 64;
     for (uint32_t i = first; i < end && want > 0; i++) {
-        int64_t at = node_time(core, &pool->node[i]);
-        if (at > core->now_ms && at <= until && !outlives(core, &pool->node[i])) {
+        int64_t at = from_now(core, node_until(&pool->node[i]));
+        if (at > core->now_ms && at <= until) {
             node_set_add(&pool->held, i);
             want--;
         }
     }
     for (uint32_t i = end; i-- > first && want > 0;) {
-        if (node_time(core, &pool->node[i]) <= core->now_ms) {
-            node_set_add(&pool->held, i);
-            want--;
-        }
-    }
-    for (uint32_t i = first; i < end && want > 0; i++) {
-        if (outlives(core, &pool->node[i]) && node_time(core, &pool->node[i]) <= until) {
+        if (node_until(&pool->node[i]) == 0) {
             node_set_add(&pool->held, i);
             want--;
         }

@@ -248,42 +248,6 @@ static void test_reload(void **state)
     world_free(b);
 }
 
-/* ---- estimates that were wrong ---- */
-
-static void end_job(struct world *w, uint64_t job)
-{
-    struct event e = {.kind = EVENT_KIND_job_end, .u.job_end = {.job = uid('J', job), .epoch = 1}};
-    assert_int_equal(world_step(w, &e), 0);
-    assert_int_equal(do_tick(w), 0);
-}
-
-/* Two nodes are busy past their time; a third that becomes free is kept for the gang that waits, and nobody passes. */
-static void test_outlived(void **state)
-{
-    (void)state;
-    struct world *w = one_pool();
-    (void)submit(w, 1, 1, 40, 100 * HOUR);
-    (void)submit(w, 2, 1, 8, 1000);
-    (void)submit(w, 3, 1, 8, 1000);
-    (void)submit(w, 4, 1, 8, 100 * HOUR);
-    assert_int_equal(do_tick(w), 0);
-    assert_int_equal(world_count(w, EFFECT_JOB_START), 4);
-    w->now += HOUR;
-    (void)submit(w, 5, 1, 16, 1000);
-    assert_int_equal(do_tick(w), 0);
-    end_job(w, 4);
-    (void)submit(w, 6, 1, 8, 10 * HOUR);
-    assert_int_equal(do_tick(w), 0);
-    assert_int_equal(world_count(w, EFFECT_JOB_START), 0);
-    end_job(w, 2);
-    assert_int_equal(world_count(w, EFFECT_JOB_START), 1);
-    struct row_job gang = {.id = uid('J', 5)};
-    world_collect(w);
-    assert_int_equal(((const struct row_job *)mirror_find(&w->mirror, ROW_KIND_job, &gang))->state,
-                     JOB_RUNNING);
-    world_free(w);
-}
-
 /* ---- a dump ---- */
 
 static void collect_row(void *ctx, enum row_kind kind, enum row_op op, const void *row)
@@ -320,6 +284,6 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_buckets),     cmocka_unit_test(test_quantiles),
                                        cmocka_unit_test(test_forgets),     cmocka_unit_test(test_backs_off),
                                        cmocka_unit_test(test_who_teaches), cmocka_unit_test(test_reload),
-                                       cmocka_unit_test(test_outlived),    cmocka_unit_test(test_dump)};
+                                       cmocka_unit_test(test_dump)};
     return cmocka_run_group_tests_name("habit", tests, NULL, NULL);
 }
