@@ -12,12 +12,14 @@
 #include "core/kinds.h"
 #include "core/state.h"
 
-/* A time of node_until as seen from now: work that outlives its estimate may be over at any moment. */
-static int64_t from_now(const struct core *core, int64_t until)
+/* When a whole node is free. One whose work outlives its estimates may be so at any moment. */
+static int64_t node_time(const struct core *core, const struct node *node)
 {
-    if (until == 0)
+    if (node->state != PLACE_UP)
+        return INT64_MAX;
+    if (node->shares == INDEX_NONE)
         return core->now_ms;
-    return until > core->now_ms ? until : core->now_ms + 1;
+    return node->end_ms > core->now_ms ? node->end_ms : core->now_ms + 1;
 }
 
 /* The k-th smallest (from 0) of n times; the order of `times` is lost. Hoare's selection, CACM 4(7), 1961. */
@@ -49,33 +51,35 @@ static int64_t select_time(int64_t *times, uint32_t n, uint32_t k)
     return times[k];
 }
 
-/* When one of the domains could give so many nodes. */
-static int64_t domain_time(const struct core *core, const struct pool *pool, uint32_t want, uint32_t span,
-                           uint32_t *first)
+static int64_t soonest(const struct core *core, const struct node *node, uint32_t n)
 {
-    int64_t *times = core->work.free_ms, best = INT64_MAX;
-    for (uint32_t from = 0; from < pool->row.nodes; from += span) {
-        uint32_t n = pool->row.nodes - from < span ? pool->row.nodes - from : span;
-        if (n < want)
-            break;
-        for (uint32_t i = 0; i < n; i++)
-            times[i] = node_until(&pool->node[from + i]);
-        int64_t at = from_now(core, select_time(times, n, want - 1));
-        if (at < best) {
-            best = at;
-            *first = from;
-        }
+    int64_t best = INT64_MAX;
+    for (uint32_t i = 0; i < n; i++) {
+        int64_t at = node_time(core, &node[i]);
+        best = at < best ? at : best;
     }
     return best;
 }
 
 int64_t reservation_time(const struct core *core, const struct pool *pool, struct ask ask, uint32_t *first)
 {
+    int64_t *times = core->work.free_ms;
     uint32_t want = pool_nodes_for(pool, ask.chips), span = pool_span(pool, ask);
-    *first = 0;
-    if (span < pool->row.nodes)
-        return domain_time(core, pool, want, span, first);
-    return want > pool->row.nodes ? INT64_MAX : from_now(core, pool->until[want - 1]);
+    int64_t best = INT64_MAX;
+    for (uint32_t from = 0; from < pool->row.nodes; from += span) {
+        uint32_t n = pool->row.nodes - from < span ? pool->row.nodes - from : span;
+        if (n < want)
+            break;
+        for (uint32_t i = 0; i < n && want > 1; i++)
+            times[i] = node_time(core, &pool->node[from + i]);
+        int64_t at = want == 1 ? soonest(core, pool->node + from, n) : select_time(times, n, want - 1);
+        if (at < best) {
+            best = at;
+            if (first)
+                *first = from;
+        }
+    }
+    return best;
 }
 
 void reservation_drop(struct core *core, uint32_t lane)
@@ -106,14 +110,14 @@ void reservation_make(struct core *core, uint32_t lane, uint32_t pool_index, str
     core->work.lane[lane].pool = pool_index;
     core->work.reserved[pool_index / 64] |= UINT64_C(1) << pool_index % 64;
     for (uint32_t i = first; i < end && want > 0; i++) {
-        int64_t at = from_now(core, node_until(&pool->node[i]));
+        int64_t at = node_time(core, &pool->node[i]);
         if (at > core->now_ms && at <= until) {
             node_set_add(&pool->held, i);
             want--;
         }
     }
     for (uint32_t i = end; i-- > first && want > 0;) {
-        if (node_until(&pool->node[i]) == 0) {
+        if (node_time(core, &pool->node[i]) <= core->now_ms) {
             node_set_add(&pool->held, i);
             want--;
         }
