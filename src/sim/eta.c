@@ -58,6 +58,7 @@ struct answer {
     int64_t at_ms, wait_ms; /* wait_ms < 0: not yet */
     int64_t middle_ms;
     struct eta_span raw, span;
+    bool learned;
 };
 
 struct eta {
@@ -132,6 +133,23 @@ static uint64_t cpu_us(void)
     return (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000u;
 }
 
+static void learn(struct eta *eta, struct answer *a, int64_t wait_ms)
+{
+    if (!a->learned)
+        eta_fit_learn(&eta->fit, a->raw, wait_ms);
+    a->learned = true;
+}
+
+/* That a job waits longer than its interval would now allow is known before it starts; to learn it only then would count short waits first. */
+static void learn_late(struct eta *eta, int64_t now_ms)
+{
+    for (uint32_t i = 0; i < eta->n; i++) {
+        struct answer *a = &eta->answer[i];
+        if (a->wait_ms < 0 && now_ms - a->at_ms > eta_fit_apply(&eta->fit, a->raw).high_ms)
+            learn(eta, a, now_ms - a->at_ms);
+    }
+}
+
 int eta_ask(struct eta *eta, uint32_t job, const struct core *core, const struct limits *limits,
             int64_t now_ms, const struct uuid *id, const struct forecast_past *past)
 {
@@ -151,6 +169,7 @@ int eta_ask(struct eta *eta, uint32_t job, const struct core *core, const struct
                          .wait_ms = -1,
                          .middle_ms = wait[ETA_RUNS / 2],
                          .raw = {wait[ETA_RUNS / 10], wait[ETA_RUNS - 1 - ETA_RUNS / 10]}};
+    learn_late(eta, now_ms);
     a->span = eta_fit_apply(&eta->fit, a->raw);
     eta->of_job[job] = eta->n;
     return 0;
@@ -173,7 +192,7 @@ void eta_started(struct eta *eta, uint32_t job, int64_t now_ms)
     eta->report.covered_raw += holds(a->raw, a->wait_ms);
     eta->report.below += a->wait_ms < a->span.low_ms;
     eta->report.above += a->wait_ms > a->span.high_ms;
-    eta_fit_learn(&eta->fit, a->raw, a->wait_ms);
+    learn(eta, a, a->wait_ms);
 }
 
 /* ---- the report ---- */
