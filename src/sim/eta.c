@@ -140,7 +140,8 @@ static void learn(struct eta *eta, struct answer *a, int64_t wait_ms)
     a->learned = true;
 }
 
-/* That a job waits longer than its interval would now allow is known before it starts; to learn it only then would count short waits first. */
+/* That a job waits longer than its interval would now allow is known before it starts; to learn it only then would count
+ * short waits first. */
 static void learn_late(struct eta *eta, int64_t now_ms)
 {
     for (uint32_t i = 0; i < eta->n; i++) {
