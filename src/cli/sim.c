@@ -99,6 +99,23 @@ static void print_drill(const char *kind, const struct outage_figures *f)
     printf("; %llu jobs wait\n", (unsigned long long)(f->stopped - f->again));
 }
 
+static void print_eta(const struct eta_report *e)
+{
+    double n = e->asked > e->open ? (double)(e->asked - e->open) : 1;
+    printf("eta          %.1f %% of %u jobs that waited started within the 80 %% interval (%u before, %u "
+           "after; %.1f %% within "
+           "that of the runs alone)\n",
+           100.0 * e->covered / n, e->asked - e->open, e->below, e->above, 100.0 * e->covered_raw / n);
+    printf("             half of the intervals are at most %.0f s wide, nine tenths %.0f s; waits: median "
+           "%.0f s, off the middle "
+           "by %.0f s\n",
+           (double)e->width_ms_p50 / 1e3, (double)e->width_ms_p90 / 1e3, (double)e->wait_ms_p50 / 1e3,
+           (double)e->error_ms_p50 / 1e3);
+    printf("             of %u jobs drawn at random %u started at once; %.0f ms of CPU each that was asked "
+           "for\n",
+           e->drawn, e->at_once, e->asked ? (double)e->cpu_us / 1e3 / e->asked : 0.0);
+}
+
 static void print_result(const struct sim_options *o, const struct sim_result *r)
 {
     double n = r->jobs ? (double)r->jobs : 1;
@@ -141,6 +158,8 @@ static void print_result(const struct sim_options *o, const struct sim_result *r
                "uncovered, %llu alarms\n",
                r->coverage.worst / 10.0, (double)r->coverage.uncovered_ms / 3600e3,
                (unsigned long long)r->coverage.alarms);
+    if (o->etas > 0)
+        print_eta(&r->eta);
     printf("decisions    %llu starts, %llu stops; a step takes %.2f us, 99 %% of them less than %.1f us\n",
            (unsigned long long)r->starts, (unsigned long long)r->stops,
            r->events ? (double)r->step_ns_sum / (double)r->events / 1e3 : 0.0, (double)r->step_ns_p99 / 1e3);
@@ -213,14 +232,18 @@ static int read_numbers(const struct cli *cli, struct sim_options *o)
     uint32_t ageing = 0, seed = 1, carbon = 0;
     if (cli_count(cli, "chips-per-node", &o->node_chips) != 0 || cli_count(cli, "ageing", &ageing) != 0 ||
         cli_count(cli, "copies", &o->copies) != 0 || cli_count(cli, "seed", &seed) != 0 ||
-        cli_count(cli, "carbon-price", &carbon) != 0 || read_days(cli, "days", &o->length_ms) != 0 ||
-        read_period(cli, o) != 0)
+        cli_count(cli, "eta", &o->etas) != 0 || cli_count(cli, "carbon-price", &carbon) != 0 ||
+        read_days(cli, "days", &o->length_ms) != 0 || read_period(cli, o) != 0)
         return CLI_USAGE;
     o->ageing = ageing;
     o->seed = seed;
     o->carbon_price = (int64_t)carbon * 1000000; /* a tonne in units is a kg in thousandths of one */
     if (o->node_chips == 0 || o->node_chips > 16) {
         fprintf(stderr, "busbar: --chips-per-node: 1 to 16\n");
+        return CLI_USAGE;
+    }
+    if (o->etas > ETA_ASKS_MAX) {
+        fprintf(stderr, "busbar: --eta: at most %u\n", ETA_ASKS_MAX);
         return CLI_USAGE;
     }
     if (o->copies == 0 || o->copies > DEMAND_COPIES_MAX) {
@@ -271,6 +294,9 @@ static int read_options(const struct cli *cli, struct sim_options *o)
                               .serve = cli_option(cli, "serve"),
                               .zones = cli_option(cli, "time-zones") != NULL,
                               .plan = cli_option(cli, "plan"),
+                              .durations = cli_option(cli, "durations"),
+                              .tenants = cli_option(cli, "tenants"),
+                              .free = cli_option(cli, "free") != NULL,
                               .faults = cli_option(cli, "faults") != NULL,
                               .node_chips = 8,
                               .copies = 1,
@@ -280,6 +306,10 @@ static int read_options(const struct cli *cli, struct sim_options *o)
     if ((!o->trace && !o->requests && !o->network) || !o->pools == !o->network) {
         fprintf(stderr,
                 "busbar: sim needs --network FILE, or --pools FILE and --trace FILE or --requests FILE\n");
+        return CLI_USAGE;
+    }
+    if (o->free && !o->pools) {
+        fprintf(stderr, "busbar: --free goes with --pools; in a network jobs are free already\n");
         return CLI_USAGE;
     }
     if (isatty(STDERR_FILENO) && !cli->json)

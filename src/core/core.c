@@ -84,6 +84,7 @@ static void carve(struct core *core, struct arena *arena)
     traffic_carve(core, arena);
     plan_carve(core, arena);
     contingency_carve(core, arena);
+    habit_carve(core, arena);
     CARVE(core, tenants, tenant, n->tenants);
     CARVE(core, keys, key, n->keys);
     CARVE(core, models, model, n->models);
@@ -296,6 +297,7 @@ void core_collect(struct core *core, row_fn *fn, void *ctx)
     COLLECT(core, traffic.transits, transit, traffic.transit, ROW_DELETE);
     plan_collect(core, fn, ctx);
     COLLECT(core, reserve.alarms, alarm, reserve.alarm, ROW_DELETE);
+    COLLECT(core, habits.table, habit, habits.habit, ROW_DELETE);
     table_clean(&core->work.shapes);
     table_clean(&core->work.lanes);
     table_clean(&core->waiters);

@@ -33,6 +33,9 @@ enum row_op { ROW_PUT, ROW_DELETE, ROW_ADD };
 typedef void row_fn(void *ctx, enum row_kind kind, enum row_op op, const void *row);
 /* Hands out every row changed since the last call, parents before children. */
 void core_collect(struct core *core, row_fn *fn, void *ctx);
+/* Hands out every row of the state, in the order that core_load wants: for a copy. Changes nothing. Of usage and of what is
+ * over the state has no rows. */
+void core_dump(const struct core *core, row_fn *fn, void *ctx);
 
 /* Takes one row back; kinds must come in ascending order. ERR_CORRUPT or ERR_LIMIT. */
 int core_load(struct core *core, enum row_kind kind, const void *row);

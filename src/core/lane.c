@@ -55,7 +55,7 @@ void lane_enter(struct core *core, struct job_id id)
 {
     struct job *job = &core->work.job[id.v];
     struct lane *lane = &core->work.lane[job->lane];
-    job->in_lane.key = lane_key(core, job, job_run_ms(job, job->row.rate0));
+    job->in_lane.key = lane_key(core, job, job_typical_ms(job, job->row.rate0));
     job->in_lane.sequence = job->row.sequence;
     job->in_lane.length = job_run_ms(job, 1000);
     if (defer_enter(core, id))

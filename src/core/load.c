@@ -172,74 +172,48 @@ static int load_replica(struct core *core, const struct row_replica *row)
     return 0;
 }
 
+static int load_core(struct core *core, const struct row_core *row)
+{
+    core->row = *row;
+    memcpy(core->rng.s, &row->rng0, sizeof core->rng.s);
+    return 0;
+}
+
+static int load_account(struct core *core, const struct row_account *row)
+{
+    return ledger_load_account(&core->ledger, row);
+}
+
+static int load_transfer(struct core *core, const struct row_transfer *row)
+{
+    return ledger_load_transfer(&core->ledger, row);
+}
+
+static int load_dispatch(struct core *core, const struct row_dispatch *row)
+{
+    core->work.row = *row;
+    return 0;
+}
+
+/* Totals are part of the books, not of the state. */
+static int load_usage(struct core *core, const struct row_usage *row)
+{
+    (void)core;
+    (void)row;
+    return 0;
+}
+
 int core_load(struct core *core, enum row_kind kind, const void *row)
 {
+#define LOAD_ROW(n, k, L, keys) \
+    case ROW_KIND_##n: \
+        return load_##n(core, row);
     switch (kind) {
-    case ROW_KIND_core:
-        memcpy(&core->row, row, sizeof core->row);
-        memcpy(core->rng.s, &core->row.rng0, sizeof core->rng.s);
-        return 0;
-    case ROW_KIND_site:
-        return load_site(core, row);
-    case ROW_KIND_tenant:
-        return load_tenant(core, row);
-    case ROW_KIND_account:
-        return ledger_load_account(&core->ledger, row);
-    case ROW_KIND_key:
-        return load_key(core, row);
-    case ROW_KIND_model:
-        return load_model(core, row);
-    case ROW_KIND_variant:
-        return load_variant(core, row);
-    case ROW_KIND_price:
-        return load_price(core, row);
-    case ROW_KIND_worker:
-        return load_worker(core, row);
-    case ROW_KIND_transfer:
-        return ledger_load_transfer(&core->ledger, row);
-    case ROW_KIND_lease:
-        return load_lease(core, row);
-    case ROW_KIND_deployment:
-        return load_deployment(core, row);
-    case ROW_KIND_replica:
-        return load_replica(core, row);
-    case ROW_KIND_chip:
-        return load_chip(core, row);
-    case ROW_KIND_pool:
-        return load_pool(core, row);
-    case ROW_KIND_node:
-        return load_node(core, row);
-    case ROW_KIND_corridor:
-        return load_corridor(core, row);
-    case ROW_KIND_dispatch:
-        core->work.row = *(const struct row_dispatch *)row;
-        return 0;
-    case ROW_KIND_job:
-        return load_job(core, row);
-    case ROW_KIND_share:
-        return load_share(core, row);
-    case ROW_KIND_rules:
-        return load_rules(core, row);
-    case ROW_KIND_rules_part:
-        return load_rules_part(core, row);
-    case ROW_KIND_service:
-        return load_service(core, row);
-    case ROW_KIND_service_demand:
-        return load_service_demand(core, row);
-    case ROW_KIND_service_replica:
-        return load_service_replica(core, row);
-    case ROW_KIND_transit:
-        return load_transit(core, row);
-    case ROW_KIND_plan:
-        return load_plan(core, row);
-    case ROW_KIND_plan_part:
-        return load_plan_part(core, row);
-    case ROW_KIND_alarm:
-        return load_alarm(core, row);
-    case ROW_KIND_usage:
+        ROWS(LOAD_ROW)
     case ROW_KIND_END:
         break;
     }
+#undef LOAD_ROW
     return 0;
 }
 

@@ -249,6 +249,15 @@ void plan_turn(struct core *core)
 
 /* ---- rows ---- */
 
+static void parts_rows(const struct plan *plan, uint32_t slot, bool all, row_fn *fn, void *ctx)
+{
+    uint32_t parts = slot == plan->row.slot ? plan->row.parts : plan->row.draft_parts;
+    for (uint32_t i = 0; i < parts; i++) {
+        if (all || plan->touched[slot][i])
+            fn(ctx, ROW_KIND_plan_part, ROW_PUT, &plan->part[slot][i]);
+    }
+}
+
 void plan_collect(struct core *core, row_fn *fn, void *ctx)
 {
     struct plan *plan = &core->plan;
@@ -258,12 +267,18 @@ void plan_collect(struct core *core, row_fn *fn, void *ctx)
     fn(ctx, ROW_KIND_plan, ROW_PUT, &plan->row);
     for (uint32_t slot = 0; slot < 2; slot++) {
         uint32_t parts = slot == plan->row.slot ? plan->row.parts : plan->row.draft_parts;
-        for (uint32_t i = 0; i < parts; i++) {
-            if (plan->touched[slot][i])
-                fn(ctx, ROW_KIND_plan_part, ROW_PUT, &plan->part[slot][i]);
-            plan->touched[slot][i] = false;
-        }
+        parts_rows(plan, slot, false, fn, ctx);
+        memset(plan->touched[slot], 0, parts * sizeof *plan->touched[slot]);
     }
+}
+
+void plan_dump(const struct core *core, row_fn *fn, void *ctx)
+{
+    if (uuid_zero(&core->plan.row.plan) && uuid_zero(&core->plan.row.draft))
+        return; /* there never was one */
+    fn(ctx, ROW_KIND_plan, ROW_PUT, &core->plan.row);
+    for (uint32_t slot = 0; slot < 2; slot++)
+        parts_rows(&core->plan, slot, true, fn, ctx);
 }
 
 int load_plan(struct core *core, const struct row_plan *row)

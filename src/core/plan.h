@@ -52,6 +52,7 @@ void plan_init(struct core *core);
 /* At a tick: a plan whose time is over is none. */
 void plan_turn(struct core *core);
 void plan_collect(struct core *core, row_fn *fn, void *ctx);
+void plan_dump(const struct core *core, row_fn *fn, void *ctx);
 
 /* The group of a request; INDEX_NONE: no plan in force names it. */
 uint32_t plan_group_of(const struct core *core, const struct shape_key *key);

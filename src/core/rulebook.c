@@ -137,6 +137,16 @@ int step_rules_set(struct core *core, const struct event *event)
 
 /* ---- rows ---- */
 
+static void parts_rows(const struct rules_text *t, uint32_t slot, bool all, row_fn *fn, void *ctx)
+{
+    for (uint32_t part = 0; part < t->parts; part++) {
+        struct row_rules_part row = {.slot = slot, .part = part, .at = t->at[part]};
+        memcpy(row.text, t->text + t->at[part], t->at[part + 1] - t->at[part]);
+        if (all || t->touched[part])
+            fn(ctx, ROW_KIND_rules_part, ROW_PUT, &row);
+    }
+}
+
 void rulebook_collect(struct core *core, row_fn *fn, void *ctx)
 {
     struct rulebook *book = &core->book;
@@ -145,14 +155,8 @@ void rulebook_collect(struct core *core, row_fn *fn, void *ctx)
     book->row_touched = false;
     fn(ctx, ROW_KIND_rules, ROW_PUT, &book->row);
     for (uint32_t slot = 0; slot < 2; slot++) {
-        struct rules_text *t = &book->text[slot];
-        for (uint32_t part = 0; part < t->parts; part++) {
-            struct row_rules_part row = {.slot = slot, .part = part, .at = t->at[part]};
-            memcpy(row.text, t->text + t->at[part], t->at[part + 1] - t->at[part]);
-            if (t->touched[part])
-                fn(ctx, ROW_KIND_rules_part, ROW_PUT, &row);
-            t->touched[part] = false;
-        }
+        parts_rows(&book->text[slot], slot, false, fn, ctx);
+        memset(book->text[slot].touched, 0, sizeof book->text[slot].touched);
     }
 }
 
@@ -163,6 +167,13 @@ uint32_t rules_cut(const char *text, size_t len)
            ((unsigned char)text[n] & 0xc0) == 0x80) /* not before the rest of a character */
         n--;
     return (uint32_t)n;
+}
+
+void rulebook_dump(const struct core *core, row_fn *fn, void *ctx)
+{
+    fn(ctx, ROW_KIND_rules, ROW_PUT, &core->book.row);
+    for (uint32_t slot = 0; slot < 2; slot++)
+        parts_rows(&core->book.text[slot], slot, true, fn, ctx);
 }
 
 int load_rules(struct core *core, const struct row_rules *row)

@@ -47,6 +47,7 @@ const struct rules *rulebook_rules(const struct core *core);
 /* At a tick: rules whose date has come are in force from now on, or gone. */
 void rulebook_turn(struct core *core);
 void rulebook_collect(struct core *core, row_fn *fn, void *ctx);
+void rulebook_dump(const struct core *core, row_fn *fn, void *ctx);
 
 /* Bit i of alternative a (a mask of pool words each): no rule denies this shape pool i. NULL: there are no rules. */
 const uint64_t *shape_lawful(struct core *core, struct shape *shape);

@@ -239,12 +239,13 @@ struct uuid_list {
     F(S, u32, id, 0) F(S, u32, order, 0) F(S, u32, fit, 0) F(S, u32, pack, 0) F(S, u64, ageing, 0) \
     F(S, i64, carbon_price, 0) F(S, u64, jobs, 0) F(S, u32, preempt, 0) F(S, u32, reserve, 0)
 /* `sequence` numbers the jobs in order of submission; pool, alternative and epoch of the last start; done_ms: work, as run
- * time at rate 1, that a checkpoint keeps; transit_ms: how long its data came after that start, before it ran. */
+ * time at rate 1, that a checkpoint keeps; transit_ms: how long its data came after that start, before it ran. Of a job that came without a duration, run time at rate 1 as thought of when it
+ * came (core/habit.h): estimate_ms as likely as not, bound_ms with some certainty; else 0. */
 #define ROW_JOB(F, S) \
     F(S, uuid, id, 0) F(S, uuid, tenant, 0) JOB_REQUEST(F, S) F(S, u64, sequence, 0) F(S, u32, state, 0) \
     F(S, u32, epoch, 0) F(S, u32, alternative, 0) F(S, uuid, pool, 0) F(S, i64, submitted_ms, 0) \
     F(S, i64, started_ms, 0) F(S, i64, ended_ms, 0) F(S, u32, code, 0) JOB_DECLARED(F, S) \
-    JOB_TIMING(F, S) F(S, i64, done_ms, 0) F(S, i64, transit_ms, 0)
+    JOB_TIMING(F, S) F(S, i64, done_ms, 0) F(S, i64, transit_ms, 0) F(S, i64, estimate_ms, 0) F(S, i64, bound_ms, 0)
 /* Chips of one node that a running job has. */
 #define ROW_SHARE(F, S) F(S, uuid, job, 0) F(S, u32, node, 0) F(S, u32, chips, 0)
 #define ROW_TENANT(F, S) \
@@ -323,6 +324,22 @@ struct uuid_list {
 /* A loss that is not covered, as it was when that was found: of the site, or if that is zero of the vendor's chips. */
 #define ROW_ALARM(F, S) \
     F(S, uuid, site, 0) F(S, text, vendor, NAME_CAP) F(S, i64, since_ms, 0) F(S, u64, firm_chips, 0) F(S, u64, placed_chips, 0)
+/* A histogram of run times (core/habit.h). tenant: zero for all; group: a power of two of the chips, or any size; runs: how
+ * many it was told of; then a weight for each bucket. */
+#define ROW_HABIT(F, S) \
+    F(S, uuid, tenant, 0) F(S, u32, group, 0) F(S, u64, runs, 0) \
+    F(S, u32, w0, 0) F(S, u32, w1, 0) F(S, u32, w2, 0) F(S, u32, w3, 0) \
+    F(S, u32, w4, 0) F(S, u32, w5, 0) F(S, u32, w6, 0) F(S, u32, w7, 0) \
+    F(S, u32, w8, 0) F(S, u32, w9, 0) F(S, u32, w10, 0) F(S, u32, w11, 0) \
+    F(S, u32, w12, 0) F(S, u32, w13, 0) F(S, u32, w14, 0) F(S, u32, w15, 0) \
+    F(S, u32, w16, 0) F(S, u32, w17, 0) F(S, u32, w18, 0) F(S, u32, w19, 0) \
+    F(S, u32, w20, 0) F(S, u32, w21, 0) F(S, u32, w22, 0) F(S, u32, w23, 0) \
+    F(S, u32, w24, 0) F(S, u32, w25, 0) F(S, u32, w26, 0) F(S, u32, w27, 0) \
+    F(S, u32, w28, 0) F(S, u32, w29, 0) F(S, u32, w30, 0) F(S, u32, w31, 0) \
+    F(S, u32, w32, 0) F(S, u32, w33, 0) F(S, u32, w34, 0) F(S, u32, w35, 0) \
+    F(S, u32, w36, 0) F(S, u32, w37, 0) F(S, u32, w38, 0) F(S, u32, w39, 0) \
+    F(S, u32, w40, 0) F(S, u32, w41, 0) F(S, u32, w42, 0) F(S, u32, w43, 0) \
+    F(S, u32, w44, 0) F(S, u32, w45, 0) F(S, u32, w46, 0) F(S, u32, w47, 0)
 
 #define ROWS(R) \
     R(core, 1, ROW_CORE, 1) \
@@ -348,6 +365,7 @@ struct uuid_list {
     R(share, 21, ROW_SHARE, 2) \
     R(rules, 22, ROW_RULES, 1) \
     R(rules_part, 23, ROW_RULES_PART, 2) \
+    R(habit, 24, ROW_HABIT, 2) \
     R(plan, 26, ROW_PLAN, 1) \
     R(plan_part, 27, ROW_PLAN_PART, 2) \
     R(alarm, 28, ROW_ALARM, 2) \

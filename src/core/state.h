@@ -14,6 +14,7 @@
 #include "base/rng.h"
 #include "core/contingency.h"
 #include "core/core.h"
+#include "core/habit.h"
 #include "core/ledger.h"
 #include "core/money.h"
 #include "core/network.h"
@@ -119,6 +120,7 @@ struct core {
     struct traffic traffic;
     struct plan plan;
     struct reserve reserve;
+    struct habits habits;
     struct table tenants, keys, models, variants, prices, deployments, replicas, workers, leases, waiters;
     struct tenant *tenant;
     struct key *key;
@@ -155,6 +157,7 @@ void index_init(struct map *map, struct arena *arena, uint32_t entries, map_equa
 void network_carve(struct core *core, struct arena *arena);
 void work_carve(struct core *core, struct arena *arena);
 void work_init(struct core *core);
+void habit_carve(struct core *core, struct arena *arena);
 
 void effect_reply(struct core *core, uint64_t token, int code, int64_t amount);
 struct effect *effect_add(struct core *core, enum effect_kind kind);
@@ -209,6 +212,10 @@ void job_start(struct core *core, struct job_id id, struct pool_id pool, uint32_
 int work_submit(struct core *core, const struct event_job_submit *request);
 /* A job ends here, whether it waits or runs. */
 void work_cancel(struct core *core, struct job_id id);
+/* The job, which runs, has ended by itself: what it took is remembered. */
+void habit_learn(struct core *core, const struct job *job);
+/* What a job without a duration is thought to last; sets estimate_ms and bound_ms. */
+void habit_estimate(const struct core *core, struct row_job *row);
 /* Orders the waiting jobs anew. */
 void work_reorder(struct core *core);
 int load_chip(struct core *core, const struct row_chip *row);
@@ -217,6 +224,7 @@ int load_node(struct core *core, const struct row_node *row);
 int load_corridor(struct core *core, const struct row_corridor *row);
 int load_job(struct core *core, const struct row_job *row);
 int load_share(struct core *core, const struct row_share *row);
+int load_habit(struct core *core, const struct row_habit *row);
 /* After the last row: every running job has all its chips. ERR_CORRUPT. */
 int load_work_done(struct core *core);
 struct job_id job_by_id(const struct core *core, const struct uuid *id);

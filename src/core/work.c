@@ -81,10 +81,23 @@ struct job_id job_by_id(const struct core *core, const struct uuid *id)
     return (struct job_id){map_get(&core->work.job_map, id, sizeof *id)};
 }
 
+/* A job that came without a duration lasts what was thought of it then; rows from before jobs had estimates have none. */
+static int64_t left_ms(const struct job *job, int64_t estimate_ms)
+{
+    int64_t ms = job->row.duration_ms ? job->row.duration_ms : estimate_ms ? estimate_ms : JOB_MS_GUESS;
+    return ms > job->row.done_ms ? ms - job->row.done_ms : 1;
+}
+
+static int64_t run_ms(const struct job *job, int64_t estimate_ms, uint32_t rate)
+{
+    int64_t ms = left_ms(job, estimate_ms);
+    int64_t run = rate == 1000 ? ms : ms * 1000 / rate;
+    return (run > 0 ? run : 1) + job_lead_ms(job);
+}
+
 int64_t job_left_ms(const struct job *job)
 {
-    int64_t ms = job->row.duration_ms ? job->row.duration_ms : JOB_MS_GUESS;
-    return ms > job->row.done_ms ? ms - job->row.done_ms : 1;
+    return left_ms(job, job->row.bound_ms);
 }
 
 int64_t job_lead_ms(const struct job *job)
@@ -94,9 +107,12 @@ int64_t job_lead_ms(const struct job *job)
 
 int64_t job_run_ms(const struct job *job, uint32_t rate)
 {
-    int64_t ms = job_left_ms(job);
-    int64_t run = rate == 1000 ? ms : ms * 1000 / rate;
-    return (run > 0 ? run : 1) + job_lead_ms(job);
+    return run_ms(job, job->row.bound_ms, rate);
+}
+
+int64_t job_typical_ms(const struct job *job, uint32_t rate)
+{
+    return run_ms(job, job->row.estimate_ms, rate);
 }
 
 /* ---- states ---- */
@@ -287,6 +303,7 @@ int work_submit(struct core *core, const struct event_job_submit *e)
     job->row.id = e->job;
     job->row.tenant = e->tenant;
     row_terms(&job->row, e);
+    habit_estimate(core, &job->row);
     job->row.sequence = ++w->row.jobs;
     w->row_touched = true;
     job->row.state = JOB_QUEUED;
@@ -437,6 +454,7 @@ int step_job_end(struct core *core, const struct event *event)
     if (job->row.state != JOB_RUNNING || job->row.epoch != e->epoch)
         return ERR_WRONG_STATE; /* of an epoch that was stopped: it is not its turn any more */
     uint32_t lane = job->lane;
+    habit_learn(core, job);
     job_release(core, id);
     job_over(core, id, JOB_ENDED, e->code);
     lane_unref(core, lane);

@@ -181,7 +181,9 @@ struct work {
 int64_t job_left_ms(const struct job *job);
 /* What a run that begins now would spend before its work goes on: starting from a checkpoint. */
 int64_t job_lead_ms(const struct job *job);
-/* Estimated run time under an alternative, of what is left. */
+/* Run time of what is left, under an alternative, that is as likely as not exceeded; the queue is in order of this. */
+int64_t job_typical_ms(const struct job *job, uint32_t rate);
+/* Run time of what is left, under an alternative, that is probably not exceeded; reservations and who may pass them go by this. */
 int64_t job_run_ms(const struct job *job, uint32_t rate);
 
 #endif

@@ -59,7 +59,7 @@ void checker_count_job(struct checker *c, uint32_t i, bool take)
         return;
     pool->firm += take ? r->count[job->alternative] : -r->count[job->alternative];
     if (take)
-        job->least = least_chips(c, r);
+        job->least = job->data_bytes > 0 ? 0 : least_chips(c, r); /* its data may not come elsewhere */
     pool->firm_least += take ? job->least : -job->least;
 }
 

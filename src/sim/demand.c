@@ -32,6 +32,7 @@ static int by_time(const void *a, const void *b)
 
 struct reading {
     struct demand *demand;
+    bool by_queue; /* whose the jobs are */
     const struct demand_options *options;
     struct ordered *list;
     uint64_t n;
@@ -48,6 +49,22 @@ static int reserve(struct reading *r, uint64_t more, struct err *err)
     return 0;
 }
 
+/* Tenants of one trace with all its copies: as `by_queue` says, or one for each copy where there is more than one. */
+static uint32_t tenants_of(const struct reading *r, const struct trace *t)
+{
+    if (r->by_queue)
+        return r->options->copies * t->nqueues;
+    return r->options->copies > 1 ? r->options->copies : t->ntenants;
+}
+
+static uint32_t tenant_of(const struct reading *r, const struct trace *t, const struct trace_job *job,
+                          uint32_t copy)
+{
+    if (r->by_queue)
+        return copy * t->nqueues + job->queue;
+    return r->options->copies > 1 ? copy : job->tenant;
+}
+
 static void add_copies(struct reading *r, const struct trace *t, int64_t from, int64_t length)
 {
     uint32_t copies = r->options->copies;
@@ -58,13 +75,13 @@ static void add_copies(struct reading *r, const struct trace *t, int64_t from, i
             if (!in_window(job, from, r->options->length_ms))
                 continue;
             int64_t at = job->submit_ms - (r->options->length_ms || copies > 1 ? from : 0);
-            r->list[r->n] = (struct ordered){
-                .job = {.submit_ms = copies > 1 ? (at + shift) % length : at,
-                        .duration_ms = job->duration_ms,
-                        .chips = job->chips,
-                        .queue = (uint16_t)(r->demand->nqueues + job->queue),
-                        .tenant = (uint16_t)(r->demand->ntenants + (copies > 1 ? c : job->tenant))},
-                .order = r->n};
+            r->list[r->n] =
+                (struct ordered){.job = {.submit_ms = copies > 1 ? (at + shift) % length : at,
+                                         .duration_ms = job->duration_ms,
+                                         .chips = job->chips,
+                                         .queue = (uint16_t)(r->demand->nqueues + job->queue),
+                                         .tenant = (uint16_t)(r->demand->ntenants + tenant_of(r, t, job, c))},
+                                 .order = r->n};
             r->n++;
         }
     }
@@ -87,7 +104,7 @@ static int add_trace(struct reading *r, const char *path, int64_t day, struct er
     }
     if (rc == 0 && rows == 0)
         rc = err_set(err, ERR_INVALID, "%s: no jobs in the window", path);
-    uint32_t tenants = r->options->copies > 1 ? r->options->copies : t.ntenants;
+    uint32_t tenants = tenants_of(r, &t);
     if (rc == 0 && (d->nqueues + t.nqueues > UINT16_MAX || d->ntenants + tenants > UINT16_MAX))
         rc = err_set(err, ERR_LIMIT, "more than %u queues or tenants", UINT16_MAX);
     if (rc == 0)
@@ -126,6 +143,10 @@ int demand_read(struct demand *demand, const struct demand_options *options, str
     struct reading r = {.demand = demand, .options = options};
     char path[1024];
     int rc = 0;
+    const char *tenants = options->tenants ? options->tenants : "trace";
+    r.by_queue = strcmp(tenants, "vc") == 0;
+    if (!r.by_queue && strcmp(tenants, "trace") != 0)
+        return err_set(err, ERR_INVALID, "--tenants %s: trace or vc", tenants);
     const char *at = options->traces;
     while (rc == 0 && *at) {
         size_t len = strcspn(at, ",");

@@ -41,6 +41,8 @@ struct demand_options {
         *traces; /* FILE or FILE@DAY, separated by commas: the window begins DAY days after the first job */
     uint32_t copies;   /* at least 1 */
     int64_t length_ms; /* of the window; 0: all of the trace */
+    /* Whose the jobs are: "trace" or NULL: those of the trace, and each copy has one where it is copied; "vc": each queue. */
+    const char *tenants;
 };
 
 /* ERR_INVALID, ERR_NOT_FOUND, ERR_IO, ERR_CORRUPT, ERR_LIMIT, ERR_NO_MEMORY, with words. */

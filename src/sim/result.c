@@ -177,6 +177,20 @@ static void add_drill(struct buf *out, const struct sim_result *r)
     buf_addf(out, "}");
 }
 
+static void add_eta(struct buf *out, const struct eta_report *e)
+{
+    uint32_t n = e->asked - e->open;
+    buf_addf(out, ",\"eta\":{\"drawn\":%u,\"at_once\":%u,\"asked\":%u,\"not_started\":%u,\"covered\":%u",
+             e->drawn, e->at_once, e->asked, e->open, e->covered);
+    buf_addf(out, ",\"coverage\":%.4f,\"coverage_raw\":%.4f,\"below\":%u,\"above\":%u",
+             n ? (double)e->covered / n : 0.0, n ? (double)e->covered_raw / n : 0.0, e->below, e->above);
+    add_seconds(out, "width_p50_s", e->width_ms_p50);
+    add_seconds(out, "width_p90_s", e->width_ms_p90);
+    add_seconds(out, "wait_p50_s", e->wait_ms_p50);
+    add_seconds(out, "error_p50_s", e->error_ms_p50);
+    buf_addf(out, ",\"cpu_ms_each\":%.1f}", e->asked ? (double)e->cpu_us / 1e3 / e->asked : 0.0);
+}
+
 void sim_result_json(const struct sim_options *options, const struct sim_result *r, struct buf *out)
 {
     buf_addf(out, "{\"policy\":\"%s\",\"jobs\":%u,\"unfinished\":%u,\"dropped\":%u", options->policy, r->jobs,
@@ -233,6 +247,8 @@ void sim_result_json(const struct sim_options *options, const struct sim_result 
         buf_addf(out, ",\"contingency\":{\"worst_coverage\":%.3f,\"uncovered_h\":%.2f,\"alarms\":%llu}",
                  r->coverage.worst / 1e3, (double)r->coverage.uncovered_ms / 3600e3,
                  (unsigned long long)r->coverage.alarms);
+    if (options->etas > 0)
+        add_eta(out, &r->eta);
     buf_addf(out, ",\"cpu_s\":%.3f,\"wall_s\":%.3f,\"max_rss_kb\":%llu}", (double)r->cpu_us / 1e6,
              (double)r->wall_us / 1e6, (unsigned long long)r->rss_kb);
 }

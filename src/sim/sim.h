@@ -17,6 +17,7 @@
 #include "base/digest.h"
 #include "base/err.h"
 #include "core/limits.h"
+#include "sim/eta.h"
 #include "sim/outage.h"
 #include "sim/serving.h"
 #include "sim/supply.h"
@@ -47,9 +48,14 @@ struct sim_options {
     int64_t plan_every_ms; /* 0: an hour */
     uint64_t ageing;       /* thousandths of a ms for a chip-second */
     bool ageing_given;
-    int64_t carbon_price;                                   /* nano-units for a kg CO2e */
-    uint32_t preempt;                                       /* enum dispatch_preempt */
-    uint32_t reserve;                                       /* enum dispatch_reserve */
+    int64_t carbon_price; /* nano-units for a kg CO2e */
+    uint32_t preempt;     /* enum dispatch_preempt */
+    uint32_t reserve;     /* enum dispatch_reserve */
+    const char
+        *durations; /* what the core is told: exact, predicted (nothing), none (an hour each); NULL: exact */
+    const char *tenants; /* sim/demand.h */
+    uint32_t etas;       /* how many jobs are to be told when they will start, sim/eta.h */
+    bool free;           /* with `pools`: jobs may use any of them, not only that of their queue */
     void (*progress)(void *ctx, int64_t done, int64_t all); /* jobs that are over; NULL: nobody asks */
     void *ctx;
 };
@@ -91,6 +97,7 @@ struct sim_result {
     uint64_t refused;               /* reports that the hub had to refuse, and did */
     struct outage_figures drill[2]; /* what drills stopped: interruptible work, firm work */
     struct coverage_figures coverage;
+    struct eta_report eta;
     uint64_t events, starts, stops, passes;
     const char *plan;    /* as the option; what it was */
     uint32_t deferrable; /* jobs that could wait, of those that are over */

@@ -149,7 +149,6 @@ static void check_round_trip(struct store *store)
     struct err err = {0};
     assert_int_equal(store->ops->load(store, in_order, &last, &err), 0);
     assert_int_equal(last, ROW_KIND_END - 1); /* the greatest */
-    assert_int_equal(last, ROW_KIND_END - 1);
     bench_fini(&b);
 }
 

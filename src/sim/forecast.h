@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Forecast: when a job that waits will start, by running the dispatcher forward on a copy of its core.
+ *
+ * The copy is made from rows (core_dump, core_load), so it decides what the core would decide. A run gives each job that runs
+ * or waits a duration: what was declared of it, or a draw from the habits of its tenant, of those runs that last longer than
+ * it has run (core/habit.h). What comes meanwhile is what came before: submissions of the past week, from the same
+ * time of an earlier day on, in their order and with their gaps (a block bootstrap: Kuensch, Annals of Statistics
+ * 17(3), 1989), since smaller work may pass. Prices, sites and rules stay as they are. Each run has other draws; the seed decides.
+ *
+ * The core is only read. A forecast owns its memory; it may be asked about several jobs, as long as the core does not move on.
+ */
+#ifndef BUSBAR_SIM_FORECAST_H
+#define BUSBAR_SIM_FORECAST_H
+
+#include "base/err.h"
+#include "core/core.h"
+#include "core/limits.h"
+
+#define FORECAST_RUNS_MAX 1000u
+#define FORECAST_PAST_MS (INT64_C(8) * 86400000) /* older submissions tell nothing */
+
+/* Submissions that are known, numbered in order of time. */
+struct forecast_past {
+    void *ctx;
+    uint32_t first, end;
+    int64_t (*at_ms)(void *ctx, uint32_t i);
+    /* What was asked for; *ran_ms: how long it ran at rate 1, 0: nobody knows yet. The job's id does not matter. */
+    void (*request)(void *ctx, uint32_t i, struct event_job_submit *out, int64_t *ran_ms);
+};
+
+struct forecast_options {
+    uint32_t runs;
+    uint64_t seed;
+    int64_t horizon_ms; /* no run looks further */
+};
+
+struct forecast;
+
+/* `limits`: those of the core. now_ms: the time of its last event. NULL: out of memory, or the rows are not what they ought
+ * to be. */
+struct forecast *forecast_new(const struct core *core, const struct limits *limits, int64_t now_ms);
+void forecast_free(struct forecast *f);
+/* How long the job has yet to wait in each run, ms, ascending; the horizon: as long as that or longer. ERR_NOT_FOUND: it does not
+ * wait. ERR_NO_MEMORY, ERR_LIMIT. */
+int forecast_waits(struct forecast *f, const struct uuid *job, const struct forecast_past *past,
+                   const struct forecast_options *options, int64_t *waits_ms);
+
+#endif
