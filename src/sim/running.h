@@ -10,6 +10,7 @@
 #include "sim/checker.h"
 #include "sim/ends.h"
 #include "sim/flows.h"
+#include "sim/gauges.h"
 #include "sim/planning.h"
 #include "sim/power.h"
 #include "sim/rulefile.h"
@@ -43,7 +44,8 @@ struct sim {
     struct world *world;
     struct power *power;
     struct stock stock;
-    struct watch *watch; /* NULL: no report was asked for */
+    struct watch *watch;  /* NULL: no report was asked for */
+    struct gauges gauges; /* with it */
     struct serving *serving;
     struct flows *flows;
     int64_t transit_ms; /* of the start that follows */

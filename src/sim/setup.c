@@ -201,6 +201,9 @@ int sim_new(struct sim *s, struct err *err)
             watch_new(s->start_ms + first, &s->stock, s->power, &s->result->supply, s->options->carbon_price);
         if (!s->watch)
             return err_set(err, ERR_NO_MEMORY, "out of memory");
+        if (!gauges_init(&s->gauges, s->watch->rec, limits.corridors, s->options->reserve != RESERVE_OFF,
+                         s->serving))
+            return err_set(err, ERR_NO_MEMORY, "out of memory");
         marks_drills(s->watch->rec, s->options->drills, s->start_ms);
     }
     s->core = core_init(s->block, size, &limits);
@@ -215,6 +218,7 @@ void sim_fini(struct sim *s)
     world_free(s->world);
     power_free(s->power);
     watch_free(s->watch);
+    gauges_fini(&s->gauges);
     stock_fini(&s->stock);
     serving_free(s->serving);
     flows_free(s->flows);

@@ -140,6 +140,8 @@ static void observe(struct sim *s, int64_t now_ms, uint32_t submitted)
                                       .running = s->running,
                                       .starts = s->result->starts,
                                       .stops = s->result->stops};
+        if (s->watch->rec->next_ms < now_ms)
+            gauges_read(&s->gauges, s->watch->rec, s->core, &s->outage, s->flows, s->serving, s->now_ms);
         watch_until(s->watch, now_ms, &counts);
     }
 }
