@@ -50,7 +50,7 @@ const struct verb cli_verbs[] = {
      "trace=FILE pools=FILE network=FILE chips-per-node=N policy=NAME ageing=N copies=N days=N start=DATE "
      "until=TIME seed=N faults drill=DRILLS traits=TRAITS rules=FILE requests=TRACES serve=REPLICA "
      "time-zones "
-     "carbon-price=N plan=WHAT plan-every=TIME preempt=none|firm|shorter reserve=off|tell|keep "
+     "carbon-price=N plan=WHAT plan-every=TIME preempt=WHAT reserve=WHAT "
      "durations=WHAT tenants=WHAT free eta=N report=FILE",
      "run a network and traces of jobs on virtual time; --report writes a page about it", cli_sim},
     {"backup", "DIR", 1, 1, "", "copy the running hub's data to a new folder", cli_backup},

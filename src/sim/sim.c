@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sim/sim.h"
 
+#include <assert.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -232,6 +233,7 @@ static void run(struct sim *s)
         int64_t now = next_ms(s, next);
         if (now > until || now == INT64_MAX)
             break;
+        assert(now >= s->now_ms);
         if (next < s->demand.n || s->ends.n > 0 || s->reports.n > 0 || !serving_over(s->serving))
             moved_ms = now;
         else if (s->until_ms == 0 && now - moved_ms > STILL_MS + s->traits.defer_ms)

@@ -204,7 +204,9 @@ int64_t traits_run_ms(const struct traits *t, uint32_t i, int64_t duration_ms, i
 {
     if (done_ms <= 0)
         return duration_ms;
-    return duration_ms - done_ms + (traits_interruptible(t, i) ? t->checkpoint_ms : 0);
+    /* A job whose end was reported late may have been stopped when it was over already. */
+    int64_t left_ms = duration_ms > done_ms ? duration_ms - done_ms : 1;
+    return left_ms + (traits_interruptible(t, i) ? t->checkpoint_ms : 0);
 }
 
 void traits_apply(const struct traits *t, uint32_t i, int64_t now_ms, struct event_job_submit *request)

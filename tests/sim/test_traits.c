@@ -72,6 +72,7 @@ static void test_checkpoint(void **state)
     assert_true(request.checkpoint_ms == 300000 && request.checkpoint_every_ms == 3600000);
     assert_int_equal(traits_run_ms(&traits, 0, 1000000, 0), 1000000);
     assert_int_equal(traits_run_ms(&traits, 0, 1000000, 400000), 900000);
+    assert_int_equal(traits_run_ms(&traits, 0, 1000000, 1000500), 300001); /* over before it was stopped */
     assert_int_equal(traits_read(&traits, "interruptible=100,checkpoint=0s", 7, &err), 0);
     assert_int_equal(traits.checkpoint_ms, 1); /* 0 would say that it writes none */
     assert_int_equal(traits_read(&traits, "interruptible=100", 7, &err), 0);
