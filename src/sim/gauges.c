@@ -13,10 +13,10 @@ static void init_services(struct gauges *g, struct record *rec, const struct ser
         char name[RECORD_NAME_CAP];
         serving_result(serving, i, &sum);
         (void)snprintf(name, sizeof name, "%.60s: warm replicas", sum.name);
-        g->service[i].warm = record_series(rec, RECORD_SERVING, name, "replicas", RECORD_LEVEL);
+        g->service[i].warm = record_series(rec, RECORD_SERVING, name, "", RECORD_LEVEL);
         (void)snprintf(name, sizeof name, "%.60s: requests waiting", sum.name);
-        g->service[i].queue = record_series(rec, RECORD_SERVING, name, "requests", RECORD_LEVEL);
-        (void)snprintf(name, sizeof name, "%.60s: tokens out", sum.name);
+        g->service[i].queue = record_series(rec, RECORD_SERVING, name, "", RECORD_LEVEL);
+        (void)snprintf(name, sizeof name, "%.60s: written", sum.name);
         g->service[i].tokens = record_series(rec, RECORD_SERVING, name, "tokens", RECORD_COUNT);
     }
 }
