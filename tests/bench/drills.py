@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 DATA = pathlib.Path(os.environ.get('BUSBAR_TESTDATA') or ROOT.parent / 'shared' / 'data') / 'workloads'
 TRACES = (f"{DATA / 'helios_venus_gpu_jobs.csv.zst'}@60,{DATA / 'philly_jobs.csv.zst'}@60,"
           f"{DATA / 'ms_itp_10clusters.csv.zst'}@15")
-TRAITS = 'interruptible=50,checkpoint=5m:1h,data=20:20GB'
+TRAITS = 'interruptible=50,checkpoint=5m:1h'
 NETWORK = ROOT / 'data' / 'network' / 'illustrative.yaml'
 DRILLS = {'every NVIDIA chip': 'lose:vendor=nvidia', 'the largest site': 'lose:site=us-abilene',
           'one corridor': 'lose:corridor=cn-zhongwei-cn-beijing', 'power at twice the price': 'price*2',
@@ -25,8 +25,9 @@ SCENARIOS = {'xinjiang-40': 50, 'export-ban': 50, 'spare-tire-2028': 40, 'gulf-c
 
 
 def simulate(network, copies, *more):
+    traits = TRAITS + (',data=20:20GB' if 'lose:corridor' in str(more) else '')
     done = subprocess.run([os.environ['BUSBAR_BIN'], 'sim', '--json', '--network', network, '--trace', TRACES, '--copies',
-                           str(copies), '--traits', TRAITS, *more], capture_output=True, text=True, check=False)
+                           str(copies), '--traits', traits, *more], capture_output=True, text=True, check=False)
     if not done.stdout:
         raise SystemExit(f'{network}: {done.stderr}')
     return json.loads(done.stdout)
@@ -58,7 +59,7 @@ def main():
     parser.add_argument('--quick', action='store_true')
     parser.add_argument('--json', metavar='FILE')
     args = parser.parse_args()
-    copies, days, at = (10, 4, '3d') if args.quick else (50, 30, '25d')
+    copies, days, at = (10, 4, '3d') if args.quick else (50, 8, '6d')
     runs = {}
     head = (f"{'lost':<26} {'firm':>7} {'chips':>8} {'again %':>7} {'95 % after':>10} {'last after':>10} {'waits':>6} "
             f"{'interr.':>8} {'waits':>7} {'alarms':>7} {'uncov h':>7} {'viol.':>5} {'CPU s':>6}")
@@ -67,7 +68,7 @@ def main():
         for what, drill in DRILLS.items():
             if reserve == 'keep' and not drill.startswith('lose'):
                 continue
-            r = simulate(NETWORK, copies, '--days', str(days), '--until', str(days + 5), '--reserve', reserve, '--drill',
+            r = simulate(NETWORK, copies, '--days', str(days), '--until', str(days), '--reserve', reserve, '--drill',
                          f'{drill}@{at}{LASTS.get(drill, "")}')
             runs[f'{what}, {reserve}'] = r
             row(f'{what}' + (' *' if reserve == 'keep' else ''), r)
