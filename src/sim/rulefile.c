@@ -48,6 +48,8 @@ bool rulefile_event(const struct rulefile *file, uint32_t i, struct event *out)
     const struct uuid set = {{'R', [15] = 1}};
     size_t at = 0;
     uint32_t parts = 0, n;
+    if (file->text.len == 0)
+        return false;
     while ((n = rules_cut(file->text.data + at, file->text.len - at)) > 0) {
         if (parts == i) {
             *out = (struct event){.kind = EVENT_KIND_rules_put, .u.rules_put = {.set = set, .part = i}};

@@ -199,10 +199,16 @@ static void on_box_closed(struct mailbox *box)
     free(site);
 }
 
+/* One after the other: the loop still reads what it closes, so the last of them frees the site. */
+static void on_retry_closed(uv_handle_t *handle)
+{
+    struct site *site = handle->data;
+    mailbox_close(&site->box, on_box_closed);
+}
+
 void site_free(struct site *site)
 {
     runtime_detach(site->runtime, &site->box);
     serve_free(site->serve);
-    uv_close((uv_handle_t *)&site->retry, NULL);
-    mailbox_close(&site->box, on_box_closed);
+    uv_close((uv_handle_t *)&site->retry, on_retry_closed);
 }

@@ -20,6 +20,10 @@ import time
 import traceback
 
 
+# What is freed is overwritten, so that whoever still reads it is found.
+PERTURBED = {'MALLOC_PERTURB_': '165'}
+
+
 class Reply:
     def __init__(self, status, fields, body):
         self.status, self.fields, self.body = status, fields, body
@@ -37,7 +41,7 @@ class Hub:
             raise RuntimeError('BUSBAR_BIN does not name a program')
         self.own = data is None
         self.data = pathlib.Path(data or tempfile.mkdtemp(prefix='bb-', dir='/tmp'))
-        self.args, self.nofile, self.env = list(args), nofile, {**os.environ, **(env or {})}
+        self.args, self.nofile, self.env = list(args), nofile, {**PERTURBED, **os.environ, **(env or {})}
         self.address = self.port = self.key = self.operator = self.process = None
         self.lines = []
         try:
