@@ -79,20 +79,21 @@ static const struct event_plan_class *class_of(const struct checker *c, uint32_t
     return class;
 }
 
-int64_t checker_latest_ms(const struct event_job_submit *e, const struct check_request *r)
+/* By when a job has to start that may wait: what a stop left of it counts, not what it was submitted with. */
+static int64_t latest_ms(const struct check_job *job, const struct check_request *r)
 {
-    int64_t slowest_ms = 0;
-    if (e->deadline_ms == 0)
-        return e->start_by_ms;
-    if (e->duration_ms == 0)
+    int64_t left_ms = job->duration_ms > job->done_ms ? job->duration_ms - job->done_ms : 1, slowest_ms = 1;
+    if (job->deadline_ms == 0)
+        return job->start_by_ms;
+    if (job->duration_ms == 0)
         return CHECKER_VAGUE; /* how long it is thought to last is core's alone */
     for (uint32_t a = 0; a < CHECKER_ALTERNATIVES && r->count[a] > 0; a++) {
-        int64_t ms = e->duration_ms * 1000 / r->rate[a];
+        int64_t ms = left_ms * 1000 / r->rate[a];
         slowest_ms = ms > slowest_ms ? ms : slowest_ms;
     }
-    slowest_ms = slowest_ms > 0 ? slowest_ms : 1;
-    int64_t by_ms = e->deadline_ms > slowest_ms ? e->deadline_ms - slowest_ms : 1;
-    return e->start_by_ms > 0 && e->start_by_ms < by_ms ? e->start_by_ms : by_ms;
+    slowest_ms += job->done_ms > 0 ? job->checkpoint_ms : 0;
+    int64_t by_ms = job->deadline_ms > slowest_ms ? job->deadline_ms - slowest_ms : 1;
+    return job->start_by_ms > 0 && job->start_by_ms < by_ms ? job->start_by_ms : by_ms;
 }
 
 /* ---- who is held ---- */
@@ -139,6 +140,7 @@ static struct due due_pop(struct check_plan *p)
 bool checker_plan_hold(struct checker *c, uint32_t i)
 {
     struct check_job *job = &c->job[i];
+    job->latest_ms = latest_ms(job, &c->ask[job->ask].request);
     bool vague = job->latest_ms == CHECKER_VAGUE;
     job->held = vague || (job->latest_ms > c->now_ms && class_of(c, i) != NULL);
     if (job->held && !vague)
@@ -169,7 +171,8 @@ void checker_plan_time(struct checker *c)
     while (p->ndue > 0 && p->due[0].at_ms <= c->now_ms) {
         struct due due = due_pop(p);
         const struct check_job *job = &c->job[due.job];
-        if (job->state != CHECK_WAITS || job->sequence != due.sequence || !job->held)
+        if (job->state != CHECK_WAITS || job->sequence != due.sequence || !job->held ||
+            job->latest_ms != due.at_ms)
             continue;
         checker_order_leave(c, due.job);
         checker_order_enter(c, due.job);

@@ -126,8 +126,9 @@ struct check_job {
     uint8_t state;
     bool cancelled;
     bool comes; /* its data does, still */
-    int64_t
-        latest_ms; /* 0: it cannot wait; CHECKER_VAGUE: by an estimate that is core's alone, so it is not judged */
+    int64_t start_by_ms, deadline_ms;
+    /* While it waits; 0: it cannot by choice; CHECKER_VAGUE: by an estimate that is core's alone, so it is not judged. */
+    int64_t latest_ms;
     bool held;    /* it waits by choice */
     bool counted; /* in its ask's `ordinary` */
     bool firm;
@@ -287,8 +288,6 @@ void checker_plan_free(struct checker *c);
 void checker_plan_class(struct checker *c, const struct event *event);
 void checker_plan_rent(struct checker *c, const struct event *event);
 void checker_plan_set(struct checker *c, const struct event *event);
-/* By when a job has to start that may wait. */
-int64_t checker_latest_ms(const struct event_job_submit *e, const struct check_request *r);
 /* Whether a job that begins to wait does so by choice. */
 bool checker_plan_hold(struct checker *c, uint32_t job);
 /* It is later: plans end, jobs wait by choice no more. */

@@ -261,6 +261,8 @@ static void test_truth(void **state)
         for (uint64_t n = 20 + test_below(&world.random, 300); n > 0; n--)
             dispatch_world_instant(&world);
         world.now_ms -= 1000; /* the last instant goes on */
+        if (checker_violations(world.checker) > 0)
+            fail_msg("%s", checker_first(world.checker));
         check_terms(&world);
         uint32_t asked = 0;
         for (uint64_t i = 0; i < 200 && asked < 8; i++) {

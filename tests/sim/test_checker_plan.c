@@ -145,6 +145,42 @@ static void test_by_deadline(void **state)
     assert_int_equal(checker_violations(ck_checker), 1);
 }
 
+/* What a stop left of a job is what it must still have time for, with the start from its checkpoint. */
+static void test_by_deadline_after_stop(void **state)
+{
+    (void)state;
+    for (uint32_t j = 1; j <= 2; j++) {
+        struct event_job_submit *e = ck_submit_made(j, "a100", 8);
+        e->flags = JOB_INTERRUPTIBLE;
+        e->duration_ms = 1000;
+        e->checkpoint_ms = 10;
+        e->checkpoint_every_ms = 100;
+        e->deadline_ms = FIRST + 2000;
+        ck_step();
+        ck_start_one(j, 1, j - 1, 8, 1);
+        ck_tick();
+    }
+    plan(1);
+    ck_now_ms = FIRST + 700;
+    for (uint32_t j = 1; j <= 2; j++) {
+        ck_set_node(1, j - 1, PLACE_LOST);
+        struct effect *e = ck_effect(EFFECT_JOB_STOP, j, 1);
+        e->epoch = 1;
+        e->amount = 700;
+        ck_step();
+    }
+    ck_now_ms = FIRST + 1689; /* 300 of it are left, and 10 to start from there */
+    ck_share(1, 3, 0, 8);
+    ck_start(1, 3, 8, 2)->amount = 700;
+    ck_tick();
+    ck_found(CHECKER_THRESHOLD);
+    ck_now_ms = FIRST + 1690;
+    ck_share(2, 3, 1, 8);
+    ck_start(2, 3, 8, 2)->amount = 700;
+    ck_tick();
+    assert_int_equal(checker_violations(ck_checker), 1);
+}
+
 static void test_plan_over(void **state)
 {
     (void)state;
@@ -248,6 +284,7 @@ int main(void)
         TEST(test_carbon_counts),
         TEST(test_class),
         TEST(test_by_deadline),
+        TEST(test_by_deadline_after_stop),
         TEST(test_plan_over),
         TEST(test_held_too_long),
         TEST(test_held_for_a_reason),
