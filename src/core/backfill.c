@@ -10,12 +10,13 @@
 
 #include "core/pass.h"
 
-/* The next pool that changed and that the shape may use as this alternative, from the *at-th of them on; NULL: no more. */
-static const struct pool *next_changed(const struct core *core, const struct shape *shape, uint32_t a,
+/* The next pool that changed and that work of the reach may use as this alternative, from the *at-th of them on; NULL: no
+ * more. */
+static const struct pool *next_changed(const struct core *core, const struct reach *reach, uint32_t a,
                                        uint32_t *at)
 {
     const struct work *w = &core->work;
-    const uint64_t *mask = shape->mask + (size_t)a * w->pool_words;
+    const uint64_t *mask = reach->mask + (size_t)a * w->pool_words;
     while (*at < w->nlook_at) {
         uint32_t i = w->look_at[(*at)++];
         if (mask[i / 64] >> i % 64 & 1)
@@ -24,48 +25,48 @@ static const struct pool *next_changed(const struct core *core, const struct sha
     return NULL;
 }
 
-/* Sets `fits`: a pool that changed has room for this shape; `open`: room that nobody has a reservation on. Asked anew
+/* Sets `fits`: a pool that changed has room for what is asked; `open`: room that nobody has a reservation on. Asked anew
  * after each start of a pass. */
-static void shape_look(struct core *core, struct shape *shape)
+static void reach_look(struct core *core, struct reach *reach)
 {
     struct work *w = &core->work;
-    if (shape->pass == w->pass && shape->seen == w->started)
+    if (reach->pass == w->pass && reach->seen == w->started)
         return;
-    shape->pass = w->pass;
-    shape->seen = w->started;
-    shape->fits = shape->open = false;
-    for (uint32_t a = 0; a < shape->nalternatives && !shape->open; a++) {
-        struct ask ask = shape_ask(&shape->key, &shape->key.alternative[a]);
+    reach->pass = w->pass;
+    reach->seen = w->started;
+    reach->fits = reach->open = false;
+    for (uint32_t a = 0; a < reach->nalternatives && !reach->open; a++) {
+        struct ask ask = ask_for(reach->key->flags, &reach->key->alternative[a]);
         const struct pool *pool;
         uint32_t at = 0;
-        while (!shape->open && (pool = next_changed(core, shape, a, &at)) != NULL) {
+        while (!reach->open && (pool = next_changed(core, reach, a, &at)) != NULL) {
             if (pool->free < ask.chips)
                 continue;
-            shape->open = pool_fits(pool, ask, HELD_AVOID);
-            shape->fits |= shape->open || pool_fits(pool, ask, HELD_OWN);
+            reach->open = pool_fits(pool, ask, HELD_AVOID);
+            reach->fits |= reach->open || pool_fits(pool, ask, HELD_OWN);
         }
     }
 }
 
-/* Who of a shape may use room that is held in the pools that changed: see place_use. */
+/* Who of a reach may use room that is held in the pools that changed: see place_use. */
 struct held_room {
     int64_t limit;             /* whoever lasts no longer */
     const struct lane *behind; /* a single chip that is ahead of this one, NULL: none */
 };
 
-static struct held_room shape_held(struct core *core, const struct shape *shape)
+static struct held_room reach_held(const struct core *core, const struct reach *reach)
 {
     struct held_room room = {.limit = -1};
-    for (uint32_t a = 0; a < shape->nalternatives; a++) {
-        const struct alternative *alternative = &shape->key.alternative[a];
-        struct ask ask = shape_ask(&shape->key, alternative);
+    for (uint32_t a = 0; a < reach->nalternatives; a++) {
+        const struct alternative *alternative = &reach->key->alternative[a];
+        struct ask ask = ask_for(reach->key->flags, alternative);
         const struct pool *pool;
         uint32_t at = 0;
-        while ((pool = next_changed(core, shape, a, &at)) != NULL) {
+        while ((pool = next_changed(core, reach, a, &at)) != NULL) {
             if (pool->free < ask.chips || pool->reserved_for == INDEX_NONE || !pool_fits(pool, ask, HELD_OWN))
                 continue;
             const struct lane *holder = &core->work.lane[pool->reserved_for];
-            if (!shape->gang && (!room.behind || lane_ahead(core, room.behind, holder)))
+            if (!reach->gang && (!room.behind || lane_ahead(core, room.behind, holder)))
                 room.behind = holder;
             int64_t limit = place_room(core, pool, alternative);
             if (limit > room.limit && pool_fits(pool, ask, HELD_FIRST))
@@ -75,14 +76,14 @@ static struct held_room shape_held(struct core *core, const struct shape *shape)
     return room;
 }
 
-/* Whether in a pool that changed others might stop for the shape's work. */
-static bool shape_might_preempt(const struct core *core, const struct shape *shape)
+/* Whether in a pool that changed others might stop for work of the reach. */
+static bool reach_might_preempt(const struct core *core, const struct reach *reach)
 {
-    for (uint32_t a = 0; a < shape->nalternatives; a++) {
+    for (uint32_t a = 0; a < reach->nalternatives; a++) {
         const struct pool *pool;
         uint32_t at = 0;
-        while ((pool = next_changed(core, shape, a, &at)) != NULL) {
-            if (preempt_might(core, shape, &shape->key.alternative[a], pool))
+        while ((pool = next_changed(core, reach, a, &at)) != NULL) {
+            if (preempt_might(core, reach->key->flags, &reach->key->alternative[a], pool))
                 return true;
         }
     }
@@ -98,12 +99,12 @@ static bool may_use_held(const struct core *core, const struct lane *lane, const
 /* The pool without a reservation that could take the lane's first job soonest. */
 static uint32_t soonest_pool(struct core *core, uint32_t lane, struct ask *ask)
 {
-    struct shape *shape = shape_now(core, core->work.lane[lane].shape);
+    const struct reach *reach = shape_now(core, core->work.lane[lane].shape)->reach;
     uint32_t best = INDEX_NONE, first;
     int64_t best_ms = INT64_MAX;
-    for (uint32_t a = 0; a < shape->nalternatives; a++) {
-        const uint64_t *mask = shape->mask + (size_t)a * core->work.pool_words;
-        struct ask asked = shape_ask(&shape->key, &shape->key.alternative[a]);
+    for (uint32_t a = 0; a < reach->nalternatives; a++) {
+        const uint64_t *mask = reach->mask + (size_t)a * core->work.pool_words;
+        struct ask asked = ask_for(reach->key->flags, &reach->key->alternative[a]);
         for (uint32_t i = 0; i < core->net.pools.used; i++) {
             const struct pool *pool = &core->net.pool[i];
             if (!(mask[i / 64] >> i % 64 & 1) || pool->reserved_for != INDEX_NONE)
@@ -119,12 +120,12 @@ static uint32_t soonest_pool(struct core *core, uint32_t lane, struct ask *ask)
     return best;
 }
 
-/* Whether one of these pools, NULL: of all, has no reservation and may be used by the shape. */
-static bool shape_has_open_pool(const struct core *core, const struct shape *shape, const uint64_t *pools)
+/* Whether one of these pools, NULL: of all, has no reservation and may be used by work of the reach. */
+static bool reach_has_open_pool(const struct core *core, const struct reach *reach, const uint64_t *pools)
 {
-    for (uint32_t a = 0; a < shape->nalternatives; a++) {
+    for (uint32_t a = 0; a < reach->nalternatives; a++) {
         for (uint32_t w = 0; w < core->work.pool_words; w++) {
-            uint64_t open = shape->mask[(size_t)a * core->work.pool_words + w] & ~core->work.reserved[w];
+            uint64_t open = reach->mask[(size_t)a * core->work.pool_words + w] & ~core->work.reserved[w];
             if (open & (pools ? pools[w] : UINT64_MAX))
                 return true;
         }
@@ -142,7 +143,7 @@ static void refresh_reservations(struct core *core)
         for (uint64_t left = w->reserved[k] & (all ? UINT64_MAX : w->looking[k]); left; left &= left - 1) {
             uint32_t i = k * 64 + (uint32_t)__builtin_ctzll(left);
             uint32_t lane = core->net.pool[i].reserved_for;
-            struct ask ask = pool_ask(core, shape_now(core, w->lane[lane].shape), i);
+            struct ask ask = pool_ask(core, shape_now(core, w->lane[lane].shape)->reach, i);
             if (ask.chips > 0)
                 reservation_make(core, lane, i, ask);
             else
@@ -154,23 +155,31 @@ static void refresh_reservations(struct core *core)
 /* A single chip needs no reservation: nobody can take one before it, if its turn is first. */
 static bool wants_reservation(struct core *core, const struct lane *lane)
 {
-    const struct shape *shape = shape_now(core, lane->shape);
-    return lane->pool == INDEX_NONE && shape->gang && shape_has_open_pool(core, shape, NULL);
+    const struct reach *reach = shape_now(core, lane->shape)->reach;
+    return lane->pool == INDEX_NONE && reach->gang && reach_has_open_pool(core, reach, NULL);
+}
+
+/* Of the lanes of a shape that have no reservation, and `best`, the one whose turn is first. */
+static struct lane *first_unreserved(const struct core *core, const struct shape *shape, struct lane *best)
+{
+    list_for_each_safe (it, next, &shape->waiting) {
+        struct lane *lane = list_entry(it, struct lane, active);
+        if (lane->pool == INDEX_NONE && (!best || lane_ahead(core, lane, best)))
+            best = lane;
+    }
+    return best;
 }
 
 /* Of the lanes that wait for a pool without a reservation, and `lane`, the one whose turn is first. */
 static struct lane *next_in_turn(struct core *core, struct lane *lane, uint32_t pool)
 {
     struct lane *best = lane;
-    list_for_each_safe (it, next, &core->work.active) {
-        struct shape *shape = list_entry(it, struct shape, active);
-        if (!shape->gang ||
-            pool_ask(core, shape_now(core, (uint32_t)(shape - core->work.shape)), pool).chips == 0)
+    list_for_each_safe (rit, rnext, &core->work.active) {
+        const struct reach *reach = list_entry(rit, struct reach, active);
+        if (!reach->gang || pool_ask(core, reach, pool).chips == 0)
             continue;
-        list_for_each_safe (lit, lnext, &shape->waiting) {
-            struct lane *other = list_entry(lit, struct lane, active);
-            if (other->pool == INDEX_NONE && (!best || lane_ahead(core, other, best)))
-                best = other;
+        list_for_each_safe (it, next, &reach->waiting) {
+            best = first_unreserved(core, list_entry(it, struct shape, active), best);
         }
     }
     return best;
@@ -185,36 +194,55 @@ static void hand_over(struct core *core, struct lane *lane, uint32_t pool)
         reservation_drop(core, lane_index(core, lane));
     if (next)
         reservation_make(core, lane_index(core, next), pool,
-                         pool_ask(core, shape_now(core, next->shape), pool));
+                         pool_ask(core, shape_now(core, next->shape)->reach, pool));
 }
 
-/* Lists of a shape's lanes those that this pass has to look at. `unreserved`: a pool that changed has no reservation. */
-static void look_at_shape(struct core *core, struct shape *shape, bool unreserved)
+/* Why the lanes of a reach are looked at. */
+struct reasons {
+    bool wants;    /* a pool that changed has no reservation */
+    bool preempts; /* others might stop there */
+    struct held_room held;
+};
+
+/* Lists of a shape's lanes those that this pass has to look at. Returns the run time of the shortest job. */
+static int64_t list_lanes(struct core *core, const struct shape *shape, const struct reasons *why)
 {
     struct work *w = &core->work;
-    (void)shape_now(core, (uint32_t)(shape - w->shape));
-    shape_look(core, shape);
-    bool wants = unreserved && shape->gang && shape_has_open_pool(core, shape, w->looking);
-    struct held_room held = {.limit = -1};
-    if (shape->fits)
-        held = shape_held(core, shape);
-    bool preempts = shape_might_preempt(core, shape);
-    if (!wants && !preempts && !shape->open && !held.behind && held.limit < shape->shortest) {
-        w->left_out |= shape->fits;
-        return;
-    }
-    if (shape->open && shape->least < w->least)
-        w->least = shape->least;
-    shape->shortest = INT64_MAX;
+    int64_t shortest_ms = INT64_MAX;
     list_for_each_safe (it, next, &shape->waiting) {
         struct lane *lane = list_entry(it, struct lane, active);
-        bool apart = preempts || (wants && lane->pool == INDEX_NONE) || may_use_held(core, lane, &held);
-        int64_t shortest = lane->waiting.root->shortest;
-        shape->shortest = shortest < shape->shortest ? shortest : shape->shortest;
-        if (apart || shape->open)
+        bool apart =
+            why->preempts || (why->wants && lane->pool == INDEX_NONE) || may_use_held(core, lane, &why->held);
+        int64_t ms = lane->waiting.root->shortest;
+        shortest_ms = ms < shortest_ms ? ms : shortest_ms;
+        if (apart || shape->reach->open)
             turns_list(core, lane, !apart);
         else
-            w->left_out |= shape->fits;
+            w->left_out |= shape->reach->fits;
+    }
+    return shortest_ms;
+}
+
+/* The same of a reach. `unreserved`: a pool that changed has no reservation. */
+static void look_at_reach(struct core *core, struct reach *reach, bool unreserved)
+{
+    struct work *w = &core->work;
+    reach_look(core, reach);
+    struct reasons why = {.held.limit = -1};
+    why.wants = unreserved && reach->gang && reach_has_open_pool(core, reach, w->looking);
+    why.preempts = reach_might_preempt(core, reach);
+    if (reach->fits)
+        why.held = reach_held(core, reach);
+    if (!why.wants && !why.preempts && !reach->open && !why.held.behind && why.held.limit < reach->shortest) {
+        w->left_out |= reach->fits;
+        return;
+    }
+    if (reach->open && reach->least < w->least)
+        w->least = reach->least;
+    reach->shortest = INT64_MAX;
+    list_for_each_safe (it, next, &reach->waiting) {
+        int64_t ms = list_lanes(core, list_entry(it, struct shape, active), &why);
+        reach->shortest = ms < reach->shortest ? ms : reach->shortest;
     }
 }
 
@@ -235,13 +263,13 @@ static void look(struct core *core)
         if (pool->reserved_for == INDEX_NONE)
             continue;
         struct lane *holder = &w->lane[pool->reserved_for];
-        if (pool_fits(pool, pool_ask(core, shape_now(core, holder->shape), w->look_at[i]), HELD_OWN))
+        if (pool_fits(pool, pool_ask(core, shape_now(core, holder->shape)->reach, w->look_at[i]), HELD_OWN))
             turns_list(core, holder, false);
     }
     if (w->nlook_at == 0)
         return;
     list_for_each_safe (it, next, &w->active) {
-        look_at_shape(core, list_entry(it, struct shape, active), unreserved);
+        look_at_reach(core, list_entry(it, struct reach, active), unreserved);
     }
 }
 
@@ -315,14 +343,14 @@ static bool try_lane(struct core *core, struct lane *lane)
 /* The same for one of them. */
 static bool worth_a_try(struct core *core, const struct lane *lane)
 {
-    struct shape *shape = &core->work.shape[lane->shape];
+    struct reach *reach = core->work.shape[lane->shape].reach;
     bool holds = lane->pool != INDEX_NONE && core->work.looking[lane->pool / 64] >> lane->pool % 64 & 1;
     if (!lane->plain || holds)
         return true;
-    shape_look(core, shape);
-    if (shape->open || !core->work.reheld)
-        return shape->open;
-    struct held_room held = shape_held(core, shape);
+    reach_look(core, reach);
+    if (reach->open || !core->work.reheld)
+        return reach->open;
+    struct held_room held = reach_held(core, reach);
     return may_use_held(core, lane, &held);
 }
 
@@ -339,6 +367,7 @@ bool pass_backfill(struct core *core)
         for (uint64_t left = w->looking[k]; left; left &= left - 1)
             w->look_at[w->nlook_at++] = k * 64 + (uint32_t)__builtin_ctzll(left);
     }
+    reaches_match(core);
     refresh_reservations(core);
     look(core);
     turns_begin(core, &turns);

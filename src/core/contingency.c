@@ -15,12 +15,14 @@ void contingency_carve(struct core *core, struct arena *arena)
     uint32_t losses = n->sites + n->chips;
     CARVE(core, reserve.alarms, reserve.alarm, losses);
     r->loss = arena_take(arena, losses * sizeof *r->loss);
-    r->firm = arena_take(arena, (size_t)n->pools * n->shapes * sizeof *r->firm);
+    r->firm = arena_take(arena, (size_t)n->shapes * n->pools * sizeof *r->firm);
+    r->busy = arena_take(arena, (size_t)n->shapes * core->work.pool_words * sizeof *r->busy);
+    r->hit = arena_take(arena, core->work.pool_words * sizeof *r->hit);
     r->by_id = arena_take(arena, n->pools * sizeof *r->by_id);
     r->planned = arena_take(arena, (size_t)losses * n->pools * sizeof *r->planned);
     r->kept = arena_take(arena, n->pools * sizeof *r->kept);
-    r->lost = arena_take(arena, n->shapes * sizeof *r->lost);
-    r->order = arena_take(arena, n->shapes * sizeof *r->order);
+    r->lost = arena_take(arena, core->work.reaches.cap * sizeof *r->lost);
+    r->order = arena_take(arena, core->work.reaches.cap * sizeof *r->order);
     r->could = arena_take(arena, (size_t)n->pools * (NODE_CHIPS_MAX + 1) * sizeof *r->could);
     r->placed = arena_take(arena, n->pools * sizeof *r->placed);
     r->asked = arena_take(arena, n->pools * sizeof *r->asked);
@@ -119,17 +121,22 @@ void contingency_count(struct core *core, struct job_id id, uint32_t pool, uint3
     struct reserve *r = &core->reserve;
     if (job->row.flags & JOB_INTERRUPTIBLE)
         return;
-    struct job_count *count = &r->firm[(size_t)pool * core->limits.shapes + core->work.lane[job->lane].shape];
+    uint32_t shape = core->work.lane[job->lane].shape;
+    struct job_count *count = &r->firm[(size_t)shape * core->limits.pools + pool];
+    uint64_t *busy = &r->busy[(size_t)shape * core->work.pool_words + pool / 64], bit = UINT64_C(1)
+                                                                                        << pool % 64;
     count->jobs += take ? 1u : UINT32_MAX;
     count->chips += take ? chips : -chips;
     r->firm_jobs += take ? 1u : UINT32_MAX;
+    *busy = count->jobs > 0 ? *busy | bit : *busy & ~bit;
 }
 
 void contingency_recount(struct core *core)
 {
     struct reserve *r = &core->reserve;
     const struct work *w = &core->work;
-    memset(r->firm, 0, (size_t)core->net.pools.used * core->limits.shapes * sizeof *r->firm);
+    memset(r->firm, 0, (size_t)w->shapes.cap * core->limits.pools * sizeof *r->firm);
+    memset(r->busy, 0, (size_t)w->shapes.cap * w->pool_words * sizeof *r->busy);
     r->firm_jobs = 0;
     for (uint32_t i = 0; i < w->jobs.used; i++) {
         const struct job *job = &w->job[i];
@@ -209,7 +216,7 @@ static uint32_t refuge(const struct core *core, uint32_t index, const struct sha
     const struct reserve *r = &core->reserve;
     const uint32_t *planned = r->planned + (size_t)index * core->limits.pools;
     for (uint32_t a = 0; a < shape->nalternatives; a++) {
-        const uint64_t *mask = shape->mask + (size_t)a * core->work.pool_words;
+        const uint64_t *mask = shape->reach->mask + (size_t)a * core->work.pool_words;
         *chips = shape->key.alternative[a].count;
         for (uint32_t k = 0; k < r->pools; k++) {
             uint32_t p = r->by_id[k];
@@ -245,7 +252,7 @@ bool reserve_allows(const struct core *core, const struct job *job, uint32_t poo
         return false;
     for (uint32_t i = 0; i < r->nlosses; i++) {
         const struct shape *shape = &core->work.shape[core->work.lane[job->lane].shape];
-        if (loss_hits(core, &r->loss[i], pool) && !shape_is_tied(core, shape, &r->loss[i]) &&
+        if (loss_hits(core, &r->loss[i], pool) && !reach_is_tied(core, shape->reach, &r->loss[i]) &&
             (!is_planned(core, i) || refuge(core, i, shape, &take) == INDEX_NONE))
             return false;
     }
@@ -260,7 +267,8 @@ void reserve_take(struct core *core, const struct job *job, uint32_t pool)
     for (uint32_t i = 0; i < r->nlosses; i++) {
         uint32_t chips = 0, p = INDEX_NONE;
         const struct shape *shape = &core->work.shape[core->work.lane[job->lane].shape];
-        if (!loss_hits(core, &r->loss[i], &core->net.pool[pool]) || shape_is_tied(core, shape, &r->loss[i]))
+        if (!loss_hits(core, &r->loss[i], &core->net.pool[pool]) ||
+            reach_is_tied(core, shape->reach, &r->loss[i]))
             continue;
         p = refuge(core, i, shape, &chips);
         r->loss[i].beyond |= p == INDEX_NONE;

@@ -17,7 +17,7 @@
  * are counted there, not nodes; what that misses, the alarm tells. As
  * with reservations, what is kept is worked out anew after a load.
  *
- * Everything lies in the core's block; the cost of one assessment is shapes x pools.
+ * Everything lies in the core's block; the cost of one assessment is reaches x pools (core/reach.c).
  */
 #ifndef BUSBAR_CORE_CONTINGENCY_H
 #define BUSBAR_CORE_CONTINGENCY_H
@@ -78,11 +78,13 @@ struct reserve {
     struct loss *loss;
     uint32_t nlosses, sites, chips, pools; /* that the losses and `by_id` were made from */
     uint64_t version;                      /* of the network that `planned` was made for */
-    struct job_count *firm;                /* pools x shapes: firm jobs that run */
+    struct job_count *firm;                /* shapes x pools: firm jobs that run */
+    uint64_t *busy;                        /* shapes x pool words: where there are such */
     uint32_t firm_jobs;
     uint32_t *by_id;          /* pools, in the order of their ids */
     uint32_t *planned, *kept; /* losses x pools; pools: chips */
-    struct job_count *lost;   /* scratch: shapes */
+    uint64_t *hit;            /* scratch: pool words, what the loss takes */
+    struct job_count *lost;   /* scratch: reaches */
     uint32_t *order;          /* as well */
     uint16_t *could;          /* scratch: pools x (NODE_CHIPS_MAX + 1) */
     uint32_t *placed;         /* scratch: pools, chips */

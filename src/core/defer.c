@@ -152,14 +152,14 @@ void defer_replan(struct core *core)
 
 /* ---- the pass ---- */
 
-/* Whether a pool that changed has room for this shape. */
-static bool fits_changed(const struct core *core, const struct shape *shape)
+/* Whether a pool that changed has room for this reach. */
+static bool fits_changed(const struct core *core, const struct reach *reach)
 {
     const struct work *w = &core->work;
-    for (uint32_t a = 0; a < shape->nalternatives; a++) {
-        struct ask ask = shape_ask(&shape->key, &shape->key.alternative[a]);
+    for (uint32_t a = 0; a < reach->nalternatives; a++) {
+        struct ask ask = ask_for(reach->key->flags, &reach->key->alternative[a]);
         for (uint32_t k = 0; k < w->pool_words; k++) {
-            for (uint64_t left = shape->mask[(size_t)a * w->pool_words + k] & w->looking[k]; left;
+            for (uint64_t left = reach->mask[(size_t)a * w->pool_words + k] & w->looking[k]; left;
                  left &= left - 1) {
                 if (pool_fits(&core->net.pool[k * 64 + (uint32_t)__builtin_ctzll(left)], ask, HELD_OWN))
                     return true;
@@ -176,7 +176,7 @@ static void look(struct core *core, struct heap *turns)
     bool all = w->row.fit == FIT_STRICT; /* whoever closed a pool before may be gone */
     list_for_each_safe (it, next, &w->holding) {
         struct lane *lane = list_entry(it, struct lane, holding);
-        if (all || lane->held_fresh || fits_changed(core, shape_now(core, lane->shape)))
+        if (all || lane->held_fresh || fits_changed(core, shape_now(core, lane->shape)->reach))
             turns_add(core, lane, queue_first(&lane->held));
     }
     turns_begin(core, turns);

@@ -17,11 +17,11 @@
 /* Room that must be left for the effects of a start. */
 #define START_EFFECTS(nodes, moves) ((nodes) + 2 + ((moves) ? WAY_MAX : 0))
 
-struct ask pool_ask(const struct core *core, const struct shape *shape, uint32_t pool)
+struct ask pool_ask(const struct core *core, const struct reach *reach, uint32_t pool)
 {
-    for (uint32_t a = 0; a < shape->nalternatives; a++) {
-        if (shape->mask[(size_t)a * core->work.pool_words + pool / 64] >> pool % 64 & 1)
-            return shape_ask(&shape->key, &shape->key.alternative[a]);
+    for (uint32_t a = 0; a < reach->nalternatives; a++) {
+        if (reach->mask[(size_t)a * core->work.pool_words + pool / 64] >> pool % 64 & 1)
+            return ask_for(reach->key->flags, &reach->key->alternative[a]);
     }
     return (struct ask){0};
 }
@@ -34,7 +34,7 @@ enum tried try_start(struct core *core, uint32_t lane, const uint64_t *closed)
         return NO_FIT;
     struct pool *pool = &core->net.pool[c.pool];
     const struct shape_key *key = &core->work.shape[core->work.lane[lane].shape].key;
-    struct ask ask = shape_ask(key, &key->alternative[c.alternative]);
+    struct ask ask = ask_for(key->flags, &key->alternative[c.alternative]);
     uint32_t nodes = pool_nodes_for(pool, ask.chips);
     if (core->effects->n + c.victims + START_EFFECTS(nodes, key->source != INDEX_NONE) >
             core->effects->cap / 2 ||
@@ -49,7 +49,7 @@ enum tried try_start(struct core *core, uint32_t lane, const uint64_t *closed)
     uint32_t holder = pool->reserved_for;
     if (c.use == HELD_OWN && holder != INDEX_NONE && holder != lane) /* one ahead of it took what was held */
         reservation_make(core, holder, c.pool,
-                         pool_ask(core, shape_now(core, core->work.lane[holder].shape), c.pool));
+                         pool_ask(core, shape_now(core, core->work.lane[holder].shape)->reach, c.pool));
     return STARTED;
 }
 
@@ -160,11 +160,11 @@ void turns_begin(struct core *core, struct heap *turns)
 
 /* ---- strict ---- */
 
-static void close_pools(struct core *core, const struct shape *shape, uint64_t *closed)
+static void close_pools(struct core *core, const struct reach *reach, uint64_t *closed)
 {
-    for (uint32_t a = 0; a < shape->nalternatives; a++) {
+    for (uint32_t a = 0; a < reach->nalternatives; a++) {
         for (uint32_t w = 0; w < core->work.pool_words; w++)
-            closed[w] |= shape->mask[(size_t)a * core->work.pool_words + w];
+            closed[w] |= reach->mask[(size_t)a * core->work.pool_words + w];
     }
 }
 
@@ -175,9 +175,11 @@ static bool pass_strict(struct core *core)
     struct turn *turn;
     struct lane *lane;
     memset(w->blocked, 0, w->pool_words * sizeof *w->blocked);
-    list_for_each_safe (it, next, &w->active) {
-        list_for_each_safe (lit, lnext, &list_entry(it, struct shape, active)->waiting) {
-            turns_list(core, list_entry(lit, struct lane, active), false);
+    list_for_each_safe (rit, rnext, &w->active) {
+        list_for_each_safe (it, next, &list_entry(rit, struct reach, active)->waiting) {
+            list_for_each_safe (lit, lnext, &list_entry(it, struct shape, active)->waiting) {
+                turns_list(core, list_entry(lit, struct lane, active), false);
+            }
         }
     }
     turns_begin(core, &turns);
@@ -188,7 +190,7 @@ static bool pass_strict(struct core *core)
             return false;
         }
         if (tried == NO_FIT)
-            close_pools(core, shape_now(core, lane->shape), w->blocked);
+            close_pools(core, shape_now(core, lane->shape)->reach, w->blocked);
         else
             lane_push(core, lane, queue_first(&lane->waiting));
         turn_push(core, &turns, turn);

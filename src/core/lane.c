@@ -39,8 +39,7 @@ static void lane_list(struct core *core, struct lane *lane)
     struct shape *shape = &core->work.shape[lane->shape];
     if (!list_linked(&lane->active))
         list_push(&shape->waiting, &lane->active);
-    if (!list_linked(&shape->active))
-        list_push(&core->work.active, &shape->active);
+    shape_list(core, shape);
 }
 
 static void lane_unlist(struct core *core, struct lane *lane)
@@ -48,7 +47,7 @@ static void lane_unlist(struct core *core, struct lane *lane)
     struct shape *shape = &core->work.shape[lane->shape];
     list_remove(&lane->active);
     if (list_empty(&shape->waiting))
-        list_remove(&shape->active);
+        shape_unlist(shape);
 }
 
 void lane_enter(struct core *core, struct job_id id)
@@ -61,9 +60,9 @@ void lane_enter(struct core *core, struct job_id id)
     if (defer_enter(core, id))
         return;
     queue_add(&lane->waiting, &job->in_lane);
-    struct shape *shape = &core->work.shape[lane->shape];
-    if (job->in_lane.length < shape->shortest)
-        shape->shortest = job->in_lane.length;
+    struct reach *reach = core->work.shape[lane->shape].reach;
+    if (job->in_lane.length < reach->shortest)
+        reach->shortest = job->in_lane.length;
     lane_refresh(core, lane, true);
     core->work.due = true;
     lane_list(core, lane);
@@ -93,6 +92,7 @@ static void lane_unmap(struct core *core, const struct lane *lane)
     map_remove(&core->work.lane_map, key, sizeof key);
     if (--shape->lanes == 0) {
         map_remove(&core->work.shape_map, &shape->key, sizeof shape->key);
+        shape_leave(core, shape);
         table_drop(&core->work.shapes, lane->shape);
     }
 }
@@ -117,17 +117,11 @@ static uint32_t shape_of(struct core *core, const struct shape_key *key)
     if (i == INDEX_NONE)
         return i;
     struct shape *shape = &w->shape[i];
-    uint64_t *masks = w->masks + (size_t)i * 2 * ALTERNATIVES * w->pool_words;
-    *shape = (struct shape){.mask = masks,
-                            .lawful = masks + (size_t)ALTERNATIVES * w->pool_words,
+    *shape = (struct shape){.lawful = w->lawful + (size_t)i * ALTERNATIVES * w->pool_words,
                             .closed = w->closed + (size_t)i * w->corridor_words};
     memcpy(&shape->key, key, sizeof *key);
-    shape->least = UINT32_MAX;
-    while (shape->nalternatives < ALTERNATIVES && key->alternative[shape->nalternatives].count > 0) {
-        uint32_t count = key->alternative[shape->nalternatives++].count;
-        shape->gang |= count > 1;
-        shape->least = count < shape->least ? count : shape->least;
-    }
+    while (shape->nalternatives < ALTERNATIVES && key->alternative[shape->nalternatives].count > 0)
+        shape->nalternatives++;
     list_init(&shape->waiting);
     shape_match(core, shape);
     map_put(&w->shape_map, &shape->key, sizeof shape->key, i);
@@ -181,8 +175,10 @@ void lanes_rekey(struct core *core)
         uint32_t key[2] = {lane->tenant, lane->shape};
         w->shape[lane->shape].lanes++;
         map_put(&w->lane_map, key, sizeof key, i);
-        if (waits)
+        if (waits) {
             lane_list(core, lane);
+            w->shape[lane->shape].reach->shortest = 0;
+        }
     }
     contingency_recount(core);
 }

@@ -17,8 +17,8 @@ enum tried { STARTED, NO_FIT, NO_ROOM };
 
 /* Starts a lane's candidate where that is best among the pools that are not closed. */
 enum tried try_start(struct core *core, uint32_t lane, const uint64_t *closed);
-/* What a shape asks of a pool; no chips: it may not use it. */
-struct ask pool_ask(const struct core *core, const struct shape *shape, uint32_t pool);
+/* What work of a reach asks of a pool; no chips: it may not use it. */
+struct ask pool_ask(const struct core *core, const struct reach *reach, uint32_t pool);
 uint32_t lane_index(const struct core *core, const struct lane *lane);
 
 /* Lists a lane for the pass, once, before turns_begin. `plain`: only because there is room that nobody has a reservation on. */

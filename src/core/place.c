@@ -15,9 +15,9 @@
 
 /* ---- which pools ---- */
 
-struct ask shape_ask(const struct shape_key *key, const struct alternative *a)
+struct ask ask_for(uint32_t flags, const struct alternative *a)
 {
-    return (struct ask){.chips = a->count, .one_domain = key->flags & JOB_ONE_DOMAIN};
+    return (struct ask){.chips = a->count, .one_domain = flags & JOB_ONE_DOMAIN};
 }
 
 uint32_t place_bars(const struct core *core, struct shape *shape, const struct alternative *a,
@@ -35,7 +35,7 @@ uint32_t place_bars(const struct core *core, struct shape *shape, const struct a
         bars |= 1u << WHY_VENDOR;
     if (a->chip != INDEX_NONE && a->chip != pool->chip.v)
         bars |= 1u << WHY_CHIP;
-    if (!pool_could(pool, shape_ask(key, a)))
+    if (!pool_could(pool, ask_for(key->flags, a)))
         bars |= 1u << WHY_SIZE;
     if (site->state != PLACE_UP)
         bars |= 1u << WHY_SITE_DOWN;
@@ -44,31 +44,6 @@ uint32_t place_bars(const struct core *core, struct shape *shape, const struct a
     if (key->source != INDEX_NONE && !route_leads(core, shape_closed(core, shape), key->source, pool->site.v))
         bars |= 1u << WHY_CORRIDOR_DOWN;
     return bars;
-}
-
-void shape_match(struct core *core, struct shape *shape)
-{
-    uint32_t words = core->work.pool_words;
-    const uint64_t *lawful = shape_lawful(core, shape);
-    memset(shape->mask, 0, (size_t)ALTERNATIVES * words * sizeof *shape->mask);
-    for (uint32_t a = 0; a < shape->nalternatives; a++) {
-        uint64_t *mask = shape->mask + (size_t)a * words;
-        for (uint32_t i = 0; i < core->net.pools.used; i++) {
-            if (place_bars(core, shape, &shape->key.alternative[a], &core->net.pool[i]) == 0)
-                mask[i / 64] |= UINT64_C(1) << i % 64;
-        }
-        for (uint32_t k = 0; lawful && k < words; k++)
-            mask[k] &= lawful[(size_t)a * words + k];
-    }
-    shape->version = core->net.version;
-}
-
-struct shape *shape_now(struct core *core, uint32_t i)
-{
-    struct shape *shape = &core->work.shape[i];
-    if (shape->version != core->net.version)
-        shape_match(core, shape);
-    return shape;
 }
 
 /* ---- where ---- */
@@ -90,7 +65,8 @@ enum held_use place_use(const struct core *core, const struct pool *pool, const 
         return HELD_OWN;
     const struct lane *holder = &core->work.lane[pool->reserved_for];
     bool first = queue_first(&lane->waiting) == &job->in_lane;
-    if (first && (holder == lane || (!core->work.shape[lane->shape].gang && lane_ahead(core, lane, holder))))
+    if (first &&
+        (holder == lane || (!core->work.shape[lane->shape].reach->gang && lane_ahead(core, lane, holder))))
         return HELD_OWN;
     return end_ms <= pool->reserved_ms ? HELD_FIRST : HELD_AVOID;
 }
@@ -135,7 +111,7 @@ struct choice place_choose(struct core *core, uint32_t lane_index, const struct 
     int64_t most = job->held ? plan_threshold(core, lane->group, job->latest_ms) : 0;
     for (uint32_t a = 0; a < shape->nalternatives; a++) {
         const struct alternative *alternative = &shape->key.alternative[a];
-        const uint64_t *mask = shape->mask + (size_t)a * core->work.pool_words;
+        const uint64_t *mask = shape->reach->mask + (size_t)a * core->work.pool_words;
         int64_t run_ms = job_run_ms(job, alternative->rate);
         for (uint32_t w = 0; w < core->work.pool_words; w++) {
             for (uint64_t left = mask[w] & ~closed[w]; left; left &= left - 1) {
@@ -154,7 +130,7 @@ struct choice place_choose(struct core *core, uint32_t lane_index, const struct 
                 int128 cost = place_cost(pool, alternative, run_ms, &way);
                 enum held_use use = place_use(core, pool, lane, job, core->now_ms + way.ms + run_ms);
                 if (!better(core, &best, pool, cost) ||
-                    !pool_fits(pool, shape_ask(&shape->key, alternative), use) ||
+                    !pool_fits(pool, ask_for(shape->key.flags, alternative), use) ||
                     !power_for(core, pool, alternative->count) ||
                     !reserve_allows(core, job, i, alternative->count))
                     continue;
@@ -177,12 +153,12 @@ int64_t place_limit(struct core *core, uint32_t lane, const uint64_t *closed)
     int64_t limit = -1;
     for (uint32_t a = 0; a < shape->nalternatives; a++) {
         const struct alternative *alternative = &shape->key.alternative[a];
-        const uint64_t *mask = shape->mask + (size_t)a * core->work.pool_words;
+        const uint64_t *mask = shape->reach->mask + (size_t)a * core->work.pool_words;
         for (uint32_t w = 0; w < core->work.pool_words; w++) {
             for (uint64_t left = mask[w] & core->work.reserved[w] & ~closed[w]; left; left &= left - 1) {
                 const struct pool *pool = &core->net.pool[w * 64 + (uint32_t)__builtin_ctzll(left)];
                 int64_t room = place_room(core, pool, alternative);
-                if (room > limit && pool_fits(pool, shape_ask(&shape->key, alternative), HELD_FIRST) &&
+                if (room > limit && pool_fits(pool, ask_for(shape->key.flags, alternative), HELD_FIRST) &&
                     power_for(core, pool, alternative->count))
                     limit = room;
             }

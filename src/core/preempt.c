@@ -316,18 +316,18 @@ static bool choose_in_pool(struct choosing *c)
 
 /* ---- where ---- */
 
-/* Whether a job of this shape may have other work stopped for it at all. */
-static bool may_preempt(const struct core *core, const struct shape *shape)
+/* Whether a job with these flags may have other work stopped for it at all. */
+static bool may_preempt(const struct core *core, uint32_t flags)
 {
     const struct row_dispatch *row = &core->work.row;
-    bool firm = !(shape->key.flags & JOB_INTERRUPTIBLE);
+    bool firm = !(flags & JOB_INTERRUPTIBLE);
     return row->fit == FIT_BACKFILL && row->preempt >= (firm ? PREEMPT_FIRM : PREEMPT_SHORTER);
 }
 
-bool preempt_might(const struct core *core, const struct shape *shape, const struct alternative *a,
+bool preempt_might(const struct core *core, uint32_t flags, const struct alternative *a,
                    const struct pool *pool)
 {
-    return pool->soft > 0 && may_preempt(core, shape) && pool_could_fit(pool, a->count);
+    return pool->soft > 0 && may_preempt(core, flags) && pool_could_fit(pool, a->count);
 }
 
 /* Of two choices the one that costs less; of equals the pool with the lower id, then the first alternative. */
@@ -352,7 +352,7 @@ static bool choose_at(struct core *core, uint32_t lane_index, const struct job *
     if (!place_way(core, job, shape, pool, &way))
         return false;
     struct choosing c = {
-        .core = core, .pool = pool, .lane = lane, .job = job, .ask = shape_ask(&shape->key, a)};
+        .core = core, .pool = pool, .lane = lane, .job = job, .ask = ask_for(shape->key.flags, a)};
     c.run_ms = job_run_ms(job, a->rate);
     c.use = at->use = place_use(core, pool, lane, job, core->now_ms + way.ms + c.run_ms);
     at->cost = place_cost(pool, a, c.run_ms, &way);
@@ -371,13 +371,14 @@ static struct choice next_pool(struct core *core, const struct lane *lane, const
     struct choice next = {.pool = INDEX_NONE};
     for (uint32_t a = 0; a < shape->nalternatives; a++) {
         const struct alternative *alternative = &shape->key.alternative[a];
-        const uint64_t *mask = shape->mask + (size_t)a * core->work.pool_words;
+        const uint64_t *mask = shape->reach->mask + (size_t)a * core->work.pool_words;
         int64_t run_ms = job_run_ms(job, alternative->rate);
         for (uint32_t i = 0; i < core->net.pools.used; i++) {
             const struct pool *pool = &core->net.pool[i];
             struct way way = {0};
             if (!((mask[i / 64] & ~closed[i / 64]) >> i % 64 & 1) ||
-                !preempt_might(core, shape, alternative, pool) || !place_way(core, job, shape, pool, &way))
+                !preempt_might(core, shape->key.flags, alternative, pool) ||
+                !place_way(core, job, shape, pool, &way))
                 continue;
             struct choice at = {
                 .pool = i, .alternative = a, .cost = place_cost(pool, alternative, run_ms, &way)};
@@ -394,7 +395,8 @@ bool preempt_choose(struct core *core, uint32_t lane_index, const struct job *jo
 {
     const struct lane *lane = &core->work.lane[lane_index];
     struct choice best = {.pool = INDEX_NONE}, next = best;
-    if (!may_preempt(core, shape_now(core, lane->shape)) || queue_first(&lane->waiting) != &job->in_lane)
+    if (!may_preempt(core, shape_now(core, lane->shape)->key.flags) ||
+        queue_first(&lane->waiting) != &job->in_lane)
         return false;
     for (;;) {
         next = next_pool(core, lane, job, closed, &next);

@@ -13,22 +13,11 @@ static int compare(const void *a, const void *b, size_t size)
     return memcmp(a, b, size);
 }
 
-/* By what rules are told of them: which of those that are equal in that stands for the others is not in rows. */
-static int compare_tenants(const struct core *core, uint32_t a, uint32_t b)
+/* Reaches have no order of their own that a reload keeps: what they ask for has, by names, and the pools by id. */
+static int compare_alternatives(const struct core *core, const struct reach_key *a, const struct reach_key *b)
 {
-    const struct row_tenant *x = &core->tenant[a].row, *y = &core->tenant[b].row;
-    int order = compare(x->jurisdiction, y->jurisdiction, sizeof x->jurisdiction);
-    if (order == 0)
-        order = compare(x->licence, y->licence, sizeof x->licence);
-    return order != 0 || !core->book.names_tenants ? order : compare(x->name, y->name, sizeof x->name);
-}
-
-/* Shapes have no order of their own that a reload keeps: what they ask for has, by names and ids. */
-static int compare_keys(const struct core *core, const struct shape_key *a, const struct shape_key *b)
-{
-    static const struct uuid nowhere;
     const struct network *net = &core->net;
-    int order = compare_tenants(core, a->tenant, b->tenant);
+    int order = 0;
     for (uint32_t i = 0; i < ALTERNATIVES && order == 0; i++) {
         const struct alternative *x = &a->alternative[i], *y = &b->alternative[i];
         if (x->count != y->count || x->rate != y->rate)
@@ -39,43 +28,56 @@ static int compare_keys(const struct core *core, const struct shape_key *a, cons
                         y->chip == INDEX_NONE ? "" : net->chip[y->chip].row.id,
                         x->chip == INDEX_NONE || y->chip == INDEX_NONE ? 1 : CHIP_CAP);
     }
-    if (order == 0)
-        order = compare(a->site == INDEX_NONE ? &nowhere : &net->site[a->site].row.id,
-                        b->site == INDEX_NONE ? &nowhere : &net->site[b->site].row.id, sizeof nowhere);
-    if (order == 0)
-        order = compare(a->home == INDEX_NONE ? "" : net->site[a->home].row.jurisdiction,
-                        b->home == INDEX_NONE ? "" : net->site[b->home].row.jurisdiction,
-                        a->home == INDEX_NONE || b->home == INDEX_NONE ? 1 : CODE_CAP);
-    if (order == 0 && (a->flags != b->flags || a->kind != b->kind))
-        return a->flags != b->flags ? (a->flags < b->flags ? -1 : 1) : (a->kind < b->kind ? -1 : 1);
-    if (order == 0)
-        order = compare(a->data_class, b->data_class, CODE_CAP);
-    if (order == 0)
-        order = compare(a->jurisdiction, b->jurisdiction, CODE_CAP);
-    return order != 0 ? order : compare(a->vendor, b->vendor, NAME_CAP);
+    return order;
 }
 
-static bool in_domain(const struct shape *shape)
+static int compare_masks(const struct core *core, const struct reach *a, const struct reach *b)
 {
-    return shape->key.flags & JOB_ONE_DOMAIN;
+    const struct reserve *r = &core->reserve;
+    uint32_t words = core->work.pool_words;
+    for (uint32_t k = 0; k < a->nalternatives * r->pools; k++) {
+        uint32_t p = r->by_id[k % r->pools], word = k / r->pools * words + p / 64;
+        if ((a->mask[word] ^ b->mask[word]) >> p % 64 & 1)
+            return a->mask[word] >> p % 64 & 1 ? -1 : 1;
+    }
+    return 0;
 }
 
-static uint32_t largest(const struct shape *shape)
+static int compare_reaches(const struct core *core, const struct reach *a, const struct reach *b)
+{
+    int order = compare_alternatives(core, a->key, b->key);
+    if (order == 0 && a->key->flags != b->key->flags)
+        order = a->key->flags < b->key->flags ? -1 : 1;
+    return order != 0 ? order : compare_masks(core, a, b);
+}
+
+static bool in_domain(const struct reach *reach)
+{
+    return reach->key->flags & JOB_ONE_DOMAIN;
+}
+
+static uint32_t largest(const struct reach *reach)
 {
     uint32_t most = 0;
-    for (uint32_t a = 0; a < shape->nalternatives; a++)
-        most = shape->key.alternative[a].count > most ? shape->key.alternative[a].count : most;
+    for (uint32_t a = 0; a < reach->nalternatives; a++)
+        most = reach->key->alternative[a].count > most ? reach->key->alternative[a].count : most;
     return most;
 }
 
-static uint32_t count_pools(const struct core *core, const struct shape *shape)
+/* Pools that it may use, as some alternative; one word of them. */
+static uint64_t any_of(const struct core *core, const struct reach *reach, uint32_t word)
+{
+    uint64_t any = 0;
+    for (uint32_t a = 0; a < reach->nalternatives; a++)
+        any |= reach->mask[(size_t)a * core->work.pool_words + word];
+    return any;
+}
+
+static uint32_t count_pools(const struct core *core, const struct reach *reach)
 {
     uint32_t n = 0;
-    for (uint32_t w = 0; w < core->work.pool_words; w++) {
-        uint64_t any = 0;
-        for (uint32_t a = 0; a < shape->nalternatives; a++)
-            any |= shape->mask[(size_t)a * core->work.pool_words + w];
-        for (; any; any &= any - 1)
+    for (uint32_t k = 0; k < core->work.pool_words; k++) {
+        for (uint64_t any = any_of(core, reach, k); any; any &= any - 1)
             n++;
     }
     return n;
@@ -84,7 +86,7 @@ static uint32_t count_pools(const struct core *core, const struct shape *shape)
 /* Whoever must have one domain goes first, while domains are whole; then who has few pools to go to; then the large. */
 static bool placed_before(const struct core *core, uint32_t i, uint32_t j)
 {
-    const struct shape *a = &core->work.shape[i], *b = &core->work.shape[j];
+    const struct reach *a = &core->work.reach[i], *b = &core->work.reach[j];
     if (in_domain(a) != in_domain(b))
         return in_domain(a);
     uint32_t x = a->npools, y = b->npools;
@@ -92,7 +94,7 @@ static bool placed_before(const struct core *core, uint32_t i, uint32_t j)
         return x < y;
     x = largest(a);
     y = largest(b);
-    return x != y ? x > y : compare_keys(core, &a->key, &b->key) < 0;
+    return x != y ? x > y : compare_reaches(core, a, b) < 0;
 }
 
 /* ---- what is left ---- */
@@ -130,35 +132,58 @@ static void list_room(struct core *core, const struct loss *loss)
     }
 }
 
-/* What the loss stops, by shape; which pools these could go to, those that fewest of them could first. Returns how many shapes. */
+/* Adds what the loss stops of a shape to what it stops of the shape's reach. */
+static void add_lost(struct core *core, uint32_t i)
+{
+    struct reserve *r = &core->reserve;
+    const struct work *w = &core->work;
+    const uint64_t *busy = r->busy + (size_t)i * w->pool_words;
+    struct job_count sum = {0};
+    for (uint32_t k = 0; k < w->pool_words; k++) {
+        for (uint64_t left = busy[k] & r->hit[k]; left; left &= left - 1) {
+            uint32_t p = k * 64 + (uint32_t)__builtin_ctzll(left);
+            const struct job_count *firm = &r->firm[(size_t)i * core->limits.pools + p];
+            sum.jobs += firm->jobs;
+            sum.chips += firm->chips;
+        }
+    }
+    if (sum.jobs == 0)
+        return;
+    struct job_count *lost = &r->lost[shape_now(core, i)->reach - w->reach];
+    lost->jobs += sum.jobs;
+    lost->chips += sum.chips;
+}
+
+/* What the loss stops, by reach; which pools these could go to, those that fewest of them could first. Returns how many
+ * reaches. */
 static uint32_t list_lost(struct core *core, const struct loss *loss, struct contingency *out)
 {
     struct reserve *r = &core->reserve;
-    uint32_t shapes = core->work.shapes.used, n = 0;
-    memset(r->lost, 0, shapes * sizeof *r->lost);
+    const struct work *w = &core->work;
+    uint32_t n = 0;
+    memset(r->lost, 0, w->reaches.cap * sizeof *r->lost);
+    memset(r->hit, 0, w->pool_words * sizeof *r->hit);
     for (uint32_t p = 0; p < core->net.pools.used; p++) {
-        const struct pool *pool = &core->net.pool[p];
-        const struct job_count *firm = r->firm + (size_t)p * core->limits.shapes;
-        if (pool->busy == pool->soft || !loss_hits(core, loss, pool))
-            continue;
-        for (uint32_t s = 0; s < shapes; s++) {
-            r->lost[s].jobs += firm[s].jobs;
-            r->lost[s].chips += firm[s].chips;
-        }
+        if (loss_hits(core, loss, &core->net.pool[p]))
+            r->hit[p / 64] |= UINT64_C(1) << p % 64;
     }
-    for (uint32_t s = 0; s < shapes; s++) {
-        if (r->lost[s].jobs == 0)
+    for (uint32_t i = 0; i < w->shapes.used; i++) {
+        if (table_live(&w->shapes, i))
+            add_lost(core, i);
+    }
+    for (uint32_t i = 0; i < w->reaches.used; i++) {
+        if (r->lost[i].jobs == 0)
             continue;
-        out->firm_jobs += r->lost[s].jobs;
-        out->firm_chips += r->lost[s].chips;
-        struct shape *shape = shape_now(core, s);
-        shape->npools = count_pools(core, shape);
+        out->firm_jobs += r->lost[i].jobs;
+        out->firm_chips += r->lost[i].chips;
+        struct reach *reach = &core->work.reach[i];
+        reach->npools = count_pools(core, reach);
         for (uint32_t p = 0; p < core->net.pools.used; p++)
-            r->asked[p] += shape->mask[p / 64] >> p % 64 & 1;
+            r->asked[p] += reach->mask[p / 64] >> p % 64 & 1;
         uint32_t at = n++;
-        for (; at > 0 && placed_before(core, s, r->order[at - 1]); at--)
+        for (; at > 0 && placed_before(core, i, r->order[at - 1]); at--)
             r->order[at] = r->order[at - 1];
-        r->order[at] = s;
+        r->order[at] = i;
     }
     return n;
 }
@@ -268,13 +293,13 @@ static uint32_t put(struct core *core, uint32_t p, struct ask ask, uint32_t n)
     return n;
 }
 
-static uint32_t place_shape(struct core *core, const struct shape *shape, uint32_t n)
+static uint32_t place_reach(struct core *core, const struct reach *reach, uint32_t n)
 {
     const struct reserve *r = &core->reserve;
     uint32_t left = n;
-    for (uint32_t a = 0; a < shape->nalternatives && left > 0; a++) {
-        const uint64_t *mask = shape->mask + (size_t)a * core->work.pool_words;
-        struct ask ask = shape_ask(&shape->key, &shape->key.alternative[a]);
+    for (uint32_t a = 0; a < reach->nalternatives && left > 0; a++) {
+        const uint64_t *mask = reach->mask + (size_t)a * core->work.pool_words;
+        struct ask ask = ask_for(reach->key->flags, &reach->key->alternative[a]);
         for (uint32_t k = 0; k < r->pools && left > 0; k++) {
             uint32_t p = r->by_use[k];
             if (mask[p / 64] >> p % 64 & 1)
@@ -284,13 +309,10 @@ static uint32_t place_shape(struct core *core, const struct shape *shape, uint32
     return n - left;
 }
 
-bool shape_is_tied(const struct core *core, const struct shape *shape, const struct loss *loss)
+bool reach_is_tied(const struct core *core, const struct reach *reach, const struct loss *loss)
 {
     for (uint32_t p = 0; p < core->net.pools.used; p++) {
-        uint64_t any = 0;
-        for (uint32_t a = 0; a < shape->nalternatives; a++)
-            any |= shape->mask[(size_t)a * core->work.pool_words + p / 64];
-        if ((any >> p % 64 & 1) && !loss_hits(core, loss, &core->net.pool[p]))
+        if ((any_of(core, reach, p / 64) >> p % 64 & 1) && !loss_hits(core, loss, &core->net.pool[p]))
             return false;
     }
     return true;
@@ -306,9 +328,10 @@ void loss_assess(struct core *core, const struct loss *loss, struct contingency 
     sort_by_use(core);
     for (uint32_t i = 0; i < n; i++) {
         const struct job_count *lost = &r->lost[r->order[i]];
-        uint32_t placed = place_shape(core, &core->work.shape[r->order[i]], lost->jobs);
+        const struct reach *reach = &core->work.reach[r->order[i]];
+        uint32_t placed = place_reach(core, reach, lost->jobs);
         out->placed_jobs += placed;
-        if (placed == 0 && shape_is_tied(core, &core->work.shape[r->order[i]], loss))
+        if (placed == 0 && reach_is_tied(core, reach, loss))
             out->tied_jobs += lost->jobs;
         out->placed_chips += (uint32_t)((uint64_t)lost->chips * placed / lost->jobs);
     }

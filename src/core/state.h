@@ -260,10 +260,21 @@ void reservation_make(struct core *core, uint32_t lane, uint32_t pool, struct as
 /* When the pool could give what is asked, as far as is known, INT64_MAX: never; *first: the first of the nodes that it
  * would be among. */
 int64_t reservation_time(const struct core *core, const struct pool *pool, struct ask ask, uint32_t *first);
-struct ask shape_ask(const struct shape_key *key, const struct alternative *a);
+/* What work with these flags asks of a pool, as this alternative. */
+struct ask ask_for(uint32_t flags, const struct alternative *a);
+
+void reach_carve(struct core *core, struct arena *arena);
+/* Finds where the shape may go in the network as it is. */
 void shape_match(struct core *core, struct shape *shape);
-/* The shape, matched to the network as it is. */
+/* The shape, matched unless it is. */
 struct shape *shape_now(struct core *core, uint32_t i);
+/* The same for all that jobs wait for. */
+void reaches_match(struct core *core);
+/* Jobs wait for the shape, or do no longer. */
+void shape_list(struct core *core, struct shape *shape);
+void shape_unlist(struct shape *shape);
+/* The shape is no more. */
+void shape_leave(struct core *core, struct shape *shape);
 
 struct choice {
     uint32_t pool; /* INDEX_NONE: none fits */
@@ -300,8 +311,8 @@ bool preempt_choose(struct core *core, uint32_t lane, const struct job *job, con
                     struct choice *choice);
 /* Stops what was chosen last, work.victim[0..choice.victims). */
 void preempt_stop(struct core *core, const struct choice *choice);
-/* Whether a waiting job of the shape might have other work stopped for it in the pool. */
-bool preempt_might(const struct core *core, const struct shape *shape, const struct alternative *a,
+/* Whether a waiting job with these flags might have other work stopped for it in the pool. */
+bool preempt_might(const struct core *core, uint32_t flags, const struct alternative *a,
                    const struct pool *pool);
 /* Stops work until each site draws no more than it may. False: there was no room for all the effects. */
 bool curtail(struct core *core);
@@ -324,8 +335,8 @@ int load_alarm(struct core *core, const struct row_alarm *row);
 bool loss_hits(const struct core *core, const struct loss *loss, const struct pool *pool);
 /* Sets all of `out` but what names the loss; reserve.placed: where its work would go. */
 void loss_assess(struct core *core, const struct loss *loss, struct contingency *out);
-/* Whether the loss leaves no pool that work of the shape may use. */
-bool shape_is_tied(const struct core *core, const struct shape *shape, const struct loss *loss);
+/* Whether the loss leaves no pool that work of the reach may use. */
+bool reach_is_tied(const struct core *core, const struct reach *reach, const struct loss *loss);
 /* What is kept is worked out anew, if anything is to be. */
 void reserve_reset(struct core *core);
 /* Whether the job may have so many chips of the pool without using what is kept for a loss. */

@@ -168,7 +168,7 @@ static struct option option_of(const struct question *q, uint32_t pool_index, ui
     const struct core *core = q->core;
     const struct pool *pool = &core->net.pool[pool_index];
     const struct alternative *alternative = &q->key->alternative[a];
-    struct ask ask = shape_ask(q->key, alternative);
+    struct ask ask = ask_for(q->key->flags, alternative);
     int64_t run_ms = job_run_ms(q->job, alternative->rate);
     struct way way;
     bool open = place_way(core, q->job, q->shape, pool, &way);

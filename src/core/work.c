@@ -39,10 +39,11 @@ void work_carve(struct core *core, struct arena *arena)
     CARVE(core, work.shares, work.share, n->shares);
     CARVE(core, work.shapes, work.shape, n->shapes);
     CARVE(core, work.lanes, work.lane, nlanes);
+    reach_carve(core, arena);
     w->tenant_chips = arena_take(arena, (size_t)n->tenants * n->chips * sizeof *w->tenant_chips);
     w->turn = arena_take(arena, n->tenants * sizeof *w->turn);
     w->dominant = arena_take(arena, n->tenants * sizeof *w->dominant);
-    w->masks = arena_take(arena, (size_t)n->shapes * 2 * ALTERNATIVES * w->pool_words * sizeof *w->masks);
+    w->lawful = arena_take(arena, (size_t)n->shapes * ALTERNATIVES * w->pool_words * sizeof *w->lawful);
     w->corridor_words = (n->corridors + 63) / 64;
     w->closed = arena_take(arena, (size_t)n->shapes * w->corridor_words * sizeof *w->closed);
     w->changed = arena_take(arena, w->pool_words * sizeof *w->changed);

@@ -3,7 +3,7 @@
  * Work: jobs, from submission to their end, and how those that wait are kept.
  *
  * Jobs that ask for the same thing have the same shape: what they could run on is worked out once a shape, as a bit mask
- * over pools for each alternative. A lane holds the waiting jobs of one tenant and one shape in order. If the first
+ * over pools for each alternative, and shapes for which that comes to the same have one reach. A lane holds the waiting jobs of one tenant and one shape in order. If the first
  * job of a lane cannot start, no job of the lane can, unless it is short enough to pass a reservation, and the lane finds
  * the first such; so the dispatcher looks at tens or hundreds of lanes, however long the queue is.
  *
@@ -63,26 +63,43 @@ struct shape_key {
     char vendor[NAME_CAP];
 };
 
+/* What a reach is known by: this, and the masks behind it. */
+struct reach_key {
+    struct alternative alternative[ALTERNATIVES];
+    uint32_t flags;
+    uint32_t zero;
+};
+
+/* Shapes that ask for the same chips and may use the same pools now: core/reach.c. */
+struct reach {
+    const struct reach_key *key;
+    const uint64_t *mask; /* ALTERNATIVES x pool words */
+    uint32_t shapes;      /* that have it */
+    struct list active;   /* of work.active, while lanes have jobs that wait */
+    struct list waiting;  /* their shapes */
+    uint32_t nalternatives;
+    uint32_t least;      /* chips of its smallest alternative */
+    bool gang;           /* some alternative is more than one chip */
+    bool fits;           /* a pool that changed has room for it */
+    bool open;           /* without anything that is held */
+    uint64_t pass, seen; /* after how many starts of which pass `fits` and `open` were the answer */
+    int64_t shortest;    /* no job of its lanes that waits is shorter, at rate 1 */
+    uint32_t npools;     /* it could use, when that was last counted (core/replace.c) */
+};
+
 struct shape {
     struct shape_key key;
-    struct list active;  /* of work.active, while lanes have jobs that wait */
+    struct list active;  /* of its reach's `waiting`, while lanes have jobs that wait */
     struct list waiting; /* those lanes */
     uint32_t lanes;      /* that have it */
     uint32_t nalternatives;
-    bool gang;           /* some alternative is more than one chip */
-    uint64_t version;    /* of the network that `mask` was made for */
-    uint64_t *mask;      /* ALTERNATIVES x pool words */
+    struct reach *reach; /* where it may go */
+    uint64_t version;    /* of the network that `reach` was found for */
     uint64_t judged;     /* version of the rules that `lawful` was made for */
-    uint64_t *lawful;    /* as `mask`: pools that no rule denies, whatever their state */
+    uint64_t *lawful;    /* ALTERNATIVES x pool words: pools that no rule denies, whatever their state */
     uint64_t barred;     /* as `judged`, of `closed` */
     uint64_t *closed;    /* corridors that rules deny to its data */
     bool closes;         /* some are */
-    uint64_t pass, seen; /* after how many starts of which pass `fits` and `open` were the answer */
-    bool fits;           /* a pool that changed has room for it */
-    bool open;           /* without anything that is held */
-    uint32_t least;      /* chips of its smallest alternative */
-    int64_t shortest;    /* no job of its lanes that waits is shorter, at rate 1 */
-    uint32_t npools;     /* it could use, when that was last counted (core/replace.c) */
 };
 
 struct lane {
@@ -131,13 +148,14 @@ struct job {
 };
 
 struct work {
-    struct table jobs, shares, shapes, lanes;
+    struct table jobs, shares, reaches, shapes, lanes;
     struct job *job;
     struct share *share;
+    struct reach *reach;
     struct shape *shape;
     struct lane *lane;
-    struct map job_map, shape_map, lane_map;
-    struct list active;     /* shapes that jobs wait for */
+    struct map job_map, reach_map, shape_map, lane_map;
+    struct list active;     /* reaches that jobs wait for */
     struct list fresh;      /* lanes with jobs that were not tried yet */
     struct list holding;    /* lanes with jobs that wait by choice */
     struct heap latest;     /* those, by the latest start of their first such job */
@@ -145,7 +163,8 @@ struct work {
     struct turn *turn;      /* of each tenant */
     struct list turns;      /* those with lanes, while a pass begins */
     uint32_t *dominant;     /* of each tenant: its largest share of a kind, in 1/2^20 */
-    uint64_t *masks;        /* of all shapes: mask and lawful */
+    uint64_t *reach_keys;   /* of all reaches, and one that is being built */
+    uint64_t *lawful;       /* of all shapes */
     uint64_t *closed;       /* of all shapes */
     uint32_t corridor_words;
     uint64_t *changed; /* pools that may fit more than at the last pass */
@@ -165,6 +184,7 @@ struct work {
     uint32_t apart;   /* lanes listed in the pass, not tried yet, and not plain */
     uint32_t least;   /* chips that a plain one asks for */
     uint64_t matched; /* version of the network that reservations were checked against */
+    uint64_t reached; /* and that all shapes were for which jobs wait */
     bool due;         /* something changed since the last pass */
     bool lost;        /* a site is, and not all that ran there is stopped */
     struct row_dispatch row;

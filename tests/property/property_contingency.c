@@ -128,7 +128,7 @@ static void search(struct search *s, uint32_t k, uint32_t placed)
     for (uint32_t a = 0; a < shape->nalternatives; a++) {
         for (uint32_t p = 0; p < s->core->net.pools.used; p++) {
             const struct pool *pool = &s->core->net.pool[p];
-            if ((shape->mask[(size_t)a * s->core->work.pool_words + p / 64] >> p % 64 & 1) &&
+            if ((shape->reach->mask[(size_t)a * s->core->work.pool_words + p / 64] >> p % 64 & 1) &&
                 !loss_hits(s->core, s->loss, pool))
                 put(s, k, placed, p, &shape->key.alternative[a]);
         }
