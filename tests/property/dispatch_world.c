@@ -402,6 +402,7 @@ static void happen(struct dispatch_world *w)
     case 13:
         dispatch_world_plan(w, below(w, 4) > 0);
         return;
+    case 14:
         e.kind = EVENT_KIND_site_shed;
         e.u.site_shed = (struct event_site_shed){.site = uid('s', below(w, DW_SITES))};
         if (below(w, 4)) {
@@ -432,6 +433,9 @@ static void happen(struct dispatch_world *w)
 }
 
 /* ---- its life ---- */
+
+/* Passes at one time: each starts or stops somebody, and nobody is stopped for one who is less. */
+#define TICKS_MAX 10000
 
 static void world_core(struct dispatch_world *w, uint64_t seed)
 {
@@ -491,8 +495,10 @@ void dispatch_world_copy(struct dispatch_world *to, const struct dispatch_world 
 
 void dispatch_world_settle(struct dispatch_world *w)
 {
-    while (core_deadline_ms(w->core) <= w->now_ms) {
+    for (uint32_t ticks = 0; core_deadline_ms(w->core) <= w->now_ms; ticks++) {
         struct event tick = {.kind = EVENT_KIND_tick};
+        if (ticks == TICKS_MAX)
+            fail_msg("at %lld ms the dispatcher comes to no end", (long long)w->now_ms);
         must(w, &tick);
     }
     checker_end_of_time(w->checker, w->now_ms);
