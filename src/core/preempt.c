@@ -11,7 +11,8 @@
  * With PREEMPT_SHORTER an interruptible job may do so as well, if that lowers the sum of completion times: each of those that
  * stop has more left to run than the job that comes, with the stop's cost, and all of them together are delayed by less than the
  * job would have to wait for them. A job comes only before those that it is ahead of in the queue, as they would stand there; since
- * waiting moves a job forward in it, none is stopped for ever.
+ * waiting moves a job forward in it, none is stopped for ever. Both are measured alike, from now to their ends, or two that bring
+ * data would each find the other longer and stop one another without end.
  *
  * Where the order is strict nobody passes anybody, so nothing is preempted.
  */
@@ -68,7 +69,8 @@ struct choosing {
     const struct job *job;
     struct ask ask;
     enum held_use use;
-    int64_t run_ms;
+    int64_t
+        run_ms; /* of it, with the time that its data takes to come: what its own end would be reckoned by */
     uint64_t stamp;  /* of the jobs that were chosen */
     uint32_t n;      /* how many */
     uint32_t chips;  /* that they have */
@@ -91,7 +93,7 @@ static bool goes_before(const struct choosing *c, const struct job *job)
     if (w->row.order == ORDER_SIZE && mine != theirs && w->dominant[mine] > w->dominant[theirs])
         return false;
     return left_ms > c->run_ms + job_lost_ms(c->core, job) &&
-           c->job->in_lane.key < lane_key(c->core, job, left_ms);
+           lane_key(c->core, c->job, c->run_ms) < lane_key(c->core, job, left_ms);
 }
 
 /* NEVER: it may not be stopped for this job. */
@@ -353,9 +355,9 @@ static bool choose_at(struct core *core, uint32_t lane_index, const struct job *
         return false;
     struct choosing c = {
         .core = core, .pool = pool, .lane = lane, .job = job, .ask = ask_for(shape->key.flags, a)};
-    c.run_ms = job_run_ms(job, a->rate);
-    c.use = at->use = place_use(core, pool, lane, job, core->now_ms + way.ms + c.run_ms);
-    at->cost = place_cost(pool, a, c.run_ms, &way);
+    c.run_ms = way.ms + job_run_ms(job, a->rate);
+    c.use = at->use = place_use(core, pool, lane, job, core->now_ms + c.run_ms);
+    at->cost = place_cost(pool, a, c.run_ms - way.ms, &way);
     if (!choose_in_pool(&c))
         return false;
     at->cost += is_firm(job) ? (int128)pool->rate * c.loss : 0;
