@@ -145,7 +145,7 @@ def the_page(folder, trace):
 
 
 def pools(folder, trace):
-    (folder / 'pools.csv').write_text('name,nodes\nall,80\n'.replace('name', 'vc'))
+    (folder / 'pools.csv').write_text('vc,nodes\nall,80\n')
     out = folder / 'pools.html'
     found = json.loads(sim(OK, '--pools', folder / 'pools.csv', '--trace', trace, '--policy', 'fifo', '--json', '--report',
                            out).stdout)
