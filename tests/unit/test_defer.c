@@ -185,20 +185,22 @@ static void test_what_wakes(void **state)
     world_free(w);
 }
 
-/* Another size is counted by what it does for the same work: two chips at half the rate cost four times as much. */
+/* Another size is counted by what the same work costs with it: two chips at half the rate are four chip-hours for what a
+ * thousand, of which there are not so many, would do in one. */
 static void test_sizes(void **state)
 {
     (void)state;
     struct world *w = network(FIT_BACKFILL);
     struct event_job_submit e = job(1, 1, w->now + 80 * HOUR);
-    e.count0 = 1000; /* there are not so many */
+    e.count0 = 1000;
     e.count1 = 2;
     e.rate1 = 500;
-    /* (100 + rent) x 2 x 1000 <= threshold x 1000 x 500 */
-    plan(w, 0, w->now + 90 * HOUR);
+    assert_int_equal(signal_price(w, 1, 100000), 0);
+    assert_int_equal(signal_price(w, 2, 200000), 0);
+    plan(w, 399, w->now + 90 * HOUR); /* 4 x 100,000 / 1,000 */
     assert_int_equal(do_submit(w, e), 0);
     assert_int_equal(settle(w), 0);
-    plan(w, 1, w->now + 90 * HOUR);
+    plan(w, 400, w->now + 90 * HOUR);
     assert_int_equal(settle(w), 1);
     world_free(w);
 }
