@@ -106,7 +106,7 @@ int dispatch_world_step(struct dispatch_world *w, struct event *event)
     if (w->tamper_at > before && w->tamper_at <= w->starts)
         tamper(w);
     checker_effects(w->checker, event, w->list, w->effects.n, rc);
-    w->refused += rc != 0;
+    w->taken[event->kind] += rc == 0;
     return rc;
 }
 
@@ -402,6 +402,7 @@ static void happen(struct dispatch_world *w)
     case 13:
         dispatch_world_plan(w, below(w, 4) > 0);
         return;
+    case 14:
         e.kind = EVENT_KIND_site_shed;
         e.u.site_shed = (struct event_site_shed){.site = uid('s', below(w, DW_SITES))};
         if (below(w, 4)) {
