@@ -15,10 +15,9 @@ import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 
 import slurm_peer
-from harness import Failed, print_rows, round_options, say, write_samples
+from harness import Failed, print_rows, round_options, say, work_folder, write_samples
 
 SITES, NODES = 40, 360
 QUEUE, QUEUE_LONG, QUEUE_QUICK = 10000, 50000, 2000
@@ -234,9 +233,8 @@ def parse():
 def main():
     args = parse()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
-    work_dir = tempfile.mkdtemp(prefix='busbar-bench-')
-    try:
-        bench = Bench(args, work_dir)
+    with work_folder(args.keep) as folder:
+        bench = Bench(args, folder)
         for what in ('decisions', 'curve', 'peer'):
             if what in args.only:
                 try:
@@ -247,11 +245,6 @@ def main():
         bench.report()
         if args.json:
             write_json(bench)
-    finally:
-        if args.keep:
-            print('kept:', work_dir)
-        else:
-            shutil.rmtree(work_dir, ignore_errors=True)
     return 1 if bench.bad else 0
 
 

@@ -13,11 +13,10 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 
 import targets
-from harness import ROOT, Failed, print_rows, round_options, say, write_samples
+from harness import ROOT, Failed, print_rows, round_options, say, work_folder, write_samples
 
 CONNECTIONS = (1, 64, 512)
 STREAMS = ((200, 20), (1000, 20))  # streams, milliseconds between the events of one
@@ -235,36 +234,35 @@ def parse():
     return args
 
 
+def measure(bench):
+    args, commits = bench.args, None
+    if 'memory' in args.only:  # on processes that have done nothing yet: no freed memory to take again
+        bench.start()
+        bench.idle_memory()
+        bench.stop()
+    if 'requests' in args.only or 'streams' in args.only:
+        bench.start()
+        for what in ('requests', 'streams'):
+            if what in args.only:
+                getattr(bench, what)()
+        commits = bench.commits()
+    say('')
+    bench.report(commits)
+    if args.json:
+        write_json(bench, commits)
+
+
 def main():
     args = parse()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    work_dir = tempfile.mkdtemp(prefix='busbar-bench-')
-    bench, commits = None, None
-    try:
-        bench = Bench(args, work_dir)
-        if 'memory' in args.only:  # on processes that have done nothing yet: no freed memory to take again
-            bench.start()
-            bench.idle_memory()
-            bench.stop()
-        if 'requests' in args.only or 'streams' in args.only:
-            bench.start()
-            for what in ('requests', 'streams'):
-                if what in args.only:
-                    getattr(bench, what)()
-            commits = bench.commits()
-        say('')
-        bench.report(commits)
-        if args.json:
-            write_json(bench, commits)
-    finally:
-        if bench:
+    with work_folder(args.keep) as folder:
+        bench = Bench(args, folder)
+        try:
+            measure(bench)
+        finally:
             bench.stop()
             bench.mock.stop()
-        if args.keep:
-            print('kept:', work_dir)
-        else:
-            shutil.rmtree(work_dir, ignore_errors=True)
     return 1 if bench.bad else 0
 
 

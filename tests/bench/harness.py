@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the benchmarks share: where their data is, a run of the simulator, options, progress, tables, results as a file."""
 import argparse
+import contextlib
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
+import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DATA = pathlib.Path(os.environ.get('BUSBAR_TESTDATA') or ROOT.parent / 'shared' / 'data')
@@ -34,6 +37,19 @@ def round_options(name, words, parts):
 def say(words):
     if sys.stderr.isatty():
         print(f'\r\033[K{words}', end='', file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def work_folder(keep):
+    """A fresh folder, deleted in the end, or kept and told."""
+    path = tempfile.mkdtemp(prefix='busbar-bench-')
+    try:
+        yield path
+    finally:
+        if keep:
+            print('kept:', path)
+        else:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def print_rows(rows):
