@@ -6,7 +6,6 @@ time from when it may. A round measures every target once with its own seed, in 
 is the median of the rounds' ratios. After that, busbar alone: one decision at a full network, and networks of other
 sizes, each with several seeds.
 """
-import argparse
 import json
 import os
 import pathlib
@@ -16,10 +15,9 @@ import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 
 import slurm_peer
-from targets import Failed
+from harness import Failed, print_rows, round_options, say, work_folder, write_samples
 
 SITES, NODES = 40, 360
 QUEUE, QUEUE_LONG, QUEUE_QUICK = 10000, 50000, 2000
@@ -219,34 +217,13 @@ class Bench:
             print('BAD RUN', words)
 
 
-def print_rows(rows):
-    widths = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
-    for row in rows:
-        print('  '.join([row[0].ljust(widths[0])] + [c.rjust(w) for c, w in zip(row[1:], widths[1:])]))
-
-
-def say(words):
-    if sys.stderr.isatty():
-        print(f'\r\033[K{words}', end='', file=sys.stderr, flush=True)
-
-
-def write_json(path, bench):
-    flat = [{'what': what, 'target': target, 'rounds': rounds} for (what, target), rounds in bench.samples.items()]
+def write_json(bench):
     aims = [{'aim': words, 'value': value, 'bound': bound, 'hit': hit} for words, value, bound, hit in bench.aims()]
-    document = {'bench': 'dispatch', 'rounds': bench.args.rounds, 'seeds': bench.args.seeds,
-                'quick': bench.args.quick, 'slurm': slurm_peer.version(), 'kernel': os.uname().release,
-                'cores': os.cpu_count(), 'samples': flat, 'aims': aims, 'notes': bench.notes, 'bad_runs': bench.bad}
-    pathlib.Path(path).write_text(json.dumps(document, indent=1) + '\n', encoding='utf-8')
+    write_samples('dispatch', bench, aims, seeds=bench.args.seeds, slurm=slurm_peer.version(), notes=bench.notes)
 
 
 def parse():
-    p = argparse.ArgumentParser(prog='script/bench dispatch', description=__doc__.splitlines()[0])
-    p.add_argument('--rounds', type=int, default=0)
-    p.add_argument('--quick', action='store_true')
-    p.add_argument('--only', action='append', choices=('peer', 'decisions', 'curve'))
-    p.add_argument('--json', metavar='FILE')
-    p.add_argument('--keep', action='store_true')
-    args = p.parse_args()
+    args = round_options('dispatch', __doc__.splitlines()[0], ('peer', 'decisions', 'curve')).parse_args()
     args.rounds = args.rounds or (1 if args.quick else 2)
     args.seeds, args.churn = (2, 5000) if args.quick else (3, 30000)
     args.only = args.only or ['peer', 'decisions', 'curve']
@@ -256,9 +233,8 @@ def parse():
 def main():
     args = parse()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
-    work_dir = tempfile.mkdtemp(prefix='busbar-bench-')
-    try:
-        bench = Bench(args, work_dir)
+    with work_folder(args.keep) as folder:
+        bench = Bench(args, folder)
         for what in ('decisions', 'curve', 'peer'):
             if what in args.only:
                 try:
@@ -268,12 +244,7 @@ def main():
         say('')
         bench.report()
         if args.json:
-            write_json(args.json, bench)
-    finally:
-        if args.keep:
-            print('kept:', work_dir)
-        else:
-            shutil.rmtree(work_dir, ignore_errors=True)
+            write_json(bench)
     return 1 if bench.bad else 0
 
 

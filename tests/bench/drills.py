@@ -2,19 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """What becomes of firm work when a maker, a site or a corridor is lost, and what each scenario does: real jobs on the
 illustrative network and on data/scenarios. Run by script/bench."""
-import argparse
 import json
 import os
-import pathlib
 import subprocess
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-DATA = pathlib.Path(os.environ.get('BUSBAR_TESTDATA') or ROOT.parent / 'shared' / 'data') / 'workloads'
+import harness
+
+DATA = harness.DATA / 'workloads'
 TRACES = (f"{DATA / 'helios_venus_gpu_jobs.csv.zst'}@60,{DATA / 'philly_jobs.csv.zst'}@60,"
           f"{DATA / 'ms_itp_10clusters.csv.zst'}@15")
 TRAITS = 'interruptible=50,checkpoint=5m:1h'
-NETWORK = ROOT / 'data' / 'network' / 'illustrative.yaml'
+NETWORK = harness.ROOT / 'data' / 'network' / 'illustrative.yaml'
 DRILLS = {'every NVIDIA chip': 'lose:vendor=nvidia', 'the largest site': 'lose:site=us-abilene',
           'one corridor': 'lose:corridor=cn-zhongwei-cn-beijing', 'power at twice the price': 'price*2',
           'a week without wind': 'drought:wind=0.3', '20 MW less for two hours': 'shed:site=us-abilene:20MW'}
@@ -26,11 +25,7 @@ SCENARIOS = {'xinjiang-40': 50, 'export-ban': 50, 'spare-tire-2028': 40, 'gulf-c
 
 def simulate(network, copies, *more):
     traits = TRAITS + (',data=20:20GB' if 'lose:corridor' in str(more) else '')
-    done = subprocess.run([os.environ['BUSBAR_BIN'], 'sim', '--json', '--network', network, '--trace', TRACES, '--copies',
-                           str(copies), '--traits', traits, *more], capture_output=True, text=True, check=False)
-    if not done.stdout:
-        raise SystemExit(f'{network}: {done.stderr}')
-    return json.loads(done.stdout)
+    return harness.simulate('--network', network, '--trace', TRACES, '--copies', copies, '--traits', traits, *more)
 
 
 def after(seconds, stopped):
@@ -55,9 +50,8 @@ def row(what, r):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog='script/bench drills', description=__doc__)
+    parser = harness.options('drills', __doc__)
     parser.add_argument('--quick', action='store_true')
-    parser.add_argument('--json', metavar='FILE')
     args = parser.parse_args()
     copies, days, at = (10, 4, '3d') if args.quick else (50, 8, '6d')
     runs = {}
@@ -68,7 +62,7 @@ def main():
         for what, drill in DRILLS.items():
             if reserve == 'keep' and not drill.startswith('lose'):
                 continue
-            r = simulate(NETWORK, copies, '--days', str(days), '--until', str(days), '--reserve', reserve, '--drill',
+            r = simulate(NETWORK, copies, '--days', days, '--until', days, '--reserve', reserve, '--drill',
                          f'{drill}@{at}{LASTS.get(drill, "")}')
             runs[f'{what}, {reserve}'] = r
             row(f'{what}' + (' *' if reserve == 'keep' else ''), r)
@@ -76,15 +70,14 @@ def main():
     print(f"{'scenario':<18} {'jobs':>9} {'not over':>8} {'mean wait s':>11} {'stops':>7} {'alarms':>6} {'uncov h':>8} "
           f"{'viol.':>5} {'CPU s':>6}  self-supply")
     for name, n in SCENARIOS.items():
-        path = ROOT / 'data' / 'scenarios' / f'{name}.yaml'
-        r = simulate(path, max(1, n // (5 if args.quick else 1)), '--days', str(days), '--until', str(days + 5))
+        path = harness.ROOT / 'data' / 'scenarios' / f'{name}.yaml'
+        r = simulate(path, max(1, n // (5 if args.quick else 1)), '--days', days, '--until', days + 5)
         runs[name] = r
         c = r['contingency']
         print(f"{name:<18} {r['jobs']:>9,} {r['unfinished']:>8,} {r['avg_queue_s']:>11,.0f} {r['stops']:>7,} {c['alarms']:>6} "
               f"{c['uncovered_h']:>8.1f} {r['violations']:>5} {r['cpu_s']:>6.1f}  {goals(path)}")
-    if args.json:
-        pathlib.Path(args.json).write_text(json.dumps(runs, indent=1), encoding='utf-8')
-    return 0 if all(r['violations'] == 0 for r in runs.values()) else 1
+    harness.write_json(args.json, runs)
+    return harness.status_of(runs.values())
 
 
 if not DATA.exists():

@@ -4,7 +4,6 @@
 Every policy has the same sites, load and year; what differs is what a plan may use and what it knows. docs/energy.md says
 how it is measured and what came out.
 """
-import argparse
 import csv
 import json
 import os
@@ -13,12 +12,12 @@ import subprocess
 import sys
 import tempfile
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from harness import DATA, ROOT, Failed, options, print_rows, say, write_json
+
 sys.path.insert(0, str(ROOT / 'tests' / 'golden'))
 import energy_dispatch  # noqa: E402
 import glpk  # noqa: E402
 
-DATA = pathlib.Path(os.environ.get('BUSBAR_TESTDATA') or ROOT.parent / 'shared' / 'data')
 SERIES = ('carbon_intensity_2022_utc.csv.zst', 'price_2022_utc_usd_mwh.csv.zst')
 
 # name: which sites, what a plan makes least, what an hour of waiting costs a kWh in the policy of that name (nano-USD)
@@ -42,10 +41,6 @@ POLICIES = {
     'perfect foresight, 96 h': {'foresight': 1, 'ahead': 72},
 }
 WITHIN = 0.02
-
-
-class Failed(Exception):
-    pass
 
 
 def sites(prefixes):
@@ -130,9 +125,7 @@ def table(name, results):
     for policy, result in results.items():
         row = [policy] + [f'{share:.1%}' for unit, _ in units for share in saving(result, unit)]
         rows.append(row + [f'{result["wait_h_mean"]:.1f} h', f'{result["cpu_ms_mean"]:.2f} ms'])
-    widths = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
-    for row in rows:
-        print('  '.join([row[0].ljust(widths[0])] + [c.rjust(w) for c, w in zip(row[1:], widths[1:])]))
+    print_rows(rows)
     slow = results['slow loop']
     print(f'a plan: {slow["pivots_mean"]:.0f} pivots, at most {slow["pivots_most"]}, {slow["cpu_ms_most"]:.1f} ms; '
           f'greedy ones cost {slow["greedy_over_exact"]:.3%} more')
@@ -171,20 +164,13 @@ PARTS = {
 }
 
 
-def say(words):
-    if sys.stderr.isatty():
-        print(f'\r\033[K{words}', end='', file=sys.stderr, flush=True)
-
-
 def parse():
-    p = argparse.ArgumentParser(prog='script/bench energy', description=__doc__.splitlines()[0])
+    p = options('energy', __doc__.splitlines()[0])
     p.add_argument('--quick', action='store_true', help='fewer plans held against the LP')
     p.add_argument('--only', action='append', choices=GROUPS)
-    p.add_argument('--json', metavar='FILE')
     p.add_argument('--part', choices=('planner', 'dispatcher'), help='only the planner by itself, or only the real dispatcher')
     args = p.parse_args()
     args.every = 1499 if args.quick else 97
-    args.busbar = os.environ['BUSBAR_BIN']
     args.program = pathlib.Path(os.environ['BUSBAR_BIN']).parent / 'tests' / 'bench' / 'energy_plan'
     return args
 
@@ -210,9 +196,7 @@ def main():
                     print(f'{"hit   " if hit else "missed"}  {words}')
                     missed += not hit
                 print()
-    if args.json:
-        pathlib.Path(args.json).write_text(json.dumps({'bench': 'energy', 'groups': everything}, indent=1) + '\n',
-                                           encoding='utf-8')
+    write_json(args.json, {'bench': 'energy', 'groups': everything})
     return 1 if missed else 0
 
 

@@ -7,10 +7,11 @@ until all are done. Every policy has the same jobs. Half of them, drawn, can wai
 import csv
 import datetime
 import io
-import json
 import pathlib
 import random
 import subprocess
+
+from harness import print_rows, simulate
 
 HOURS = 8760
 DAYS = 7
@@ -29,10 +30,6 @@ POLICIES = {
     'slow loop, every 15 min': ['--plan', 'yesterday', '--plan-every', '15m', '--traits', FREE],
     'perfect foresight': ['--plan', 'foresight', '--traits', FREE],
 }
-
-
-class Failed(Exception):
-    pass
 
 
 def series(path):
@@ -85,14 +82,6 @@ def write_jobs(path, sites, seed):
                     encoding='ascii')
 
 
-def run(busbar, folder, options):
-    done = subprocess.run([busbar, 'sim', '--json', '--trace', folder / 'jobs.csv', '--network', folder / 'network.yaml', *options],
-                          capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise Failed(done.stderr.strip() or done.stdout.strip())
-    return json.loads(done.stdout)
-
-
 def first_hour(day):
     """Of the day before: a part begins with a day without work."""
     return (datetime.date.fromisoformat(day) - datetime.date(2022, 1, 2)).days * 24
@@ -109,7 +98,8 @@ def run_group(args, lines, goal, paths, folder, say):
         write_jobs(folder / 'jobs.csv', sites, part)
         for policy, options in POLICIES.items():
             say(f'the week of {part}: {policy}')
-            result = run(args.busbar, folder, [*options, '--carbon-price', str(goal['carbon'])])
+            result = simulate('--trace', folder / 'jobs.csv', '--network', folder / 'network.yaml', *options, '--carbon-price',
+                              goal['carbon'])
             result['value'] = goal['power'] * result['energy_cost'] + goal['carbon'] * result['carbon_kg'] / 1000
             results[policy].append(result)
     return results
@@ -133,9 +123,7 @@ def table(results, priced):
         weeks = ' '.join(f'{1 - r["value"] / h["value"]:.1%}' for r, h in zip(parts, results['home']))
         rows.append([policy, *(f'{saved(results, policy, unit):.1%}' for unit, _ in units), weeks, f'{wait:.1f} h', f'{late:.1%}',
                      f'{cpu:.2f} ms'])
-    widths = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
-    for row in rows:
-        print('  '.join([row[0].ljust(widths[0])] + [c.rjust(w) for c, w in zip(row[1:], widths[1:])]))
+    print_rows(rows)
 
 
 def aims(results):

@@ -1,29 +1,23 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """How often waiting jobs of real traces start within the 80 % interval that they were told. Run by script/bench."""
-import argparse
-import json
-import os
-import pathlib
-import subprocess
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-DATA = pathlib.Path(os.environ.get('BUSBAR_TESTDATA') or ROOT.parent / 'shared' / 'data') / 'golden'
+import harness
+
+DATA = harness.DATA / 'golden'
 # Of philly hardly more than that many wait at all.
 CASES = {'venus92': 1000, 'philly': 500}
 
 
 def simulate(case, durations, asks):
-    command = [os.environ['BUSBAR_BIN'], 'sim', '--json', '--trace', DATA / f'{case}.jobs.csv.zst', '--pools',
-               DATA / f'{case}.nodes.csv', '--tenants', 'vc', '--durations', durations, '--eta', str(asks)]
-    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    return harness.simulate('--trace', DATA / f'{case}.jobs.csv.zst', '--pools', DATA / f'{case}.nodes.csv', '--tenants', 'vc',
+                            '--durations', durations, '--eta', asks)
 
 
 def main():
-    parser = argparse.ArgumentParser(prog='script/bench eta', description=__doc__)
+    parser = harness.options('eta', __doc__)
     parser.add_argument('--quick', action='store_true', help='fewer jobs')
-    parser.add_argument('--json', metavar='FILE')
     args = parser.parse_args()
     runs = {f'{c} {d}': simulate(c, d, 100 if args.quick else asks) for c, asks in CASES.items() for d in ('exact', 'predicted')}
     print(f"{'':<18} {'asked':>6} {'covered %':>10} {'runs alone %':>13} {'before':>7} {'after':>6} {'width p50 s':>12} {'p90 s':>9} "
@@ -38,9 +32,8 @@ def main():
         if not 0.75 <= e['coverage'] <= 0.85:
             missed.append(name)
     print('missed: ' + ', '.join(missed) if missed else 'hit: each 80 % interval covers 75 to 85 % of the starts of jobs that waited')
-    if args.json:
-        pathlib.Path(args.json).write_text(json.dumps(runs, indent=1), encoding='utf-8')
-    return 0 if all(r['violations'] == 0 for r in runs.values()) else 1
+    harness.write_json(args.json, runs)
+    return harness.status_of(runs.values())
 
 
 if not DATA.exists():

@@ -5,8 +5,6 @@ Both proxies stand in front of the same mock engine, on one core; load and engin
 target once, so what else runs on the machine hits both alike; what counts is the median of the rounds' ratios. CPU time
 is that of the process, not of the clock: on a shared machine requests a second mean little.
 """
-import argparse
-import json
 import os
 import pathlib
 import re
@@ -15,11 +13,10 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 
 import targets
-from targets import Failed
+from harness import ROOT, Failed, print_rows, round_options, say, work_folder, write_samples
 
 CONNECTIONS = (1, 64, 512)
 STREAMS = ((200, 20), (1000, 20))  # streams, milliseconds between the events of one
@@ -46,7 +43,7 @@ class Bench:
         self.mock = targets.Mock(targets.helper('mock_engine', binary.parent, work_dir), self.load_core)
         # A copy, so that a build that goes on beside us cannot change what is measured.
         self.binary = shutil.copy2(binary, pathlib.Path(work_dir) / 'busbar')
-        os.environ.setdefault('BUSBAR_SHARE', str(targets.ROOT / 'data'))
+        os.environ.setdefault('BUSBAR_SHARE', str(ROOT / 'data'))
         self.targets = []
         self.number = 0
 
@@ -201,9 +198,7 @@ class Bench:
             row += [f'{self.ratio(what, "all"):.2f} x', f'{self.ratio(what, "gateway"):.2f} x',
                     self.median(what, 'busbar', 'engine')]
             rows.append([c if isinstance(c, str) else f'{c:.2f}' for c in row])
-        widths = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
-        for row in rows:
-            print('  '.join([row[0].ljust(widths[0])] + [c.rjust(w) for c, w in zip(row[1:], widths[1:])]))
+        print_rows(rows)
 
     def report(self, commits):
         print('CPU time, median of', self.args.rounds, 'rounds; x: median of the rounds\' ratios to nginx')
@@ -226,64 +221,48 @@ class Bench:
                 'commits': s['commits'], 'failures': s['commit_failures'], 'disk': disk.stdout.strip()}
 
 
-def say(words):
-    if sys.stderr.isatty():
-        print(f'\r\033[K{words}', end='', file=sys.stderr, flush=True)
-
-
-def write_json(path, bench, commits):
-    flat = [{'what': what, 'target': target, 'rounds': rounds} for (what, target), rounds in bench.samples.items()]
+def write_json(bench, commits):
     aims = [{'aim': t, 'value': v, 'bound': b, 'unit': u, 'hit': v <= b} for t, v, b, u in bench.aims()]
     version = subprocess.run(['nginx', '-v'], capture_output=True, text=True, check=False).stderr.strip()
-    document = {'bench': 'gateway', 'rounds': bench.args.rounds, 'quick': bench.args.quick, 'nginx': version,
-                'kernel': os.uname().release, 'cores': os.cpu_count(), 'samples': flat,
-                'memory_kb_a_stream': bench.memory, 'commits': commits, 'aims': aims, 'bad_runs': bench.bad}
-    pathlib.Path(path).write_text(json.dumps(document, indent=1) + '\n', encoding='utf-8')
+    write_samples('gateway', bench, aims, nginx=version, memory_kb_a_stream=bench.memory, commits=commits)
 
 
 def parse():
-    p = argparse.ArgumentParser(prog='script/bench gateway', description=__doc__.splitlines()[0])
-    p.add_argument('--rounds', type=int, default=0)
-    p.add_argument('--quick', action='store_true')
-    p.add_argument('--only', action='append', choices=('requests', 'streams', 'memory'))
-    p.add_argument('--json', metavar='FILE')
-    p.add_argument('--keep', action='store_true')
-    args = p.parse_args()
+    args = round_options('gateway', __doc__.splitlines()[0], ('requests', 'streams', 'memory')).parse_args()
     args.rounds = args.rounds or (2 if args.quick else 5)
     args.only = args.only or ['memory', 'requests', 'streams']
     return args
+
+
+def measure(bench):
+    args, commits = bench.args, None
+    if 'memory' in args.only:  # on processes that have done nothing yet: no freed memory to take again
+        bench.start()
+        bench.idle_memory()
+        bench.stop()
+    if 'requests' in args.only or 'streams' in args.only:
+        bench.start()
+        for what in ('requests', 'streams'):
+            if what in args.only:
+                getattr(bench, what)()
+        commits = bench.commits()
+    say('')
+    bench.report(commits)
+    if args.json:
+        write_json(bench, commits)
 
 
 def main():
     args = parse()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    work_dir = tempfile.mkdtemp(prefix='busbar-bench-')
-    bench, commits = None, None
-    try:
-        bench = Bench(args, work_dir)
-        if 'memory' in args.only:  # on processes that have done nothing yet: no freed memory to take again
-            bench.start()
-            bench.idle_memory()
-            bench.stop()
-        if 'requests' in args.only or 'streams' in args.only:
-            bench.start()
-            for what in ('requests', 'streams'):
-                if what in args.only:
-                    getattr(bench, what)()
-            commits = bench.commits()
-        say('')
-        bench.report(commits)
-        if args.json:
-            write_json(args.json, bench, commits)
-    finally:
-        if bench:
+    with work_folder(args.keep) as folder:
+        bench = Bench(args, folder)
+        try:
+            measure(bench)
+        finally:
             bench.stop()
             bench.mock.stop()
-        if args.keep:
-            print('kept:', work_dir)
-        else:
-            shutil.rmtree(work_dir, ignore_errors=True)
     return 1 if bench.bad else 0
 
 

@@ -3,16 +3,12 @@
 """Mean completion time against the worst wait, as ageing varies, with real jobs on one pool: with exact durations, with
 durations that are predicted online from the trace alone, and with the same guess for each; then with jobs that can be
 stopped for shorter ones, at what writing and reading a checkpoint costs. Run by script/bench."""
-import argparse
-import json
-import os
 import pathlib
-import subprocess
 import sys
 import tempfile
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-DATA = pathlib.Path(os.environ.get('BUSBAR_TESTDATA') or ROOT.parent / 'shared' / 'data')
+import harness
+
 AGEING = (0, 1000, 10000, 30000, 100000, 300000, 1000000, 3000000, 10000000)
 DURATIONS = ('exact', 'predicted', 'none')
 # Strict orders by others on venus92, and the time with no waiting at all: mean JCT s, worst wait s.
@@ -32,10 +28,7 @@ def simulate(case, durations, ageing, folder, checkpoint=None):
     pools = folder / f'{case}.nodes.csv'
     pools.write_text(f'all,{nodes}\n', encoding='utf-8')
     more = ['--traits', f'interruptible=100,checkpoint={checkpoint}', '--preempt', 'shorter'] if checkpoint else []
-    done = subprocess.run([os.environ['BUSBAR_BIN'], 'sim', '--json', '--trace', DATA / trace, '--pools', pools,
-                           '--ageing', str(ageing), '--durations', durations, *more], capture_output=True, text=True,
-                          check=True)
-    return json.loads(done.stdout)
+    return harness.simulate('--trace', harness.DATA / trace, '--pools', pools, '--ageing', ageing, '--durations', durations, *more)
 
 
 def show(case, durations, runs):
@@ -47,9 +40,7 @@ def show(case, durations, runs):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog='script/bench pareto', description=__doc__)
-    parser.add_argument('--json', metavar='FILE')
-    args = parser.parse_args()
+    args = harness.options('pareto', __doc__).parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         runs = {c: {d: {a: simulate(c, d, a, folder) for a in AGEING} for d in DURATIONS} for c in CASES}
@@ -69,12 +60,10 @@ def main():
         print(f"{a:>10} {c:>10} {r['avg_jct_s']:>12.0f} {r['avg_queue_s']:>12.0f} {r['queue_max_s']:>13.0f} {r['stops']:>6} "
               f"{r['cpu_s']:>6.2f}")
     seen = [*(r for c in runs.values() for d in c.values() for r in d.values()), *stopped.values()]
-    if args.json:
-        runs |= {f'{a}, checkpoint {c}': r for (a, c), r in stopped.items()}
-        pathlib.Path(args.json).write_text(json.dumps(runs, indent=1), encoding='utf-8')
-    return 0 if all(r['violations'] == 0 for r in seen) else 1
+    harness.write_json(args.json, runs | {f'{a}, checkpoint {c}': r for (a, c), r in stopped.items()})
+    return harness.status_of(seen)
 
 
-if not DATA.exists():
-    sys.exit(f'{DATA} is not there: set BUSBAR_TESTDATA')
+if not harness.DATA.exists():
+    sys.exit(f'{harness.DATA} is not there: set BUSBAR_TESTDATA')
 sys.exit(main())

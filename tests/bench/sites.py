@@ -6,20 +6,17 @@ nodes. Run by script/bench.
 How large the clusters were is not published with the trace. Here each has as many nodes of 8 as its demand needed for some
 percentile of the time, had every job begun when it was submitted, and at least those of its largest gang.
 """
-import argparse
 import collections
 import csv
-import json
-import os
 import pathlib
 import shutil
 import subprocess
 import sys
 import tempfile
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-DATA = pathlib.Path(os.environ.get('BUSBAR_TESTDATA') or ROOT.parent / 'shared' / 'data') / 'workloads'
-TRACE = DATA / 'ms_itp_10clusters.csv.zst'
+import harness
+
+TRACE = harness.DATA / 'workloads' / 'ms_itp_10clusters.csv.zst'
 PERCENTILES = (75, 90, 95)
 NODE = 8
 
@@ -58,15 +55,12 @@ def pools(by, percentile):
 
 
 def simulate(path, durations, free):
-    command = [os.environ['BUSBAR_BIN'], 'sim', '--json', '--trace', TRACE, '--pools', path, '--durations', durations,
-               '--tenants', 'vc'] + (['--free'] if free else [])
-    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    return harness.simulate('--trace', TRACE, '--pools', path, '--durations', durations, '--tenants', 'vc',
+                            *(['--free'] if free else []))
 
 
 def main():
-    parser = argparse.ArgumentParser(prog='script/bench sites', description=__doc__)
-    parser.add_argument('--json', metavar='FILE')
-    args = parser.parse_args()
+    args = harness.options('sites', __doc__).parse_args()
     if not shutil.which('zstd'):
         sys.exit('zstd is not installed')
     by, runs = jobs(), {}
@@ -86,9 +80,8 @@ def main():
                     print(f"{durations:>10} {'free' if free else 'tied':>6} {r['avg_jct_s']:>11.0f} {r['avg_queue_s']:>12.0f} "
                           f"{r['queue_p50_s']:>8.0f} {r['queue_p99_s']:>11.0f} {r['queue_max_s']:>13.0f} "
                           f"{100 * r['utilisation']:>7.1f} {r['cpu_s']:>6.2f}", flush=True)
-    if args.json:
-        pathlib.Path(args.json).write_text(json.dumps(runs, indent=1), encoding='utf-8')
-    return 0 if all(r['violations'] == 0 for r in runs.values()) else 1
+    harness.write_json(args.json, runs)
+    return harness.status_of(runs.values())
 
 
 if not TRACE.exists():

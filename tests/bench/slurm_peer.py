@@ -18,7 +18,8 @@ import socket
 import subprocess
 import time
 
-from targets import Failed, end, free_port
+from harness import Failed
+from targets import end, free_port
 
 TICKS = os.sysconf('SC_CLK_TCK')
 NODE_CHIPS = 8

@@ -14,8 +14,9 @@ import time
 import urllib.error
 import urllib.request
 
+from harness import Failed
+
 HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
 GROUPS = {'busbar-gateway': 'gateway', 'busbar-core': 'core', 'busbar-store': 'store'}
 
 NGINX_CONF = '''
@@ -49,10 +50,6 @@ http {{
     }}
 }}
 '''
-
-
-class Failed(Exception):
-    """A run that cannot be used; the words say why."""
 
 
 def cores():

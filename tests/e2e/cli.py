@@ -14,10 +14,10 @@ import tempfile
 import threading
 import time
 
-from workbench import ROOT, Bench, Tap, nano, need, same, wait_for
+from workbench import (FAILED, NOT_ALLOWED, NOT_FOUND, OK, ROOT, UNREACHABLE, USAGE, Bench, Tap, nano, need, same,
+                       wait_for)
 
 KEY = re.compile(r'bb_[0-9a-z]{10}_')
-OK, FAILED, USAGE, UNREACHABLE, NOT_FOUND, NOT_ALLOWED = range(6)
 MODEL = pathlib.Path(os.environ['BUSBAR_BIN']).resolve().parent.parent / 'data' / 'models' / 'stories.gguf'
 
 

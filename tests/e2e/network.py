@@ -2,16 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Networks as files: what is shipped is valid, mistakes are told all at once, the map is a picture. No hub runs."""
 import json
-import os
 import pathlib
 import re
-import subprocess
 import tempfile
 import xml.etree.ElementTree as ET
 
-from workbench import ROOT, Tap, need, same
+import workbench
+from workbench import FAILED, NOT_FOUND, OK, ROOT, USAGE, Tap, need, same
 
-OK, FAILED, USAGE, UNREACHABLE, NOT_FOUND = range(5)
 DATA = ROOT / 'data'
 SHIPPED = sorted([*(DATA / 'network').glob('*.yaml'), *(DATA / 'scenarios').glob('*.yaml')])
 SVG = '{http://www.w3.org/2000/svg}'
@@ -38,10 +36,7 @@ EXPECTED = [(6, 'sites[0].lat'), (8, 'sites[0].price_usd_mwh'), (11, 'sites[0].p
 
 
 def busbar(status, *args, **env):
-    done = subprocess.run([os.environ['BUSBAR_BIN'], 'network', *map(str, args)], capture_output=True, text=True,
-                          stdin=subprocess.DEVNULL, check=False, timeout=60, env={**os.environ, **env})
-    same(done.returncode, status, f'network {args}: {done.stdout[-300:]}{done.stderr[-600:]}')
-    return done
+    return workbench.busbar(status, 'network', *args, **env)
 
 
 def summary(path):

@@ -5,7 +5,6 @@ browser shows it without an error, without labels upon each other and without a 
 import html
 import html.parser
 import json
-import os
 import pathlib
 import re
 import shutil
@@ -13,9 +12,8 @@ import subprocess
 import tempfile
 import xml.etree.ElementTree as ET
 
-from workbench import ROOT, Tap, need, same
+from workbench import FAILED, NOT_FOUND, OK, ROOT, USAGE, Tap, busbar, need, same
 
-OK, FAILED, USAGE, UNREACHABLE, NOT_FOUND = range(5)
 NETWORK = ROOT / 'data' / 'network' / 'illustrative.yaml'
 SPARE = ROOT / 'data' / 'scenarios' / 'spare-tire-2028.yaml'
 BROWSER = next((p for p in map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome')) if p), None)
@@ -75,10 +73,7 @@ class Page(html.parser.HTMLParser):
 
 
 def sim(status, *args):
-    done = subprocess.run([os.environ['BUSBAR_BIN'], 'sim', *map(str, args)], capture_output=True, text=True,
-                          stdin=subprocess.DEVNULL, check=False, timeout=120)
-    same(done.returncode, status, f'sim {args}: {done.stdout[-300:]}{done.stderr[-600:]}')
-    return done
+    return busbar(status, 'sim', *args, timeout=120)
 
 
 def write_trace(folder):
@@ -145,7 +140,7 @@ def the_page(folder, trace):
 
 
 def pools(folder, trace):
-    (folder / 'pools.csv').write_text('name,nodes\nall,80\n'.replace('name', 'vc'))
+    (folder / 'pools.csv').write_text('vc,nodes\nall,80\n')
     out = folder / 'pools.html'
     found = json.loads(sim(OK, '--pools', folder / 'pools.csv', '--trace', trace, '--policy', 'fifo', '--json', '--report',
                            out).stdout)

@@ -6,18 +6,14 @@ import os
 import subprocess
 import tempfile
 
-from workbench import ROOT, Tap, need, same
+from workbench import FAILED, NOT_FOUND, OK, ROOT, USAGE, Tap, busbar, need, same
 
-OK, FAILED, USAGE, _, NOT_FOUND, _ = range(6)
 EXAMPLE = str(ROOT / 'data' / 'rules' / 'example.rules')
 ABROAD = ('site.jurisdiction=US', 'tenant.jurisdiction=CN', 'data.class=public', 'job.kind=inference')
 
 
 def run(status, *args):
-    done = subprocess.run([os.environ['BUSBAR_BIN'], 'rules', *args], stdin=subprocess.DEVNULL, capture_output=True,
-                          text=True, check=False, timeout=20, env={**os.environ, 'BUSBAR_HUB': 'http://127.0.0.1:9'})
-    same(done.returncode, status, f'busbar rules {" ".join(args)}: {done.stdout}{done.stderr}')
-    return done
+    return busbar(status, 'rules', *args, BUSBAR_HUB='http://127.0.0.1:9')
 
 
 def explain(*args, at='2026-06-01', file=EXAMPLE):

@@ -2,22 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The scenarios as stories: each runs for a short window with a small load, and the checker finds nothing. No hub runs."""
 import json
-import os
 import pathlib
 import random
-import subprocess
 import tempfile
 
-from workbench import ROOT, Tap, need, same
+from workbench import NOT_FOUND, OK, ROOT, USAGE, Tap, busbar, need, same
 
 SCENARIOS = sorted((ROOT / 'data' / 'scenarios').glob('*.yaml'))
-OK, FAILED, USAGE, UNREACHABLE, NOT_FOUND = range(5)
 
 
 def sim(status, *args):
-    done = subprocess.run([os.environ['BUSBAR_BIN'], 'sim', '--json', *map(str, args)], capture_output=True, text=True,
-                          stdin=subprocess.DEVNULL, check=False, timeout=120)
-    same(done.returncode, status, f'sim {args}: {done.stdout[-300:]}{done.stderr[-600:]}')
+    done = busbar(status, 'sim', '--json', *args, timeout=120)
     return json.loads(done.stdout) if status == OK else done.stderr
 
 

@@ -23,6 +23,7 @@ TESTDATA = pathlib.Path(os.environ.get('BUSBAR_TESTDATA') or ROOT.parent / 'shar
 import busbar_test  # noqa: E402  pylint: disable=wrong-import-position
 
 Tap = busbar_test.Tap
+OK, FAILED, USAGE, UNREACHABLE, NOT_FOUND, NOT_ALLOWED = range(6)  # exit statuses
 STORY = [{'role': 'user', 'content': 'Once upon a time'}]
 
 
@@ -50,6 +51,15 @@ def same(found, expected, what):
 def need(condition, *what):
     if not condition:
         raise AssertionError(' '.join(str(w) for w in what))
+
+
+def busbar(status, *args, timeout=60, **env):
+    """A verb that needs no hub; the finished process, once it gave that exit status."""
+    words = list(map(str, args))
+    done = subprocess.run([os.environ['BUSBAR_BIN'], *words], capture_output=True, text=True, stdin=subprocess.DEVNULL,
+                          check=False, timeout=timeout, env={**os.environ, **env})
+    same(done.returncode, status, f'{" ".join(words)}: {done.stdout[-300:]}{done.stderr[-600:]}')
+    return done
 
 
 class Bench(busbar_test.Hub):

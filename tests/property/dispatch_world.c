@@ -106,7 +106,7 @@ int dispatch_world_step(struct dispatch_world *w, struct event *event)
     if (w->tamper_at > before && w->tamper_at <= w->starts)
         tamper(w);
     checker_effects(w->checker, event, w->list, w->effects.n, rc);
-    w->refused += rc != 0;
+    w->taken[event->kind] += rc == 0;
     return rc;
 }
 

@@ -2,9 +2,10 @@
 /*
  * A core under random work, faults, caps, rules and plans, on virtual time, with the checker beside it.
  *
- * Nine pools of three kinds of chips at five sites in a ring of corridors and one across, two tenants, up to three services;
- * an instant is a handful of events and the passes that they make due, and time goes on by a second. All is drawn from one seed. Every event is kept, so that a world can be made
- * again; a core has pointers into itself and cannot be copied.
+ * Nine pools of three kinds of chips at five sites in a ring of corridors and one across, two tenants, up to three
+ * services; an instant is a handful of events and the passes that they make due, and time goes on by a second. All is
+ * drawn from one seed. Every event is kept, so that a world can be made again; a core has pointers into itself and cannot
+ * be copied.
  */
 #ifndef BUSBAR_TESTS_DISPATCH_WORLD_H
 #define BUSBAR_TESTS_DISPATCH_WORLD_H
@@ -40,11 +41,12 @@ struct dispatch_world {
         struct uuid pool;
     } running[DW_JOBS];
     uint32_t nrunning;
-    uint64_t starts, stops, refused; /* of jobs that are no replicas */
-    uint64_t replicas;               /* ever */
-    uint32_t replica_runs;           /* now */
-    uint64_t tamper_at;              /* with the effects of this start; 0: with none */
+    uint64_t starts, stops; /* of jobs that are no replicas */
+    uint64_t replicas;      /* ever */
+    uint32_t replica_runs;  /* now */
+    uint64_t tamper_at;     /* with the effects of this start; 0: with none */
     uint64_t transits;
+    uint64_t taken[EVENT_KIND_END]; /* events that core accepted, by kind */
     struct event *log;
     size_t nlog, log_cap;
 };

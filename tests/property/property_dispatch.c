@@ -7,6 +7,16 @@
 
 static struct dispatch_world the_world;
 
+/* What must have come to pass, or nothing is said about it. */
+static const enum event_kind kinds[] = {
+    EVENT_KIND_site_state,   EVENT_KIND_node_state,  EVENT_KIND_site_cap,       EVENT_KIND_site_signal,
+    EVENT_KIND_dispatch_set, EVENT_KIND_service_set, EVENT_KIND_service_demand, EVENT_KIND_service_remove,
+    EVENT_KIND_rules_set,    EVENT_KIND_plan_set,    EVENT_KIND_corridor_state, EVENT_KIND_site_shed,
+    EVENT_KIND_job_submit,   EVENT_KIND_job_cancel,  EVENT_KIND_job_end,
+};
+
+#define KINDS (sizeof kinds / sizeof kinds[0])
+
 static void test_clean(void **state)
 {
     (void)state;
@@ -17,6 +27,7 @@ static void test_clean(void **state)
     uint64_t stops = 0;
     uint64_t replicas = 0;
     uint64_t transits = 0;
+    uint64_t taken[KINDS] = {0};
     for (uint64_t i = 0; i < rounds; i++) {
         uint8_t hash[2][DIGEST_LEN];
         for (uint32_t twice = 0; twice < 2; twice++) {
@@ -35,9 +46,15 @@ static void test_clean(void **state)
         stops += w->stops;
         replicas += w->replicas;
         transits += w->transits;
+        for (size_t k = 0; k < KINDS; k++)
+            taken[k] += w->taken[kinds[k]];
     }
     printf("# %llu starts, %llu stops, %llu replicas, %llu corridors taken\n", (unsigned long long)starts,
            (unsigned long long)stops, (unsigned long long)replicas, (unsigned long long)transits);
+    for (size_t k = 0; k < KINDS; k++) {
+        if (taken[k] == 0)
+            fail_msg("no event of kind %u", kinds[k]);
+    }
     assert_true(starts > rounds * 50 && stops > rounds && replicas > rounds * 20 && transits > rounds * 20);
 }
 

@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The same seed decides the same, byte for byte, for jobs and for replicas of services, under faults; the checker finds
-nothing, and every request is answered. 20 seeds, in full 200."""
-"""The same seed decides the same, byte for byte, under faults, a loss and a curtailment, with work that can be stopped and with a
-reserve that is told of or kept; and the checker finds nothing. 20 seeds, in full 200."""
+"""The same seed decides the same, byte for byte, for jobs and for replicas of services, under faults, losses and a curtailment,
+with work that can be stopped and with a reserve that is off, told of or kept; the checker finds nothing, and every request is
+answered. 20 seeds, in full 200."""
 import json
 import os
 import pathlib
@@ -52,7 +51,7 @@ def main():
     for line in bad[:10]:
         print('# ' + line)
     different = len(hashes) == SEEDS and stops and refused and moved
-    print(f"{'ok' if different else 'not ok'} 2 - each seed has faults of its own")
+    print(f"{'ok' if different else 'not ok'} 2 - each seed decides otherwise; jobs were stopped, reports refused and data moved")
     print(f'# {len(hashes)} different hashes, {stops} jobs stopped, {refused} reports refused, {moved} transfers')
     print('1..2')
     return 1 if bad or not different else 0

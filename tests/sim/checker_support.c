@@ -84,6 +84,13 @@ void ck_start_one(uint32_t j, uint32_t p, uint32_t node, uint32_t chips, uint32_
     (void)ck_start(j, p, chips, epoch);
 }
 
+/* A tick that starts nothing else. */
+void ck_tick_one(uint32_t j, uint32_t p, uint32_t node, uint32_t chips, uint32_t epoch)
+{
+    ck_start_one(j, p, node, chips, epoch);
+    ck_tick();
+}
+
 struct event_job_submit *ck_submit_made(uint32_t j, const char *chip, uint32_t count)
 {
     ck_event.kind = EVENT_KIND_job_submit;

@@ -37,6 +37,7 @@ void ck_share(uint32_t j, uint32_t p, uint32_t node, uint32_t chips);
 struct effect *ck_start(uint32_t j, uint32_t p, uint32_t chips, uint32_t epoch);
 void ck_stop(uint32_t j, uint32_t p, uint32_t epoch);
 void ck_start_one(uint32_t j, uint32_t p, uint32_t node, uint32_t chips, uint32_t epoch);
+void ck_tick_one(uint32_t j, uint32_t p, uint32_t node, uint32_t chips, uint32_t epoch);
 struct event_job_submit *ck_submit_made(uint32_t j, const char *chip, uint32_t count);
 void ck_submit(uint32_t j, uint32_t count, int64_t duration_ms);
 void ck_end(uint32_t j, uint32_t epoch);

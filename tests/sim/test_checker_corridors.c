@@ -37,6 +37,13 @@ static void submit(uint32_t j)
     ck_step();
 }
 
+/* One corridor, and one job whose data would have to come over it. */
+static void arrange(void)
+{
+    add_corridor(1);
+    submit(1);
+}
+
 static struct effect *comes(uint32_t j, uint32_t corridor, uint64_t bits_s, int64_t ms)
 {
     struct effect *e = ck_effect(EFFECT_TRANSIT, j, 0);
@@ -55,23 +62,19 @@ static void test_clean(void **state)
     for (uint32_t j = 1; j <= 2; j++) {
         submit(j);
         (void)comes(j, 1, 4 * GB, 2010);
-        ck_start_one(j, 1, 0, 1, 1);
-        ck_tick();
+        ck_tick_one(j, 1, 0, 1, 1);
     }
     ck_now_ms += 2010;
     submit(3);
     (void)comes(3, 1, 8 * GB, 1010);
-    ck_start_one(3, 1, 0, 1, 1);
-    ck_tick();
+    ck_tick_one(3, 1, 0, 1, 1);
     ck_end(3, 1); /* before its data has come: its way is free */
     ck_step();
     submit(4);
     (void)comes(4, 1, 8 * GB, 1010);
-    ck_start_one(4, 1, 0, 1, 1);
-    ck_tick();
+    ck_tick_one(4, 1, 0, 1, 1);
     submit(5);
-    ck_start_one(5, 3, 0, 1, 1); /* where its data lies */
-    ck_tick();
+    ck_tick_one(5, 3, 0, 1, 1); /* where its data lies */
     set_corridor(1, PLACE_LOST, 8 * GB);
     ck_stop(4, 1, 1);
     ck_step();
@@ -79,81 +82,39 @@ static void test_clean(void **state)
     ck_clean();
 }
 
-static void test_does_not_come(void **state)
+/* How the data of one job came, and where the job started then. */
+struct came {
+    uint32_t times, corridor;
+    uint64_t bytes, bits_s;
+    int64_t ms;
+    uint32_t pool; /* 0: nowhere */
+    enum checker_kind found;
+};
+
+static void test_came(void **state)
 {
-    (void)state;
-    add_corridor(1);
-    submit(1);
-    ck_start_one(1, 1, 0, 1, 1);
+    const struct came *came = *state;
+    arrange();
+    for (uint32_t i = 0; i < came->times; i++)
+        comes(1, came->corridor, came->bits_s, came->ms)->bytes = came->bytes;
+    if (came->pool != 0)
+        ck_start_one(1, came->pool, 0, 1, 1);
     ck_tick();
-    ck_found(CHECKER_WAY);
+    ck_found(came->found);
 }
 
-static void test_comes_where_it_is(void **state)
-{
-    (void)state;
-    add_corridor(1);
-    submit(1);
-    (void)comes(1, 1, GB, 8010);
-    ck_start_one(1, 3, 0, 1, 1);
-    ck_tick();
-    ck_found(CHECKER_WAY);
-}
+static struct came does_not_come = {.pool = 1, .found = CHECKER_WAY};
+static struct came comes_where_it_is = {1, 1, GB, GB, 8010, 3, CHECKER_WAY};
+static struct came other_data = {1, 1, GB - 1, GB, 8010, 1, CHECKER_WAY};
+static struct came there_and_back = {2, 1, GB, GB, 8010, 1, CHECKER_WAY};
+static struct came no_such_corridor = {1, 2, GB, GB, 8010, 1, CHECKER_WAY};
+static struct came no_start = {1, 1, GB, GB, 8010, 0, CHECKER_WAY};
+static struct came too_soon = {1, 1, GB, 8 * GB, 999, 1, CHECKER_WAY_TIME};
 
-static void test_other_data(void **state)
-{
-    (void)state;
-    add_corridor(1);
-    submit(1);
-    comes(1, 1, GB, 8010)->bytes = GB - 1;
-    ck_start_one(1, 1, 0, 1, 1);
-    ck_tick();
-    ck_found(CHECKER_WAY);
-}
-
-static void test_there_and_back(void **state)
-{
-    (void)state;
-    add_corridor(1);
-    submit(1);
-    (void)comes(1, 1, GB, 8010);
-    (void)comes(1, 1, GB, 8010);
-    ck_start_one(1, 1, 0, 1, 1);
-    ck_tick();
-    ck_found(CHECKER_WAY);
-}
-
-static void test_no_such_corridor(void **state)
-{
-    (void)state;
-    add_corridor(1);
-    submit(1);
-    (void)comes(1, 2, GB, 8010);
-    ck_start_one(1, 1, 0, 1, 1);
-    ck_tick();
-    ck_found(CHECKER_WAY);
-}
-
-static void test_no_start(void **state)
-{
-    (void)state;
-    add_corridor(1);
-    submit(1);
-    (void)comes(1, 1, GB, 8010);
-    ck_tick();
-    ck_found(CHECKER_WAY);
-}
-
-static void test_too_soon(void **state)
-{
-    (void)state;
-    add_corridor(1);
-    submit(1);
-    (void)comes(1, 1, 8 * GB, 999);
-    ck_start_one(1, 1, 0, 1, 1);
-    ck_tick();
-    ck_found(CHECKER_WAY_TIME);
-}
+#define CAME(name) \
+    { \
+#name, test_came, ck_setup, ck_teardown, &(name) \
+    }
 
 static void test_corridor_down(void **state)
 {
@@ -163,8 +124,7 @@ static void test_corridor_down(void **state)
     ck_step();
     submit(1);
     (void)comes(1, 1, GB, 8010);
-    ck_start_one(1, 1, 0, 1, 1);
-    ck_tick();
+    ck_tick_one(1, 1, 0, 1, 1);
     ck_found(CHECKER_CORRIDOR_DOWN);
 }
 
@@ -175,23 +135,26 @@ static void test_overbooked(void **state)
     for (uint32_t j = 1; j <= 2; j++) {
         submit(j);
         (void)comes(j, 1, 5 * GB, 2010);
-        ck_start_one(j, 1, 0, 1, 1);
-        ck_tick();
+        ck_tick_one(j, 1, 0, 1, 1);
     }
     ck_found(CHECKER_CORRIDOR_OVER);
+}
+
+/* A job runs while its data comes over corridor 1, which then is so. */
+static void goes_on_when(uint32_t corridor_state, uint64_t bits_s)
+{
+    arrange();
+    (void)comes(1, 1, 5 * GB, 2010);
+    ck_tick_one(1, 1, 0, 1, 1);
+    set_corridor(1, corridor_state, bits_s);
+    ck_step();
+    checker_end_of_time(ck_checker, ck_now_ms);
 }
 
 static void test_lost_goes_on(void **state)
 {
     (void)state;
-    add_corridor(1);
-    submit(1);
-    (void)comes(1, 1, 5 * GB, 2010);
-    ck_start_one(1, 1, 0, 1, 1);
-    ck_tick();
-    set_corridor(1, PLACE_CORDONED, 8 * GB);
-    ck_step();
-    checker_end_of_time(ck_checker, ck_now_ms);
+    goes_on_when(PLACE_CORDONED, 8 * GB);
     ck_clean(); /* what is under way goes on */
     set_corridor(1, PLACE_LOST, 8 * GB);
     ck_step();
@@ -202,14 +165,7 @@ static void test_lost_goes_on(void **state)
 static void test_shrunk_goes_on(void **state)
 {
     (void)state;
-    add_corridor(1);
-    submit(1);
-    (void)comes(1, 1, 5 * GB, 2010);
-    ck_start_one(1, 1, 0, 1, 1);
-    ck_tick();
-    set_corridor(1, PLACE_UP, 4 * GB);
-    ck_step();
-    checker_end_of_time(ck_checker, ck_now_ms);
+    goes_on_when(PLACE_UP, 4 * GB);
     ck_found(CHECKER_CORRIDOR_RUNS);
 }
 
@@ -220,23 +176,20 @@ static void test_order(void **state)
     ck_set_order(ORDER_FIFO, FIT_STRICT);
     submit(1);
     ck_submit(2, 1, 1000);
-    ck_start_one(2, 1, 0, 1, 1);
-    ck_tick();
+    ck_tick_one(2, 1, 0, 1, 1);
     ck_clean();
     add_corridor(1);
     ck_submit(3, 1, 1000);
-    ck_start_one(3, 1, 0, 1, 1);
-    ck_tick();
+    ck_tick_one(3, 1, 0, 1, 1);
     ck_found(CHECKER_OVERTAKEN);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_clean),      TEST(test_does_not_come),  TEST(test_comes_where_it_is),
-        TEST(test_other_data), TEST(test_there_and_back), TEST(test_no_such_corridor),
-        TEST(test_no_start),   TEST(test_too_soon),       TEST(test_corridor_down),
-        TEST(test_overbooked), TEST(test_lost_goes_on),   TEST(test_shrunk_goes_on),
+        TEST(test_clean),         CAME(does_not_come),    CAME(comes_where_it_is), CAME(other_data),
+        CAME(there_and_back),     CAME(no_such_corridor), CAME(no_start),          CAME(too_soon),
+        TEST(test_corridor_down), TEST(test_overbooked),  TEST(test_lost_goes_on), TEST(test_shrunk_goes_on),
         TEST(test_order),
     };
     return cmocka_run_group_tests_name("checker_corridors", tests, NULL, NULL);

@@ -56,8 +56,7 @@ static void test_at_threshold(void **state)
     (void)state;
     plan(500);
     submit(1, 1, FIRST + 1000);
-    ck_start_one(1, 1, 0, 1, 1);
-    ck_tick();
+    ck_tick_one(1, 1, 0, 1, 1);
     ck_clean();
 }
 
@@ -66,8 +65,7 @@ static void test_above_threshold(void **state)
     (void)state;
     plan(999);
     submit(1, 1, FIRST + 1000);
-    ck_start_one(1, 3, 0, 1, 1);
-    ck_tick();
+    ck_tick_one(1, 3, 0, 1, 1);
     ck_found(CHECKER_THRESHOLD);
 }
 
@@ -79,8 +77,7 @@ static void test_rent_counts(void **state)
     put_rent(1, 1, 101);
     set_plan(2, FIRST + 100000);
     submit(1, 1, FIRST + 1000);
-    ck_start_one(1, 1, 0, 1, 1);
-    ck_tick();
+    ck_tick_one(1, 1, 0, 1, 1);
     ck_found(CHECKER_THRESHOLD);
 }
 
@@ -97,8 +94,7 @@ static void test_carbon_counts(void **state)
     put_class(0, FIRST + 100000, 499);
     set_plan(1, FIRST + 100000);
     submit(1, 1, FIRST + 1000);
-    ck_start_one(1, 1, 0, 1, 1);
-    ck_tick();
+    ck_tick_one(1, 1, 0, 1, 1);
     ck_found(CHECKER_THRESHOLD);
 }
 
@@ -115,11 +111,9 @@ static void test_class(void **state)
     submit(2, 1, FIRST + 501);
     submit(3, 1, FIRST + 9000);
     ck_start_one(1, 1, 0, 1, 1);
-    ck_start_one(2, 1, 0, 1, 1);
-    ck_tick();
+    ck_tick_one(2, 1, 0, 1, 1);
     ck_clean();
-    ck_start_one(3, 1, 0, 1, 1);
-    ck_tick();
+    ck_tick_one(3, 1, 0, 1, 1);
     ck_found(CHECKER_THRESHOLD);
 }
 
@@ -136,12 +130,10 @@ static void test_by_deadline(void **state)
         ck_step();
     }
     ck_now_ms = FIRST + 999;
-    ck_start_one(1, 1, 0, 1, 1);
-    ck_tick();
+    ck_tick_one(1, 1, 0, 1, 1);
     ck_found(CHECKER_THRESHOLD);
     ck_now_ms = FIRST + 1000;
-    ck_start_one(2, 1, 0, 1, 1);
-    ck_tick();
+    ck_tick_one(2, 1, 0, 1, 1);
     assert_int_equal(checker_violations(ck_checker), 1);
 }
 
@@ -157,8 +149,7 @@ static void test_by_deadline_after_stop(void **state)
         e->checkpoint_every_ms = 100;
         e->deadline_ms = FIRST + 2000;
         ck_step();
-        ck_start_one(j, 1, j - 1, 8, 1);
-        ck_tick();
+        ck_tick_one(j, 1, j - 1, 8, 1);
     }
     plan(1);
     ck_now_ms = FIRST + 700;
@@ -188,12 +179,10 @@ static void test_plan_over(void **state)
     submit(1, 1, FIRST + 900000);
     submit(2, 1, FIRST + 900000);
     ck_now_ms = FIRST + 100000;
-    ck_start_one(1, 1, 0, 1, 1);
-    ck_tick();
+    ck_tick_one(1, 1, 0, 1, 1);
     plan(1);
     set_plan(0, 0);
-    ck_start_one(2, 1, 0, 1, 1);
-    ck_tick();
+    ck_tick_one(2, 1, 0, 1, 1);
     checker_end_of_time(ck_checker, ck_now_ms);
     ck_clean();
 }
@@ -220,8 +209,7 @@ static void test_held_for_a_reason(void **state)
     plan(1);
     for (uint32_t i = 0; i < 6; i++) {
         ck_submit(1 + i, 8, 1);
-        ck_start_one(1 + i, i < 4 ? 1 : 3, i % 4, 8, 1);
-        ck_tick();
+        ck_tick_one(1 + i, i < 4 ? 1 : 3, i % 4, 8, 1);
     }
     submit(10, 1, FIRST + 1000);
     ck_now_ms = FIRST + 1000;
@@ -243,12 +231,10 @@ static void test_order(void **state)
     plan(500);
     submit(1, 1, FIRST + 1000);
     ck_submit(2, 1, 1);
-    ck_start_one(2, 1, 0, 1, 1);
-    ck_tick();
+    ck_tick_one(2, 1, 0, 1, 1);
     ck_clean();
     ck_submit(3, 1, 1);
-    ck_start_one(1, 1, 0, 1, 1);
-    ck_tick();
+    ck_tick_one(1, 1, 0, 1, 1);
     ck_found(CHECKER_OVERTAKEN);
 }
 
@@ -260,8 +246,7 @@ static void test_order_after_latest(void **state)
     submit(1, 1, FIRST + 1000);
     ck_submit(2, 1, 1);
     ck_now_ms = FIRST + 1000;
-    ck_start_one(2, 1, 0, 1, 1);
-    ck_tick();
+    ck_tick_one(2, 1, 0, 1, 1);
     ck_found(CHECKER_OVERTAKEN);
 }
 

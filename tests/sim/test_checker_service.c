@@ -9,7 +9,7 @@ static struct uuid service_id(void)
     return (struct uuid){{9, 9}};
 }
 
-/* Two replicas' worth are asked for at 100 tokens/s: 50 each at half. Ends the instant's events, not the instant. */
+/* At its target, half of 100 tokens/s, a replica serves 50. The step is the caller's. */
 static void set(uint32_t max)
 {
     ck_event.kind = EVENT_KIND_service_set;
@@ -32,6 +32,12 @@ static void ask(uint64_t tokens_s, uint32_t in_flight)
     ck_event.u.service_demand =
         (struct event_service_demand){.service = service_id(), .tokens_s = tokens_s, .in_flight = in_flight};
     ck_step();
+}
+
+static void remove_service(void)
+{
+    ck_event.kind = EVENT_KIND_service_remove;
+    ck_event.u.service_remove.service = service_id();
 }
 
 static void replica(enum effect_kind kind, uint32_t j)
@@ -101,8 +107,7 @@ static void test_life(void **state)
     replica(EFFECT_REPLICA_ADD, 4);
     ck_step();
     end_of_time(SECOND);
-    ck_event.kind = EVENT_KIND_service_remove;
-    ck_event.u.service_remove.service = service_id();
+    remove_service();
     replica(EFFECT_REPLICA_DROP, 4);
     ck_step();
     end_of_time(SECOND);
@@ -202,8 +207,7 @@ static void test_gone(void **state)
 {
     (void)state;
     two();
-    ck_event.kind = EVENT_KIND_service_remove;
-    ck_event.u.service_remove.service = service_id();
+    remove_service();
     ck_stop(0, 1, 1);
     replica(EFFECT_REPLICA_DROP, 0);
     ck_step(); /* the other one is forgotten */
@@ -238,8 +242,7 @@ static void test_chips(void **state)
     ask(1, 0);
     replica(EFFECT_REPLICA_ADD, 0);
     ck_tick();
-    ck_start_one(0, 2, 0, 4, 1);
-    ck_tick();
+    ck_tick_one(0, 2, 0, 4, 1);
     ck_found(CHECKER_CHIP_KIND);
 }
 

@@ -26,8 +26,7 @@ static void run(uint32_t j, uint32_t node, uint32_t chips, uint32_t flags)
     e->checkpoint_ms = 5 * MINUTE;
     e->checkpoint_every_ms = 8 * MINUTE;
     ck_step();
-    ck_start_one(j, 1, node, chips, 1);
-    ck_tick();
+    ck_tick_one(j, 1, node, chips, 1);
 }
 
 static struct effect *stop(uint32_t j, int code, int64_t kept_ms)
@@ -47,8 +46,7 @@ static void test_preempted(void **state)
     ck_submit(2, 4, MINUTE);
     ck_now_ms += 20 * MINUTE;
     (void)stop(1, ERR_PREEMPTED, 20 * MINUTE);
-    ck_start_one(2, 1, 0, 4, 1);
-    ck_tick();
+    ck_tick_one(2, 1, 0, 4, 1);
     ck_share(1, 1, 1, 8);
     ck_start(1, 1, 8, 2)->amount = 20 * MINUTE;
     ck_tick();
@@ -65,12 +63,10 @@ static void test_preempted_firm(void **state)
     run(1, 0, 8, 0);
     ck_submit(2, 4, MINUTE);
     (void)stop(1, ERR_PREEMPTED, 0);
-    ck_start_one(2, 1, 0, 4, 1);
-    ck_tick();
+    ck_tick_one(2, 1, 0, 4, 1);
     ck_found(CHECKER_PREEMPTED_FIRM);
 }
 
-/* Nobody comes; one comes who is interruptible too; one comes somewhere else. */
 static void test_preempted_for_nobody(void **state)
 {
     (void)state;
@@ -81,6 +77,18 @@ static void test_preempted_for_nobody(void **state)
     ck_found(CHECKER_PREEMPTED_FOR_NOBODY);
 }
 
+static void test_preempted_for_one_elsewhere(void **state)
+{
+    (void)state;
+    set_dispatch(PREEMPT_FIRM, RESERVE_OFF);
+    run(1, 0, 8, JOB_INTERRUPTIBLE);
+    ck_submit(2, 4, MINUTE);
+    (void)stop(1, ERR_PREEMPTED, 0);
+    ck_tick_one(2, 3, 0, 4, 1);
+    ck_found(CHECKER_PREEMPTED_FOR_NOBODY);
+}
+
+/* The shorter may pass its like, if that is in force. */
 static void test_preempted_for_its_like(void **state)
 {
     (void)state;
@@ -91,8 +99,7 @@ static void test_preempted_for_its_like(void **state)
         ck_submit_made(job + 1, "", 4)->flags = JOB_INTERRUPTIBLE;
         ck_step();
         (void)stop(job, ERR_PREEMPTED, 0);
-        ck_start_one(job + 1, 1, preempt - 1, 4, 1);
-        ck_tick();
+        ck_tick_one(job + 1, 1, preempt - 1, 4, 1);
         if (preempt == PREEMPT_SHORTER)
             ck_clean();
     }
@@ -106,8 +113,7 @@ static void test_preempted_where_none_is(void **state)
     run(1, 0, 8, JOB_INTERRUPTIBLE);
     ck_submit(2, 4, MINUTE);
     (void)stop(1, ERR_PREEMPTED, 0);
-    ck_start_one(2, 1, 0, 4, 1);
-    ck_tick();
+    ck_tick_one(2, 1, 0, 4, 1);
     ck_found(CHECKER_PREEMPTED_STRICTLY);
 }
 
@@ -134,8 +140,7 @@ static void test_forgotten(void **state)
     ck_now_ms += 20 * MINUTE;
     (void)stop(1, ERR_FORBIDDEN, 20 * MINUTE);
     ck_tick();
-    ck_start_one(1, 1, 0, 8, 2); /* says that nothing is done */
-    ck_tick();
+    ck_tick_one(1, 1, 0, 8, 2); /* says that nothing is done */
     ck_found(CHECKER_DONE);
 }
 
@@ -160,8 +165,7 @@ static void test_shed(void **state)
     checker_end_of_time(ck_checker, ck_now_ms);
     ck_clean();
     ck_now_ms += MINUTE; /* it is over */
-    ck_start_one(1, 1, 0, 8, 2);
-    ck_tick();
+    ck_tick_one(1, 1, 0, 8, 2);
     checker_end_of_time(ck_checker, ck_now_ms);
     ck_clean();
 }
@@ -182,8 +186,7 @@ static void test_shed_is_no_cap(void **state)
     shed(3000, MINUTE);
     (void)stop(1, ERR_CURTAILED, 0);
     ck_tick();
-    ck_start_one(1, 1, 0, 8, 2);
-    ck_tick();
+    ck_tick_one(1, 1, 0, 8, 2);
     ck_found(CHECKER_CAP);
 }
 
@@ -270,6 +273,7 @@ int main(void)
     const struct CMUnitTest tests[] = {TEST(test_preempted),
                                        TEST(test_preempted_firm),
                                        TEST(test_preempted_for_nobody),
+                                       TEST(test_preempted_for_one_elsewhere),
                                        TEST(test_preempted_for_its_like),
                                        TEST(test_preempted_where_none_is),
                                        TEST(test_lost_keeps_less),

@@ -189,5 +189,5 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_data),       cmocka_unit_test(test_duration),
                                        cmocka_unit_test(test_share),      cmocka_unit_test(test_tied),
                                        cmocka_unit_test(test_checkpoint), cmocka_unit_test(test_bad)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests_name("traits", tests, NULL, NULL);
 }

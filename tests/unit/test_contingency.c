@@ -1,74 +1,44 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Losses: what could be placed again, when that is told, what is kept for it. */
-#include "support.h"
+#include "dispatch_support.h"
 
 #include "core/contingency.h"
 #include "core/state.h"
 
-#define HOUR INT64_C(3600000)
-
 /* `sites` sites with one pool of `nodes` nodes of eight chips; the vendors of the pools take turns between two. */
 static struct world *network(uint32_t sites, uint32_t nodes, uint32_t vendors, uint32_t reserve)
 {
-    struct limits limits = small_limits();
-    limits.sites = 8;
-    limits.chips = 2;
-    limits.pools = 8;
-    limits.nodes = 64;
-    limits.jobs = 200;
-    limits.shares = 400;
-    limits.shapes = 64;
-    struct world *w = world_new(&limits);
-    assert_int_equal(do_boot(w, 1), 0);
-    for (uint32_t i = 0; i < vendors; i++) {
-        struct event chip = {.kind = EVENT_KIND_chip_add, .u.chip_add = {.watts = 1000, .idle_watts = 100}};
-        (void)snprintf(chip.u.chip_add.chip, CHIP_CAP, "chip-%u", i);
-        (void)snprintf(chip.u.chip_add.vendor, NAME_CAP, "vendor-%u", i);
-        assert_int_equal(world_step(w, &chip), 0);
-    }
+    struct limits limits = dispatch_limits(8, 8, 200);
+    struct world *w = world_dispatch(&limits, 1);
+    static const char *const chips[] = {"chip-0", "chip-1"}, *const makers[] = {"vendor-0", "vendor-1"};
+    for (uint32_t i = 0; i < vendors; i++)
+        assert_int_equal(do_chip(w, chips[i], makers[i], 100), 0);
     for (uint64_t i = 0; i < sites; i++) {
         assert_int_equal(do_site(w, i + 1), 0);
-        struct event pool = {.kind = EVENT_KIND_pool_add,
-                             .u.pool_add = {.pool = uid('p', i + 1),
-                                            .site = uid('S', i + 1),
-                                            .nodes = nodes,
-                                            .node_chips = 8,
-                                            .domain = 2}};
-        (void)snprintf(pool.u.pool_add.chip, CHIP_CAP, "chip-%u", (uint32_t)i % vendors);
-        assert_int_equal(world_step(w, &pool), 0);
+        struct event_pool_add pool = pool_request(i + 1, i + 1, nodes, 8);
+        pool.domain = 2;
+        memcpy(pool.chip, chips[i % vendors], strlen(chips[i % vendors]) + 1);
+        assert_int_equal(do_pool(w, pool), 0);
     }
-    assert_int_equal(do_tenant(w, 1, 0), 0);
-    struct event set = {.kind = EVENT_KIND_dispatch_set,
-                        .u.dispatch_set = {.order = ORDER_SIZE,
-                                           .fit = FIT_BACKFILL,
-                                           .pack = PACK_BEST_FIT,
-                                           .ageing = 1000,
-                                           .preempt = PREEMPT_FIRM,
-                                           .reserve = reserve}};
-    assert_int_equal(world_step(w, &set), 0);
+    assert_int_equal(do_dispatch(w, (struct event_dispatch_set){.order = ORDER_SIZE,
+                                                                .fit = FIT_BACKFILL,
+                                                                .ageing = 1000,
+                                                                .preempt = PREEMPT_FIRM,
+                                                                .reserve = reserve}),
+                     0);
     return w;
 }
 
 static struct event_job_submit job(uint64_t id, uint32_t chips, uint32_t flags)
 {
-    return (struct event_job_submit){.job = uid('J', id),
-                                     .tenant = uid('T', 1),
-                                     .count0 = chips,
-                                     .rate0 = 1000,
-                                     .duration_ms = 100 * HOUR,
-                                     .flags = flags};
+    struct event_job_submit request = job_request(id, chips, 100 * HOUR);
+    request.flags = flags;
+    return request;
 }
 
 static void submit(struct world *w, struct event_job_submit request)
 {
-    struct event e = {.kind = EVENT_KIND_job_submit, .u.job_submit = request};
-    assert_int_equal(world_step(w, &e), 0);
-}
-
-static void end(struct world *w, uint64_t id)
-{
-    struct event e = {.kind = EVENT_KIND_job_end, .u.job_end = {.job = uid('J', id), .epoch = 1}};
-    assert_int_equal(world_step(w, &e), 0);
+    assert_int_equal(do_submit(w, request), 0);
 }
 
 static struct contingency now(struct world *w, uint32_t i)
@@ -105,9 +75,8 @@ static void test_counts(void **state)
     submit(w, job(3, 12, JOB_INTERRUPTIBLE));
     assert_int_equal(do_tick(w), 0);
     assert_int_equal(world_count(w, EFFECT_JOB_START), 3);
-    struct uuid two = uid('J', 2);
-    uint32_t at =
-        w->core->work.job[job_by_id(w->core, &two).v].pool; /* pools are made in the order of sites */
+    /* Pools are made in the order of sites. */
+    uint32_t at = is_uid(&world_job(w, 2)->pool, 'p', 1) ? 0 : 1;
     struct contingency c = now(w, 0);
     assert_true(c.kind == CONTINGENCY_SITE && c.firm_jobs == (at == 0 ? 2 : 1) && c.tied_jobs == 1);
     assert_int_equal(c.placed_jobs, at == 0 ? 1 : 0);
@@ -128,26 +97,20 @@ static void test_nodes_and_power(void **state)
     struct world *w = network(2, 2, 1, RESERVE_TELL);
     struct event_job_submit gang = job(1, 16, 0), small = job(2, 1, 0);
     gang.data_site = uid('S', 1);
-    struct event cordon = {.kind = EVENT_KIND_site_state,
-                           .u.site_state = {.site = uid('S', 2), .state = PLACE_CORDONED}};
-    struct event up = {.kind = EVENT_KIND_site_state,
-                       .u.site_state = {.site = uid('S', 2), .state = PLACE_UP}};
-    assert_int_equal(world_step(w, &cordon), 0);
+    assert_int_equal(do_site_state(w, 2, PLACE_CORDONED), 0);
     submit(w, gang);
     assert_int_equal(do_tick(w), 0);
     assert_int_equal(world_count(w, EFFECT_JOB_START), 1);
     struct contingency c = now(w, 0);
     assert_true(c.firm_chips == 16 && c.placed_chips == 0); /* nothing starts at a site that is cordoned */
-    assert_int_equal(world_step(w, &up), 0);
+    assert_int_equal(do_site_state(w, 2, PLACE_UP), 0);
     c = now(w, 0);
     assert_int_equal(c.placed_chips, 16);
-    struct event cap = {.kind = EVENT_KIND_site_cap,
-                        .u.site_cap = {.site = uid('S', 2), .watts = (16 * 100 + 16 * 900) * 12 / 10 - 1}};
-    assert_int_equal(world_step(w, &cap), 0);
+    const uint64_t needed = (16 * 100 + 16 * 900) * 12 / 10;
+    assert_int_equal(do_site_cap(w, 2, needed - 1), 0);
     c = now(w, 0);
     assert_int_equal(c.placed_chips, 0);
-    cap.u.site_cap.watts++;
-    assert_int_equal(world_step(w, &cap), 0);
+    assert_int_equal(do_site_cap(w, 2, needed), 0);
     c = now(w, 0);
     assert_int_equal(c.placed_chips, 16);
     submit(w, small); /* one chip of sixteen: a node is not whole */
@@ -155,10 +118,9 @@ static void test_nodes_and_power(void **state)
     assert_int_equal(world_count(w, EFFECT_JOB_START), 1);
     c = now(w, 0);
     assert_int_equal(c.placed_chips, 0);
-    end(w, 2);
-    struct event down = {.kind = EVENT_KIND_node_state,
-                         .u.node_state = {.pool = uid('p', 2), .node = 0, .state = PLACE_LOST}};
-    assert_int_equal(world_step(w, &down), 0);
+    assert_int_equal(do_end(w, 2, 1), 0);
+    struct uuid second = uid('p', 2);
+    assert_int_equal(do_node_state(w, &second, 0, PLACE_LOST), 0);
     c = now(w, 0);
     assert_int_equal(c.placed_chips, 0);
     world_free(w);
@@ -186,10 +148,10 @@ static void test_alarm(void **state)
     assert_true(core_contingency(w->core, 4, &c) && c.alarm);
     assert_int_equal(go_round(w, &last), 0); /* it is told once */
     for (uint64_t i = 1; i <= 2; i++)
-        end(w, i);
+        assert_int_equal(do_end(w, i, 1), 0);
     assert_true(go_round(w, &last) > 0);
     for (uint64_t i = 7; i <= 10; i++)
-        end(w, i);
+        assert_int_equal(do_end(w, i, 1), 0);
     assert_true(go_round(w, &last) > 0 && last.code == 0);
     assert_int_equal(w->mirror.count[ROW_KIND_alarm], 0);
     assert_int_equal(contingency_worst(w->core), 1000);
@@ -224,9 +186,7 @@ static void test_kept(void **state)
     assert_int_equal(do_tick(w), 0);
     assert_int_equal(world_count(w, EFFECT_JOB_START), 1);
     /* A site is lost: what ran there starts again from the reserve, on what interruptible work had. */
-    struct event lost = {.kind = EVENT_KIND_site_state,
-                         .u.site_state = {.site = uid('S', 1), .state = PLACE_LOST}};
-    assert_int_equal(world_step(w, &lost), 0);
+    assert_int_equal(do_site_state(w, 1, PLACE_LOST), 0);
     assert_int_equal(do_tick(w), 0);
     assert_int_equal(w->core->reserve.firm_jobs, firm);
     world_free(w);

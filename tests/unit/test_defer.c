@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Work that waits by choice: when it starts, what wakes it, that it is in nobody's way; plans good and bad; reloads. */
-#include "support.h"
+#include "dispatch_support.h"
 
 #include "base/arena.h"
 #include "core/planner.h"
-#include "core/why.h"
-
-#define HOUR INT64_C(3600000)
 
 static int signal_price(struct world *w, uint64_t site, int64_t price)
 {
@@ -18,53 +15,31 @@ static int signal_price(struct world *w, uint64_t site, int64_t price)
 /* Two sites with a pool of two nodes each, chips of 1 kW: a chip-hour costs what a kWh does, 100 and 200. */
 static struct world *network(uint32_t fit)
 {
-    struct limits limits = small_limits();
-    limits.chips = 1;
-    limits.pools = 2;
-    limits.nodes = 64;
-    limits.jobs = limits.shares = 400;
-    limits.shapes = 64;
-    struct world *w = world_new(&limits);
-    assert_int_equal(do_boot(w, 1), 0);
-    struct event chip = {.kind = EVENT_KIND_chip_add,
-                         .u.chip_add = {.chip = "chip", .vendor = "v", .watts = 1000}};
-    assert_int_equal(world_step(w, &chip), 0);
+    struct limits limits = dispatch_limits(4, 2, 400);
+    struct world *w = world_dispatch(&limits, 1);
+    assert_int_equal(do_chip(w, "chip", "v", 0), 0);
     for (uint64_t i = 1; i <= 2; i++) {
         assert_int_equal(do_site(w, i), 0);
         assert_int_equal(signal_price(w, i, (int64_t)i * 100), 0);
-        struct event pool = {.kind = EVENT_KIND_pool_add,
-                             .u.pool_add = {.pool = uid('p', i),
-                                            .site = uid('S', i),
-                                            .chip = "chip",
-                                            .nodes = 2,
-                                            .node_chips = 8,
-                                            .domain = 1}};
-        assert_int_equal(world_step(w, &pool), 0);
+        assert_int_equal(do_pool(w, pool_request(i, i, 2, 8)), 0);
     }
-    assert_int_equal(do_tenant(w, 1, 0), 0);
-    struct event set = {
-        .kind = EVENT_KIND_dispatch_set,
-        .u.dispatch_set = {.order = ORDER_FIFO, .fit = fit, .pack = PACK_BEST_FIT, .reserve = RESERVE_OFF}};
-    assert_int_equal(world_step(w, &set), 0);
+    assert_int_equal(
+        do_dispatch(w, (struct event_dispatch_set){.order = ORDER_FIFO, .fit = fit, .reserve = RESERVE_OFF}),
+        0);
     w->now = 1000 * HOUR;
     return w;
 }
 
-static struct event job(uint64_t id, uint32_t chips, int64_t start_by_ms)
+static struct event_job_submit job(uint64_t id, uint32_t chips, int64_t start_by_ms)
 {
-    return (struct event){.kind = EVENT_KIND_job_submit,
-                          .u.job_submit = {.job = uid('J', id),
-                                           .tenant = uid('T', 1),
-                                           .count0 = chips,
-                                           .rate0 = 1000,
-                                           .duration_ms = HOUR,
-                                           .start_by_ms = start_by_ms}};
+    struct event_job_submit request = job_request(id, chips, HOUR);
+    request.start_by_ms = start_by_ms;
+    return request;
 }
 
 static void submit(struct world *w, uint64_t id, uint32_t chips, int64_t start_by_ms)
 {
-    struct event e = job(id, chips, start_by_ms);
-    assert_int_equal(world_step(w, &e), 0);
+    assert_int_equal(do_submit(w, job(id, chips, start_by_ms)), 0);
 }
 
 static int put_class(struct world *w, uint32_t part, int64_t start_by_ms, int64_t threshold)
@@ -109,19 +84,10 @@ static uint32_t settle(struct world *w)
     return starts;
 }
 
-static struct why why_of(const struct world *w, uint64_t id)
-{
-    struct uuid uuid = uid('J', id);
-    struct why why;
-    assert_int_equal(why_job(w->core, &uuid, &why), 0);
-    return why;
-}
-
 static void runs_in(const struct world *w, uint64_t id, uint64_t pool)
 {
-    struct uuid want = uid('p', pool);
     struct why why = why_of(w, id);
-    assert_true(why.state == JOB_RUNNING && uuid_eq(&why.pool, &want));
+    assert_true(why.state == JOB_RUNNING && is_uid(&why.pool, 'p', pool));
 }
 
 static void test_latest_start(void **state)
@@ -131,17 +97,17 @@ static void test_latest_start(void **state)
     int64_t begin = w->now;
     plan(w, 99, begin + 50 * HOUR);
     submit(w, 1, 1, begin + 5 * HOUR);
-    struct event late = job(2, 1, begin + 5 * HOUR); /* the earlier of both: it lasts an hour */
-    late.u.job_submit.deadline_ms = begin + 4 * HOUR;
-    assert_int_equal(world_step(w, &late), 0);
-    struct event slow = job(3, 1, 0); /* by the slowest of its sizes */
-    slow.u.job_submit.deadline_ms = begin + 9 * HOUR;
-    slow.u.job_submit.count1 = 2;
-    slow.u.job_submit.rate1 = 500;
-    assert_int_equal(world_step(w, &slow), 0);
-    struct event gone = job(4, 1, 0); /* there was never a choice */
-    gone.u.job_submit.deadline_ms = begin;
-    assert_int_equal(world_step(w, &gone), 0);
+    struct event_job_submit late = job(2, 1, begin + 5 * HOUR); /* the earlier of both: it lasts an hour */
+    late.deadline_ms = begin + 4 * HOUR;
+    assert_int_equal(do_submit(w, late), 0);
+    struct event_job_submit slow = job(3, 1, 0); /* by the slowest of its sizes */
+    slow.deadline_ms = begin + 9 * HOUR;
+    slow.count1 = 2;
+    slow.rate1 = 500;
+    assert_int_equal(do_submit(w, slow), 0);
+    struct event_job_submit gone = job(4, 1, 0); /* there was never a choice */
+    gone.deadline_ms = begin;
+    assert_int_equal(do_submit(w, gone), 0);
     assert_int_equal(settle(w), 1);
     runs_in(w, 4, 1);
     const int64_t at[] = {3 * HOUR, 5 * HOUR, 7 * HOUR};
@@ -192,8 +158,7 @@ static void test_what_wakes(void **state)
     submit(w, 2, 1, w->now + 80 * HOUR);
     assert_int_equal(settle(w), 0); /* the other site costs more */
     struct why why = why_of(w, 2);
-    struct uuid second = uid('p', 2);
-    assert_true(why.bar == WHY_CHOICE && why.alone && uuid_eq(&why.pool, &second));
+    assert_true(why.bar == WHY_CHOICE && why.alone && is_uid(&why.pool, 'p', 2));
     assert_true(why.threshold == 100 && why.hour == 200 && why.latest_ms == w->now + 80 * HOUR &&
                 why.until_ms == until);
     assert_int_equal(signal_price(w, 2, 101), 0);
@@ -204,8 +169,7 @@ static void test_what_wakes(void **state)
     assert_int_equal(signal_price(w, 2, 200), 0);
     submit(w, 3, 16, w->now + 80 * HOUR);
     assert_int_equal(settle(w), 0);
-    struct event end = {.kind = EVENT_KIND_job_end, .u.job_end = {.job = uid('J', 1), .epoch = 1}};
-    assert_int_equal(world_step(w, &end), 0);
+    assert_int_equal(do_end(w, 1, 1), 0);
     assert_int_equal(settle(w), 1);
     runs_in(w, 3, 1);
     submit(w, 4, 1, w->now + 80 * HOUR);
@@ -221,20 +185,22 @@ static void test_what_wakes(void **state)
     world_free(w);
 }
 
-/* Another size is counted by what it does for the same work: two chips at half the rate cost four times as much. */
+/* Another size is counted by what the same work costs with it: two chips at half the rate are four chip-hours for what a
+ * thousand, of which there are not so many, would do in one. */
 static void test_sizes(void **state)
 {
     (void)state;
     struct world *w = network(FIT_BACKFILL);
-    struct event e = job(1, 1, w->now + 80 * HOUR);
-    e.u.job_submit.count0 = 1000; /* there are not so many */
-    e.u.job_submit.count1 = 2;
-    e.u.job_submit.rate1 = 500;
-    /* (100 + rent) x 2 x 1000 <= threshold x 1000 x 500 */
-    plan(w, 0, w->now + 90 * HOUR);
-    assert_int_equal(world_step(w, &e), 0);
+    struct event_job_submit e = job(1, 1, w->now + 80 * HOUR);
+    e.count0 = 1000;
+    e.count1 = 2;
+    e.rate1 = 500;
+    assert_int_equal(signal_price(w, 1, 100000), 0);
+    assert_int_equal(signal_price(w, 2, 200000), 0);
+    plan(w, 399, w->now + 90 * HOUR); /* 4 x 100,000 / 1,000 */
+    assert_int_equal(do_submit(w, e), 0);
     assert_int_equal(settle(w), 0);
-    plan(w, 1, w->now + 90 * HOUR);
+    plan(w, 400, w->now + 90 * HOUR);
     assert_int_equal(settle(w), 1);
     world_free(w);
 }
@@ -255,14 +221,11 @@ static void in_nobodys_way(uint32_t fit)
     submit(w, 4, 16, 0);
     submit(w, 5, 16, 0);
     assert_int_equal(settle(w), 1); /* 4 in the other pool */
-    struct event end = {.kind = EVENT_KIND_job_end, .u.job_end = {.job = uid('J', 1), .epoch = 1}};
-    assert_int_equal(world_step(w, &end), 0);
-    end = (struct event){.kind = EVENT_KIND_job_end, .u.job_end = {.job = uid('J', 3), .epoch = 1}};
-    assert_int_equal(world_step(w, &end), 0);
+    assert_int_equal(do_end(w, 1, 1), 0);
+    assert_int_equal(do_end(w, 3, 1), 0);
     assert_int_equal(settle(w), 1);
     runs_in(w, 5, 1);
-    end = (struct event){.kind = EVENT_KIND_job_end, .u.job_end = {.job = uid('J', 5), .epoch = 1}};
-    assert_int_equal(world_step(w, &end), 0);
+    assert_int_equal(do_end(w, 5, 1), 0);
     assert_int_equal(settle(w), 1);
     runs_in(w, 2, 1);
     world_free(w);
@@ -367,8 +330,8 @@ static void test_reload(void **state)
         assert_true(mirror_digest(&w->mirror) == digest);
     }
     struct row_plan_part part = {.slot = 0, .part = 1};
-    part.slot =
-        ((const struct row_plan *)mirror_find(&w->mirror, ROW_KIND_plan, &(struct row_plan){.id = 1}))->slot;
+    struct row_plan row = {.id = 1};
+    part.slot = ((const struct row_plan *)mirror_find(&w->mirror, ROW_KIND_plan, &row))->slot;
     const struct row_plan_part *kept = mirror_find(&w->mirror, ROW_KIND_plan_part, &part);
     assert_non_null(kept);
     part = *kept;
@@ -414,16 +377,12 @@ static void test_goes_on_the_same(void **state)
                 plan(w, number, w->now + 4 * HOUR);
             if (what == 1)
                 assert_int_equal(signal_price(w, 1 + (uint64_t)number % 2, number), 0);
-            struct event end = {.kind = EVENT_KIND_job_end,
-                                .u.job_end = {.job = uid('J', i / 2), .epoch = 1}};
-            (void)world_step(w, &end);
+            (void)do_end(w, i / 2, 1); /* it may still wait */
             if (k == 1)
                 assert_int_equal(world_reload(w), 0);
             assert_int_equal(do_tick(w), 0);
         }
-        assert_int_equal(both[0]->effects.n, both[1]->effects.n);
-        for (uint32_t k = 0; k < both[0]->effects.n; k++)
-            assert_memory_equal(&both[0]->list[k], &both[1]->list[k], sizeof both[0]->list[k]);
+        assert_same_effects(both[0], both[1]);
         starts += world_count(both[0], EFFECT_JOB_START);
         assert_true(mirror_digest(&both[0]->mirror) == mirror_digest(&both[1]->mirror));
     }

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Habits: quantiles of the histogram against sorted samples, what is forgotten, what fills in, and who teaches. */
-#include "support.h"
+#include "dispatch_support.h"
 
 #include "core/habit.h"
 #include "core/work.h"
-
-#define HOUR INT64_C(3600000)
 
 static uint64_t seed = 7;
 
@@ -94,29 +92,11 @@ static void test_forgets(void **state)
 
 static struct world *one_pool(void)
 {
-    struct limits limits = small_limits();
-    limits.chips = 1;
-    limits.pools = 1;
-    limits.nodes = 64;
-    limits.jobs = 400;
-    limits.shares = 400;
-    limits.shapes = 64;
-    struct world *w = world_new(&limits);
-    assert_int_equal(do_boot(w, 1), 0);
-    struct event chip = {.kind = EVENT_KIND_chip_add,
-                         .u.chip_add = {.chip = "chip", .vendor = "v", .watts = 1}};
-    assert_int_equal(world_step(w, &chip), 0);
+    struct limits limits = dispatch_limits(4, 1, 400);
+    struct world *w = world_dispatch(&limits, 3);
+    assert_int_equal(do_chip(w, "chip", "v", 0), 0);
     assert_int_equal(do_site(w, 1), 0);
-    struct event pool = {.kind = EVENT_KIND_pool_add,
-                         .u.pool_add = {.pool = uid('p', 1),
-                                        .site = uid('S', 1),
-                                        .chip = "chip",
-                                        .nodes = 8,
-                                        .node_chips = 8,
-                                        .domain = 1}};
-    assert_int_equal(world_step(w, &pool), 0);
-    for (uint64_t i = 1; i <= 3; i++)
-        assert_int_equal(do_tenant(w, i, 0), 0);
+    assert_int_equal(do_pool(w, pool_request(1, 1, 8, 8)), 0);
     return w;
 }
 
@@ -124,16 +104,10 @@ static struct world *one_pool(void)
 static struct row_job submit(struct world *w, uint64_t job, uint64_t tenant, uint32_t chips,
                              int64_t duration_ms)
 {
-    struct event e = {.kind = EVENT_KIND_job_submit,
-                      .u.job_submit = {.job = uid('J', job),
-                                       .tenant = uid('T', tenant),
-                                       .count0 = chips,
-                                       .rate0 = 1000,
-                                       .duration_ms = duration_ms}};
-    assert_int_equal(world_step(w, &e), 0);
-    world_collect(w);
-    struct row_job row = {.id = uid('J', job)};
-    return *(const struct row_job *)mirror_find(&w->mirror, ROW_KIND_job, &row);
+    struct event_job_submit request = job_request(job, chips, duration_ms);
+    request.tenant = uid('T', tenant);
+    assert_int_equal(do_submit(w, request), 0);
+    return *world_job(w, job);
 }
 
 /* What a job would be thought to last; it goes again. */
@@ -141,9 +115,7 @@ static struct row_job asked(struct world *w, uint64_t job, uint64_t tenant, uint
                             int64_t duration_ms)
 {
     struct row_job row = submit(w, job, tenant, chips, duration_ms);
-    struct event cancel = {.kind = EVENT_KIND_job_cancel, .u.job_cancel.job = row.id};
-    assert_int_equal(world_step(w, &cancel), 0);
-    world_collect(w);
+    assert_int_equal(do_cancel(w, job), 0);
     return row;
 }
 
@@ -156,19 +128,13 @@ static void ran(struct world *w, uint64_t job, uint64_t tenant, uint32_t chips, 
     assert_int_equal(do_tick(w), 0);
     assert_int_equal(world_count(w, EFFECT_JOB_START), 1);
     w->now += ms;
-    struct event e = {.kind = EVENT_KIND_job_end, .u.job_end = {.job = uid('J', job), .epoch = 1}};
     if (how == EVICTED) {
-        e = (struct event){.kind = EVENT_KIND_site_state, .u.site_state = {uid('S', 1), PLACE_LOST}};
-        assert_int_equal(world_step(w, &e), 0);
+        assert_int_equal(do_site_state(w, 1, PLACE_LOST), 0);
         assert_int_equal(do_tick(w), 0);
         assert_int_equal(world_count(w, EFFECT_JOB_STOP), 1);
-        e = (struct event){.kind = EVENT_KIND_site_state, .u.site_state = {uid('S', 1), PLACE_UP}};
-        assert_int_equal(world_step(w, &e), 0);
+        assert_int_equal(do_site_state(w, 1, PLACE_UP), 0);
     }
-    if (how != ENDS)
-        e = (struct event){.kind = EVENT_KIND_job_cancel, .u.job_cancel.job = uid('J', job)};
-    assert_int_equal(world_step(w, &e), 0);
-    world_collect(w);
+    assert_int_equal(how == ENDS ? do_end(w, job, 1) : do_cancel(w, job), 0);
 }
 
 static void test_backs_off(void **state)

@@ -1,91 +1,49 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Work that gives way: who is stopped for whom, what is left to run then, and how a site draws less. */
-#include "support.h"
+#include "dispatch_support.h"
 
 #include "core/state.h"
 
 enum { POOLS = 2, NODES = 2, CHIPS = 8 };
-#define MINUTE INT64_C(60000)
 
 /* Two sites with a pool of two nodes of eight chips each. */
 static struct world *network(uint32_t preempt)
 {
-    struct limits limits = small_limits();
-    limits.chips = 2;
-    limits.pools = POOLS;
-    limits.nodes = 64;
-    limits.jobs = 100;
-    limits.shares = 200;
-    limits.shapes = 64;
-    struct world *w = world_new(&limits);
-    assert_int_equal(do_boot(w, 1), 0);
-    struct event chip = {.kind = EVENT_KIND_chip_add,
-                         .u.chip_add = {.chip = "chip", .vendor = "v", .watts = 1000, .idle_watts = 100}};
-    assert_int_equal(world_step(w, &chip), 0);
+    struct limits limits = dispatch_limits(4, POOLS, 100);
+    struct world *w = world_dispatch(&limits, 1);
+    assert_int_equal(do_chip(w, "chip", "v", 100), 0);
     for (uint64_t i = 1; i <= POOLS; i++) {
         assert_int_equal(do_site(w, i), 0);
-        struct event pool = {.kind = EVENT_KIND_pool_add,
-                             .u.pool_add = {.pool = uid('p', i),
-                                            .site = uid('S', i),
-                                            .chip = "chip",
-                                            .nodes = NODES,
-                                            .node_chips = CHIPS,
-                                            .domain = 1,
-                                            .price = (int64_t)i * UNIT}};
-        assert_int_equal(world_step(w, &pool), 0);
+        struct event_pool_add pool = pool_request(i, i, NODES, CHIPS);
+        pool.price = (int64_t)i * UNIT;
+        assert_int_equal(do_pool(w, pool), 0);
     }
-    assert_int_equal(do_tenant(w, 1, 0), 0);
-    struct event set = {.kind = EVENT_KIND_dispatch_set,
-                        .u.dispatch_set = {.order = ORDER_SIZE,
-                                           .fit = FIT_BACKFILL,
-                                           .pack = PACK_BEST_FIT,
-                                           .ageing = 1000000,
-                                           .preempt = preempt,
-                                           .reserve = RESERVE_OFF}};
-    assert_int_equal(world_step(w, &set), 0);
+    assert_int_equal(do_dispatch(w, (struct event_dispatch_set){.order = ORDER_SIZE,
+                                                                .fit = FIT_BACKFILL,
+                                                                .ageing = 1000000,
+                                                                .preempt = preempt,
+                                                                .reserve = RESERVE_OFF}),
+                     0);
     return w;
 }
 
 static void submit(struct world *w, uint64_t job, uint32_t chips, int64_t duration_ms, int64_t checkpoint_ms,
                    uint32_t flags)
 {
-    struct event e = {.kind = EVENT_KIND_job_submit,
-                      .u.job_submit = {.job = uid('J', job),
-                                       .tenant = uid('T', 1),
-                                       .count0 = chips,
-                                       .rate0 = 1000,
-                                       .duration_ms = duration_ms,
-                                       .checkpoint_ms = checkpoint_ms,
-                                       .flags = flags}};
-    assert_int_equal(world_step(w, &e), 0);
-}
-
-static const struct effect *effect_of(const struct world *w, enum effect_kind kind, uint64_t job)
-{
-    struct uuid id = uid('J', job);
-    for (uint32_t i = 0; i < w->effects.n; i++) {
-        if (w->list[i].kind == kind && uuid_eq(&w->list[i].job, &id))
-            return &w->list[i];
-    }
-    return NULL;
+    struct event_job_submit request = job_request(job, chips, duration_ms);
+    request.checkpoint_ms = checkpoint_ms;
+    request.flags = flags;
+    assert_int_equal(do_submit(w, request), 0);
 }
 
 static bool started(const struct world *w, uint64_t job)
 {
-    return effect_of(w, EFFECT_JOB_START, job) != NULL;
+    return world_effect(w, EFFECT_JOB_START, job) != NULL;
 }
 
 static const struct effect *stopped(const struct world *w, uint64_t job)
 {
-    return effect_of(w, EFFECT_JOB_STOP, job);
-}
-
-static const struct row_job *row_of(const struct world *w, uint64_t job)
-{
-    struct row_job key = {.id = uid('J', job)};
-    const struct row_job *row = mirror_find(&w->mirror, ROW_KIND_job, &key);
-    assert_non_null(row);
-    return row;
+    return world_effect(w, EFFECT_JOB_STOP, job);
 }
 
 static const struct job *job_of(const struct world *w, uint64_t job)
@@ -112,17 +70,16 @@ static void test_least_is_lost(void **state)
     assert_null(stopped(w, 2));
     assert_int_equal(stopped(w, 1)->code, ERR_PREEMPTED);
     assert_int_equal(stopped(w, 1)->amount, 20 * MINUTE);
-    assert_true(stopped(w, 1) < effect_of(w, EFFECT_JOB_START, 5));
-    assert_int_equal(row_of(w, 1)->done_ms, 20 * MINUTE);
-    assert_int_equal(row_of(w, 1)->state, JOB_QUEUED);
+    assert_true(stopped(w, 1) < world_effect(w, EFFECT_JOB_START, 5));
+    assert_int_equal(world_job(w, 1)->done_ms, 20 * MINUTE);
+    assert_int_equal(world_job(w, 1)->state, JOB_QUEUED);
     assert_int_equal(job_run_ms(job_of(w, 1), 1000), 45 * MINUTE);
     assert_int_equal(job_of(w, 1)->in_lane.length, 45 * MINUTE);
     /* It goes on, and is stopped a second time: work is counted once, and starting is no work. */
     w->now += 10 * MINUTE;
-    struct event end = {.kind = EVENT_KIND_job_end, .u.job_end = {.job = uid('J', 5), .epoch = 1}};
-    assert_int_equal(world_step(w, &end), 0);
+    assert_int_equal(do_end(w, 5, 1), 0);
     assert_int_equal(do_tick(w), 0);
-    assert_int_equal(effect_of(w, EFFECT_JOB_START, 1)->amount, 20 * MINUTE);
+    assert_int_equal(world_effect(w, EFFECT_JOB_START, 1)->amount, 20 * MINUTE);
     assert_int_equal(job_of(w, 1)->end_ms, w->now + 45 * MINUTE);
     assert_int_equal(world_reload(w), 0);
     assert_int_equal(job_of(w, 1)->end_ms, w->now + 45 * MINUTE);
@@ -209,22 +166,17 @@ static void test_lost_place(void **state)
 {
     (void)state;
     struct world *w = network(PREEMPT_FIRM);
-    struct event e = {.kind = EVENT_KIND_job_submit,
-                      .u.job_submit = {.job = uid('J', 1),
-                                       .tenant = uid('T', 1),
-                                       .count0 = 4,
-                                       .rate0 = 500, /* half as fast: of 7 minutes the work is 3.5 */
-                                       .duration_ms = 60 * MINUTE,
-                                       .checkpoint_ms = MINUTE,
-                                       .checkpoint_every_ms = 7 * MINUTE,
-                                       .flags = JOB_INTERRUPTIBLE}};
-    assert_int_equal(world_step(w, &e), 0);
+    struct event_job_submit slow = job_request(1, 4, 60 * MINUTE);
+    slow.rate0 = 500; /* half as fast: of 7 minutes the work is 3.5 */
+    slow.checkpoint_ms = MINUTE;
+    slow.checkpoint_every_ms = 7 * MINUTE;
+    slow.flags = JOB_INTERRUPTIBLE;
+    assert_int_equal(do_submit(w, slow), 0);
     submit(w, 2, 4, 60 * MINUTE, MINUTE, JOB_INTERRUPTIBLE); /* writes none by itself */
     assert_int_equal(do_tick(w), 0);
     w->now += 20 * MINUTE;
-    struct event lost = {.kind = EVENT_KIND_node_state,
-                         .u.node_state = {.pool = uid('p', 1), .node = 0, .state = PLACE_LOST}};
-    assert_int_equal(world_step(w, &lost), 0);
+    struct uuid first = uid('p', 1);
+    assert_int_equal(do_node_state(w, &first, 0, PLACE_LOST), 0);
     assert_int_equal(stopped(w, 1)->amount, 7 * MINUTE);
     assert_int_equal(stopped(w, 1)->code, 0);
     assert_int_equal(stopped(w, 2)->amount, 0);
@@ -276,9 +228,7 @@ static uint64_t draw(const struct world *w, uint64_t site)
 static struct world *full_site(void)
 {
     struct world *w = network(PREEMPT_FIRM);
-    struct event cordon = {.kind = EVENT_KIND_site_state,
-                           .u.site_state = {.site = uid('S', 2), .state = PLACE_CORDONED}};
-    assert_int_equal(world_step(w, &cordon), 0);
+    assert_int_equal(do_site_state(w, 2, PLACE_CORDONED), 0);
     submit(w, 1, 4, 100 * MINUTE, 0, 0);
     submit(w, 2, 4, 100 * MINUTE, 0, JOB_INTERRUPTIBLE);
     assert_int_equal(do_tick(w), 0);
@@ -326,20 +276,16 @@ static void test_cap(void **state)
 {
     (void)state;
     struct world *w = full_site();
-    struct event cap = {.kind = EVENT_KIND_site_cap,
-                        .u.site_cap = {.site = uid('S', 1), .watts = draw(w, 1) - 1}};
-    assert_int_equal(world_step(w, &cap), 0);
+    assert_int_equal(do_site_cap(w, 1, draw(w, 1) - 1), 0);
     assert_int_equal(world_reload(w), 0); /* before anything was done about it */
     assert_int_equal(do_tick(w), 0);
     assert_int_equal(world_count(w, EFFECT_JOB_STOP), 1);
     assert_non_null(stopped(w, 4));
-    cap.u.site_cap.watts = 1; /* less than what idles: all stops, and nothing starts */
-    assert_int_equal(world_step(w, &cap), 0);
+    assert_int_equal(do_site_cap(w, 1, 1), 0); /* less than what idles: all stops, and nothing starts */
     assert_int_equal(do_tick(w), 0);
     assert_int_equal(world_count(w, EFFECT_JOB_STOP), 3);
     assert_int_equal(world_count(w, EFFECT_JOB_START), 0);
-    cap.u.site_cap.watts = 0;
-    assert_int_equal(world_step(w, &cap), 0);
+    assert_int_equal(do_site_cap(w, 1, 0), 0);
     assert_int_equal(shed(w, 1, UINT64_C(1) << 30, w->now + 1000), 0);
     assert_int_equal(do_tick(w), 0);
     assert_int_equal(world_count(w, EFFECT_JOB_START), 0);

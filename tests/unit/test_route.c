@@ -1,51 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Ways over corridors: which, how long, at what cost; what is granted, what is full, what happens when one is cut. */
-#include "support.h"
+#include "dispatch_support.h"
 
 #include "core/route.h"
-#include "core/why.h"
 
 enum { SITES = 5 };
 #define GB UINT64_C(1000000000)
 #define GBIT UINT64_C(1000000000)
-#define HOUR INT64_C(3600000)
 
-/* Five sites with a pool of two nodes of four chips each; chips cost 1 an hour everywhere, but 2 at site 1; power nothing.
- * Whatever is added is added in the other order when `turned`: memory must not matter. */
+/* Five sites with a pool of two nodes of four chips each; chips cost 1 an hour everywhere, but 2 at site 1; power nothing. */
 static struct world *network(void)
 {
-    struct limits limits = small_limits();
-    limits.sites = SITES;
-    limits.chips = 1;
-    limits.pools = SITES;
-    limits.nodes = 2 * SITES;
+    struct limits limits = dispatch_limits(SITES, SITES, 200);
     limits.corridors = 16;
-    limits.jobs = limits.shares = limits.shapes = 200;
-    struct world *w = world_new(&limits);
-    struct event chip = {.kind = EVENT_KIND_chip_add, .u.chip_add = {.chip = "h100", .watts = 1000}};
-    struct event dispatch = {.kind = EVENT_KIND_dispatch_set,
-                             .u.dispatch_set = {.order = ORDER_FIFO,
-                                                .fit = FIT_BACKFILL,
-                                                .pack = PACK_BEST_FIT,
-                                                .carbon_price = UNIT / 20,
-                                                .reserve = RESERVE_OFF}};
-    assert_int_equal(world_step(w, &chip), 0);
-    assert_int_equal(world_step(w, &dispatch), 0);
+    struct world *w = world_dispatch(&limits, 1);
+    assert_int_equal(do_chip(w, "chip", "", 0), 0);
+    assert_int_equal(do_dispatch(w, (struct event_dispatch_set){.order = ORDER_FIFO,
+                                                                .fit = FIT_BACKFILL,
+                                                                .carbon_price = UNIT / 20,
+                                                                .reserve = RESERVE_OFF}),
+                     0);
     for (uint32_t i = 1; i <= SITES; i++) {
-        struct event site = {.kind = EVENT_KIND_site_add, .u.site_add = {.site = uid('S', i)}};
-        (void)snprintf(site.u.site_add.name, NAME_CAP, "site-%u", i);
-        struct event pool = {.kind = EVENT_KIND_pool_add,
-                             .u.pool_add = {.pool = uid('p', i),
-                                            .site = uid('S', i),
-                                            .chip = "h100",
-                                            .nodes = 2,
-                                            .node_chips = 4,
-                                            .domain = 1,
-                                            .price = i == 1 ? 2 * UNIT : UNIT}};
-        assert_int_equal(world_step(w, &site), 0);
-        assert_int_equal(world_step(w, &pool), 0);
+        assert_int_equal(do_site(w, i), 0);
+        struct event_pool_add pool = pool_request(i, i, 2, 4);
+        pool.price = i == 1 ? 2 * UNIT : UNIT;
+        assert_int_equal(do_pool(w, pool), 0);
     }
-    assert_int_equal(do_tenant(w, 1, 0), 0);
     return w;
 }
 
@@ -74,29 +54,24 @@ static void set_corridor(struct world *w, uint64_t id, uint32_t state, uint64_t 
     assert_int_equal(world_step(w, &e), 0);
 }
 
-static struct event job(uint64_t id, uint32_t chips, int64_t ms, uint64_t source, uint64_t bytes)
+static struct event_job_submit job(uint64_t id, uint32_t chips, int64_t ms, uint64_t source, uint64_t bytes)
 {
-    struct event e = {.kind = EVENT_KIND_job_submit,
-                      .u.job_submit = {.job = uid('J', id),
-                                       .tenant = uid('T', 1),
-                                       .count0 = chips,
-                                       .rate0 = 1000,
-                                       .duration_ms = ms,
-                                       .data_site = uid('S', source),
-                                       .data_bytes = bytes}};
-    return e;
+    struct event_job_submit request = job_request(id, chips, ms);
+    request.data_site = uid('S', source);
+    request.data_bytes = bytes;
+    return request;
 }
 
-static void submit(struct world *w, struct event e)
+static void submit(struct world *w, struct event_job_submit request)
 {
-    assert_int_equal(world_step(w, &e), 0);
+    assert_int_equal(do_submit(w, request), 0);
 }
 
 /* Only there. */
-static void submit_at(struct world *w, struct event e, uint64_t site)
+static void submit_at(struct world *w, struct event_job_submit request, uint64_t site)
 {
-    e.u.job_submit.site = uid('S', site);
-    submit(w, e);
+    request.site = uid('S', site);
+    submit(w, request);
 }
 
 static struct effect kept[64];
@@ -116,20 +91,6 @@ static void settle(struct world *w)
     }
 }
 
-static struct why why_of(const struct world *w, uint64_t id)
-{
-    struct uuid of = uid('J', id);
-    struct why why;
-    assert_int_equal(why_job(w->core, &of, &why), 0);
-    return why;
-}
-
-static bool is(const struct uuid *id, char space, uint64_t n)
-{
-    struct uuid want = uid(space, n);
-    return uuid_eq(id, &want);
-}
-
 /* The job runs where it is told, its data having come over these corridors ("" none). */
 static void came(struct world *w, uint64_t id, uint64_t pool, const char *corridors)
 {
@@ -138,16 +99,11 @@ static void came(struct world *w, uint64_t id, uint64_t pool, const char *corrid
     assert_int_equal(nkept, n + 1);
     for (uint32_t i = 0; i < n; i++) {
         assert_int_equal(kept[i].kind, EFFECT_TRANSIT);
-        assert_true(is(&kept[i].job, 'J', id) && is(&kept[i].corridor, 'C', (uint64_t)(corridors[i] - '0')));
+        assert_true(is_uid(&kept[i].job, 'J', id) &&
+                    is_uid(&kept[i].corridor, 'C', (uint64_t)(corridors[i] - '0')));
         assert_true(kept[i].bits_s == kept[0].bits_s && kept[i].ms == kept[0].ms);
     }
-    assert_true(kept[n].kind == EFFECT_JOB_START && is(&kept[n].pool, 'p', pool));
-}
-
-static void end(struct world *w, uint64_t id, uint32_t epoch)
-{
-    struct event e = {.kind = EVENT_KIND_job_end, .u.job_end = {.job = uid('J', id), .epoch = epoch}};
-    assert_int_equal(world_step(w, &e), 0);
+    assert_true(kept[n].kind == EFFECT_JOB_START && is_uid(&kept[n].pool, 'p', pool));
 }
 
 /* ---- which way ---- */
@@ -173,7 +129,7 @@ static void test_cheapest(void **state)
         set_corridor(w, 5, PLACE_LOST, 100);
         settle(w);
         assert_int_equal(nkept, 6); /* both have come anew, the other way */
-        assert_true(is(&kept[0].corridor, 'C', 2) && is(&kept[3].corridor, 'C', 2));
+        assert_true(is_uid(&kept[0].corridor, 'C', 2) && is_uid(&kept[3].corridor, 'C', 2));
         world_free(w);
     }
 }
@@ -212,34 +168,21 @@ static void test_ties_and_energy(void **state)
 static void test_longest(void **state)
 {
     (void)state;
-    struct limits limits = small_limits();
-    limits.sites = limits.corridors = WAY_MAX + 2;
-    limits.chips = limits.pools = 1;
-    limits.nodes = limits.jobs = limits.shares = limits.shapes = 8;
-    struct world *w = world_new(&limits);
-    struct event chip = {.kind = EVENT_KIND_chip_add, .u.chip_add = {.chip = "h100", .watts = 1000}};
-    assert_int_equal(world_step(w, &chip), 0);
-    assert_int_equal(do_tenant(w, 1, 0), 0);
-    for (uint32_t i = 0; i < WAY_MAX + 2; i++) {
-        struct event site = {.kind = EVENT_KIND_site_add, .u.site_add = {.site = uid('S', i + 1)}};
-        (void)snprintf(site.u.site_add.name, NAME_CAP, "site-%u", i);
-        assert_int_equal(world_step(w, &site), 0);
-        if (i > 0)
-            join(w, i, i, i + 1, 1, 1, 1);
+    struct limits limits = dispatch_limits(WAY_MAX + 2, 1, 8);
+    limits.corridors = WAY_MAX + 2;
+    struct world *w = world_dispatch(&limits, 1);
+    assert_int_equal(do_chip(w, "chip", "", 0), 0);
+    for (uint32_t i = 1; i <= WAY_MAX + 2; i++) {
+        assert_int_equal(do_site(w, i), 0);
+        if (i > 1)
+            join(w, i - 1, i - 1, i, 1, 1, 1);
     }
-    struct event pool = {.kind = EVENT_KIND_pool_add,
-                         .u.pool_add = {.pool = uid('p', 1),
-                                        .site = uid('S', 1),
-                                        .chip = "h100",
-                                        .nodes = 4,
-                                        .node_chips = 4,
-                                        .domain = 1}};
-    assert_int_equal(world_step(w, &pool), 0);
+    assert_int_equal(do_pool(w, pool_request(1, 1, 4, 4)), 0);
     submit(w, job(1, 1, HOUR, WAY_MAX + 1, 1));
     submit(w, job(2, 1, HOUR, WAY_MAX + 2, 1));
     settle(w);
     assert_int_equal(nkept, WAY_MAX + 1);
-    assert_true(is(&kept[0].corridor, 'C', WAY_MAX) && is(&kept[WAY_MAX - 1].corridor, 'C', 1));
+    assert_true(is_uid(&kept[0].corridor, 'C', WAY_MAX) && is_uid(&kept[WAY_MAX - 1].corridor, 'C', 1));
     assert_int_equal(why_of(w, 2).bar, WHY_CORRIDOR_DOWN);
     assert_int_equal(world_reload(w), 0);
     world_free(w);
@@ -287,14 +230,11 @@ static void test_at_home(void **state)
     came(w, 1, 5, "");
     submit(w, job(2, 1, HOUR, 5, 0));
     came(w, 2, 2, "");
-    struct event bad = job(3, 1, HOUR, 9, 1);
-    assert_int_equal(world_step(w, &bad), ERR_NOT_FOUND);
-    bad = job(3, 1, HOUR, 1, DATA_BYTES_MAX + 1);
-    bad.token = 0;
-    assert_int_equal(world_step(w, &bad), ERR_INVALID);
-    bad = job(3, 1, HOUR, 1, 1);
-    memset(&bad.u.job_submit.data_site, 0, sizeof(struct uuid));
-    assert_int_equal(world_step(w, &bad), ERR_NOT_FOUND);
+    assert_int_equal(do_submit(w, job(3, 1, HOUR, 9, 1)), ERR_NOT_FOUND);
+    assert_int_equal(do_submit(w, job(3, 1, HOUR, 1, DATA_BYTES_MAX + 1)), ERR_INVALID);
+    struct event_job_submit nowhere = job(3, 1, HOUR, 1, 1);
+    memset(&nowhere.data_site, 0, sizeof nowhere.data_site);
+    assert_int_equal(do_submit(w, nowhere), ERR_NOT_FOUND);
     world_free(w);
 }
 
@@ -309,7 +249,7 @@ static void test_score(void **state)
     submit(w, job(2, 1, HOUR, 1, 15 * GB));
     came(w, 2, 1, "");
     struct why why = why_of(w, 2);
-    assert_true(is(&why.terms[1].pool, 'p', 2) && why.terms[1].transfer == 3 * UNIT / 2);
+    assert_true(is_uid(&why.terms[1].pool, 'p', 2) && why.terms[1].transfer == 3 * UNIT / 2);
     assert_int_equal(why.nterms, 2); /* no corridor leads to the others */
     world_free(w);
 }
@@ -364,7 +304,7 @@ static void test_cut(void **state)
     assert_int_equal(world_reload(w), 0);
     set_corridor(w, 1, PLACE_UP, 12);
     assert_int_equal(world_count(w, EFFECT_JOB_STOP), 1);
-    assert_true(is(&w->list[0].job, 'J', 3) && w->list[0].code == ERR_CORRIDOR);
+    assert_true(is_uid(&w->list[0].job, 'J', 3) && w->list[0].code == ERR_CORRIDOR);
     settle(w);
     assert_int_equal(nkept, 0); /* nothing is left */
     set_corridor(w, 1, PLACE_UP, 7);
@@ -385,9 +325,9 @@ static void test_cut(void **state)
     set_corridor(w, 1, PLACE_UP, 7);
     settle(w);
     assert_int_equal(nkept, 4);
-    end(w, 1, 2);
+    assert_int_equal(do_end(w, 1, 2), 0);
     assert_int_equal(world_reload(w), 0);
-    end(w, 3, 3); /* before its data had come: its way is free */
+    assert_int_equal(do_end(w, 3, 3), 0); /* before its data had come: its way is free */
     submit_at(w, job(4, 1, HOUR, 1, GB), 2);
     came(w, 4, 2, "1");
     world_free(w);
@@ -397,18 +337,14 @@ static void test_cut(void **state)
 
 static void rules(struct world *w, const char *text)
 {
-    struct event put = {.kind = EVENT_KIND_rules_put, .u.rules_put = {.set = uid('R', 1)}};
-    struct event set = {.kind = EVENT_KIND_rules_set, .u.rules_set = {.set = uid('R', 1), .parts = 1}};
-    assert_true(text_set(put.u.rules_put.text, RULES_PART_CAP, text, strlen(text)));
-    assert_int_equal(world_step(w, &put), 0);
-    assert_int_equal(world_step(w, &set), 0);
+    assert_int_equal(do_rules(w, text), 0);
     settle(w);
 }
 
-static struct event declared(struct event e, const char *data_class)
+static struct event_job_submit declared(struct event_job_submit request, const char *data_class)
 {
-    (void)snprintf(e.u.job_submit.data_class, CODE_CAP, "%s", data_class);
-    return e;
+    (void)snprintf(request.data_class, CODE_CAP, "%s", data_class);
+    return request;
 }
 
 /* Ways go around corridors that are denied, what comes over them is stopped, and work without data is not judged by them. */
@@ -425,7 +361,7 @@ static void test_rules(void **state)
              "because \"b\" cite \"c\"\n");
     assert_int_equal(nkept, 4);
     assert_true(kept[0].kind == EFFECT_JOB_STOP && kept[0].code == ERR_FORBIDDEN);
-    assert_true(is(&kept[1].corridor, 'C', 2) && is(&kept[2].corridor, 'C', 3));
+    assert_true(is_uid(&kept[1].corridor, 'C', 2) && is_uid(&kept[2].corridor, 'C', 3));
     submit_at(w, declared(job(2, 1, HOUR, 1, GB), "public"), 2);
     came(w, 2, 2, "1");
     submit_at(w, declared(job(3, 1, HOUR, 1, 0), "secret"), 2);
@@ -461,7 +397,7 @@ static int play(struct world *w, struct event e, uint64_t *sum, struct running *
         for (uint32_t i = 0; i < w->effects.n; i++) {
             const struct effect *x = &w->list[i];
             uint64_t job = 0;
-            while (job < 1000 && !is(&x->job, 'J', job))
+            while (job < 1000 && !is_uid(&x->job, 'J', job))
                 job++;
             *sum = *sum * 31 + x->kind + job * 3 + x->epoch * 5 + x->bits_s + (uint64_t)x->ms + x->node +
                    x->pool.b[15];
@@ -485,23 +421,25 @@ static void test_goes_on_the_same(void **state)
     uint64_t random = 3, sums[2] = {0}, transits = 0;
     for (uint64_t i = 0; i < 7; i++) {
         uint64_t bits = 1 + test_below(&random, 16);
-        for (uint32_t k = 0; k < 2; k++)
-            join(k ? b : a, i, 1 + i % SITES,
-                 1 + (i * 2 + 1) % SITES == 1 + i % SITES ? 1 + (i + 2) % SITES : 1 + (i * 2 + 1) % SITES,
-                 bits, 1000, (int64_t)i % 3);
+        uint64_t from = 1 + i % SITES, to = 1 + (i * 2 + 1) % SITES;
+        to = to == from ? 1 + (i + 2) % SITES : to;
+        join(a, i, from, to, bits, 1000, (int64_t)i % 3);
+        join(b, i, from, to, bits, 1000, (int64_t)i % 3);
     }
-    struct event strict = {.kind = EVENT_KIND_dispatch_set,
-                           .u.dispatch_set = {.order = ORDER_FIFO, .fit = FIT_STRICT, .pack = PACK_BEST_FIT}};
-    for (uint64_t i = 0; i < 400; i++) {
-        struct event e = i == 0 ? strict
-                                : job(i, 1 + (uint32_t)test_below(&random, 8), HOUR,
-                                      1 + test_below(&random, SITES), test_below(&random, 3) * 100 * GB);
-        if (i > 0 && n > 0 && test_below(&random, 2)) {
+    const struct event_dispatch_set strict = {.order = ORDER_FIFO, .fit = FIT_STRICT};
+    assert_int_equal(do_dispatch(a, strict), 0);
+    assert_int_equal(do_dispatch(b, strict), 0);
+    for (uint64_t i = 1; i < 400; i++) {
+        struct event e = {.kind = EVENT_KIND_job_submit,
+                          .u.job_submit =
+                              job(i, 1 + (uint32_t)test_below(&random, 8), HOUR,
+                                  1 + test_below(&random, SITES), test_below(&random, 3) * 100 * GB)};
+        if (n > 0 && test_below(&random, 2)) {
             struct running *r = &list[test_below(&random, n)];
             e = (struct event){.kind = EVENT_KIND_job_end,
                                .u.job_end = {.job = uid('J', r->job), .epoch = r->epoch}};
             *r = list[--n];
-        } else if (i > 0 && test_below(&random, 8) == 0) {
+        } else if (test_below(&random, 8) == 0) {
             e = (struct event){.kind = EVENT_KIND_corridor_state,
                                .u.corridor_state = {.corridor = uid('C', test_below(&random, 7)),
                                                     .state = test_below(&random, 4) ? PLACE_UP : PLACE_LOST,

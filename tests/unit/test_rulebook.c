@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rules in the core: how they arrive, that work obeys them, at dates too, and that a restart keeps them. */
 #include "core/rulebook.h"
-#include "support.h"
+#include "dispatch_support.h"
 
 #define DENY_NVIDIA \
     "deny no-nvidia\n when chip.vendor = nvidia\n because \"the operator says so\" cite \"a policy, 1\"\n"
@@ -14,15 +14,10 @@
 /* Site and pool 1: DE, nvidia; 2: FR, moore. A pool has two nodes of four chips; the cheaper one is 1. */
 static struct world *network(void)
 {
-    struct limits limits = small_limits();
-    limits.chips = 2;
-    limits.pools = 70; /* masks of two words */
+    struct limits limits = dispatch_limits(4, 70, 100); /* masks of two words */
     limits.nodes = 70;
-    limits.jobs = 100;
-    limits.shares = 100;
     limits.shapes = 4;
-    struct world *w = world_new(&limits);
-    assert_int_equal(do_boot(w, 1), 0);
+    struct world *w = world_dispatch(&limits, 0);
     static const char *const names[2][3] = {{"h100", "nvidia", "DE"}, {"s5000", "moore", "FR"}};
     for (uint32_t i = 0; i < 2; i++) {
         struct event chip = {.kind = EVENT_KIND_chip_add, .u.chip_add = {.watts = 500, .tpp = 100}};
@@ -33,15 +28,11 @@ static struct world *network(void)
         (void)snprintf(site.u.site_add.name, NAME_CAP, "site-%u", i + 1);
         (void)snprintf(site.u.site_add.jurisdiction, CODE_CAP, "%s", names[i][2]);
         assert_int_equal(world_step(w, &site), 0);
-        struct event pool = {.kind = EVENT_KIND_pool_add,
-                             .u.pool_add = {.pool = uid('p', i + 1),
-                                            .site = uid('S', i + 1),
-                                            .nodes = 2,
-                                            .node_chips = 4,
-                                            .domain = 2,
-                                            .price = 1000000 * (i + 1)}};
-        (void)snprintf(pool.u.pool_add.chip, CHIP_CAP, "%s", names[i][0]);
-        assert_int_equal(world_step(w, &pool), 0);
+        struct event_pool_add pool = pool_request(i + 1, i + 1, 2, 4);
+        (void)snprintf(pool.chip, CHIP_CAP, "%s", names[i][0]);
+        pool.domain = 2;
+        pool.price = 1000000 * (i + 1);
+        assert_int_equal(do_pool(w, pool), 0);
     }
     for (uint64_t i = 1; i <= 3; i++) {
         struct event tenant = {
@@ -52,13 +43,11 @@ static struct world *network(void)
         assert_int_equal(world_step(w, &tenant), 0);
     }
     /* Losses are looked at in turn, by the clock as well: only rules are to be due here. */
-    struct event set = {.kind = EVENT_KIND_dispatch_set,
-                        .u.dispatch_set = {.order = ORDER_SIZE,
-                                           .fit = FIT_BACKFILL,
-                                           .pack = PACK_BEST_FIT,
-                                           .ageing = 100000,
-                                           .reserve = RESERVE_OFF}};
-    assert_int_equal(world_step(w, &set), 0);
+    assert_int_equal(do_dispatch(w, (struct event_dispatch_set){.order = ORDER_SIZE,
+                                                                .fit = FIT_BACKFILL,
+                                                                .ageing = 100000,
+                                                                .reserve = RESERVE_OFF}),
+                     0);
     return w;
 }
 
@@ -84,41 +73,25 @@ static int enforce(struct world *w, uint64_t id, const char *text, size_t size)
     return set(w, id, parts);
 }
 
-static struct event job(uint64_t id, uint64_t tenant, uint32_t chips)
+static struct event_job_submit job(uint64_t id, uint64_t tenant, uint32_t chips)
 {
-    return (struct event){
-        .kind = EVENT_KIND_job_submit,
-        .u.job_submit = {.job = uid('J', id), .tenant = uid('T', tenant), .count0 = chips, .rate0 = 1000}};
+    struct event_job_submit request = job_request(id, chips, 0);
+    request.tenant = uid('T', tenant);
+    return request;
 }
 
 static void submit(struct world *w, uint64_t id, uint64_t tenant, uint32_t chips)
 {
-    struct event e = job(id, tenant, chips);
-    assert_int_equal(world_step(w, &e), 0);
-}
-
-static const struct row_job *job_row(const struct world *w, uint64_t id)
-{
-    struct row_job key = {.id = uid('J', id)};
-    const struct row_job *row = mirror_find(&w->mirror, ROW_KIND_job, &key);
-    assert_non_null(row);
-    return row;
+    assert_int_equal(do_submit(w, job(id, tenant, chips)), 0);
 }
 
 /* 0: it waits. */
 static uint64_t pool_of(const struct world *w, uint64_t id)
 {
-    const struct row_job *row = job_row(w, id);
-    struct uuid first = uid('p', 1);
+    const struct row_job *row = world_job(w, id);
     if (row->state != JOB_RUNNING)
         return 0;
-    return uuid_eq(&row->pool, &first) ? 1 : 2;
-}
-
-static void settle(struct world *w)
-{
-    while (core_deadline_ms(w->core) <= w->now)
-        assert_int_equal(do_tick(w), 0);
+    return is_uid(&row->pool, 'p', 1) ? 1 : 2;
 }
 
 static void test_parts(void **state)
@@ -180,11 +153,11 @@ static void test_obeyed(void **state)
     (void)state;
     struct world *w = network();
     submit(w, 1, 1, 4);
-    settle(w);
+    world_settle(w);
     assert_int_equal(pool_of(w, 1), 1);
     assert_int_equal(enforce(w, 1, DENY_NVIDIA, 40), 0);
     submit(w, 2, 1, 8);
-    settle(w);
+    world_settle(w);
     /* What it forbids is stopped, and says why; it goes where it may. */
     assert_int_equal(world_count(w, EFFECT_JOB_STOP), 1);
     for (uint32_t i = 0; i < w->effects.n; i++) {
@@ -194,10 +167,10 @@ static void test_obeyed(void **state)
     assert_int_equal(pool_of(w, 1) + pool_of(w, 2), 2);
     /* A set that is refused lifts nothing; an empty one lifts all. */
     assert_int_equal(enforce(w, 2, "deny x", 40), ERR_INVALID);
-    settle(w);
+    world_settle(w);
     assert_int_equal(pool_of(w, 1) + pool_of(w, 2), 2);
     assert_int_equal(set(w, 3, 0), 0);
-    settle(w);
+    world_settle(w);
     assert_int_equal(world_count(w, EFFECT_JOB_STOP), 0);
     assert_int_equal(pool_of(w, 1) + pool_of(w, 2), 3);
     world_free(w);
@@ -208,10 +181,10 @@ static void test_facts(void **state)
     (void)state;
     struct world *w = network();
     assert_int_equal(enforce(w, 1, AT_HOME, 40), 0);
-    struct event e = job(1, 1, 1);
-    e.u.job_submit.data_site = uid('S', 2);
-    assert_int_equal(world_step(w, &e), 0);
-    settle(w);
+    struct event_job_submit e = job(1, 1, 1);
+    e.data_site = uid('S', 2);
+    assert_int_equal(do_submit(w, e), 0);
+    world_settle(w);
     assert_int_equal(pool_of(w, 1), 2);
     assert_int_equal(enforce(w, 2,
                              "deny a when job.kind = training and data.class = health and chip.tpp = 100\n"
@@ -220,18 +193,18 @@ static void test_facts(void **state)
                              100),
                      0);
     e = job(2, 1, 2);
-    assert_int_equal(world_step(w, &e), 0);
+    assert_int_equal(do_submit(w, e), 0);
     e = job(3, 1, 2);
-    e.u.job_submit.kind = JOB_KIND_TRAINING;
-    memcpy(e.u.job_submit.data_class, "health", 6);
-    assert_int_equal(world_step(w, &e), 0);
-    e.u.job_submit.job = uid('J', 4);
-    e.u.job_submit.count0 = 1;
-    assert_int_equal(world_step(w, &e), 0);
-    e.u.job_submit.kind = 99;
-    e.u.job_submit.job = uid('J', 5);
-    assert_int_equal(world_step(w, &e), ERR_INVALID);
-    settle(w);
+    e.kind = JOB_KIND_TRAINING;
+    memcpy(e.data_class, "health", 6);
+    assert_int_equal(do_submit(w, e), 0);
+    e.job = uid('J', 4);
+    e.count0 = 1;
+    assert_int_equal(do_submit(w, e), 0);
+    e.kind = 99;
+    e.job = uid('J', 5);
+    assert_int_equal(do_submit(w, e), ERR_INVALID);
+    world_settle(w);
     assert_int_equal(pool_of(w, 2), 1);
     assert_int_equal(pool_of(w, 3), 0);
     assert_int_equal(pool_of(w, 4), 1);
@@ -245,31 +218,31 @@ static void test_names(void **state)
     struct world *w = network();
     for (uint64_t i = 1; i <= 3; i++)
         submit(w, i, i, 1);
-    settle(w);
+    world_settle(w);
     for (uint64_t i = 1; i <= 3; i++)
         assert_int_equal(pool_of(w, i), 1);
     assert_int_equal(enforce(w, 1, DENY_TENANT_2, 40), 0);
-    settle(w);
+    world_settle(w);
     for (uint64_t i = 1; i <= 3; i++)
         assert_int_equal(pool_of(w, i), i == 2 ? 2 : 1);
     submit(w, 4, 2, 4);
-    settle(w);
+    world_settle(w);
     assert_int_equal(pool_of(w, 4), 2);
     assert_int_equal(world_reload(w), 0);
     submit(w, 5, 2, 1);
     submit(w, 6, 1, 1);
-    settle(w);
+    world_settle(w);
     assert_int_equal(pool_of(w, 5), 2);
     assert_int_equal(pool_of(w, 6), 1);
     assert_int_equal(set(w, 2, 0), 0);
     submit(w, 7, 2, 1);
-    settle(w);
+    world_settle(w);
     assert_int_equal(pool_of(w, 7), 1);
     /* Five lanes and four shapes: they cannot all be told apart. */
     submit(w, 8, 3, 4);
     assert_int_equal(enforce(w, 3, DENY_TENANT_2, 400), ERR_LIMIT);
     world_assert_untouched(w);
-    settle(w);
+    world_settle(w);
     assert_int_equal(pool_of(w, 7), 1);
     world_free(w);
 }
@@ -285,25 +258,25 @@ static void test_dates(void **state)
                              " because \"b\" cite \"c\"",
                              40),
                      0);
-    settle(w);
+    world_settle(w);
     assert_int_equal(pool_of(w, 1), 1);
     assert_true(core_deadline_ms(w->core) == INT64_C(1798761600000));
     assert_int_equal(world_reload(w), 0);
-    settle(w);
+    world_settle(w);
     assert_true(core_deadline_ms(w->core) == INT64_C(1798761600000));
     assert_int_equal(pool_of(w, 1), 1);
     w->now = core_deadline_ms(w->core);
-    settle(w);
+    world_settle(w);
     assert_int_equal(pool_of(w, 1), 2);
     submit(w, 2, 1, 4);
-    settle(w);
+    world_settle(w);
     assert_int_equal(pool_of(w, 2), 2);
     assert_int_equal(world_reload(w), 0);
-    settle(w);
+    world_settle(w);
     w->now = core_deadline_ms(w->core);
     assert_true(w->now == INT64_C(1798761600000) + 86400000);
     submit(w, 3, 1, 1);
-    settle(w);
+    world_settle(w);
     assert_int_equal(pool_of(w, 3), 1);
     assert_int_equal(pool_of(w, 2), 2); /* nothing moves because it might */
     assert_true(core_deadline_ms(w->core) == INT64_MAX);
@@ -326,7 +299,7 @@ static void test_reload(void **state)
     world_collect(w);
     assert_true(mirror_digest(&w->mirror) == digest);
     submit(w, 1, 1, 1);
-    settle(w);
+    world_settle(w);
     assert_int_equal(pool_of(w, 1), 2);
     assert_int_equal(set(w, 2, 1), ERR_INVALID);
     /* A part that is gone, or no rule any more: not what was put in force. */
@@ -349,7 +322,7 @@ static void test_bounded(void **state)
     struct world *w = network();
     for (uint64_t i = 1; i <= 8; i++)
         submit(w, i, 1, 1);
-    settle(w);
+    world_settle(w);
     assert_int_equal(enforce(w, 1, DENY_NVIDIA, 400), 0);
     w->effects.cap = 8;
     uint32_t stops = 0;
@@ -360,7 +333,7 @@ static void test_bounded(void **state)
         assert_true(stops == 8 || world_count(w, EFFECT_JOB_START) == 0);
         assert_true(world_count(w, EFFECT_JOB_STOP) <= 5);
     }
-    settle(w);
+    world_settle(w);
     for (uint64_t i = 1; i <= 8; i++)
         assert_int_equal(pool_of(w, i), 2);
     world_free(w);

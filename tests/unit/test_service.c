@@ -1,19 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Services: replicas follow demand, up, down and to none; they move when a site is lost; a reload changes nothing. */
 #include "core/work.h"
-#include "support.h"
+#include "dispatch_support.h"
 
 enum { SITES = 3, SECOND = 1000 };
 
 static struct limits limits_of(void)
 {
-    struct limits limits = small_limits();
-    limits.chips = 2;
-    limits.pools = 2 * SITES;
-    limits.nodes = 64;
-    limits.jobs = 200;
-    limits.shares = 400;
-    limits.shapes = 32;
+    struct limits limits = dispatch_limits(4, 2 * SITES, 200);
     limits.services = 3;
     limits.demands = 6;
     limits.service_replicas = 60;
@@ -23,88 +17,82 @@ static struct limits limits_of(void)
 /* Three sites with four nodes of eight of the first chip, and four of the second, which is dearer. */
 static struct world *network(const struct limits *limits)
 {
-    struct world *w = world_new(limits);
-    assert_int_equal(do_boot(w, 1), 0);
-    for (uint32_t i = 0; i < 2; i++) {
-        struct event chip = {.kind = EVENT_KIND_chip_add,
-                             .u.chip_add = {.vendor = "v", .watts = 1000, .idle_watts = 100}};
-        memcpy(chip.u.chip_add.chip, i ? "dear" : "chip", 4);
-        assert_int_equal(world_step(w, &chip), 0);
-    }
+    struct world *w = world_dispatch(limits, 1);
+    assert_int_equal(do_chip(w, "chip", "v", 100), 0);
+    assert_int_equal(do_chip(w, "dear", "v", 100), 0);
     for (uint64_t i = 0; i < SITES; i++) {
         assert_int_equal(do_site(w, i + 1), 0);
-        for (uint32_t k = 0; k < 2; k++) {
-            struct event pool = {.kind = EVENT_KIND_pool_add,
-                                 .u.pool_add = {.pool = uid('p', 2 * i + k + 1),
-                                                .site = uid('S', i + 1),
-                                                .nodes = 4,
-                                                .node_chips = 8,
-                                                .domain = 1,
-                                                .price = k ? UNIT : UNIT / 10}};
-            memcpy(pool.u.pool_add.chip, k ? "dear" : "chip", 4);
-            assert_int_equal(world_step(w, &pool), 0);
-        }
+        struct event_pool_add pool = pool_request(2 * i + 1, i + 1, 4, 8);
+        pool.price = UNIT / 10;
+        assert_int_equal(do_pool(w, pool), 0);
+        pool.pool = uid('p', 2 * i + 2);
+        pool.price = UNIT;
+        memcpy(pool.chip, "dear", 4);
+        assert_int_equal(do_pool(w, pool), 0);
     }
-    assert_int_equal(do_tenant(w, 1, 0), 0);
-    struct event set = {.kind = EVENT_KIND_dispatch_set,
-                        .u.dispatch_set = {.order = ORDER_SIZE,
-                                           .fit = FIT_BACKFILL,
-                                           .pack = PACK_BEST_FIT,
-                                           .ageing = AGEING_DEFAULT,
-                                           .reserve = RESERVE_OFF}};
-    assert_int_equal(world_step(w, &set), 0);
+    assert_int_equal(do_dispatch(w, (struct event_dispatch_set){.order = ORDER_SIZE,
+                                                                .fit = FIT_BACKFILL,
+                                                                .ageing = AGEING_DEFAULT,
+                                                                .reserve = RESERVE_OFF}),
+                     0);
     return w;
 }
 
-static struct event service_event(uint64_t n)
+static struct event_service_set service_request(uint64_t n)
 {
-    return (struct event){.kind = EVENT_KIND_service_set,
-                          .u.service_set = {.service = uid('Z', n),
-                                            .tenant = uid('T', 1),
-                                            .name = "chat",
-                                            .chip0 = "chip",
-                                            .count0 = 4,
-                                            .tokens_s0 = 100,
-                                            .max = 20,
-                                            .target = 500,
-                                            .cold_ms = 60 * SECOND,
-                                            .hold_ms = 300 * SECOND,
-                                            .idle_ms = 600 * SECOND}};
+    return (struct event_service_set){.service = uid('Z', n),
+                                      .tenant = uid('T', 1),
+                                      .name = "chat",
+                                      .chip0 = "chip",
+                                      .count0 = 4,
+                                      .tokens_s0 = 100,
+                                      .max = 20,
+                                      .target = 500,
+                                      .cold_ms = 60 * SECOND,
+                                      .hold_ms = 300 * SECOND,
+                                      .idle_ms = 600 * SECOND};
 }
 
 /* And what is decided on it. */
-static int set(struct world *w, struct event event)
+static int set(struct world *w, struct event_service_set request)
 {
-    int rc = world_step(w, &event);
-    return rc == 0 ? do_tick(w) : rc;
-}
-
-/* And what is decided on it. */
-static int demand(struct world *w, uint64_t site, uint64_t tokens_s, uint32_t in_flight)
-{
-    struct event e = {.kind = EVENT_KIND_service_demand,
-                      .u.service_demand = {.service = uid('Z', 1),
-                                           .site = site ? uid('S', site) : (struct uuid){{0}},
-                                           .tokens_s = tokens_s,
-                                           .in_flight = in_flight}};
+    struct event e = {.kind = EVENT_KIND_service_set, .u.service_set = request};
     int rc = world_step(w, &e);
     return rc == 0 ? do_tick(w) : rc;
 }
 
-static void settle(struct world *w)
+static int demand_only(struct world *w, uint64_t service, uint64_t site, uint64_t tokens_s,
+                       uint32_t in_flight)
 {
-    while (core_deadline_ms(w->core) <= w->now)
-        assert_int_equal(do_tick(w), 0);
+    struct event e = {.kind = EVENT_KIND_service_demand,
+                      .u.service_demand = {.service = uid('Z', service),
+                                           .site = site ? uid('S', site) : (struct uuid){{0}},
+                                           .tokens_s = tokens_s,
+                                           .in_flight = in_flight}};
+    return world_step(w, &e);
+}
+
+/* On service 1, and what is decided on it. */
+static int demand(struct world *w, uint64_t site, uint64_t tokens_s, uint32_t in_flight)
+{
+    int rc = demand_only(w, 1, site, tokens_s, in_flight);
+    return rc == 0 ? do_tick(w) : rc;
+}
+
+static int remove_service(struct world *w, uint64_t service)
+{
+    struct event e = {.kind = EVENT_KIND_service_remove, .u.service_remove.service = uid('Z', service)};
+    return world_step(w, &e);
 }
 
 /* Time goes on, with a tick whenever one is due. */
 static void pass(struct world *w, int64_t ms)
 {
     int64_t until = w->now + ms;
-    settle(w);
+    world_settle(w);
     while (core_deadline_ms(w->core) <= until) {
         w->now = core_deadline_ms(w->core);
-        settle(w);
+        world_settle(w);
     }
     w->now = until;
 }
@@ -127,10 +115,10 @@ static struct world *served(uint64_t tokens_s)
 {
     struct limits limits = limits_of();
     struct world *w = network(&limits);
-    assert_int_equal(set(w, service_event(1)), 0);
+    assert_int_equal(set(w, service_request(1)), 0);
     assert_int_equal(replicas(w), 0);
     assert_int_equal(demand(w, 0, tokens_s, 0), 0);
-    settle(w);
+    world_settle(w);
     return w;
 }
 
@@ -148,12 +136,11 @@ static void test_up(void **state)
     assert_int_equal(replicas(w), 7);
     assert_int_equal(demand(w, 2, 1000000, 0), 0);
     assert_int_equal(replicas(w), 20); /* never more than the greatest number */
-    settle(w);
+    world_settle(w);
     struct view_service v = seen(w);
     assert_true(v.cold == 20 && v.warm == 0 && v.sustained_tokens_s == 0);
     w->now += 60 * SECOND;
-    struct event tick = {.kind = EVENT_KIND_tick};
-    assert_int_equal(world_step(w, &tick), 0);
+    assert_int_equal(do_tick(w), 0);
     v = seen(w);
     assert_true(v.cold == 0 && v.warm == 20 && v.sustained_tokens_s == 2000 && v.tokens_s == 1000250);
     world_free(w);
@@ -203,10 +190,10 @@ static void test_to_none(void **state)
     assert_int_equal(replicas(w), 0);
     assert_true(core_deadline_ms(w->core) == INT64_MAX);
     assert_int_equal(demand(w, 0, 0, 1), 0); /* the first request of the morning */
-    settle(w);
+    world_settle(w);
     assert_true(seen(w).cold == 1);
-    struct event least = service_event(1);
-    least.u.service_set.min = 2;
+    struct event_service_set least = service_request(1);
+    least.min = 2;
     assert_int_equal(set(w, least), 0);
     assert_int_equal(demand(w, 0, 0, 0), 0);
     pass(w, 3600 * SECOND);
@@ -220,14 +207,14 @@ static void test_warm_stays(void **state)
     (void)state;
     struct limits limits = limits_of();
     struct world *w = network(&limits);
-    struct event last = service_event(1);
-    last.u.service_set.count0 = 8; /* a node of its own for each */
+    struct event_service_set last = service_request(1);
+    last.count0 = 8; /* a node of its own for each */
     assert_int_equal(set(w, last), 0);
     assert_int_equal(demand(w, 0, 100, 0), 0);
     pass(w, 100 * SECOND);
     assert_true(seen(w).warm == 2);
     assert_int_equal(demand(w, 0, 200, 0), 0);
-    settle(w);
+    world_settle(w);
     assert_true(seen(w).warm == 2 && seen(w).cold == 2);
     /* The first replica's node is lost: the oldest one is among the cold ones now. */
     const void **rows = mirror_sorted(&w->mirror, ROW_KIND_service_replica);
@@ -238,21 +225,23 @@ static void test_warm_stays(void **state)
     }
     free(rows);
     rows = mirror_sorted(&w->mirror, ROW_KIND_share);
-    struct event lose = {.kind = EVENT_KIND_node_state};
+    struct uuid pool = {{0}};
+    uint32_t node = 0;
     for (uint32_t i = 0; i < w->mirror.count[ROW_KIND_share]; i++) {
         const struct row_share *share = rows[i];
         struct row_job key = {.id = oldest.job};
         const struct row_job *job = mirror_find(&w->mirror, ROW_KIND_job, &key);
-        if (uuid_eq(&share->job, &oldest.job))
-            lose.u.node_state =
-                (struct event_node_state){.pool = job->pool, .node = share->node, .state = PLACE_LOST};
+        if (!uuid_eq(&share->job, &oldest.job))
+            continue;
+        pool = job->pool;
+        node = share->node;
     }
     free(rows);
-    assert_int_equal(world_step(w, &lose), 0);
-    settle(w);
+    assert_int_equal(do_node_state(w, &pool, node, PLACE_LOST), 0);
+    world_settle(w);
     struct view_service v = seen(w);
     assert_true(v.warm == 1 && v.cold == 3);
-    last.u.service_set.max = 1;
+    last.max = 1;
     assert_int_equal(set(w, last), 0);
     assert_true(seen(w).warm == 1 && seen(w).cold == 0);
     world_free(w);
@@ -265,17 +254,13 @@ static void test_moves(void **state)
     struct world *w = served(1000); /* 20 replicas of 4 chips: 24 fit on the cheap chips of three sites */
     pass(w, 100 * SECOND);
     assert_true(seen(w).warm == 20);
-    struct event lose = {.kind = EVENT_KIND_site_state,
-                         .u.site_state = {.site = uid('S', 1), .state = PLACE_LOST}};
-    assert_int_equal(world_step(w, &lose), 0);
-    settle(w);
+    assert_int_equal(do_site_state(w, 1, PLACE_LOST), 0);
+    world_settle(w);
     assert_int_equal(replicas(w), 20);
     struct view_service v = seen(w);
     assert_true(v.waiting == 4 && v.warm >= 12 && v.warm + v.cold == 16);
-    struct event back = {.kind = EVENT_KIND_site_state,
-                         .u.site_state = {.site = uid('S', 1), .state = PLACE_UP}};
-    assert_int_equal(world_step(w, &back), 0);
-    settle(w);
+    assert_int_equal(do_site_state(w, 1, PLACE_UP), 0);
+    world_settle(w);
     assert_true(seen(w).waiting == 0);
     world_free(w);
 }
@@ -286,11 +271,11 @@ static void test_alternatives(void **state)
     (void)state;
     struct limits limits = limits_of();
     struct world *w = network(&limits);
-    struct event e = service_event(1);
-    memcpy(e.u.service_set.chip1, "dear", 4);
-    e.u.service_set.count1 = 8;
-    e.u.service_set.tokens_s1 = 25;
-    e.u.service_set.max = 40;
+    struct event_service_set e = service_request(1);
+    memcpy(e.chip1, "dear", 4);
+    e.count1 = 8;
+    e.tokens_s1 = 25;
+    e.max = 40;
     assert_int_equal(set(w, e), 0);
     assert_int_equal(demand(w, 0, 1250, 0), 0);
     assert_int_equal(replicas(w), 25);
@@ -311,49 +296,47 @@ static void test_refused(void **state)
                            .u.job_cancel.job = ((const struct row_service_replica *)rows[0])->job};
     free(rows);
     assert_int_equal(world_step(w, &cancel), ERR_IN_USE);
-    struct event submit = {
-        .kind = EVENT_KIND_job_submit,
-        .u.job_submit = {
-            .job = uid('J', 1), .tenant = uid('T', 1), .count0 = 1, .rate0 = 1000, .flags = JOB_REPLICA}};
-    assert_int_equal(world_step(w, &submit), ERR_INVALID);
-    struct event e[12];
+    struct event_job_submit replica = job_request(1, 1, 0);
+    replica.flags = JOB_REPLICA;
+    assert_int_equal(do_submit(w, replica), ERR_INVALID);
+    struct event_service_set e[12];
     for (uint32_t i = 0; i < 12; i++)
-        e[i] = service_event(2);
-    memset(&e[0].u.service_set.service, 0, sizeof(struct uuid));
-    e[1].u.service_set.target = 0;
-    e[2].u.service_set.target = 1001;
-    e[3].u.service_set.max = 0;
-    e[4].u.service_set.max = SERVICE_REPLICAS_MAX + 1;
-    e[5].u.service_set.min = 21;
-    e[6].u.service_set.tokens_s0 = 0;
-    e[7].u.service_set.count0 = 0;
-    e[8].u.service_set.hold_ms = -1;
-    e[9].u.service_set.flags = JOB_INTERRUPTIBLE;
-    e[10].u.service_set.count1 = 1; /* of no tokens */
-    e[11].u.service_set.idle_ms = SERVICE_MS_MAX + 1;
+        e[i] = service_request(2);
+    memset(&e[0].service, 0, sizeof(struct uuid));
+    e[1].target = 0;
+    e[2].target = 1001;
+    e[3].max = 0;
+    e[4].max = SERVICE_REPLICAS_MAX + 1;
+    e[5].min = 21;
+    e[6].tokens_s0 = 0;
+    e[7].count0 = 0;
+    e[8].hold_ms = -1;
+    e[9].flags = JOB_INTERRUPTIBLE;
+    e[10].count1 = 1; /* of no tokens */
+    e[11].idle_ms = SERVICE_MS_MAX + 1;
     for (uint32_t i = 0; i < 12; i++) {
         if (set(w, e[i]) != ERR_INVALID)
             fail_msg("case %u", i);
         world_assert_untouched(w);
     }
-    struct event none = service_event(2);
-    none.u.service_set.tenant = uid('T', 9);
+    struct event_service_set none = service_request(2);
+    none.tenant = uid('T', 9);
     assert_int_equal(set(w, none), ERR_NOT_FOUND);
-    none = service_event(2);
-    none.u.service_set.variant = uid('V', 9);
+    none = service_request(2);
+    none.variant = uid('V', 9);
     assert_int_equal(set(w, none), ERR_NOT_FOUND);
-    none = service_event(2);
-    memcpy(none.u.service_set.chip0, "none", 4);
+    none = service_request(2);
+    memcpy(none.chip0, "none", 4);
     assert_int_equal(set(w, none), ERR_NOT_FOUND);
-    none = service_event(1);
-    none.u.service_set.count0 = 8;
+    none = service_request(1);
+    none.count0 = 8;
     assert_int_equal(set(w, none), ERR_WRONG_STATE);
     assert_int_equal(demand(w, 9, 1, 0), ERR_NOT_FOUND);
     assert_int_equal(demand(w, 1, SERVICE_TOKENS_MAX + 1, 0), ERR_OVERFLOW);
     world_assert_untouched(w);
-    assert_int_equal(set(w, service_event(2)), 0);
-    assert_int_equal(set(w, service_event(3)), 0);
-    assert_int_equal(set(w, service_event(4)), ERR_LIMIT);
+    assert_int_equal(set(w, service_request(2)), 0);
+    assert_int_equal(set(w, service_request(3)), 0);
+    assert_int_equal(set(w, service_request(4)), ERR_LIMIT);
     world_free(w);
 }
 
@@ -364,14 +347,13 @@ static void test_model_in_use(void **state)
     struct world *w = network(&limits);
     assert_int_equal(do_model(w, 1), 0);
     assert_int_equal(do_variant(w, 1, 1), 0);
-    struct event e = service_event(1);
-    e.u.service_set.variant = uid('V', 1);
+    struct event_service_set e = service_request(1);
+    e.variant = uid('V', 1);
     assert_int_equal(set(w, e), 0);
     assert_int_equal(do_model_remove(w, 1), ERR_IN_USE);
     assert_int_equal(world_reload(w), 0);
     assert_int_equal(do_model_remove(w, 1), ERR_IN_USE);
-    struct event remove = {.kind = EVENT_KIND_service_remove, .u.service_remove.service = uid('Z', 1)};
-    assert_int_equal(world_step(w, &remove), 0);
+    assert_int_equal(remove_service(w, 1), 0);
     assert_int_equal(do_model_remove(w, 1), 0);
     world_free(w);
 }
@@ -380,21 +362,17 @@ static void test_remove(void **state)
 {
     (void)state;
     struct world *w = served(500);
-    struct event more = {.kind = EVENT_KIND_service_demand,
-                         .u.service_demand = {.service = uid('Z', 1), .site = uid('S', 1), .tokens_s = 10}};
-    assert_int_equal(world_step(w, &more), 0);
-    struct event remove = {.kind = EVENT_KIND_service_remove, .u.service_remove.service = uid('Z', 1)};
-    assert_int_equal(world_step(w, &remove), 0);
+    assert_int_equal(demand_only(w, 1, 1, 10, 0), 0);
+    assert_int_equal(remove_service(w, 1), 0);
     assert_int_equal(world_count(w, EFFECT_JOB_STOP), 10);
     assert_int_equal(world_count(w, EFFECT_REPLICA_DROP), 10);
     assert_int_equal(w->mirror.count[ROW_KIND_service], 0);
     assert_int_equal(w->mirror.count[ROW_KIND_service_demand], 0);
     assert_int_equal(w->mirror.count[ROW_KIND_service_replica], 0);
     assert_int_equal(w->mirror.count[ROW_KIND_share], 0);
-    remove.token = 0;
-    assert_int_equal(world_step(w, &remove), ERR_NOT_FOUND);
+    assert_int_equal(remove_service(w, 1), ERR_NOT_FOUND);
     assert_int_equal(demand(w, 0, 10, 0), ERR_NOT_FOUND);
-    assert_int_equal(set(w, service_event(1)), 0); /* it may come again */
+    assert_int_equal(set(w, service_request(1)), 0); /* it may come again */
     assert_int_equal(replicas(w), 0);
     world_free(w);
 }
@@ -406,28 +384,18 @@ static void test_no_room(void **state)
     struct limits limits = limits_of();
     limits.service_replicas = 3;
     struct world *w = network(&limits);
-    assert_int_equal(set(w, service_event(1)), 0);
-    assert_int_equal(set(w, service_event(2)), 0);
+    assert_int_equal(set(w, service_request(1)), 0);
+    assert_int_equal(set(w, service_request(2)), 0);
     assert_int_equal(demand(w, 0, 150, 0), 0);
     assert_int_equal(replicas(w), 3);
-    struct event other = {.kind = EVENT_KIND_service_demand,
-                          .u.service_demand = {.service = uid('Z', 2), .tokens_s = 50}};
-    assert_int_equal(world_step(w, &other), 0);
+    assert_int_equal(demand_only(w, 2, 0, 50, 0), 0);
     assert_int_equal(do_tick(w), 0);
     assert_int_equal(world_count(w, EFFECT_REPLICA_ADD), 0);
-    struct event remove = {.kind = EVENT_KIND_service_remove, .u.service_remove.service = uid('Z', 1)};
-    assert_int_equal(world_step(w, &remove), 0);
+    assert_int_equal(remove_service(w, 1), 0);
     w->now += SECOND;
     assert_int_equal(do_tick(w), 0);
     assert_int_equal(world_count(w, EFFECT_REPLICA_ADD), 1);
     world_free(w);
-}
-
-static void same_effects(const struct world *a, const struct world *b)
-{
-    assert_int_equal(a->effects.n, b->effects.n);
-    for (uint32_t i = 0; i < a->effects.n; i++)
-        assert_memory_equal(&a->list[i], &b->list[i], sizeof a->list[i]);
 }
 
 /* Two worlds, one of them reloaded before each step: every decision and every row is the same. */
@@ -439,40 +407,36 @@ static void test_reload(void **state)
     uint64_t seed = test_seed();
     uint32_t decisions = 0, drops = 0;
     /* Strict, since a reservation is made anew after a load. */
-    struct event strict = {.kind = EVENT_KIND_dispatch_set,
-                           .u.dispatch_set = {.order = ORDER_SIZE, .fit = FIT_STRICT, .pack = PACK_BEST_FIT}};
+    const struct event_dispatch_set strict = {.order = ORDER_SIZE, .fit = FIT_STRICT};
     for (int k = 0; k < 2; k++) {
-        strict.token = 0;
-        assert_int_equal(world_step(both[k], &strict), 0);
-        assert_int_equal(set(both[k], service_event(1)), 0);
+        assert_int_equal(do_dispatch(both[k], strict), 0);
+        assert_int_equal(set(both[k], service_request(1)), 0);
     }
     for (uint32_t i = 0; i < 400; i++) {
         uint64_t tokens_s = test_below(&seed, 3) ? test_below(&seed, 1200) : 0;
         uint64_t site = test_below(&seed, 3);
         int64_t ms = 1 + (int64_t)test_below(&seed, test_below(&seed, 4) ? 100 * SECOND : 1000 * SECOND);
         bool fault = test_below(&seed, 10) == 0;
-        struct event state_of = {.kind = EVENT_KIND_site_state,
-                                 .u.site_state = {.site = uid('S', 1 + test_below(&seed, SITES)),
-                                                  .state = test_below(&seed, 3) ? PLACE_UP : PLACE_LOST}};
+        uint64_t place = 1 + test_below(&seed, SITES);
+        uint32_t place_state = test_below(&seed, 3) ? PLACE_UP : PLACE_LOST;
         for (int k = 0; k < 2; k++) {
             both[k]->now += ms;
             assert_int_equal(do_tick(both[k]), 0);
         }
-        same_effects(both[0], both[1]);
+        assert_same_effects(both[0], both[1]);
         drops += world_count(both[0], EFFECT_REPLICA_DROP);
         assert_int_equal(world_reload(both[1]), 0);
-        for (int k = 0; k < 2; k++) {
-            state_of.token = 0;
-            assert_int_equal(fault ? world_step(both[k], &state_of) : demand(both[k], site, tokens_s, 0), 0);
-        }
-        same_effects(both[0], both[1]);
+        for (int k = 0; k < 2; k++)
+            assert_int_equal(
+                fault ? do_site_state(both[k], place, place_state) : demand(both[k], site, tokens_s, 0), 0);
+        assert_same_effects(both[0], both[1]);
         decisions += both[0]->effects.n;
         assert_int_equal(world_reload(both[1]), 0);
         for (int k = 0; k < 2; k++)
             assert_int_equal(do_tick(both[k]), 0);
-        same_effects(both[0], both[1]);
+        assert_same_effects(both[0], both[1]);
         for (int k = 0; k < 2; k++)
-            settle(both[k]);
+            world_settle(both[k]);
         assert_true(mirror_digest(&both[0]->mirror) == mirror_digest(&both[1]->mirror));
         assert_int_equal(core_check(both[0]->core), 0);
     }

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Why a job waits or runs where it does: the answers by hand. tests/property/property_why.c proves them at random. */
-#include "support.h"
+#include "dispatch_support.h"
 
 #include "core/rules.h"
-#include "core/why.h"
 
 enum { POOLS = 6 };
 
@@ -11,20 +10,13 @@ enum { POOLS = 6 };
  * and more. A chip draws 1 kW at a PUE of 1.5; power costs 0.1 a kWh, and comes with 400 g CO2e at 50 for a ton. */
 static struct world *network(void)
 {
-    struct limits limits = small_limits();
-    limits.sites = POOLS;
-    limits.chips = 1;
-    limits.pools = POOLS;
-    limits.nodes = POOLS;
-    limits.jobs = limits.shares = limits.shapes = 100;
-    struct world *w = world_new(&limits);
-    struct event chip = {.kind = EVENT_KIND_chip_add, .u.chip_add = {.chip = "h100", .watts = 1000}};
-    struct event dispatch = {
-        .kind = EVENT_KIND_dispatch_set,
-        .u.dispatch_set = {
-            .order = ORDER_FIFO, .fit = FIT_BACKFILL, .pack = PACK_BEST_FIT, .carbon_price = UNIT / 20}};
-    assert_int_equal(world_step(w, &chip), 0);
-    assert_int_equal(world_step(w, &dispatch), 0);
+    struct limits limits = dispatch_limits(POOLS, POOLS, 100);
+    struct world *w = world_dispatch(&limits, 1);
+    assert_int_equal(do_chip(w, "chip", "", 0), 0);
+    assert_int_equal(do_dispatch(w, (struct event_dispatch_set){.order = ORDER_FIFO,
+                                                                .fit = FIT_BACKFILL,
+                                                                .carbon_price = UNIT / 20}),
+                     0);
     for (uint32_t i = POOLS; i > 0; i--) {
         struct event site = {.kind = EVENT_KIND_site_add, .u.site_add = {.site = uid('S', i)}};
         (void)snprintf(site.u.site_add.name, NAME_CAP, "site-%u", i);
@@ -32,61 +24,24 @@ static struct world *network(void)
         struct event signal = {
             .kind = EVENT_KIND_site_signal,
             .u.site_signal = {.site = uid('S', i), .price = UNIT / 10, .carbon = 400000, .pue = 1500}};
-        struct event pool = {.kind = EVENT_KIND_pool_add,
-                             .u.pool_add = {.pool = uid('p', i),
-                                            .site = uid('S', i),
-                                            .chip = "h100",
-                                            .nodes = 1,
-                                            .node_chips = 4,
-                                            .domain = 1,
-                                            .price = i < 3 ? UNIT : i * UNIT}};
+        struct event_pool_add pool = pool_request(i, i, 1, 4);
+        pool.price = i < 3 ? UNIT : i * UNIT;
         assert_int_equal(world_step(w, &site), 0);
         assert_int_equal(world_step(w, &signal), 0);
-        assert_int_equal(world_step(w, &pool), 0);
+        assert_int_equal(do_pool(w, pool), 0);
     }
-    assert_int_equal(do_tenant(w, 1, 0), 0);
     return w;
 }
 
 static void submit(struct world *w, uint64_t id, uint32_t chips)
 {
-    struct event e = {.kind = EVENT_KIND_job_submit,
-                      .u.job_submit = {.job = uid('J', id),
-                                       .tenant = uid('T', 1),
-                                       .count0 = chips,
-                                       .rate0 = 1000,
-                                       .duration_ms = 2 * 3600000}};
-    assert_int_equal(world_step(w, &e), 0);
-}
-
-static void settle(struct world *w)
-{
-    while (core_deadline_ms(w->core) <= w->now)
-        assert_int_equal(do_tick(w), 0);
-}
-
-static struct why why_of(const struct world *w, uint64_t id)
-{
-    struct uuid job = uid('J', id);
-    struct why why;
-    assert_int_equal(why_job(w->core, &job, &why), 0);
-    return why;
+    assert_int_equal(do_submit(w, job_request(id, chips, 2 * HOUR)), 0);
 }
 
 static void rules(struct world *w, const char *text)
 {
-    struct event put = {.kind = EVENT_KIND_rules_put, .u.rules_put = {.set = uid('R', 1)}};
-    struct event set = {.kind = EVENT_KIND_rules_set, .u.rules_set = {.set = uid('R', 1), .parts = 1}};
-    assert_true(text_set(put.u.rules_put.text, RULES_PART_CAP, text, strlen(text)));
-    assert_int_equal(world_step(w, &put), 0);
-    assert_int_equal(world_step(w, &set), 0);
-    settle(w);
-}
-
-static void in_pool(const struct uuid *id, uint64_t pool)
-{
-    struct uuid want = uid('p', pool);
-    assert_true(uuid_eq(id, &want));
+    assert_int_equal(do_rules(w, text), 0);
+    world_settle(w);
 }
 
 static void test_terms(void **state)
@@ -100,14 +55,14 @@ static void test_terms(void **state)
     /* Before the pass nothing is in its way, and it is known where it will go: of equals to the lower id. */
     why = why_of(w, 1);
     assert_true(why.state == JOB_QUEUED && why.bar == WHY_NOTHING && why.nterms == 4);
-    in_pool(&why.terms[0].pool, 1);
-    settle(w);
+    assert_true(is_uid(&why.terms[0].pool, 'p', 1));
+    world_settle(w);
     why = why_of(w, 1);
     assert_true(why.state == JOB_RUNNING && why.nterms == 4);
     for (uint32_t i = 0; i < 4; i++) {
         const struct why_terms *t = &why.terms[i];
-        in_pool(&t->pool, i + 1);
-        assert_int_equal(t->run_ms, 2 * 3600000);
+        assert_true(is_uid(&t->pool, 'p', i + 1));
+        assert_int_equal(t->run_ms, 2 * HOUR);
         /* Four chip-hours, six kWh. */
         assert_true(t->chips == 4 * UNIT * (i < 2 ? 1 : i + 1));
         assert_true(t->energy == 6 * UNIT / 10);
@@ -123,9 +78,9 @@ static void test_equals(void **state)
     struct world *w = network();
     for (uint64_t i = 1; i <= 2; i++) {
         submit(w, i, 4);
-        settle(w);
+        world_settle(w);
         struct why why = why_of(w, i);
-        in_pool(&why.pool, i);
+        assert_true(is_uid(&why.pool, 'p', i));
         assert_int_equal(world_reload(w), 0);
     }
     world_free(w);
@@ -140,14 +95,14 @@ static void test_rule(void **state)
              "deny b when site.name not-in [site-1, site-2] because \"b\" cite \"c\"\n"
              "deny c when site.name = site-1 because \"b\" cite \"c\"\n");
     submit(w, 1, 4);
-    settle(w);
+    world_settle(w);
     struct why why = why_of(w, 1);
     assert_int_equal(why.bar, WHY_RULE);
     assert_true(why.alone && why.reason == VERDICT_DENIED);
     assert_int_equal(why.rule, 1);
     assert_string_equal(why.denies->id, "b");
     assert_int_equal(why.denied, 4);
-    in_pool(&why.pool, 4); /* the first of those that it alone denies */
+    assert_true(is_uid(&why.pool, 'p', 4)); /* the first of those that it alone denies */
     assert_int_equal(why.nterms, 0);
     rules(w, "allow a when data.class = public because \"b\" cite \"c\"\n");
     why = why_of(w, 1);
@@ -164,20 +119,17 @@ static void test_one_bar(void **state)
     for (uint64_t i = 2; i <= 7; i++)
         submit(w, i, 4);
     submit(w, 8, 3);
-    settle(w);
+    world_settle(w);
     struct why why = why_of(w, 8);
     assert_true(why.bar == WHY_FULL && why.alone);
-    in_pool(&why.pool, 1);
+    assert_true(is_uid(&why.pool, 'p', 1));
     assert_int_equal(why.terms[0].bars, 1u << WHY_FULL);
-    for (uint32_t i = 1; i <= POOLS; i++) {
-        struct event e = {.kind = EVENT_KIND_site_cap, .u.site_cap = {.site = uid('S', i), .watts = 1}};
-        assert_int_equal(world_step(w, &e), 0);
-    }
+    for (uint32_t i = 1; i <= POOLS; i++)
+        assert_int_equal(do_site_cap(w, i, 1), 0);
     why = why_of(w, 8);
     assert_true(why.bar == WHY_FULL && !why.alone);
-    struct event end = {.kind = EVENT_KIND_job_end, .u.job_end = {.job = uid('J', 2), .epoch = 1}};
-    assert_int_equal(world_step(w, &end), 0);
-    settle(w);
+    assert_int_equal(do_end(w, 2, 1), 0);
+    world_settle(w);
     why = why_of(w, 8);
     assert_true(why.bar == WHY_POWER && why.alone);
     for (uint32_t i = 0; i < WHYS_N; i++)

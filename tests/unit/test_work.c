@@ -1,60 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Jobs in the core: what wakes those that wait, and that a core loaded from its rows goes on the same. */
-#include "support.h"
+#include "dispatch_support.h"
 
 #define POOLS 4
 
 /* Two sites with two pools of four nodes each; ids descend, so that a load meets them in another order. */
 static struct world *network(uint32_t order, uint32_t fit)
 {
-    struct limits limits = small_limits();
-    limits.chips = 1;
-    limits.pools = POOLS;
-    limits.nodes = 64;
-    limits.jobs = 400;
-    limits.shares = 400;
-    limits.shapes = 64;
-    struct world *w = world_new(&limits);
-    assert_int_equal(do_boot(w, 1), 0);
-    struct event chip = {.kind = EVENT_KIND_chip_add,
-                         .u.chip_add = {.chip = "chip", .vendor = "v", .watts = 1000, .idle_watts = 100}};
-    assert_int_equal(world_step(w, &chip), 0);
+    struct limits limits = dispatch_limits(4, POOLS, 400);
+    struct world *w = world_dispatch(&limits, 3);
+    assert_int_equal(do_chip(w, "chip", "v", 100), 0);
     for (uint64_t i = 0; i < POOLS; i++) {
         if (i % 2 == 0)
             assert_int_equal(do_site(w, i / 2 + 1), 0);
-        struct event pool = {.kind = EVENT_KIND_pool_add,
-                             .u.pool_add = {.pool = uid('p', POOLS - i),
-                                            .site = uid('S', i / 2 + 1),
-                                            .chip = "chip",
-                                            .nodes = 4,
-                                            .node_chips = 8,
-                                            .domain = 2}};
-        assert_int_equal(world_step(w, &pool), 0);
+        struct event_pool_add pool = pool_request(POOLS - i, i / 2 + 1, 4, 8);
+        pool.domain = 2;
+        assert_int_equal(do_pool(w, pool), 0);
     }
-    for (uint64_t i = 1; i <= 3; i++)
-        assert_int_equal(do_tenant(w, i, 0), 0);
-    struct event set = {
-        .kind = EVENT_KIND_dispatch_set,
-        .u.dispatch_set = {
-            .order = order, .fit = fit, .pack = PACK_BEST_FIT, .ageing = 1000, .preempt = PREEMPT_FIRM}};
-    assert_int_equal(world_step(w, &set), 0);
+    assert_int_equal(do_dispatch(w,
+                                 (struct event_dispatch_set){
+                                     .order = order, .fit = fit, .ageing = 1000, .preempt = PREEMPT_FIRM}),
+                     0);
     return w;
-}
-
-static struct event job_event(uint64_t job, uint64_t tenant, uint32_t chips, int64_t duration_ms)
-{
-    return (struct event){.kind = EVENT_KIND_job_submit,
-                          .u.job_submit = {.job = uid('J', job),
-                                           .tenant = uid('T', tenant),
-                                           .count0 = chips,
-                                           .rate0 = 1000,
-                                           .duration_ms = duration_ms}};
-}
-
-static int end_job(struct world *w, uint64_t job, uint32_t epoch)
-{
-    struct event e = {.kind = EVENT_KIND_job_end, .u.job_end = {.job = uid('J', job), .epoch = epoch}};
-    return world_step(w, &e);
 }
 
 /* Work that ends in one pool leaves power to the other pools of its site. */
@@ -63,28 +30,21 @@ static void test_power_wakes_the_site(void **state)
     (void)state;
     struct world *w = network(ORDER_FIFO, FIT_BACKFILL);
     /* 64 chips idle at 100 W, and 32 in use: a PUE of 1.2 is what is taken while nobody told another. */
-    struct event cap = {.kind = EVENT_KIND_site_cap,
-                        .u.site_cap = {.site = uid('S', 1), .watts = (64 * 100 + 32 * 900) * 12 / 10}};
-    assert_int_equal(world_step(w, &cap), 0);
-    struct event first = job_event(1, 1, 32, 1000), second = job_event(2, 1, 32, 1000);
-    first.u.job_submit.site = second.u.job_submit.site = uid('S', 1);
-    assert_int_equal(world_step(w, &first), 0);
-    assert_int_equal(world_step(w, &second), 0);
+    assert_int_equal(do_site_cap(w, 1, (64 * 100 + 32 * 900) * 12 / 10), 0);
+    for (uint64_t i = 1; i <= 2; i++) {
+        struct event_job_submit job = job_request(i, 32, 1000);
+        job.site = uid('S', 1);
+        assert_int_equal(do_submit(w, job), 0);
+    }
     assert_int_equal(do_tick(w), 0);
     assert_int_equal(world_count(w, EFFECT_JOB_START), 1); /* the other pool is free, but has no power */
     /* The pool of the first is taken from the network, so that what wakes the second can only be the power. */
-    const struct effect *start = NULL;
-    for (uint32_t i = 0; i < w->effects.n; i++)
-        start = w->list[i].kind == EFFECT_JOB_START ? &w->list[i] : start;
-    struct uuid pool = start->pool;
-    for (uint32_t n = 0; n < 4; n++) {
-        struct event cordon = {.kind = EVENT_KIND_node_state,
-                               .u.node_state = {.pool = pool, .node = n, .state = PLACE_CORDONED}};
-        assert_int_equal(world_step(w, &cordon), 0);
-    }
+    struct uuid pool = world_effect(w, EFFECT_JOB_START, 1)->pool;
+    for (uint32_t n = 0; n < 4; n++)
+        assert_int_equal(do_node_state(w, &pool, n, PLACE_CORDONED), 0);
     assert_int_equal(do_tick(w), 0);
     assert_int_equal(world_count(w, EFFECT_JOB_START), 0);
-    assert_int_equal(end_job(w, 1, 1), 0);
+    assert_int_equal(do_end(w, 1, 1), 0);
     assert_int_equal(do_tick(w), 0);
     assert_int_equal(world_count(w, EFFECT_JOB_START), 1);
     world_free(w);
@@ -115,15 +75,8 @@ static uint32_t follow(const struct world *w, struct running *running, uint32_t 
     return starts;
 }
 
-static void same_effects(const struct world *a, const struct world *b)
-{
-    assert_int_equal(a->effects.n, b->effects.n);
-    for (uint32_t i = 0; i < a->effects.n; i++)
-        assert_memory_equal(&a->list[i], &b->list[i], sizeof a->list[i]);
-}
-
-/* Two worlds, one of them reloaded before each step: every start, every stop, every node, alarm and row is the same. Strict, or of
- * single chips, since a reservation is made anew after a load. */
+/* Two worlds, one of them reloaded before each step: every start, every stop, every node, alarm and
+ * row is the same. Strict, or of single chips, since a reservation is made anew after a load. */
 static void goes_on_the_same(uint32_t order, uint32_t fit)
 {
     struct world *both[] = {network(order, fit), network(order, fit)};
@@ -132,50 +85,43 @@ static void goes_on_the_same(uint32_t order, uint32_t fit)
     uint64_t seed = test_seed();
     for (uint64_t i = 1; i <= 150; i++) {
         uint32_t chips = 1 + (uint32_t)test_below(&seed, test_below(&seed, 3) ? 8 : 16);
-        struct event submit =
-            job_event(i, 1 + test_below(&seed, 3), chips, 1000 + (int64_t)test_below(&seed, 100000));
+        struct event_job_submit submit = job_request(i, chips, 1000 + (int64_t)test_below(&seed, 100000));
+        submit.tenant = uid('T', 1 + test_below(&seed, 3));
         if (fit == FIT_BACKFILL)
-            submit.u.job_submit.count0 = 1;
-        submit.u.job_submit.flags = test_below(&seed, 2) ? JOB_INTERRUPTIBLE : 0;
-        submit.u.job_submit.checkpoint_ms = (int64_t)test_below(&seed, 2) * 700;
-        submit.u.job_submit.checkpoint_every_ms = (int64_t)test_below(&seed, 3) * 900;
+            submit.count0 = 1;
+        submit.flags = test_below(&seed, 2) ? JOB_INTERRUPTIBLE : 0;
+        submit.checkpoint_ms = (int64_t)test_below(&seed, 2) * 700;
+        submit.checkpoint_every_ms = (int64_t)test_below(&seed, 3) * 900;
         uint32_t victim = n ? (uint32_t)test_below(&seed, n) : 0;
         bool end = n > 0 && test_below(&seed, 3) > 0;
-        struct event node = {
-            .kind = EVENT_KIND_node_state,
-            .u.node_state = {
-                .pool = uid('p', 1 + test_below(&seed, POOLS)),
-                .node = (uint32_t)test_below(&seed, 4),
-                .state = test_below(&seed, 4) ? PLACE_UP : PLACE_CORDONED + (uint32_t)test_below(&seed, 2)}};
+        struct uuid pool = uid('p', 1 + test_below(&seed, POOLS));
+        uint32_t node = (uint32_t)test_below(&seed, 4);
+        uint32_t place = test_below(&seed, 4) ? PLACE_UP : PLACE_CORDONED + (uint32_t)test_below(&seed, 2);
         bool fault = test_below(&seed, 5) == 0;
         struct running ended = running[victim];
         for (int k = 0; k < 2; k++) {
             struct world *w = both[k];
             w->now += 500;
-            submit.token = 0; /* each world gives its own */
-            assert_int_equal(world_step(w, &submit), 0);
-            struct event more = submit;
-            more.token = 0;
-            more.u.job_submit.job = uid('J', 1000 + i);
-            more.u.job_submit.flags ^= JOB_INTERRUPTIBLE;
-            assert_true(fit == FIT_STRICT || world_step(w, &more) == 0); /* so that it fills up */
-            assert_true(!end || end_job(w, ended.job, ended.epoch) == 0);
+            assert_int_equal(do_submit(w, submit), 0);
+            struct event_job_submit more = submit;
+            more.job = uid('J', 1000 + i);
+            more.flags ^= JOB_INTERRUPTIBLE;
+            assert_true(fit == FIT_STRICT || do_submit(w, more) == 0); /* so that it fills up */
+            assert_true(!end || do_end(w, ended.job, ended.epoch) == 0);
         }
         if (end)
             running[victim] = running[--n];
-        for (int k = 0; k < 2 && fault; k++) {
-            node.token = 0;
-            assert_int_equal(world_step(both[k], &node), 0);
-        }
+        for (int k = 0; k < 2 && fault; k++)
+            assert_int_equal(do_node_state(both[k], &pool, node, place), 0);
         if (fault) {
-            same_effects(both[0], both[1]);
+            assert_same_effects(both[0], both[1]);
             (void)follow(both[0], running, &n);
         }
         assert_int_equal(world_reload(both[1]), 0);
         assert_int_equal(core_check(both[1]->core), 0);
         for (int k = 0; k < 2; k++)
             assert_int_equal(do_tick(both[k]), 0);
-        same_effects(both[0], both[1]);
+        assert_same_effects(both[0], both[1]);
         for (uint32_t k = 0; k < both[0]->effects.n; k++)
             preempted += both[0]->list[k].kind == EFFECT_JOB_STOP && both[0]->list[k].code == ERR_PREEMPTED;
         starts += follow(both[0], running, &n);
@@ -200,8 +146,7 @@ static void test_damaged(void **state)
 {
     (void)state;
     struct world *w = network(ORDER_FIFO, FIT_STRICT);
-    struct event submit = job_event(1, 1, 12, 1000);
-    assert_int_equal(world_step(w, &submit), 0);
+    assert_int_equal(do_submit(w, job_request(1, 12, 1000)), 0);
     assert_int_equal(do_tick(w), 0);
     assert_int_equal(world_reload(w), 0);
     struct row_share share = {.job = uid('J', 9), .node = 0, .chips = 1};
