@@ -10,6 +10,7 @@ enum { POOLS = 2, NODES = 2, CHIPS = 8 };
 static struct world *network(uint32_t preempt)
 {
     struct limits limits = dispatch_limits(4, POOLS, 100);
+    limits.corridors = 1;
     struct world *w = world_dispatch(&limits, 1);
     assert_int_equal(do_chip(w, "chip", "v", 100), 0);
     for (uint64_t i = 1; i <= POOLS; i++) {
@@ -161,6 +162,35 @@ static void test_shorter(void **state)
     }
 }
 
+/* Two of nearly the same length, whose data is as long on its way: each would find the other, whose end that is part of,
+ * longer than itself. */
+static void test_shorter_with_data(void **state)
+{
+    (void)state;
+    struct world *w = network(PREEMPT_SHORTER);
+    struct event corridor = {
+        .kind = EVENT_KIND_corridor_add,
+        .u.corridor_add = {
+            .corridor = uid('C', 1), .a = uid('S', 1), .b = uid('S', 2), .bits_s = 8000000000}};
+    assert_int_equal(world_step(w, &corridor), 0);
+    assert_int_equal(do_site_state(w, 1, PLACE_CORDONED), 0);
+    uint32_t stops = 0;
+    for (uint64_t i = 1; i <= 2; i++) {
+        struct event_job_submit request = job_request(i, NODES * CHIPS, (62 - (int64_t)i) * MINUTE);
+        request.flags = JOB_INTERRUPTIBLE;
+        request.data_site = uid('S', 1);
+        request.data_bytes = 600000000000;
+        assert_int_equal(do_submit(w, request), 0);
+        for (uint32_t k = 0; k < 10; k++) {
+            assert_int_equal(do_tick(w), 0);
+            stops += world_count(w, EFFECT_JOB_STOP);
+        }
+    }
+    assert_true(job_of(w, 1)->row.transit_ms > MINUTE);
+    assert_int_equal(stops, 0);
+    world_free(w);
+}
+
 /* Where the place is lost only what the job wrote by itself is left. */
 static void test_lost_place(void **state)
 {
@@ -297,10 +327,14 @@ static void test_cap(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_least_is_lost), cmocka_unit_test(test_whole_gangs),
-        cmocka_unit_test(test_who_does_not),  cmocka_unit_test(test_shorter),
-        cmocka_unit_test(test_lost_place),    cmocka_unit_test(test_reservation),
-        cmocka_unit_test(test_shed),          cmocka_unit_test(test_cap)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_least_is_lost),
+                                       cmocka_unit_test(test_whole_gangs),
+                                       cmocka_unit_test(test_who_does_not),
+                                       cmocka_unit_test(test_shorter),
+                                       cmocka_unit_test(test_shorter_with_data),
+                                       cmocka_unit_test(test_lost_place),
+                                       cmocka_unit_test(test_reservation),
+                                       cmocka_unit_test(test_shed),
+                                       cmocka_unit_test(test_cap)};
     return cmocka_run_group_tests_name("preempt", tests, NULL, NULL);
 }
