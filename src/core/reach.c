@@ -81,11 +81,14 @@ static void reach_unref(struct core *core, struct reach *reach)
     table_clean(&w->reaches); /* it is no row: its place is free at once */
 }
 
+/* Its jobs may have run for long: it is matched first, for passes take those that are listed as they are. */
 void shape_list(struct core *core, struct shape *shape)
 {
-    struct reach *reach = shape->reach;
     if (list_linked(&shape->active))
         return;
+    if (shape->version != core->net.version)
+        shape_match(core, shape);
+    struct reach *reach = shape->reach;
     list_push(&reach->waiting, &shape->active);
     if (!list_linked(&reach->active))
         list_push(&core->work.active, &reach->active);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dispatch_world.h"
 
+#include "core/state.h"
+
 static const char *const chips[] = {"a100", "h20", "mlu"};
 static const char *const vendors[] = {"nvidia", "nvidia", "cambricon"};
 static const char *const codes[] = {"DE", "FR", "CN"};
@@ -85,6 +87,17 @@ static void tamper(struct dispatch_world *w)
     }
 }
 
+/* Passes take the shapes that wait as they are: all have been matched to the network of now. */
+static void check_matched(const struct core *core)
+{
+    const struct work *work = &core->work;
+    for (uint32_t i = 0; i < work->shapes.used && work->reached == core->net.version; i++) {
+        const struct shape *shape = &work->shape[i];
+        if (table_live(&work->shapes, i) && list_linked(&shape->active))
+            assert_int_equal(shape->version, core->net.version);
+    }
+}
+
 int dispatch_world_step(struct dispatch_world *w, struct event *event)
 {
     event->at_ms = w->now_ms;
@@ -98,6 +111,7 @@ int dispatch_world_step(struct dispatch_world *w, struct event *event)
     w->effects.n = 0;
     int rc = core_step(w->core, event, &w->effects);
     core_collect(w->core, ignore_row, NULL);
+    check_matched(w->core);
     uint64_t before = w->starts;
     if (rc == 0 && event->kind == EVENT_KIND_job_end)
         runs_no_more(w, &event->u.job_end.job);
