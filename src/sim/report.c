@@ -26,6 +26,37 @@ unsigned report_colour(const struct report *r, const char *vendor)
     return REPORT_OTHERS;
 }
 
+struct named {
+    const char *name;
+    double most;
+};
+
+static int by_most(const void *a, const void *b)
+{
+    const struct named *x = a, *y = b;
+    if (x->most > y->most || x->most < y->most)
+        return x->most > y->most ? -1 : 1;
+    return strcmp(x->name, y->name);
+}
+
+uint32_t report_names(const struct report *r, const char *group, const char *name[REPORT_COLOURS],
+                      uint32_t *n)
+{
+    struct named *list = calloc(r->rec->nseries + 1u, sizeof *list);
+    uint32_t all = 0;
+    for (uint32_t i = 0; list && i < r->rec->nseries; i++) {
+        const struct record_series *s = &r->rec->series[i];
+        if (strcmp(s->group, group) == 0)
+            list[all++] = (struct named){s->name, report_most(s->value, r->rec->n)};
+    }
+    if (all > 0)
+        qsort(list, all, sizeof *list, by_most);
+    for (*n = 0; *n < all && *n < REPORT_COLOURS; (*n)++)
+        name[*n] = list[*n].name;
+    free(list);
+    return all;
+}
+
 void report_moment(const struct report *r, int64_t ms, char dst[AXIS_TEXT_CAP])
 {
     int64_t since = ms - r->result->start_ms;
@@ -164,10 +195,17 @@ static void tell_drills(const struct report *r)
 
 /* ---- the figures ---- */
 
-/* A card; what follows is its value, then card_end. */
+/* A card, called by a title and a name; what follows is its value, then card_end. */
+static void card_of(const struct report *r, const char *title, const char *name)
+{
+    buf_addf(r->out, "<div><dt>%s", title);
+    chart_text(r->out, name);
+    buf_add_text(r->out, "</dt><dd>");
+}
+
 static void card(const struct report *r, const char *title)
 {
-    buf_addf(r->out, "<div><dt>%s</dt><dd>", title);
+    card_of(r, title, "");
 }
 
 static void card_end(const struct report *r, const char *more)
@@ -250,11 +288,9 @@ static void other_cards(const struct report *r)
         axis_date_text(by, goal->by_ms);
         axis_date_text(met, goal->met_ms);
         (void)snprintf(more, sizeof more, "target: %.1f %% by %s", goal->target / 10.0, by);
-        card(r, goal->jurisdiction[0] ? "Self-supply of " : "Self-supply of the network");
-        r->out->len -= strlen("</dt><dd>"); /* the name of the jurisdiction goes into the title */
-        chart_text(r->out, goal->jurisdiction);
+        card_of(r, "Self-supply of ", goal->jurisdiction[0] ? goal->jurisdiction : "the network");
         const char *space = strchr(met, ' ');
-        buf_addf(r->out, "</dt><dd><data class=\"%s\" id=\"met-%u\" value=\"%s\">%s</data>",
+        buf_addf(r->out, "<data class=\"%s\" id=\"met-%u\" value=\"%s\">%s</data>",
                  goal->met_ms && goal->met_ms <= goal->by_ms ? "good" : "bad", i,
                  goal->met_ms ? met : "never", goal->met_ms && space ? space + 1 : "not met");
         card_end(r, more);
@@ -389,38 +425,16 @@ static void add_foot(const struct report *r)
 
 /* ---- the page ---- */
 
-struct maker {
-    const char *name;
-    double most;
-};
-
-static int by_most(const void *a, const void *b)
-{
-    const struct maker *x = a, *y = b;
-    if (x->most > y->most || x->most < y->most)
-        return x->most > y->most ? -1 : 1;
-    return strcmp(x->name, y->name);
-}
-
 static void find_vendors(struct report *r)
 {
-    struct maker *list = calloc(r->rec->nseries + 1u, sizeof *list);
     double sum[RECORD_SAMPLES_MAX] = {0};
-    if (!list)
-        return;
     for (uint32_t i = 0; i < r->rec->nseries; i++) {
         const struct record_series *s = &r->rec->series[i];
-        if (strcmp(s->group, "vendor up") != 0)
-            continue;
-        list[r->nmakers++] = (struct maker){s->name, report_most(s->value, r->rec->n)};
-        for (uint32_t k = 0; k < r->rec->n; k++)
+        for (uint32_t k = 0; strcmp(s->group, "vendor up") == 0 && k < r->rec->n; k++)
             sum[k] += s->value[k];
     }
-    qsort(list, r->nmakers, sizeof *list, by_most);
-    for (uint32_t i = 0; i < r->nmakers && i < REPORT_VENDORS; i++)
-        r->vendor[r->nvendors++] = list[i].name;
+    r->nmakers = report_names(r, "vendor up", r->vendor, &r->nvendors);
     r->chips = (uint64_t)llround(report_most(sum, r->rec->n));
-    free(list);
 }
 
 static void add_sections(const struct report *r)

@@ -23,7 +23,7 @@ static void draw_cdf(const struct report *r, const char *id, const char *title, 
     uint32_t n = axis_spans((double)cdf->max_ms / 1e3, tick);
     chart_y_axis(&c, (struct axis){0, 100, 20}, " %");
     chart_x_axis(&c, tick, n, tick[0].at, tick[n - 1].at, true);
-    chart_curve(&c, colour, cdf->seconds, share, cdf->n, title);
+    chart_line(&c, colour, cdf->seconds, share, cdf->n, title);
     chart_close(&c);
 }
 

@@ -76,8 +76,8 @@ static void draw_shares(const struct report *r, const struct supply_goal *goal, 
     chart_y_axis(&c, (struct axis){0, 100, 20}, " %");
     report_time_axis(r, &c);
     draw_notes(r, &c);
-    chart_line(&c, 1, own_gflops, n, "share of the throughput (dense FP16)");
-    chart_line(&c, 0, own, n, "share of the chips");
+    chart_line(&c, 1, NULL, own_gflops, n, "share of the throughput (dense FP16)");
+    chart_line(&c, 0, NULL, own, n, "share of the chips");
     (void)snprintf(text, sizeof text, "target %.1f %%", goal->target / 10.0);
     chart_level(&c, goal->target / 10.0, text);
     if (goal->met_ms && goal->met_ms >= r->from_ms && goal->met_ms <= r->to_ms)
