@@ -7,8 +7,9 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "sim/duration.h"
+#include "sim/option.h"
 
-#define DAY_MS INT64_C(86400000)
 #define DAYS_MAX 36500
 
 static bool in_window(const struct trace_job *job, int64_t from, int64_t length)
@@ -140,25 +141,19 @@ static int add_named(struct reading *r, char *name, struct err *err)
 int demand_read(struct demand *demand, const struct demand_options *options, struct err *err)
 {
     *demand = (struct demand){0};
+    static const char *const tenant_words[] = {"trace", "vc", NULL};
+    enum { TENANTS_OF_TRACE, TENANTS_BY_QUEUE };
     struct reading r = {.demand = demand, .options = options};
-    char path[1024];
-    int rc = 0;
-    const char *tenants = options->tenants ? options->tenants : "trace";
-    r.by_queue = strcmp(tenants, "vc") == 0;
-    if (!r.by_queue && strcmp(tenants, "trace") != 0)
-        return err_set(err, ERR_INVALID, "--tenants %s: trace or vc", tenants);
-    const char *at = options->traces;
-    while (rc == 0 && *at) {
-        size_t len = strcspn(at, ",");
-        if (len == 0 || len >= sizeof path)
-            rc = err_set(err, ERR_INVALID, "--trace: the name of a file is missing or too long");
-        if (rc == 0) {
-            memcpy(path, at, len);
-            path[len] = 0;
-            rc = add_named(&r, path, err);
-        }
-        at += len + (at[len] == ',');
-    }
+    uint32_t tenants = 0;
+    int rc = option_word("--tenants", options->tenants, tenant_words, &tenants, err);
+    if (rc != 0)
+        return rc;
+    r.by_queue = tenants == TENANTS_BY_QUEUE;
+    struct option_list files = option_list("--trace", options->traces);
+    while (rc == 0 && option_next(&files, err))
+        rc = add_named(&r, files.item, err);
+    if (rc == 0)
+        rc = files.rc;
     if (rc == 0) {
         qsort(r.list, r.n, sizeof *r.list, by_time);
         demand->n = (uint32_t)r.n;

@@ -118,7 +118,7 @@ struct block {
     double cost, wide; /* USD; chips or PFLOPS */
 };
 
-struct merit {
+struct merit_chart {
     const char *id, *title, *unit, *words;
     bool by_flops;
 };
@@ -132,7 +132,7 @@ static int by_cost(const void *a, const void *b)
 }
 
 static void draw_blocks(const struct report *r, struct chart *c, const struct block *list, uint32_t n,
-                        const struct merit *m)
+                        const struct merit_chart *m)
 {
     const struct stock *f = r->watch->stock;
     double at = 0;
@@ -157,7 +157,8 @@ static double usual_cost(const struct block *list, uint32_t n, double wide)
     return list[i].cost;
 }
 
-static void draw_merit(const struct report *r, const struct merit *m, const struct block *list, uint32_t n)
+static void draw_merit(const struct report *r, const struct merit_chart *m, const struct block *list,
+                       uint32_t n)
 {
     struct axis_tick tick[AXIS_TICKS_MAX];
     struct chart c;
@@ -191,7 +192,7 @@ static void draw_merit(const struct report *r, const struct merit *m, const stru
     chart_close(&c);
 }
 
-static void rank(const struct report *r, const struct merit *m, struct block *list)
+static void rank(const struct report *r, const struct merit_chart *m, struct block *list)
 {
     const struct stock *f = r->watch->stock;
     uint32_t n = 0;
@@ -214,7 +215,7 @@ static void rank(const struct report *r, const struct merit *m, struct block *li
 
 void report_merit(const struct report *r)
 {
-    static const struct merit merits[] = {
+    static const struct merit_chart merits[] = {
         {"merit", "An hour of a chip", "USD an hour",
          "From left to right: so many chips, the cheap ones first.", false},
         {"merit-flops", "An hour of a PFLOPS", "USD an hour",

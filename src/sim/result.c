@@ -188,7 +188,7 @@ static void add_eta(struct buf *out, const struct eta_report *e)
     add_seconds(out, "width_p90_s", e->width_ms_p90);
     add_seconds(out, "wait_p50_s", e->wait_ms_p50);
     add_seconds(out, "error_p50_s", e->error_ms_p50);
-    buf_addf(out, ",\"cpu_ms_each\":%.1f}", e->asked ? (double)e->cpu_us / 1e3 / e->asked : 0.0);
+    buf_addf(out, ",\"cpu_ms_each\":%.1f}", e->asked ? (double)e->cpu_ns / 1e6 / e->asked : 0.0);
 }
 
 void sim_result_json(const struct sim_options *options, const struct sim_result *r, struct buf *out)
@@ -231,10 +231,10 @@ void sim_result_json(const struct sim_options *options, const struct sim_result 
              "},\"plans\":{\"made\":%llu,\"failed\":%llu,\"pivots\":%llu,\"pivots_most\":%llu,\"cpu_ms_"
              "mean\":%.3f,"
              "\"cpu_ms_most\":%.3f}",
-             (unsigned long long)r->plans, (unsigned long long)r->plans_failed,
-             (unsigned long long)r->plan_pivots, (unsigned long long)r->plan_pivots_most,
-             r->plans ? (double)r->plan_cpu_ns / (double)r->plans / 1e6 : 0.0,
-             (double)r->plan_cpu_ns_most / 1e6);
+             (unsigned long long)r->plans.made, (unsigned long long)r->plans.failed,
+             (unsigned long long)r->plans.pivots, (unsigned long long)r->plans.pivots_most,
+             r->plans.made ? (double)r->plans.cpu_ns / (double)r->plans.made / 1e6 : 0.0,
+             (double)r->plans.cpu_ns_most / 1e6);
     if (options->drills)
         add_drill(out, r);
     if (r->supply.ngroups > 0) {

@@ -75,10 +75,12 @@ struct sim {
 
 /* Ids count up; the first byte tells their kind apart. */
 struct uuid sim_uuid(char kind, uint64_t n);
-uint32_t sim_number(const struct uuid *id);
 
 /* ---- setup.c ---- */
 
+/* Options that are one of a few words. */
+int sim_read_words(struct sim *s, struct err *err);
+/* Everything else, and files. */
 int sim_read_input(struct sim *s, struct err *err);
 int sim_new(struct sim *s, struct err *err);
 void sim_fini(struct sim *s);
@@ -90,7 +92,7 @@ int sim_step(struct sim *s, struct event *event);
 /* Lets the dispatcher decide on what has happened at this time. */
 void sim_settle(struct sim *s);
 /* The job has its chips no more. */
-void sim_chips_back(struct sim *s, uint32_t i, const struct uuid *pool);
+void sim_chips_back(struct sim *s, uint32_t i);
 /* Its data, should it still come, comes no more. */
 void sim_data_stops(struct sim *s, const struct uuid *job, const struct fate *fate);
 

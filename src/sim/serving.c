@@ -6,9 +6,10 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "sim/duration.h"
 #include "sim/fleet.h"
+#include "sim/option.h"
 
-#define DAY_MS INT64_C(86400000)
 #define DAYS_MAX 36500
 /* The minute over which demand is measured, in reports. */
 #define WINDOW 6
@@ -165,17 +166,10 @@ int serving_open(struct serving **out, const struct serving_options *options, st
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     s->options = *options;
     int rc = serve_read(&s->serve, options->serve, err);
-    for (const char *at = options->requests ? options->requests : ""; rc == 0 && *at;) {
-        char name[1024];
-        size_t len = strcspn(at, ",");
-        if (len == 0 || len >= sizeof name)
-            return err_set(err, ERR_INVALID, "--requests: the name of a file is missing or too long");
-        memcpy(name, at, len);
-        name[len] = 0;
-        rc = add_named(s, name, err);
-        at += len + (at[len] == ',');
-    }
-    return rc;
+    struct option_list files = option_list("--requests", options->requests);
+    while (rc == 0 && option_next(&files, err))
+        rc = add_named(s, files.item, err);
+    return rc == 0 ? files.rc : rc;
 }
 
 static void one_free(struct one *o)

@@ -8,6 +8,8 @@
 #include "base/clock.h"
 #include "core/kinds.h"
 #include "core/work.h"
+#include "sim/cpu.h"
+#include "sim/duration.h"
 #include "sim/marks.h"
 #include "sim/messages.h"
 #include "sim/report.h"
@@ -15,9 +17,7 @@
 
 #define PROGRESS_EVERY 4096
 /* Jobs wait, not by choice, nothing runs and nobody comes: after so long that will not change. */
-#define STILL_MS (INT64_C(30) * 86400000)
-
-static const char *const durations[] = {"exact", "predicted", "none", NULL}; /* as TOLD_... */
+#define STILL_MS (30 * DAY_MS)
 
 /* ---- time ---- */
 
@@ -61,7 +61,6 @@ static void reported(struct sim *s, const struct end *due)
     e.kind = EVENT_KIND_job_end;
     e.token = 0;
     e.u.job_end = (struct event_job_end){.job = sim_uuid('J', due->job), .epoch = due->epoch};
-    struct uuid pool = power_pool_id(s->power, fate->pool);
     int rc = sim_step(s, &e);
     if (!runs) {
         s->result->refused +=
@@ -70,7 +69,7 @@ static void reported(struct sim *s, const struct end *due)
     }
     if (rc != 0)
         s->failed = true;
-    sim_chips_back(s, due->job, &pool);
+    sim_chips_back(s, due->job);
     sim_data_stops(s, &e.u.job_end.job, fate);
     fate->end_ms = s->now_ms;
     s->over++;
@@ -147,12 +146,15 @@ static void observe(struct sim *s, int64_t now_ms, uint32_t submitted)
     }
 }
 
+/* Somebody comes, something runs. */
+static bool moves(const struct sim *s, uint32_t next)
+{
+    return next < s->demand.n || s->ends.n > 0 || s->reports.n > 0 || !serving_over(s->serving);
+}
+
 static bool goes_on(const struct sim *s, uint32_t next)
 {
-    if (s->failed)
-        return false;
-    bool work = next < s->demand.n || s->ends.n > 0 || s->reports.n > 0 || !serving_over(s->serving);
-    return s->until_ms || work || s->over < next;
+    return !s->failed && (s->until_ms || s->over < next || moves(s, next));
 }
 
 /* What requests ask for, told to core. */
@@ -224,6 +226,41 @@ static void ask_etas(struct sim *s, uint32_t first, uint32_t end)
     }
 }
 
+static void settle_singly(struct sim *s)
+{
+    if (s->policy->singly)
+        sim_settle(s);
+}
+
+/* All that is to happen at s->now_ms; `next` is the job that comes next. Returns the one that comes then. */
+static uint32_t instant(struct sim *s, uint32_t next)
+{
+    uint32_t first = next;
+    while (!s->failed && ends_next_ms(&s->ends) == s->now_ms) {
+        end(s);
+        settle_singly(s);
+    }
+    while (!s->failed && ends_next_ms(&s->reports) == s->now_ms) {
+        struct end due = ends_take(&s->reports);
+        reported(s, &due);
+        settle_singly(s);
+    }
+    happen(s);
+    ask(s);
+    if (planning_next_ms(s->planning) <= s->now_ms)
+        plan(s, next);
+    while (!s->failed && submit_ms(s, next) == s->now_ms) {
+        submit(s, next++);
+        settle_singly(s);
+    }
+    sim_settle(s);
+    outage_sample(&s->outage, s->core, s->now_ms);
+    checker_end_of_time(s->checker, s->now_ms);
+    if (s->eta && next > first)
+        ask_etas(s, first, next);
+    return next;
+}
+
 static void run(struct sim *s)
 {
     uint32_t next = 0;
@@ -234,38 +271,13 @@ static void run(struct sim *s)
         if (now > until || now == INT64_MAX)
             break;
         assert(now >= s->now_ms);
-        if (next < s->demand.n || s->ends.n > 0 || s->reports.n > 0 || !serving_over(s->serving))
+        if (moves(s, next))
             moved_ms = now;
         else if (s->until_ms == 0 && now - moved_ms > STILL_MS + s->traits.defer_ms)
             break;
         observe(s, now, next);
         s->now_ms = now;
-        uint32_t first = next;
-        while (!s->failed && ends_next_ms(&s->ends) == now) {
-            end(s);
-            if (s->policy->singly)
-                sim_settle(s);
-        }
-        while (!s->failed && ends_next_ms(&s->reports) == now) {
-            struct end due = ends_take(&s->reports);
-            reported(s, &due);
-            if (s->policy->singly)
-                sim_settle(s);
-        }
-        happen(s);
-        ask(s);
-        if (planning_next_ms(s->planning) <= now)
-            plan(s, next);
-        while (!s->failed && submit_ms(s, next) == now) {
-            submit(s, next++);
-            if (s->policy->singly)
-                sim_settle(s);
-        }
-        sim_settle(s);
-        outage_sample(&s->outage, s->core, now);
-        checker_end_of_time(s->checker, now);
-        if (s->eta && next > first)
-            ask_etas(s, first, next);
+        next = instant(s, next);
     }
     observe(s, s->until_ms ? s->until_ms + 1 : s->now_ms + 1, next);
     if (s->until_ms)
@@ -274,30 +286,15 @@ static void run(struct sim *s)
 
 /* ---- a simulation ---- */
 
-static uint64_t cpu_us(void)
-{
-    struct rusage u;
-    if (getrusage(RUSAGE_SELF, &u) != 0)
-        return 0;
-    return (uint64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000 +
-           (uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
-}
-
 int sim_run(const struct sim_options *options, struct sim_result *result, struct err *err)
 {
-    struct sim s = {.options = options, .policy = sim_policies, .result = result};
-    uint64_t cpu = cpu_us(), wall = clock_mono_ns();
+    struct sim s = {.options = options, .result = result};
+    uint64_t cpu = cpu_ns(), wall = clock_mono_ns();
     *result = (struct sim_result){0};
     outage_init(&s.outage);
-    while (s.policy->name && strcmp(s.policy->name, options->policy) != 0)
-        s.policy++;
-    if (!s.policy->name)
-        return err_set(err, ERR_INVALID, "%s: no such policy", options->policy);
-    while (options->durations && durations[s.told] && strcmp(durations[s.told], options->durations) != 0)
-        s.told++;
-    if (!durations[s.told])
-        return err_set(err, ERR_INVALID, "--durations %s: exact, predicted or none", options->durations);
-    int rc = options->report ? report_check(options->report, err) : 0;
+    int rc = sim_read_words(&s, err);
+    if (rc == 0 && options->report)
+        rc = report_check(options->report, err);
     if (rc == 0)
         rc = sim_read_input(&s, err);
     if (rc == 0)
@@ -311,7 +308,7 @@ int sim_run(const struct sim_options *options, struct sim_result *result, struct
     if (rc == 0)
         rc = sim_measure(&s, result, err);
     struct rusage u;
-    result->cpu_us = cpu_us() - cpu;
+    result->cpu_us = (cpu_ns() - cpu) / 1000;
     result->wall_us = (clock_mono_ns() - wall) / 1000;
     result->rss_kb = getrusage(RUSAGE_SELF, &u) == 0 ? (uint64_t)u.ru_maxrss : 0;
     if (rc == 0 && s.watch)

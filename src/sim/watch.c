@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/checked.h"
+#include "sim/times.h"
 
 struct watch *watch_new(int64_t start_ms, const struct stock *stock, const struct power *power,
                         const struct supply *supply, int64_t carbon_price)
@@ -149,9 +149,9 @@ void watch_distribute(struct watch_cdf *cdf, const int64_t *sorted_ms, uint32_t 
     *cdf = (struct watch_cdf){.jobs = n};
     if (n == 0)
         return;
-    cdf->p50_ms = sorted_ms[n / 2];
-    cdf->p90_ms = sorted_ms[(uint64_t)n * 90 / 100];
-    cdf->p99_ms = sorted_ms[(uint64_t)n * 99 / 100];
+    cdf->p50_ms = times_at(sorted_ms, n, 50);
+    cdf->p90_ms = times_at(sorted_ms, n, 90);
+    cdf->p99_ms = times_at(sorted_ms, n, 99);
     cdf->max_ms = sorted_ms[n - 1];
     double last = log10(cdf->max_ms > 10000 ? (double)cdf->max_ms / 1e3 : 10);
     cdf->n = WATCH_CDF_POINTS;

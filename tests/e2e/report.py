@@ -189,6 +189,19 @@ def names_are_escaped(folder, trace):
     need(page.values()['violations'] == '0', 'violations')
 
 
+def mistakes(trace):
+    """Each is told with its option, and nothing runs."""
+    jobs = ('--network', NETWORK, '--trace', trace)
+    for args in ((*jobs, '--until', '0'), (*jobs, '--until', '1970-01-01'), (*jobs, '--until', '200y'),
+                 (*jobs, '--plan-every', '5m'), (*jobs, '--policy', 'lifo'), (*jobs, '--plan', 'tomorrow'),
+                 (*jobs, '--durations', 'long'), (*jobs, '--tenants', 'all'), (*jobs, '--preempt', 'all'),
+                 (*jobs, '--traits', 'interruptible=50,'), (*jobs, '--drill', 'lose:site=cn-guian@1h,'), (*jobs, '--serve', 'min=1'),
+                 (*jobs, '--chips-per-node', '4'), ('--network', NETWORK, '--trace', f'{trace},'),
+                 ('--network', NETWORK, '--trace', ''), ('--network', NETWORK, '--until', '1h', '--eta', '5')):
+        option = [a for a in args if str(a).startswith('--')][-1]
+        need(option in sim(USAGE, *args).stderr, 'the option is named', args)
+
+
 def refused(folder, trace):
     for where, status in ((folder / 'no' / 'such' / 'out.html', FAILED), (folder, USAGE), (folder / ('x' * 300), FAILED)):
         done = sim(status, '--network', NETWORK, '--trace', folder / 'nothing.csv', '--report', where)
@@ -202,6 +215,7 @@ def refused(folder, trace):
     sim(USAGE, '--network', NETWORK, '--start', 'tomorrow', '--until', '3d')
     sim(USAGE, '--network', NETWORK, '--start', '2027-01-01', '--until', '2026-01-01')
     sim(USAGE, '--pools', folder / 'pools.csv')
+    mistakes(trace)
     sim(OK, '--network', NETWORK, '--until', '1h', '--report', folder / 'short.html')
     need('too short to draw' not in (folder / 'short.html').read_text(), 'an hour is drawn')
     sim(OK, '--network', NETWORK, '--until', '5m', '--report', folder / 'short.html')
