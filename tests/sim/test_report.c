@@ -156,7 +156,7 @@ static void test_escaping(void **state)
     chart_frame(&c, "id");
     const double y[] = {1, 2};
     chart_y_axis(&c, axis_round(0, 2, 5), " <%>");
-    chart_line(&c, 1, y, 2, "</svg><x>");
+    chart_line(&c, 1, NULL, y, 2, "</svg><x>");
     chart_upright(&c, "drill", 0.5, "<1>", "<t>");
     chart_level(&c, 1, "<l>");
     chart_close(&c);
