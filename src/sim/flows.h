@@ -42,8 +42,4 @@ uint32_t flows_count(const struct flows *f);
 /* Corridor i, up to now; whoever asks each hour has what came in each. */
 struct flow flows_at(struct flows *f, uint32_t i, int64_t now_ms);
 
-struct sim_result;
-/* Puts what all corridors carried into the result, and their power, money and carbon into its sums. */
-void sim_result_flows(struct sim_result *result, struct flows *flows, int64_t now_ms);
-
 #endif

@@ -372,57 +372,6 @@ void report_events(const struct report *r)
     report_section_end(r);
 }
 
-/* ---- the foot ---- */
-
-static void foot_line(const struct report *r, const char *name, const char *value)
-{
-    if (!value)
-        return;
-    buf_addf(r->out, "<dt>%s</dt><dd><code>", name);
-    chart_text(r->out, value);
-    buf_add_text(r->out, "</code></dd>\n");
-}
-
-static void foot_count(const struct report *r, const char *name, uint64_t value)
-{
-    buf_addf(r->out, "<dt>%s</dt><dd><data id=\"%s\" value=\"%llu\">", name, name, (unsigned long long)value);
-    chart_count(r->out, value);
-    buf_add_text(r->out, "</data></dd>\n");
-}
-
-static void add_foot(const struct report *r)
-{
-    const struct sim_options *o = r->options;
-    const struct sim_result *s = r->result;
-    char hash[2 * DIGEST_LEN + 1], text[192], from[48];
-    hex_encode(hash, s->hash, DIGEST_LEN);
-    (void)snprintf(from, sizeof from, "%s", r->calendar ? "" : "; times count from the trace's origin");
-    buf_add_text(r->out, "<footer>\n<p>The same options and the same seed give the same decisions, byte for "
-                         "byte.</p>\n<dl>\n");
-    foot_line(r, "version", "busbar " BUSBAR_VERSION);
-    foot_line(r, "network", o->network);
-    foot_line(r, "pools", o->pools);
-    foot_line(r, "trace", o->trace);
-    (void)snprintf(text, sizeof text, "%s, seed %llu, copies %u%s%s%s", o->policy,
-                   (unsigned long long)o->seed, o->copies, o->faults ? ", with faults" : "",
-                   o->ageing_given ? ", ageing given" : "", from);
-    foot_line(r, "options", text);
-    foot_line(r, "drills", o->drills);
-    foot_line(r, "traits", o->traits);
-    foot_line(r, "rules", o->rules);
-    foot_count(r, "starts", s->starts);
-    foot_count(r, "stops", s->stops);
-    foot_count(r, "events", s->events);
-    buf_addf(r->out, "<dt>decisions, SHA-256</dt><dd><code id=\"decisions_sha256\">%s</code></dd>\n", hash);
-    (void)snprintf(text, sizeof text, "%.2f s of CPU, %llu MiB; a step of the core %.2f us on average",
-                   (double)s->cpu_us / 1e6, (unsigned long long)s->rss_kb / 1024,
-                   s->events ? (double)s->step_ns_sum / (double)s->events / 1e3 : 0.0);
-    foot_line(r, "cost", text);
-    if (r->rec->failed)
-        foot_line(r, "incomplete", "there was no memory for some of the series");
-    buf_add_text(r->out, "</dl>\n</footer>\n");
-}
-
 /* ---- the page ---- */
 
 static void find_vendors(struct report *r)
@@ -494,7 +443,7 @@ void report_page(const struct sim_options *options, const struct sim_result *res
                      "<p class=\"about\">The simulation was too short to draw anything over time.</p>\n");
     else
         add_sections(&r);
-    add_foot(&r);
+    report_foot(&r);
     buf_add_text(out, "</main>\n</body>\n</html>\n");
 }
 

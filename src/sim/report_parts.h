@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Inside of a report: what its files share. report.c has the head, the figures and the foot; report_time.c what goes over
- * time; report_jobs.c how jobs fared; report_sites.c the map, the merit order and the sites; report_supply.c self-supply.
+ * Inside of a report: what its files share. report.c has the head and the figures; report_time.c what goes over time;
+ * report_jobs.c how jobs fared; report_sites.c the map, the merit order and the sites; report_supply.c self-supply;
+ * report_foot.c how to have the run again.
  */
 #ifndef BUSBAR_SIM_REPORT_PARTS_H
 #define BUSBAR_SIM_REPORT_PARTS_H
@@ -60,5 +61,6 @@ void report_supply(const struct report *r);
 void report_goals(const struct report *r);
 /* What happened: drills and changes of the network, as a table. */
 void report_events(const struct report *r);
+void report_foot(const struct report *r);
 
 #endif

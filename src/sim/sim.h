@@ -117,8 +117,6 @@ struct sim_result {
 
 /* ERR_INVALID, ERR_IO, ERR_LIMIT, ERR_NO_MEMORY, with words. */
 int sim_run(const struct sim_options *options, struct sim_result *result, struct err *err);
-/* From how many steps took how many bits of ns. */
-void sim_result_steps(struct sim_result *result, const uint64_t bucket[64]);
 void sim_result_json(const struct sim_options *options, const struct sim_result *result, struct buf *out);
 
 #endif

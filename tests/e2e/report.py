@@ -127,6 +127,9 @@ def the_page(folder, trace):
         same(with_page[key], without[key], f'a report changes nothing: {key}')
     text = out.read_text()
     page = loads_nothing(text)
+    foot = text[text.index('<footer>'):]
+    for words in (str(trace), 'copies 4', 'preempt firm', 'reserve tell', 'plan off', 'durations exact', 'seed 1', args[7]):
+        need(words in foot, 'the foot has what the run was made from', words, foot)
     values = page.values()
     for name in FIGURES:
         same(float(values[name]), float(with_page[name]), name)

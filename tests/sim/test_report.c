@@ -383,6 +383,7 @@ static char *page_with(void (*more)(struct record *rec, uint32_t hour))
     struct sim_result *r = calloc(1, sizeof *r);
     struct buf out;
     assert_non_null(r);
+    r->plan = "off";
     r->start_ms = START;
     r->end_ms = START + 240 * HOUR;
     r->supply = *supply;
