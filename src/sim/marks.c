@@ -79,12 +79,10 @@ void marks_event(struct record *rec, const struct stock *stock, const struct eve
     } else if (event->kind == EVENT_KIND_node_state && stock->last < stock->npools) {
         mark_node(rec, stock, event->at_ms, &event->u.node_state);
     } else if (event->kind == EVENT_KIND_site_state) {
-        for (uint32_t i = 0; i < stock->nsites; i++) {
-            if (!uuid_eq(&stock->site[i].id, &event->u.site_state.site))
-                continue;
-            (void)snprintf(text, sizeof text, "%.60s is %s", stock->site[i].name,
-                           state_text(event->u.site_state.state));
-            (void)record_mark(rec, event->at_ms, false, text);
-        }
+        const struct stock_site *site = stock_find_site(stock, &event->u.site_state.site);
+        if (!site)
+            return;
+        (void)snprintf(text, sizeof text, "%.60s is %s", site->name, state_text(event->u.site_state.state));
+        (void)record_mark(rec, event->at_ms, false, text);
     }
 }

@@ -178,7 +178,7 @@ int sim_new(struct sim *s, struct err *err)
     s->effects = (struct effects){.list = calloc(EFFECTS_MAX, sizeof(struct effect)), .cap = EFFECTS_MAX};
     s->block = calloc(1, size);
     s->power = power_new(limits.sites, limits.chips, limits.pools);
-    s->flows = flows_new(limits.sites, limits.corridors);
+    s->flows = flows_new(&s->stock, limits.corridors);
     s->planning = planning_new(&(struct planning_options){.mode = s->mode,
                                                           .every_ms = s->options->plan_every_ms,
                                                           .start_ms = s->start_ms,
