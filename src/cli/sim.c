@@ -210,6 +210,10 @@ static int read_days(const struct cli *cli, const char *name, int64_t *ms)
     uint32_t days = 0;
     int rc = cli_count(cli, name, &days);
     *ms = (int64_t)days * DAY_MS;
+    if (rc == CLI_OK && *ms > TRACE_TIME_MS_MAX) {
+        fprintf(stderr, "busbar: --%s: at most %u\n", name, (unsigned)(TRACE_TIME_MS_MAX / DAY_MS));
+        return CLI_USAGE;
+    }
     return rc;
 }
 

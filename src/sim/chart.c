@@ -2,8 +2,6 @@
 #include "sim/chart.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <string.h>
 
 /* ---- text and numbers ---- */
 

@@ -2,7 +2,6 @@
 #include "sim/demand.h"
 
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,7 +41,7 @@ struct reading {
 static int reserve(struct reading *r, uint64_t more, struct err *err)
 {
     if (r->n + more > DEMAND_JOBS_MAX)
-        return err_set(err, ERR_LIMIT, "more than %u jobs", DEMAND_JOBS_MAX);
+        return err_set(err, ERR_LIMIT, "--trace: more than %u jobs, with all copies", DEMAND_JOBS_MAX);
     struct ordered *list = realloc(r->list, (r->n + more) * sizeof *list);
     if (!list)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
@@ -107,7 +106,8 @@ static int add_trace(struct reading *r, const char *path, int64_t day, struct er
         rc = err_set(err, ERR_INVALID, "%s: no jobs in the window", path);
     uint32_t tenants = tenants_of(r, &t);
     if (rc == 0 && (d->nqueues + t.nqueues > UINT16_MAX || d->ntenants + tenants > UINT16_MAX))
-        rc = err_set(err, ERR_LIMIT, "more than %u queues or tenants", UINT16_MAX);
+        rc = err_set(err, ERR_LIMIT, "%s: more than %u queues or tenants, with what came before", path,
+                     UINT16_MAX);
     if (rc == 0)
         rc = reserve(r, rows * r->options->copies, err);
     char(*queue)[TRACE_NAME_CAP] =

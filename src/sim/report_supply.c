@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Self-supply: the goals over time, what they mean in throughput, and every jurisdiction at the start and at the end. */
 #include <stdio.h>
-#include <string.h>
 
 #include "sim/report_parts.h"
 

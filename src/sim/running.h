@@ -66,8 +66,8 @@ struct sim {
     int64_t now_ms;
     int64_t start_ms, until_ms; /* Unix ms; until: 0, until all is over */
     uint32_t over, running;
-    uint8_t drill; /* that happens now */
-    bool failed;
+    uint8_t drill;  /* that happens now */
+    struct err err; /* why it cannot go on; code 0: it can */
     bool drilling;
     uint64_t bucket[64]; /* steps by the bits of their ns */
     struct sim_result *result;
@@ -87,8 +87,12 @@ void sim_fini(struct sim *s);
 
 /* ---- steps.c ---- */
 
+/* It cannot go on: `words`, and the code's own. The first time counts. */
+void sim_fail(struct sim *s, int rc, const char *words);
 /* One event at s->now_ms; the core's answer. */
 int sim_step(struct sim *s, struct event *event);
+/* One that the core has no reason to refuse: else the simulation cannot go on. */
+bool sim_must(struct sim *s, struct event *event);
 /* Lets the dispatcher decide on what has happened at this time. */
 void sim_settle(struct sim *s);
 /* The job has its chips no more. */

@@ -2,7 +2,6 @@
 /* What a simulation reads and builds, up to its first event. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/err.h"
 #include "core/kinds.h"

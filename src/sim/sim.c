@@ -2,7 +2,7 @@
 #include "sim/sim.h"
 
 #include <assert.h>
-#include <string.h>
+#include <stdio.h>
 #include <sys/resource.h>
 
 #include "base/clock.h"
@@ -48,8 +48,14 @@ static void submit(struct sim *s, uint32_t i)
     e.token = 0;
     request(s, i, s->now_ms, &e.u.job_submit);
     s->fate[i].waits = e.u.job_submit.start_by_ms > 0;
-    if (sim_step(s, &e) != 0)
-        s->failed = true;
+    int rc = sim_step(s, &e);
+    if (rc == 0)
+        return;
+    char words[160];
+    (void)snprintf(words, sizeof words,
+                   "the core refuses job %u in order of submission, of %u chips of queue %.40s", i + 1,
+                   s->demand.job[i].chips, s->demand.queue[s->demand.job[i].queue]);
+    sim_fail(s, rc, words);
 }
 
 /* The hub hears that a job is over under this epoch. */
@@ -68,7 +74,7 @@ static void reported(struct sim *s, const struct end *due)
         return;
     }
     if (rc != 0)
-        s->failed = true;
+        sim_fail(s, rc, "the core refuses the end of a job that runs");
     sim_chips_back(s, due->job);
     sim_data_stops(s, &e.u.job_end.job, fate);
     fate->end_ms = s->now_ms;
@@ -91,11 +97,11 @@ static void end(struct sim *s)
     s->result->lost += m.lost;
     s->result->twice += m.again_ms > 0;
     if (m.again_ms > 0 && !ends_put(&s->reports, s->now_ms + m.again_ms, due.job, due.epoch))
-        s->failed = true;
+        sim_fail(s, ERR_NO_MEMORY, "reports of ends");
     if (m.delay_ms == 0)
         reported(s, &due);
     else if (!ends_put(&s->reports, s->now_ms + m.delay_ms, due.job, due.epoch))
-        s->failed = true;
+        sim_fail(s, ERR_NO_MEMORY, "reports of ends");
 }
 
 static int64_t submit_ms(const struct sim *s, uint32_t next)
@@ -109,13 +115,11 @@ static void happen(struct sim *s)
     bool drill;
     bool any = false;
     uint64_t stops = s->result->stops;
-    while (!s->failed && world_event(s->world, s->now_ms, &e, &drill)) {
+    while (s->err.code == 0 && world_event(s->world, s->now_ms, &e, &drill)) {
         e.token = 0;
         s->drilling = drill; /* what stops now, or when this instant is settled, is its doing */
         s->drill = drill && s->watch ? (uint8_t)(marks_drill_at(s->watch->rec, s->now_ms) + 1) : s->drill;
-        if (sim_step(s, &e) != 0)
-            s->failed = true;
-        else if (!drill && !s->options->faults && s->watch)
+        if (sim_must(s, &e) && !drill && !s->options->faults && s->watch)
             marks_event(s->watch->rec, &s->stock, &e);
         any |= drill;
     }
@@ -154,17 +158,15 @@ static bool moves(const struct sim *s, uint32_t next)
 
 static bool goes_on(const struct sim *s, uint32_t next)
 {
-    return !s->failed && (s->until_ms || s->over < next || moves(s, next));
+    return s->err.code == 0 && (s->until_ms || s->over < next || moves(s, next));
 }
 
 /* What requests ask for, told to core. */
 static void ask(struct sim *s)
 {
     struct event e;
-    while (!s->failed && serving_event(s->serving, s->now_ms, &e)) {
-        if (sim_step(s, &e) != 0)
-            s->failed = true;
-    }
+    while (s->err.code == 0 && serving_event(s->serving, s->now_ms, &e))
+        (void)sim_must(s, &e);
 }
 
 /* The slow loop: a plan for what can wait, from now on. */
@@ -180,8 +182,7 @@ static void plan(struct sim *s, uint32_t next)
     uint32_t n = planning_make(s->planning, s->core, s->world, s->now_ms, &list);
     for (uint32_t i = 0; i < n; i++) {
         struct event e = list[i];
-        if (sim_step(s, &e) != 0)
-            s->failed = true;
+        (void)sim_must(s, &e);
     }
 }
 
@@ -218,11 +219,13 @@ static void ask_etas(struct sim *s, uint32_t first, uint32_t end)
     struct forecast_past past = {.ctx = s, .end = end, .at_ms = past_ms, .request = past_request};
     while (past.first < end && submit_ms(s, past.first) < s->now_ms - FORECAST_PAST_MS)
         past.first++;
-    for (uint32_t i = first; i < end && !s->failed; i++) {
+    for (uint32_t i = first; i < end && s->err.code == 0; i++) {
         struct uuid id = sim_uuid('J', i);
-        if (eta_wants(s->eta, i, s->fate[i].start_ms != 0) &&
-            eta_ask(s->eta, i, s->core, &s->limits, s->now_ms, &id, &past) != 0)
-            s->failed = true;
+        int rc = 0;
+        if (eta_wants(s->eta, i, s->fate[i].start_ms != 0))
+            rc = eta_ask(s->eta, i, s->core, &s->limits, s->now_ms, &id, &past);
+        if (rc != 0)
+            sim_fail(s, rc, "--eta");
     }
 }
 
@@ -236,11 +239,11 @@ static void settle_singly(struct sim *s)
 static uint32_t instant(struct sim *s, uint32_t next)
 {
     uint32_t first = next;
-    while (!s->failed && ends_next_ms(&s->ends) == s->now_ms) {
+    while (s->err.code == 0 && ends_next_ms(&s->ends) == s->now_ms) {
         end(s);
         settle_singly(s);
     }
-    while (!s->failed && ends_next_ms(&s->reports) == s->now_ms) {
+    while (s->err.code == 0 && ends_next_ms(&s->reports) == s->now_ms) {
         struct end due = ends_take(&s->reports);
         reported(s, &due);
         settle_singly(s);
@@ -249,7 +252,7 @@ static uint32_t instant(struct sim *s, uint32_t next)
     ask(s);
     if (planning_next_ms(s->planning) <= s->now_ms)
         plan(s, next);
-    while (!s->failed && submit_ms(s, next) == s->now_ms) {
+    while (s->err.code == 0 && submit_ms(s, next) == s->now_ms) {
         submit(s, next++);
         settle_singly(s);
     }
@@ -303,8 +306,8 @@ int sim_run(const struct sim_options *options, struct sim_result *result, struct
         run(&s);
     if (rc == 0)
         rc = serving_failed(s.serving, err);
-    if (rc == 0 && s.failed)
-        rc = err_set(err, ERR_LIMIT, "the simulation went past a limit, or out of memory");
+    if (rc == 0 && s.err.code != 0)
+        rc = err_set(err, s.err.code, "%s", s.err.msg);
     if (rc == 0)
         rc = sim_measure(&s, result, err);
     struct rusage u;

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One event through the core, and what its effects do to the simulated sites. */
+#include <stdio.h>
+
 #include "base/clock.h"
 #include "core/kinds.h"
+#include "sim/duration.h"
 #include "sim/running.h"
 
 struct uuid sim_uuid(char kind, uint64_t n)
@@ -36,6 +39,13 @@ static void collect(struct sim *s)
     s->steps = 0;
 }
 
+void sim_fail(struct sim *s, int rc, const char *words)
+{
+    if (s->err.code == 0)
+        (void)err_set(&s->err, rc, "after %.1f days: %s: %s", (double)(s->now_ms - s->start_ms) / DAY_MS,
+                      words, err_text(rc));
+}
+
 /* What a drill stopped runs again. */
 static void placed_again(struct sim *s, uint32_t i)
 {
@@ -43,7 +53,7 @@ static void placed_again(struct sim *s, uint32_t i)
     int64_t waited = s->now_ms - fate->stopped_ms;
     fate->drilled = false;
     if (!outage_start(&s->outage, !traits_interruptible(&s->traits, i), s->demand.job[i].chips, waited))
-        s->failed = true;
+        sim_fail(s, ERR_NO_MEMORY, "jobs that drills stopped");
     if (s->watch && fate->drill) {
         struct record_mark *mark = &s->watch->rec->mark[fate->drill - 1];
         mark->placed++;
@@ -80,7 +90,7 @@ static void started(struct sim *s, const struct effect *effect)
                   s->now_ms + fate->transit_ms +
                       traits_run_ms(&s->traits, i, s->demand.job[i].duration_ms, effect->amount),
                   i, effect->epoch))
-        s->failed = true;
+        sim_fail(s, ERR_NO_MEMORY, "ends of jobs");
 }
 
 /* Data sets out for the start that follows, over one more corridor. */
@@ -89,7 +99,7 @@ static void sets_out(struct sim *s, const struct effect *effect)
     s->result->transfers += s->transit_ms == 0;
     s->transit_ms = effect->ms;
     if (!flows_begin(s->flows, effect, s->now_ms))
-        s->failed = true;
+        sim_fail(s, ERR_NO_MEMORY, "transfers");
 }
 
 void sim_data_stops(struct sim *s, const struct uuid *job, const struct fate *fate)
@@ -166,9 +176,20 @@ int sim_step(struct sim *s, struct event *event)
     return rc;
 }
 
+bool sim_must(struct sim *s, struct event *event)
+{
+    char words[64];
+    int rc = sim_step(s, event);
+    if (rc == 0)
+        return true;
+    (void)snprintf(words, sizeof words, "the core refuses event %u of the network or its work", event->kind);
+    sim_fail(s, rc, words);
+    return false;
+}
+
 void sim_settle(struct sim *s)
 {
-    while (core_deadline_ms(s->core) <= s->now_ms && !s->failed) {
+    while (core_deadline_ms(s->core) <= s->now_ms && s->err.code == 0) {
         struct event tick = {.kind = EVENT_KIND_tick};
         (void)sim_step(s, &tick);
         s->result->passes++;
