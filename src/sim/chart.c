@@ -52,6 +52,7 @@ void chart_open(struct chart *c, struct buf *out, const char *id, const char *ti
                 const char *words)
 {
     *c = (struct chart){.out = out,
+                        .id = id,
                         .left = 62,
                         .right = CHART_W - 12,
                         .top = 20,
@@ -96,12 +97,12 @@ void chart_legend_close(struct chart *c)
     buf_add_text(c->out, "</ul>\n");
 }
 
-void chart_frame(struct chart *c, const char *id)
+void chart_frame(struct chart *c)
 {
     buf_addf(c->out,
              "<svg class=\"chart\" viewBox=\"0 0 %.0f %.0f\" role=\"img\" aria-labelledby=\"%s-t\" "
              "xmlns=\"http://www.w3.org/2000/svg\">\n",
-             CHART_W, CHART_H, id);
+             CHART_W, CHART_H, c->id);
 }
 
 void chart_close(struct chart *c)

@@ -19,6 +19,7 @@
 
 struct chart {
     struct buf *out;
+    const char *id;                  /* the caller's, until chart_close */
     double left, right, top, bottom; /* of the plot */
     double x_lo, x_hi, y_lo, y_hi;   /* in units of the data; x_lo > 0 on a logarithmic axis */
     bool log_x;
@@ -39,7 +40,7 @@ void chart_legend_open(struct chart *c);
 void chart_legend_entry(struct chart *c, unsigned colour, const char *name, const char *more);
 void chart_legend_close(struct chart *c);
 /* The picture begins. */
-void chart_frame(struct chart *c, const char *id);
+void chart_frame(struct chart *c);
 void chart_y_axis(struct chart *c, struct axis axis, const char *suffix);
 void chart_x_axis(struct chart *c, const struct axis_tick *tick, uint32_t n, double lo, double hi,
                   bool log_x);

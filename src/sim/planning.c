@@ -8,7 +8,7 @@
 #include "sim/cpu.h"
 
 #define DAY 24u
-#define SITES_MAX 256u
+#define SITES_MAX NET_SITES_MAX
 #define PIVOTS_MAX 200000u
 /* An hour of waiting costs this many thousandths of the mean power of a chip-hour: docs/energy.md. */
 #define WAIT 10

@@ -13,7 +13,6 @@
 #define REPORT_BINS 240u
 #define REPORT_COLOURS 8u /* series of a group with a colour of their own */
 #define REPORT_OTHERS 9u  /* colour of all others */
-#define REPORT_SITES_MAX 1024u
 
 struct report {
     const struct sim_options *options;

@@ -18,7 +18,8 @@ struct place {
     struct power_sum power;
 };
 
-static double total(const struct report *r, const char *group, const char *name, double *most)
+/* The mean over the run. */
+static double mean_of(const struct report *r, const char *group, const char *name, double *most)
 {
     const struct record_series *s = record_find(r->rec, group, name);
     double sum = 0;
@@ -42,12 +43,12 @@ static uint32_t list_places(const struct report *r, struct place *list)
 {
     const struct stock *f = r->watch->stock;
     uint32_t n = 0;
-    for (uint32_t i = 0; i < f->nsites && n < REPORT_SITES_MAX; i++) {
+    for (uint32_t i = 0; i < f->nsites; i++) {
         double most;
         struct place *p = &list[n];
         p->site = &f->site[i];
-        p->busy = total(r, "site", f->site[i].name, &most);
-        p->up = total(r, "site up", f->site[i].name, &p->most);
+        p->busy = mean_of(r, "site", f->site[i].name, &most);
+        p->up = mean_of(r, "site up", f->site[i].name, &p->most);
         p->power = power_site(r->watch->power, &f->site[i].id);
         n += p->most > 0;
     }
@@ -83,7 +84,7 @@ static void add_place(const struct report *r, const struct place *p, double most
 
 void report_sites(const struct report *r)
 {
-    struct place *list = calloc(REPORT_SITES_MAX, sizeof *list);
+    struct place *list = calloc(r->watch->stock->nsites + 1u, sizeof *list);
     if (!list)
         return;
     uint32_t n = list_places(r, list);
@@ -181,7 +182,7 @@ static void draw_merit(const struct report *r, const struct merit_chart *m, cons
     if (r->nmakers > r->nvendors)
         chart_legend_entry(&c, REPORT_OTHERS, "others", "");
     chart_legend_close(&c);
-    chart_frame(&c, m->id);
+    chart_frame(&c);
     chart_y_axis(&c, axis_round(0, most, 5), "");
     for (double v = axis.lo; v <= axis.hi * 1.0001 && ticks < AXIS_TICKS_MAX; v += axis.step, ticks++) {
         tick[ticks].at = v;
@@ -307,7 +308,7 @@ static void draw_map(const struct report *r, const struct netfile *nf, const cha
 void report_map(const struct report *r)
 {
     const struct netfile *nf = world_network(r->world);
-    struct place *list = nf ? calloc(REPORT_SITES_MAX, sizeof *list) : NULL;
+    struct place *list = nf ? calloc(r->watch->stock->nsites + 1u, sizeof *list) : NULL;
     char share[FS_PATH_MAX], path[FS_PATH_MAX], *land = NULL;
     struct buf text;
     if (!list)

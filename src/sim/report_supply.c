@@ -71,7 +71,7 @@ static void draw_shares(const struct report *r, const struct supply_goal *goal, 
     chart_legend_entry(&c, 0, "of the chips", "");
     chart_legend_entry(&c, 1, "of the throughput", "");
     chart_legend_close(&c);
-    chart_frame(&c, id);
+    chart_frame(&c);
     chart_y_axis(&c, (struct axis){0, 100, 20}, " %");
     report_time_axis(r, &c);
     draw_notes(r, &c);
@@ -102,7 +102,7 @@ static void draw_throughput(const struct report *r, const struct supply_goal *go
     chart_legend_entry(&c, 0, "from within", "");
     chart_legend_entry(&c, 9, "imported", "");
     chart_legend_close(&c);
-    chart_frame(&c, id);
+    chart_frame(&c);
     chart_y_axis(&c, axis_round(0, report_most(all, n), 5), "");
     report_time_axis(r, &c);
     chart_area(&c, 0, NULL, own, n, "from within");

@@ -174,7 +174,7 @@ static void draw_stack(const struct report *r, const struct stack *s)
     add_service(r, up);
     chart_open(&c, r->out, s->id, s->title, s->unit, s->words);
     stack_legend(&c, s, layer, nlayers);
-    chart_frame(&c, s->id);
+    chart_frame(&c);
     chart_y_axis(&c, axis_round(0, report_most(up, n), 5), "");
     report_time_axis(r, &c);
     draw_layers(&c, layer, nlayers, n);
@@ -221,7 +221,7 @@ static void draw_one(const struct report *r, const char *id, const char *title, 
 {
     struct chart c;
     chart_open(&c, r->out, id, title, unit, words);
-    chart_frame(&c, id);
+    chart_frame(&c);
     chart_y_axis(&c, axis_round(0, report_most(v, n), 5), "");
     report_time_axis(r, &c);
     chart_area(&c, colour, NULL, v, n, title);
@@ -260,7 +260,7 @@ static void draw_queue(const struct report *r)
     chart_legend_entry(&c, 0, "running", "");
     chart_legend_entry(&c, 5, "waiting", "");
     chart_legend_close(&c);
-    chart_frame(&c, "queue");
+    chart_frame(&c);
     chart_y_axis(&c, axis_round(0, fmax(report_most(waiting, n), report_most(running, n)), 5), "");
     report_time_axis(r, &c);
     chart_line(&c, 0, NULL, running, n, "running jobs");
@@ -353,7 +353,7 @@ static void draw_reserve(const struct report *r)
                    100 * least, 100 * mean(alarm, alarms));
     buf_add_text(r->out, "<div class=\"pair\">\n");
     chart_open(&c, r->out, "reserve", "Firm work that could be placed again", "", words);
-    chart_frame(&c, "reserve");
+    chart_frame(&c);
     chart_y_axis(&c, (struct axis){0, 100, 20}, " %");
     report_time_axis(r, &c);
     draw_alarms(r, &c, alarm, alarms);
@@ -405,7 +405,7 @@ static void draw_lines(const struct report *r, const char *id, const char *title
     for (uint32_t i = 0; i < shown; i++)
         chart_legend_entry(&c, i, layer[i].name, "");
     chart_legend_close(&c);
-    chart_frame(&c, id);
+    chart_frame(&c);
     chart_y_axis(&c, axis_round(0, most, 5), "");
     report_time_axis(r, &c);
     for (uint32_t i = shown; i-- > 0;)

@@ -153,7 +153,7 @@ static void test_escaping(void **state)
     chart_legend_open(&c);
     chart_legend_entry(&c, 3, "<i>", "<j>");
     chart_legend_close(&c);
-    chart_frame(&c, "id");
+    chart_frame(&c);
     const double y[] = {1, 2};
     chart_y_axis(&c, axis_round(0, 2, 5), " <%>");
     chart_line(&c, 1, NULL, y, 2, "</svg><x>");
