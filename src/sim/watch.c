@@ -91,20 +91,24 @@ static void sample_pools(struct watch *w)
     }
 }
 
+static void meet_group(struct watch *w, uint32_t i)
+{
+    static const char *const groups[] = {"own chips", "all chips", "own gflops", "all gflops"};
+    const char *jurisdiction = w->supply->group[i].jurisdiction;
+    for (int k = 0; k < 4; k++)
+        w->share[i][k] =
+            record_series(w->rec, groups[k], jurisdiction[0] ? jurisdiction : "network", "", RECORD_LEVEL);
+}
+
 static void sample_supply(struct watch *w)
 {
-    for (uint32_t i = 0; i < w->supply->ngroups; i++) {
-        const struct supply_group *g = &w->supply->group[i];
-        const char *name = g->jurisdiction[0] ? g->jurisdiction : "network";
-        const struct {
-            const char *group;
-            uint64_t v;
-        } all[] = {{"own chips", g->now.own_chips},
-                   {"all chips", g->now.chips},
-                   {"own gflops", g->now.own_gflops},
-                   {"all gflops", g->now.gflops}};
+    while (w->ngroups < w->supply->ngroups)
+        meet_group(w, w->ngroups++);
+    for (uint32_t i = 0; i < w->ngroups; i++) {
+        const struct supply_share *s = &w->supply->group[i].now;
+        const uint64_t v[] = {s->own_chips, s->chips, s->own_gflops, s->gflops};
         for (int k = 0; k < 4; k++)
-            record_set(w->rec, record_series(w->rec, all[k].group, name, "", RECORD_LEVEL), (double)all[k].v);
+            record_set(w->rec, w->share[i][k], (double)v[k]);
     }
 }
 
