@@ -47,11 +47,10 @@ const struct verb cli_verbs[] = {
     {"chat", "MODEL [MESSAGE]", 1, 2, "max-tokens=N temperature=T system=TEXT",
      "talk to a model; the answer streams", cli_chat},
     {"sim", "", 0, 0,
-     "trace=FILE pools=FILE network=FILE chips-per-node=N policy=NAME ageing=N copies=N days=N start=DATE "
-     "until=TIME seed=N faults drill=DRILLS traits=TRAITS rules=FILE requests=TRACES serve=REPLICA "
-     "time-zones "
-     "carbon-price=N plan=WHAT plan-every=TIME preempt=WHAT reserve=WHAT "
-     "durations=WHAT tenants=WHAT free eta=N report=FILE",
+     "trace=FILES pools=FILE network=FILE chips-per-node=N policy=NAME ageing=N copies=N days=N start=DATE "
+     "until=TIME seed=N faults drill=DRILLS traits=TRAITS rules=FILE requests=FILES serve=REPLICA time-zones "
+     "carbon-price=N plan=WHAT plan-every=TIME preempt=WHAT reserve=WHAT durations=WHAT tenants=WHAT free "
+     "eta=N report=FILE",
      "run a network and traces of jobs on virtual time; --report writes a page about it", cli_sim},
     {"backup", "DIR", 1, 1, "", "copy the running hub's data to a new folder", cli_backup},
     {"restore", "DIR", 1, 1, "", "fill a new data folder from a backup", cli_restore},

@@ -13,9 +13,9 @@
 #include "network/decimal.h"
 #include "sim/demand.h"
 #include "sim/duration.h"
+#include "sim/option.h"
 
 #define BAR 40
-#define DAY_MS INT64_C(86400000)
 
 static void draw_bar(void *ctx, int64_t done, int64_t all)
 {
@@ -113,7 +113,7 @@ static void print_eta(const struct eta_report *e)
            (double)e->error_ms_p50 / 1e3);
     printf("             of %u jobs drawn at random %u started at once; %.0f ms of CPU each that was asked "
            "for\n",
-           e->drawn, e->at_once, e->asked ? (double)e->cpu_us / 1e3 / e->asked : 0.0);
+           e->drawn, e->at_once, e->asked ? (double)e->cpu_ns / 1e6 / e->asked : 0.0);
 }
 
 static void print_result(const struct sim_options *o, const struct sim_result *r)
@@ -141,11 +141,11 @@ static void print_result(const struct sim_options *o, const struct sim_result *r
             "can wait     %u jobs, plan %s; mean wait %.2f h, %u started early, %u at their latest start\n",
             r->deferrable, r->plan, (double)r->deferrable_wait_ms_sum / (double)r->deferrable / 3600e3,
             r->deferrable - r->started_at_latest, r->started_at_latest);
-    if (r->plans > 0)
+    if (r->plans.made > 0)
         printf("plans        %llu (%llu failed), %.1f pivots and %.2f ms of CPU each, at most %.2f ms\n",
-               (unsigned long long)r->plans, (unsigned long long)r->plans_failed,
-               (double)r->plan_pivots / (double)r->plans, (double)r->plan_cpu_ns / (double)r->plans / 1e6,
-               (double)r->plan_cpu_ns_most / 1e6);
+               (unsigned long long)r->plans.made, (unsigned long long)r->plans.failed,
+               (double)r->plans.pivots / (double)r->plans.made,
+               (double)r->plans.cpu_ns / (double)r->plans.made / 1e6, (double)r->plans.cpu_ns_most / 1e6);
     print_supply(&r->supply);
     for (uint32_t i = 0; i < r->services; i++)
         print_service(&r->service[i]);
@@ -169,37 +169,33 @@ static void print_result(const struct sim_options *o, const struct sim_result *r
            (double)r->wall_us / 1e6, (unsigned long long)r->rss_kb / 1024);
 }
 
-/* A span: 90m, 36h, 30d, 8w, 3y (of 365 days); a bare number are days. False on anything else. */
+/* A length of time; a bare number are days. */
 static bool read_span(const char *text, int64_t *ms)
 {
-    static const struct {
-        const char *letter;
-        int64_t ms;
-    } units[] = {{"", DAY_MS},  {"m", 60000},      {"h", 3600000},
-                 {"d", DAY_MS}, {"w", 7 * DAY_MS}, {"y", 365 * DAY_MS}};
-    size_t digits = strspn(text, "0123456789");
-    uint64_t n;
-    if (!u64_parse(text, digits, 100000, &n))
+    uint64_t days;
+    if (u64_parse(text, strlen(text), DURATION_MAX_MS / DAY_MS, &days))
+        *ms = (int64_t)days * DAY_MS;
+    else if (!duration_read(text, strlen(text), ms))
         return false;
-    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
-        if (strcmp(text + digits, units[i].letter) == 0) {
-            *ms = (int64_t)n * units[i].ms;
-            return *ms <= TRACE_TIME_MS_MAX;
-        }
-    }
-    return false;
+    return *ms > 0 && *ms <= TRACE_TIME_MS_MAX;
+}
+
+/* False: it is none, or 1970 began with it, which stands for "not given". */
+static bool read_date(const char *text, int64_t *ms)
+{
+    return date_parse(text, strlen(text), ms) && *ms > 0;
 }
 
 /* --start DATE, --until SPAN or DATE. */
 static int read_period(const struct cli *cli, struct sim_options *o)
 {
     const char *start = cli_option(cli, "start"), *until = cli_option(cli, "until");
-    if (start && (!date_parse(start, strlen(start), &o->start_ms) || o->start_ms == 0)) {
+    if (start && !read_date(start, &o->start_ms)) {
         fprintf(stderr, "busbar: --start: expected a date as 2026-01-01 or 2026-01-01T06:30:00Z, got %s\n",
                 start);
         return CLI_USAGE;
     }
-    if (until && !read_span(until, &o->until_ms) && !date_parse(until, strlen(until), &o->until_at_ms)) {
+    if (until && !read_span(until, &o->until_ms) && !read_date(until, &o->until_at_ms)) {
         fprintf(stderr,
                 "busbar: --until: expected a time as 36h, 30d or 3y, or a date as 2029-01-01, got %s\n",
                 until);
@@ -214,6 +210,10 @@ static int read_days(const struct cli *cli, const char *name, int64_t *ms)
     uint32_t days = 0;
     int rc = cli_count(cli, name, &days);
     *ms = (int64_t)days * DAY_MS;
+    if (rc == CLI_OK && *ms > TRACE_TIME_MS_MAX) {
+        fprintf(stderr, "busbar: --%s: at most %u\n", name, (unsigned)(TRACE_TIME_MS_MAX / DAY_MS));
+        return CLI_USAGE;
+    }
     return rc;
 }
 
@@ -221,9 +221,9 @@ static int read_days(const struct cli *cli, const char *name, int64_t *ms)
 static int read_every(const struct cli *cli, int64_t *ms)
 {
     const char *text = cli_option(cli, "plan-every");
-    if (!text || (duration_read(text, ms) == 0 && *ms >= 900000 && *ms <= DAY_MS))
+    if (!text || (duration_read(text, strlen(text), ms) && *ms >= HOUR_MS / 4 && *ms <= DAY_MS))
         return CLI_OK;
-    fprintf(stderr, "busbar: --plan-every: 15m to 24h\n");
+    fprintf(stderr, "busbar: --plan-every: expected a time from 15m to 24h, got %s\n", text);
     return CLI_USAGE;
 }
 
@@ -253,21 +253,6 @@ static int read_numbers(const struct cli *cli, struct sim_options *o)
     return CLI_OK;
 }
 
-static int read_word(const struct cli *cli, const char *name, const char *const *words, uint32_t *value)
-{
-    const char *word = cli_option(cli, name);
-    for (uint32_t i = 0; word && words[i]; i++) {
-        if (strcmp(word, words[i]) == 0) {
-            *value = i;
-            return CLI_OK;
-        }
-    }
-    if (!word)
-        return CLI_OK;
-    fprintf(stderr, "busbar: --%s %s: %s, %s or %s\n", name, word, words[0], words[1], words[2]);
-    return CLI_USAGE;
-}
-
 static int read_words(const struct cli *cli, struct sim_options *o)
 {
 #define WORD(name, number, text) [number] = (text),
@@ -276,8 +261,30 @@ static int read_words(const struct cli *cli, struct sim_options *o)
 #undef WORD
     o->preempt = PREEMPT_FIRM;
     o->reserve = o->network ? RESERVE_TELL : RESERVE_OFF; /* pools that are isolated have nowhere to go */
-    int rc = read_word(cli, "preempt", preempts, &o->preempt);
-    return rc == CLI_OK ? read_word(cli, "reserve", reserves, &o->reserve) : rc;
+    struct err err = {0};
+    if (option_word("--preempt", cli_option(cli, "preempt"), preempts, &o->preempt, &err) == 0 &&
+        option_word("--reserve", cli_option(cli, "reserve"), reserves, &o->reserve, &err) == 0)
+        return CLI_OK;
+    fprintf(stderr, "busbar: %s\n", err.msg);
+    return CLI_USAGE;
+}
+
+/* Options that say more of another one: alone they would say nothing. */
+static int check_needs(const struct cli *cli)
+{
+    static const struct {
+        const char *option, *needs;
+    } all[] = {
+        {"copies", "trace"}, {"traits", "trace"},   {"durations", "trace"},     {"tenants", "trace"},
+        {"eta", "trace"},    {"serve", "requests"}, {"time-zones", "requests"}, {"chips-per-node", "pools"},
+        {"free", "pools"},   {"faults", "network"}, {"drill", "network"}};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        if (!cli_option(cli, all[i].option) || cli_option(cli, all[i].needs))
+            continue;
+        fprintf(stderr, "busbar: --%s goes with --%s\n", all[i].option, all[i].needs);
+        return CLI_USAGE;
+    }
+    return CLI_OK;
 }
 
 static int read_options(const struct cli *cli, struct sim_options *o)
@@ -308,13 +315,11 @@ static int read_options(const struct cli *cli, struct sim_options *o)
                 "busbar: sim needs --network FILE, or --pools FILE and --trace FILE or --requests FILE\n");
         return CLI_USAGE;
     }
-    if (o->free && !o->pools) {
-        fprintf(stderr, "busbar: --free goes with --pools; in a network jobs are free already\n");
-        return CLI_USAGE;
-    }
     if (isatty(STDERR_FILENO) && !cli->json)
         o->progress = draw_bar;
-    int rc = read_words(cli, o);
+    int rc = check_needs(cli);
+    if (rc == CLI_OK)
+        rc = read_words(cli, o);
     if (rc == CLI_OK)
         rc = read_every(cli, &o->plan_every_ms);
     return rc == CLI_OK ? read_numbers(cli, o) : rc;

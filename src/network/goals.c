@@ -6,6 +6,7 @@
 #include "network/parts.h"
 
 static const char *const measure_words[] = {"chips", "gflops", NULL};
+enum { MEASURE_NOT_GIVEN, MEASURE_CHIPS, MEASURE_GFLOPS }; /* as these */
 
 struct goal_reading {
     struct net_goal goal;
@@ -44,7 +45,7 @@ static void read_goal(struct netfile *nf, const struct at *at, uint32_t file)
     fields_require(&r.goal.where, nf->problems, goal_fields, COUNT(goal_fields), given);
     if (at->node->type != YAML_MAPPING_NODE)
         return;
-    r.goal.by_gflops = r.measure == 2;
+    r.goal.by_gflops = r.measure == MEASURE_GFLOPS;
     uint32_t i = find_goal(nf, r.goal.jurisdiction);
     if (i < nf->ngoals && nf->goal[i].file == file) {
         at_key_problem(at, "jurisdiction", "has a target in this file already");

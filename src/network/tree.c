@@ -152,7 +152,9 @@ void at_problem(const struct at *at, const char *fmt, ...)
 /* "path.key", or "key" at the top; cut where it does not fit. */
 static void join(char dst[PATH_TEXT_CAP], const char *path, const char *key)
 {
-    (void)snprintf(dst, PATH_TEXT_CAP, "%s%s%s", path, path[0] && key[0] ? "." : "", key);
+    int n = snprintf(dst, PATH_TEXT_CAP, "%s%s", path, path[0] && key[0] ? "." : "");
+    if (n >= 0 && n < PATH_TEXT_CAP)
+        (void)snprintf(dst + n, PATH_TEXT_CAP - (size_t)n, "%s", key);
 }
 
 struct at at_child(const struct at *at, const char *key, yaml_node_t *node)

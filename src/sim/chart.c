@@ -2,8 +2,6 @@
 #include "sim/chart.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <string.h>
 
 /* ---- text and numbers ---- */
 
@@ -54,6 +52,7 @@ void chart_open(struct chart *c, struct buf *out, const char *id, const char *ti
                 const char *words)
 {
     *c = (struct chart){.out = out,
+                        .id = id,
                         .left = 62,
                         .right = CHART_W - 12,
                         .top = 20,
@@ -98,12 +97,12 @@ void chart_legend_close(struct chart *c)
     buf_add_text(c->out, "</ul>\n");
 }
 
-void chart_frame(struct chart *c, const char *id)
+void chart_frame(struct chart *c)
 {
     buf_addf(c->out,
              "<svg class=\"chart\" viewBox=\"0 0 %.0f %.0f\" role=\"img\" aria-labelledby=\"%s-t\" "
              "xmlns=\"http://www.w3.org/2000/svg\">\n",
-             CHART_W, CHART_H, id);
+             CHART_W, CHART_H, c->id);
 }
 
 void chart_close(struct chart *c)
@@ -113,14 +112,14 @@ void chart_close(struct chart *c)
 
 /* ---- axes ---- */
 
-double chart_x(const struct chart *c, double v)
+static double x_at(const struct chart *c, double v)
 {
     double part = c->log_x ? (log10(fmax(v, c->x_lo)) - log10(c->x_lo)) / (log10(c->x_hi) - log10(c->x_lo))
                            : (v - c->x_lo) / (c->x_hi - c->x_lo);
     return c->left + fmax(0, fmin(1, part)) * (c->right - c->left);
 }
 
-double chart_y(const struct chart *c, double v)
+static double y_at(const struct chart *c, double v)
 {
     double part = (v - c->y_lo) / (c->y_hi - c->y_lo);
     return c->bottom - fmax(0, fmin(1, part)) * (c->bottom - c->top);
@@ -133,7 +132,7 @@ void chart_y_axis(struct chart *c, struct axis axis, const char *suffix)
     uint32_t n = (uint32_t)lround((axis.hi - axis.lo) / axis.step);
     for (uint32_t i = 0; i <= n && i < AXIS_TICKS_MAX; i++) {
         char text[AXIS_TEXT_CAP];
-        double v = axis.lo + i * axis.step, y = chart_y(c, v);
+        double v = axis.lo + i * axis.step, y = y_at(c, v);
         axis_label(text, &axis, v);
         buf_addf(c->out,
                  "<path class=\"%s\" d=\"M%.1f %.1fH%.1f\"/><text x=\"%.1f\" y=\"%.1f\" dy=\".35em\" "
@@ -148,7 +147,7 @@ void chart_x_axis(struct chart *c, const struct axis_tick *tick, uint32_t n, dou
     c->x_hi = hi > lo ? hi : lo + 1;
     c->log_x = log_x;
     for (uint32_t i = 0; i < n; i++) {
-        double x = chart_x(c, tick[i].at);
+        double x = x_at(c, tick[i].at);
         const char *anchor = x > c->right - 22 ? "end" : "middle";
         buf_addf(c->out,
                  "<path class=\"tick\" d=\"M%.1f %.1fv5\"/><text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">",
@@ -171,10 +170,17 @@ static void add_tip(struct chart *c, const char *tip, const char *element)
     buf_addf(c->out, "</title></%s>\n", element);
 }
 
-/* Equally far apart, the first and the last at the edges. */
+/* Of n that are equally far apart, the first and the last at the edges. */
 static double x_of(const struct chart *c, uint32_t i, uint32_t n)
 {
-    return n > 1 ? c->left + (c->right - c->left) * i / (n - 1) : c->left;
+    return c->left + (c->right - c->left) * i / (n - 1);
+}
+
+/* A line through n points; x NULL: equally far apart. */
+static void add_points(struct chart *c, const double *x, const double *y, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        buf_addf(c->out, "%s%.1f %.1f", i ? "L" : "M", x ? x_at(c, x[i]) : x_of(c, i, n), y_at(c, y[i]));
 }
 
 void chart_area(struct chart *c, unsigned colour, const double *below, const double *above, uint32_t n,
@@ -183,58 +189,45 @@ void chart_area(struct chart *c, unsigned colour, const double *below, const dou
     if (n < 2)
         return;
     buf_addf(c->out, "<path class=\"area c%u\" d=\"", colour % CHART_COLOURS);
-    for (uint32_t i = 0; i < n; i++)
-        buf_addf(c->out, "%s%.1f %.1f", i ? "L" : "M", x_of(c, i, n), chart_y(c, above[i]));
+    add_points(c, NULL, above, n);
     if (!below)
         buf_addf(c->out, "V%.1fH%.1f", c->bottom, c->left);
     for (uint32_t i = n; below && i-- > 0;)
-        buf_addf(c->out, "L%.1f %.1f", x_of(c, i, n), chart_y(c, below[i]));
+        buf_addf(c->out, "L%.1f %.1f", x_of(c, i, n), y_at(c, below[i]));
     buf_add_text(c->out, "Z\"");
     add_tip(c, tip, "path");
 }
 
-void chart_line(struct chart *c, unsigned colour, const double *y, uint32_t n, const char *tip)
+void chart_line(struct chart *c, unsigned colour, const double *x, const double *y, uint32_t n,
+                const char *tip)
 {
     if (n < 2)
         return;
     buf_addf(c->out, "<path class=\"line c%u\" d=\"", colour % CHART_COLOURS);
-    for (uint32_t i = 0; i < n; i++)
-        buf_addf(c->out, "%s%.1f %.1f", i ? "L" : "M", x_of(c, i, n), chart_y(c, y[i]));
-    buf_add_char(c->out, '"');
-    add_tip(c, tip, "path");
-}
-
-void chart_curve(struct chart *c, unsigned colour, const double *x, const double *y, uint32_t n,
-                 const char *tip)
-{
-    if (n < 2)
-        return;
-    buf_addf(c->out, "<path class=\"line c%u\" d=\"", colour % CHART_COLOURS);
-    for (uint32_t i = 0; i < n; i++)
-        buf_addf(c->out, "%s%.1f %.1f", i ? "L" : "M", chart_x(c, x[i]), chart_y(c, y[i]));
+    add_points(c, x, y, n);
     buf_add_char(c->out, '"');
     add_tip(c, tip, "path");
 }
 
 void chart_block(struct chart *c, unsigned colour, double x0, double x1, double y, const char *tip)
 {
-    double left = chart_x(c, x0), top = chart_y(c, y);
+    double left = x_at(c, x0), top = y_at(c, y);
     buf_addf(c->out, "<rect class=\"block c%u\" x=\"%.2f\" y=\"%.1f\" width=\"%.2f\" height=\"%.1f\"",
-             colour % CHART_COLOURS, left, top, fmax(chart_x(c, x1) - left, 0.4), fmax(c->bottom - top, 0));
+             colour % CHART_COLOURS, left, top, fmax(x_at(c, x1) - left, 0.4), fmax(c->bottom - top, 0));
     add_tip(c, tip, "rect");
 }
 
 void chart_band(struct chart *c, double x0, double x1, const char *tip)
 {
-    double left = chart_x(c, x0);
+    double left = x_at(c, x0);
     buf_addf(c->out, "<rect class=\"band\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"", left,
-             c->top, fmax(chart_x(c, x1) - left, 1), c->bottom - c->top);
+             c->top, fmax(x_at(c, x1) - left, 1), c->bottom - c->top);
     add_tip(c, tip, "rect");
 }
 
 void chart_upright(struct chart *c, const char *style, double x, const char *label, const char *tip)
 {
-    double at = chart_x(c, x);
+    double at = x_at(c, x);
     const char *anchor = at > c->right - 30 ? "end" : at < c->left + 30 ? "start" : "middle";
     buf_addf(c->out, "<g class=\"%s\"><path d=\"M%.1f %.1fV%.1f\"/>", style, at, c->top, c->bottom);
     if (label[0]) {
@@ -252,7 +245,7 @@ void chart_upright(struct chart *c, const char *style, double x, const char *lab
 
 void chart_level(struct chart *c, double y, const char *label)
 {
-    double at = chart_y(c, y);
+    double at = y_at(c, y);
     buf_addf(c->out, "<g class=\"level\"><path d=\"M%.1f %.1fH%.1f\"/><text x=\"%.1f\" y=\"%.1f\">", c->left,
              at, c->right, c->left + 6, at - 5);
     chart_text(c->out, label);

@@ -19,6 +19,7 @@
 
 struct chart {
     struct buf *out;
+    const char *id;                  /* the caller's, until chart_close */
     double left, right, top, bottom; /* of the plot */
     double x_lo, x_hi, y_lo, y_hi;   /* in units of the data; x_lo > 0 on a logarithmic axis */
     bool log_x;
@@ -39,19 +40,16 @@ void chart_legend_open(struct chart *c);
 void chart_legend_entry(struct chart *c, unsigned colour, const char *name, const char *more);
 void chart_legend_close(struct chart *c);
 /* The picture begins. */
-void chart_frame(struct chart *c, const char *id);
+void chart_frame(struct chart *c);
 void chart_y_axis(struct chart *c, struct axis axis, const char *suffix);
 void chart_x_axis(struct chart *c, const struct axis_tick *tick, uint32_t n, double lo, double hi,
                   bool log_x);
-double chart_x(const struct chart *c, double v);
-double chart_y(const struct chart *c, double v);
 /* Values at equal distances from x_lo to x_hi. `below` may be NULL: down to the axis. */
 void chart_area(struct chart *c, unsigned colour, const double *below, const double *above, uint32_t n,
                 const char *tip);
-void chart_line(struct chart *c, unsigned colour, const double *y, uint32_t n, const char *tip);
-/* A line through given points. */
-void chart_curve(struct chart *c, unsigned colour, const double *x, const double *y, uint32_t n,
-                 const char *tip);
+/* `x` NULL: at equal distances as well. */
+void chart_line(struct chart *c, unsigned colour, const double *x, const double *y, uint32_t n,
+                const char *tip);
 /* A rectangle in units of the data, from y 0 up. */
 void chart_block(struct chart *c, unsigned colour, double x0, double x1, double y, const char *tip);
 /* A translucent band over the whole height. */

@@ -17,10 +17,9 @@ void checker_count_share(struct checker *c, const struct check_share *share, boo
 {
     struct check_node *node = &c->node[share->node];
     struct check_pool *pool = &c->pool[node->pool];
-    const struct check_chip *chip = &c->chip[pool->chip];
     uint32_t chips = take ? share->chips : -share->chips;
     if (!c->job[share->job].firm) {
-        uint64_t watts = (uint64_t)share->chips * (chip->watts - chip->idle_watts);
+        uint64_t watts = checker_watts(c, pool, share->chips);
         c->site[pool->site].soft_load += take ? watts : -watts;
         return;
     }
@@ -83,7 +82,7 @@ static struct check_sum sum_of(const struct checker *c, struct check_loss loss)
     for (uint32_t p = 0; p < c->npools; p++) {
         const struct check_pool *pool = &c->pool[p];
         bool hit = loss.site != NONE ? pool->site == loss.site
-                                     : strncmp(c->chip[pool->chip].vendor, loss.vendor, NAME_CAP) == 0;
+                                     : strncmp(c->chip[pool->chip].told.vendor, loss.vendor, NAME_CAP) == 0;
         sum.firm += hit ? pool->firm : 0;
         sum.firm_least += hit ? pool->firm_least : 0;
         if (!hit && c->site[pool->site].state == PLACE_UP) {
@@ -100,7 +99,7 @@ static bool *alarm_of(struct checker *c, struct check_loss loss)
     if (loss.site != NONE)
         return &c->site[loss.site].alarm;
     for (uint32_t i = 0; i < c->nchips; i++) {
-        if (loss.vendor[0] && strncmp(c->chip[i].vendor, loss.vendor, NAME_CAP) == 0)
+        if (loss.vendor[0] && strncmp(c->chip[i].told.vendor, loss.vendor, NAME_CAP) == 0)
             return &c->chip[i].alarm;
     }
     return NULL;
@@ -135,7 +134,8 @@ void checker_judge_reserve(struct checker *c, uint32_t i)
     if (job->least == 0)
         return; /* it may be tied to what would be lost: nothing can be kept for it */
     const struct check_pool *pool = &c->pool[job->pool];
-    struct check_loss losses[] = {{.site = pool->site}, {.site = NONE, .vendor = c->chip[pool->chip].vendor}};
+    struct check_loss losses[] = {{.site = pool->site},
+                                  {.site = NONE, .vendor = c->chip[pool->chip].told.vendor}};
     for (uint32_t k = 0; k < sizeof losses / sizeof losses[0]; k++) {
         struct check_sum sum = sum_of(c, losses[k]);
         bool some = losses[k].site != NONE || losses[k].vendor[0];

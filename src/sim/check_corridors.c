@@ -72,22 +72,6 @@ void checker_corridors_free(struct checker *c)
     free(c->corridors);
 }
 
-/* Room for one more; false when out of memory. */
-static bool grow(struct checker *c, void **list, uint32_t n, uint32_t *cap, size_t size)
-{
-    if (n < *cap)
-        return true;
-    uint32_t more = *cap ? *cap * 2 : 64;
-    void *bigger = realloc(*list, more * size);
-    if (!bigger) {
-        checker_violate(c, CHECKER_LIMIT, NULL, NULL, NONE, "out of memory");
-        return false;
-    }
-    *list = bigger;
-    *cap = more;
-    return true;
-}
-
 static struct check_corridor *find(const struct checker *c, const struct uuid *id)
 {
     struct check_corridors *r = c->corridors;
@@ -116,8 +100,10 @@ void checker_corridor_add(struct checker *c, const struct event *event)
         checker_violate(c, CHECKER_ACCEPTED, NULL, NULL, NONE, "a corridor that is there, or leads nowhere");
         return;
     }
-    if (!grow(c, (void **)&r->corridor, r->n, &r->cap, sizeof *r->corridor))
+    struct check_corridor *list = checker_grow(c, r->corridor, r->n, &r->cap, sizeof *list);
+    if (!list)
         return;
+    r->corridor = list;
     r->corridor[r->n++] = (struct check_corridor){
         .id = e->corridor, .a = a, .b = b, .bits_s = e->bits_s, .rtt = e->rtt, .state = PLACE_UP};
     remake(c);
@@ -289,6 +275,28 @@ static void judge_time(struct checker *c, const struct check_way *way, uint64_t 
                         way->of.bytes, way->of.ms);
 }
 
+/* It is under way now. */
+static void set_out(struct checker *c, struct check_way *way, const struct check_pool *pool)
+{
+    struct check_corridors *r = c->corridors;
+    struct check_way *list = checker_grow(c, r->way, r->nways, &r->ways_cap, sizeof *list);
+    if (!list)
+        return;
+    r->way = list;
+    for (uint32_t k = 0; k < way->n; k++) {
+        struct check_corridor *corridor = &r->corridor[way->corridor[k]];
+        corridor->granted += way->of.bits_s;
+        if (corridor->granted > corridor->bits_s)
+            checker_violate(c, CHECKER_CORRIDOR_OVER, &way->of.job, &pool->id, NONE,
+                            "%" PRIu64 " bits a second of %" PRIu64, corridor->granted, corridor->bits_s);
+    }
+    way->ends_ms = c->now_ms + way->of.ms;
+    r->next_ms = way->ends_ms < r->next_ms ? way->ends_ms : r->next_ms;
+    c->job[way->job].comes = true;
+    c->job[way->job].transit_ms = way->of.ms;
+    r->way[r->nways++] = *way;
+}
+
 void checker_transit_start(struct checker *c, uint32_t job, uint32_t pool)
 {
     struct check_corridors *r = c->corridors;
@@ -302,24 +310,13 @@ void checker_transit_start(struct checker *c, uint32_t job, uint32_t pool)
     way->job = job;
     if (way->n == 0 && !moves)
         return;
-    if (way->n == 0)
+    if (way->n == 0) {
         checker_violate(c, CHECKER_WAY, &j->id, &p->id, NONE, "its data is elsewhere and does not come");
-    else if (!moves || way->of.bytes != j->data_bytes || !follow(c, way, j->data_site, p->site, &rtt))
+    } else if (!moves || way->of.bytes != j->data_bytes || !follow(c, way, j->data_site, p->site, &rtt)) {
         way_violates(c, way, &p->id, "it comes another way, or is not its data");
-    else if (grow(c, (void **)&r->way, r->nways, &r->ways_cap, sizeof *r->way)) {
+    } else {
         judge_time(c, way, rtt);
-        for (uint32_t k = 0; k < way->n; k++) {
-            struct check_corridor *corridor = &r->corridor[way->corridor[k]];
-            corridor->granted += way->of.bits_s;
-            if (corridor->granted > corridor->bits_s)
-                checker_violate(c, CHECKER_CORRIDOR_OVER, &j->id, &p->id, NONE,
-                                "%" PRIu64 " bits a second of %" PRIu64, corridor->granted, corridor->bits_s);
-        }
-        way->ends_ms = c->now_ms + way->of.ms;
-        r->next_ms = way->ends_ms < r->next_ms ? way->ends_ms : r->next_ms;
-        j->comes = true;
-        j->transit_ms = way->of.ms;
-        r->way[r->nways++] = *way;
+        set_out(c, way, p);
     }
     way->n = 0;
 }

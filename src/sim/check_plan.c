@@ -59,8 +59,8 @@ static bool asks_the_same(const struct checker *c, const struct check_request *r
                           const struct event_plan_class *e)
 {
     bool chip =
-        r->chip[0] == NONE ? e->chip[0] == 0 : strncmp(c->chip[r->chip[0]].name, e->chip, CHIP_CAP) == 0;
-    bool site = r->site == NONE ? uuid_zero(&e->site) : uuid_eq(&c->site[r->site].id, &e->site);
+        r->chip[0] == NONE ? e->chip[0] == 0 : strncmp(c->chip[r->chip[0]].told.chip, e->chip, CHIP_CAP) == 0;
+    bool site = r->site == NONE ? uuid_zero(&e->site) : uuid_eq(&c->site[r->site].told.site, &e->site);
     return chip && site && strncmp(r->jurisdiction, e->jurisdiction, CODE_CAP) == 0;
 }
 
@@ -106,16 +106,10 @@ static bool due_before(const struct due *a, const struct due *b)
 static void due_push(struct checker *c, struct due due)
 {
     struct check_plan *p = c->plan;
-    if (p->ndue == p->due_cap) {
-        uint32_t cap = p->due_cap ? 2 * p->due_cap : 256;
-        struct due *list = realloc(p->due, cap * sizeof *list);
-        if (!list) {
-            checker_violate(c, CHECKER_LIMIT, NULL, NULL, NONE, "out of memory");
-            return;
-        }
-        p->due = list;
-        p->due_cap = cap;
-    }
+    struct due *list = checker_grow(c, p->due, p->ndue, &p->due_cap, sizeof *list);
+    if (!list)
+        return;
+    p->due = list;
     uint32_t at = p->ndue++;
     for (; at > 0 && due_before(&due, &p->due[(at - 1) / 2]); at = (at - 1) / 2)
         p->due[at] = p->due[(at - 1) / 2];
@@ -137,12 +131,18 @@ static struct due due_pop(struct check_plan *p)
     return first;
 }
 
+/* Whether it waits by choice now; its latest start is known. */
+static bool may_wait(const struct checker *c, uint32_t job)
+{
+    return c->job[job].latest_ms > c->now_ms && class_of(c, job) != NULL;
+}
+
 bool checker_plan_hold(struct checker *c, uint32_t i)
 {
     struct check_job *job = &c->job[i];
     job->latest_ms = latest_ms(job, &c->ask[job->ask].request);
     bool vague = job->latest_ms == CHECKER_VAGUE;
-    job->held = vague || (job->latest_ms > c->now_ms && class_of(c, i) != NULL);
+    job->held = vague || may_wait(c, i);
     if (job->held && !vague)
         due_push(c, (struct due){job->latest_ms, job->sequence, i});
     return job->held;
@@ -154,7 +154,7 @@ static void hold_anew(struct checker *c)
     for (uint32_t i = 0; i < c->njobs; i++) {
         const struct check_job *job = &c->job[i];
         if (job->state != CHECK_WAITS || job->latest_ms == 0 || job->latest_ms == CHECKER_VAGUE ||
-            job->held == (job->latest_ms > c->now_ms && class_of(c, i) != NULL))
+            job->held == may_wait(c, i))
             continue;
         checker_order_leave(c, i);
         checker_order_enter(c, i);
@@ -183,29 +183,29 @@ void checker_plan_time(struct checker *c)
 
 /* ---- events ---- */
 
+static void draft(struct checker *c, uint32_t i, const struct part *part)
+{
+    struct check_plan *p = c->plan;
+    bool known = !part->rent || checker_pool_find(c, &part->of_pool.pool) != NONE;
+    if (i >= PARTS_MAX || (i != 0 && i != p->ndraft) || !known) {
+        checker_violate(c, CHECKER_ACCEPTED, NULL, part->rent ? &part->of_pool.pool : NULL, NONE,
+                        "part %" PRIu32 " of a plan", i);
+        return;
+    }
+    p->draft[i] = *part;
+    p->ndraft = i + 1;
+}
+
 void checker_plan_class(struct checker *c, const struct event *event)
 {
     const struct event_plan_class *e = &event->u.plan_class;
-    struct check_plan *p = c->plan;
-    if (e->part >= PARTS_MAX || (e->part != 0 && e->part != p->ndraft)) {
-        checker_violate(c, CHECKER_ACCEPTED, NULL, NULL, NONE, "part %" PRIu32 " of a plan", e->part);
-        return;
-    }
-    p->draft[e->part] = (struct part){.class = *e};
-    p->ndraft = e->part + 1;
+    draft(c, e->part, &(struct part){.class = *e});
 }
 
 void checker_plan_rent(struct checker *c, const struct event *event)
 {
     const struct event_plan_rent *e = &event->u.plan_rent;
-    struct check_plan *p = c->plan;
-    if (e->part >= PARTS_MAX || (e->part != 0 && e->part != p->ndraft) ||
-        checker_pool_find(c, &e->pool) == NONE) {
-        checker_violate(c, CHECKER_ACCEPTED, NULL, &e->pool, NONE, "part %" PRIu32 " of a plan", e->part);
-        return;
-    }
-    p->draft[e->part] = (struct part){.rent = true, .of_pool = *e};
-    p->ndraft = e->part + 1;
+    draft(c, e->part, &(struct part){.rent = true, .of_pool = *e});
 }
 
 void checker_plan_set(struct checker *c, const struct event *event)
@@ -214,8 +214,8 @@ void checker_plan_set(struct checker *c, const struct event *event)
     struct check_plan *p = c->plan;
     if (e->parts > 0 && (e->parts != p->ndraft || e->until_ms <= c->now_ms))
         checker_violate(c, CHECKER_ACCEPTED, NULL, NULL, NONE, "a plan in part, or of the past");
-    memcpy(p->part, p->draft, e->parts * sizeof *p->part);
-    p->nparts = e->parts;
+    p->nparts = e->parts < p->ndraft ? e->parts : p->ndraft; /* those that are there */
+    memcpy(p->part, p->draft, p->nparts * sizeof *p->part);
     p->until_ms = e->parts > 0 ? e->until_ms : 0;
     p->ndraft = 0;
     hold_anew(c);
@@ -234,7 +234,7 @@ static int128 hour_of(const struct checker *c, const struct check_pool *pool)
         if (part->rent && uuid_eq(&part->of_pool.pool, &pool->id))
             rent = part->of_pool.rent;
     }
-    return pool->price + kwh * c->chip[pool->chip].watts * site->pue / 1000000 + rent;
+    return pool->price + kwh * c->chip[pool->chip].told.watts * site->pue / 1000000 + rent;
 }
 
 void checker_plan_judge(struct checker *c, uint32_t i, uint32_t p, uint32_t alternative)
@@ -277,8 +277,7 @@ static bool has_room(const struct checker *c, const struct check_request *r, uin
 static bool has_power(const struct checker *c, uint32_t chips, const struct check_pool *pool)
 {
     const struct check_site *site = &c->site[pool->site];
-    const struct check_chip *chip = &c->chip[pool->chip];
-    uint64_t load = site->load + (uint64_t)chips * (chip->watts - chip->idle_watts);
+    uint64_t load = site->load + checker_watts(c, pool, chips);
     uint64_t limit = checker_limit(c, site);
     return limit == 0 || load * site->pue / 1000 <= limit;
 }

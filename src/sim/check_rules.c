@@ -152,7 +152,7 @@ static void facts_of_work(const struct checker *c, const struct check_job *job, 
         rule_facts_text(facts, RULE_TENANT_LICENCE, tenant->licence, sizeof tenant->licence);
     }
     if (job->data_site != NONE)
-        rule_facts_text(facts, RULE_DATA_HOME, c->site[job->data_site].jurisdiction, CODE_CAP);
+        rule_facts_text(facts, RULE_DATA_HOME, c->site[job->data_site].told.jurisdiction, CODE_CAP);
     rule_facts_text(facts, RULE_DATA_CLASS, job->data_class, sizeof job->data_class);
     rule_facts_text(facts, RULE_JOB_KIND, kind_word(job->kind), NAME_CAP);
 }

@@ -47,7 +47,8 @@ static bool could_draw_less(const struct checker *c, uint32_t site)
     for (uint32_t p = 0; p < c->npools; p++) {
         const struct check_pool *pool = &c->pool[p];
         const struct check_chip *chip = &c->chip[pool->chip];
-        for (uint32_t n = 0; pool->site == site && chip->watts > chip->idle_watts && n < pool->nodes; n++) {
+        for (uint32_t n = 0;
+             pool->site == site && chip->told.watts > chip->told.idle_watts && n < pool->nodes; n++) {
             if (c->node[pool->first + n].used > 0)
                 return true;
         }
@@ -82,7 +83,7 @@ static int64_t kept_ms(const struct checker *c, const struct check_job *job, boo
         ran_ms = 0;
     if (!told || job->checkpoint_ms == 0)
         ran_ms -= job->checkpoint_every_ms > 0 ? ran_ms % job->checkpoint_every_ms : ran_ms;
-    return ran_ms * job->rate[job->alternative] / 1000;
+    return ran_ms * c->ask[job->ask].request.rate[job->alternative] / 1000;
 }
 
 void checker_judge_resume(struct checker *c, uint32_t i, const struct effect *e)

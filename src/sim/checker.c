@@ -16,12 +16,12 @@
 
 static bool site_equal(const void *table, uint32_t i, const void *key, size_t len)
 {
-    return memcmp(&((const struct check_site *)table)[i].id, key, len) == 0;
+    return memcmp(&((const struct check_site *)table)[i].told.site, key, len) == 0;
 }
 
 static bool chip_equal(const void *table, uint32_t i, const void *key, size_t len)
 {
-    const char *name = ((const struct check_chip *)table)[i].name;
+    const char *name = ((const struct check_chip *)table)[i].told.chip;
     return text_eq(name, text_len(name, CHIP_CAP), key, len);
 }
 
@@ -123,6 +123,19 @@ void checker_free(struct checker *c)
     free(c->chip);
     free(c->site);
     free(c);
+}
+
+void *checker_grow(struct checker *c, void *list, uint32_t n, uint32_t *cap, size_t size)
+{
+    if (n < *cap)
+        return list;
+    uint32_t more = *cap ? 2 * *cap : 64;
+    void *larger = realloc(list, more * size);
+    if (larger)
+        *cap = more;
+    else
+        checker_violate(c, CHECKER_LIMIT, NULL, NULL, NONE, "out of memory");
+    return larger;
 }
 
 /* ---- violations ---- */

@@ -91,7 +91,7 @@ static void judge_size(struct checker *c, const struct gang *gang, const struct 
                         e->chips, count);
     if (chip != NONE && chip != pool->chip)
         checker_violate(c, CHECKER_CHIP_KIND, &e->job, &e->pool, NONE, "%s where %s is asked for",
-                        c->chip[pool->chip].name, c->chip[chip].name);
+                        c->chip[pool->chip].told.chip, c->chip[chip].told.chip);
 }
 
 static void judge_rules(struct checker *c, const struct effect *e, const struct check_request *request,
@@ -103,18 +103,17 @@ static void judge_rules(struct checker *c, const struct effect *e, const struct 
         checker_violate(c, CHECKER_SITE_DOWN, &e->job, &e->pool, NONE, "its state is %" PRIu32, site->state);
     if (request->site != NONE && request->site != pool->site)
         checker_violate(c, CHECKER_SITE_RULE, &e->job, &e->pool, NONE, "it may run at one other only");
-    if (request->jurisdiction[0] && memcmp(request->jurisdiction, site->jurisdiction, CODE_CAP) != 0)
+    if (request->jurisdiction[0] && memcmp(request->jurisdiction, site->told.jurisdiction, CODE_CAP) != 0)
         checker_violate(c, CHECKER_JURISDICTION_RULE, &e->job, &e->pool, NONE, "%s where %s is asked for",
-                        site->jurisdiction, request->jurisdiction);
-    if (request->vendor[0] && memcmp(request->vendor, chip->vendor, NAME_CAP) != 0)
+                        site->told.jurisdiction, request->jurisdiction);
+    if (request->vendor[0] && memcmp(request->vendor, chip->told.vendor, NAME_CAP) != 0)
         checker_violate(c, CHECKER_VENDOR_RULE, &e->job, &e->pool, NONE, "%s where %s is asked for",
-                        chip->vendor, request->vendor);
+                        chip->told.vendor, request->vendor);
 }
 
 static void share_take(struct checker *c, uint32_t job, uint32_t pool_index, const struct effect *e)
 {
     const struct check_pool *pool = &c->pool[pool_index];
-    const struct check_chip *chip = &c->chip[pool->chip];
     if (e->node >= pool->nodes) {
         checker_violate(c, CHECKER_NODE_OUTSIDE, &e->job, &e->pool, e->node, "it has %" PRIu32, pool->nodes);
         return;
@@ -147,7 +146,7 @@ static void share_take(struct checker *c, uint32_t job, uint32_t pool_index, con
                         "%" PRIu32 " on top of %" PRIu32 " of %" PRIu32, e->chips, node->used,
                         pool->node_chips);
     node->used += e->chips;
-    c->site[pool->site].load += (uint64_t)e->chips * (chip->watts - chip->idle_watts);
+    c->site[pool->site].load += checker_watts(c, pool, e->chips);
     checker_count_share(c, &c->share[i], true);
 }
 

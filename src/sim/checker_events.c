@@ -51,9 +51,7 @@ static void site_add(struct checker *c, const struct event *event)
     }
     if (!has_room(c, c->nsites, 1, c->limits.sites, "sites"))
         return;
-    struct check_site *site = &c->site[c->nsites];
-    *site = (struct check_site){.id = e->site, .told = *e, .state = PLACE_UP, .pue = PUE_GUESS};
-    memcpy(site->jurisdiction, e->jurisdiction, sizeof site->jurisdiction);
+    c->site[c->nsites] = (struct check_site){.told = *e, .state = PLACE_UP, .pue = PUE_GUESS};
     map_put(&c->site_map, &e->site, sizeof e->site, c->nsites++);
 }
 
@@ -66,10 +64,7 @@ static void chip_add(struct checker *c, const struct event *event)
     }
     if (!has_room(c, c->nchips, 1, c->limits.chips, "kinds of chips"))
         return;
-    struct check_chip *chip = &c->chip[c->nchips];
-    *chip = (struct check_chip){.watts = e->watts, .idle_watts = e->idle_watts, .told = *e};
-    memcpy(chip->name, e->chip, sizeof chip->name);
-    memcpy(chip->vendor, e->vendor, sizeof chip->vendor);
+    c->chip[c->nchips] = (struct check_chip){.told = *e};
     map_put(&c->chip_map, e->chip, text_len(e->chip, sizeof e->chip), c->nchips++);
 }
 
@@ -98,7 +93,7 @@ static void pool_add(struct checker *c, const struct event *event)
     map_put(&c->pool_map, &e->pool, sizeof e->pool, i);
     for (uint32_t n = 0; n < e->nodes; n++)
         c->node[c->nnodes++] = (struct check_node){.pool = i, .shares = NONE, .state = PLACE_UP};
-    c->site[site].load += (uint64_t)e->nodes * e->node_chips * c->chip[chip].idle_watts;
+    c->site[site].load += (uint64_t)e->nodes * e->node_chips * c->chip[chip].told.idle_watts;
     c->stale = c->power = true;
     c->least_node = i == 0 || e->node_chips < c->least_node ? e->node_chips : c->least_node;
 }
@@ -162,7 +157,7 @@ static void node_state(struct checker *c, const struct event *event)
     }
     const struct check_pool *pool = &c->pool[p];
     struct check_node *node = &c->node[pool->first + e->node];
-    uint64_t idle = (uint64_t)pool->node_chips * c->chip[pool->chip].idle_watts;
+    uint64_t idle = (uint64_t)pool->node_chips * c->chip[pool->chip].told.idle_watts;
     if (node->state == PLACE_UP && e->state != PLACE_UP)
         c->site[pool->site].load -= idle;
     if (node->state != PLACE_UP && e->state == PLACE_UP)
@@ -250,7 +245,6 @@ void checker_job_put(struct checker *c, const struct event_job_submit *e)
                                    .deadline_ms = e->deadline_ms,
                                    .state = CHECK_WAITS,
                                    .firm = !(e->flags & JOB_INTERRUPTIBLE),
-                                   .rate = {e->rate0, e->rate1, e->rate2, e->rate3},
                                    .checkpoint_ms = e->checkpoint_ms,
                                    .checkpoint_every_ms = e->checkpoint_every_ms};
     memcpy(c->job[i].data_class, e->data_class, sizeof c->job[i].data_class);
@@ -296,12 +290,11 @@ void checker_job_release(struct checker *c, uint32_t i)
     struct check_job *job = &c->job[i];
     assert(job->state == CHECK_RUNS);
     const struct check_pool *pool = &c->pool[job->pool];
-    const struct check_chip *chip = &c->chip[pool->chip];
     for (uint32_t s = job->shares, next; s != NONE; s = next) {
         struct check_share *share = &c->share[s];
         next = share->next_of_job;
         c->node[share->node].used -= share->chips;
-        c->site[pool->site].load -= (uint64_t)share->chips * (chip->watts - chip->idle_watts);
+        c->site[pool->site].load -= checker_watts(c, pool, share->chips);
         checker_count_share(c, share, false);
         share_free(c, s);
     }

@@ -63,16 +63,10 @@ static void heap_down(struct checker *c, struct check_class *class, uint32_t at,
 
 static void heap_push(struct checker *c, struct check_class *class, uint32_t job)
 {
-    if (class->n == class->cap) {
-        uint32_t cap = class->cap ? class->cap * 2 : 64;
-        uint32_t *heap = realloc(class->heap, (size_t)cap * sizeof *heap);
-        if (!heap) {
-            checker_violate(c, CHECKER_LIMIT, NULL, NULL, NONE, "out of memory");
-            return;
-        }
-        class->heap = heap;
-        class->cap = cap;
-    }
+    uint32_t *heap = checker_grow(c, class->heap, class->n, &class->cap, sizeof *heap);
+    if (!heap)
+        return;
+    class->heap = heap;
     heap_up(c, class, class->n++, job);
 }
 
@@ -103,8 +97,9 @@ bool checker_could_run(const struct checker *c, const struct check_request *r, c
     const struct check_site *site = &c->site[pool->site];
     const struct check_chip *chip = &c->chip[pool->chip];
     if (site->state != PLACE_UP || (r->site != NONE && r->site != pool->site) ||
-        (r->jurisdiction[0] && memcmp(r->jurisdiction, site->jurisdiction, sizeof r->jurisdiction) != 0) ||
-        (r->vendor[0] && memcmp(r->vendor, chip->vendor, sizeof r->vendor) != 0) ||
+        (r->jurisdiction[0] &&
+         memcmp(r->jurisdiction, site->told.jurisdiction, sizeof r->jurisdiction) != 0) ||
+        (r->vendor[0] && memcmp(r->vendor, chip->told.vendor, sizeof r->vendor) != 0) ||
         (r->source != NONE && !checker_leads(c, r->source, pool->site)))
         return false;
     for (uint32_t a = 0; a < CHECKER_ALTERNATIVES && r->count[a] > 0; a++) {

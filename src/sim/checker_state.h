@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the checker knows, for its own files only: checker.c (its life), checker_events.c, checker_effects.c (decisions judged),
- * checker_order.c (who waits before whom), check_rules.c (rules in force), check_corridors.c (data under way),
- * check_plan.c (who waits by choice).
+ * checker_order.c (who waits before whom), check_rules.c (rules in force), check_service.c (replicas), check_corridors.c (data
+ * under way), check_plan.c (who waits by choice), check_stops.c (work that gives way), check_alarms.c (losses).
  *
  * Dense arrays of fixed size; NONE ends lists and stands for "any" and "no such". A share is on two lists, its job's and
  * its node's. A class is a set of pools for which jobs wait, with those jobs in a heap; classes exist only while the
@@ -24,9 +24,7 @@
 #define CHECKER_OVER 1024u
 
 struct check_site {
-    struct uuid id;
     struct event_site_add told;
-    char jurisdiction[CODE_CAP];
     uint32_t state;
     uint32_t pue;
     int64_t price;   /* nano-units for a kWh */
@@ -41,12 +39,8 @@ struct check_site {
 };
 
 struct check_chip {
-    char name[CHIP_CAP];
-    char vendor[NAME_CAP];
-    uint32_t watts;
-    uint32_t idle_watts;
-    bool alarm; /* of the first chip of a vendor: as of a site */
     struct event_chip_add told;
+    bool alarm; /* of the first chip of a vendor: as of a site */
 };
 
 struct check_tenant {
@@ -132,7 +126,6 @@ struct check_job {
     bool held;    /* it waits by choice */
     bool counted; /* in its ask's `ordinary` */
     bool firm;
-    uint32_t rate[CHECKER_ALTERNATIVES];
     uint32_t alternative; /* while it runs, since then */
     uint32_t least;       /* chips that it was counted with, sim/check_alarms.c */
     int64_t started_ms;
@@ -199,10 +192,22 @@ __attribute__((format(printf, 6, 7))) void checker_violate(struct checker *c, en
                                                            const struct uuid *job, const struct uuid *pool,
                                                            uint32_t node, const char *fmt, ...);
 
+/* What so many chips of the pool draw in use, more than idle ones. */
+static inline uint64_t checker_watts(const struct checker *c, const struct check_pool *pool, uint32_t chips)
+{
+    const struct event_chip_add *chip = &c->chip[pool->chip].told;
+    return (uint64_t)chips * (chip->watts - chip->idle_watts);
+}
+
+/* `list`, which has room for *cap and holds n, or a larger one with room for one more, and *cap. NULL when out of memory, which
+ * is a violation; then `list` is as it was. */
+void *checker_grow(struct checker *c, void *list, uint32_t n, uint32_t *cap, size_t size);
 /* The event was accepted: takes it over. */
 void checker_apply(struct checker *c, const struct event *event);
 uint32_t checker_job_find(const struct checker *c, const struct uuid *id);
 uint32_t checker_pool_find(struct checker *c, const struct uuid *id);
+/* A job waits from now on. */
+void checker_job_put(struct checker *c, const struct event_job_submit *e);
 /* It gives back its chips; the caller lets it wait again (checker_order_enter), or forgets it. */
 void checker_job_release(struct checker *c, uint32_t job);
 void checker_job_forget(struct checker *c, uint32_t job);
@@ -229,6 +234,7 @@ void checker_count_job(struct checker *c, uint32_t job, bool take);
 /* A firm job has started. */
 void checker_judge_reserve(struct checker *c, uint32_t job);
 
+/* Rules in force: sim/check_rules.c. */
 bool checker_rules_new(struct checker *c);
 void checker_rules_free(struct checker *c);
 /* Accepted events. */
@@ -242,13 +248,10 @@ bool checker_lawful(const struct checker *c, uint32_t job, uint32_t pool, uint32
 /* As well whether its data may come over a corridor between these sites. */
 bool checker_corridor_lawful(const struct checker *c, uint32_t job, uint32_t a, uint32_t b,
                              const char **rule);
-/* Whether corridors that are up, and that the rules let its data take, lead to the site; or it lies there. */
-bool checker_data_leads(const struct checker *c, uint32_t job, uint32_t to);
-/* What comes must come lawfully by now. */
-void checker_ways_lawful(struct checker *c);
 /* What runs must be lawful by now. */
 void checker_rules_end_of_time(struct checker *c);
 
+/* Services: sim/check_service.c. */
 bool checker_services_new(struct checker *c);
 void checker_services_free(struct checker *c);
 /* Accepted events. */
@@ -264,8 +267,8 @@ void checker_replica_over(struct checker *c, uint32_t job);
 /* All effects of a step were told; no more come in this instant. */
 void checker_services_step(struct checker *c);
 void checker_services_end_of_time(struct checker *c);
-/* A job waits from now on. */
-void checker_job_put(struct checker *c, const struct event_job_submit *e);
+
+/* Data under way: sim/check_corridors.c. */
 bool checker_corridors_new(struct checker *c);
 void checker_corridors_free(struct checker *c);
 /* Accepted events. */
@@ -273,6 +276,10 @@ void checker_corridor_add(struct checker *c, const struct event *event);
 void checker_corridor_state(struct checker *c, const struct event *event);
 /* Whether corridors that are up lead from one site to the other. */
 bool checker_leads(const struct checker *c, uint32_t from, uint32_t to);
+/* As well with the job's data, by the rules; or it lies there. */
+bool checker_data_leads(const struct checker *c, uint32_t job, uint32_t to);
+/* What comes must come lawfully by now. */
+void checker_ways_lawful(struct checker *c);
 /* Transfers whose time has passed are over. */
 void checker_transit_time(struct checker *c);
 /* The job is over, or stopped. */
@@ -282,6 +289,8 @@ void checker_transit_told(struct checker *c, const struct effect *e);
 void checker_transit_start(struct checker *c, uint32_t job, uint32_t pool);
 void checker_transit_settle(struct checker *c);
 void checker_corridors_end_of_time(struct checker *c);
+
+/* Who waits by choice: sim/check_plan.c. */
 bool checker_plan_new(struct checker *c);
 void checker_plan_free(struct checker *c);
 /* Accepted events. */
@@ -295,9 +304,9 @@ void checker_plan_time(struct checker *c);
 /* The job is to start in the pool: does the plan let it? */
 void checker_plan_judge(struct checker *c, uint32_t job, uint32_t pool, uint32_t alternative);
 void checker_plan_end_of_time(struct checker *c);
-/* Whether the request could run in the pool, were it empty and the rules silent. */
-bool checker_could_run(const struct checker *c, const struct check_request *r, const struct check_pool *pool);
 
+/* Who waits before whom: sim/checker_order.c. Whether the request could run in the pool, were it empty and the rules silent. */
+bool checker_could_run(const struct checker *c, const struct check_request *r, const struct check_pool *pool);
 /* Whether the order is one in which somebody can be overtaken. */
 bool checker_ordered(const struct checker *c);
 /* The job begins or ends to wait. */

@@ -2,13 +2,13 @@
 #include "sim/demand.h"
 
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/str.h"
+#include "sim/duration.h"
+#include "sim/option.h"
 
-#define DAY_MS INT64_C(86400000)
 #define DAYS_MAX 36500
 
 static bool in_window(const struct trace_job *job, int64_t from, int64_t length)
@@ -41,7 +41,7 @@ struct reading {
 static int reserve(struct reading *r, uint64_t more, struct err *err)
 {
     if (r->n + more > DEMAND_JOBS_MAX)
-        return err_set(err, ERR_LIMIT, "more than %u jobs", DEMAND_JOBS_MAX);
+        return err_set(err, ERR_LIMIT, "--trace: more than %u jobs, with all copies", DEMAND_JOBS_MAX);
     struct ordered *list = realloc(r->list, (r->n + more) * sizeof *list);
     if (!list)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
@@ -106,7 +106,8 @@ static int add_trace(struct reading *r, const char *path, int64_t day, struct er
         rc = err_set(err, ERR_INVALID, "%s: no jobs in the window", path);
     uint32_t tenants = tenants_of(r, &t);
     if (rc == 0 && (d->nqueues + t.nqueues > UINT16_MAX || d->ntenants + tenants > UINT16_MAX))
-        rc = err_set(err, ERR_LIMIT, "more than %u queues or tenants", UINT16_MAX);
+        rc = err_set(err, ERR_LIMIT, "%s: more than %u queues or tenants, with what came before", path,
+                     UINT16_MAX);
     if (rc == 0)
         rc = reserve(r, rows * r->options->copies, err);
     char(*queue)[TRACE_NAME_CAP] =
@@ -140,25 +141,19 @@ static int add_named(struct reading *r, char *name, struct err *err)
 int demand_read(struct demand *demand, const struct demand_options *options, struct err *err)
 {
     *demand = (struct demand){0};
+    static const char *const tenant_words[] = {"trace", "vc", NULL};
+    enum { TENANTS_OF_TRACE, TENANTS_BY_QUEUE };
     struct reading r = {.demand = demand, .options = options};
-    char path[1024];
-    int rc = 0;
-    const char *tenants = options->tenants ? options->tenants : "trace";
-    r.by_queue = strcmp(tenants, "vc") == 0;
-    if (!r.by_queue && strcmp(tenants, "trace") != 0)
-        return err_set(err, ERR_INVALID, "--tenants %s: trace or vc", tenants);
-    const char *at = options->traces;
-    while (rc == 0 && *at) {
-        size_t len = strcspn(at, ",");
-        if (len == 0 || len >= sizeof path)
-            rc = err_set(err, ERR_INVALID, "--trace: the name of a file is missing or too long");
-        if (rc == 0) {
-            memcpy(path, at, len);
-            path[len] = 0;
-            rc = add_named(&r, path, err);
-        }
-        at += len + (at[len] == ',');
-    }
+    uint32_t tenants = 0;
+    int rc = option_word("--tenants", options->tenants, tenant_words, &tenants, err);
+    if (rc != 0)
+        return rc;
+    r.by_queue = tenants == TENANTS_BY_QUEUE;
+    struct option_list files = option_list("--trace", options->traces);
+    while (rc == 0 && option_next(&files, err))
+        rc = add_named(&r, files.item, err);
+    if (rc == 0)
+        rc = files.rc;
     if (rc == 0) {
         qsort(r.list, r.n, sizeof *r.list, by_time);
         demand->n = (uint32_t)r.n;

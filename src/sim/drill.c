@@ -8,8 +8,8 @@
 
 #include "network/decimal.h"
 #include "sim/duration.h"
+#include "sim/option.h"
 
-#define TEXT_MAX 256
 #define FACTOR_MAX 1000000 /* thousandths */
 #define PRICE_TOP INT64_C(1000000000000)
 #define CARBON_TOP UINT64_C(10000000)
@@ -58,16 +58,12 @@ static bool read_factor(const char *text, size_t len, int64_t max, int64_t *mill
 /* TIME or TIME+DURATION. */
 static bool read_times(const char *text, bool ends, int64_t start_ms, struct drill *d)
 {
-    char word[TEXT_MAX];
     const char *plus = strchr(text, '+');
-    size_t len = plus ? (size_t)(plus - text) : strlen(text);
     int64_t lasts_ms = 0;
-    if (len >= sizeof word || (ends && !plus))
+    if (ends && !plus)
         return false;
-    memcpy(word, text, len);
-    word[len] = 0;
-    if (duration_read(word, &d->at_ms) != 0 ||
-        (plus && (duration_read(plus + 1, &lasts_ms) != 0 || lasts_ms == 0)))
+    if (!duration_read(text, strcspn(text, "+"), &d->at_ms) ||
+        (plus && (!duration_read(plus + 1, strlen(plus + 1), &lasts_ms) || lasts_ms == 0)))
         return false;
     d->at_ms += start_ms;
     d->until_ms = plus ? d->at_ms + lasts_ms : INT64_MAX;
@@ -160,6 +156,7 @@ static int read_drill(char *text, int64_t start_ms, struct drill *d, struct err 
         d->kind = kinds[k].kind;
         if (at && read_times(at + 1, kinds[k].ends, start_ms, d)) {
             *at = 0;
+            memcpy(d->what, text, strnlen(text, sizeof d->what - 1));
             if (read_what(k, text + word, d))
                 return 0;
             *at = '@';
@@ -172,23 +169,17 @@ static int read_drill(char *text, int64_t start_ms, struct drill *d, struct err 
 
 int drills_read(struct drills *drills, const char *text, int64_t start_ms, struct err *err)
 {
+    struct option_list list = option_list("--drill", text);
     *drills = (struct drills){0};
-    for (const char *at = text ? text : ""; *at;) {
-        char one[TEXT_MAX];
-        size_t len = strcspn(at, ",");
-        if (drills->n == DRILLS_MAX || len >= sizeof one)
-            return err_set(err, ERR_LIMIT, "--drill: more than %d, or one that is too long", DRILLS_MAX);
-        memcpy(one, at, len);
-        one[len] = 0;
-        int rc = read_drill(one, start_ms, &drills->list[drills->n], err);
+    while (option_next(&list, err)) {
+        if (drills->n == DRILLS_MAX)
+            return err_set(err, ERR_LIMIT, "--drill: more than %d", DRILLS_MAX);
+        int rc = read_drill(list.item, start_ms, &drills->list[drills->n], err);
         if (rc != 0)
             return rc;
         drills->n++;
-        if (at[len] == ',' && at[len + 1] == 0)
-            return err_set(err, ERR_INVALID, "--drill: nothing follows the last comma");
-        at += len + (at[len] == ',');
     }
-    return 0;
+    return list.rc;
 }
 
 /* ---- what it is of ---- */

@@ -28,6 +28,7 @@
 
 #define DRILLS_MAX 16
 #define DRILL_NAME_CAP (2 * NAME_CAP) /* A-B */
+#define DRILL_WHAT_CAP (DRILL_NAME_CAP + 48)
 
 enum drill_kind { DRILL_LOSE, DRILL_PRICE, DRILL_DROUGHT, DRILL_SHED };
 enum drill_target { DRILL_ANY, DRILL_SITE, DRILL_VENDOR, DRILL_CORRIDOR };
@@ -36,11 +37,12 @@ struct drill {
     enum drill_kind kind;
     enum drill_target target; /* ANY: every site */
     char name[DRILL_NAME_CAP];
-    uint32_t sources; /* DROUGHT: index in a table of drill.c */
-    int64_t milli;    /* PRICE, DROUGHT: the factor, thousandths */
-    uint64_t watts;   /* SHED */
-    int64_t at_ms;    /* Unix ms */
-    int64_t until_ms; /* INT64_MAX: for good */
+    uint32_t sources;          /* DROUGHT: index in a table of drill.c */
+    int64_t milli;             /* PRICE, DROUGHT: the factor, thousandths */
+    uint64_t watts;            /* SHED */
+    int64_t at_ms;             /* Unix ms */
+    int64_t until_ms;          /* INT64_MAX: for good */
+    char what[DRILL_WHAT_CAP]; /* as it was written, for people; cut where it does not fit */
 };
 
 struct drills {

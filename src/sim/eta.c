@@ -3,18 +3,19 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/checked.h"
 #include "base/rng.h"
-#include "core/work.h"
+#include "sim/cpu.h"
+#include "sim/duration.h"
+#include "sim/times.h"
 
 #define ONE (1u << 16)
 #define FACTOR_MAX (64u * ONE)
 #define FACTOR_MIN (ONE / 64u)
 /* Waits are stretched as if they were longer by this: seconds more or less are no matter of proportion. */
 #define GRACE_MS INT64_C(60000)
-#define HORIZON_MS (INT64_C(30) * 86400000)
+#define HORIZON_MS (30 * DAY_MS)
 
 /* ---- what is learned ---- */
 
@@ -54,7 +55,6 @@ void eta_fit_learn(struct eta_fit *fit, struct eta_span raw, int64_t wait_ms)
 /* ---- asking ---- */
 
 struct answer {
-    uint32_t job;
     int64_t at_ms, wait_ms; /* wait_ms < 0: not yet */
     int64_t middle_ms;
     struct eta_span raw, span;
@@ -65,7 +65,6 @@ struct eta {
     uint32_t *draw; /* numbers of jobs, ascending */
     uint32_t ndraw, next;
     uint32_t owed; /* jobs to be asked about, as soon as one waits */
-    uint32_t seen; /* the next job to come */
     struct answer *answer;
     uint32_t n;
     uint32_t *of_job; /* answer + 1 */
@@ -85,7 +84,7 @@ struct eta *eta_new(uint32_t asks, uint32_t jobs, uint64_t seed)
     struct eta *eta = calloc(1, sizeof *eta);
     if (!eta)
         return NULL;
-    *eta = (struct eta){.ndraw = asks, .seed = seed};
+    *eta = (struct eta){.ndraw = jobs > 0 ? asks : 0, .seed = seed};
     eta->draw = calloc(asks + 1u, sizeof *eta->draw);
     eta->answer = calloc(asks + 1u, sizeof *eta->answer);
     eta->of_job = calloc(jobs + 1u, sizeof *eta->of_job);
@@ -95,7 +94,7 @@ struct eta *eta_new(uint32_t asks, uint32_t jobs, uint64_t seed)
     }
     struct rng rng;
     rng_init(&rng, seed);
-    for (uint32_t i = 0; i < asks; i++)
+    for (uint32_t i = 0; i < asks && jobs > 0; i++)
         eta->draw[i] = (uint32_t)rng_below(&rng, jobs);
     qsort(eta->draw, asks, sizeof *eta->draw, by_number);
     eta_fit_init(&eta->fit);
@@ -126,13 +125,6 @@ bool eta_wants(struct eta *eta, uint32_t job, bool started)
     return true;
 }
 
-static uint64_t cpu_us(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000u;
-}
-
 static void learn(struct eta *eta, struct answer *a, int64_t wait_ms)
 {
     if (!a->learned)
@@ -157,16 +149,15 @@ int eta_ask(struct eta *eta, uint32_t job, const struct core *core, const struct
     struct forecast_options options = {
         .runs = ETA_RUNS, .seed = eta->seed + (uint64_t)job * FORECAST_RUNS_MAX, .horizon_ms = HORIZON_MS};
     int64_t wait[ETA_RUNS];
-    uint64_t begin = cpu_us();
+    uint64_t begin = cpu_ns();
     struct forecast *f = forecast_new(core, limits, now_ms);
     int rc = f ? forecast_waits(f, id, past, &options, wait) : ERR_NO_MEMORY;
     forecast_free(f);
-    eta->report.cpu_us += cpu_us() - begin;
+    eta->report.cpu_ns += cpu_ns() - begin;
     if (rc != 0)
         return rc;
     struct answer *a = &eta->answer[eta->n++];
-    *a = (struct answer){.job = job,
-                         .at_ms = now_ms,
+    *a = (struct answer){.at_ms = now_ms,
                          .wait_ms = -1,
                          .middle_ms = wait[ETA_RUNS / 2],
                          .raw = {wait[ETA_RUNS / 10], wait[ETA_RUNS - 1 - ETA_RUNS / 10]}};
@@ -198,25 +189,15 @@ void eta_started(struct eta *eta, uint32_t job, int64_t now_ms)
 
 /* ---- the report ---- */
 
-static int by_size(const void *a, const void *b)
-{
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
-
-static int64_t middle(int64_t *list, uint32_t n, uint32_t percent)
-{
-    qsort(list, n, sizeof *list, by_size);
-    return n ? list[(uint64_t)n * percent / 100] : 0;
-}
-
-void eta_report(struct eta *eta, struct eta_report *report)
+int eta_report(struct eta *eta, struct eta_report *report)
 {
     struct eta_report *r = &eta->report;
     int64_t *list = calloc(eta->n + 1u, 3 * sizeof *list);
+    if (!list)
+        return ERR_NO_MEMORY;
     int64_t *width = list, *wait = list + eta->n, *error = wait + eta->n;
     uint32_t n = 0;
-    for (uint32_t i = 0; list && i < eta->n; i++) {
+    for (uint32_t i = 0; i < eta->n; i++) {
         const struct answer *a = &eta->answer[i];
         if (a->wait_ms < 0)
             continue;
@@ -226,10 +207,14 @@ void eta_report(struct eta *eta, struct eta_report *report)
     }
     r->asked = eta->n;
     r->open = eta->n - n;
-    r->width_ms_p50 = middle(width, n, 50);
-    r->width_ms_p90 = middle(width, n, 90);
-    r->wait_ms_p50 = middle(wait, n, 50);
-    r->error_ms_p50 = middle(error, n, 50);
+    times_sort(width, n);
+    times_sort(wait, n);
+    times_sort(error, n);
+    r->width_ms_p50 = times_at(width, n, 50);
+    r->width_ms_p90 = times_at(width, n, 90);
+    r->wait_ms_p50 = times_at(wait, n, 50);
+    r->error_ms_p50 = times_at(error, n, 50);
     free(list);
     *report = *r;
+    return 0;
 }

@@ -40,12 +40,12 @@ struct eta_report {
     uint32_t below, above; /* started before, after the interval */
     int64_t width_ms_p50, width_ms_p90, wait_ms_p50,
         error_ms_p50; /* of intervals; of waits; of the middle run */
-    uint64_t cpu_us;
+    uint64_t cpu_ns;
 };
 
 struct eta;
 
-/* `asks` of `jobs` jobs. NULL: out of memory. */
+/* `asks` of `jobs` jobs; of none, none. NULL: out of memory. */
 struct eta *eta_new(uint32_t asks, uint32_t jobs, uint64_t seed);
 void eta_free(struct eta *eta);
 /* The job was submitted and the dispatcher has settled. True: it waits and one is to ask for it. */
@@ -54,6 +54,7 @@ int eta_ask(struct eta *eta, uint32_t job, const struct core *core, const struct
             int64_t now_ms, const struct uuid *id, const struct forecast_past *past);
 /* The job starts; at its first start its interval is judged. */
 void eta_started(struct eta *eta, uint32_t job, int64_t now_ms);
-void eta_report(struct eta *eta, struct eta_report *report);
+/* ERR_NO_MEMORY. */
+int eta_report(struct eta *eta, struct eta_report *report);
 
 #endif

@@ -2,23 +2,14 @@
 #include "sim/flows.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/checked.h"
 
 #define GB UINT64_C(1000000000)
-#define NONE UINT32_MAX
-
-struct end_site {
-    struct uuid id;
-    char name[NAME_CAP];
-    int64_t price;
-    uint64_t carbon;
-};
 
 struct link {
     struct flow sum;
-    uint32_t a, b;
+    const struct stock_site *a, *b;
     int64_t price;
     uint64_t energy;
 };
@@ -32,24 +23,23 @@ struct part {
 };
 
 struct flows {
-    struct end_site *site;
+    const struct stock *stock;
     struct link *link;
     struct part *part;
-    uint32_t nsites, sites_max, nlinks, links_max, nparts, cap;
+    uint32_t nlinks, links_max, nparts, cap;
     int64_t next_ms; /* when the first of the parts is over */
 };
 
-struct flows *flows_new(uint32_t sites, uint32_t corridors)
+struct flows *flows_new(const struct stock *stock, uint32_t corridors)
 {
     struct flows *f = calloc(1, sizeof *f);
     if (!f)
         return NULL;
-    f->site = calloc(sites + 1u, sizeof *f->site);
+    f->stock = stock;
     f->link = calloc(corridors + 1u, sizeof *f->link);
-    f->sites_max = sites;
     f->links_max = corridors;
     f->next_ms = INT64_MAX;
-    if (f->site && f->link)
+    if (f->link)
         return f;
     flows_free(f);
     return NULL;
@@ -59,44 +49,23 @@ void flows_free(struct flows *f)
 {
     if (!f)
         return;
-    free(f->site);
     free(f->link);
     free(f->part);
     free(f);
 }
 
-static uint32_t find_site(const struct flows *f, const struct uuid *id)
-{
-    uint32_t i = 0;
-    while (i < f->nsites && !uuid_eq(&f->site[i].id, id))
-        i++;
-    return i < f->nsites ? i : NONE;
-}
-
 void flows_event(struct flows *f, const struct event *event)
 {
-    if (event->kind == EVENT_KIND_site_add && f->nsites < f->sites_max) {
-        struct end_site *site = &f->site[f->nsites++];
-        site->id = event->u.site_add.site;
-        memcpy(site->name, event->u.site_add.name, sizeof site->name);
-    } else if (event->kind == EVENT_KIND_corridor_add && f->nlinks < f->links_max) {
-        const struct event_corridor_add *e = &event->u.corridor_add;
-        uint32_t a = find_site(f, &e->a), b = find_site(f, &e->b);
-        if (a == NONE || b == NONE)
-            return;
-        f->link[f->nlinks++] =
-            (struct link){.sum = {.corridor = e->corridor, .a = f->site[a].name, .b = f->site[b].name},
-                          .a = a,
-                          .b = b,
-                          .price = e->price,
-                          .energy = e->energy};
-    } else if (event->kind == EVENT_KIND_site_signal) {
-        uint32_t i = find_site(f, &event->u.site_signal.site);
-        if (i == NONE)
-            return;
-        f->site[i].price = event->u.site_signal.price;
-        f->site[i].carbon = event->u.site_signal.carbon;
-    }
+    const struct event_corridor_add *e = &event->u.corridor_add;
+    if (event->kind != EVENT_KIND_corridor_add || f->nlinks == f->links_max)
+        return;
+    const struct stock_site *a = stock_find_site(f->stock, &e->a), *b = stock_find_site(f->stock, &e->b);
+    if (a && b)
+        f->link[f->nlinks++] = (struct link){.sum = {.corridor = e->corridor, .a = a->name, .b = b->name},
+                                             .a = a,
+                                             .b = b,
+                                             .price = e->price,
+                                             .energy = e->energy};
 }
 
 static uint64_t come_by(const struct part *p, int64_t now_ms)
@@ -114,10 +83,8 @@ static void settle(struct flows *f, uint32_t i, int64_t now_ms)
     link->sum.bytes += bytes;
     link->sum.joules += joules;
     link->sum.nano += (int64_t)((int128)bytes * link->price / (int128)GB);
-    link->sum.power_nano +=
-        (int64_t)(((int128)f->site[link->a].price + f->site[link->b].price) * joules / 2 / 3600000);
-    link->sum.mg +=
-        (uint64_t)((int128)(f->site[link->a].carbon + f->site[link->b].carbon) * joules / 2 / 3600000);
+    link->sum.power_nano += (int64_t)(((int128)link->a->price + link->b->price) * joules / 2 / 3600000);
+    link->sum.mg += (uint64_t)((int128)(link->a->carbon + link->b->carbon) * joules / 2 / 3600000);
     f->part[i] = f->part[--f->nparts];
 }
 

@@ -11,6 +11,7 @@
 #include "core/kinds.h"
 #include "core/layout.h"
 #include "sim/ends.h"
+#include "sim/times.h"
 
 /* The first block of the past that comes again: 10, 20, 40 minutes and so on, to 21 hours. */
 #define RECENT_MS INT64_C(600000)
@@ -395,12 +396,6 @@ static int run_begin(struct run *r)
     return core_load_done(r->core);
 }
 
-static int by_size(const void *a, const void *b)
-{
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
-
 int forecast_waits(struct forecast *f, const struct uuid *job, const struct forecast_past *past,
                    const struct forecast_options *options, int64_t *waits_ms)
 {
@@ -419,7 +414,7 @@ int forecast_waits(struct forecast *f, const struct uuid *job, const struct fore
         }
     }
     if (r.rc == 0)
-        qsort(waits_ms, options->runs, sizeof *waits_ms, by_size);
+        times_sort(waits_ms, options->runs);
     run_free(&r);
     return r.rc;
 }

@@ -9,14 +9,13 @@
 static void init_services(struct gauges *g, struct record *rec, const struct serving *serving)
 {
     for (uint32_t i = 0; i < serving_count(serving); i++) {
-        struct serving_sum sum;
+        const char *service = serving_name(serving, i);
         char name[RECORD_NAME_CAP];
-        serving_result(serving, i, &sum);
-        (void)snprintf(name, sizeof name, "%.60s: warm replicas", sum.name);
+        (void)snprintf(name, sizeof name, "%.60s: warm replicas", service);
         g->service[i].warm = record_series(rec, RECORD_SERVING, name, "", RECORD_LEVEL);
-        (void)snprintf(name, sizeof name, "%.60s: requests waiting", sum.name);
+        (void)snprintf(name, sizeof name, "%.60s: requests waiting", service);
         g->service[i].queue = record_series(rec, RECORD_SERVING, name, "", RECORD_LEVEL);
-        (void)snprintf(name, sizeof name, "%.60s: written", sum.name);
+        (void)snprintf(name, sizeof name, "%.60s: written", service);
         g->service[i].tokens = record_series(rec, RECORD_SERVING, name, "tokens", RECORD_COUNT);
     }
 }

@@ -2,43 +2,17 @@
 #include "sim/marks.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/kinds.h"
-
-#define DAY_MS INT64_C(86400000)
+#include "sim/duration.h"
 
 /* ---- drills ---- */
 
-static bool read_time(const char *text, size_t len, int64_t *ms)
+void marks_drills(struct record *rec, const struct drills *drills)
 {
-    char copy[24], *end;
-    if (len == 0 || len >= sizeof copy)
-        return false;
-    memcpy(copy, text, len);
-    copy[len] = 0;
-    unsigned long long n = strtoull(copy, &end, 10);
-    int64_t unit = *end == 'd' ? DAY_MS : *end == 'h' ? 3600000 : *end == 'm' ? 60000 : 0;
-    if (end == copy || unit == 0 || end[1] || n > 100000)
-        return false;
-    *ms = (int64_t)n * unit;
-    return true;
-}
-
-void marks_drills(struct record *rec, const char *drills, int64_t start_ms)
-{
-    for (const char *at = drills ? drills : ""; rec && *at;) {
-        size_t len = strcspn(at, ",");
-        const char *time = memrchr(at, '@', len);
-        int64_t ms;
-        if (time && read_time(time + 1, strcspn(time + 1, "+,"), &ms)) {
-            char text[RECORD_NAME_CAP];
-            (void)snprintf(text, sizeof text, "%.*s", (int)(time - at), at);
-            (void)record_mark(rec, start_ms + ms, true, text);
-        }
-        at += len + (at[len] == ',');
-    }
+    for (uint32_t i = 0; i < drills->n; i++)
+        (void)record_mark(rec, drills->list[i].at_ms, true, drills->list[i].what);
 }
 
 uint32_t marks_drill_at(const struct record *rec, int64_t now_ms)
@@ -56,7 +30,12 @@ uint32_t marks_drill_at(const struct record *rec, int64_t now_ms)
 
 static const char *state_text(uint32_t state)
 {
-    return state == PLACE_LOST ? "lost" : state == PLACE_CORDONED ? "cordoned" : "up";
+    static const char *const words[] = {
+#define P(name, number, text) [number] = (text),
+        PLACE_STATES(P)
+#undef P
+    };
+    return words[state];
 }
 
 static void mark_delivery(struct record *rec, const struct stock *stock, int64_t at_ms)
@@ -80,14 +59,14 @@ static void mark_node(struct record *rec, const struct stock *stock, int64_t at_
     (void)snprintf(text, sizeof text, "%.63s: nodes are %s", stock->kind[p->kind].vendor,
                    state_text(e->state));
     for (uint32_t i = rec->nmarks; i-- > 0;) {
-        if (strcmp(rec->mark[i].text, text) == 0 && at_ms - rec->mark[i].placed_ms < 30 * DAY_MS) {
-            rec->mark[i].placed_ms = at_ms; /* of what is no drill: when it was so last */
+        if (strcmp(rec->mark[i].text, text) == 0 && at_ms - rec->mark[i].last_ms < 30 * DAY_MS) {
+            rec->mark[i].last_ms = at_ms;
             return;
         }
     }
     uint32_t i = record_mark(rec, at_ms, false, text);
     if (i != RECORD_NONE)
-        rec->mark[i].placed_ms = at_ms;
+        rec->mark[i].last_ms = at_ms;
 }
 
 void marks_event(struct record *rec, const struct stock *stock, const struct event *event)
@@ -100,12 +79,10 @@ void marks_event(struct record *rec, const struct stock *stock, const struct eve
     } else if (event->kind == EVENT_KIND_node_state && stock->last < stock->npools) {
         mark_node(rec, stock, event->at_ms, &event->u.node_state);
     } else if (event->kind == EVENT_KIND_site_state) {
-        for (uint32_t i = 0; i < stock->nsites; i++) {
-            if (!uuid_eq(&stock->site[i].id, &event->u.site_state.site))
-                continue;
-            (void)snprintf(text, sizeof text, "%.60s is %s", stock->site[i].name,
-                           state_text(event->u.site_state.state));
-            (void)record_mark(rec, event->at_ms, false, text);
-        }
+        const struct stock_site *site = stock_find_site(stock, &event->u.site_state.site);
+        if (!site)
+            return;
+        (void)snprintf(text, sizeof text, "%.60s is %s", site->name, state_text(event->u.site_state.state));
+        (void)record_mark(rec, event->at_ms, false, text);
     }
 }

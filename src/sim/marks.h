@@ -2,17 +2,17 @@
 /*
  * Marks: the moments of a simulation that its report names: drills, deliveries, what a network file loses or cordons.
  *
- * Drills come out of the option as it was written, so that a new kind of drill needs nothing here: WHAT@TIME, TIME as 90m,
- * 36h or 3d after the start, separated by commas; one that is written otherwise has no mark of its own, and what it stops is
- * told with the last one before it. Everything does nothing when rec is NULL.
+ * A drill is called what its option says, so that a new kind of drill needs nothing here. Everything does nothing when rec is
+ * NULL.
  */
 #ifndef BUSBAR_SIM_MARKS_H
 #define BUSBAR_SIM_MARKS_H
 
+#include "sim/drill.h"
 #include "sim/record.h"
 #include "sim/stock.h"
 
-void marks_drills(struct record *rec, const char *drills, int64_t start_ms);
+void marks_drills(struct record *rec, const struct drills *drills);
 /* The mark of the drill that happens now, or happened last; RECORD_NONE when there is none. */
 uint32_t marks_drill_at(const struct record *rec, int64_t now_ms);
 /* An event of the network itself that the core accepted, and the stock knows. */

@@ -3,13 +3,12 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/str.h"
+#include "sim/cpu.h"
 
-#define HOUR_MS WORLD_HOUR_MS
 #define DAY 24u
-#define SITES_MAX 256u
+#define SITES_MAX NET_SITES_MAX
 #define PIVOTS_MAX 200000u
 /* An hour of waiting costs this many thousandths of the mean power of a chip-hour: docs/energy.md. */
 #define WAIT 10
@@ -311,13 +310,6 @@ static void keep(void *ctx, const struct event *event)
     p->event[p->nevents++] = *event;
 }
 
-static uint64_t cpu_ns(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 uint32_t planning_make(struct planning *p, const struct core *core, const struct world *world, int64_t now_ms,
                        const struct event **events)
 {
@@ -346,7 +338,7 @@ uint32_t planning_make(struct planning *p, const struct core *core, const struct
     *events = p->event;
     if (rc == 0 && !p->failed && p->nevents == 0)
         return 0; /* nothing could wait */
-    p->sum.plans++;
+    p->sum.made++;
     p->sum.failed += rc != 0 || p->failed;
     p->sum.pivots += pivots;
     p->sum.pivots_most = pivots > p->sum.pivots_most ? pivots : p->sum.pivots_most;

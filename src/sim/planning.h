@@ -24,7 +24,7 @@ struct planning_options {
 };
 
 struct planning_sum {
-    uint64_t plans, failed, pivots, pivots_most;
+    uint64_t made, failed, pivots, pivots_most;
     uint64_t cpu_ns, cpu_ns_most;
 };
 

@@ -27,7 +27,7 @@
 /* Groups that others than sim/watch.c fill, and that have a section of their own. */
 #define RECORD_RESERVE "reserve"   /* "coverage": 0 to 1, least; "alarm": 0 or 1, level */
 #define RECORD_CORRIDOR "corridor" /* one series each, named as people read it: bytes, count */
-#define RECORD_SERVING "serving"   /* "replicas", "requests" (count), "latency": units as given */
+#define RECORD_SERVING "serving"   /* named as people read it: units as given */
 
 enum record_kind { RECORD_LEVEL, RECORD_COUNT, RECORD_LEAST };
 
@@ -47,6 +47,7 @@ struct record_mark {
     bool drill;
     uint64_t stopped, placed; /* jobs that a drill stopped, and of these: placed again */
     int64_t placed_ms;        /* how long the last of them waited */
+    int64_t last_ms;          /* of what is told once, sim/marks.c: when it was so last */
 };
 
 struct record {

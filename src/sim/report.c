@@ -26,6 +26,37 @@ unsigned report_colour(const struct report *r, const char *vendor)
     return REPORT_OTHERS;
 }
 
+struct named {
+    const char *name;
+    double most;
+};
+
+static int by_most(const void *a, const void *b)
+{
+    const struct named *x = a, *y = b;
+    if (x->most > y->most || x->most < y->most)
+        return x->most > y->most ? -1 : 1;
+    return strcmp(x->name, y->name);
+}
+
+uint32_t report_names(const struct report *r, const char *group, const char *name[REPORT_COLOURS],
+                      uint32_t *n)
+{
+    struct named *list = calloc(r->rec->nseries + 1u, sizeof *list);
+    uint32_t all = 0;
+    for (uint32_t i = 0; list && i < r->rec->nseries; i++) {
+        const struct record_series *s = &r->rec->series[i];
+        if (strcmp(s->group, group) == 0)
+            list[all++] = (struct named){s->name, report_most(s->value, r->rec->n)};
+    }
+    if (all > 0)
+        qsort(list, all, sizeof *list, by_most);
+    for (*n = 0; *n < all && *n < REPORT_COLOURS; (*n)++)
+        name[*n] = list[*n].name;
+    free(list);
+    return all;
+}
+
 void report_moment(const struct report *r, int64_t ms, char dst[AXIS_TEXT_CAP])
 {
     int64_t since = ms - r->result->start_ms;
@@ -164,10 +195,17 @@ static void tell_drills(const struct report *r)
 
 /* ---- the figures ---- */
 
-/* A card; what follows is its value, then card_end. */
+/* A card, called by a title and a name; what follows is its value, then card_end. */
+static void card_of(const struct report *r, const char *title, const char *name)
+{
+    buf_addf(r->out, "<div><dt>%s", title);
+    chart_text(r->out, name);
+    buf_add_text(r->out, "</dt><dd>");
+}
+
 static void card(const struct report *r, const char *title)
 {
-    buf_addf(r->out, "<div><dt>%s</dt><dd>", title);
+    card_of(r, title, "");
 }
 
 static void card_end(const struct report *r, const char *more)
@@ -250,11 +288,9 @@ static void other_cards(const struct report *r)
         axis_date_text(by, goal->by_ms);
         axis_date_text(met, goal->met_ms);
         (void)snprintf(more, sizeof more, "target: %.1f %% by %s", goal->target / 10.0, by);
-        card(r, goal->jurisdiction[0] ? "Self-supply of " : "Self-supply of the network");
-        r->out->len -= strlen("</dt><dd>"); /* the name of the jurisdiction goes into the title */
-        chart_text(r->out, goal->jurisdiction);
+        card_of(r, "Self-supply of ", goal->jurisdiction[0] ? goal->jurisdiction : "the network");
         const char *space = strchr(met, ' ');
-        buf_addf(r->out, "</dt><dd><data class=\"%s\" id=\"met-%u\" value=\"%s\">%s</data>",
+        buf_addf(r->out, "<data class=\"%s\" id=\"met-%u\" value=\"%s\">%s</data>",
                  goal->met_ms && goal->met_ms <= goal->by_ms ? "good" : "bad", i,
                  goal->met_ms ? met : "never", goal->met_ms && space ? space + 1 : "not met");
         card_end(r, more);
@@ -336,91 +372,18 @@ void report_events(const struct report *r)
     report_section_end(r);
 }
 
-/* ---- the foot ---- */
-
-static void foot_line(const struct report *r, const char *name, const char *value)
-{
-    if (!value)
-        return;
-    buf_addf(r->out, "<dt>%s</dt><dd><code>", name);
-    chart_text(r->out, value);
-    buf_add_text(r->out, "</code></dd>\n");
-}
-
-static void foot_count(const struct report *r, const char *name, uint64_t value)
-{
-    buf_addf(r->out, "<dt>%s</dt><dd><data id=\"%s\" value=\"%llu\">", name, name, (unsigned long long)value);
-    chart_count(r->out, value);
-    buf_add_text(r->out, "</data></dd>\n");
-}
-
-static void add_foot(const struct report *r)
-{
-    const struct sim_options *o = r->options;
-    const struct sim_result *s = r->result;
-    char hash[2 * DIGEST_LEN + 1], text[192], from[48];
-    hex_encode(hash, s->hash, DIGEST_LEN);
-    (void)snprintf(from, sizeof from, "%s", r->calendar ? "" : "; times count from the trace's origin");
-    buf_add_text(r->out, "<footer>\n<p>The same options and the same seed give the same decisions, byte for "
-                         "byte.</p>\n<dl>\n");
-    foot_line(r, "version", "busbar " BUSBAR_VERSION);
-    foot_line(r, "network", o->network);
-    foot_line(r, "pools", o->pools);
-    foot_line(r, "trace", o->trace);
-    (void)snprintf(text, sizeof text, "%s, seed %llu, copies %u%s%s%s", o->policy,
-                   (unsigned long long)o->seed, o->copies, o->faults ? ", with faults" : "",
-                   o->ageing_given ? ", ageing given" : "", from);
-    foot_line(r, "options", text);
-    foot_line(r, "drills", o->drills);
-    foot_line(r, "traits", o->traits);
-    foot_line(r, "rules", o->rules);
-    foot_count(r, "starts", s->starts);
-    foot_count(r, "stops", s->stops);
-    foot_count(r, "events", s->events);
-    buf_addf(r->out, "<dt>decisions, SHA-256</dt><dd><code id=\"decisions_sha256\">%s</code></dd>\n", hash);
-    (void)snprintf(text, sizeof text, "%.2f s of CPU, %llu MiB; a step of the core %.2f us on average",
-                   (double)s->cpu_us / 1e6, (unsigned long long)s->rss_kb / 1024,
-                   s->events ? (double)s->step_ns_sum / (double)s->events / 1e3 : 0.0);
-    foot_line(r, "cost", text);
-    if (r->rec->failed)
-        foot_line(r, "incomplete", "there was no memory for some of the series");
-    buf_add_text(r->out, "</dl>\n</footer>\n");
-}
-
 /* ---- the page ---- */
-
-struct maker {
-    const char *name;
-    double most;
-};
-
-static int by_most(const void *a, const void *b)
-{
-    const struct maker *x = a, *y = b;
-    if (x->most > y->most || x->most < y->most)
-        return x->most > y->most ? -1 : 1;
-    return strcmp(x->name, y->name);
-}
 
 static void find_vendors(struct report *r)
 {
-    struct maker *list = calloc(r->rec->nseries + 1u, sizeof *list);
     double sum[RECORD_SAMPLES_MAX] = {0};
-    if (!list)
-        return;
     for (uint32_t i = 0; i < r->rec->nseries; i++) {
         const struct record_series *s = &r->rec->series[i];
-        if (strcmp(s->group, "vendor up") != 0)
-            continue;
-        list[r->nmakers++] = (struct maker){s->name, report_most(s->value, r->rec->n)};
-        for (uint32_t k = 0; k < r->rec->n; k++)
+        for (uint32_t k = 0; strcmp(s->group, "vendor up") == 0 && k < r->rec->n; k++)
             sum[k] += s->value[k];
     }
-    qsort(list, r->nmakers, sizeof *list, by_most);
-    for (uint32_t i = 0; i < r->nmakers && i < REPORT_VENDORS; i++)
-        r->vendor[r->nvendors++] = list[i].name;
+    r->nmakers = report_names(r, "vendor up", r->vendor, &r->nvendors);
     r->chips = (uint64_t)llround(report_most(sum, r->rec->n));
-    free(list);
 }
 
 static void add_sections(const struct report *r)
@@ -480,7 +443,7 @@ void report_page(const struct sim_options *options, const struct sim_result *res
                      "<p class=\"about\">The simulation was too short to draw anything over time.</p>\n");
     else
         add_sections(&r);
-    add_foot(&r);
+    report_foot(&r);
     buf_add_text(out, "</main>\n</body>\n</html>\n");
 }
 

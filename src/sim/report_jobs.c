@@ -17,13 +17,13 @@ static void draw_cdf(const struct report *r, const char *id, const char *title, 
     (void)snprintf(words, sizeof words, "Half within %s, 90 %% within %s, 99 %% within %s.", half, most,
                    last);
     chart_open(&c, r->out, id, title, "share of jobs, logarithmic in time", words);
-    chart_frame(&c, id);
+    chart_frame(&c);
     for (uint32_t i = 0; i < cdf->n; i++)
         share[i] = cdf->share[i] * 100;
     uint32_t n = axis_spans((double)cdf->max_ms / 1e3, tick);
     chart_y_axis(&c, (struct axis){0, 100, 20}, " %");
     chart_x_axis(&c, tick, n, tick[0].at, tick[n - 1].at, true);
-    chart_curve(&c, colour, cdf->seconds, share, cdf->n, title);
+    chart_line(&c, colour, cdf->seconds, share, cdf->n, title);
     chart_close(&c);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Inside of a report: what its files share. report.c has the head, the figures and the foot; report_time.c what goes over
- * time; report_jobs.c how jobs fared; report_sites.c the map, the merit order and the sites; report_supply.c self-supply.
+ * Inside of a report: what its files share. report.c has the head and the figures; report_time.c what goes over time;
+ * report_jobs.c how jobs fared; report_sites.c the map, the merit order and the sites; report_supply.c self-supply;
+ * report_foot.c how to have the run again.
  */
 #ifndef BUSBAR_SIM_REPORT_PARTS_H
 #define BUSBAR_SIM_REPORT_PARTS_H
@@ -10,9 +11,8 @@
 #include "sim/report.h"
 
 #define REPORT_BINS 240u
-#define REPORT_VENDORS 8u /* with a colour of their own */
+#define REPORT_COLOURS 8u /* series of a group with a colour of their own */
 #define REPORT_OTHERS 9u  /* colour of all others */
-#define REPORT_SITES_MAX 1024u
 
 struct report {
     const struct sim_options *options;
@@ -23,7 +23,7 @@ struct report {
     struct buf *out;
     bool calendar;                      /* times are told as dates, not as days of the run */
     int64_t from_ms, to_ms;             /* of the samples */
-    const char *vendor[REPORT_VENDORS]; /* by chips, the most first */
+    const char *vendor[REPORT_COLOURS]; /* by chips, the most first */
     uint32_t nvendors, nmakers;         /* makers: all of them */
     uint64_t chips;                     /* the most that were in service */
 };
@@ -34,6 +34,9 @@ extern const char *const report_style[]; /* NULL ends it */
  * many; 0 when it is NULL or there are no samples. */
 uint32_t report_bins(const struct report *r, const struct record_series *s, double bin[REPORT_BINS]);
 double report_most(const double *v, uint32_t n);
+/* The names of a group's series, those with the most first, as many as have colours: *n. Returns how many there are in all. */
+uint32_t report_names(const struct report *r, const char *group, const char *name[REPORT_COLOURS],
+                      uint32_t *n);
 /* Of a vendor: its colour. */
 unsigned report_colour(const struct report *r, const char *vendor);
 /* "day 20" or "20 Jan 2026". */
@@ -57,5 +60,6 @@ void report_supply(const struct report *r);
 void report_goals(const struct report *r);
 /* What happened: drills and changes of the network, as a table. */
 void report_events(const struct report *r);
+void report_foot(const struct report *r);
 
 #endif

@@ -18,7 +18,8 @@ struct place {
     struct power_sum power;
 };
 
-static double total(const struct report *r, const char *group, const char *name, double *most)
+/* The mean over the run. */
+static double mean_of(const struct report *r, const char *group, const char *name, double *most)
 {
     const struct record_series *s = record_find(r->rec, group, name);
     double sum = 0;
@@ -42,12 +43,12 @@ static uint32_t list_places(const struct report *r, struct place *list)
 {
     const struct stock *f = r->watch->stock;
     uint32_t n = 0;
-    for (uint32_t i = 0; i < f->nsites && n < REPORT_SITES_MAX; i++) {
+    for (uint32_t i = 0; i < f->nsites; i++) {
         double most;
         struct place *p = &list[n];
         p->site = &f->site[i];
-        p->busy = total(r, "site", f->site[i].name, &most);
-        p->up = total(r, "site up", f->site[i].name, &p->most);
+        p->busy = mean_of(r, "site", f->site[i].name, &most);
+        p->up = mean_of(r, "site up", f->site[i].name, &p->most);
         p->power = power_site(r->watch->power, &f->site[i].id);
         n += p->most > 0;
     }
@@ -83,7 +84,7 @@ static void add_place(const struct report *r, const struct place *p, double most
 
 void report_sites(const struct report *r)
 {
-    struct place *list = calloc(REPORT_SITES_MAX, sizeof *list);
+    struct place *list = calloc(r->watch->stock->nsites + 1u, sizeof *list);
     if (!list)
         return;
     uint32_t n = list_places(r, list);
@@ -118,7 +119,7 @@ struct block {
     double cost, wide; /* USD; chips or PFLOPS */
 };
 
-struct merit {
+struct merit_chart {
     const char *id, *title, *unit, *words;
     bool by_flops;
 };
@@ -132,7 +133,7 @@ static int by_cost(const void *a, const void *b)
 }
 
 static void draw_blocks(const struct report *r, struct chart *c, const struct block *list, uint32_t n,
-                        const struct merit *m)
+                        const struct merit_chart *m)
 {
     const struct stock *f = r->watch->stock;
     double at = 0;
@@ -157,7 +158,8 @@ static double usual_cost(const struct block *list, uint32_t n, double wide)
     return list[i].cost;
 }
 
-static void draw_merit(const struct report *r, const struct merit *m, const struct block *list, uint32_t n)
+static void draw_merit(const struct report *r, const struct merit_chart *m, const struct block *list,
+                       uint32_t n)
 {
     struct axis_tick tick[AXIS_TICKS_MAX];
     struct chart c;
@@ -180,7 +182,7 @@ static void draw_merit(const struct report *r, const struct merit *m, const stru
     if (r->nmakers > r->nvendors)
         chart_legend_entry(&c, REPORT_OTHERS, "others", "");
     chart_legend_close(&c);
-    chart_frame(&c, m->id);
+    chart_frame(&c);
     chart_y_axis(&c, axis_round(0, most, 5), "");
     for (double v = axis.lo; v <= axis.hi * 1.0001 && ticks < AXIS_TICKS_MAX; v += axis.step, ticks++) {
         tick[ticks].at = v;
@@ -191,7 +193,7 @@ static void draw_merit(const struct report *r, const struct merit *m, const stru
     chart_close(&c);
 }
 
-static void rank(const struct report *r, const struct merit *m, struct block *list)
+static void rank(const struct report *r, const struct merit_chart *m, struct block *list)
 {
     const struct stock *f = r->watch->stock;
     uint32_t n = 0;
@@ -214,7 +216,7 @@ static void rank(const struct report *r, const struct merit *m, struct block *li
 
 void report_merit(const struct report *r)
 {
-    static const struct merit merits[] = {
+    static const struct merit_chart merits[] = {
         {"merit", "An hour of a chip", "USD an hour",
          "From left to right: so many chips, the cheap ones first.", false},
         {"merit-flops", "An hour of a PFLOPS", "USD an hour",
@@ -306,7 +308,7 @@ static void draw_map(const struct report *r, const struct netfile *nf, const cha
 void report_map(const struct report *r)
 {
     const struct netfile *nf = world_network(r->world);
-    struct place *list = nf ? calloc(REPORT_SITES_MAX, sizeof *list) : NULL;
+    struct place *list = nf ? calloc(r->watch->stock->nsites + 1u, sizeof *list) : NULL;
     char share[FS_PATH_MAX], path[FS_PATH_MAX], *land = NULL;
     struct buf text;
     if (!list)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Self-supply: the goals over time, what they mean in throughput, and every jurisdiction at the start and at the end. */
 #include <stdio.h>
-#include <string.h>
 
 #include "sim/report_parts.h"
 
@@ -72,12 +71,12 @@ static void draw_shares(const struct report *r, const struct supply_goal *goal, 
     chart_legend_entry(&c, 0, "of the chips", "");
     chart_legend_entry(&c, 1, "of the throughput", "");
     chart_legend_close(&c);
-    chart_frame(&c, id);
+    chart_frame(&c);
     chart_y_axis(&c, (struct axis){0, 100, 20}, " %");
     report_time_axis(r, &c);
     draw_notes(r, &c);
-    chart_line(&c, 1, own_gflops, n, "share of the throughput (dense FP16)");
-    chart_line(&c, 0, own, n, "share of the chips");
+    chart_line(&c, 1, NULL, own_gflops, n, "share of the throughput (dense FP16)");
+    chart_line(&c, 0, NULL, own, n, "share of the chips");
     (void)snprintf(text, sizeof text, "target %.1f %%", goal->target / 10.0);
     chart_level(&c, goal->target / 10.0, text);
     if (goal->met_ms && goal->met_ms >= r->from_ms && goal->met_ms <= r->to_ms)
@@ -103,7 +102,7 @@ static void draw_throughput(const struct report *r, const struct supply_goal *go
     chart_legend_entry(&c, 0, "from within", "");
     chart_legend_entry(&c, 9, "imported", "");
     chart_legend_close(&c);
-    chart_frame(&c, id);
+    chart_frame(&c);
     chart_y_axis(&c, axis_round(0, report_most(all, n), 5), "");
     report_time_axis(r, &c);
     chart_area(&c, 0, NULL, own, n, "from within");

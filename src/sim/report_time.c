@@ -150,77 +150,51 @@ static void draw_layers(struct chart *c, const struct layer *layer, uint32_t nla
     }
 }
 
+/* All chips that are in service. */
+static void add_service(const struct report *r, double up[REPORT_BINS])
+{
+    double v[REPORT_BINS];
+    for (uint32_t i = 0; i < r->rec->nseries; i++) {
+        const struct record_series *s = &r->rec->series[i];
+        uint32_t n = strcmp(s->group, "vendor up") == 0 ? report_bins(r, s, v) : 0;
+        for (uint32_t k = 0; k < n; k++)
+            up[k] += v[k];
+    }
+}
+
 static void draw_stack(const struct report *r, const struct stack *s)
 {
-    struct layer *layer = calloc(REPORT_VENDORS + 2, sizeof *layer);
-    double up[REPORT_BINS] = {0}, v[REPORT_BINS];
+    struct layer *layer = calloc(REPORT_COLOURS + 1, sizeof *layer);
+    double up[REPORT_BINS] = {0};
     struct chart c;
     uint32_t nlayers, n;
     if (!layer)
         return;
     n = stack_layers(r, s, layer, &nlayers);
-    for (uint32_t i = 0; i < r->rec->nseries; i++) {
-        if (strcmp(r->rec->series[i].group, "vendor up") != 0)
-            continue;
-        (void)report_bins(r, &r->rec->series[i], v);
-        for (uint32_t k = 0; k < n; k++)
-            up[k] += v[k];
-    }
+    add_service(r, up);
     chart_open(&c, r->out, s->id, s->title, s->unit, s->words);
     stack_legend(&c, s, layer, nlayers);
-    chart_frame(&c, s->id);
+    chart_frame(&c);
     chart_y_axis(&c, axis_round(0, report_most(up, n), 5), "");
     report_time_axis(r, &c);
     draw_layers(&c, layer, nlayers, n);
     if (s->service)
-        chart_line(&c, 8, up, n, "chips in service");
+        chart_line(&c, 8, NULL, up, n, "chips in service");
     report_drills(r, &c);
     chart_close(&c);
     free(layer);
 }
 
-struct named {
-    const char *name;
-    double most;
-};
-
-static int by_most(const void *a, const void *b)
-{
-    const struct named *x = a, *y = b;
-    if (x->most > y->most || x->most < y->most)
-        return x->most > y->most ? -1 : 1;
-    return strcmp(x->name, y->name);
-}
-
-/* The names of a group's series, those with the most first, as many as have colours. Returns how many there are in all. */
-static uint32_t name_most(const struct report *r, const char *group, const char *name[REPORT_VENDORS],
-                          uint32_t *n)
-{
-    struct named *list = calloc(r->rec->nseries + 1u, sizeof *list);
-    uint32_t all = 0;
-    for (uint32_t i = 0; list && i < r->rec->nseries; i++) {
-        const struct record_series *s = &r->rec->series[i];
-        if (strcmp(s->group, group) == 0)
-            list[all++] = (struct named){s->name, report_most(s->value, r->rec->n)};
-    }
-    if (all > 0)
-        qsort(list, all, sizeof *list, by_most);
-    for (*n = 0; *n < all && *n < REPORT_VENDORS; (*n)++)
-        name[*n] = list[*n].name;
-    free(list);
-    return all;
-}
-
 static void draw_jurisdictions(const struct report *r)
 {
-    const char *name[REPORT_VENDORS];
+    const char *name[REPORT_COLOURS];
     struct stack s = {.group = "jurisdiction up",
                       .id = "where",
                       .title = "Chips in service",
                       .unit = "by jurisdiction, with their mean",
                       .words = "",
                       .name = name};
-    s.all = name_most(r, s.group, name, &s.names);
+    s.all = report_names(r, s.group, name, &s.names);
     draw_stack(r, &s);
 }
 
@@ -247,7 +221,7 @@ static void draw_one(const struct report *r, const char *id, const char *title, 
 {
     struct chart c;
     chart_open(&c, r->out, id, title, unit, words);
-    chart_frame(&c, id);
+    chart_frame(&c);
     chart_y_axis(&c, axis_round(0, report_most(v, n), 5), "");
     report_time_axis(r, &c);
     chart_area(&c, colour, NULL, v, n, title);
@@ -286,11 +260,11 @@ static void draw_queue(const struct report *r)
     chart_legend_entry(&c, 0, "running", "");
     chart_legend_entry(&c, 5, "waiting", "");
     chart_legend_close(&c);
-    chart_frame(&c, "queue");
+    chart_frame(&c);
     chart_y_axis(&c, axis_round(0, fmax(report_most(waiting, n), report_most(running, n)), 5), "");
     report_time_axis(r, &c);
-    chart_line(&c, 0, running, n, "running jobs");
-    chart_line(&c, 5, waiting, n, "waiting jobs");
+    chart_line(&c, 0, NULL, running, n, "running jobs");
+    chart_line(&c, 5, NULL, waiting, n, "waiting jobs");
     report_drills(r, &c);
     chart_close(&c);
 }
@@ -379,11 +353,11 @@ static void draw_reserve(const struct report *r)
                    100 * least, 100 * mean(alarm, alarms));
     buf_add_text(r->out, "<div class=\"pair\">\n");
     chart_open(&c, r->out, "reserve", "Firm work that could be placed again", "", words);
-    chart_frame(&c, "reserve");
+    chart_frame(&c);
     chart_y_axis(&c, (struct axis){0, 100, 20}, " %");
     report_time_axis(r, &c);
     draw_alarms(r, &c, alarm, alarms);
-    chart_line(&c, 2, v, n, "share of firm work that could be placed again");
+    chart_line(&c, 2, NULL, v, n, "share of firm work that could be placed again");
     report_drills(r, &c);
     chart_close(&c);
     buf_add_text(r->out, "</div>\n");
@@ -431,11 +405,11 @@ static void draw_lines(const struct report *r, const char *id, const char *title
     for (uint32_t i = 0; i < shown; i++)
         chart_legend_entry(&c, i, layer[i].name, "");
     chart_legend_close(&c);
-    chart_frame(&c, id);
+    chart_frame(&c);
     chart_y_axis(&c, axis_round(0, most, 5), "");
     report_time_axis(r, &c);
     for (uint32_t i = shown; i-- > 0;)
-        chart_line(&c, i, layer[i].v, bins, layer[i].name);
+        chart_line(&c, i, NULL, layer[i].v, bins, layer[i].name);
     report_drills(r, &c);
     chart_close(&c);
 }
@@ -484,7 +458,7 @@ static void draw_serving(const struct report *r)
         uint32_t bins = count ? hourly(r, s, v) : report_bins(r, s, v);
         (void)snprintf(id, sizeof id, "serving-%u", n);
         (void)snprintf(unit, sizeof unit, "%s%s", s->unit, count ? " an hour" : "");
-        draw_one(r, id, s->name, unit, "", v, bins, n++ % REPORT_VENDORS);
+        draw_one(r, id, s->name, unit, "", v, bins, n++ % REPORT_COLOURS);
     }
     buf_add_text(r->out, "</div>\n");
     report_section_end(r);

@@ -2,7 +2,6 @@
 #include "sim/requests.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/rng.h"
 #include "sim/csv.h"

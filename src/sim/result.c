@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A simulation's result: what corridors carried, and all of it as JSON. */
-#include <stdio.h>
-#include <stdlib.h>
+/* A simulation's result as JSON. */
 #include <string.h>
 
 #include "base/str.h"
 #include "core/kinds.h"
-#include "sim/flows.h"
 #include "sim/sim.h"
 
 /* `sum` ms over n jobs as seconds with six decimals, rounded half up. */
@@ -19,17 +16,6 @@ static void add_mean(struct buf *out, const char *name, int64_t sum, uint32_t n)
 static void add_seconds(struct buf *out, const char *name, int64_t ms)
 {
     buf_addf(out, ",\"%s\":%lld.%03lld", name, (long long)(ms / 1000), (long long)(ms % 1000));
-}
-
-void sim_result_steps(struct sim_result *r, const uint64_t bucket[64])
-{
-    uint64_t seen = 0;
-    for (unsigned i = 0; i < 64 && r->events; i++) {
-        seen += bucket[i];
-        r->step_ns_p99 = UINT64_C(2) << i; /* its upper bound */
-        if (seen * 100 >= r->events * 99)
-            break;
-    }
 }
 
 static void add_hours(struct buf *out, const char *name, uint64_t ms)
@@ -70,51 +56,6 @@ static void add_services(struct buf *out, const struct sim_result *r)
         buf_addf(out, "}");
     }
     buf_addf(out, "]");
-}
-
-static int by_bytes(const void *a, const void *b)
-{
-    const struct sim_flow *x = a, *y = b;
-    return (x->bytes < y->bytes) - (x->bytes > y->bytes);
-}
-
-static void keep_flow(struct sim_result *r, const struct sim_flow *flow)
-{
-    if (r->nflows < SIM_FLOWS_MAX) {
-        r->flow[r->nflows++] = *flow;
-        return;
-    }
-    qsort(r->flow, r->nflows, sizeof *r->flow, by_bytes);
-    if (flow->bytes > r->flow[SIM_FLOWS_MAX - 1].bytes)
-        r->flow[SIM_FLOWS_MAX - 1] = *flow;
-}
-
-void sim_result_flows(struct sim_result *r, struct flows *flows, int64_t now_ms)
-{
-    struct sim_flow *sum = &r->flow_sum;
-    for (uint32_t i = 0; i < flows_count(flows); i++) {
-        struct flow f = flows_at(flows, i, now_ms);
-        struct sim_flow out = {.transfers = f.transfers,
-                               .bytes = f.bytes,
-                               .joules = f.joules,
-                               .mg = f.mg,
-                               .nano = f.nano,
-                               .power_nano = f.power_nano};
-        if (f.transfers == 0)
-            continue;
-        (void)snprintf(out.a, sizeof out.a, "%s", f.a);
-        (void)snprintf(out.b, sizeof out.b, "%s", f.b);
-        keep_flow(r, &out);
-        sum->transfers += out.transfers;
-        sum->bytes += out.bytes;
-        sum->joules += out.joules;
-        sum->mg += out.mg;
-        sum->nano += out.nano;
-        sum->power_nano += out.power_nano;
-    }
-    r->joules += sum->joules;
-    r->nano += sum->power_nano;
-    r->mg += sum->mg;
 }
 
 static void add_flow(struct buf *out, const struct sim_flow *f)
@@ -188,7 +129,7 @@ static void add_eta(struct buf *out, const struct eta_report *e)
     add_seconds(out, "width_p90_s", e->width_ms_p90);
     add_seconds(out, "wait_p50_s", e->wait_ms_p50);
     add_seconds(out, "error_p50_s", e->error_ms_p50);
-    buf_addf(out, ",\"cpu_ms_each\":%.1f}", e->asked ? (double)e->cpu_us / 1e3 / e->asked : 0.0);
+    buf_addf(out, ",\"cpu_ms_each\":%.1f}", e->asked ? (double)e->cpu_ns / 1e6 / e->asked : 0.0);
 }
 
 void sim_result_json(const struct sim_options *options, const struct sim_result *r, struct buf *out)
@@ -231,10 +172,10 @@ void sim_result_json(const struct sim_options *options, const struct sim_result 
              "},\"plans\":{\"made\":%llu,\"failed\":%llu,\"pivots\":%llu,\"pivots_most\":%llu,\"cpu_ms_"
              "mean\":%.3f,"
              "\"cpu_ms_most\":%.3f}",
-             (unsigned long long)r->plans, (unsigned long long)r->plans_failed,
-             (unsigned long long)r->plan_pivots, (unsigned long long)r->plan_pivots_most,
-             r->plans ? (double)r->plan_cpu_ns / (double)r->plans / 1e6 : 0.0,
-             (double)r->plan_cpu_ns_most / 1e6);
+             (unsigned long long)r->plans.made, (unsigned long long)r->plans.failed,
+             (unsigned long long)r->plans.pivots, (unsigned long long)r->plans.pivots_most,
+             r->plans.made ? (double)r->plans.cpu_ns / (double)r->plans.made / 1e6 : 0.0,
+             (double)r->plans.cpu_ns_most / 1e6);
     if (options->drills)
         add_drill(out, r);
     if (r->supply.ngroups > 0) {

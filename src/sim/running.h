@@ -66,8 +66,8 @@ struct sim {
     int64_t now_ms;
     int64_t start_ms, until_ms; /* Unix ms; until: 0, until all is over */
     uint32_t over, running;
-    uint8_t drill; /* that happens now */
-    bool failed;
+    uint8_t drill;  /* that happens now */
+    struct err err; /* why it cannot go on; code 0: it can */
     bool drilling;
     uint64_t bucket[64]; /* steps by the bits of their ns */
     struct sim_result *result;
@@ -75,22 +75,28 @@ struct sim {
 
 /* Ids count up; the first byte tells their kind apart. */
 struct uuid sim_uuid(char kind, uint64_t n);
-uint32_t sim_number(const struct uuid *id);
 
 /* ---- setup.c ---- */
 
+/* Options that are one of a few words. */
+int sim_read_words(struct sim *s, struct err *err);
+/* Everything else, and files. */
 int sim_read_input(struct sim *s, struct err *err);
 int sim_new(struct sim *s, struct err *err);
 void sim_fini(struct sim *s);
 
 /* ---- steps.c ---- */
 
+/* It cannot go on: `words`, and the code's own. The first time counts. */
+void sim_fail(struct sim *s, int rc, const char *words);
 /* One event at s->now_ms; the core's answer. */
 int sim_step(struct sim *s, struct event *event);
+/* One that the core has no reason to refuse: else the simulation cannot go on. */
+bool sim_must(struct sim *s, struct event *event);
 /* Lets the dispatcher decide on what has happened at this time. */
 void sim_settle(struct sim *s);
 /* The job has its chips no more. */
-void sim_chips_back(struct sim *s, uint32_t i, const struct uuid *pool);
+void sim_chips_back(struct sim *s, uint32_t i);
 /* Its data, should it still come, comes no more. */
 void sim_data_stops(struct sim *s, const struct uuid *job, const struct fate *fate);
 

@@ -5,8 +5,8 @@
 
 #include "base/str.h"
 #include "sim/duration.h"
+#include "sim/option.h"
 
-#define WORD_CAP 64
 #define TOKENS_S_MAX 10000000u
 #define MEAN_MAX (1u << 20)
 
@@ -75,7 +75,7 @@ static bool read_pair(struct serve *s, const char *name, const char *value)
     }
     for (uint32_t i = 0; i < sizeof times / sizeof times[0]; i++) {
         if (strcmp(name, times[i].name) == 0)
-            return duration_read(value, times[i].to) == 0 && *times[i].to <= SERVICE_MS_MAX;
+            return duration_read(value, strlen(value), times[i].to) && *times[i].to <= SERVICE_MS_MAX;
     }
     return false;
 }
@@ -99,29 +99,20 @@ static int check(const struct serve *s, struct err *err)
 
 int serve_read(struct serve *serve, const char *text, struct err *err)
 {
+    struct option_list list = option_list("--serve", text);
     *serve = usual;
-    for (const char *at = text ? text : ""; *at;) {
-        char word[WORD_CAP];
-        size_t len = strcspn(at, ",");
-        char *equals = NULL;
-        if (len < sizeof word) {
-            memcpy(word, at, len);
-            word[len] = 0;
-            equals = strchr(word, '=');
-        }
-        if (equals)
-            *equals = 0;
-        if (!equals || !read_pair(serve, word, equals + 1))
+    while (option_next(&list, err)) {
+        const char *value = option_value(&list);
+        if (!value || !read_pair(serve, list.item, value))
             return err_set(
                 err, ERR_INVALID,
                 "--serve %.*s: expected chip=KIND and of it chips, prefill, decode, single, slots; "
                 "cold, hold, idle, drain as 90s, 5m; min, max, target, in, out",
-                (int)len, at);
-        at += len + (at[len] == ',');
+                list.len, list.written);
     }
     if (serve->kinds == 0)
         serve->kind[serve->kinds++] = usual_kind;
-    return check(serve, err);
+    return list.rc == 0 ? check(serve, err) : list.rc;
 }
 
 uint64_t serve_step_ns(const struct serve_kind *kind, uint32_t batch)

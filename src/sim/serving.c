@@ -6,9 +6,10 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "sim/duration.h"
 #include "sim/fleet.h"
+#include "sim/option.h"
 
-#define DAY_MS INT64_C(86400000)
 #define DAYS_MAX 36500
 /* The minute over which demand is measured, in reports. */
 #define WINDOW 6
@@ -64,12 +65,26 @@ static void fail(struct serving *s, int rc)
 
 /* ---- options ---- */
 
-/* The name of the file without folders and endings, and the model. */
-static void name_of(struct one *o, const char *path, const char *model)
+static bool has_name(const struct serving *s, const char *name)
+{
+    for (uint32_t i = 0; i < s->n; i++) {
+        if (strcmp(s->one[i]->name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The name of the file without folders and endings, and the model; where that is taken, a number as well: series and figures
+ * go by the name. */
+static void name_of(const struct serving *s, struct one *o, const char *path, const char *model)
 {
     const char *base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
-    (void)snprintf(o->name, sizeof o->name, "%.*s%s%s", (int)strcspn(base, "."), base, model ? "-" : "",
-                   model ? model : "");
+    size_t room = sizeof o->name - sizeof "-17";
+    int n = snprintf(o->name, room, "%.*s%s%s", (int)strcspn(base, "."), base, model ? "-" : "",
+                     model ? model : "");
+    size_t len = n < 0 ? 0 : (size_t)n < room ? (size_t)n : room - 1;
+    for (uint32_t k = 2; has_name(s, o->name); k++)
+        (void)snprintf(o->name + len, sizeof o->name - len, "-%u", k);
 }
 
 static int add_one(struct serving *s, const char *path, const char *model,
@@ -82,7 +97,7 @@ static int add_one(struct serving *s, const char *path, const char *model,
         free(o);
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     }
-    name_of(o, path, model);
+    name_of(s, o, path, model);
     o->id.b[0] = 'V';
     o->id.b[15] = (uint8_t)(s->n + 1);
     o->file = s->nfiles - 1;
@@ -165,17 +180,10 @@ int serving_open(struct serving **out, const struct serving_options *options, st
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     s->options = *options;
     int rc = serve_read(&s->serve, options->serve, err);
-    for (const char *at = options->requests ? options->requests : ""; rc == 0 && *at;) {
-        char name[1024];
-        size_t len = strcspn(at, ",");
-        if (len == 0 || len >= sizeof name)
-            return err_set(err, ERR_INVALID, "--requests: the name of a file is missing or too long");
-        memcpy(name, at, len);
-        name[len] = 0;
-        rc = add_named(s, name, err);
-        at += len + (at[len] == ',');
-    }
-    return rc;
+    struct option_list files = option_list("--requests", options->requests);
+    while (rc == 0 && option_next(&files, err))
+        rc = add_named(s, files.item, err);
+    return rc == 0 ? files.rc : rc;
 }
 
 static void one_free(struct one *o)
@@ -200,6 +208,11 @@ void serving_free(struct serving *s)
 uint32_t serving_count(const struct serving *s)
 {
     return s->n;
+}
+
+const char *serving_name(const struct serving *s, uint32_t i)
+{
+    return s->one[i]->name;
 }
 
 void serving_limits(const struct serving *s, struct limits *limits)
@@ -468,9 +481,5 @@ void serving_now(const struct serving *s, uint32_t i, struct serving_state *out)
                                   .running = f->running,
                                   .warm = f->warm,
                                   .queue = f->queue,
-                                  .in_flight = f->requests - f->answered - f->queue,
-                                  .requests = f->requests,
-                                  .answered = f->answered,
-                                  .in_tokens = f->in_tokens,
                                   .out_tokens = f->out_tokens};
 }

@@ -57,17 +57,19 @@ struct serving_sum {
     int64_t span_ms;              /* from the first request to the last answer */
 };
 
-/* How a service stands, for series over time; counts since the beginning. */
+/* How a service stands, for series over time; tokens since the beginning. */
 struct serving_state {
     uint32_t wanted, running, warm; /* replicas */
-    uint64_t queue, in_flight;      /* requests: not begun, begun */
-    uint64_t requests, answered, in_tokens, out_tokens;
+    uint64_t queue;                 /* requests that have not begun */
+    uint64_t out_tokens;            /* of those answered */
 };
 
 /* ERR_INVALID and so on, with words. */
 int serving_open(struct serving **out, const struct serving_options *options, struct err *err);
 void serving_free(struct serving *s);
 uint32_t serving_count(const struct serving *s);
+/* No two have the same name. */
+const char *serving_name(const struct serving *s, uint32_t i);
 /* More of what core must have room for: services, demands, replicas, jobs. */
 void serving_limits(const struct serving *s, struct limits *limits);
 /* Told of each site before serving_setup. */

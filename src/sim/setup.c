@@ -2,16 +2,16 @@
 /* What a simulation reads and builds, up to its first event. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/err.h"
 #include "core/kinds.h"
+#include "sim/duration.h"
 #include "sim/marks.h"
+#include "sim/option.h"
 #include "sim/running.h"
 
 #define LEDGER_USD 840
 #define SIM_AGEING 100000
-#define DAY_MS INT64_C(86400000)
 /* Jobs that may wait or run at a time. */
 #define SIM_JOBS_MAX (1u << 20)
 #define SHAPES_WITH_DATA 8
@@ -65,9 +65,10 @@ static int set_up_world(struct sim *s, struct err *err)
         if (rc == ERR_NOT_FOUND)
             err_set(err, rc, "--serve: the network has no chips of a kind that is named");
     }
-    s->result->capacity = power_total(s->power, s->now_ms).capacity;
-    if (s->options->network)
+    if (world_network(s->world)) {
+        supply_goals(&s->result->supply, world_network(s->world));
         supply_look(&s->result->supply, &s->stock, s->now_ms);
+    }
     return rc;
 }
 
@@ -87,37 +88,42 @@ static struct limits limits_for(const struct sim *s)
 static int set_period(struct sim *s, struct err *err)
 {
     const struct sim_options *o = s->options;
-    const struct netfile *net = world_network(s->world);
     bool asked = s->demand.n > 0 || serving_count(s->serving) > 0;
     s->now_ms = s->start_ms;
-    s->until_ms = o->until_at_ms  ? o->until_at_ms
-                  : o->until_ms   ? s->start_ms + o->until_ms
-                  : !asked && net ? world_until_ms(s->world)
-                                  : 0;
+    s->until_ms = o->until_at_ms ? o->until_at_ms
+                  : o->until_ms  ? s->start_ms + o->until_ms
+                  : !asked       ? world_until_ms(s->world)
+                                 : 0;
     if (s->until_ms && s->until_ms <= s->start_ms)
         return err_set(err, ERR_INVALID,
                        "the simulation would end before it begins: see --start and --until");
     if (!s->until_ms && !asked)
         return err_set(err, ERR_INVALID, "without jobs or requests a simulation needs --until");
-    if (net)
-        supply_goals(&s->result->supply, net);
     return 0;
 }
 
 static int read_mode(struct sim *s, struct err *err)
 {
-    static const char *const words[] = {"off", "yesterday", "foresight"};
-    const char *word = s->options->plan;
-    if (!word)
-        word = words[s->traits.deferrable > 0 ? PLAN_YESTERDAY : PLAN_OFF];
-    for (uint32_t i = 0; i < sizeof words / sizeof words[0]; i++) {
-        if (strcmp(word, words[i]) != 0)
-            continue;
-        s->mode = (enum planning_mode)i;
-        s->result->plan = words[i];
-        return 0;
-    }
-    return err_set(err, ERR_INVALID, "--plan %s: expected off, yesterday or foresight", word);
+    static const char *const words[] = {"off", "yesterday", "foresight", NULL}; /* as PLAN_... */
+    uint32_t mode = s->traits.deferrable > 0 ? PLAN_YESTERDAY : PLAN_OFF;
+    int rc = option_word("--plan", s->options->plan, words, &mode, err);
+    s->mode = (enum planning_mode)mode;
+    s->result->plan = words[mode];
+    return rc;
+}
+
+int sim_read_words(struct sim *s, struct err *err)
+{
+    static const char *const durations[] = {"exact", "predicted", "none", NULL}; /* as TOLD_... */
+    const char *policies[SIM_POLICIES + 1] = {NULL};
+    uint32_t policy = 0;
+    for (uint32_t i = 0; i < SIM_POLICIES; i++)
+        policies[i] = sim_policies[i].name;
+    int rc = option_word("--policy", s->options->policy, policies, &policy, err);
+    if (rc == 0)
+        rc = option_word("--durations", s->options->durations, durations, &s->told, err);
+    s->policy = &sim_policies[policy];
+    return rc;
 }
 
 int sim_read_input(struct sim *s, struct err *err)
@@ -171,7 +177,7 @@ int sim_new(struct sim *s, struct err *err)
     s->effects = (struct effects){.list = calloc(EFFECTS_MAX, sizeof(struct effect)), .cap = EFFECTS_MAX};
     s->block = calloc(1, size);
     s->power = power_new(limits.sites, limits.chips, limits.pools);
-    s->flows = flows_new(limits.sites, limits.corridors);
+    s->flows = flows_new(&s->stock, limits.corridors);
     s->planning = planning_new(&(struct planning_options){.mode = s->mode,
                                                           .every_ms = s->options->plan_every_ms,
                                                           .start_ms = s->start_ms,
@@ -204,7 +210,7 @@ int sim_new(struct sim *s, struct err *err)
         if (!gauges_init(&s->gauges, s->watch->rec, limits.corridors, s->options->reserve != RESERVE_OFF,
                          s->serving))
             return err_set(err, ERR_NO_MEMORY, "out of memory");
-        marks_drills(s->watch->rec, s->options->drills, s->start_ms);
+        marks_drills(s->watch->rec, world_drills(s->world));
     }
     s->core = core_init(s->block, size, &limits);
     int rc = set_up_world(s, err);

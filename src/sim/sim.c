@@ -2,12 +2,14 @@
 #include "sim/sim.h"
 
 #include <assert.h>
-#include <string.h>
+#include <stdio.h>
 #include <sys/resource.h>
 
 #include "base/clock.h"
 #include "core/kinds.h"
 #include "core/work.h"
+#include "sim/cpu.h"
+#include "sim/duration.h"
 #include "sim/marks.h"
 #include "sim/messages.h"
 #include "sim/report.h"
@@ -15,9 +17,7 @@
 
 #define PROGRESS_EVERY 4096
 /* Jobs wait, not by choice, nothing runs and nobody comes: after so long that will not change. */
-#define STILL_MS (INT64_C(30) * 86400000)
-
-static const char *const durations[] = {"exact", "predicted", "none", NULL}; /* as TOLD_... */
+#define STILL_MS (30 * DAY_MS)
 
 /* ---- time ---- */
 
@@ -48,8 +48,14 @@ static void submit(struct sim *s, uint32_t i)
     e.token = 0;
     request(s, i, s->now_ms, &e.u.job_submit);
     s->fate[i].waits = e.u.job_submit.start_by_ms > 0;
-    if (sim_step(s, &e) != 0)
-        s->failed = true;
+    int rc = sim_step(s, &e);
+    if (rc == 0)
+        return;
+    char words[160];
+    (void)snprintf(words, sizeof words,
+                   "the core refuses job %u in order of submission, of %u chips of queue %.40s", i + 1,
+                   s->demand.job[i].chips, s->demand.queue[s->demand.job[i].queue]);
+    sim_fail(s, rc, words);
 }
 
 /* The hub hears that a job is over under this epoch. */
@@ -61,7 +67,6 @@ static void reported(struct sim *s, const struct end *due)
     e.kind = EVENT_KIND_job_end;
     e.token = 0;
     e.u.job_end = (struct event_job_end){.job = sim_uuid('J', due->job), .epoch = due->epoch};
-    struct uuid pool = power_pool_id(s->power, fate->pool);
     int rc = sim_step(s, &e);
     if (!runs) {
         s->result->refused +=
@@ -69,8 +74,8 @@ static void reported(struct sim *s, const struct end *due)
         return;
     }
     if (rc != 0)
-        s->failed = true;
-    sim_chips_back(s, due->job, &pool);
+        sim_fail(s, rc, "the core refuses the end of a job that runs");
+    sim_chips_back(s, due->job);
     sim_data_stops(s, &e.u.job_end.job, fate);
     fate->end_ms = s->now_ms;
     s->over++;
@@ -92,11 +97,11 @@ static void end(struct sim *s)
     s->result->lost += m.lost;
     s->result->twice += m.again_ms > 0;
     if (m.again_ms > 0 && !ends_put(&s->reports, s->now_ms + m.again_ms, due.job, due.epoch))
-        s->failed = true;
+        sim_fail(s, ERR_NO_MEMORY, "reports of ends");
     if (m.delay_ms == 0)
         reported(s, &due);
     else if (!ends_put(&s->reports, s->now_ms + m.delay_ms, due.job, due.epoch))
-        s->failed = true;
+        sim_fail(s, ERR_NO_MEMORY, "reports of ends");
 }
 
 static int64_t submit_ms(const struct sim *s, uint32_t next)
@@ -110,13 +115,11 @@ static void happen(struct sim *s)
     bool drill;
     bool any = false;
     uint64_t stops = s->result->stops;
-    while (!s->failed && world_event(s->world, s->now_ms, &e, &drill)) {
+    while (s->err.code == 0 && world_event(s->world, s->now_ms, &e, &drill)) {
         e.token = 0;
         s->drilling = drill; /* what stops now, or when this instant is settled, is its doing */
         s->drill = drill && s->watch ? (uint8_t)(marks_drill_at(s->watch->rec, s->now_ms) + 1) : s->drill;
-        if (sim_step(s, &e) != 0)
-            s->failed = true;
-        else if (!drill && !s->options->faults && s->watch)
+        if (sim_must(s, &e) && !drill && !s->options->faults && s->watch)
             marks_event(s->watch->rec, &s->stock, &e);
         any |= drill;
     }
@@ -147,22 +150,23 @@ static void observe(struct sim *s, int64_t now_ms, uint32_t submitted)
     }
 }
 
+/* Somebody comes, something runs. */
+static bool moves(const struct sim *s, uint32_t next)
+{
+    return next < s->demand.n || s->ends.n > 0 || s->reports.n > 0 || !serving_over(s->serving);
+}
+
 static bool goes_on(const struct sim *s, uint32_t next)
 {
-    if (s->failed)
-        return false;
-    bool work = next < s->demand.n || s->ends.n > 0 || s->reports.n > 0 || !serving_over(s->serving);
-    return s->until_ms || work || s->over < next;
+    return s->err.code == 0 && (s->until_ms || s->over < next || moves(s, next));
 }
 
 /* What requests ask for, told to core. */
 static void ask(struct sim *s)
 {
     struct event e;
-    while (!s->failed && serving_event(s->serving, s->now_ms, &e)) {
-        if (sim_step(s, &e) != 0)
-            s->failed = true;
-    }
+    while (s->err.code == 0 && serving_event(s->serving, s->now_ms, &e))
+        (void)sim_must(s, &e);
 }
 
 /* The slow loop: a plan for what can wait, from now on. */
@@ -178,8 +182,7 @@ static void plan(struct sim *s, uint32_t next)
     uint32_t n = planning_make(s->planning, s->core, s->world, s->now_ms, &list);
     for (uint32_t i = 0; i < n; i++) {
         struct event e = list[i];
-        if (sim_step(s, &e) != 0)
-            s->failed = true;
+        (void)sim_must(s, &e);
     }
 }
 
@@ -216,12 +219,49 @@ static void ask_etas(struct sim *s, uint32_t first, uint32_t end)
     struct forecast_past past = {.ctx = s, .end = end, .at_ms = past_ms, .request = past_request};
     while (past.first < end && submit_ms(s, past.first) < s->now_ms - FORECAST_PAST_MS)
         past.first++;
-    for (uint32_t i = first; i < end && !s->failed; i++) {
+    for (uint32_t i = first; i < end && s->err.code == 0; i++) {
         struct uuid id = sim_uuid('J', i);
-        if (eta_wants(s->eta, i, s->fate[i].start_ms != 0) &&
-            eta_ask(s->eta, i, s->core, &s->limits, s->now_ms, &id, &past) != 0)
-            s->failed = true;
+        int rc = 0;
+        if (eta_wants(s->eta, i, s->fate[i].start_ms != 0))
+            rc = eta_ask(s->eta, i, s->core, &s->limits, s->now_ms, &id, &past);
+        if (rc != 0)
+            sim_fail(s, rc, "--eta");
     }
+}
+
+static void settle_singly(struct sim *s)
+{
+    if (s->policy->singly)
+        sim_settle(s);
+}
+
+/* All that is to happen at s->now_ms; `next` is the job that comes next. Returns the one that comes then. */
+static uint32_t instant(struct sim *s, uint32_t next)
+{
+    uint32_t first = next;
+    while (s->err.code == 0 && ends_next_ms(&s->ends) == s->now_ms) {
+        end(s);
+        settle_singly(s);
+    }
+    while (s->err.code == 0 && ends_next_ms(&s->reports) == s->now_ms) {
+        struct end due = ends_take(&s->reports);
+        reported(s, &due);
+        settle_singly(s);
+    }
+    happen(s);
+    ask(s);
+    if (planning_next_ms(s->planning) <= s->now_ms)
+        plan(s, next);
+    while (s->err.code == 0 && submit_ms(s, next) == s->now_ms) {
+        submit(s, next++);
+        settle_singly(s);
+    }
+    sim_settle(s);
+    outage_sample(&s->outage, s->core, s->now_ms);
+    checker_end_of_time(s->checker, s->now_ms);
+    if (s->eta && next > first)
+        ask_etas(s, first, next);
+    return next;
 }
 
 static void run(struct sim *s)
@@ -234,38 +274,13 @@ static void run(struct sim *s)
         if (now > until || now == INT64_MAX)
             break;
         assert(now >= s->now_ms);
-        if (next < s->demand.n || s->ends.n > 0 || s->reports.n > 0 || !serving_over(s->serving))
+        if (moves(s, next))
             moved_ms = now;
         else if (s->until_ms == 0 && now - moved_ms > STILL_MS + s->traits.defer_ms)
             break;
         observe(s, now, next);
         s->now_ms = now;
-        uint32_t first = next;
-        while (!s->failed && ends_next_ms(&s->ends) == now) {
-            end(s);
-            if (s->policy->singly)
-                sim_settle(s);
-        }
-        while (!s->failed && ends_next_ms(&s->reports) == now) {
-            struct end due = ends_take(&s->reports);
-            reported(s, &due);
-            if (s->policy->singly)
-                sim_settle(s);
-        }
-        happen(s);
-        ask(s);
-        if (planning_next_ms(s->planning) <= now)
-            plan(s, next);
-        while (!s->failed && submit_ms(s, next) == now) {
-            submit(s, next++);
-            if (s->policy->singly)
-                sim_settle(s);
-        }
-        sim_settle(s);
-        outage_sample(&s->outage, s->core, now);
-        checker_end_of_time(s->checker, now);
-        if (s->eta && next > first)
-            ask_etas(s, first, next);
+        next = instant(s, next);
     }
     observe(s, s->until_ms ? s->until_ms + 1 : s->now_ms + 1, next);
     if (s->until_ms)
@@ -274,30 +289,15 @@ static void run(struct sim *s)
 
 /* ---- a simulation ---- */
 
-static uint64_t cpu_us(void)
-{
-    struct rusage u;
-    if (getrusage(RUSAGE_SELF, &u) != 0)
-        return 0;
-    return (uint64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000 +
-           (uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
-}
-
 int sim_run(const struct sim_options *options, struct sim_result *result, struct err *err)
 {
-    struct sim s = {.options = options, .policy = sim_policies, .result = result};
-    uint64_t cpu = cpu_us(), wall = clock_mono_ns();
+    struct sim s = {.options = options, .result = result};
+    uint64_t cpu = cpu_ns(), wall = clock_mono_ns();
     *result = (struct sim_result){0};
     outage_init(&s.outage);
-    while (s.policy->name && strcmp(s.policy->name, options->policy) != 0)
-        s.policy++;
-    if (!s.policy->name)
-        return err_set(err, ERR_INVALID, "%s: no such policy", options->policy);
-    while (options->durations && durations[s.told] && strcmp(durations[s.told], options->durations) != 0)
-        s.told++;
-    if (!durations[s.told])
-        return err_set(err, ERR_INVALID, "--durations %s: exact, predicted or none", options->durations);
-    int rc = options->report ? report_check(options->report, err) : 0;
+    int rc = sim_read_words(&s, err);
+    if (rc == 0 && options->report)
+        rc = report_check(options->report, err);
     if (rc == 0)
         rc = sim_read_input(&s, err);
     if (rc == 0)
@@ -306,12 +306,12 @@ int sim_run(const struct sim_options *options, struct sim_result *result, struct
         run(&s);
     if (rc == 0)
         rc = serving_failed(s.serving, err);
-    if (rc == 0 && s.failed)
-        rc = err_set(err, ERR_LIMIT, "the simulation went past a limit, or out of memory");
+    if (rc == 0 && s.err.code != 0)
+        rc = err_set(err, s.err.code, "%s", s.err.msg);
     if (rc == 0)
         rc = sim_measure(&s, result, err);
     struct rusage u;
-    result->cpu_us = cpu_us() - cpu;
+    result->cpu_us = (cpu_ns() - cpu) / 1000;
     result->wall_us = (clock_mono_ns() - wall) / 1000;
     result->rss_kb = getrusage(RUSAGE_SELF, &u) == 0 ? (uint64_t)u.ru_maxrss : 0;
     if (rc == 0 && s.watch)

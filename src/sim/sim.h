@@ -19,6 +19,7 @@
 #include "core/limits.h"
 #include "sim/eta.h"
 #include "sim/outage.h"
+#include "sim/planning.h"
 #include "sim/serving.h"
 #include "sim/supply.h"
 
@@ -69,13 +70,14 @@ struct sim_flow {
     int64_t nano, power_nano; /* charged; for its power */
 };
 
+#define SIM_POLICIES 4u
+
 struct sim_policy {
-    const char *name, *text;
+    const char *name;
     uint32_t order, fit, pack;
     bool singly; /* each event is decided on before the next one at the same time */
 };
-/* Ends with one whose name is NULL. */
-extern const struct sim_policy sim_policies[];
+extern const struct sim_policy sim_policies[SIM_POLICIES];
 
 struct sim_result {
     uint32_t jobs, unfinished, dropped;
@@ -103,7 +105,7 @@ struct sim_result {
     uint32_t deferrable; /* jobs that could wait, of those that are over */
     int64_t deferrable_wait_ms_sum;
     uint32_t started_at_latest; /* of them: at their latest start or later; the others before */
-    uint64_t plans, plans_failed, plan_pivots, plan_pivots_most, plan_cpu_ns, plan_cpu_ns_most;
+    struct planning_sum plans;
     uint64_t step_ns_sum, step_ns_p99, step_ns_max; /* of single steps of the core, by the clock */
     uint8_t hash[DIGEST_LEN];                       /* over all decisions, sim/checker.h */
     uint64_t violations;                            /* that the checker found; the first one in words */
@@ -115,8 +117,6 @@ struct sim_result {
 
 /* ERR_INVALID, ERR_IO, ERR_LIMIT, ERR_NO_MEMORY, with words. */
 int sim_run(const struct sim_options *options, struct sim_result *result, struct err *err);
-/* From how many steps took how many bits of ns. */
-void sim_result_steps(struct sim_result *result, const uint64_t bucket[64]);
 void sim_result_json(const struct sim_options *options, const struct sim_result *result, struct buf *out);
 
 #endif

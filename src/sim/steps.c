@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One event through the core, and what its effects do to the simulated sites. */
+#include <stdio.h>
+
 #include "base/clock.h"
 #include "core/kinds.h"
+#include "sim/duration.h"
 #include "sim/running.h"
 
 struct uuid sim_uuid(char kind, uint64_t n)
@@ -13,7 +16,8 @@ struct uuid sim_uuid(char kind, uint64_t n)
     return id;
 }
 
-uint32_t sim_number(const struct uuid *id)
+/* Of the job of such an id. */
+static uint32_t number_of(const struct uuid *id)
 {
     uint32_t n = 0;
     for (int i = 12; i < 16; i++)
@@ -35,9 +39,21 @@ static void collect(struct sim *s)
     s->steps = 0;
 }
 
-static void placed_again(struct sim *s, struct fate *fate)
+void sim_fail(struct sim *s, int rc, const char *words)
 {
+    if (s->err.code == 0)
+        (void)err_set(&s->err, rc, "after %.1f days: %s: %s", (double)(s->now_ms - s->start_ms) / DAY_MS,
+                      words, err_text(rc));
+}
+
+/* What a drill stopped runs again. */
+static void placed_again(struct sim *s, uint32_t i)
+{
+    struct fate *fate = &s->fate[i];
     int64_t waited = s->now_ms - fate->stopped_ms;
+    fate->drilled = false;
+    if (!outage_start(&s->outage, !traits_interruptible(&s->traits, i), s->demand.job[i].chips, waited))
+        sim_fail(s, ERR_NO_MEMORY, "jobs that drills stopped");
     if (s->watch && fate->drill) {
         struct record_mark *mark = &s->watch->rec->mark[fate->drill - 1];
         mark->placed++;
@@ -45,16 +61,23 @@ static void placed_again(struct sim *s, struct fate *fate)
     }
 }
 
+static void use_chips(struct sim *s, uint32_t i, bool take)
+{
+    const struct fate *fate = &s->fate[i];
+    struct uuid pool = power_pool_id(s->power, fate->pool);
+    power_use(s->power, fate->pool, s->demand.job[i].chips, take, s->now_ms);
+    if (!fate->waits)
+        planning_use(s->planning, &pool, s->demand.job[i].chips, take, s->now_ms);
+}
+
 static void started(struct sim *s, const struct effect *effect)
 {
-    uint32_t i = sim_number(&effect->job);
+    uint32_t i = number_of(&effect->job);
     struct fate *fate = &s->fate[i];
     fate->start_ms = s->now_ms;
     fate->epoch = effect->epoch;
     fate->pool = power_pool(s->power, &effect->pool);
-    power_use(s->power, fate->pool, s->demand.job[i].chips, true, s->now_ms);
-    if (!fate->waits)
-        planning_use(s->planning, &effect->pool, s->demand.job[i].chips, true, s->now_ms);
+    use_chips(s, i, true);
     s->result->starts++;
     s->running++;
     if (s->eta)
@@ -62,16 +85,12 @@ static void started(struct sim *s, const struct effect *effect)
     fate->transit_ms = s->transit_ms;
     s->transit_ms = 0;
     if (fate->drilled)
-        placed_again(s, fate);
-    if (fate->drilled && !outage_start(&s->outage, !traits_interruptible(&s->traits, i),
-                                       s->demand.job[i].chips, s->now_ms - fate->stopped_ms))
-        s->failed = true;
-    fate->drilled = false;
+        placed_again(s, i);
     if (!ends_put(&s->ends,
                   s->now_ms + fate->transit_ms +
                       traits_run_ms(&s->traits, i, s->demand.job[i].duration_ms, effect->amount),
                   i, effect->epoch))
-        s->failed = true;
+        sim_fail(s, ERR_NO_MEMORY, "ends of jobs");
 }
 
 /* Data sets out for the start that follows, over one more corridor. */
@@ -80,7 +99,7 @@ static void sets_out(struct sim *s, const struct effect *effect)
     s->result->transfers += s->transit_ms == 0;
     s->transit_ms = effect->ms;
     if (!flows_begin(s->flows, effect, s->now_ms))
-        s->failed = true;
+        sim_fail(s, ERR_NO_MEMORY, "transfers");
 }
 
 void sim_data_stops(struct sim *s, const struct uuid *job, const struct fate *fate)
@@ -89,20 +108,17 @@ void sim_data_stops(struct sim *s, const struct uuid *job, const struct fate *fa
         flows_end(s->flows, job, s->now_ms);
 }
 
-void sim_chips_back(struct sim *s, uint32_t i, const struct uuid *pool)
+void sim_chips_back(struct sim *s, uint32_t i)
 {
-    struct fate *fate = &s->fate[i];
-    power_use(s->power, fate->pool, s->demand.job[i].chips, false, s->now_ms);
-    if (!fate->waits)
-        planning_use(s->planning, pool, s->demand.job[i].chips, false, s->now_ms);
-    fate->epoch = 0;
+    use_chips(s, i, false);
+    s->fate[i].epoch = 0;
 }
 
 static void stopped(struct sim *s, const struct effect *effect)
 {
-    uint32_t i = sim_number(&effect->job);
+    uint32_t i = number_of(&effect->job);
     struct fate *fate = &s->fate[i];
-    sim_chips_back(s, i, &effect->pool);
+    sim_chips_back(s, i);
     sim_data_stops(s, &effect->job, fate);
     fate->drilled = s->drilling;
     fate->drill = s->drill;
@@ -160,9 +176,20 @@ int sim_step(struct sim *s, struct event *event)
     return rc;
 }
 
+bool sim_must(struct sim *s, struct event *event)
+{
+    char words[64];
+    int rc = sim_step(s, event);
+    if (rc == 0)
+        return true;
+    (void)snprintf(words, sizeof words, "the core refuses event %u of the network or its work", event->kind);
+    sim_fail(s, rc, words);
+    return false;
+}
+
 void sim_settle(struct sim *s)
 {
-    while (core_deadline_ms(s->core) <= s->now_ms && !s->failed) {
+    while (core_deadline_ms(s->core) <= s->now_ms && s->err.code == 0) {
         struct event tick = {.kind = EVENT_KIND_tick};
         (void)sim_step(s, &tick);
         s->result->passes++;

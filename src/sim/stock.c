@@ -143,6 +143,12 @@ void stock_event(struct stock *f, const struct event *event)
     }
 }
 
+const struct stock_site *stock_find_site(const struct stock *f, const struct uuid *id)
+{
+    uint32_t i = find_site(f, id);
+    return i < f->nsites ? &f->site[i] : NULL;
+}
+
 uint32_t stock_up(const struct stock *f, uint32_t pool)
 {
     const struct stock_pool *p = &f->pool[pool];

@@ -55,6 +55,8 @@ bool stock_init(struct stock *f, const struct limits *limits);
 void stock_fini(struct stock *f);
 /* Events of other kinds are ignored. */
 void stock_event(struct stock *f, const struct event *event);
+/* NULL: there is none. It stays where it is. */
+const struct stock_site *stock_find_site(const struct stock *f, const struct uuid *id);
 /* Chips of a pool that are in service. */
 uint32_t stock_up(const struct stock *f, uint32_t pool);
 

@@ -8,8 +8,6 @@
 #include "core/kinds.h"
 #include "sim/duration.h"
 
-#define WORD_CAP TRAITS_TEXT_CAP
-
 static int read_percent(const char *text, const char **rest, uint32_t *percent)
 {
     char *end;
@@ -51,16 +49,14 @@ static int read_data(struct traits *t, const char *value)
  * none. */
 static int read_checkpoint(struct traits *t, const char *value)
 {
-    char cost[WORD_CAP];
     size_t len = strcspn(value, ":");
-    memcpy(cost, value, len); /* a word is shorter than WORD_CAP */
-    cost[len] = 0;
-    int rc = duration_read(cost, &t->checkpoint_ms);
-    if (rc == 0 && value[len] == ':')
-        rc = duration_read(value + len + 1, &t->checkpoint_every_ms);
+    const char *every = value[len] ? value + len + 1 : NULL;
+    if (!duration_read(value, len, &t->checkpoint_ms) ||
+        (every && !duration_read(every, strlen(every), &t->checkpoint_every_ms)))
+        return ERR_INVALID;
     if (t->checkpoint_ms == 0)
         t->checkpoint_ms = 1;
-    return rc;
+    return 0;
 }
 
 static int read_trait(struct traits *t, const char *name, const char *value)
@@ -73,10 +69,8 @@ static int read_trait(struct traits *t, const char *name, const char *value)
         rc = read_checkpoint(t, value);
     } else if (strcmp(name, "deferrable") == 0) {
         rc = read_percent(value, &rest, &t->deferrable);
-        if (rc == 0 && *rest != ':')
+        if (rc == 0 && (*rest != ':' || !duration_read(rest + 1, strlen(rest + 1), &t->defer_ms)))
             rc = ERR_INVALID;
-        if (rc == 0)
-            rc = duration_read(rest + 1, &t->defer_ms);
         rest = "";
     } else if (strcmp(name, "data") == 0) {
         rc = read_data(t, value);
@@ -89,28 +83,19 @@ static int read_trait(struct traits *t, const char *name, const char *value)
 
 int traits_read(struct traits *traits, const char *text, uint64_t seed, struct err *err)
 {
+    struct option_list list = option_list("--traits", text);
     *traits = (struct traits){.seed = seed};
-    for (const char *at = text ? text : ""; *at;) {
-        char word[WORD_CAP];
-        size_t len = strcspn(at, ",");
-        char *equals = NULL;
-        if (len < sizeof word) {
-            memcpy(word, at, len);
-            word[len] = 0;
-            equals = strchr(word, '=');
-        }
-        if (equals)
-            *equals = 0;
-        if (!equals || read_trait(traits, word, equals + 1) != 0)
+    while (option_next(&list, err)) {
+        const char *value = option_value(&list);
+        if (!value || read_trait(traits, list.item, value) != 0)
             return err_set(err, ERR_INVALID,
                            "--traits %.*s: expected interruptible=PERCENT, checkpoint=TIME[:TIME], "
                            "deferrable=PERCENT:TIME, tied=firm|all or data=PERCENT:SIZE[@SITE+SITE...], TIME "
                            "as 90s, 5m, "
                            "24h, SIZE as 500MB, 20GB, 1TB",
-                           (int)len, at);
-        at += len + (at[len] == ',');
+                           list.len, list.written);
     }
-    return 0;
+    return list.rc;
 }
 
 /* ---- where data lies ---- */

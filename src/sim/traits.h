@@ -19,8 +19,9 @@
 #include "base/err.h"
 #include "core/schema.h"
 #include "network/netfile.h"
+#include "sim/option.h"
 
-#define TRAITS_TEXT_CAP 1024
+#define TRAITS_TEXT_CAP OPTION_ITEM_CAP
 
 struct traits {
     uint64_t seed;

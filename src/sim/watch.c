@@ -4,9 +4,8 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "base/checked.h"
+#include "sim/times.h"
 
 struct watch *watch_new(int64_t start_ms, const struct stock *stock, const struct power *power,
                         const struct supply *supply, int64_t carbon_price)
@@ -92,20 +91,24 @@ static void sample_pools(struct watch *w)
     }
 }
 
+static void meet_group(struct watch *w, uint32_t i)
+{
+    static const char *const groups[] = {"own chips", "all chips", "own gflops", "all gflops"};
+    const char *jurisdiction = w->supply->group[i].jurisdiction;
+    for (int k = 0; k < 4; k++)
+        w->share[i][k] =
+            record_series(w->rec, groups[k], jurisdiction[0] ? jurisdiction : "network", "", RECORD_LEVEL);
+}
+
 static void sample_supply(struct watch *w)
 {
-    for (uint32_t i = 0; i < w->supply->ngroups; i++) {
-        const struct supply_group *g = &w->supply->group[i];
-        const char *name = g->jurisdiction[0] ? g->jurisdiction : "network";
-        const struct {
-            const char *group;
-            uint64_t v;
-        } all[] = {{"own chips", g->now.own_chips},
-                   {"all chips", g->now.chips},
-                   {"own gflops", g->now.own_gflops},
-                   {"all gflops", g->now.gflops}};
+    while (w->ngroups < w->supply->ngroups)
+        meet_group(w, w->ngroups++);
+    for (uint32_t i = 0; i < w->ngroups; i++) {
+        const struct supply_share *s = &w->supply->group[i].now;
+        const uint64_t v[] = {s->own_chips, s->chips, s->own_gflops, s->gflops};
         for (int k = 0; k < 4; k++)
-            record_set(w->rec, record_series(w->rec, all[k].group, name, "", RECORD_LEVEL), (double)all[k].v);
+            record_set(w->rec, w->share[i][k], (double)v[k]);
     }
 }
 
@@ -149,9 +152,9 @@ void watch_distribute(struct watch_cdf *cdf, const int64_t *sorted_ms, uint32_t 
     *cdf = (struct watch_cdf){.jobs = n};
     if (n == 0)
         return;
-    cdf->p50_ms = sorted_ms[n / 2];
-    cdf->p90_ms = sorted_ms[(uint64_t)n * 90 / 100];
-    cdf->p99_ms = sorted_ms[(uint64_t)n * 99 / 100];
+    cdf->p50_ms = times_at(sorted_ms, n, 50);
+    cdf->p90_ms = times_at(sorted_ms, n, 90);
+    cdf->p99_ms = times_at(sorted_ms, n, 99);
     cdf->max_ms = sorted_ms[n - 1];
     double last = log10(cdf->max_ms > 10000 ? (double)cdf->max_ms / 1e3 : 10);
     cdf->n = WATCH_CDF_POINTS;

@@ -45,6 +45,8 @@ struct watch {
     int64_t carbon_price; /* nano-units for a kg */
     struct watch_pool *pool;
     uint32_t npools;
+    uint32_t share[SUPPLY_GROUPS_MAX][4]; /* series of each group of the supply */
+    uint32_t ngroups;
     uint32_t waiting, running, starts, stops, watts, money, carbon;
     struct watch_counts seen;
     struct watch_cdf wait, jct;

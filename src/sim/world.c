@@ -8,7 +8,6 @@
 #include "base/rng.h"
 #include "core/kinds.h"
 #include "network/netfile.h"
-#include "sim/drill.h"
 #include "sim/ends.h"
 
 enum part_kind { PART_SITE, PART_NODE, PART_CORRIDOR };
@@ -163,7 +162,7 @@ int world_open(struct world **out, const struct world_options *options, struct e
         good &= arm(w, i, w->options.start_ms);
     if (rc == 0 && !good)
         rc = err_set(err, ERR_NO_MEMORY, "out of memory");
-    w->signal_ms = w->net ? (w->options.start_ms / WORLD_HOUR_MS + 1) * WORLD_HOUR_MS : INT64_MAX;
+    w->signal_ms = w->net ? (w->options.start_ms / HOUR_MS + 1) * HOUR_MS : INT64_MAX;
     if (rc == 0) {
         *out = w;
         return 0;
@@ -194,11 +193,6 @@ void world_limits(const struct world *w, struct limits *limits)
     limits->shares = 2 * w->chips + 16 * 1024;
 }
 
-uint32_t world_chips(const struct world *w)
-{
-    return w->chips;
-}
-
 int64_t world_start_ms(const struct world *w)
 {
     return w->options.start_ms;
@@ -213,6 +207,11 @@ int64_t world_until_ms(const struct world *w)
 const struct netfile *world_network(const struct world *w)
 {
     return w->net;
+}
+
+const struct drills *world_drills(const struct world *w)
+{
+    return &w->drills;
 }
 
 const char *world_title(const struct world *w, const char *site)
@@ -452,7 +451,7 @@ bool world_event(struct world *w, int64_t now_ms, struct event *out, bool *drill
         signal_event(w, w->signal_site, now_ms, out);
         if (++w->signal_site == netfile_sites(w->net)) {
             w->signal_site = 0;
-            w->signal_ms += WORLD_HOUR_MS;
+            w->signal_ms += HOUR_MS;
         }
         return true;
     }

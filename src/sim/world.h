@@ -18,15 +18,15 @@
 #include "core/schema.h"
 #include "network/netfile.h"
 #include "sim/demand.h"
+#include "sim/drill.h"
+#include "sim/duration.h"
 
-#define WORLD_HOUR_MS INT64_C(3600000)
-
-#define NODE_UP_MS (INT64_C(90) * 86400000) /* between failures of one node */
-#define NODE_DOWN_MS (INT64_C(4) * 3600000)
-#define SITE_UP_MS (INT64_C(120) * 86400000)
-#define SITE_DOWN_MS (INT64_C(3) * 3600000)
-#define CORRIDOR_UP_MS (INT64_C(90) * 86400000)
-#define CORRIDOR_DOWN_MS (INT64_C(12) * 3600000)
+#define NODE_UP_MS (90 * DAY_MS) /* between failures of one node */
+#define NODE_DOWN_MS (4 * HOUR_MS)
+#define SITE_UP_MS (120 * DAY_MS)
+#define SITE_DOWN_MS (3 * HOUR_MS)
+#define CORRIDOR_UP_MS (90 * DAY_MS)
+#define CORRIDOR_DOWN_MS (12 * HOUR_MS)
 
 struct world_options {
     const char *network; /* a network file, or NULL */
@@ -56,13 +56,14 @@ bool world_event(struct world *w, int64_t now_ms, struct event *out, bool *drill
 bool world_signal(const struct world *w, uint32_t i, int64_t at_ms, struct event_site_signal *out);
 /* The site of the queue's name; zero: there is none. Of isolated pools ERR_INVALID: the queue has none in this world. */
 int world_queue_site(const struct world *w, const char *queue, struct uuid *out, struct err *err);
-uint32_t world_chips(const struct world *w);
 /* When it begins, Unix ms. */
 int64_t world_start_ms(const struct world *w);
 /* When a network file says that a simulation of it ends; 0: it does not say. */
 int64_t world_until_ms(const struct world *w);
 /* NULL when the world is made of isolated pools. */
 const struct netfile *world_network(const struct world *w);
+/* Those of the options, in Unix ms; they belong to the world. */
+const struct drills *world_drills(const struct world *w);
 /* What people call a site of that name in the core. */
 const char *world_title(const struct world *w, const char *site);
 /* A jurisdiction for the i-th of those who have none, drawn in proportion to the chips there; empty: none is known. */

@@ -122,6 +122,9 @@ def the_page(folder, trace):
         same(with_page[key], without[key], f'a report changes nothing: {key}')
     text = out.read_text()
     page = loads_nothing(text)
+    foot = text[text.index('<footer>'):]
+    for words in (str(trace), 'copies 4', 'preempt firm', 'reserve tell', 'plan off', 'durations exact', 'seed 1', args[7]):
+        need(words in foot, 'the foot has what the run was made from', words, foot)
     values = page.values()
     for name in FIGURES:
         same(float(values[name]), float(with_page[name]), name)
@@ -184,6 +187,28 @@ def names_are_escaped(folder, trace):
     need(page.values()['violations'] == '0', 'violations')
 
 
+def mistakes(trace):
+    """Each is told with its option, and nothing runs."""
+    jobs = ('--network', NETWORK, '--trace', trace)
+    for args in ((*jobs, '--until', '0'), (*jobs, '--until', '1970-01-01'), (*jobs, '--until', '200y'),
+                 (*jobs, '--plan-every', '5m'), (*jobs, '--policy', 'lifo'), (*jobs, '--plan', 'tomorrow'),
+                 (*jobs, '--durations', 'long'), (*jobs, '--tenants', 'all'), (*jobs, '--preempt', 'all'),
+                 (*jobs, '--traits', 'interruptible=50,'), (*jobs, '--drill', 'lose:site=cn-guian@1h,'), (*jobs, '--serve', 'min=1'),
+                 (*jobs, '--chips-per-node', '4'), (*jobs, '--days', '4294967295'), ('--network', NETWORK, '--trace', f'{trace},'),
+                 ('--network', NETWORK, '--trace', ''), ('--network', NETWORK, '--until', '1h', '--eta', '5')):
+        option = [a for a in args if str(a).startswith('--')][-1]
+        need(option in sim(USAGE, *args).stderr, 'the option is named', args)
+
+
+def too_large(folder):
+    """A job that no pool could ever hold: told by its number, size and queue."""
+    large = folder / 'large.csv'
+    large.write_text('vc,submit,duration,gpus\nsmall,0,60,1\nlarge,10,60,1000000\n')
+    told = sim(USAGE, '--network', NETWORK, '--trace', large, '--json')
+    need('job 2 in order of submission, of 1000000 chips of queue large' in told.stderr, told.stderr)
+    same(told.stdout, '', 'no result')
+
+
 def refused(folder, trace):
     for where, status in ((folder / 'no' / 'such' / 'out.html', FAILED), (folder, USAGE), (folder / ('x' * 300), FAILED)):
         done = sim(status, '--network', NETWORK, '--trace', folder / 'nothing.csv', '--report', where)
@@ -197,6 +222,8 @@ def refused(folder, trace):
     sim(USAGE, '--network', NETWORK, '--start', 'tomorrow', '--until', '3d')
     sim(USAGE, '--network', NETWORK, '--start', '2027-01-01', '--until', '2026-01-01')
     sim(USAGE, '--pools', folder / 'pools.csv')
+    mistakes(trace)
+    too_large(folder)
     sim(OK, '--network', NETWORK, '--until', '1h', '--report', folder / 'short.html')
     need('too short to draw' not in (folder / 'short.html').read_text(), 'an hour is drawn')
     sim(OK, '--network', NETWORK, '--until', '5m', '--report', folder / 'short.html')

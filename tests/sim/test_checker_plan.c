@@ -260,6 +260,18 @@ static void test_accepted(void **state)
     assert_int_equal(checker_violations(ck_checker), 2);
 }
 
+/* A plan in force without its parts is told, and the parts that are there are all of it. */
+static void test_more_parts(void **state)
+{
+    (void)state;
+    put_class(0, FIRST + 100000, 500);
+    set_plan(1u << 30, FIRST + 100000);
+    ck_found(CHECKER_ACCEPTED);
+    submit(1, 1, FIRST + 1000);
+    ck_tick();
+    assert_int_equal(checker_violations(ck_checker), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -276,6 +288,7 @@ int main(void)
         TEST(test_order),
         TEST(test_order_after_latest),
         TEST(test_accepted),
+        TEST(test_more_parts),
     };
     return cmocka_run_group_tests_name("checker_plan", tests, NULL, NULL);
 }

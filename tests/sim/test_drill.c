@@ -47,7 +47,7 @@ static void test_bad(void **state)
                                       "lose:@1h",
                                       "lose:site=@1h",
                                       "lose:sites=x@1h",
-                                      "lose:site=x@1w",
+                                      "lose:site=x@1q",
                                       "lose:site=x@1h+",
                                       "lose:site=x@1h+0s",
                                       "lose:site=x@+1h",

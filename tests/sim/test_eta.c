@@ -251,16 +251,28 @@ static void test_whom(void **state)
     for (uint32_t i = 0; i < 100; i++)
         wanted += eta_wants(eta, i, i < 50);
     assert_int_equal(wanted, 10); /* those of the first half too, later */
-    eta_report(eta, &report);
+    assert_int_equal(eta_report(eta, &report), 0);
     assert_int_equal(report.drawn, 10);
     assert_true(report.at_once > 0 && report.at_once < 10);
+    eta_free(eta);
+}
+
+/* Where there are no jobs, nobody is asked about. */
+static void test_nobody(void **state)
+{
+    (void)state;
+    struct eta *eta = eta_new(10, 0, 5);
+    struct eta_report report;
+    assert_non_null(eta);
+    assert_int_equal(eta_report(eta, &report), 0);
+    assert_true(report.drawn == 0 && report.asked == 0);
     eta_free(eta);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_certain), cmocka_unit_test(test_arrivals),
-                                       cmocka_unit_test(test_drawn), cmocka_unit_test(test_fit),
-                                       cmocka_unit_test(test_whom)};
+                                       cmocka_unit_test(test_drawn),   cmocka_unit_test(test_fit),
+                                       cmocka_unit_test(test_whom),    cmocka_unit_test(test_nobody)};
     return cmocka_run_group_tests_name("eta", tests, NULL, NULL);
 }

@@ -17,14 +17,14 @@ static struct uuid id(uint8_t kind, uint8_t n)
     return (struct uuid){{kind, n}};
 }
 
-static void add_site(struct flows *f, uint8_t n, const char *name, int64_t price, uint64_t carbon)
+static void add_site(struct stock *stock, uint8_t n, const char *name, int64_t price, uint64_t carbon)
 {
     struct event e = {.kind = EVENT_KIND_site_add, .u.site_add = {.site = id(1, n)}};
     memcpy(e.u.site_add.name, name, strlen(name));
-    flows_event(f, &e);
+    stock_event(stock, &e);
     e = (struct event){.kind = EVENT_KIND_site_signal,
                        .u.site_signal = {.site = id(1, n), .price = price, .carbon = carbon}};
-    flows_event(f, &e);
+    stock_event(stock, &e);
 }
 
 static void add_corridor(struct flows *f, uint8_t n, uint8_t a, uint8_t b)
@@ -47,11 +47,13 @@ static void begin(struct flows *f, uint8_t job, uint8_t corridor, int64_t now_ms
 static void test_flows(void **state)
 {
     (void)state;
-    struct flows *f = flows_new(3, 2);
+    struct stock stock;
+    assert_true(stock_init(&stock, &(struct limits){.sites = 3}));
+    struct flows *f = flows_new(&stock, 2);
     assert_non_null(f);
-    add_site(f, 1, "here", 100, 10);
-    add_site(f, 2, "there", 300, 30);
-    add_site(f, 3, "beyond", 500, 50);
+    add_site(&stock, 1, "here", 100, 10);
+    add_site(&stock, 2, "there", 300, 30);
+    add_site(&stock, 3, "beyond", 500, 50);
     add_corridor(f, 1, 1, 2);
     add_corridor(f, 2, 2, 3);
     assert_int_equal(flows_count(f), 2);
@@ -74,6 +76,7 @@ static void test_flows(void **state)
     flows_end(f, &job, 9500); /* nothing comes for it any more */
     assert_true(flows_at(f, 0, 9500).bytes == 15 * GB);
     flows_free(f);
+    stock_fini(&stock);
 }
 
 int main(void)

@@ -165,10 +165,10 @@ static void test_escaping(void **state)
     chart_legend_open(&c);
     chart_legend_entry(&c, 3, "<i>", "<j>");
     chart_legend_close(&c);
-    chart_frame(&c, "id");
+    chart_frame(&c);
     const double y[] = {1, 2};
     chart_y_axis(&c, axis_round(0, 2, 5), " <%>");
-    chart_line(&c, 1, y, 2, "</svg><x>");
+    chart_line(&c, 1, NULL, y, 2, "</svg><x>");
     chart_upright(&c, "drill", 0.5, "<1>", "<t>");
     chart_level(&c, 1, "<l>");
     chart_close(&c);
@@ -243,16 +243,23 @@ static void test_drills_are_marked(void **state)
 {
     (void)state;
     struct record *rec = record_new(0);
-    marks_drills(rec, "lose:vendor=x@3d,price:2@36h,odd,lose:site=a@5d", 1000);
-    assert_int_equal(rec->nmarks, 3);
-    assert_string_equal(rec->mark[1].text, "price:2");
+    struct drills drills;
+    struct err err = {0};
+    assert_int_equal(
+        drills_read(&drills, "lose:vendor=x@3d,price*2@36h+1h,lose:site=b@90s,lose:site=a@2y", 1000, &err),
+        0);
+    marks_drills(rec, &drills);
+    assert_int_equal(rec->nmarks, 4);
+    assert_string_equal(rec->mark[1].text, "price*2");
+    assert_string_equal(rec->mark[3].text, "lose:site=a");
     assert_true(rec->mark[0].at_ms == 1000 + 3 * DAY && rec->mark[1].at_ms == 1000 + 36 * HOUR);
+    assert_true(rec->mark[2].at_ms == 91000 && rec->mark[3].at_ms == 1000 + 730 * DAY);
     assert_int_equal(marks_drill_at(rec, 1000 + 3 * DAY), 0);
     assert_int_equal(marks_drill_at(rec, 1000 + 4 * DAY), 0);
-    assert_int_equal(marks_drill_at(rec, 1000 + 5 * DAY), 2);
+    assert_int_equal(marks_drill_at(rec, 1000 + 730 * DAY), 3);
     assert_int_equal(marks_drill_at(rec, 5), RECORD_NONE);
     record_free(rec);
-    marks_drills(NULL, "lose:site=a@5d", 0);
+    marks_drills(NULL, &drills);
 }
 
 static void test_distribution(void **state)
@@ -369,7 +376,9 @@ static char *page_with(void (*more)(struct record *rec, uint32_t hour))
     supply_look(supply, &stock, START);
     struct watch *watch = watch_new(START, &stock, power, supply, 0);
     assert_non_null(watch);
-    marks_drills(watch->rec, "lose:site=<a>@5d", START);
+    struct drills drills;
+    assert_int_equal(drills_read(&drills, "lose:site=<a>@5d", START, &err), 0);
+    marks_drills(watch->rec, &drills);
     for (uint32_t hour = 1; hour <= 240; hour++) {
         if (more)
             more(watch->rec, hour);
@@ -379,6 +388,7 @@ static char *page_with(void (*more)(struct record *rec, uint32_t hour))
     struct sim_result *r = calloc(1, sizeof *r);
     struct buf out;
     assert_non_null(r);
+    r->plan = "off";
     r->start_ms = START;
     r->end_ms = START + 240 * HOUR;
     r->supply = *supply;

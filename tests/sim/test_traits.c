@@ -10,20 +10,84 @@
 
 #include "core/kinds.h"
 #include "sim/duration.h"
+#include "sim/option.h"
 #include "sim/traits.h"
 
 static void test_duration(void **state)
 {
     (void)state;
     int64_t ms = 0;
-    assert_int_equal(duration_read("90s", &ms), 0);
+    assert_true(duration_read("90s", 3, &ms));
     assert_int_equal(ms, 90000);
-    assert_int_equal(duration_read("2y", &ms), 0);
-    assert_int_equal(ms, INT64_C(730) * 86400000);
+    assert_true(duration_read("8w", 2, &ms));
+    assert_int_equal(ms, 56 * DAY_MS);
+    assert_true(duration_read("2y+1h", 2, &ms));
+    assert_int_equal(ms, 730 * DAY_MS);
     static const char *const bad[] = {
-        "", "s", "-1s", " 1s", "1", "1w", "1sx", "100001d", "99999999999999999999s"};
+        "", "s", "-1s", " 1s", "1", "1q", "1sx", "100001d", "99999999999999999999s"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        assert_int_equal(duration_read(bad[i], &ms), ERR_INVALID);
+        assert_false(duration_read(bad[i], strlen(bad[i]), &ms));
+    assert_int_equal(ms, 730 * DAY_MS);
+}
+
+static void test_list(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    struct option_list list = option_list("--x", "a=1,b,c=d=e");
+    assert_true(option_next(&list, &err));
+    assert_string_equal(option_value(&list), "1");
+    assert_string_equal(list.item, "a");
+    assert_true(option_next(&list, &err));
+    assert_null(option_value(&list));
+    assert_true(option_next(&list, &err));
+    assert_string_equal(option_value(&list), "d=e");
+    assert_true(list.len == 5 && strncmp(list.written, "c=d=e", 5) == 0); /* as it was, cut or not */
+    assert_true(!option_next(&list, &err) && list.rc == 0);
+    list = option_list("--x", NULL);
+    assert_true(!option_next(&list, &err) && list.rc == 0);
+}
+
+/* What is missing or too long is told, and nothing behind it is read. */
+static void test_list_mistakes(void **state)
+{
+    (void)state;
+    static char longest[OPTION_ITEM_CAP], longer[OPTION_ITEM_CAP + 1];
+    memset(longest, 'x', sizeof longest - 1);
+    memset(longer, 'x', sizeof longer - 1);
+    const struct {
+        const char *text;
+        int items;
+    } bad[] = {{"", 0}, {",", 0}, {"a,", 1}, {"a,,b", 1}, {",a", 0}, {longer, 0}};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct err err = {0};
+        struct option_list list = option_list("--x", bad[i].text);
+        int n = 0;
+        while (option_next(&list, &err))
+            n++;
+        assert_int_equal(n, bad[i].items);
+        assert_int_equal(list.rc, ERR_INVALID);
+        assert_non_null(strstr(err.msg, "--x"));
+    }
+    struct err err = {0};
+    struct option_list list = option_list("--x", longest);
+    assert_true(option_next(&list, &err) && strcmp(list.item, longest) == 0);
+    assert_int_equal(traits_read(&(struct traits){0}, "interruptible=50,", 7, &err), ERR_INVALID);
+}
+
+static void test_word(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"off", "tell", "keep", NULL};
+    struct err err = {0};
+    uint32_t i = 7;
+    assert_int_equal(option_word("--x", NULL, words, &i, &err), 0);
+    assert_int_equal(i, 7);
+    assert_int_equal(option_word("--x", "keep", words, &i, &err), 0);
+    assert_int_equal(i, 2);
+    assert_int_equal(option_word("--x", "kee", words, &i, &err), ERR_INVALID);
+    assert_string_equal(err.msg, "--x kee: expected off, tell or keep");
+    assert_int_equal(i, 2);
 }
 
 static void test_share(void **state)
@@ -186,8 +250,9 @@ static void test_data(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_data),       cmocka_unit_test(test_duration),
-                                       cmocka_unit_test(test_share),      cmocka_unit_test(test_tied),
-                                       cmocka_unit_test(test_checkpoint), cmocka_unit_test(test_bad)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_data),          cmocka_unit_test(test_duration),   cmocka_unit_test(test_list),
+        cmocka_unit_test(test_list_mistakes), cmocka_unit_test(test_word),       cmocka_unit_test(test_share),
+        cmocka_unit_test(test_tied),          cmocka_unit_test(test_checkpoint), cmocka_unit_test(test_bad)};
     return cmocka_run_group_tests_name("traits", tests, NULL, NULL);
 }
