@@ -252,7 +252,7 @@ static void look(struct core *core)
     struct work *w = &core->work;
     w->apart = 0;
     w->least = UINT32_MAX;
-    w->reheld = w->eased = w->left_out = false;
+    w->reheld = w->eased = w->softened = w->left_out = false;
     list_for_each_safe (it, next, &w->fresh) {
         turns_list(core, list_entry(it, struct lane, untried), false);
     }
@@ -357,7 +357,6 @@ static bool worth_a_try(struct core *core, const struct lane *lane)
 bool pass_backfill(struct core *core)
 {
     struct work *w = &core->work;
-    struct heap turns;
     struct turn *turn;
     struct lane *lane;
     w->nlook_at = 0;
@@ -370,21 +369,22 @@ bool pass_backfill(struct core *core)
     reaches_match(core);
     refresh_reservations(core);
     look(core);
-    turns_begin(core, &turns);
-    while (worth_trying(core) && (lane = next_lane(&turns, &turn)) != NULL) {
+    turns_begin(core);
+    while (worth_trying(core) && (lane = next_lane(core, &turn)) != NULL) {
         w->apart -= !lane->plain;
         if (worth_a_try(core, lane) && !try_lane(core, lane)) {
-            turns_clear(&turns, turn);
+            turns_clear(core, turn);
             return false;
         }
-        /* Under another's reservation some may pass who are not listed, and perhaps before those who are. */
-        if (w->eased && w->left_out) {
-            turns_clear(&turns, turn);
+        /* Under another's reservation some may pass who are not listed, and perhaps before those who are; and some may
+         * have stopped what has just come. */
+        if ((w->eased && w->left_out) || w->softened) {
+            turns_clear(core, turn);
             w->again = true;
             return true;
         }
-        turn_push(core, &turns, turn);
+        turn_push(core, turn);
     }
-    turns_drop(&turns);
+    turns_drop(core);
     return true;
 }

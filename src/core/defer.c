@@ -170,7 +170,7 @@ static bool fits_changed(const struct core *core, const struct reach *reach)
 }
 
 /* Lists the lanes whose held jobs have to be looked at. */
-static void look(struct core *core, struct heap *turns)
+static void look(struct core *core)
 {
     struct work *w = &core->work;
     bool all = w->row.fit == FIT_STRICT; /* whoever closed a pool before may be gone */
@@ -179,25 +179,24 @@ static void look(struct core *core, struct heap *turns)
         if (all || lane->held_fresh || fits_changed(core, shape_now(core, lane->shape)->reach))
             turns_add(core, lane, queue_first(&lane->held));
     }
-    turns_begin(core, turns);
+    turns_begin(core);
 }
 
 bool defer_pass(struct core *core)
 {
     struct work *w = &core->work;
-    struct heap turns;
     struct turn *turn;
     struct lane *lane;
     if (list_empty(&w->holding))
         return true;
-    look(core, &turns);
-    while ((lane = next_lane(&turns, &turn)) != NULL) {
+    look(core);
+    while ((lane = next_lane(core, &turn)) != NULL) {
         uint32_t index = (uint32_t)(lane - w->lane);
         bool all = w->row.fit == FIT_STRICT || lane->held_fresh;
         bool leads = &lane->candidate->in_lane == queue_first(&lane->held);
         enum tried tried = try_start(core, index, all ? w->blocked : w->still);
         if (tried == NO_ROOM) {
-            turns_clear(&turns, turn);
+            turns_clear(core, turn);
             return false;
         }
         struct queue_node *next = tried == STARTED ? queue_first(&lane->held) : NULL;
@@ -208,7 +207,7 @@ bool defer_pass(struct core *core)
         if (tried == NO_FIT && !next)
             lane->held_fresh = false;
         lane_push(core, lane, next);
-        turn_push(core, &turns, turn);
+        turn_push(core, turn);
     }
     return true;
 }

@@ -44,8 +44,10 @@ enum tried try_start(struct core *core, uint32_t lane, const uint64_t *closed)
     preempt_stop(core, &c);
     uint32_t n = pool_find(pool, ask, core->work.row.pack, c.use, core->work.place);
     assert(n > 0);
+    bool hard = pool->soft == 0;
     job_start(core, (struct job_id){(uint32_t)(job - core->work.job)}, (struct pool_id){c.pool},
               c.alternative, core->work.place, n);
+    core->work.softened |= hard && pool->soft > 0 && core->work.row.preempt != PREEMPT_NONE;
     uint32_t holder = pool->reserved_for;
     if (c.use == HELD_OWN && holder != INDEX_NONE && holder != lane) /* one ahead of it took what was held */
         reservation_make(core, holder, c.pool,
@@ -90,12 +92,31 @@ static struct turn *lane_turn(struct core *core, const struct lane *lane)
     return &core->work.turn[core->work.row.order == ORDER_SIZE ? lane->tenant : 0];
 }
 
-void turn_push(struct core *core, struct heap *turns, struct turn *turn)
+void turn_push(struct core *core, struct turn *turn)
 {
     if (!heap_first(&turn->lanes))
         return;
     turn->weight = core->work.row.order == ORDER_SIZE ? core->work.dominant[turn - core->work.turn] : 0;
-    heap_push(turns, &turn->in_pass);
+    turn->waits = true;
+    heap_push(&core->work.in_turn, &turn->in_pass);
+}
+
+void turn_reweigh(struct core *core, uint32_t tenant)
+{
+    struct turn *turn = &core->work.turn[tenant];
+    if (!turn->waits || core->work.row.order != ORDER_SIZE || turn->weight == core->work.dominant[tenant])
+        return;
+    heap_remove(&core->work.in_turn, &turn->in_pass);
+    turn_push(core, turn);
+}
+
+static struct turn *turn_pop(struct core *core)
+{
+    struct heap_node *node = heap_pop(&core->work.in_turn);
+    if (!node)
+        return NULL;
+    turn_of(node)->waits = false;
+    return turn_of(node);
 }
 
 void lane_push(struct core *core, struct lane *lane, struct queue_node *node)
@@ -109,26 +130,23 @@ void lane_push(struct core *core, struct lane *lane, struct queue_node *node)
     heap_push(&turn->lanes, &lane->in_pass);
 }
 
-struct lane *next_lane(struct heap *turns, struct turn **turn)
+struct lane *next_lane(struct core *core, struct turn **turn)
 {
-    struct heap_node *node = heap_pop(turns);
-    if (!node)
-        return NULL;
-    *turn = turn_of(node);
-    return lane_of_pass(heap_pop(&(*turn)->lanes));
+    *turn = turn_pop(core);
+    return *turn ? lane_of_pass(heap_pop(&(*turn)->lanes)) : NULL;
 }
 
-void turns_drop(struct heap *turns)
+void turns_drop(struct core *core)
 {
-    struct heap_node *node;
-    while ((node = heap_pop(turns)) != NULL)
-        heap_init(&turn_of(node)->lanes, lane_before);
+    struct turn *turn;
+    while ((turn = turn_pop(core)) != NULL)
+        heap_init(&turn->lanes, lane_before);
 }
 
-void turns_clear(struct heap *turns, struct turn *turn)
+void turns_clear(struct core *core, struct turn *turn)
 {
     heap_init(&turn->lanes, lane_before);
-    turns_drop(turns);
+    turns_drop(core);
 }
 
 void turns_add(struct core *core, struct lane *lane, struct queue_node *node)
@@ -149,12 +167,12 @@ void turns_list(struct core *core, struct lane *lane, bool plain)
     turns_add(core, lane, queue_first(&lane->waiting));
 }
 
-void turns_begin(struct core *core, struct heap *turns)
+void turns_begin(struct core *core)
 {
-    heap_init(turns, turn_before);
+    heap_init(&core->work.in_turn, turn_before);
     list_for_each_safe (it, next, &core->work.turns) {
         list_remove(it);
-        turn_push(core, turns, list_entry(it, struct turn, listed));
+        turn_push(core, list_entry(it, struct turn, listed));
     }
 }
 
@@ -171,7 +189,6 @@ static void close_pools(struct core *core, const struct reach *reach, uint64_t *
 static bool pass_strict(struct core *core)
 {
     struct work *w = &core->work;
-    struct heap turns;
     struct turn *turn;
     struct lane *lane;
     memset(w->blocked, 0, w->pool_words * sizeof *w->blocked);
@@ -182,18 +199,18 @@ static bool pass_strict(struct core *core)
             }
         }
     }
-    turns_begin(core, &turns);
-    while ((lane = next_lane(&turns, &turn)) != NULL) {
+    turns_begin(core);
+    while ((lane = next_lane(core, &turn)) != NULL) {
         enum tried tried = try_start(core, lane_index(core, lane), w->blocked);
         if (tried == NO_ROOM) {
-            turns_clear(&turns, turn);
+            turns_clear(core, turn);
             return false;
         }
         if (tried == NO_FIT)
             close_pools(core, shape_now(core, lane->shape)->reach, w->blocked);
         else
             lane_push(core, lane, queue_first(&lane->waiting));
-        turn_push(core, &turns, turn);
+        turn_push(core, turn);
     }
     return true;
 }

@@ -5,7 +5,8 @@
  *
  * Lanes that are to be tried are on the heap of their tenant's turn, turns on the heap of the pass. Between tenants the
  * one with the least dominant share is next, in a turn the lane whose candidate is first. A turn is taken off while one of its
- * lanes is tried, since what that starts changes the tenant's share.
+ * lanes is tried, since what that starts changes the tenant's share; if it stops another's work, that one's turn is put
+ * where it belongs now (turn_reweigh).
  */
 #ifndef BUSBAR_CORE_PASS_H
 #define BUSBAR_CORE_PASS_H
@@ -25,16 +26,16 @@ uint32_t lane_index(const struct core *core, const struct lane *lane);
 void turns_list(struct core *core, struct lane *lane, bool plain);
 /* Lists a lane with the job `node` as its candidate. */
 void turns_add(struct core *core, struct lane *lane, struct queue_node *node);
-void turns_begin(struct core *core, struct heap *turns);
+void turns_begin(struct core *core);
 /* The lane to try next, with its turn taken off; turn_push puts that back. NULL: all were tried. */
-struct lane *next_lane(struct heap *turns, struct turn **turn);
-void turn_push(struct core *core, struct heap *turns, struct turn *turn);
+struct lane *next_lane(struct core *core, struct turn **turn);
+void turn_push(struct core *core, struct turn *turn);
 /* Puts a lane among those of its turn, with the job `node`; leaves it out when that is NULL. */
 void lane_push(struct core *core, struct lane *lane, struct queue_node *node);
 /* Ends a pass early: nobody is left among those to try. */
-void turns_drop(struct heap *turns);
+void turns_drop(struct core *core);
 /* The same while a turn is taken off. */
-void turns_clear(struct heap *turns, struct turn *turn);
+void turns_clear(struct core *core, struct turn *turn);
 
 /* One pass with backfilling. False: there was no room for a start in this step. */
 bool pass_backfill(struct core *core);

@@ -344,6 +344,8 @@ bool reserve_allows(const struct core *core, const struct job *job, uint32_t poo
 /* It has them now. */
 void reserve_take(struct core *core, const struct job *job, uint32_t pool);
 
+/* The tenant's share is another: its turn, if it waits for one, comes earlier or later. */
+void turn_reweigh(struct core *core, uint32_t tenant);
 /* One pass of the fast loop: starts what can start. */
 void dispatch_pass(struct core *core);
 /* Work that waits by choice, core/defer.c. */

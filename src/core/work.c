@@ -220,6 +220,7 @@ static void tenant_weigh(struct core *core, uint32_t tenant)
         dominant = share > dominant ? share : dominant;
     }
     core->work.dominant[tenant] = (uint32_t)dominant;
+    turn_reweigh(core, tenant);
 }
 
 /* Chips in use rise or fall: the tenant's share, the site's load. */

@@ -128,6 +128,7 @@ struct lane {
 struct turn {
     struct heap lanes;
     struct heap_node in_pass;
+    bool waits; /* it is in that heap */
     struct list listed;
     uint32_t weight; /* the tenant's dominant share */
 };
@@ -162,6 +163,7 @@ struct work {
     uint32_t *tenant_chips; /* tenants x chip kinds: chips in use */
     struct turn *turn;      /* of each tenant */
     struct list turns;      /* those with lanes, while a pass begins */
+    struct heap in_turn;    /* those that are to come, in a pass */
     uint32_t *dominant;     /* of each tenant: its largest share of a kind, in 1/2^20 */
     uint64_t *reach_keys;   /* of all reaches, and one that is being built */
     uint64_t *lawful;       /* of all shapes */
@@ -180,6 +182,7 @@ struct work {
     bool reheld;      /* a reservation was made since the pass listed them */
     bool again;       /* it is to be made again at once: it did not see everybody whom it concerns */
     bool eased;       /* one is over, went to another, or begins later */
+    bool softened;    /* work that may be stopped for others has come to a pool that had none */
     bool left_out;    /* some were not listed whom only a reservation keeps from starting */
     uint32_t apart;   /* lanes listed in the pass, not tried yet, and not plain */
     uint32_t least;   /* chips that a plain one asks for */

@@ -77,12 +77,11 @@ static uint32_t follow(const struct world *w, struct running *running, uint32_t 
 
 /* Two worlds, one of them reloaded before each step: every start, every stop, every node, alarm and
  * row is the same. Strict, or of single chips, since a reservation is made anew after a load. */
-static void goes_on_the_same(uint32_t order, uint32_t fit)
+static void goes_on_the_same(uint32_t order, uint32_t fit, uint64_t seed)
 {
     struct world *both[] = {network(order, fit), network(order, fit)};
     struct running running[400];
     uint32_t n = 0, starts = 0, preempted = 0;
-    uint64_t seed = test_seed();
     for (uint64_t i = 1; i <= 150; i++) {
         uint32_t chips = 1 + (uint32_t)test_below(&seed, test_below(&seed, 3) ? 8 : 16);
         struct event_job_submit submit = job_request(i, chips, 1000 + (int64_t)test_below(&seed, 100000));
@@ -135,10 +134,14 @@ static void goes_on_the_same(uint32_t order, uint32_t fit)
 static void test_reload(void **state)
 {
     (void)state;
-    goes_on_the_same(ORDER_FIFO, FIT_STRICT);
-    goes_on_the_same(ORDER_SJF, FIT_STRICT);
-    goes_on_the_same(ORDER_SIZE, FIT_STRICT);
-    goes_on_the_same(ORDER_SIZE, FIT_BACKFILL);
+    goes_on_the_same(ORDER_FIFO, FIT_STRICT, test_seed());
+    goes_on_the_same(ORDER_SJF, FIT_STRICT, test_seed());
+    goes_on_the_same(ORDER_SIZE, FIT_STRICT, test_seed());
+    goes_on_the_same(ORDER_SIZE, FIT_BACKFILL, test_seed());
+    /* The turn of a tenant whose work is stopped while it waits for it; work that is stopped at once for one who was not
+     * looked at. */
+    goes_on_the_same(ORDER_SIZE, FIT_BACKFILL, 117659441593665);
+    goes_on_the_same(ORDER_SIZE, FIT_BACKFILL, 1);
 }
 
 /* Rows that do not add up are refused: a share of nobody, a running job that lacks chips, a pool without a site. */
