@@ -68,7 +68,7 @@ struct choosing {
     const struct job *job;
     struct ask ask;
     enum held_use use;
-    int64_t run_ms;
+    int64_t run_ms;  /* until it would be over, its data's coming included */
     uint64_t stamp;  /* of the jobs that were chosen */
     uint32_t n;      /* how many */
     uint32_t chips;  /* that they have */
@@ -353,9 +353,10 @@ static bool choose_at(struct core *core, uint32_t lane_index, const struct job *
         return false;
     struct choosing c = {
         .core = core, .pool = pool, .lane = lane, .job = job, .ask = shape_ask(&shape->key, a)};
-    c.run_ms = job_run_ms(job, a->rate);
-    c.use = at->use = place_use(core, pool, lane, job, core->now_ms + way.ms + c.run_ms);
-    at->cost = place_cost(pool, a, c.run_ms, &way);
+    int64_t run_ms = job_run_ms(job, a->rate);
+    c.run_ms = way.ms + run_ms;
+    c.use = at->use = place_use(core, pool, lane, job, core->now_ms + c.run_ms);
+    at->cost = place_cost(pool, a, run_ms, &way);
     if (!choose_in_pool(&c))
         return false;
     at->cost += is_firm(job) ? (int128)pool->rate * c.loss : 0;

@@ -124,14 +124,11 @@ static bool lawful(const struct question *q, const struct option *o)
 /* Whether the first job of the lane comes before the one in question. */
 static bool comes_first(const struct question *q, const struct lane *other)
 {
-    const struct work *w = &q->core->work;
     const struct queue_node *first = queue_first(&other->waiting);
     if (q->job->held)
         return true; /* whoever waits by choice comes after all others */
-    if (other != q->lane && w->row.order == ORDER_SIZE &&
-        w->dominant[other->tenant] != w->dominant[q->lane->tenant])
-        return w->dominant[other->tenant] < w->dominant[q->lane->tenant];
-    return first != &q->job->in_lane && queue_before(first, &q->job->in_lane);
+    return first != &q->job->in_lane &&
+           rank_before(q->core, other->tenant, first, q->lane->tenant, &q->job->in_lane);
 }
 
 static bool may_use(const struct question *q, uint32_t pool)
