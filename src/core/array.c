@@ -23,6 +23,12 @@ uint32_t array_by_id(const struct core *core, const struct uuid *id)
     return map_get(&core->follow.array_map, id, sizeof *id);
 }
 
+bool array_is_of(const struct uuid *array, const struct uuid *job)
+{
+    struct uuid id = task_id(job, 0);
+    return uuid_eq(&id, array);
+}
+
 bool array_has(const struct core *core, const struct uuid *job)
 {
     struct uuid id = task_id(job, 0);
@@ -168,7 +174,7 @@ static int submit_one(struct core *core, const struct event_job_array *e,
     uint32_t n = afters_read(e, after);
     if (e->first || e->at_once || e->at || e->tasks)
         return ERR_INVALID;
-    int rc = array_has(core, &e->job) ? ERR_EXISTS : afters_check(core, &e->tenant, after, n);
+    int rc = array_has(core, &e->job) ? ERR_EXISTS : afters_check(core, e, after, n);
     if (rc == 0)
         rc = work_park(core, request, &id);
     if (rc != 0)
@@ -190,7 +196,7 @@ static int array_check(struct core *core, const struct event_job_array *e, const
     if (e->at == 0) {
         if (i != INDEX_NONE || job_by_id(core, &e->job).v != INDEX_NONE)
             return ERR_EXISTS;
-        return table_room(&core->follow.arrays) == 0 ? ERR_LIMIT : afters_check(core, &e->tenant, after, n);
+        return table_room(&core->follow.arrays) == 0 ? ERR_LIMIT : afters_check(core, e, after, n);
     }
     if (i == INDEX_NONE || !uuid_eq(&core->follow.array[i].row.tenant, &e->tenant))
         return ERR_NOT_FOUND;

@@ -187,12 +187,14 @@ static int after_check(struct core *core, const struct uuid *tenant, const struc
     return full ? ERR_LIMIT : 0;
 }
 
-int afters_check(struct core *core, const struct uuid *tenant, const struct after *list, uint32_t n)
+int afters_check(struct core *core, const struct event_job_array *e, const struct after *list, uint32_t n)
 {
     if (n > 0 && (table_room(&core->follow.edges) < n || table_room(&core->follow.links) < n + 1))
         return ERR_LIMIT;
     for (uint32_t i = 0; i < n; i++) {
-        int rc = after_check(core, tenant, &list[i]);
+        bool itself =
+            uuid_eq(&list[i].target, &e->job) || (e->total > 0 && array_is_of(&e->job, &list[i].target));
+        int rc = itself ? ERR_INVALID : after_check(core, &e->tenant, &list[i]);
         if (rc != 0)
             return rc;
     }

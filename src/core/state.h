@@ -372,8 +372,9 @@ struct after {
 };
 /* Those that the event names; how many. */
 uint32_t afters_read(const struct event_job_array *event, struct after out[JOB_AFTERS_MAX]);
-/* Whether a job or array of the tenant may come after them: 0, ERR_INVALID, ERR_NOT_FOUND or ERR_LIMIT. */
-int afters_check(struct core *core, const struct uuid *tenant, const struct after *list, uint32_t n);
+/* Whether the job or array that the event brings may come after them: 0, ERR_INVALID, ERR_NOT_FOUND or ERR_LIMIT. */
+int afters_check(struct core *core, const struct event_job_array *event, const struct after *list,
+                 uint32_t n);
 /* A job or an array, the other one INDEX_NONE, comes after them; they were checked. */
 void follow_attach(struct core *core, uint32_t job, uint32_t array, const struct after *list, uint32_t n);
 int load_job_after(struct core *core, const struct row_job_after *row);
@@ -381,7 +382,9 @@ int load_job_after(struct core *core, const struct row_job_after *row);
 int load_follow_done(struct core *core);
 /* INDEX_NONE when there is none. */
 uint32_t array_by_id(const struct core *core, const struct uuid *id);
-/* Whether the id is an array's, or could be that of one of its tasks. */
+/* Whether a job's id is one that a task of the array has, or could have. */
+bool array_is_of(const struct uuid *array, const struct uuid *job);
+/* The same of any array that is there. */
 bool array_has(const struct core *core, const struct uuid *job);
 /* There may be something to do about it. */
 void array_moves(struct core *core, uint32_t array);
