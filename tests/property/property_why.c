@@ -260,6 +260,13 @@ static void cancel_others(struct dispatch_world *w, uint64_t job, const struct u
     dispatch_world_settle(w);
 }
 
+/* An array of which tasks that waited were cancelled with the others cannot end well any more. */
+static bool is_spoilt(const struct dispatch_world *w, uint64_t job, const struct why *why)
+{
+    return why->bar == WHY_AFTER && of_array(&why->job, &why->job) &&
+           kind_wanted(w, job, &why->job) == AFTER_OK;
+}
+
 static struct dispatch_world one, two;
 
 static void ask(const struct dispatch_world *w, uint64_t job, struct tally *tally)
@@ -277,7 +284,7 @@ static void ask(const struct dispatch_world *w, uint64_t job, struct tally *tall
     assert_int_equal(why_job(one.core, &id, &why), 0);
     tally->of[why.bar]++;
     tally->not_alone += !why.alone;
-    if (why.alone && why.bar != WHY_NOTHING) {
+    if (why.alone && why.bar != WHY_NOTHING && !is_spoilt(&one, job, &why)) {
         dispatch_world_copy(&two, &one);
         uint64_t must_start = remove_bar(&two, job, &why);
         dispatch_world_settle(&two);

@@ -8,7 +8,7 @@ enum { POOLS = 2, NODES = 2, CHIPS = 8 };
 #define MINUTE INT64_C(60000)
 
 /* Two sites with a pool of two nodes of eight chips each. */
-static struct world *network(uint32_t preempt)
+static struct world *network_with(uint32_t preempt, uint32_t corridors)
 {
     struct limits limits = small_limits();
     limits.chips = 2;
@@ -17,6 +17,7 @@ static struct world *network(uint32_t preempt)
     limits.jobs = 100;
     limits.shares = 200;
     limits.shapes = 64;
+    limits.corridors = corridors;
     struct world *w = world_new(&limits);
     assert_int_equal(do_boot(w, 1), 0);
     struct event chip = {.kind = EVENT_KIND_chip_add,
@@ -44,6 +45,11 @@ static struct world *network(uint32_t preempt)
                                            .reserve = RESERVE_OFF}};
     assert_int_equal(world_step(w, &set), 0);
     return w;
+}
+
+static struct world *network(uint32_t preempt)
+{
+    return network_with(preempt, 0);
 }
 
 static void submit(struct world *w, uint64_t job, uint32_t chips, int64_t duration_ms, int64_t checkpoint_ms,
@@ -349,12 +355,46 @@ static void test_cap(void **state)
     world_free(w);
 }
 
+/* Of two equal jobs whose data takes a while the one that runs is not further from its end than the other would be. */
+static void test_equals_with_data(void **state)
+{
+    (void)state;
+    struct world *w = network_with(PREEMPT_SHORTER, 1);
+    struct event corridor = {
+        .kind = EVENT_KIND_corridor_add,
+        .u.corridor_add = {
+            .corridor = uid('c', 1), .a = uid('S', 1), .b = uid('S', 2), .bits_s = 8000000000, .rtt = 1000}};
+    assert_int_equal(world_step(w, &corridor), 0);
+    for (uint64_t i = 1; i <= 2; i++) {
+        struct event e = {.kind = EVENT_KIND_job_submit,
+                          .u.job_submit = {.job = uid('J', i),
+                                           .tenant = uid('T', 1),
+                                           .count0 = NODES * CHIPS,
+                                           .rate0 = 1000,
+                                           .duration_ms = MINUTE,
+                                           .checkpoint_ms = 1000,
+                                           .site = uid('S', 1),
+                                           .data_site = uid('S', 2),
+                                           .data_bytes = 10000000000,
+                                           .flags = JOB_INTERRUPTIBLE}};
+        assert_int_equal(world_step(w, &e), 0);
+    }
+    assert_int_equal(do_tick(w), 0);
+    assert_int_equal(world_count(w, EFFECT_JOB_START), 1);
+    assert_int_equal(world_count(w, EFFECT_JOB_STOP), 0);
+    world_free(w);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_least_is_lost), cmocka_unit_test(test_whole_gangs),
-        cmocka_unit_test(test_who_does_not),  cmocka_unit_test(test_shorter),
-        cmocka_unit_test(test_lost_place),    cmocka_unit_test(test_reservation),
-        cmocka_unit_test(test_shed),          cmocka_unit_test(test_cap)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_equals_with_data),
+                                       cmocka_unit_test(test_least_is_lost),
+                                       cmocka_unit_test(test_whole_gangs),
+                                       cmocka_unit_test(test_who_does_not),
+                                       cmocka_unit_test(test_shorter),
+                                       cmocka_unit_test(test_lost_place),
+                                       cmocka_unit_test(test_reservation),
+                                       cmocka_unit_test(test_shed),
+                                       cmocka_unit_test(test_cap)};
     return cmocka_run_group_tests_name("preempt", tests, NULL, NULL);
 }
