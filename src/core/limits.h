@@ -29,11 +29,11 @@
 #define SERVICE_REPLICAS_MAX 2048 /* of one service */
 #define SERVICE_TOKENS_MAX UINT64_C(1000000000000) /* a second, at one place of origin */
 #define SERVICE_MS_MAX (INT64_C(30) * 86400000)
-#define JOB_AFTERS_MAX 4                      /* that one job or array comes after */
-#define JOB_FOLLOWERS_MAX 1024                /* that come after one */
+#define JOB_AFTERS_MAX 4       /* that one job or array comes after */
+#define JOB_FOLLOWERS_MAX 1024 /* that come after one */
 #define JOB_PRIORITY_MAX 100
 #define ARRAY_TASKS_MAX 65535
-#define ARRAY_EVENT_TASKS_MAX 256 /* that one event brings */
+#define ARRAY_EVENT_TASKS_MAX 256             /* that one event brings */
 #define PLAN_PARTS_MAX 4096                   /* classes and rents of a plan */
 #define PLAN_NANO_MAX INT64_C(10000000000000) /* a threshold or rent, either sign: 1e4 units of a currency */
 
