@@ -387,12 +387,28 @@ static void test_priority(void **state)
     }
 }
 
+/* Who waits only for one that comes first starts when that is cancelled. */
+static void test_cancel_wakes(void **state)
+{
+    (void)state;
+    struct world *w = network(ORDER_FIFO, FIT_STRICT);
+    submit(w, 1, 1);
+    submit(w, 2, NODES * CHIPS);
+    submit(w, 3, 1);
+    (void)settle(w);
+    assert_true(state_of(w, 1) == JOB_RUNNING && state_of(w, 3) == JOB_QUEUED);
+    assert_int_equal(cancel(w, 2), 0);
+    assert_true(settle(w) > 0 && state_of(w, 3) == JOB_RUNNING);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_after),           cmocka_unit_test(test_told),
-        cmocka_unit_test(test_refused),         cmocka_unit_test(test_array),
-        cmocka_unit_test(test_slices),          cmocka_unit_test(test_followers),
-        cmocka_unit_test(test_array_cancelled), cmocka_unit_test(test_priority)};
+        cmocka_unit_test(test_cancel_wakes), cmocka_unit_test(test_after),
+        cmocka_unit_test(test_told),         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_array),        cmocka_unit_test(test_slices),
+        cmocka_unit_test(test_followers),    cmocka_unit_test(test_array_cancelled),
+        cmocka_unit_test(test_priority)};
     return cmocka_run_group_tests_name("follow", tests, NULL, NULL);
 }
