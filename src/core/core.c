@@ -27,6 +27,8 @@ struct limits limits_default(void)
                            .jobs = 262144,
                            .shares = 524288,
                            .shapes = 4096,
+                           .arrays = 8192,
+                           .afters = 65536,
                            .services = 256,
                            .demands = 16384,
                            .service_replicas = 32768};
@@ -79,6 +81,7 @@ static void carve(struct core *core, struct arena *arena)
     const struct limits *n = &core->limits;
     network_carve(core, arena);
     work_carve(core, arena);
+    follow_carve(core, arena);
     rulebook_carve(core, arena);
     services_carve(core, arena);
     traffic_carve(core, arena);
@@ -132,6 +135,7 @@ struct core *core_init(void *block, size_t size, const struct limits *limits)
     core->row.id = 1;
     list_init(&core->waiting);
     work_init(core);
+    follow_init(core);
     rulebook_init(core);
     core->service.next_ms = INT64_MAX;
     traffic_init(core);
@@ -298,6 +302,9 @@ void core_collect(struct core *core, row_fn *fn, void *ctx)
     plan_collect(core, fn, ctx);
     COLLECT(core, reserve.alarms, alarm, reserve.alarm, ROW_DELETE);
     COLLECT(core, habits.table, habit, habits.habit, ROW_DELETE);
+    COLLECT(core, follow.arrays, job_array, follow.array, ROW_PUT);
+    COLLECT(core, follow.edges, job_after, follow.edge, ROW_PUT);
+    table_clean(&core->follow.links);
     table_clean(&core->work.shapes);
     table_clean(&core->work.lanes);
     table_clean(&core->waiters);

@@ -59,6 +59,7 @@ bool defer_enter(struct core *core, struct job_id id)
     if (lane->group == INDEX_NONE || job->latest_ms <= core->now_ms)
         return false;
     job->held = true;
+    job->in_lane.rank = 0; /* thresholds are in order of latest starts */
     job->in_lane.key = job->latest_ms;
     struct queue_node *first = queue_first(&lane->held);
     bool leads = !first || queue_before(&job->in_lane, first);

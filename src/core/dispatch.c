@@ -67,6 +67,12 @@ static bool lane_before(const struct heap_node *a, const struct heap_node *b)
     return queue_before(&lane_of_pass(a)->candidate->in_lane, &lane_of_pass(b)->candidate->in_lane);
 }
 
+/* Between tenants priorities do not count. */
+static bool older(const struct heap_node *a, const struct heap_node *b)
+{
+    return queue_before_unranked(&lane_of_pass(a)->candidate->in_lane, &lane_of_pass(b)->candidate->in_lane);
+}
+
 static struct turn *turn_of(const struct heap_node *node)
 {
     return heap_entry(node, struct turn, in_pass);
@@ -78,7 +84,7 @@ static bool turn_before(const struct heap_node *a, const struct heap_node *b)
 {
     const struct turn *x = turn_of(a), *y = turn_of(b);
     return x->weight != y->weight ? x->weight < y->weight
-                                  : lane_before(heap_first(&x->lanes), heap_first(&y->lanes));
+                                  : older(heap_first(&x->lanes), heap_first(&y->lanes));
 }
 
 uint32_t lane_index(const struct core *core, const struct lane *lane)
@@ -264,7 +270,7 @@ static bool evict(struct core *core)
     if (core->work.over && !curtail(core))
         return false;
     core->work.over = false;
-    return true;
+    return follow_turn(core);
 }
 
 /* Once around. False: there was no room for a start in this step. */
@@ -294,7 +300,7 @@ void dispatch_pass(struct core *core)
         whole = whole && pass(core);
     while (whole && w->again);
     /* More to do, in another step: there was no room in this one, or a reservation that ended freed what it held. */
-    w->due = !whole;
+    w->due = !whole || follow_is_due(core);
     for (uint32_t k = 0; k < w->pool_words; k++)
         w->due |= w->changed[k] != 0;
 }

@@ -54,4 +54,6 @@ void core_dump(const struct core *core, row_fn *fn, void *ctx)
     DUMP(service.services, service.service, service);
     DUMP(service.demands, service.demand, service_demand);
     DUMP(service.replicas, service.replica, service_replica);
+    DUMP(follow.arrays, follow.array, job_array);
+    DUMP(follow.edges, follow.edge, job_after);
 }

@@ -28,7 +28,8 @@ enum effect_kind {
     /* Of the start that follows: `bytes` of data for `job` come over `corridor` at `bits_s`, all within `ms`, and only then
      * it runs. One for each corridor of the way, from where the data lies. */
     EFFECT_TRANSIT = 12,
-    EFFECT_ALARM = 13, /* a loss (core/contingency.h) is covered no more; or is again, with code 0 */
+    EFFECT_JOB_UNMET = 14, /* `job` is over and has not run: what it was to come after ended otherwise */
+    EFFECT_ALARM = 13,     /* a loss (core/contingency.h) is covered no more; or is again, with code 0 */
 };
 
 struct effect {

@@ -103,7 +103,19 @@ enum meter_flag {
     J(QUEUED, 1, "queued") \
     J(RUNNING, 2, "running") \
     J(ENDED, 3, "ended") \
-    J(CANCELLED, 4, "cancelled")
+    J(CANCELLED, 4, "cancelled") \
+    J(UNMET, 5, "unmet") /* what it was to come after ended otherwise */
+
+/* When a job may start that comes after another, or after all tasks of an array. */
+#define JOB_AFTER_KINDS(A) \
+    A(OK, 0, "afterok")         /* that ended well */ \
+    A(ANY, 1, "afterany")       /* that is over */ \
+    A(NOT_OK, 2, "afternotok")  /* that is over, and did not end well; of an array: not all of it did */
+/* How a job ended. */
+#define JOB_OUTCOMES(O) \
+    O(OPEN, 0, "open") \
+    O(OK, 1, "ok")   /* with code 0; an array: all its tasks did */ \
+    O(BAD, 2, "bad") /* in any other way */
 /* clang-format on */
 
 enum place_state {
@@ -150,6 +162,16 @@ enum job_state {
 #define J(name, number, text) JOB_##name = (number),
     JOB_STATES(J)
 #undef J
+};
+enum job_after {
+#define A(name, number, text) AFTER_##name = (number),
+    JOB_AFTER_KINDS(A)
+#undef A
+};
+enum job_outcome {
+#define O(name, number, text) OUTCOME_##name = (number),
+    JOB_OUTCOMES(O)
+#undef O
 };
 
 /* Text of a value in one of the tables above, "?" if unknown. */

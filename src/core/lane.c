@@ -50,16 +50,24 @@ static void lane_unlist(struct core *core, struct lane *lane)
         shape_unlist(shape);
 }
 
+void lane_place(struct core *core, struct job_id id)
+{
+    struct job *job = &core->work.job[id.v];
+    job->in_lane.rank = rank_of(core, job);
+    job->in_lane.key = lane_key(core, job, job_typical_ms(job, job->row.rate0));
+    job->in_lane.sequence = job->row.sequence;
+    job->in_lane.length = job_run_ms(job, 1000);
+}
+
 void lane_enter(struct core *core, struct job_id id)
 {
     struct job *job = &core->work.job[id.v];
     struct lane *lane = &core->work.lane[job->lane];
-    job->in_lane.key = lane_key(core, job, job_typical_ms(job, job->row.rate0));
-    job->in_lane.sequence = job->row.sequence;
-    job->in_lane.length = job_run_ms(job, 1000);
+    lane_place(core, id);
     if (defer_enter(core, id))
         return;
     queue_add(&lane->waiting, &job->in_lane);
+    rank_enter(core, lane->tenant, &job->in_lane);
     struct reach *reach = core->work.shape[lane->shape].reach;
     if (job->in_lane.length < reach->shortest)
         reach->shortest = job->in_lane.length;
@@ -77,6 +85,7 @@ void lane_leave(struct core *core, struct job_id id)
         return;
     }
     queue_remove(&lane->waiting, &job->in_lane);
+    rank_leave(core, lane->tenant, &job->in_lane);
     if (queue_first(&lane->waiting))
         return;
     lane_unlist(core, lane);
@@ -189,6 +198,10 @@ void work_reorder(struct core *core)
         struct job *job = &core->work.job[i];
         if (!table_live(&core->work.jobs, i) || job->row.state != JOB_QUEUED)
             continue;
+        if (job->parked) {
+            lane_place(core, (struct job_id){i});
+            continue;
+        }
         lane_leave(core, (struct job_id){i});
         lane_enter(core, (struct job_id){i});
     }

@@ -29,6 +29,11 @@
 #define SERVICE_REPLICAS_MAX 2048 /* of one service */
 #define SERVICE_TOKENS_MAX UINT64_C(1000000000000) /* a second, at one place of origin */
 #define SERVICE_MS_MAX (INT64_C(30) * 86400000)
+#define JOB_AFTERS_MAX 4       /* that one job or array comes after */
+#define JOB_FOLLOWERS_MAX 1024 /* that come after one */
+#define JOB_PRIORITY_MAX 100
+#define ARRAY_TASKS_MAX 65535
+#define ARRAY_EVENT_TASKS_MAX 256             /* that one event brings */
 #define PLAN_PARTS_MAX 4096                   /* classes and rents of a plan */
 #define PLAN_NANO_MAX INT64_C(10000000000000) /* a threshold or rent, either sign: 1e4 units of a currency */
 
@@ -50,6 +55,8 @@ struct limits {
     uint32_t jobs;   /* waiting and running */
     uint32_t shares; /* chips of one node for one job */
     uint32_t shapes; /* different requests at a time */
+    uint32_t arrays; /* of jobs, not over */
+    uint32_t afters; /* of jobs and arrays that are not over: what they come after */
     uint32_t services;
     uint32_t demands;          /* services x places where requests come from */
     uint32_t service_replicas; /* of all services; each is a job too */

@@ -80,7 +80,7 @@ int load_job(struct core *core, const struct row_job *row)
     struct work *w = &core->work;
     struct event_job_submit request = {.job = row->id, .tenant = row->tenant};
     struct shape_key key;
-    if (row->state == JOB_ENDED || row->state == JOB_CANCELLED)
+    if (row->state == JOB_ENDED || row->state == JOB_CANCELLED || row->state == JOB_UNMET)
         return 0; /* part of the books, not of the state */
     request_terms(&request, row);
     struct tenant_id tenant = tenant_by_id(core, &row->tenant);
@@ -93,13 +93,16 @@ int load_job(struct core *core, const struct row_job *row)
         return ERR_LIMIT;
     uint32_t i = table_take(&w->jobs);
     struct job *job = &w->job[i];
-    *job = (struct job){
-        .row = *row, .lane = lane, .pool = INDEX_NONE, .shares = INDEX_NONE, .replica = INDEX_NONE};
+    *job = (struct job){.row = *row,
+                        .lane = lane,
+                        .pool = INDEX_NONE,
+                        .shares = INDEX_NONE,
+                        .replica = INDEX_NONE,
+                        .array = INDEX_NONE,
+                        .link = INDEX_NONE};
     map_put(&w->job_map, &job->row.id, sizeof job->row.id, i);
-    if (row->state == JOB_QUEUED) {
-        lane_enter(core, (struct job_id){i});
-        return 0;
-    }
+    if (row->state == JOB_QUEUED)
+        return 0; /* whether it is in a queue is known when all are there */
     const struct alternative *a = &key.alternative[row->alternative];
     job->pool = map_get(&core->net.pool_map, &row->pool, sizeof row->pool);
     if (job->pool == MAP_NONE || a->count == 0)
@@ -133,10 +136,15 @@ int load_share(struct core *core, const struct row_share *row)
 int load_work_done(struct core *core)
 {
     struct work *w = &core->work;
-    for (uint32_t i = 0; i < w->jobs.used; i++) {
+    int rc = load_follow_done(core);
+    for (uint32_t i = 0; i < w->jobs.used && rc == 0; i++) {
         const struct job *job = &w->job[i];
-        if (!table_live(&w->jobs, i) || job->row.state != JOB_RUNNING)
+        if (!table_live(&w->jobs, i) || job->parked)
             continue;
+        if (job->row.state == JOB_QUEUED) {
+            lane_enter(core, (struct job_id){i});
+            continue;
+        }
         const struct shape *shape = &w->shape[w->lane[job->lane].shape];
         uint32_t chips = 0;
         for (uint32_t s = job->shares; s != INDEX_NONE; s = w->share[s].next_of_job)
@@ -146,13 +154,16 @@ int load_work_done(struct core *core)
         /* The site was lost, and the pass that would have stopped it did not come. */
         w->lost |= core->net.site[core->net.pool[job->pool].site.v].row.state == PLACE_LOST;
     }
+    if (rc != 0)
+        return rc;
+    arrays_resume(core);
     for (uint32_t i = 0; i < core->net.sites.used; i++)
         site_rate(core, (struct site_id){i});
     for (uint32_t i = 0; i < core->net.pools.used; i++) {
         const struct pool *pool = &core->net.pool[i];
         w->lost |= pool->busy > 0 && core->net.site[pool->site.v].row.state == PLACE_LOST;
     }
-    w->due = w->active.next != &w->active || core->book.changed || w->lost;
+    w->due = w->active.next != &w->active || core->book.changed || w->lost || follow_is_due(core);
     sheds_look(core);
     for (uint32_t i = 0; i < core->net.sites.used; i++)
         site_judge(core, (struct site_id){i});

@@ -50,10 +50,7 @@ uint32_t place_bars(const struct core *core, struct shape *shape, const struct a
 
 bool lane_ahead(const struct core *core, const struct lane *a, const struct lane *b)
 {
-    const struct work *w = &core->work;
-    if (w->row.order == ORDER_SIZE && w->dominant[a->tenant] != w->dominant[b->tenant])
-        return w->dominant[a->tenant] < w->dominant[b->tenant];
-    return queue_before(queue_first(&a->waiting), queue_first(&b->waiting));
+    return rank_before(core, a->tenant, queue_first(&a->waiting), b->tenant, queue_first(&b->waiting));
 }
 
 /* The reservation of a lane is that of its first job. A single chip never has one: whoever waits for it and is ahead of

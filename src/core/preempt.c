@@ -69,8 +69,7 @@ struct choosing {
     const struct job *job;
     struct ask ask;
     enum held_use use;
-    int64_t
-        run_ms; /* of it, with the time that its data takes to come: what its own end would be reckoned by */
+    int64_t run_ms;  /* until it would be over, its data's coming included */
     uint64_t stamp;  /* of the jobs that were chosen */
     uint32_t n;      /* how many */
     uint32_t chips;  /* that they have */
@@ -91,6 +90,8 @@ static bool goes_before(const struct choosing *c, const struct job *job)
     uint32_t mine = c->lane->tenant, theirs = w->lane[job->lane].tenant;
     int64_t left_ms = job->end_ms - c->core->now_ms;
     if (w->row.order == ORDER_SIZE && mine != theirs && w->dominant[mine] > w->dominant[theirs])
+        return false;
+    if (mine == theirs && rank_of(c->core, c->job) > rank_of(c->core, job))
         return false;
     return left_ms > c->run_ms + job_lost_ms(c->core, job) &&
            lane_key(c->core, c->job, c->run_ms) < lane_key(c->core, job, left_ms);

@@ -3,9 +3,14 @@
 
 #include <assert.h>
 
-bool queue_before(const struct queue_node *a, const struct queue_node *b)
+bool queue_before_unranked(const struct queue_node *a, const struct queue_node *b)
 {
     return a->key != b->key ? a->key < b->key : a->sequence < b->sequence;
+}
+
+bool queue_before(const struct queue_node *a, const struct queue_node *b)
+{
+    return a->rank != b->rank ? a->rank < b->rank : queue_before_unranked(a, b);
 }
 
 /* The mixer of splitmix64 (Steele, Lea, Flood, 2014). */

@@ -68,7 +68,8 @@ struct uuid_list {
 #define JOB_ALTERNATIVES(F, S) \
     JOB_ALTERNATIVE(F, S, 0) JOB_ALTERNATIVE(F, S, 1) JOB_ALTERNATIVE(F, S, 2) JOB_ALTERNATIVE(F, S, 3)
 /* duration_ms at rate 1, 0: not known; flags: enum job_flag; site, jurisdiction, vendor: the only one allowed, empty
- * where any is; the job's input of data_bytes lies at data_site. */
+ * where any is; the job's input of data_bytes lies at data_site. priority: among the tenant's own jobs, a signed number in
+ * two's complement, from -JOB_PRIORITY_MAX to JOB_PRIORITY_MAX. */
 #define JOB_REQUEST(F, S) \
     JOB_ALTERNATIVES(F, S) F(S, i64, duration_ms, 0) F(S, u32, flags, 0) F(S, u32, priority, 0) \
     F(S, uuid, site, 0) F(S, text, jurisdiction, CODE_CAP) F(S, text, vendor, NAME_CAP) \
@@ -82,6 +83,18 @@ struct uuid_list {
     F(S, i64, deadline_ms, 0) F(S, i64, start_by_ms, 0) F(S, i64, checkpoint_ms, 0) F(S, i64, checkpoint_every_ms, 0)
 #define EVENT_JOB_SUBMIT(F, S) \
     F(S, uuid, job, 0) F(S, uuid, tenant, 0) JOB_REQUEST(F, S) JOB_DECLARED(F, S) JOB_TIMING(F, S)
+/* A job or an array that this one comes after; kind: enum job_after; outcome: enum job_outcome, as its row in the store tells it,
+ * 0 where that is of none that is over. The first zero id ends the list. */
+#define JOB_AFTER(F, S, i) F(S, uuid, after##i, 0) F(S, u32, after_kind##i, 0) F(S, u32, outcome##i, 0)
+#define JOB_AFTERS(F, S) JOB_AFTER(F, S, 0) JOB_AFTER(F, S, 1) JOB_AFTER(F, S, 2) JOB_AFTER(F, S, 3)
+/* An array of `total` tasks, jobs that ask for the same, of which the first has the index `first` and at most at_once, 0: any number,
+ * run at a time (core/follow.h); or with total 0 one job, if it comes after others. `job` is the id of the array, which ends
+ * in two zero bytes; the k-th task has k there, counted from 1. The event brings `tasks` of them, up to
+ * ARRAY_EVENT_TASKS_MAX, after the `at` that came before, in the order of k; what the array comes after is said where `at` is 0. */
+#define EVENT_JOB_ARRAY(F, S) \
+    EVENT_JOB_SUBMIT(F, S) JOB_AFTERS(F, S) F(S, u32, first, 0) F(S, u32, total, 0) F(S, u32, at_once, 0) \
+    F(S, u32, at, 0) F(S, u32, tasks, 0)
+/* Of an array: all its tasks that are not over, and none come any more. */
 #define EVENT_JOB_CANCEL(F, S) F(S, uuid, job, 0)
 /* From the job's site: it is over under this epoch. code: 0, or why it failed. */
 #define EVENT_JOB_END(F, S) F(S, uuid, job, 0) F(S, u32, epoch, 0) F(S, u32, code, 0)
@@ -207,6 +220,7 @@ struct uuid_list {
     E(job_submit, 61, EVENT_JOB_SUBMIT) \
     E(job_cancel, 62, EVENT_JOB_CANCEL) \
     E(job_end, 63, EVENT_JOB_END) \
+    E(job_array, 64, EVENT_JOB_ARRAY) \
     E(rules_put, 70, EVENT_RULES_PUT) \
     E(rules_set, 71, EVENT_RULES_SET) \
     E(plan_class, 80, EVENT_PLAN_CLASS) \
@@ -246,6 +260,14 @@ struct uuid_list {
     F(S, u32, epoch, 0) F(S, u32, alternative, 0) F(S, uuid, pool, 0) F(S, i64, submitted_ms, 0) \
     F(S, i64, started_ms, 0) F(S, i64, ended_ms, 0) F(S, u32, code, 0) JOB_DECLARED(F, S) \
     JOB_TIMING(F, S) F(S, i64, done_ms, 0) F(S, i64, transit_ms, 0) F(S, i64, estimate_ms, 0) F(S, i64, bound_ms, 0)
+/* tasks: those that came; failed: of them, those that are over otherwise than well; state: JOB_QUEUED, and then how it ends;
+ * ended_ms: 0 until nothing of it is left. */
+#define ROW_JOB_ARRAY(F, S) \
+    F(S, uuid, id, 0) F(S, uuid, tenant, 0) F(S, u32, first, 0) F(S, u32, total, 0) F(S, u32, at_once, 0) \
+    F(S, u32, tasks, 0) F(S, u32, failed, 0) F(S, u32, state, 0) F(S, i64, ended_ms, 0)
+/* `job`, or array, comes after the target; outcome: how that ended, 0: it has not. */
+#define ROW_JOB_AFTER(F, S) \
+    F(S, uuid, job, 0) F(S, u32, slot, 0) F(S, uuid, target, 0) F(S, u32, kind, 0) F(S, u32, outcome, 0)
 /* Chips of one node that a running job has. */
 #define ROW_SHARE(F, S) F(S, uuid, job, 0) F(S, u32, node, 0) F(S, u32, chips, 0)
 #define ROW_TENANT(F, S) \
@@ -372,7 +394,9 @@ struct uuid_list {
     R(transit, 30, ROW_TRANSIT, 1) \
     R(service, 33, ROW_SERVICE, 1) \
     R(service_demand, 34, ROW_SERVICE_DEMAND, 2) \
-    R(service_replica, 35, ROW_SERVICE_REPLICA, 1)
+    R(service_replica, 35, ROW_SERVICE_REPLICA, 1) \
+    R(job_array, 36, ROW_JOB_ARRAY, 1) \
+    R(job_after, 37, ROW_JOB_AFTER, 2)
 
 /* clang-format on */
 

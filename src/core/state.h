@@ -14,6 +14,7 @@
 #include "base/rng.h"
 #include "core/contingency.h"
 #include "core/core.h"
+#include "core/follow.h"
 #include "core/habit.h"
 #include "core/ledger.h"
 #include "core/money.h"
@@ -115,6 +116,7 @@ struct core {
     struct ledger ledger;
     struct network net;
     struct work work;
+    struct follow follow;
     struct rulebook book;
     struct services service;
     struct traffic traffic;
@@ -210,6 +212,12 @@ void job_start(struct core *core, struct job_id id, struct pool_id pool, uint32_
                const struct place *place, uint32_t n);
 /* A job waits from now on: 0, or why it cannot; its id is checked, what it says of itself is the caller's to check. */
 int work_submit(struct core *core, const struct event_job_submit *request);
+/* The same of a job that is in no lane yet; *out: it. */
+int work_park(struct core *core, const struct event_job_submit *request, struct job_id *out);
+/* Whether what a request says of itself can be. */
+bool work_terms_hold(const struct event_job_submit *request);
+/* What it comes after ended otherwise: it ends here, and has not run. */
+void work_unmet(struct core *core, struct job_id id);
 /* A job ends here, whether it waits or runs. */
 void work_cancel(struct core *core, struct job_id id);
 /* The job, which runs, has ended by itself: what it took is remembered. */
@@ -231,6 +239,8 @@ struct job_id job_by_id(const struct core *core, const struct uuid *id);
 /* The lane of a tenant for requests of this shape, with one more job in it; INDEX_NONE: too many different ones. */
 uint32_t lane_of(struct core *core, uint32_t tenant, const struct shape_key *key);
 void lane_enter(struct core *core, struct job_id id);
+/* Where in the queue it would be. */
+void lane_place(struct core *core, struct job_id id);
 void lane_leave(struct core *core, struct job_id id);
 /* The lane has a job less in memory. */
 void lane_unref(struct core *core, uint32_t lane);
@@ -297,6 +307,14 @@ enum held_use place_use(const struct core *core, const struct pool *pool, const 
 /* The score of a pool for a job of some size and run time, whose data has to come: nano-units x RATE_MS. */
 int128 place_cost(const struct pool *pool, const struct alternative *a, int64_t run_ms,
                   const struct way *way);
+/* Whether job a of a tenant comes before job b of one: core/rank.c. */
+bool rank_before(const struct core *core, uint32_t tenant_a, const struct queue_node *a, uint32_t tenant_b,
+                 const struct queue_node *b);
+/* The job's place among those of its tenant. */
+int32_t rank_of(const struct core *core, const struct job *job);
+/* A job of the tenant enters or leaves a queue of a lane. */
+void rank_enter(struct core *core, uint32_t tenant, const struct queue_node *node);
+void rank_leave(struct core *core, uint32_t tenant, const struct queue_node *node);
 /* Whether the first job of lane a comes before that of b. */
 bool lane_ahead(const struct core *core, const struct lane *a, const struct lane *b);
 /* The longest run time, at rate 1, with which a job is gone before the pool's reservation begins. */
@@ -343,6 +361,54 @@ void reserve_reset(struct core *core);
 bool reserve_allows(const struct core *core, const struct job *job, uint32_t pool, uint32_t chips);
 /* It has them now. */
 void reserve_take(struct core *core, const struct job *job, uint32_t pool);
+
+/* Arrays and who comes after whom, core/follow.h. */
+void follow_carve(struct core *core, struct arena *arena);
+void follow_init(struct core *core);
+/* There is something for follow_turn to do. */
+bool follow_is_due(const struct core *core);
+/* Admits what may start, ends what never will. False: there is more to do. */
+bool follow_turn(struct core *core);
+/* The job is over, and its row tells how. */
+void follow_over(struct core *core, struct job_id id);
+/* The link's job or array comes after nobody any more. */
+void follow_drop(struct core *core, uint32_t link);
+/* That job or array is over: the link is gone, and whoever comes after it is told. */
+void follow_settle(struct core *core, uint32_t link, uint32_t outcome);
+/* What the job, or its array, still comes after: how many, and the first of them. */
+uint32_t follow_waits_for(const struct core *core, const struct job *job, struct uuid *first);
+struct after {
+    struct uuid target;
+    uint32_t kind, outcome;
+};
+/* Those that the event names; how many. */
+uint32_t afters_read(const struct event_job_array *event, struct after out[JOB_AFTERS_MAX]);
+/* Whether the job or array that the event brings may come after them: 0, ERR_INVALID, ERR_NOT_FOUND or ERR_LIMIT. */
+int afters_check(struct core *core, const struct event_job_array *event, const struct after *list,
+                 uint32_t n);
+/* A job or an array, the other one INDEX_NONE, comes after them; they were checked. */
+void follow_attach(struct core *core, uint32_t job, uint32_t array, const struct after *list, uint32_t n);
+int load_job_after(struct core *core, const struct row_job_after *row);
+/* After the last row, before jobs enter their lanes: those that are not to are parked. ERR_CORRUPT. */
+int load_follow_done(struct core *core);
+/* INDEX_NONE when there is none. */
+uint32_t array_by_id(const struct core *core, const struct uuid *id);
+/* Whether a job's id is one that a task of the array has, or could have. */
+bool array_is_of(const struct uuid *array, const struct uuid *job);
+/* The same of any array that is there. */
+bool array_has(const struct core *core, const struct uuid *job);
+/* There may be something to do about it. */
+void array_moves(struct core *core, uint32_t array);
+bool array_turn(struct core *core, uint32_t array, uint32_t *budget);
+void array_task_over(struct core *core, struct job_id id, uint32_t outcome);
+/* No more of its tasks starts: those that are left end as `state` says. */
+void array_close(struct core *core, uint32_t array, uint32_t state);
+/* 0, ERR_NOT_FOUND or ERR_WRONG_STATE. */
+int array_cancel(struct core *core, const struct uuid *id);
+int load_job_array(struct core *core, const struct row_job_array *row);
+int load_arrays_done(struct core *core);
+/* After a load: tasks that may be in their lanes are. */
+void arrays_resume(struct core *core);
 
 /* The tenant's share is another: its turn, if it waits for one, comes earlier or later. */
 void turn_reweigh(struct core *core, uint32_t tenant);

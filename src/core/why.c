@@ -119,19 +119,27 @@ static bool lawful(const struct question *q, const struct option *o)
     return rules_judge(rulebook_rules(q->core), &facts, q->core->book.row.judged_ms, &verdict) == 0;
 }
 
+/* ---- choice ---- */
+
+/* Until when the job waits by choice, or would if it were in a queue; 0: it does not. */
+static int64_t waits_until(const struct question *q)
+{
+    if (q->job->held)
+        return q->job->latest_ms;
+    int64_t latest_ms = q->job->parked && q->lane->group != INDEX_NONE ? job_latest_ms(q->core, q->job) : 0;
+    return latest_ms > q->core->now_ms ? latest_ms : 0;
+}
+
 /* ---- turn ---- */
 
 /* Whether the first job of the lane comes before the one in question. */
 static bool comes_first(const struct question *q, const struct lane *other)
 {
-    const struct work *w = &q->core->work;
     const struct queue_node *first = queue_first(&other->waiting);
-    if (q->job->held)
+    if (waits_until(q) > 0)
         return true; /* whoever waits by choice comes after all others */
-    if (other != q->lane && w->row.order == ORDER_SIZE &&
-        w->dominant[other->tenant] != w->dominant[q->lane->tenant])
-        return w->dominant[other->tenant] < w->dominant[q->lane->tenant];
-    return first != &q->job->in_lane && queue_before(first, &q->job->in_lane);
+    return first != &q->job->in_lane &&
+           rank_before(q->core, other->tenant, first, q->lane->tenant, &q->job->in_lane);
 }
 
 static bool may_use(const struct question *q, uint32_t pool)
@@ -183,8 +191,9 @@ static struct option option_of(const struct question *q, uint32_t pool_index, ui
         o.bars |= bars_of_room(pool, ask);
     if (!power_is_enough(core, pool, alternative->count, (o.bars & BAR(NODE_DOWN)) != 0))
         o.bars |= BAR(POWER);
-    if (q->job->held && !plan_allows(core, q->key, alternative, pool_index,
-                                     plan_threshold(core, q->lane->group, q->job->latest_ms)))
+    int64_t until_ms = waits_until(q);
+    if (until_ms > 0 &&
+        !plan_allows(core, q->key, alternative, pool_index, plan_threshold(core, q->lane->group, until_ms)))
         o.bars |= BAR(CHOICE);
     if (!reserve_allows(core, q->job, pool_index, alternative->count))
         o.bars |= BAR(RESERVE);
@@ -316,9 +325,10 @@ static void tell_rule(const struct question *q, const struct option *o, struct w
 
 static void tell_choice(const struct question *q, const struct option *o, struct why *out)
 {
-    out->threshold = plan_threshold(q->core, q->lane->group, q->job->latest_ms);
+    int64_t until_ms = waits_until(q);
+    out->threshold = plan_threshold(q->core, q->lane->group, until_ms);
     out->hour = plan_hour(q->core, o->pool);
-    out->latest_ms = q->job->latest_ms;
+    out->latest_ms = until_ms;
     out->until_ms = q->core->plan.row.until_ms;
 }
 
@@ -420,6 +430,18 @@ static void tell_waiting(const struct question *q, struct why *out)
     tell_terms(q, best.bars == 0 ? &best : NULL, out);
 }
 
+/* It is in no queue yet: whatever else there is comes after that. */
+static void tell_parked(const struct question *q, struct why *out)
+{
+    const struct follow *f = &q->core->follow;
+    struct uuid first;
+    uint32_t n = follow_waits_for(q->core, q->job, &first);
+    bool after = n > 0 || q->job->array == INDEX_NONE;
+    out->alone = out->bar == WHY_NOTHING && n < 2;
+    out->bar = after ? WHY_AFTER : WHY_ARRAY;
+    out->job = after ? first : f->array[q->job->array].row.id;
+}
+
 int why_job(const struct core *core, const struct uuid *id, struct why *out)
 {
     struct job_id job = job_by_id(core, id);
@@ -430,6 +452,8 @@ int why_job(const struct core *core, const struct uuid *id, struct why *out)
     out->state = q.job->row.state;
     if (out->state == JOB_QUEUED) {
         tell_waiting(&q, out);
+        if (q.job->parked)
+            tell_parked(&q, out);
         return 0;
     }
     struct option chosen = {.pool = q.job->pool, .alternative = q.job->row.alternative};

@@ -5,7 +5,8 @@
  *
  * For each pool, and each size that would do, there is a set of bars: what would have to be another way for the job to
  * start there now. Bars have stages: what the request asks for, then rules, then size, then what is down, then room and
- * turn, then the plan for work that can wait. The pool that gets furthest is the one that tells: of such pools one with a single bar, if there is any, since
+ * turn, then the plan for work that can wait. What keeps a job
+ * from all pools alike, since it is not even in the queue, is named before all of these. The pool that gets furthest is the one that tells: of such pools one with a single bar, if there is any, since
  * removing it would start the job (`alone`), but for others that wait and come first.
  *
  * Cost: pools x alternatives x rules, tens of milliseconds at worst.
@@ -35,7 +36,9 @@
     W(RESERVED, 4, "reserved", "nodes are kept for a job that comes first") \
     W(TURN, 4, "turn", "a job that comes first waits for the same pool") \
     W(CHOICE, 5, "choice", "it can wait, and it would cost more there than the plan lets it now") \
-    W(NOTHING, 6, "nothing", "nothing is in its way: the next pass starts it")
+    W(AFTER, 6, "after", "what it comes after is not over") \
+    W(ARRAY, 6, "array", "as many tasks of its array wait for a place or run as may at a time") \
+    W(NOTHING, 7, "nothing", "nothing is in its way: the next pass starts it")
 /* clang-format on */
 
 enum why_bar {
@@ -67,7 +70,8 @@ struct why {
         alone; /* without it the job would start, if it were the only one that waits and nothing were kept for losses */
     struct uuid pool;     /* of which it is said; if all pools have the bar, one of them */
     uint32_t alternative; /* as well */
-    struct uuid job;      /* RESERVED, TURN: the one that comes first */
+    struct uuid
+        job; /* RESERVED, TURN: the one that comes first; AFTER: a job or array that it comes after; ARRAY: its array */
     /* CHOICE: the threshold of its class, what a chip-hour of the pool counts as with its rent, nano-units; by when it has to
      * start, and until when the plan holds. */
     int64_t threshold, hour, latest_ms, until_ms;

@@ -122,11 +122,8 @@ static bool state_may_follow(uint32_t from, uint32_t to)
 {
     static const struct {
         uint32_t from, to;
-    } edges[] = {{JOB_QUEUED, JOB_RUNNING},
-                 {JOB_QUEUED, JOB_CANCELLED},
-                 {JOB_RUNNING, JOB_QUEUED},
-                 {JOB_RUNNING, JOB_ENDED},
-                 {JOB_RUNNING, JOB_CANCELLED}};
+    } edges[] = {{JOB_QUEUED, JOB_RUNNING}, {JOB_QUEUED, JOB_CANCELLED}, {JOB_QUEUED, JOB_UNMET},
+                 {JOB_RUNNING, JOB_QUEUED}, {JOB_RUNNING, JOB_ENDED},    {JOB_RUNNING, JOB_CANCELLED}};
     for (size_t i = 0; i < sizeof edges / sizeof edges[0]; i++) {
         if (edges[i].from == from && edges[i].to == to)
             return true;
@@ -151,6 +148,7 @@ static void job_over(struct core *core, struct job_id id, uint32_t state, uint32
     job->row.code = code;
     if (job->replica != INDEX_NONE)
         replica_over(core, job->replica);
+    follow_over(core, id);
     map_remove(&core->work.job_map, &job->row.id, sizeof job->row.id);
     table_drop(&core->work.jobs, id.v);
 }
@@ -271,10 +269,11 @@ static bool is_length(int64_t ms)
     return ms >= 0 && ms <= JOB_MS_MAX;
 }
 
-/* Whether what a request says of itself can be. */
-static bool terms_hold(const struct event_job_submit *e)
+bool work_terms_hold(const struct event_job_submit *e)
 {
-    return !(e->flags & ~(uint32_t)(JOB_INTERRUPTIBLE | JOB_ONE_DOMAIN)) && e->kind <= JOB_KIND_INFERENCE &&
+    int32_t priority = (int32_t)e->priority;
+    return priority >= -JOB_PRIORITY_MAX && priority <= JOB_PRIORITY_MAX &&
+           !(e->flags & ~(uint32_t)(JOB_INTERRUPTIBLE | JOB_ONE_DOMAIN)) && e->kind <= JOB_KIND_INFERENCE &&
            is_length(e->duration_ms) && is_length(e->checkpoint_ms) && is_length(e->checkpoint_every_ms) &&
            e->deadline_ms >= 0 && e->start_by_ms >= 0 && e->data_bytes <= DATA_BYTES_MAX;
 }
@@ -284,7 +283,7 @@ static void row_terms(struct row_job *to, const struct event_job_submit *from)
     JOB_COPY_TERMS
 }
 
-int work_submit(struct core *core, const struct event_job_submit *e)
+int work_park(struct core *core, const struct event_job_submit *e, struct job_id *out)
 {
     struct work *w = &core->work;
     struct shape_key key;
@@ -301,7 +300,12 @@ int work_submit(struct core *core, const struct event_job_submit *e)
         return ERR_LIMIT;
     uint32_t i = table_take(&w->jobs);
     struct job *job = &w->job[i];
-    *job = (struct job){.lane = lane, .pool = INDEX_NONE, .shares = INDEX_NONE, .replica = INDEX_NONE};
+    *job = (struct job){.lane = lane,
+                        .pool = INDEX_NONE,
+                        .shares = INDEX_NONE,
+                        .replica = INDEX_NONE,
+                        .array = INDEX_NONE,
+                        .link = INDEX_NONE};
     job->row.id = e->job;
     job->row.tenant = e->tenant;
     row_terms(&job->row, e);
@@ -311,14 +315,25 @@ int work_submit(struct core *core, const struct event_job_submit *e)
     job->row.state = JOB_QUEUED;
     job->row.submitted_ms = core->now_ms;
     map_put(&w->job_map, &job->row.id, sizeof job->row.id, i);
-    lane_enter(core, (struct job_id){i});
+    *out = (struct job_id){i};
     return 0;
+}
+
+int work_submit(struct core *core, const struct event_job_submit *e)
+{
+    struct job_id id;
+    int rc = work_park(core, e, &id);
+    if (rc == 0)
+        lane_enter(core, id);
+    return rc;
 }
 
 int step_job_submit(struct core *core, const struct event *event)
 {
     const struct event_job_submit *e = &event->u.job_submit;
-    return uuid_zero(&e->job) || !terms_hold(e) ? ERR_INVALID : work_submit(core, e);
+    if (uuid_zero(&e->job) || !work_terms_hold(e))
+        return ERR_INVALID;
+    return array_has(core, &e->job) ? ERR_EXISTS : work_submit(core, e);
 }
 
 void job_start(struct core *core, struct job_id id, struct pool_id pool, uint32_t alternative,
@@ -425,7 +440,7 @@ void work_cancel(struct core *core, struct job_id id)
     uint32_t lane = core->work.job[id.v].lane;
     if (core->work.job[id.v].row.state == JOB_RUNNING)
         stop(core, id, 0);
-    else
+    else if (!core->work.job[id.v].parked)
         lane_leave(core, id);
     /* Others may have waited for it to go first; the next of its lane was not tried as such. */
     core->work.due = true;
@@ -435,11 +450,23 @@ void work_cancel(struct core *core, struct job_id id)
     lane_unref(core, lane);
 }
 
+void work_unmet(struct core *core, struct job_id id)
+{
+    uint32_t lane = core->work.job[id.v].lane;
+    assert(core->work.job[id.v].parked);
+    effect_add(core, EFFECT_JOB_UNMET)->job = core->work.job[id.v].row.id;
+    job_over(core, id, JOB_UNMET, 0);
+    lane_unref(core, lane);
+}
+
 int step_job_cancel(struct core *core, const struct event *event)
 {
     struct job_id id = job_by_id(core, &event->u.job_cancel.job);
     if (id.v == INDEX_NONE)
-        return ERR_NOT_FOUND;
+        return array_cancel(core, &event->u.job_cancel.job);
+    uint32_t array = core->work.job[id.v].array;
+    if (array != INDEX_NONE && core->follow.array[array].row.state != JOB_QUEUED)
+        return ERR_NOT_FOUND; /* all of it was cancelled, which is about to be done */
     if (core->work.job[id.v].replica != INDEX_NONE)
         return ERR_IN_USE; /* its service would only have another in its place */
     work_cancel(core, id);

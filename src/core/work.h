@@ -131,6 +131,9 @@ struct turn {
     bool waits; /* it is in that heap */
     struct list listed;
     uint32_t weight; /* the tenant's dominant share */
+    /* Of the tenant's jobs that wait, those that have a priority, and the first of all if that was asked for: core/rank.c. */
+    uint32_t ranked;
+    const struct queue_node *front;
 };
 
 struct job {
@@ -143,6 +146,9 @@ struct job {
     uint32_t replica;  /* of core's services, INDEX_NONE: it is none of theirs */
     int64_t latest_ms; /* by when it has to start, as far as it may choose; 0: it may not */
     bool held;         /* it waits by choice, in the lane's second queue */
+    bool parked;       /* it waits and is in no queue: core/follow.h */
+    uint32_t array;    /* whose task it is, INDEX_NONE: of none */
+    uint32_t link;     /* of core's follow, INDEX_NONE: it comes after nobody, and nobody after it */
     uint32_t chips;    /* and the rate of its alternative */
     uint32_t rate;
     uint64_t chosen; /* the choice of what to stop that it was last part of, core/preempt.c */

@@ -91,7 +91,8 @@ struct checker *checker_new(const struct checker_limits *limits)
     c->now_ms = INT64_MIN;
     bool good = c->site && c->chip && c->pool && c->node && c->job && c->share && c->ask && c->tenant &&
                 c->doomed && c->class && c->masks && c->digest && checker_rules_new(c) &&
-                checker_services_new(c) && checker_corridors_new(c) && checker_plan_new(c) && maps_init(c);
+                checker_services_new(c) && checker_corridors_new(c) && checker_plan_new(c) &&
+                checker_follow_new(c) && maps_init(c);
     if (good)
         return c;
     checker_free(c);
@@ -110,6 +111,7 @@ void checker_free(struct checker *c)
     checker_services_free(c);
     checker_corridors_free(c);
     checker_plan_free(c);
+    checker_follow_free(c);
     digest_stream_free(c->digest);
     free(c->tenant);
     free(c->masks);
@@ -232,5 +234,6 @@ void checker_end_of_time(struct checker *c, int64_t now_ms)
     checker_services_end_of_time(c);
     checker_corridors_end_of_time(c);
     checker_plan_end_of_time(c);
+    checker_follow_end_of_time(c);
     checker_power_end_of_time(c);
 }

@@ -74,6 +74,11 @@
     V(DONE, "the work that is done is another than the stops of the job left") \
     V(CURTAILED_FIRM, "firm work is stopped for power while interruptible work runs at the site") \
     V(OVER_CAP, "work runs at a site that draws more than it may") \
+    V(AFTER, "a job is started before all that it comes after is over as it has to be") \
+    V(ARRAY, "more tasks of an array run than may at a time") \
+    V(OUTRANKED, "an equal job of the tenant waits that has a higher priority") \
+    V(UNMET, "a job ends for what it comes after, and that would let it start") \
+    V(UNMET_WAITS, "jobs are not over that never can start, or whose array was cancelled") \
     V(RESERVE, "firm work takes the last chips that a loss could be made good with") \
     V(ALARM, "an alarm tells what is not so")
 /* clang-format on */

@@ -210,6 +210,8 @@ static void judge_start(struct checker *c, const struct gang *gang)
     checker_plan_judge(c, i, p, e->alternative);
     checker_judge_resume(c, i, e);
     checker_order_judge(c, i, p);
+    checker_judge_rank(c, i);
+    checker_judge_follow(c, i);
     checker_order_leave(c, i);
     job->state = CHECK_RUNS;
     job->epoch = e->epoch;
@@ -244,6 +246,7 @@ static void judge_stop(struct checker *c, const struct effect *e)
     checker_judge_stop(c, i, e);
     checker_job_release(c, i);
     checker_replica_stopped(c, i);
+    c->job[i].stopped_ms = c->now_ms;
     if (c->job[i].cancelled)
         checker_job_forget(c, i);
     else
@@ -262,7 +265,7 @@ static void shares_without_start(struct checker *c, const struct gang *gang)
 static bool decides(const struct effect *e)
 {
     return e->kind == EFFECT_JOB_SHARE || e->kind == EFFECT_JOB_START || e->kind == EFFECT_JOB_STOP ||
-           e->kind == EFFECT_REPLICA_ADD || e->kind == EFFECT_REPLICA_DROP;
+           e->kind == EFFECT_REPLICA_ADD || e->kind == EFFECT_REPLICA_DROP || e->kind == EFFECT_JOB_UNMET;
 }
 
 static void judge(struct checker *c, const struct effect *list, uint32_t n)
@@ -286,6 +289,8 @@ static void judge(struct checker *c, const struct effect *list, uint32_t n)
         }
         if (e->kind == EFFECT_JOB_STOP)
             judge_stop(c, e);
+        else if (e->kind == EFFECT_JOB_UNMET)
+            checker_job_unmet(c, e);
         else if (single)
             checker_replica(c, e, i > 0 ? e - 1 : NULL);
         if (single)

@@ -215,16 +215,16 @@ static uint32_t ask_of(struct checker *c, const struct check_request *request)
     return i;
 }
 
-void checker_job_put(struct checker *c, const struct event_job_submit *e)
+uint32_t checker_job_new(struct checker *c, const struct event_job_submit *e)
 {
     struct check_request request;
     if (checker_job_find(c, &e->job) != NONE || !request_read(c, e, &request)) {
         accepted(c, &e->job, NULL, "a job that is there, or that names what is not");
-        return;
+        return NONE;
     }
     uint32_t ask = ask_of(c, &request);
     if (ask == NONE || !has_room(c, c->waiting + c->running, 1, c->limits.jobs, "jobs"))
-        return;
+        return NONE;
     uint32_t i = c->free_job;
     if (i != NONE)
         c->free_job = c->job[i].in_heap;
@@ -244,13 +244,25 @@ void checker_job_put(struct checker *c, const struct event_job_submit *e)
                                    .start_by_ms = e->start_by_ms,
                                    .deadline_ms = e->deadline_ms,
                                    .state = CHECK_WAITS,
+                                   .after = {.before = NONE},
+                                   .array = NONE,
+                                   .priority = (int32_t)e->priority,
+                                   .stopped_ms = INT64_MIN,
                                    .firm = !(e->flags & JOB_INTERRUPTIBLE),
                                    .checkpoint_ms = e->checkpoint_ms,
                                    .checkpoint_every_ms = e->checkpoint_every_ms};
     memcpy(c->job[i].data_class, e->data_class, sizeof c->job[i].data_class);
     map_put(&c->job_map, &e->job, sizeof e->job, i);
     c->waiting++;
-    checker_order_enter(c, i);
+    checker_rank(c, &c->job[i]);
+    return i;
+}
+
+void checker_job_put(struct checker *c, const struct event_job_submit *e)
+{
+    uint32_t i = checker_job_new(c, e);
+    if (i != NONE)
+        checker_order_enter(c, i);
 }
 
 static void job_submit(struct checker *c, const struct event *event)
@@ -264,6 +276,7 @@ void checker_job_forget(struct checker *c, uint32_t i)
     assert(job->state == CHECK_WAITS);
     checker_order_leave(c, i);
     checker_replica_over(c, i);
+    checker_follow_over(c, i);
     map_remove(&c->job_map, &job->id, sizeof job->id);
     c->over[c->nover++ % CHECKER_OVER] = job->id;
     job->state = CHECK_FREE;
@@ -301,6 +314,7 @@ void checker_job_release(struct checker *c, uint32_t i)
     checker_transit_drop(c, i);
     c->site[pool->site].running--;
     checker_count_job(c, i, false);
+    checker_follow_stopped(c, i);
     job->shares = NONE;
     job->pool = NONE;
     job->in_heap = NONE;
@@ -312,6 +326,8 @@ void checker_job_release(struct checker *c, uint32_t i)
 static void job_cancel(struct checker *c, const struct event *event)
 {
     uint32_t i = checker_job_find(c, &event->u.job_cancel.job);
+    if (i == NONE && checker_array_cancel(c, &event->u.job_cancel.job))
+        return;
     if (i == NONE)
         accepted(c, &event->u.job_cancel.job, NULL, "the cancellation of a job that is not there");
     else if (c->job[i].state == CHECK_RUNS)
@@ -328,6 +344,7 @@ static void job_end(struct checker *c, const struct event *event)
         accepted(c, &e->job, NULL, "the end of a job that does not run under this epoch");
         return;
     }
+    c->job[i].well = e->code == 0;
     checker_job_release(c, i);
     checker_job_forget(c, i);
 }
@@ -360,6 +377,7 @@ void checker_apply(struct checker *c, const struct event *event)
         [EVENT_KIND_node_state] = node_state,
         [EVENT_KIND_dispatch_set] = dispatch_set,
         [EVENT_KIND_job_submit] = job_submit,
+        [EVENT_KIND_job_array] = checker_job_array,
         [EVENT_KIND_job_cancel] = job_cancel,
         [EVENT_KIND_job_end] = job_end,
         [EVENT_KIND_tenant_add] = checker_tenant_add,

@@ -162,7 +162,7 @@ static void refresh(struct checker *c)
     for (uint32_t i = 0; i < c->nasks; i++)
         c->ask[i].class = NONE;
     for (uint32_t i = 0; i < c->njobs; i++) {
-        if (c->job[i].state == CHECK_WAITS && !c->job[i].held) {
+        if (c->job[i].state == CHECK_WAITS && !c->job[i].held && !c->job[i].parked) {
             c->job[i].in_heap = NONE;
             enter(c, i);
         }

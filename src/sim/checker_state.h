@@ -101,6 +101,13 @@ struct check_ask {
     uint32_t ordinary; /* jobs that wait and not by choice */
 };
 
+/* What a job or an array comes after, and who comes after it: sim/check_follow.c. */
+struct check_after {
+    uint32_t before; /* the first edge to it */
+    uint32_t open;   /* of its own */
+    bool never;      /* one of these ended in a way that does not let it start */
+};
+
 enum check_state { CHECK_FREE, CHECK_WAITS, CHECK_RUNS };
 
 struct check_job {
@@ -131,6 +138,12 @@ struct check_job {
     int64_t started_ms;
     int64_t transit_ms; /* of this run, before it works */
     int64_t done_ms, checkpoint_ms, checkpoint_every_ms;
+    struct check_after after;
+    uint32_t array; /* NONE: it is of none */
+    int32_t priority;
+    bool parked;        /* it waits, and not yet for a place */
+    bool well;          /* it ended with code 0 */
+    int64_t stopped_ms; /* last */
 };
 
 #define CHECKER_VAGUE INT64_MAX
@@ -155,6 +168,7 @@ struct checker {
     struct check_services *services;
     struct check_corridors *corridors;
     struct check_plan *plan;
+    struct check_follow *follow;
     int64_t carbon_price;
     uint32_t ntenants, nsites, nchips, npools, nnodes, njobs, nshares, nasks; /* ever used */
     uint32_t free_job, free_share;
@@ -267,6 +281,25 @@ void checker_replica_over(struct checker *c, uint32_t job);
 /* All effects of a step were told; no more come in this instant. */
 void checker_services_step(struct checker *c);
 void checker_services_end_of_time(struct checker *c);
+bool checker_follow_new(struct checker *c);
+void checker_follow_free(struct checker *c);
+/* Accepted events. False: there is no such array. */
+void checker_job_array(struct checker *c, const struct event *event);
+bool checker_array_cancel(struct checker *c, const struct uuid *id);
+/* A job never starts for what it comes after. */
+void checker_job_unmet(struct checker *c, const struct effect *e);
+/* A job is to start: may it yet, and is no equal one of a higher priority there? */
+void checker_judge_follow(struct checker *c, uint32_t job);
+void checker_judge_rank(struct checker *c, uint32_t job);
+/* A job has come; has its chips no more; is over. */
+void checker_rank(struct checker *c, const struct check_job *job);
+void checker_follow_stopped(struct checker *c, uint32_t job);
+void checker_follow_over(struct checker *c, uint32_t job);
+void checker_follow_end_of_time(struct checker *c);
+/* A job is there that waits for nothing yet; NONE: it cannot be, and that was told. */
+uint32_t checker_job_new(struct checker *c, const struct event_job_submit *e);
+/* A job waits from now on. */
+void checker_job_put(struct checker *c, const struct event_job_submit *e);
 
 /* Data under way: sim/check_corridors.c. */
 bool checker_corridors_new(struct checker *c);

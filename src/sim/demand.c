@@ -78,7 +78,8 @@ static void add_copies(struct reading *r, const struct trace *t, int64_t from, i
             r->list[r->n] =
                 (struct ordered){.job = {.submit_ms = copies > 1 ? (at + shift) % length : at,
                                          .duration_ms = job->duration_ms,
-                                         .chips = job->chips,
+                                         .chips = job->chips & 0xffffffu,
+                                         .priority = (int8_t)job->priority,
                                          .queue = (uint16_t)(r->demand->nqueues + job->queue),
                                          .tenant = (uint16_t)(r->demand->ntenants + tenant_of(r, t, job, c))},
                                  .order = r->n};

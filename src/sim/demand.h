@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "core/limits.h"
 #include "sim/trace.h"
 
 #define DEMAND_JOBS_MAX (1u << 24)
@@ -22,10 +23,13 @@
 struct demand_job {
     int64_t submit_ms;
     int64_t duration_ms;
-    uint32_t chips;
+    uint32_t chips : 24;
+    int32_t priority : 8;
     uint16_t queue;
     uint16_t tenant;
 };
+
+_Static_assert(TRACE_CHIPS_MAX < 1u << 24 && JOB_PRIORITY_MAX < 1 << 7, "a job has room for both");
 
 struct demand {
     struct demand_job *job;

@@ -81,6 +81,8 @@ static void shrink(struct forecast *f)
     n->workers = f->count[ROW_KIND_worker] + 1;
     n->waiters = 1;
     n->jobs = f->count[ROW_KIND_job] + ARRIVALS_MAX;
+    n->arrays = f->count[ROW_KIND_job_array] + 1;
+    n->afters = f->count[ROW_KIND_job_after] + 1;
 }
 
 static bool list_jobs(struct forecast *f)

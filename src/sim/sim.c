@@ -35,6 +35,7 @@ static void request(const struct sim *s, uint32_t i, int64_t at_ms, struct event
                                      .tenant = sim_uuid('T', job->tenant + 1u),
                                      .count0 = job->chips,
                                      .rate0 = 1000,
+                                     .priority = (uint32_t)(int32_t)job->priority,
                                      .duration_ms = told_ms(s, job)};
     if (!s->options->network || traits_ties(&s->traits, i))
         out->site = s->site_of_queue[job->queue];

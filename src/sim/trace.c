@@ -7,6 +7,7 @@
 
 #include "base/checked.h"
 #include "base/map.h"
+#include "core/limits.h"
 #include "sim/csv.h"
 
 /* ---- arrays that grow ---- */
@@ -131,15 +132,29 @@ static bool field_chips(struct csv *csv, struct csv_field field, uint32_t *out)
     return true;
 }
 
+/* Whole, from -JOB_PRIORITY_MAX to JOB_PRIORITY_MAX; without such a column 0. */
+static bool field_priority(struct csv *csv, struct csv_field field, int32_t *out)
+{
+    bool negative = field.len > 1 && field.at[0] == '-';
+    uint32_t size = 0;
+    if (negative)
+        field = (struct csv_field){field.at + 1, field.len - 1};
+    if (field.at && !field_u32(csv, field, "priority", JOB_PRIORITY_MAX, &size))
+        return false;
+    *out = negative ? -(int32_t)size : (int32_t)size;
+    return true;
+}
+
 /* ---- jobs ---- */
 
-enum { JOB_QUEUE, JOB_SUBMIT, JOB_DURATION, JOB_CHIPS, JOB_TENANT, JOB_COLUMNS };
+enum { JOB_QUEUE, JOB_SUBMIT, JOB_DURATION, JOB_CHIPS, JOB_TENANT, JOB_PRIORITY, JOB_COLUMNS };
 static const struct csv_column job_columns[JOB_COLUMNS] = {
     [JOB_QUEUE] = {"vc|cluster|queue", .optional = true},
     [JOB_SUBMIT] = {"submit_s|submit|submit_time|ts"},
     [JOB_DURATION] = {"duration_s|duration"},
     [JOB_CHIPS] = {"gpus|gpu_num|chips"},
     [JOB_TENANT] = {"tenant|user", .optional = true},
+    [JOB_PRIORITY] = {"priority", .optional = true},
 };
 
 static void jobs_rows(struct trace *out, struct csv *csv, struct names *queues, struct names *tenants)
@@ -150,7 +165,8 @@ static void jobs_rows(struct trace *out, struct csv *csv, struct names *queues, 
         struct trace_job job;
         if (!field_time(csv, f[JOB_SUBMIT], "submit", 3, &job.submit_ms) ||
             !field_time(csv, f[JOB_DURATION], "duration", 3, &job.duration_ms) ||
-            !field_chips(csv, f[JOB_CHIPS], &job.chips))
+            !field_chips(csv, f[JOB_CHIPS], &job.chips) ||
+            !field_priority(csv, f[JOB_PRIORITY], &job.priority))
             continue;
         if (job.chips == 0) {
             out->dropped++;

@@ -35,6 +35,7 @@ struct trace_job {
     uint32_t chips; /* at least 1 */
     uint32_t queue;
     uint32_t tenant;
+    int32_t priority; /* among its tenant's jobs */
 };
 
 /* A file without a column of queues, or of tenants, has one that is called "all". */
@@ -50,7 +51,7 @@ struct trace {
 };
 
 /* Columns, times in seconds: submit_s, submit, submit_time or ts; duration_s or duration; gpus, gpu_num or chips; if
- * there, vc, cluster or queue; tenant or user. Without a header: queue, submit, duration, chips. */
+ * there, vc, cluster or queue; tenant or user; priority. Without a header: queue, submit, duration, chips. */
 int trace_read(struct trace *out, const char *path, struct err *err);
 void trace_free(struct trace *trace);
 

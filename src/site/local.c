@@ -142,6 +142,7 @@ static void on_effect(void *ctx, const struct effect *effect)
     case EFFECT_JOB_STOP:
     case EFFECT_REPLICA_ADD:
     case EFFECT_REPLICA_DROP:
+    case EFFECT_JOB_UNMET:
     case EFFECT_TRANSIT:
     case EFFECT_ALARM:
         break;

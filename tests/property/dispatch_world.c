@@ -22,11 +22,12 @@ static void ignore_row(void *ctx, enum row_kind kind, enum row_op op, const void
 
 static uint64_t job_number(const struct uuid *id)
 {
-    for (uint64_t n = 0;; n++) {
-        struct uuid other = uid('j', n);
-        if (uuid_eq(&other, id))
-            return n;
-    }
+    uint64_t n = 0;
+    for (int i = 8; i < 16; i++)
+        n = n << 8 | id->b[i];
+    struct uuid same = uid('j', n);
+    assert_true(uuid_eq(&same, id));
+    return n;
 }
 
 static void runs_no_more(struct dispatch_world *w, const struct uuid *id)
@@ -49,6 +50,8 @@ static void follow(struct dispatch_world *w, const struct effect *e)
         w->running[w->nrunning].pool = e->pool;
         w->running[w->nrunning++].epoch = e->epoch;
         w->starts++;
+    } else if (e->kind == EFFECT_JOB_UNMET) {
+        w->unmet++;
     } else if (e->kind == EFFECT_TRANSIT) {
         w->transits++;
     } else if (e->kind == EFFECT_JOB_STOP) {
@@ -282,6 +285,62 @@ void dispatch_world_plan(struct dispatch_world *w, bool any)
 
 /* ---- what happens ---- */
 
+/* Jobs and arrays are numbered apart; the k-th task of array n is job DW_TASKS x n + k. */
+struct uuid dispatch_world_array(uint64_t n)
+{
+    return uid('j', DW_TASKS * (n + 1));
+}
+
+/* A few of those that came before, or none. What is over is told as it ended; some that never was is not. */
+static void come_after(struct dispatch_world *w, struct event_job_array *a)
+{
+    struct {
+        struct uuid *id;
+        uint32_t *kind, *outcome;
+    } list[] = {{&a->after0, &a->after_kind0, &a->outcome0},
+                {&a->after1, &a->after_kind1, &a->outcome1},
+                {&a->after2, &a->after_kind2, &a->outcome2}};
+    uint64_t n = below(w, 3) + (a->total == 0);
+    for (uint64_t i = 0; i < n && i < 3; i++) {
+        uint64_t back = below(w, 60);
+        bool array = w->arrays > 0 && below(w, 3) == 0;
+        *list[i].kind = (uint32_t)below(w, 3);
+        *list[i].outcome = (uint32_t)below(w, 3);
+        if (array)
+            *list[i].id = dispatch_world_array(w->arrays - 1 - below(w, w->arrays < 6 ? w->arrays : 6));
+        else
+            *list[i].id = uid('j', w->submitted > back + 1 ? w->submitted - 2 - back : 0);
+        if (array && below(w, 2))
+            list[i].id->b[15] = (uint8_t)(1 + below(w, 4));
+    }
+}
+
+static void submit_array(struct dispatch_world *w, const struct event_job_submit *j)
+{
+    struct event e = {.kind = EVENT_KIND_job_array};
+    struct event_job_array *a = &e.u.job_array;
+    memcpy(a, j, sizeof *j); /* it begins with the same */
+    if (below(w, 2)) {
+        a->job = dispatch_world_array(w->arrays);
+        a->total = 1 + (uint32_t)below(w, 12);
+        a->first = (uint32_t)below(w, 3);
+        a->at_once = (uint32_t)below(w, 5);
+        a->tasks = below(w, 4) ? a->total : 1 + (uint32_t)below(w, a->total);
+    }
+    come_after(w, a);
+    int rc = dispatch_world_step(w, &e);
+    if (a->total == 0 || rc != 0)
+        return;
+    w->arrays++;
+    w->tasks += a->tasks;
+    if (a->tasks == a->total)
+        return;
+    a->at = a->tasks;
+    a->tasks = a->total - a->tasks;
+    a->after0 = (struct uuid){{0}};
+    w->tasks += dispatch_world_step(w, &e) == 0 ? a->tasks : 0;
+}
+
 static void submit(struct dispatch_world *w)
 {
     struct event e = {.kind = EVENT_KIND_job_submit};
@@ -322,7 +381,12 @@ static void submit(struct dispatch_world *w)
         j->checkpoint_ms = (int64_t)below(w, 4000);
     if (below(w, 3) == 0)
         j->checkpoint_every_ms = 1 + (int64_t)below(w, 9000);
-    (void)dispatch_world_step(w, &e);
+    if (below(w, 3) == 0)
+        j->priority = (uint32_t)((int32_t)below(w, 5) - 2);
+    if (below(w, 6) == 0)
+        submit_array(w, j);
+    else
+        (void)dispatch_world_step(w, &e);
 }
 
 static void end(struct dispatch_world *w)
@@ -332,7 +396,9 @@ static void end(struct dispatch_world *w)
     uint32_t i = (uint32_t)below(w, w->nrunning);
     bool late = below(w, 20) == 0; /* the report of an epoch that is over */
     struct event e = {.kind = EVENT_KIND_job_end,
-                      .u.job_end = {.job = uid('j', w->running[i].job), .epoch = w->running[i].epoch - late}};
+                      .u.job_end = {.job = uid('j', w->running[i].job),
+                                    .epoch = w->running[i].epoch - late,
+                                    .code = below(w, 5) == 0}};
     int rc = dispatch_world_step(w, &e);
     assert_true(late ? rc != 0 : rc == 0);
 }
@@ -433,6 +499,11 @@ static void happen(struct dispatch_world *w)
     case 7:
         e.kind = EVENT_KIND_job_cancel;
         e.u.job_cancel.job = uid('j', below(w, w->submitted + 1));
+        if (w->arrays > 0 && below(w, 6) == 0)
+            e.u.job_cancel.job =
+                dispatch_world_array(w->arrays - 1 - below(w, w->arrays < 8 ? w->arrays : 8));
+        if (w->arrays > 0 && below(w, 12) == 0)
+            e.u.job_cancel.job.b[15] = (uint8_t)(1 + below(w, 12)); /* one task, or nothing */
         break;
     default:
         if (below(w, 5) < 3 && checker_waiting(w->checker) + checker_running(w->checker) < DW_JOBS)
@@ -464,6 +535,8 @@ static void world_core(struct dispatch_world *w, uint64_t seed)
     limits.jobs = DW_JOBS + 200;
     limits.shares = 1000;
     limits.shapes = DW_JOBS + 100;
+    limits.arrays = 40;
+    limits.afters = 400;
     limits.corridors = DW_CORRIDORS;
     const struct checker_limits of_checker = {.sites = DW_SITES,
                                               .chips = 3,
@@ -502,6 +575,8 @@ void dispatch_world_copy(struct dispatch_world *to, const struct dispatch_world 
     }
     to->now_ms = from->now_ms;
     to->submitted = from->submitted;
+    to->arrays = from->arrays;
+    to->tasks = from->tasks;
     to->rules = from->rules;
     to->dispatch = from->dispatch;
     memcpy(to->nodes, from->nodes, sizeof to->nodes);

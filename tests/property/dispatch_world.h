@@ -20,7 +20,8 @@ enum {
     DW_JOBS = 400,
     DW_RULES = 10,
     DW_RULES_CORRIDOR = 8,
-    DW_SERVICES = 3
+    DW_SERVICES = 3,
+    DW_TASKS = 1 << 16
 };
 
 struct dispatch_world {
@@ -46,12 +47,14 @@ struct dispatch_world {
     uint32_t replica_runs;  /* now */
     uint64_t tamper_at;     /* with the effects of this start; 0: with none */
     uint64_t transits;
+    uint64_t arrays, tasks, unmet;  /* ever; array n is dispatch_world_array(n) */
     uint64_t taken[EVENT_KIND_END]; /* events that core accepted, by kind */
     struct event *log;
     size_t nlog, log_cap;
 };
 
 void dispatch_world_init(struct dispatch_world *w, uint64_t seed, uint64_t tamper_at);
+struct uuid dispatch_world_array(uint64_t n);
 /* The same events again. */
 void dispatch_world_copy(struct dispatch_world *to, const struct dispatch_world *from);
 void dispatch_world_fini(struct dispatch_world *w);

@@ -28,6 +28,7 @@ static void test_clean(void **state)
     uint64_t replicas = 0;
     uint64_t transits = 0;
     uint64_t taken[KINDS] = {0};
+    uint64_t tasks = 0, unmet = 0;
     for (uint64_t i = 0; i < rounds; i++) {
         uint8_t hash[2][DIGEST_LEN];
         for (uint32_t twice = 0; twice < 2; twice++) {
@@ -46,16 +47,21 @@ static void test_clean(void **state)
         stops += w->stops;
         replicas += w->replicas;
         transits += w->transits;
+        tasks += w->tasks;
+        unmet += w->unmet;
         for (size_t k = 0; k < KINDS; k++)
             taken[k] += w->taken[kinds[k]];
     }
     printf("# %llu starts, %llu stops, %llu replicas, %llu corridors taken\n", (unsigned long long)starts,
            (unsigned long long)stops, (unsigned long long)replicas, (unsigned long long)transits);
+    printf("# %llu tasks of arrays, %llu jobs that never could start\n", (unsigned long long)tasks,
+           (unsigned long long)unmet);
     for (size_t k = 0; k < KINDS; k++) {
         if (taken[k] == 0)
             fail_msg("no event of kind %u", kinds[k]);
     }
     assert_true(starts > rounds * 50 && stops > rounds && replicas > rounds * 20 && transits > rounds * 20);
+    assert_true(tasks > rounds * 20 && unmet > rounds);
 }
 
 static void test_tampered(void **state)

@@ -49,10 +49,24 @@ static uint32_t pool_number(const struct uuid *id)
     return i;
 }
 
+static bool of_array(const struct uuid *job, const struct uuid *array)
+{
+    struct uuid id = *job;
+    id.b[14] = id.b[15] = 0;
+    return uuid_eq(&id, array);
+}
+
 static const struct event_job_submit *request_of(const struct dispatch_world *w, uint64_t job)
 {
+    static struct event_job_submit of_array_event;
     struct uuid id = uid('j', job);
-    for (size_t i = 0; i < w->nlog; i++) {
+    for (size_t i = w->nlog; i-- > 0;) { /* one that was refused may have had the number before */
+        const struct event_job_array *a = &w->log[i].u.job_array;
+        if (w->log[i].kind == EVENT_KIND_job_array &&
+            (a->total > 0 ? of_array(&id, &a->job) : uuid_eq(&id, &a->job))) {
+            memcpy(&of_array_event, a, sizeof of_array_event); /* it begins with the same */
+            return &of_array_event;
+        }
         if (w->log[i].kind == EVENT_KIND_job_submit && uuid_eq(&w->log[i].u.job_submit.job, &id))
             return &w->log[i].u.job_submit;
     }
@@ -107,6 +121,41 @@ static void empty(struct dispatch_world *w, const struct uuid *pool)
                           .u.job_end = {.job = uid('j', w->running[i].job), .epoch = w->running[i].epoch}};
         if (uuid_eq(&w->running[i].pool, pool))
             must(w, e); /* it is the next one's place now */
+        else
+            i++;
+    }
+}
+
+/* What the job's event says of how the target has to end. */
+static uint32_t kind_wanted(const struct dispatch_world *w, uint64_t job, const struct uuid *target)
+{
+    struct uuid id = uid('j', job);
+    for (size_t i = w->nlog; i-- > 0;) {
+        const struct event_job_array *a = &w->log[i].u.job_array;
+        if (w->log[i].kind != EVENT_KIND_job_array || a->at > 0 ||
+            !(a->total > 0 ? of_array(&id, &a->job) : uuid_eq(&id, &a->job)))
+            continue;
+        const struct uuid *after[] = {&a->after0, &a->after1, &a->after2};
+        const uint32_t kind[] = {a->after_kind0, a->after_kind1, a->after_kind2};
+        for (uint32_t k = 0; k < 3; k++) {
+            if (uuid_eq(after[k], target))
+                return kind[k];
+        }
+    }
+    fail_msg("job %llu comes after nobody", (unsigned long long)job);
+    return 0;
+}
+
+/* What it comes after ends as it has to; or a place in its array becomes free. */
+static void end_as_wanted(struct dispatch_world *w, uint64_t job, const struct why *why)
+{
+    bool bad = why->bar == WHY_AFTER && kind_wanted(w, job, &why->job) == AFTER_NOT_OK;
+    for (uint32_t i = 0; i < w->nrunning;) {
+        struct event e = {
+            .kind = EVENT_KIND_job_end,
+            .u.job_end = {.job = uid('j', w->running[i].job), .epoch = w->running[i].epoch, .code = bad}};
+        if (uuid_eq(&e.u.job_end.job, &why->job) || of_array(&e.u.job_end.job, &why->job))
+            must(w, e);
         else
             i++;
     }
@@ -170,6 +219,10 @@ static uint64_t remove_bar(struct dispatch_world *w, uint64_t job, const struct 
     case WHY_CHOICE:
         dispatch_world_plan(w, false);
         return job;
+    case WHY_AFTER:
+    case WHY_ARRAY:
+        end_as_wanted(w, job, why);
+        return job;
     case WHY_RESERVED:
     case WHY_TURN:
         cancel(w, &why->job);
@@ -181,18 +234,37 @@ static uint64_t remove_bar(struct dispatch_world *w, uint64_t job, const struct 
 
 /* ---- one question ---- */
 
+/* Each job that ever was, lone ones first. */
+static uint64_t jobs_ever(const struct dispatch_world *w)
+{
+    return w->submitted + w->arrays * 12;
+}
+
+static uint64_t nth_job(const struct dispatch_world *w, uint64_t n)
+{
+    return n < w->submitted ? n : DW_TASKS * ((n - w->submitted) / 12 + 1) + (n - w->submitted) % 12 + 1;
+}
+
 static void cancel_others(struct dispatch_world *w, uint64_t job, const struct uuid *besides)
 {
     for (uint64_t i = 0; i < DW_SERVICES; i++) { /* its replicas cannot be cancelled, it can */
         struct event e = {.kind = EVENT_KIND_service_remove, .u.service_remove.service = uid('z', i)};
         (void)dispatch_world_step(w, &e);
     }
-    for (uint64_t i = 0; i < w->submitted; i++) {
+    for (uint64_t n = 0; n < jobs_ever(w); n++) {
+        uint64_t i = nth_job(w, n);
         struct uuid id = uid('j', i);
         if (i != job && !uuid_eq(&id, besides) && job_waits(w, i))
             cancel(w, &id);
     }
     dispatch_world_settle(w);
+}
+
+/* An array of which tasks that waited were cancelled with the others cannot end well any more. */
+static bool is_spoilt(const struct dispatch_world *w, uint64_t job, const struct why *why)
+{
+    return why->bar == WHY_AFTER && of_array(&why->job, &why->job) &&
+           kind_wanted(w, job, &why->job) == AFTER_OK;
 }
 
 static struct dispatch_world one, two;
@@ -212,7 +284,7 @@ static void ask(const struct dispatch_world *w, uint64_t job, struct tally *tall
     assert_int_equal(why_job(one.core, &id, &why), 0);
     tally->of[why.bar]++;
     tally->not_alone += !why.alone;
-    if (why.alone && why.bar != WHY_NOTHING) {
+    if (why.alone && why.bar != WHY_NOTHING && !is_spoilt(&one, job, &why)) {
         dispatch_world_copy(&two, &one);
         uint64_t must_start = remove_bar(&two, job, &why);
         dispatch_world_settle(&two);
@@ -266,7 +338,7 @@ static void test_truth(void **state)
         check_terms(&world);
         uint32_t asked = 0;
         for (uint64_t i = 0; i < 200 && asked < 8; i++) {
-            uint64_t job = test_below(&world.random, world.submitted);
+            uint64_t job = nth_job(&world, test_below(&world.random, jobs_ever(&world)));
             if (!job_waits(&world, job))
                 continue;
             ask(&world, job, &tally);

@@ -166,6 +166,42 @@ static void test_certain(void **state)
     world_fini(&w);
 }
 
+/* A job that comes after another, and the last task of an array of which one runs at a time, with all chips free. */
+static void test_parked(void **state)
+{
+    (void)state;
+    struct place_world w;
+    struct forecast_past none = {0};
+    int64_t waits[20];
+    world_init(&w);
+    submit(&w, 1, 1, 5 * HOUR);
+    for (uint32_t i = 0; i < 2; i++) {
+        struct event e = {.kind = EVENT_KIND_job_array};
+        struct event_job_submit request = ask(i == 0 ? 2 : 256, 1, 2 * HOUR);
+        memcpy(&e.u.job_array, &request, sizeof request); /* it begins with the same */
+        if (i == 0) {
+            e.u.job_array.after0 = id('J', 1);
+        } else {
+            e.u.job_array.job.b[13] = 1; /* an array's id ends in zeros */
+            e.u.job_array.job.b[14] = 0;
+            e.u.job_array.total = e.u.job_array.tasks = 3;
+            e.u.job_array.at_once = 1;
+        }
+        do_step(&w, e);
+        settle(&w);
+    }
+    assert_int_equal(w.started, 2);
+    waits_of(&w, 2, &none, waits);
+    assert_true(waits[0] == 5 * HOUR && waits[19] == 5 * HOUR);
+    struct uuid task = id('J', 3);
+    task.b[13] = 1;
+    struct forecast *f = forecast_new(w.core, &w.limits, w.now);
+    assert_int_equal(forecast_waits(f, &task, &none, &options, waits), 0);
+    forecast_free(f);
+    assert_true(waits[0] == 4 * HOUR && waits[19] == 4 * HOUR);
+    world_fini(&w);
+}
+
 /* Smaller work that keeps coming goes first; with none coming the same job waits for what runs only. */
 static void test_arrivals(void **state)
 {
@@ -271,8 +307,9 @@ static void test_nobody(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_certain), cmocka_unit_test(test_arrivals),
-                                       cmocka_unit_test(test_drawn),   cmocka_unit_test(test_fit),
-                                       cmocka_unit_test(test_whom),    cmocka_unit_test(test_nobody)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_parked),   cmocka_unit_test(test_certain),
+                                       cmocka_unit_test(test_arrivals), cmocka_unit_test(test_drawn),
+                                       cmocka_unit_test(test_fit),      cmocka_unit_test(test_whom),
+                                       cmocka_unit_test(test_nobody)};
     return cmocka_run_group_tests_name("eta", tests, NULL, NULL);
 }

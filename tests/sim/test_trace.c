@@ -515,16 +515,32 @@ static void test_real_rates(void **state)
     trace_rates_free(&r);
 }
 
+static void test_priority(void **state)
+{
+    (void)state;
+    struct trace t = jobs("submit_s,duration_s,gpus,priority\n0,1,1,-100\n1,1,1,7\n");
+    assert_true(t.n == 2 && t.job[0].priority == -100 && t.job[1].priority == 7);
+    trace_free(&t);
+    t = jobs("submit_s,duration_s,gpus\n0,1,1\n");
+    assert_int_equal(t.job[0].priority, 0);
+    trace_free(&t);
+    struct err err = {0};
+    put_text("submit_s,duration_s,gpus,priority\n0,1,1,101\n");
+    assert_int_not_equal(trace_read(&t, path, &err), 0);
+    assert_non_null(strstr(err.msg, "priority"));
+    trace_free(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_header),     cmocka_unit_test(test_plain),
-        cmocka_unit_test(test_refused),    cmocka_unit_test(test_many),
-        cmocka_unit_test(test_files),      cmocka_unit_test(test_zstd),
-        cmocka_unit_test(test_pools),      cmocka_unit_test(test_requests),
-        cmocka_unit_test(test_rates),      cmocka_unit_test(test_real_jobs),
-        cmocka_unit_test(test_real_pools), cmocka_unit_test(test_real_requests),
-        cmocka_unit_test(test_real_rates),
+        cmocka_unit_test(test_priority),      cmocka_unit_test(test_header),
+        cmocka_unit_test(test_plain),         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_many),          cmocka_unit_test(test_files),
+        cmocka_unit_test(test_zstd),          cmocka_unit_test(test_pools),
+        cmocka_unit_test(test_requests),      cmocka_unit_test(test_rates),
+        cmocka_unit_test(test_real_jobs),     cmocka_unit_test(test_real_pools),
+        cmocka_unit_test(test_real_requests), cmocka_unit_test(test_real_rates),
     };
     return cmocka_run_group_tests_name("sim_trace", tests, setup, teardown);
 }
