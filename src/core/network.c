@@ -264,7 +264,8 @@ int step_pool_add(struct core *core, const struct event *event)
     memcpy(pool->row.chip, e->chip, sizeof e->chip);
     map_put(&net->pool_map, &e->pool, sizeof e->pool, i);
     (void)pool_place(core, i); /* there is room: checked above */
-    core->book.version++;      /* nobody has judged it yet */
+    work_weigh(core);
+    core->book.version++; /* nobody has judged it yet */
     network_changed(core);
     site_judge(core, site);
     return 0;

@@ -261,6 +261,8 @@ void reservation_make(struct core *core, uint32_t lane, uint32_t pool, struct as
  * would be among. */
 int64_t reservation_time(const struct core *core, const struct pool *pool, struct ask ask, uint32_t *first);
 /* What work with these flags asks of a pool, as this alternative. */
+/* There are more chips of a kind: what tenants have of it is a smaller share. */
+void work_weigh(struct core *core);
 struct ask ask_for(uint32_t flags, const struct alternative *a);
 
 void reach_carve(struct core *core, struct arena *arena);

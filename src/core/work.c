@@ -222,6 +222,12 @@ static void tenant_weigh(struct core *core, uint32_t tenant)
     core->work.dominant[tenant] = (uint32_t)dominant;
 }
 
+void work_weigh(struct core *core)
+{
+    for (uint32_t i = 0; i < core->tenants.used; i++)
+        tenant_weigh(core, i);
+}
+
 /* Chips in use rise or fall: the tenant's share, the site's load. */
 void work_account(struct core *core, struct job_id id, uint32_t pool_index, uint32_t chips, bool take)
 {

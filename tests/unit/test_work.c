@@ -167,9 +167,49 @@ static void test_damaged(void **state)
     world_free(w);
 }
 
+/* A tenant's share is of what there is: with more of a kind of chip it is less at once, not when its next job starts. */
+static void test_capacity_weighs(void **state)
+{
+    (void)state;
+    struct limits limits = dispatch_limits(4, POOLS, 400);
+    struct world *w = world_dispatch(&limits, 2);
+    assert_int_equal(do_chip(w, "chip", "v", 0), 0);
+    assert_int_equal(do_chip(w, "other", "v", 0), 0);
+    assert_int_equal(do_site(w, 1), 0);
+    struct event_pool_add pool = pool_request(1, 1, 1, 8);
+    assert_int_equal(do_pool(w, pool), 0);
+    pool = pool_request(2, 1, 2, 8);
+    memcpy(pool.chip, "other", 6);
+    assert_int_equal(do_pool(w, pool), 0);
+    assert_int_equal(do_dispatch(w, (struct event_dispatch_set){.order = ORDER_SIZE,
+                                                                .fit = FIT_BACKFILL,
+                                                                .ageing = 1000,
+                                                                .reserve = RESERVE_OFF}),
+                     0);
+    struct event_job_submit mine = job_request(1, 8, HOUR), theirs = job_request(2, 12, HOUR);
+    memcpy(mine.chip0, "chip", 5);
+    memcpy(theirs.chip0, "other", 6);
+    theirs.tenant = uid('T', 2);
+    assert_int_equal(do_submit(w, mine), 0);
+    assert_int_equal(do_submit(w, theirs), 0);
+    assert_int_equal(do_tick(w), 0);
+    assert_int_equal(world_count(w, EFFECT_JOB_START), 2); /* all of one kind, three quarters of the other */
+    pool = pool_request(3, 1, 1, 8);
+    assert_int_equal(do_pool(w, pool), 0);
+    theirs = job_request(3, 8, HOUR);
+    theirs.tenant = uid('T', 2);
+    mine = job_request(4, 8, HOUR);
+    assert_int_equal(do_submit(w, theirs), 0);
+    assert_int_equal(do_submit(w, mine), 0);
+    assert_int_equal(do_tick(w), 0);
+    assert_int_equal(world_count(w, EFFECT_JOB_START), 1);
+    assert_non_null(world_effect(w, EFFECT_JOB_START, 4)); /* half of one kind, three quarters of the other */
+    world_free(w);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_power_wakes_the_site),
-                                       cmocka_unit_test(test_reload), cmocka_unit_test(test_damaged)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_power_wakes_the_site), cmocka_unit_test(test_capacity_weighs), cmocka_unit_test(test_reload), cmocka_unit_test(test_damaged)};
     return cmocka_run_group_tests_name("work", tests, NULL, NULL);
 }
