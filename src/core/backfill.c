@@ -96,7 +96,7 @@ static bool may_use_held(const struct core *core, const struct lane *lane, const
            (room->behind && lane_ahead(core, lane, room->behind));
 }
 
-/* The pool without a reservation that could take the lane's first job soonest. */
+/* The pool without a reservation that could take the lane's first job soonest; of equals the one with the lower id. */
 static uint32_t soonest_pool(struct core *core, uint32_t lane, struct ask *ask)
 {
     const struct reach *reach = shape_now(core, core->work.lane[lane].shape)->reach;
@@ -105,7 +105,8 @@ static uint32_t soonest_pool(struct core *core, uint32_t lane, struct ask *ask)
     for (uint32_t a = 0; a < reach->nalternatives; a++) {
         const uint64_t *mask = reach->mask + (size_t)a * core->work.pool_words;
         struct ask asked = ask_for(reach->key->flags, &reach->key->alternative[a]);
-        for (uint32_t i = 0; i < core->net.pools.used; i++) {
+        for (uint32_t k = 0; k < core->net.pools.used; k++) {
+            uint32_t i = core->net.pools_by_id[k];
             const struct pool *pool = &core->net.pool[i];
             if (!(mask[i / 64] >> i % 64 & 1) || pool->reserved_for != INDEX_NONE)
                 continue;

@@ -18,7 +18,6 @@ void contingency_carve(struct core *core, struct arena *arena)
     r->firm = arena_take(arena, (size_t)n->shapes * n->pools * sizeof *r->firm);
     r->busy = arena_take(arena, (size_t)n->shapes * core->work.pool_words * sizeof *r->busy);
     r->hit = arena_take(arena, core->work.pool_words * sizeof *r->hit);
-    r->by_id = arena_take(arena, n->pools * sizeof *r->by_id);
     r->planned = arena_take(arena, (size_t)losses * n->pools * sizeof *r->planned);
     r->kept = arena_take(arena, n->pools * sizeof *r->kept);
     r->lost = arena_take(arena, core->work.reaches.cap * sizeof *r->lost);
@@ -78,25 +77,10 @@ static void loss_add(struct core *core, struct loss loss)
     r->loss[at] = loss;
 }
 
-static void sort_pools(struct core *core)
-{
-    struct reserve *r = &core->reserve;
-    for (r->pools = 0; r->pools < core->net.pools.used; r->pools++) {
-        uint32_t at = r->pools;
-        for (; at > 0 && memcmp(&core->net.pool[r->pools].row.id, &core->net.pool[r->by_id[at - 1]].row.id,
-                                sizeof(struct uuid)) < 0;
-             at--)
-            r->by_id[at] = r->by_id[at - 1];
-        r->by_id[at] = r->pools;
-    }
-}
-
 /* The losses of the network as it is: nothing of it ever goes, so its sizes tell whether they are known. */
 static void look(struct core *core)
 {
     struct reserve *r = &core->reserve;
-    if (r->pools != core->net.pools.used)
-        sort_pools(core);
     if (r->sites == core->net.sites.used && r->chips == core->net.chips.used)
         return;
     r->sites = core->net.sites.used;
@@ -218,8 +202,8 @@ static uint32_t refuge(const struct core *core, uint32_t index, const struct sha
     for (uint32_t a = 0; a < shape->nalternatives; a++) {
         const uint64_t *mask = shape->reach->mask + (size_t)a * core->work.pool_words;
         *chips = shape->key.alternative[a].count;
-        for (uint32_t k = 0; k < r->pools; k++) {
-            uint32_t p = r->by_id[k];
+        for (uint32_t k = 0; k < core->net.pools.used; k++) {
+            uint32_t p = core->net.pools_by_id[k];
             const struct pool *pool = &core->net.pool[p];
             if ((mask[p / 64] >> p % 64 & 1) && !loss_hits(core, &r->loss[index], pool) &&
                 pool->room >= (uint64_t)planned[p] + *chips)
@@ -329,18 +313,12 @@ void contingency_turn(struct core *core)
 
 /* ---- what others see ---- */
 
-static void describe(const struct core *core, const struct loss *loss, struct contingency *out)
-{
-    (void)core;
-    *out = loss->last;
-    out->alarm = loss->alarm != INDEX_NONE;
-}
-
 bool core_contingency(const struct core *core, uint32_t i, struct contingency *out)
 {
     if (i >= core->reserve.nlosses)
         return false;
-    describe(core, &core->reserve.loss[i], out);
+    *out = core->reserve.loss[i].last;
+    out->alarm = core->reserve.loss[i].alarm != INDEX_NONE;
     return true;
 }
 

@@ -76,12 +76,11 @@ struct reserve {
     struct table alarms;
     struct alarm *alarm;
     struct loss *loss;
-    uint32_t nlosses, sites, chips, pools; /* that the losses and `by_id` were made from */
-    uint64_t version;                      /* of the network that `planned` was made for */
-    struct job_count *firm;                /* shapes x pools: firm jobs that run */
-    uint64_t *busy;                        /* shapes x pool words: where there are such */
+    uint32_t nlosses, sites, chips; /* that the losses were made from */
+    uint64_t version;               /* of the network that `planned` was made for */
+    struct job_count *firm;         /* shapes x pools: firm jobs that run */
+    uint64_t *busy;                 /* shapes x pool words: where there are such */
     uint32_t firm_jobs;
-    uint32_t *by_id;          /* pools, in the order of their ids */
     uint32_t *planned, *kept; /* losses x pools; pools: chips */
     uint64_t *hit;            /* scratch: pool words, what the loss takes */
     struct job_count *lost;   /* scratch: reaches */

@@ -190,7 +190,8 @@ static bool curtail_site(struct core *core, uint32_t index)
 
 bool curtail(struct core *core)
 {
-    for (uint32_t i = 0; i < core->net.sites.used; i++) {
+    for (uint32_t k = 0; k < core->net.sites.used; k++) {
+        uint32_t i = core->net.sites_by_id[k];
         if (!site_takes(&core->net.site[i], 0) && !curtail_site(core, i))
             return false;
     }

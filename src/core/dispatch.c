@@ -203,7 +203,8 @@ static bool pass_strict(struct core *core)
 /* Stops what runs at sites that are lost. False: there was no room for all the effects. */
 static bool evict_lost(struct core *core)
 {
-    for (uint32_t i = 0; i < core->net.pools.used; i++) {
+    for (uint32_t k = 0; k < core->net.pools.used; k++) {
+        uint32_t i = core->net.pools_by_id[k];
         const struct pool *pool = &core->net.pool[i];
         if (pool->busy > 0 && core->net.site[pool->site.v].row.state == PLACE_LOST &&
             !work_evict(core, (struct pool_id){i}, INDEX_NONE))

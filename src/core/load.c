@@ -17,14 +17,10 @@ static int load_site(struct core *core, const struct row_site *row)
 {
     if (taken(&core->net.site_map, &row->id, sizeof row->id))
         return ERR_CORRUPT;
-    uint32_t i = table_take(&core->net.sites);
-    if (i == INDEX_NONE)
-        return ERR_LIMIT;
-    core->net.site[i] = (struct site){.row = *row};
+    struct row_site site = *row;
     if (row->state == 0) /* written before sites had states */
-        core->net.site[i].row.state = PLACE_UP;
-    map_put(&core->net.site_map, &row->id, sizeof row->id, i);
-    return 0;
+        site.state = PLACE_UP;
+    return site_put(core, &site);
 }
 
 static int load_tenant(struct core *core, const struct row_tenant *row)

@@ -59,7 +59,7 @@ void traffic_changed(struct core *core)
 static int128 power_price(const struct core *core, struct site_id id)
 {
     const struct row_site *site = &core->net.site[id.v].row;
-    return (int128)site->price + (int128)site->carbon * core->work.row.carbon_price / 1000000;
+    return site->price + carbon_cost(core, site->carbon);
 }
 
 /* Nano-units for a GB. */

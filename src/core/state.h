@@ -162,11 +162,13 @@ void habit_carve(struct core *core, struct arena *arena);
 void effect_reply(struct core *core, uint64_t token, int code, int64_t amount);
 struct effect *effect_add(struct core *core, enum effect_kind kind);
 
-/* The site with the lowest id: an index would be another after a reload. INDEX_NONE when there is none. */
+/* The site with the lowest id. INDEX_NONE when there is none. */
 uint32_t site_first(const struct core *core);
 /* INDEX_NONE when there is none. */
 struct site_id site_by_id(const struct core *core, const struct uuid *id);
 struct tenant_id tenant_by_id(const struct core *core, const struct uuid *id);
+/* Takes a row into the table, the map and the order; shared by what is added and what is loaded. ERR_LIMIT. */
+int site_put(struct core *core, const struct row_site *row);
 /* Finds the tenant's peer. */
 void tenant_find_peer(struct core *core, struct tenant_id id);
 struct key_id key_by_id(const struct core *core, const struct uuid *id);
@@ -197,6 +199,10 @@ void site_rate(struct core *core, struct site_id id);
 int pool_place(struct core *core, uint32_t i);
 /* A node's state, and what its idle chips draw. */
 void pool_set_node_power(struct core *core, struct pool_id id, uint32_t node, uint32_t state);
+/* What so much carbon costs, mg CO2e: nano-units. */
+int128 carbon_cost(const struct core *core, uint64_t carbon);
+/* Nano-units for the power of a chip in use in the pool for an hour, at so much for a kWh. */
+int64_t pool_power(const struct core *core, const struct pool *pool, int128 kwh);
 /* Watts that a chip in use draws more than one that is idle. */
 uint64_t pool_chip_watts(const struct core *core, const struct pool *pool);
 
@@ -245,6 +251,8 @@ void lanes_rekey(struct core *core);
 void share_link(struct core *core, uint32_t i, struct job_id id, uint32_t pool);
 /* Takes the chips of a share that is linked. */
 void share_take(struct core *core, uint32_t i);
+/* Run time of this run that went into work: not into waiting for its data, nor into starting from a checkpoint. */
+int64_t job_worked_ms(const struct core *core, const struct job *job);
 /* Work of this run, as run time at rate 1, that a job keeps which is stopped now. `told`: it can still write a checkpoint;
  * otherwise its place is lost, and it goes on from what it wrote by itself. */
 int64_t job_kept_ms(const struct core *core, const struct job *job, bool told);
@@ -253,6 +261,8 @@ int64_t job_lost_ms(const struct core *core, const struct job *job);
 /* Where a job with so much left to run, at rate 1, is in the queue. */
 int64_t lane_key(const struct core *core, const struct job *job, int64_t run_ms);
 void work_account(struct core *core, struct job_id id, uint32_t pool, uint32_t chips, bool take);
+/* There are more chips of a kind: what tenants have of it is a smaller share. */
+void work_weigh(struct core *core);
 /* The lane's reservation, if it has one, is over. */
 void reservation_drop(struct core *core, uint32_t lane);
 /* Keeps nodes of the pool for the first job of the lane, those that are free first as far as is known. */
@@ -261,8 +271,6 @@ void reservation_make(struct core *core, uint32_t lane, uint32_t pool, struct as
  * would be among. */
 int64_t reservation_time(const struct core *core, const struct pool *pool, struct ask ask, uint32_t *first);
 /* What work with these flags asks of a pool, as this alternative. */
-/* There are more chips of a kind: what tenants have of it is a smaller share. */
-void work_weigh(struct core *core);
 struct ask ask_for(uint32_t flags, const struct alternative *a);
 
 void reach_carve(struct core *core, struct arena *arena);

@@ -54,6 +54,9 @@ struct dispatch_world {
 void dispatch_world_init(struct dispatch_world *w, uint64_t seed, uint64_t tamper_at);
 /* The same events again. */
 void dispatch_world_copy(struct dispatch_world *to, const struct dispatch_world *from);
+/* Its core is loaded from its own rows, each kind last row first: every index is another. To do before there are jobs:
+ * reservations are not in rows. */
+void dispatch_world_renumber(struct dispatch_world *w);
 void dispatch_world_fini(struct dispatch_world *w);
 void dispatch_world_instant(struct dispatch_world *w);
 /* The passes that are due, and the checker's last word on this instant. */
