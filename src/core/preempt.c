@@ -31,8 +31,7 @@
 
 /* ---- what a stop costs ---- */
 
-/* Run time of this run that went into work. */
-static int64_t worked_ms(const struct core *core, const struct job *job)
+int64_t job_worked_ms(const struct core *core, const struct job *job)
 {
     int64_t ms = core->now_ms - job->row.started_ms - job->row.transit_ms - job_lead_ms(job);
     return ms > 0 ? ms : 0;
@@ -41,7 +40,7 @@ static int64_t worked_ms(const struct core *core, const struct job *job)
 /* Of that, what is in a checkpoint after a stop. */
 static int64_t saved_ms(const struct core *core, const struct job *job, bool told)
 {
-    int64_t ms = worked_ms(core, job), every = job->row.checkpoint_every_ms;
+    int64_t ms = job_worked_ms(core, job), every = job->row.checkpoint_every_ms;
     if (told && job->row.checkpoint_ms > 0)
         return ms;
     return every > 0 ? ms / every * every : 0;
@@ -54,7 +53,7 @@ int64_t job_kept_ms(const struct core *core, const struct job *job, bool told)
 
 int64_t job_lost_ms(const struct core *core, const struct job *job)
 {
-    int64_t worked = worked_ms(core, job), saved = saved_ms(core, job, true);
+    int64_t worked = job_worked_ms(core, job), saved = saved_ms(core, job, true);
     if (worked == 0)
         return core->now_ms - job->row.started_ms;
     return worked - saved + (saved > 0 ? job->row.checkpoint_ms : 0);

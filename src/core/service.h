@@ -56,6 +56,7 @@ struct service_replica {
 struct services {
     struct table services, demands, replicas;
     struct service *service;
+    uint32_t *by_id; /* those that there are, in the order of their ids */
     struct service_demand *demand;
     struct service_replica *replica;
     struct map service_map, demand_map;
