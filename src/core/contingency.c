@@ -103,7 +103,7 @@ void contingency_count(struct core *core, struct job_id id, uint32_t pool, uint3
 {
     const struct job *job = &core->work.job[id.v];
     struct reserve *r = &core->reserve;
-    if (job->row.flags & JOB_INTERRUPTIBLE)
+    if (!job_is_firm(job))
         return;
     uint32_t shape = core->work.lane[job->lane].shape;
     struct job_count *count = &r->firm[(size_t)shape * core->limits.pools + pool];
@@ -125,9 +125,7 @@ void contingency_recount(struct core *core)
     for (uint32_t i = 0; i < w->jobs.used; i++) {
         const struct job *job = &w->job[i];
         if (table_live(&w->jobs, i) && job->row.state == JOB_RUNNING)
-            contingency_count(core, (struct job_id){i}, job->pool,
-                              w->shape[w->lane[job->lane].shape].key.alternative[job->row.alternative].count,
-                              true);
+            contingency_count(core, (struct job_id){i}, job->pool, job->chips, true);
     }
 }
 
@@ -200,12 +198,12 @@ static uint32_t refuge(const struct core *core, uint32_t index, const struct sha
     const struct reserve *r = &core->reserve;
     const uint32_t *planned = r->planned + (size_t)index * core->limits.pools;
     for (uint32_t a = 0; a < shape->nalternatives; a++) {
-        const uint64_t *mask = shape->reach->mask + (size_t)a * core->work.pool_words;
+        const uint64_t *mask = reach_mask(core, shape->reach, a);
         *chips = shape->key.alternative[a].count;
         for (uint32_t k = 0; k < core->net.pools.used; k++) {
             uint32_t p = core->net.pools_by_id[k];
             const struct pool *pool = &core->net.pool[p];
-            if ((mask[p / 64] >> p % 64 & 1) && !loss_hits(core, &r->loss[index], pool) &&
+            if (bit_of(mask, p) && !loss_hits(core, &r->loss[index], pool) &&
                 pool->room >= (uint64_t)planned[p] + *chips)
                 return p;
         }
@@ -230,7 +228,7 @@ bool reserve_allows(const struct core *core, const struct job *job, uint32_t poo
     const struct reserve *r = &core->reserve;
     const struct pool *pool = &core->net.pool[pool_index];
     uint32_t take;
-    if (!keeps(core) || (job->row.flags & JOB_INTERRUPTIBLE) || job->row.epoch > 0)
+    if (!keeps(core) || !job_is_firm(job) || job->row.epoch > 0)
         return true;
     if (pool->room < (uint64_t)r->kept[pool_index] + chips)
         return false;
@@ -246,7 +244,7 @@ bool reserve_allows(const struct core *core, const struct job *job, uint32_t poo
 void reserve_take(struct core *core, const struct job *job, uint32_t pool)
 {
     struct reserve *r = &core->reserve;
-    if (!keeps(core) || (job->row.flags & JOB_INTERRUPTIBLE))
+    if (!keeps(core) || !job_is_firm(job))
         return;
     for (uint32_t i = 0; i < r->nlosses; i++) {
         uint32_t chips = 0, p = INDEX_NONE;

@@ -32,7 +32,6 @@
 enum contingency_kind {
     CONTINGENCY_SITE,
     CONTINGENCY_VENDOR,
-    CONTINGENCY_CORRIDOR, /* no work runs on one, so none is listed yet */
 };
 
 struct contingency {

@@ -77,15 +77,12 @@ static const struct pool *pool_of(const struct core *core, uint32_t job)
 
 static bool is_firm(const struct core *core, uint32_t job)
 {
-    return !(core->work.job[job].row.flags & JOB_INTERRUPTIBLE);
+    return job_is_firm(&core->work.job[job]);
 }
 
 static uint64_t watts_of(const struct core *core, uint32_t job)
 {
-    uint32_t chips = 0;
-    for (uint32_t s = core->work.job[job].shares; s != INDEX_NONE; s = core->work.share[s].next_of_job)
-        chips += core->work.share[s].row.chips;
-    return chips * pool_chip_watts(core, pool_of(core, job));
+    return core->work.job[job].chips * pool_chip_watts(core, pool_of(core, job));
 }
 
 /* What is lost for a watt if a stops, times the watts of a chip of b. */

@@ -20,7 +20,7 @@
 struct ask pool_ask(const struct core *core, const struct reach *reach, uint32_t pool)
 {
     for (uint32_t a = 0; a < reach->nalternatives; a++) {
-        if (reach->mask[(size_t)a * core->work.pool_words + pool / 64] >> pool % 64 & 1)
+        if (bit_of(reach_mask(core, reach, a), pool))
             return ask_for(reach->key->flags, &reach->key->alternative[a]);
     }
     return (struct ask){0};
@@ -164,7 +164,7 @@ static void close_pools(struct core *core, const struct reach *reach, uint64_t *
 {
     for (uint32_t a = 0; a < reach->nalternatives; a++) {
         for (uint32_t w = 0; w < core->work.pool_words; w++)
-            closed[w] |= reach->mask[(size_t)a * core->work.pool_words + w];
+            closed[w] |= reach_mask(core, reach, a)[w];
     }
 }
 
@@ -225,8 +225,7 @@ static bool evict_forbidden(struct core *core)
         const uint64_t *lawful = shape_lawful(core, shape);
         if (!lawful)
             return true; /* there are no rules */
-        lawful += (size_t)job->row.alternative * w->pool_words;
-        if ((lawful[job->pool / 64] >> job->pool % 64 & 1) &&
+        if (bit_of(lawful + (size_t)job->row.alternative * w->pool_words, job->pool) &&
             !transit_closed(core, job, shape_closed(core, shape)))
             continue;
         if (core->effects->n > core->effects->cap / 2)

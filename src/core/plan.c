@@ -112,7 +112,7 @@ static int slot_read(struct core *core, uint32_t slot, uint32_t parts, uint32_t 
         uint32_t pool = pool_of(core, part);
         if (pool == MAP_NONE)
             return ERR_NOT_FOUND;
-        if (plan->named[pool / 64] >> pool % 64 & 1)
+        if (bit_of(plan->named, pool))
             return ERR_INVALID;
         plan->named[pool / 64] |= UINT64_C(1) << pool % 64;
     }

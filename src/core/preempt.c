@@ -68,8 +68,11 @@ struct choosing {
     const struct job *job;
     struct ask ask;
     enum held_use use;
-    int64_t
-        run_ms; /* of it, with the time that its data takes to come: what its own end would be reckoned by */
+    /* Of it, with the time that its data takes to come: what its own end would be reckoned by. */
+    int64_t run_ms;
+    /* The nodes that are looked at; what clearing each would cost besides what is chosen, NEVER: it cannot be, or is taken. */
+    uint32_t first, end;
+    int64_t *node_loss;
     uint64_t stamp;  /* of the jobs that were chosen */
     uint32_t n;      /* how many */
     uint32_t chips;  /* that they have */
@@ -77,11 +80,6 @@ struct choosing {
     int64_t bound;   /* a loss that was found and is enough to beat */
     int64_t left_ms; /* the least that one of them still has to run */
 };
-
-static bool is_firm(const struct job *job)
-{
-    return !(job->row.flags & JOB_INTERRUPTIBLE);
-}
 
 /* Whether the job that comes, interruptible itself, is to go before one that runs. */
 static bool goes_before(const struct choosing *c, const struct job *job)
@@ -98,10 +96,10 @@ static bool goes_before(const struct choosing *c, const struct job *job)
 /* NEVER: it may not be stopped for this job. */
 static int64_t loss_of(const struct choosing *c, const struct job *job)
 {
-    if (is_firm(job))
+    if (job_is_firm(job))
         return NEVER;
     int64_t lost_ms = job_lost_ms(c->core, job);
-    if (is_firm(c->job))
+    if (job_is_firm(c->job))
         return lost_ms * job->chips;
     return goes_before(c, job) ? c->run_ms + lost_ms : NEVER;
 }
@@ -131,7 +129,7 @@ static bool usable(const struct choosing *c, uint32_t node)
 }
 
 /* The job stops; what that costs is no more to be paid on its other nodes. */
-static void choose(struct choosing *c, struct job *job, int64_t *loss, uint32_t first, uint32_t end)
+static void choose(struct choosing *c, struct job *job)
 {
     struct work *w = &c->core->work;
     int64_t its = loss_of(c, job);
@@ -143,8 +141,8 @@ static void choose(struct choosing *c, struct job *job, int64_t *loss, uint32_t 
     c->left_ms = left_ms < c->left_ms ? left_ms : c->left_ms;
     for (uint32_t s = job->shares; s != INDEX_NONE; s = w->share[s].next_of_job) {
         uint32_t node = w->share[s].row.node;
-        if (node >= first && node < end && loss[node - first] != NEVER)
-            loss[node - first] -= its;
+        if (node >= c->first && node < c->end && c->node_loss[node - c->first] != NEVER)
+            c->node_loss[node - c->first] -= its;
     }
 }
 
@@ -174,7 +172,7 @@ static uint32_t freed_on_node(const struct choosing *c, const struct node *node)
     return chips;
 }
 
-static bool clear_node(struct choosing *c, uint32_t node, int64_t *loss, uint32_t first, uint32_t end)
+static bool clear_node(struct choosing *c, uint32_t node)
 {
     const struct node *n = &c->pool->node[node];
     struct job *job;
@@ -182,16 +180,15 @@ static bool clear_node(struct choosing *c, uint32_t node, int64_t *loss, uint32_
         job = least_on_node(c, n);
         if (!job)
             return false;
-        choose(c, job, loss, first, end);
+        choose(c, job);
     }
-    loss[node - first] = NEVER; /* it is taken */
+    c->node_loss[node - c->first] = NEVER;
     return true;
 }
 
 /* What making room for `chips` on a node would cost, one job after the other; NEVER: that cannot be. With `really` they are
  * chosen. */
-static int64_t part_loss(struct choosing *c, uint32_t node, uint32_t chips, int64_t *loss, uint32_t first,
-                         uint32_t end, bool really)
+static int64_t part_loss(struct choosing *c, uint32_t node, uint32_t chips, bool really)
 {
     const struct node *n = &c->pool->node[node];
     struct choosing before = *c;
@@ -199,7 +196,7 @@ static int64_t part_loss(struct choosing *c, uint32_t node, uint32_t chips, int6
     while (freed_on_node(c, n) < chips && (really || c->loss - before.loss < c->bound) &&
            (job = least_on_node(c, n)) != NULL) {
         if (really) {
-            choose(c, job, loss, first, end);
+            choose(c, job);
             continue;
         }
         c->loss += loss_of(c, job);
@@ -229,10 +226,12 @@ static uint32_t least_loss(const int64_t *loss, uint32_t n)
 /* Chooses what has to stop for the gang to fit on the nodes [first, end). False: it cannot. */
 static bool choose_span(struct choosing *c, uint32_t first, uint32_t end)
 {
-    int64_t *loss = c->core->work.loss;
+    int64_t *loss = c->node_loss = c->core->work.loss;
     uint32_t top = c->pool->row.node_chips;
     uint32_t whole = c->ask.chips > top ? c->ask.chips / top : 0, rest = c->ask.chips - whole * top;
     uint64_t taken[POOL_WORDS_MAX] = {0};
+    c->first = first;
+    c->end = end;
     c->stamp = ++c->core->work.choice;
     c->n = c->chips = 0;
     c->loss = 0;
@@ -243,7 +242,7 @@ static bool choose_span(struct choosing *c, uint32_t first, uint32_t end)
     }
     for (; whole > 0; whole--) {
         uint32_t i = least_loss(loss, end - first);
-        if (i == end - first || !clear_node(c, first + i, loss, first, end))
+        if (i == end - first || !clear_node(c, first + i))
             return false;
         taken[i / 64] |= UINT64_C(1) << i % 64;
     }
@@ -253,11 +252,11 @@ static bool choose_span(struct choosing *c, uint32_t first, uint32_t end)
         const struct node *node = &c->pool->node[i];
         bool open = usable(c, i) && node->free + node->soft >= rest &&
                     !(taken[(i - first) / 64] >> (i - first) % 64 & 1);
-        loss[i - first] = open ? part_loss(c, i, rest, loss, first, end, false) : NEVER;
+        loss[i - first] = open ? part_loss(c, i, rest, false) : NEVER;
         c->bound = loss[i - first] < c->bound ? loss[i - first] : c->bound;
     }
     uint32_t i = least_loss(loss, end - first);
-    return i < end - first && part_loss(c, first + i, rest, loss, first, end, true) != NEVER;
+    return i < end - first && part_loss(c, first + i, rest, true) != NEVER;
 }
 
 /* Whether the site has the power once those that were chosen have stopped. */
@@ -283,7 +282,7 @@ static bool choose_power(struct choosing *c)
         }
         if (!best || stops == POWER_STOPS_MAX)
             return false;
-        choose(c, best, NULL, 0, 0);
+        choose(c, best);
     }
     return true;
 }
@@ -291,7 +290,7 @@ static bool choose_power(struct choosing *c)
 /* Whether what was chosen may stop for this job. */
 static bool pays(const struct choosing *c)
 {
-    return is_firm(c->job) || c->loss < c->left_ms;
+    return job_is_firm(c->job) || c->loss < c->left_ms;
 }
 
 /* Chooses what has to stop in the pool. The cost of the job there and of the stops; false: it cannot be. */
@@ -359,7 +358,7 @@ static bool choose_at(struct core *core, uint32_t lane_index, const struct job *
     at->cost = place_cost(pool, a, c.run_ms - way.ms, &way);
     if (!choose_in_pool(&c))
         return false;
-    at->cost += is_firm(job) ? (int128)pool->rate * c.loss : 0;
+    at->cost += job_is_firm(job) ? (int128)pool->rate * c.loss : 0;
     at->victims = c.n;
     return true;
 }
@@ -372,12 +371,12 @@ static struct choice next_pool(struct core *core, const struct lane *lane, const
     struct choice next = {.pool = INDEX_NONE};
     for (uint32_t a = 0; a < shape->nalternatives; a++) {
         const struct alternative *alternative = &shape->key.alternative[a];
-        const uint64_t *mask = shape->reach->mask + (size_t)a * core->work.pool_words;
+        const uint64_t *mask = reach_mask(core, shape->reach, a);
         int64_t run_ms = job_run_ms(job, alternative->rate);
         for (uint32_t i = 0; i < core->net.pools.used; i++) {
             const struct pool *pool = &core->net.pool[i];
             struct way way = {0};
-            if (!((mask[i / 64] & ~closed[i / 64]) >> i % 64 & 1) ||
+            if (!bit_of(mask, i) || bit_of(closed, i) ||
                 !preempt_might(core, shape->key.flags, alternative, pool) ||
                 !place_way(core, job, shape, pool, &way))
                 continue;

@@ -69,8 +69,13 @@ static uint64_t any_of(const struct core *core, const struct reach *reach, uint3
 {
     uint64_t any = 0;
     for (uint32_t a = 0; a < reach->nalternatives; a++)
-        any |= reach->mask[(size_t)a * core->work.pool_words + word];
+        any |= reach_mask(core, reach, a)[word];
     return any;
+}
+
+static bool may_use(const struct core *core, const struct reach *reach, uint32_t pool)
+{
+    return any_of(core, reach, pool / 64) >> pool % 64 & 1;
 }
 
 static uint32_t count_pools(const struct core *core, const struct reach *reach)
@@ -179,7 +184,7 @@ static uint32_t list_lost(struct core *core, const struct loss *loss, struct con
         struct reach *reach = &core->work.reach[i];
         reach->npools = count_pools(core, reach);
         for (uint32_t p = 0; p < core->net.pools.used; p++)
-            r->asked[p] += any_of(core, reach, p / 64) >> p % 64 & 1;
+            r->asked[p] += may_use(core, reach, p);
         uint32_t at = n++;
         for (; at > 0 && placed_before(core, i, r->order[at - 1]); at--)
             r->order[at] = r->order[at - 1];
@@ -298,11 +303,11 @@ static uint32_t place_reach(struct core *core, const struct reach *reach, uint32
     const struct reserve *r = &core->reserve;
     uint32_t left = n;
     for (uint32_t a = 0; a < reach->nalternatives && left > 0; a++) {
-        const uint64_t *mask = reach->mask + (size_t)a * core->work.pool_words;
+        const uint64_t *mask = reach_mask(core, reach, a);
         struct ask ask = ask_for(reach->key->flags, &reach->key->alternative[a]);
         for (uint32_t k = 0; k < core->net.pools.used && left > 0; k++) {
             uint32_t p = r->by_use[k];
-            if (mask[p / 64] >> p % 64 & 1)
+            if (bit_of(mask, p))
                 left -= put(core, p, ask, left);
         }
     }
@@ -312,7 +317,7 @@ static uint32_t place_reach(struct core *core, const struct reach *reach, uint32
 bool reach_is_tied(const struct core *core, const struct reach *reach, const struct loss *loss)
 {
     for (uint32_t p = 0; p < core->net.pools.used; p++) {
-        if ((any_of(core, reach, p / 64) >> p % 64 & 1) && !loss_hits(core, loss, &core->net.pool[p]))
+        if (may_use(core, reach, p) && !loss_hits(core, loss, &core->net.pool[p]))
             return false;
     }
     return true;

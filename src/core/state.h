@@ -146,6 +146,18 @@ struct core {
 EVENTS(STEP_HANDLER)
 #undef STEP_HANDLER
 
+/* Bit i of a set: of pools, or of corridors. */
+static inline bool bit_of(const uint64_t *words, uint32_t i)
+{
+    return words[i / 64] >> i % 64 & 1;
+}
+
+/* Pools that work of the reach may use as this alternative. */
+static inline const uint64_t *reach_mask(const struct core *core, const struct reach *reach, uint32_t a)
+{
+    return reach->mask + (size_t)a * core->work.pool_words;
+}
+
 /* Lays a table and its entries out in the arena; with a counting arena it only counts. */
 #define CARVE(core, tables, array, count) \
     do { \

@@ -82,6 +82,11 @@ struct job_id job_by_id(const struct core *core, const struct uuid *id)
     return (struct job_id){map_get(&core->work.job_map, id, sizeof *id)};
 }
 
+bool job_is_firm(const struct job *job)
+{
+    return !(job->row.flags & JOB_INTERRUPTIBLE);
+}
+
 /* A job that came without a duration lasts what was thought of it then; rows from before jobs had estimates have none. */
 static int64_t left_ms(const struct job *job, int64_t estimate_ms)
 {
@@ -196,7 +201,7 @@ void share_take(struct core *core, uint32_t i)
     const struct share *s = &core->work.share[i];
     struct pool *pool = &core->net.pool[s->pool];
     pool_take(pool, s->row.node, s->row.chips);
-    if (core->work.job[s->job.v].row.flags & JOB_INTERRUPTIBLE)
+    if (!job_is_firm(&core->work.job[s->job.v]))
         pool_soften(pool, s->row.node, s->row.chips);
 }
 
@@ -204,7 +209,7 @@ static void share_give(struct core *core, uint32_t i)
 {
     const struct share *s = &core->work.share[i];
     struct pool *pool = &core->net.pool[s->pool];
-    if (core->work.job[s->job.v].row.flags & JOB_INTERRUPTIBLE)
+    if (!job_is_firm(&core->work.job[s->job.v]))
         pool_harden(pool, s->row.node, s->row.chips);
     pool_give(pool, s->row.node, s->row.chips);
 }

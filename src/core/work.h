@@ -197,6 +197,8 @@ struct work {
     uint32_t *victim;    /* scratch: jobs */
 };
 
+/* It is not to be stopped for others. */
+bool job_is_firm(const struct job *job);
 /* Run time at rate 1 of the work that is not done yet, as far as is known; 1 at least. */
 int64_t job_left_ms(const struct job *job);
 /* What a run that begins now would spend before its work goes on: starting from a checkpoint. */
