@@ -204,33 +204,31 @@ static bool pass_strict(struct core *core)
 static bool evict_lost(struct core *core)
 {
     for (uint32_t k = 0; k < core->net.pools.used; k++) {
-        uint32_t i = core->net.pools_by_id[k];
-        const struct pool *pool = &core->net.pool[i];
-        if (pool->busy > 0 && core->net.site[pool->site.v].row.state == PLACE_LOST &&
-            !work_evict(core, (struct pool_id){i}, INDEX_NONE))
+        struct pool_id id = {core->net.pools_by_id[k]};
+        if (core->net.site[core->net.pool[id.v].site.v].row.state == PLACE_LOST &&
+            !work_evict(core, id, INDEX_NONE, NULL, 0))
             return false;
     }
     return true;
 }
 
+static bool is_forbidden(struct core *core, const struct job *job)
+{
+    struct shape *shape = &core->work.shape[core->work.lane[job->lane].shape];
+    const uint64_t *lawful = shape_lawful(core, shape);
+    if (!lawful)
+        return false; /* there are no rules */
+    return !bit_of(lawful + (size_t)job->row.alternative * core->work.pool_words, job->pool) ||
+           transit_closed(core, job, shape_closed(core, shape));
+}
+
 /* Stops what the rules forbid now. False: there was no room for all the effects. */
 static bool evict_forbidden(struct core *core)
 {
-    const struct work *w = &core->work;
-    for (uint32_t i = 0; i < w->jobs.used; i++) {
-        const struct job *job = &w->job[i];
-        if (!table_live(&w->jobs, i) || job->row.state != JOB_RUNNING)
-            continue;
-        struct shape *shape = &w->shape[w->lane[job->lane].shape];
-        const uint64_t *lawful = shape_lawful(core, shape);
-        if (!lawful)
-            return true; /* there are no rules */
-        if (bit_of(lawful + (size_t)job->row.alternative * w->pool_words, job->pool) &&
-            !transit_closed(core, job, shape_closed(core, shape)))
-            continue;
-        if (core->effects->n > core->effects->cap / 2)
+    for (uint32_t k = 0; k < core->net.pools.used; k++) {
+        if (!work_evict(core, (struct pool_id){core->net.pools_by_id[k]}, INDEX_NONE, is_forbidden,
+                        ERR_FORBIDDEN))
             return false;
-        job_evict(core, (struct job_id){i}, ERR_FORBIDDEN);
     }
     return true;
 }

@@ -411,7 +411,7 @@ int step_node_state(struct core *core, const struct event *event)
         table_touch(&net->down, down);
     }
     if (e->state == PLACE_LOST)
-        (void)work_evict(core, id, e->node); /* few: a node's */
+        (void)work_evict(core, id, e->node, NULL, 0); /* few: a node's */
     uint32_t before = pool->nodes_up;
     pool_set_node_power(core, id, e->node, e->state);
     if ((before == 0) != (pool->nodes_up == 0))

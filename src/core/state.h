@@ -221,9 +221,10 @@ uint64_t pool_chip_watts(const struct core *core, const struct pool *pool);
 /* Takes the job's shares back and stops it at its site: it waits again, under the same sequence. `code` says why, as in
  * EFFECT_JOB_STOP. */
 void job_evict(struct core *core, struct job_id id, int code);
-/* Evicts what runs on a node, or on all nodes of a pool when it is INDEX_NONE. False: the step's effects have no room for
- * more, and some still runs. */
-bool work_evict(struct core *core, struct pool_id pool, uint32_t node);
+typedef bool job_test_fn(struct core *core, const struct job *job);
+/* Evicts what runs on a node, or on all nodes of a pool when it is INDEX_NONE, in the order in which it was submitted on each
+ * node; only those that `which`, unless NULL, holds for. False: the step's effects have no room for more, and some still runs. */
+bool work_evict(struct core *core, struct pool_id pool, uint32_t node, job_test_fn *which, int code);
 void job_start(struct core *core, struct job_id id, struct pool_id pool, uint32_t alternative,
                const struct place *place, uint32_t n);
 /* A job waits from now on: 0, or why it cannot; its id is checked, what it says of itself is the caller's to check. */

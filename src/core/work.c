@@ -403,28 +403,32 @@ void job_evict(struct core *core, struct job_id id, int code)
     core->work.lane[core->work.job[id.v].lane].stopped = core->work.pass;
 }
 
-/* Of the jobs on a node the one that came first: the order of its shares is that of their starts, which rows do not keep. */
-static struct job_id first_on_node(const struct core *core, const struct node *node)
+/* Of the jobs on a node for which that holds the one that came first: the order of its shares is that of their starts, which rows
+ * do not keep. INDEX_NONE: there is none. */
+static struct job_id first_on_node(struct core *core, const struct node *node, job_test_fn *which)
 {
     const struct work *w = &core->work;
-    struct job_id first = w->share[node->shares].job;
+    struct job_id first = {INDEX_NONE};
     for (uint32_t s = node->shares; s != INDEX_NONE; s = w->share[s].next_on_node) {
-        if (w->job[w->share[s].job.v].row.sequence < w->job[first.v].row.sequence)
+        const struct job *job = &w->job[w->share[s].job.v];
+        if ((first.v == INDEX_NONE || job->row.sequence < w->job[first.v].row.sequence) &&
+            (!which || which(core, job)))
             first = w->share[s].job;
     }
     return first;
 }
 
-bool work_evict(struct core *core, struct pool_id pool, uint32_t node)
+bool work_evict(struct core *core, struct pool_id pool, uint32_t node, job_test_fn *which, int code)
 {
-    struct pool *p = &core->net.pool[pool.v];
+    const struct pool *p = &core->net.pool[pool.v];
     uint32_t first = node == INDEX_NONE ? 0 : node;
     uint32_t end = node == INDEX_NONE ? p->row.nodes : node + 1;
-    for (uint32_t i = first; i < end; i++) {
-        while (p->node[i].shares != INDEX_NONE) {
+    struct job_id job;
+    for (uint32_t i = first; i < end && p->busy > 0; i++) {
+        while ((job = first_on_node(core, &p->node[i], which)).v != INDEX_NONE) {
             if (core->effects->n > core->effects->cap / 2)
                 return false;
-            job_evict(core, first_on_node(core, &p->node[i]), 0);
+            job_evict(core, job, code);
         }
     }
     return true;
