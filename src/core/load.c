@@ -242,26 +242,3 @@ int core_load_done(struct core *core)
     core_collect(core, ignore_row, NULL); /* what was just read is not a change */
     return core_check(core);
 }
-
-int core_check(const struct core *core)
-{
-    for (uint32_t i = 0; i < core->leases.used; i++) {
-        if (!table_live(&core->leases, i))
-            continue;
-        const struct lease *lease = &core->lease[i];
-        if (!table_live(&core->ledger.transfers, lease->transfer.v) ||
-            !table_live(&core->workers, lease->worker.v))
-            return ERR_CORRUPT;
-    }
-    if (!traffic_holds(core))
-        return ERR_CORRUPT;
-    uint32_t holds = core->leases.live;
-    for (uint32_t i = 0; i < core->leases.used; i++) {
-        if (table_live(&core->leases, i) && core->lease[i].key_transfer.v != INDEX_NONE)
-            holds++;
-    }
-    if (holds != core->ledger.transfers.live)
-        return ERR_CORRUPT; /* a hold that no lease owns would never come back */
-    int rc = services_check(core);
-    return rc == 0 ? ledger_audit(&core->ledger) : rc;
-}

@@ -249,6 +249,8 @@ void share_link(struct core *core, uint32_t i, struct job_id id, uint32_t pool);
 /* Takes the chips of a share that is linked. */
 void share_take(struct core *core, uint32_t i);
 void work_account(struct core *core, struct job_id id, uint32_t pool, uint32_t chips, bool take);
+/* The tenant's dominant share: the largest of its shares of a kind of chip. */
+uint32_t tenant_weight(const struct core *core, uint32_t tenant);
 /* There are more chips of a kind: what tenants have of it is a smaller share. */
 void work_weigh(struct core *core);
 

@@ -214,8 +214,7 @@ static void share_give(struct core *core, uint32_t i)
     pool_give(pool, s->row.node, s->row.chips);
 }
 
-/* A tenant's dominant share, anew: the largest of its shares of a kind of chip. */
-static void tenant_weigh(struct core *core, uint32_t tenant)
+uint32_t tenant_weight(const struct core *core, uint32_t tenant)
 {
     const uint32_t *used = core->work.tenant_chips + (size_t)tenant * core->limits.chips;
     uint64_t dominant = 0;
@@ -224,13 +223,13 @@ static void tenant_weigh(struct core *core, uint32_t tenant)
         uint64_t share = used[k] && capacity ? ((uint64_t)used[k] << 20) / capacity : 0;
         dominant = share > dominant ? share : dominant;
     }
-    core->work.dominant[tenant] = (uint32_t)dominant;
+    return (uint32_t)dominant;
 }
 
 void work_weigh(struct core *core)
 {
     for (uint32_t i = 0; i < core->tenants.used; i++)
-        tenant_weigh(core, i);
+        core->work.dominant[i] = tenant_weight(core, i);
 }
 
 /* Chips in use rise or fall: the tenant's share, the site's load. */
@@ -248,7 +247,7 @@ void work_account(struct core *core, struct job_id id, uint32_t pool_index, uint
         *used -= chips;
         site->load -= watts;
     }
-    tenant_weigh(core, tenant);
+    core->work.dominant[tenant] = tenant_weight(core, tenant);
 }
 
 /* Gives back all chips of a job. */

@@ -554,6 +554,7 @@ void dispatch_world_settle(struct dispatch_world *w)
             fail_msg("at %lld ms the dispatcher comes to no end", (long long)w->now_ms);
         must(w, &tick);
     }
+    assert_int_equal(core_check(w->core), 0);
     checker_end_of_time(w->checker, w->now_ms);
 }
 
