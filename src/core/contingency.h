@@ -4,9 +4,9 @@
  *
  * For each such loss: how much of the firm work that runs there could be placed again at once, on chips elsewhere that are free
  * or that interruptible work has, where rules, vendors, jurisdictions and the sizes that would do allow it. It is counted, not
- * tried: firm jobs by shape (core/work.h) and pool, chips by pool and by how many each node could give, power by site. Gangs are put
- * into these counts as the dispatcher puts them on nodes, scarce shapes and large gangs first, so what is counted as placed has
- * a placement: the count can fall short of the best, never go beyond it.
+ * tried: firm jobs by shape (core/work.h) and pool, chips by pool and by how many each node could give, power by site. Gangs
+ * are put into these counts as the dispatcher puts them on nodes, reaches (core/reach.c) with few pools and large gangs first, so
+ * what is counted as placed has a placement: the count can fall short of the best, never go beyond it.
  *
  * One loss is assessed at a time, every CONTINGENCY_EVERY_MS while firm work runs, so all of them come round; the counts are kept
  * as jobs start and end. When a loss is covered no more, or is again, there is an EFFECT_ALARM, and a row while it stands.
@@ -60,8 +60,8 @@ struct job_count {
 };
 
 struct loss {
-    uint32_t site;  /* INDEX_NONE: */
-    uint32_t chip;  /* all kinds of this one's vendor */
+    uint32_t site;  /* INDEX_NONE: of a vendor */
+    uint32_t chip;  /* one kind of that vendor; all of its kinds are lost */
     uint32_t alarm; /* index, INDEX_NONE: it is covered */
     bool beyond;    /* more has started since than there are chips for */
     struct contingency last;

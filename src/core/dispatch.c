@@ -14,9 +14,6 @@
 #include "core/kinds.h"
 #include "core/pass.h"
 
-/* Room that must be left for the effects of a start. */
-#define START_EFFECTS(nodes, moves) ((nodes) + 2 + ((moves) ? WAY_MAX : 0))
-
 struct ask pool_ask(const struct core *core, const struct reach *reach, uint32_t pool)
 {
     for (uint32_t a = 0; a < reach->nalternatives; a++) {

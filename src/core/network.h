@@ -3,7 +3,8 @@
  * The network as the dispatcher sees it: sites with what power costs there now, chip kinds, pools, corridors.
  *
  * `rate` of a pool is what one chip costs there now, chip, power and carbon, in nano-units for RATE_MS chip-ms, so that
- * a comparison of pools is a multiplication; `hour` is the same for an hour, as plans have it. These and a site's `load` are derived: they follow from rows and shares.
+ * a comparison of pools is a multiplication; `hour` is the same for an hour, as plans have it. These and a site's `load` are
+ * derived: they follow from rows and shares (core/check.c).
  * Whatever changes which pools a job may use raises `version`; shapes (core/work.h) are then matched anew.
  */
 #ifndef BUSBAR_CORE_NETWORK_H

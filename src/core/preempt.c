@@ -24,8 +24,9 @@
 #include "core/state.h"
 
 #define NEVER INT64_MAX
-/* Jobs that are stopped for one at most: their effects must fit into one step with those of its start. */
-#define VICTIMS_MAX (EFFECTS_MAX / 4 - 8)
+/* Jobs that are stopped for one at most: their effects must fit into one step with those of the widest start, or that would be
+ * tried for ever. */
+#define VICTIMS_MAX (EFFECTS_MAX / 2 - START_EFFECTS(POOL_NODES_MAX, true))
 /* Jobs that are stopped at most because power, not room, is what lacks. */
 #define POWER_STOPS_MAX 256
 

@@ -393,6 +393,9 @@ void reserve_take(struct core *core, const struct job *job, uint32_t pool);
 
 /* ---- core/dispatch.c and core/defer.c ---- */
 
+/* Room that must be left in half a step for the effects of a start. */
+#define START_EFFECTS(nodes, moves) ((nodes) + 2 + ((moves) ? WAY_MAX : 0))
+
 /* One pass of the fast loop: starts what can start. */
 void dispatch_pass(struct core *core);
 /* Work that waits by choice, core/defer.c. */

@@ -3,7 +3,6 @@
 #include "core/work.h"
 
 #include <assert.h>
-
 #include <string.h>
 
 #include "base/checked.h"
