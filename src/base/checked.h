@@ -39,4 +39,10 @@ __attribute__((warn_unused_result)) static inline bool u64_add(uint64_t a, uint6
     return !__builtin_add_overflow(a, b, out);
 }
 
+/* The number, or the bound that it is beyond: -most or most. */
+static inline int64_t i64_clamp(int128 v, int64_t most)
+{
+    return v > most ? most : v < -most ? -most : (int64_t)v;
+}
+
 #endif

@@ -16,10 +16,9 @@ static const struct pool *next_changed(const struct core *core, const struct rea
                                        uint32_t *at)
 {
     const struct work *w = &core->work;
-    const uint64_t *mask = reach->mask + (size_t)a * w->pool_words;
     while (*at < w->nlook_at) {
         uint32_t i = w->look_at[(*at)++];
-        if (mask[i / 64] >> i % 64 & 1)
+        if (bit_of(reach_mask(core, reach, a), i))
             return &core->net.pool[i];
     }
     return NULL;
@@ -96,18 +95,19 @@ static bool may_use_held(const struct core *core, const struct lane *lane, const
            (room->behind && lane_ahead(core, lane, room->behind));
 }
 
-/* The pool without a reservation that could take the lane's first job soonest. */
+/* The pool without a reservation that could take the lane's first job soonest; of equals the one with the lower id. */
 static uint32_t soonest_pool(struct core *core, uint32_t lane, struct ask *ask)
 {
     const struct reach *reach = shape_now(core, core->work.lane[lane].shape)->reach;
     uint32_t best = INDEX_NONE, first;
     int64_t best_ms = INT64_MAX;
     for (uint32_t a = 0; a < reach->nalternatives; a++) {
-        const uint64_t *mask = reach->mask + (size_t)a * core->work.pool_words;
+        const uint64_t *mask = reach_mask(core, reach, a);
         struct ask asked = ask_for(reach->key->flags, &reach->key->alternative[a]);
-        for (uint32_t i = 0; i < core->net.pools.used; i++) {
+        for (uint32_t k = 0; k < core->net.pools.used; k++) {
+            uint32_t i = core->net.pools_by_id[k];
             const struct pool *pool = &core->net.pool[i];
-            if (!(mask[i / 64] >> i % 64 & 1) || pool->reserved_for != INDEX_NONE)
+            if (!bit_of(mask, i) || pool->reserved_for != INDEX_NONE)
                 continue;
             int64_t ms = reservation_time(core, pool, asked, &first);
             if (ms < best_ms) {
@@ -125,7 +125,7 @@ static bool reach_has_open_pool(const struct core *core, const struct reach *rea
 {
     for (uint32_t a = 0; a < reach->nalternatives; a++) {
         for (uint32_t w = 0; w < core->work.pool_words; w++) {
-            uint64_t open = reach->mask[(size_t)a * core->work.pool_words + w] & ~core->work.reserved[w];
+            uint64_t open = reach_mask(core, reach, a)[w] & ~core->work.reserved[w];
             if (open & (pools ? pools[w] : UINT64_MAX))
                 return true;
         }
@@ -340,11 +340,11 @@ static bool try_lane(struct core *core, struct lane *lane)
     return true;
 }
 
-/* The same for one of them. */
+/* Whether this one, whose turn it is, could. */
 static bool worth_a_try(struct core *core, const struct lane *lane)
 {
     struct reach *reach = core->work.shape[lane->shape].reach;
-    bool holds = lane->pool != INDEX_NONE && core->work.looking[lane->pool / 64] >> lane->pool % 64 & 1;
+    bool holds = lane->pool != INDEX_NONE && bit_of(core->work.looking, lane->pool);
     if (!lane->plain || holds)
         return true;
     reach_look(core, reach);

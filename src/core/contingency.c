@@ -18,7 +18,6 @@ void contingency_carve(struct core *core, struct arena *arena)
     r->firm = arena_take(arena, (size_t)n->shapes * n->pools * sizeof *r->firm);
     r->busy = arena_take(arena, (size_t)n->shapes * core->work.pool_words * sizeof *r->busy);
     r->hit = arena_take(arena, core->work.pool_words * sizeof *r->hit);
-    r->by_id = arena_take(arena, n->pools * sizeof *r->by_id);
     r->planned = arena_take(arena, (size_t)losses * n->pools * sizeof *r->planned);
     r->kept = arena_take(arena, n->pools * sizeof *r->kept);
     r->lost = arena_take(arena, core->work.reaches.cap * sizeof *r->lost);
@@ -78,25 +77,10 @@ static void loss_add(struct core *core, struct loss loss)
     r->loss[at] = loss;
 }
 
-static void sort_pools(struct core *core)
-{
-    struct reserve *r = &core->reserve;
-    for (r->pools = 0; r->pools < core->net.pools.used; r->pools++) {
-        uint32_t at = r->pools;
-        for (; at > 0 && memcmp(&core->net.pool[r->pools].row.id, &core->net.pool[r->by_id[at - 1]].row.id,
-                                sizeof(struct uuid)) < 0;
-             at--)
-            r->by_id[at] = r->by_id[at - 1];
-        r->by_id[at] = r->pools;
-    }
-}
-
 /* The losses of the network as it is: nothing of it ever goes, so its sizes tell whether they are known. */
 static void look(struct core *core)
 {
     struct reserve *r = &core->reserve;
-    if (r->pools != core->net.pools.used)
-        sort_pools(core);
     if (r->sites == core->net.sites.used && r->chips == core->net.chips.used)
         return;
     r->sites = core->net.sites.used;
@@ -119,7 +103,7 @@ void contingency_count(struct core *core, struct job_id id, uint32_t pool, uint3
 {
     const struct job *job = &core->work.job[id.v];
     struct reserve *r = &core->reserve;
-    if (job->row.flags & JOB_INTERRUPTIBLE)
+    if (!job_is_firm(job))
         return;
     uint32_t shape = core->work.lane[job->lane].shape;
     struct job_count *count = &r->firm[(size_t)shape * core->limits.pools + pool];
@@ -141,9 +125,7 @@ void contingency_recount(struct core *core)
     for (uint32_t i = 0; i < w->jobs.used; i++) {
         const struct job *job = &w->job[i];
         if (table_live(&w->jobs, i) && job->row.state == JOB_RUNNING)
-            contingency_count(core, (struct job_id){i}, job->pool,
-                              w->shape[w->lane[job->lane].shape].key.alternative[job->row.alternative].count,
-                              true);
+            contingency_count(core, (struct job_id){i}, job->pool, job->chips, true);
     }
 }
 
@@ -216,12 +198,12 @@ static uint32_t refuge(const struct core *core, uint32_t index, const struct sha
     const struct reserve *r = &core->reserve;
     const uint32_t *planned = r->planned + (size_t)index * core->limits.pools;
     for (uint32_t a = 0; a < shape->nalternatives; a++) {
-        const uint64_t *mask = shape->reach->mask + (size_t)a * core->work.pool_words;
+        const uint64_t *mask = reach_mask(core, shape->reach, a);
         *chips = shape->key.alternative[a].count;
-        for (uint32_t k = 0; k < r->pools; k++) {
-            uint32_t p = r->by_id[k];
+        for (uint32_t k = 0; k < core->net.pools.used; k++) {
+            uint32_t p = core->net.pools_by_id[k];
             const struct pool *pool = &core->net.pool[p];
-            if ((mask[p / 64] >> p % 64 & 1) && !loss_hits(core, &r->loss[index], pool) &&
+            if (bit_of(mask, p) && !loss_hits(core, &r->loss[index], pool) &&
                 pool->room >= (uint64_t)planned[p] + *chips)
                 return p;
         }
@@ -246,7 +228,7 @@ bool reserve_allows(const struct core *core, const struct job *job, uint32_t poo
     const struct reserve *r = &core->reserve;
     const struct pool *pool = &core->net.pool[pool_index];
     uint32_t take;
-    if (!keeps(core) || (job->row.flags & JOB_INTERRUPTIBLE) || job->row.epoch > 0)
+    if (!keeps(core) || !job_is_firm(job) || job->row.epoch > 0)
         return true;
     if (pool->room < (uint64_t)r->kept[pool_index] + chips)
         return false;
@@ -262,7 +244,7 @@ bool reserve_allows(const struct core *core, const struct job *job, uint32_t poo
 void reserve_take(struct core *core, const struct job *job, uint32_t pool)
 {
     struct reserve *r = &core->reserve;
-    if (!keeps(core) || (job->row.flags & JOB_INTERRUPTIBLE))
+    if (!keeps(core) || !job_is_firm(job))
         return;
     for (uint32_t i = 0; i < r->nlosses; i++) {
         uint32_t chips = 0, p = INDEX_NONE;
@@ -329,18 +311,12 @@ void contingency_turn(struct core *core)
 
 /* ---- what others see ---- */
 
-static void describe(const struct core *core, const struct loss *loss, struct contingency *out)
-{
-    (void)core;
-    *out = loss->last;
-    out->alarm = loss->alarm != INDEX_NONE;
-}
-
 bool core_contingency(const struct core *core, uint32_t i, struct contingency *out)
 {
     if (i >= core->reserve.nlosses)
         return false;
-    describe(core, &core->reserve.loss[i], out);
+    *out = core->reserve.loss[i].last;
+    out->alarm = core->reserve.loss[i].alarm != INDEX_NONE;
     return true;
 }
 

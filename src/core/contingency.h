@@ -4,9 +4,9 @@
  *
  * For each such loss: how much of the firm work that runs there could be placed again at once, on chips elsewhere that are free
  * or that interruptible work has, where rules, vendors, jurisdictions and the sizes that would do allow it. It is counted, not
- * tried: firm jobs by shape (core/work.h) and pool, chips by pool and by how many each node could give, power by site. Gangs are put
- * into these counts as the dispatcher puts them on nodes, scarce shapes and large gangs first, so what is counted as placed has
- * a placement: the count can fall short of the best, never go beyond it.
+ * tried: firm jobs by shape (core/work.h) and pool, chips by pool and by how many each node could give, power by site. Gangs
+ * are put into these counts as the dispatcher puts them on nodes, reaches (core/reach.c) with few pools and large gangs first, so
+ * what is counted as placed has a placement: the count can fall short of the best, never go beyond it.
  *
  * One loss is assessed at a time, every CONTINGENCY_EVERY_MS while firm work runs, so all of them come round; the counts are kept
  * as jobs start and end. When a loss is covered no more, or is again, there is an EFFECT_ALARM, and a row while it stands.
@@ -32,7 +32,6 @@
 enum contingency_kind {
     CONTINGENCY_SITE,
     CONTINGENCY_VENDOR,
-    CONTINGENCY_CORRIDOR, /* no work runs on one, so none is listed yet */
 };
 
 struct contingency {
@@ -61,8 +60,8 @@ struct job_count {
 };
 
 struct loss {
-    uint32_t site;  /* INDEX_NONE: */
-    uint32_t chip;  /* all kinds of this one's vendor */
+    uint32_t site;  /* INDEX_NONE: of a vendor */
+    uint32_t chip;  /* one kind of that vendor; all of its kinds are lost */
     uint32_t alarm; /* index, INDEX_NONE: it is covered */
     bool beyond;    /* more has started since than there are chips for */
     struct contingency last;
@@ -76,12 +75,11 @@ struct reserve {
     struct table alarms;
     struct alarm *alarm;
     struct loss *loss;
-    uint32_t nlosses, sites, chips, pools; /* that the losses and `by_id` were made from */
-    uint64_t version;                      /* of the network that `planned` was made for */
-    struct job_count *firm;                /* shapes x pools: firm jobs that run */
-    uint64_t *busy;                        /* shapes x pool words: where there are such */
+    uint32_t nlosses, sites, chips; /* that the losses were made from */
+    uint64_t version;               /* of the network that `planned` was made for */
+    struct job_count *firm;         /* shapes x pools: firm jobs that run */
+    uint64_t *busy;                 /* shapes x pool words: where there are such */
     uint32_t firm_jobs;
-    uint32_t *by_id;          /* pools, in the order of their ids */
     uint32_t *planned, *kept; /* losses x pools; pools: chips */
     uint64_t *hit;            /* scratch: pool words, what the loss takes */
     struct job_count *lost;   /* scratch: reaches */

@@ -77,15 +77,12 @@ static const struct pool *pool_of(const struct core *core, uint32_t job)
 
 static bool is_firm(const struct core *core, uint32_t job)
 {
-    return !(core->work.job[job].row.flags & JOB_INTERRUPTIBLE);
+    return job_is_firm(&core->work.job[job]);
 }
 
 static uint64_t watts_of(const struct core *core, uint32_t job)
 {
-    uint32_t chips = 0;
-    for (uint32_t s = core->work.job[job].shares; s != INDEX_NONE; s = core->work.share[s].next_of_job)
-        chips += core->work.share[s].row.chips;
-    return chips * pool_chip_watts(core, pool_of(core, job));
+    return core->work.job[job].chips * pool_chip_watts(core, pool_of(core, job));
 }
 
 /* What is lost for a watt if a stops, times the watts of a chip of b. */
@@ -190,7 +187,8 @@ static bool curtail_site(struct core *core, uint32_t index)
 
 bool curtail(struct core *core)
 {
-    for (uint32_t i = 0; i < core->net.sites.used; i++) {
+    for (uint32_t k = 0; k < core->net.sites.used; k++) {
+        uint32_t i = core->net.sites_by_id[k];
         if (!site_takes(&core->net.site[i], 0) && !curtail_site(core, i))
             return false;
     }

@@ -14,13 +14,10 @@
 #include "core/kinds.h"
 #include "core/pass.h"
 
-/* Room that must be left for the effects of a start. */
-#define START_EFFECTS(nodes, moves) ((nodes) + 2 + ((moves) ? WAY_MAX : 0))
-
 struct ask pool_ask(const struct core *core, const struct reach *reach, uint32_t pool)
 {
     for (uint32_t a = 0; a < reach->nalternatives; a++) {
-        if (reach->mask[(size_t)a * core->work.pool_words + pool / 64] >> pool % 64 & 1)
+        if (bit_of(reach_mask(core, reach, a), pool))
             return ask_for(reach->key->flags, &reach->key->alternative[a]);
     }
     return (struct ask){0};
@@ -188,7 +185,7 @@ static void close_pools(struct core *core, const struct reach *reach, uint64_t *
 {
     for (uint32_t a = 0; a < reach->nalternatives; a++) {
         for (uint32_t w = 0; w < core->work.pool_words; w++)
-            closed[w] |= reach->mask[(size_t)a * core->work.pool_words + w];
+            closed[w] |= reach_mask(core, reach, a)[w];
     }
 }
 
@@ -226,34 +223,32 @@ static bool pass_strict(struct core *core)
 /* Stops what runs at sites that are lost. False: there was no room for all the effects. */
 static bool evict_lost(struct core *core)
 {
-    for (uint32_t i = 0; i < core->net.pools.used; i++) {
-        const struct pool *pool = &core->net.pool[i];
-        if (pool->busy > 0 && core->net.site[pool->site.v].row.state == PLACE_LOST &&
-            !work_evict(core, (struct pool_id){i}, INDEX_NONE))
+    for (uint32_t k = 0; k < core->net.pools.used; k++) {
+        struct pool_id id = {core->net.pools_by_id[k]};
+        if (core->net.site[core->net.pool[id.v].site.v].row.state == PLACE_LOST &&
+            !work_evict(core, id, INDEX_NONE, NULL, 0))
             return false;
     }
     return true;
 }
 
+static bool is_forbidden(struct core *core, const struct job *job)
+{
+    struct shape *shape = &core->work.shape[core->work.lane[job->lane].shape];
+    const uint64_t *lawful = shape_lawful(core, shape);
+    if (!lawful)
+        return false; /* there are no rules */
+    return !bit_of(lawful + (size_t)job->row.alternative * core->work.pool_words, job->pool) ||
+           transit_closed(core, job, shape_closed(core, shape));
+}
+
 /* Stops what the rules forbid now. False: there was no room for all the effects. */
 static bool evict_forbidden(struct core *core)
 {
-    const struct work *w = &core->work;
-    for (uint32_t i = 0; i < w->jobs.used; i++) {
-        const struct job *job = &w->job[i];
-        if (!table_live(&w->jobs, i) || job->row.state != JOB_RUNNING)
-            continue;
-        struct shape *shape = &w->shape[w->lane[job->lane].shape];
-        const uint64_t *lawful = shape_lawful(core, shape);
-        if (!lawful)
-            return true; /* there are no rules */
-        lawful += (size_t)job->row.alternative * w->pool_words;
-        if ((lawful[job->pool / 64] >> job->pool % 64 & 1) &&
-            !transit_closed(core, job, shape_closed(core, shape)))
-            continue;
-        if (core->effects->n > core->effects->cap / 2)
+    for (uint32_t k = 0; k < core->net.pools.used; k++) {
+        if (!work_evict(core, (struct pool_id){core->net.pools_by_id[k]}, INDEX_NONE, is_forbidden,
+                        ERR_FORBIDDEN))
             return false;
-        job_evict(core, (struct job_id){i}, ERR_FORBIDDEN);
     }
     return true;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "core/kinds.h"
 #include "core/state.h"
 
 /* One run that was just seen. */
@@ -134,12 +135,10 @@ static void learn(struct core *core, const struct uuid *tenant, uint32_t group, 
 
 void habit_learn(struct core *core, const struct job *job)
 {
-    const struct alternative *ran =
-        &core->work.shape[core->work.lane[job->lane].shape].key.alternative[job->row.alternative];
-    int64_t ms = core->now_ms - job->row.started_ms;
-    if (ms < 0)
-        return;
-    ms = (ms > JOB_MS_MAX ? JOB_MS_MAX : ms) * ran->rate / 1000 + job->row.done_ms;
+    int64_t ms = job_worked_ms(core, job);
+    if (core->now_ms < job->row.started_ms || (job->row.flags & JOB_REPLICA))
+        return; /* the clock went back; or it has no end of its own, and this one says nothing of jobs */
+    ms = (ms > JOB_MS_MAX ? JOB_MS_MAX : ms) * job->rate / 1000 + job->row.done_ms;
     learn(core, &everybody, HABIT_ANY, ms, FADE_ALL);
     learn(core, &job->row.tenant, HABIT_ANY, ms, FADE_TENANT);
     learn(core, &job->row.tenant, habit_group(job->row.count0), ms, FADE_SIZE);

@@ -9,7 +9,8 @@
  * wider one fills in: it counts as some runs of its own (a Dirichlet prior: MacKay and Peto, Natural Language Engineering
  * 1(3), 1995), so nothing jumps when a tenant has its first job of a size.
  *
- * Only a job that ended by itself teaches; of one that was cancelled or stopped nobody knows how long it would have run.
+ * Only a job that ended by itself teaches; of one that was cancelled or stopped nobody knows how long it would have run, and a
+ * replica of a service has no end of its own. Neither the coming of its data nor starting from a checkpoint is run time.
  * What a job is thought to last is fixed when it is submitted, and part of its row, as habits are: a restart decides the
  * same. Integers only. At most habit_limit() habits; beyond that tenants without one of their own are told by the wider.
  */

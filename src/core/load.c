@@ -17,14 +17,10 @@ static int load_site(struct core *core, const struct row_site *row)
 {
     if (taken(&core->net.site_map, &row->id, sizeof row->id))
         return ERR_CORRUPT;
-    uint32_t i = table_take(&core->net.sites);
-    if (i == INDEX_NONE)
-        return ERR_LIMIT;
-    core->net.site[i] = (struct site){.row = *row};
+    struct row_site site = *row;
     if (row->state == 0) /* written before sites had states */
-        core->net.site[i].row.state = PLACE_UP;
-    map_put(&core->net.site_map, &row->id, sizeof row->id, i);
-    return 0;
+        site.state = PLACE_UP;
+    return site_put(core, &site);
 }
 
 static int load_tenant(struct core *core, const struct row_tenant *row)
@@ -245,27 +241,4 @@ int core_load_done(struct core *core)
         return rc;
     core_collect(core, ignore_row, NULL); /* what was just read is not a change */
     return core_check(core);
-}
-
-int core_check(const struct core *core)
-{
-    for (uint32_t i = 0; i < core->leases.used; i++) {
-        if (!table_live(&core->leases, i))
-            continue;
-        const struct lease *lease = &core->lease[i];
-        if (!table_live(&core->ledger.transfers, lease->transfer.v) ||
-            !table_live(&core->workers, lease->worker.v))
-            return ERR_CORRUPT;
-    }
-    if (!traffic_holds(core))
-        return ERR_CORRUPT;
-    uint32_t holds = core->leases.live;
-    for (uint32_t i = 0; i < core->leases.used; i++) {
-        if (table_live(&core->leases, i) && core->lease[i].key_transfer.v != INDEX_NONE)
-            holds++;
-    }
-    if (holds != core->ledger.transfers.live)
-        return ERR_CORRUPT; /* a hold that no lease owns would never come back */
-    int rc = services_check(core);
-    return rc == 0 ? ledger_audit(&core->ledger) : rc;
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From rows back to state: services, what is asked of them, and their replicas. */
+#include <string.h>
+
 #include "base/err.h"
 #include "core/kinds.h"
 #include "core/state.h"
@@ -74,8 +76,12 @@ static bool service_adds_up(const struct core *core, uint32_t i)
 
 int services_check(const struct core *core)
 {
-    for (uint32_t i = 0; i < core->service.services.used; i++) {
-        if (table_live(&core->service.services, i) && !service_adds_up(core, i))
+    const struct services *all = &core->service;
+    for (uint32_t k = 0; k < all->services.live; k++) {
+        uint32_t i = all->by_id[k];
+        bool in_order = k == 0 || memcmp(&all->service[all->by_id[k - 1]].row.id, &all->service[i].row.id,
+                                         sizeof(struct uuid)) < 0;
+        if (!in_order || !table_live(&all->services, i) || !service_adds_up(core, i))
             return ERR_CORRUPT;
     }
     return 0;

@@ -145,14 +145,11 @@ int load_work_done(struct core *core)
             lane_enter(core, (struct job_id){i});
             continue;
         }
-        const struct shape *shape = &w->shape[w->lane[job->lane].shape];
         uint32_t chips = 0;
         for (uint32_t s = job->shares; s != INDEX_NONE; s = w->share[s].next_of_job)
             chips += w->share[s].row.chips;
-        if (chips != shape->key.alternative[job->row.alternative].count)
+        if (chips != job->chips)
             return ERR_CORRUPT;
-        /* The site was lost, and the pass that would have stopped it did not come. */
-        w->lost |= core->net.site[core->net.pool[job->pool].site.v].row.state == PLACE_LOST;
     }
     if (rc != 0)
         return rc;
@@ -161,9 +158,10 @@ int load_work_done(struct core *core)
         site_rate(core, (struct site_id){i});
     for (uint32_t i = 0; i < core->net.pools.used; i++) {
         const struct pool *pool = &core->net.pool[i];
+        /* The site was lost, and the pass that would have stopped what runs there did not come. */
         w->lost |= pool->busy > 0 && core->net.site[pool->site.v].row.state == PLACE_LOST;
     }
-    w->due = w->active.next != &w->active || core->book.changed || w->lost || follow_is_due(core);
+    w->due = !list_empty(&w->active) || core->book.changed || w->lost || follow_is_due(core);
     sheds_look(core);
     for (uint32_t i = 0; i < core->net.sites.used; i++)
         site_judge(core, (struct site_id){i});

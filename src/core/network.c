@@ -62,6 +62,8 @@ void network_carve(struct core *core, struct arena *arena)
     net->node = arena_take(arena, (size_t)net->nodes_max * sizeof *net->node);
     net->until = arena_take(arena, (size_t)net->nodes_max * sizeof *net->until);
     net->words = arena_take(arena, (size_t)net->words_max * sizeof *net->words);
+    net->sites_by_id = arena_take(arena, n->sites * sizeof *net->sites_by_id);
+    net->pools_by_id = arena_take(arena, n->pools * sizeof *net->pools_by_id);
     index_init(&net->site_map, arena, n->sites, site_equal, net->site);
     index_init(&net->chip_map, arena, n->chips, chip_equal, net->chip);
     index_init(&net->pool_map, arena, n->pools, pool_equal, net->pool);
@@ -76,14 +78,7 @@ struct site_id site_by_id(const struct core *core, const struct uuid *id)
 
 uint32_t site_first(const struct core *core)
 {
-    uint32_t first = INDEX_NONE;
-    for (uint32_t i = 0; i < core->net.sites.used; i++) {
-        if (table_live(&core->net.sites, i) &&
-            (first == INDEX_NONE ||
-             memcmp(&core->net.site[i].row.id, &core->net.site[first].row.id, sizeof(struct uuid)) < 0))
-            first = i;
-    }
-    return first;
+    return core->net.sites.live > 0 ? core->net.sites_by_id[0] : INDEX_NONE;
 }
 
 void network_changed(struct core *core)
@@ -140,14 +135,24 @@ uint64_t pool_chip_watts(const struct core *core, const struct pool *pool)
     return chip->watts - chip->idle_watts;
 }
 
+int128 carbon_cost(const struct core *core, uint64_t carbon)
+{
+    return (int128)carbon * core->work.row.carbon_price / 1000000;
+}
+
+int64_t pool_power(const struct core *core, const struct pool *pool, int128 kwh)
+{
+    const struct row_chip *chip = &core->net.chip[pool->chip.v].row;
+    /* Watts x PUE/1000 for an hour are watts x PUE / 1e6 kWh. */
+    return i64_clamp(kwh * chip->watts * site_pue(&core->net.site[pool->site.v].row) / 1000000,
+                     POWER_HOUR_MAX);
+}
+
 /* Nano-units for a chip and an hour: the chip's price, and its power at the site's PUE with the carbon it stands for. */
 static int64_t pool_hour(const struct core *core, const struct pool *pool)
 {
     const struct row_site *site = &core->net.site[pool->site.v].row;
-    const struct row_chip *chip = &core->net.chip[pool->chip.v].row;
-    int128 kwh = (int128)site->price + (int128)site->carbon * core->work.row.carbon_price / 1000000;
-    /* Watts x PUE/1000 for an hour are watts x PUE / 1e6 kWh. */
-    return pool->row.price + (int64_t)(kwh * chip->watts * site_pue(site) / 1000000);
+    return pool->row.price + pool_power(core, pool, site->price + carbon_cost(core, site->carbon));
 }
 
 static void pool_set_rate(const struct core *core, struct pool *pool)
@@ -171,6 +176,20 @@ void site_rate(struct core *core, struct site_id id)
 
 /* ---- what there is ---- */
 
+int site_put(struct core *core, const struct row_site *row)
+{
+    struct network *net = &core->net;
+    uint32_t at = net->sites.live, i = table_take(&net->sites);
+    if (i == INDEX_NONE)
+        return ERR_LIMIT;
+    net->site[i] = (struct site){.row = *row};
+    map_put(&net->site_map, &row->id, sizeof row->id, i);
+    for (; at > 0 && memcmp(&row->id, &net->site[net->sites_by_id[at - 1]].row.id, sizeof row->id) < 0; at--)
+        net->sites_by_id[at] = net->sites_by_id[at - 1];
+    net->sites_by_id[at] = i;
+    return 0;
+}
+
 int step_site_add(struct core *core, const struct event *event)
 {
     const struct event_site_add *e = &event->u.site_add;
@@ -178,17 +197,12 @@ int step_site_add(struct core *core, const struct event *event)
         return ERR_INVALID;
     if (site_by_id(core, &e->site).v != INDEX_NONE)
         return ERR_EXISTS;
-    uint32_t i = table_take(&core->net.sites);
-    if (i == INDEX_NONE)
-        return ERR_LIMIT;
-    struct site *site = &core->net.site[i];
-    *site = (struct site){.row = {.id = e->site, .lat = e->lat, .lon = e->lon, .state = PLACE_UP}};
-    memcpy(site->row.name, e->name, sizeof e->name);
-    memcpy(site->row.jurisdiction, e->jurisdiction, sizeof e->jurisdiction);
-    memcpy(site->row.region, e->region, sizeof e->region);
-    memcpy(site->row.owner, e->owner, sizeof e->owner);
-    map_put(&core->net.site_map, &e->site, sizeof e->site, i);
-    return 0;
+    struct row_site row = {.id = e->site, .lat = e->lat, .lon = e->lon, .state = PLACE_UP};
+    memcpy(row.name, e->name, sizeof e->name);
+    memcpy(row.jurisdiction, e->jurisdiction, sizeof e->jurisdiction);
+    memcpy(row.region, e->region, sizeof e->region);
+    memcpy(row.owner, e->owner, sizeof e->owner);
+    return site_put(core, &row);
 }
 
 int step_chip_add(struct core *core, const struct event *event)
@@ -231,6 +245,12 @@ int pool_place(struct core *core, uint32_t i)
     chip->capacity += chips;
     net->site[pool->site.v].load += (uint64_t)chips * chip->row.idle_watts;
     pool_set_rate(core, pool);
+    uint32_t at = net->pools.live - 1;
+    for (; at > 0 &&
+           memcmp(&pool->row.id, &net->pool[net->pools_by_id[at - 1]].row.id, sizeof pool->row.id) < 0;
+         at--)
+        net->pools_by_id[at] = net->pools_by_id[at - 1];
+    net->pools_by_id[at] = i;
     return 0;
 }
 
@@ -264,7 +284,8 @@ int step_pool_add(struct core *core, const struct event *event)
     memcpy(pool->row.chip, e->chip, sizeof e->chip);
     map_put(&net->pool_map, &e->pool, sizeof e->pool, i);
     (void)pool_place(core, i); /* there is room: checked above */
-    core->book.version++;      /* nobody has judged it yet */
+    work_weigh(core);
+    core->book.version++; /* nobody has judged it yet */
     network_changed(core);
     site_judge(core, site);
     return 0;
@@ -390,7 +411,7 @@ int step_node_state(struct core *core, const struct event *event)
         table_touch(&net->down, down);
     }
     if (e->state == PLACE_LOST)
-        (void)work_evict(core, id, e->node); /* few: a node's */
+        (void)work_evict(core, id, e->node, NULL, 0); /* few: a node's */
     uint32_t before = pool->nodes_up;
     pool_set_node_power(core, id, e->node, e->state);
     if ((before == 0) != (pool->nodes_up == 0))

@@ -3,7 +3,8 @@
  * The network as the dispatcher sees it: sites with what power costs there now, chip kinds, pools, corridors.
  *
  * `rate` of a pool is what one chip costs there now, chip, power and carbon, in nano-units for RATE_MS chip-ms, so that
- * a comparison of pools is a multiplication; `hour` is the same for an hour, as plans have it. These and a site's `load` are derived: they follow from rows and shares.
+ * a comparison of pools is a multiplication; `hour` is the same for an hour, as plans have it. These and a site's `load` are
+ * derived: they follow from rows and shares (core/check.c).
  * Whatever changes which pools a job may use raises `version`; shapes (core/work.h) are then matched anew.
  */
 #ifndef BUSBAR_CORE_NETWORK_H
@@ -17,6 +18,10 @@
 #define SITE_WATTS_MAX (UINT64_C(1) << 40)
 #define RATE_SHIFT 20
 #define RATE_MS (INT64_C(1) << RATE_SHIFT)
+
+/* Nano-units for a chip's power of an hour, either sign: 1e8 units of a currency. What is added to it and multiplied with it
+ * stays within its type. */
+#define POWER_HOUR_MAX INT64_C(100000000000000000)
 
 struct corridor_id {
     uint32_t v;
@@ -55,6 +60,8 @@ struct network {
     uint64_t *words;
     uint32_t nodes_used, nodes_max, words_used, words_max;
     struct map site_map, chip_map, pool_map, corridor_map, down_map;
+    /* In the order of their ids: what is decided goes by this, since a reload gives other indices. Nothing ever goes. */
+    uint32_t *sites_by_id, *pools_by_id;
     uint64_t version;
     int64_t shed_ms; /* when the first limit for a time is over, INT64_MAX: there is none */
 };

@@ -96,46 +96,67 @@ static bool better(const struct core *core, const struct choice *best, const str
     return memcmp(&pool->row.id, &core->net.pool[best->pool].row.id, sizeof pool->row.id) < 0;
 }
 
+/* A search for the best pool. */
+struct search {
+    struct core *core;
+    const struct lane *lane;
+    struct shape *shape;
+    const struct job *job;
+    int64_t most; /* that a chip-hour may cost, where the job waits by choice */
+    struct choice best;
+    uint32_t way_to; /* the site of the last pool that was asked for its way, and that way */
+    bool open;
+    struct way way;
+};
+
+/* Whether the job's data could come to the pool: sets `way`. Pools of one site mostly follow one another. */
+static bool way_is_open(struct search *s, const struct pool *pool)
+{
+    if (s->shape->key.source != INDEX_NONE && s->way_to != pool->site.v) {
+        s->way_to = pool->site.v;
+        s->open = place_way(s->core, s->job, s->shape, pool, &s->way);
+    }
+    return s->open;
+}
+
+static void consider(struct search *s, uint32_t i, uint32_t a, int64_t run_ms)
+{
+    struct core *core = s->core;
+    const struct alternative *alternative = &s->shape->key.alternative[a];
+    const struct pool *pool = &core->net.pool[i];
+    if (pool->free < alternative->count ||
+        (s->job->held && !plan_allows(core, &s->shape->key, alternative, i, s->most)) ||
+        !way_is_open(s, pool))
+        return;
+    int128 cost = place_cost(pool, alternative, run_ms, &s->way);
+    enum held_use use = place_use(core, pool, s->lane, s->job, core->now_ms + s->way.ms + run_ms);
+    if (better(core, &s->best, pool, cost) &&
+        pool_fits(pool, ask_for(s->shape->key.flags, alternative), use) &&
+        power_for(core, pool, alternative->count) && reserve_allows(core, s->job, i, alternative->count))
+        s->best = (struct choice){.pool = i, .alternative = a, .use = use, .cost = cost};
+}
+
 struct choice place_choose(struct core *core, uint32_t lane_index, const struct job *job,
                            const uint64_t *closed)
 {
     const struct lane *lane = &core->work.lane[lane_index];
-    struct shape *shape = shape_now(core, lane->shape);
-    struct choice best = {.pool = INDEX_NONE};
-    struct way way = {0};
-    uint32_t way_to = INDEX_NONE; /* the site that it leads to */
-    bool open = true;
-    int64_t most = job->held ? plan_threshold(core, lane->group, job->latest_ms) : 0;
-    for (uint32_t a = 0; a < shape->nalternatives; a++) {
-        const struct alternative *alternative = &shape->key.alternative[a];
-        const uint64_t *mask = shape->reach->mask + (size_t)a * core->work.pool_words;
-        int64_t run_ms = job_run_ms(job, alternative->rate);
+    struct search s = {.core = core,
+                       .lane = lane,
+                       .shape = shape_now(core, lane->shape),
+                       .job = job,
+                       .most = job->held ? plan_threshold(core, lane->group, job->latest_ms) : 0,
+                       .best = {.pool = INDEX_NONE},
+                       .way_to = INDEX_NONE,
+                       .open = true};
+    for (uint32_t a = 0; a < s.shape->nalternatives; a++) {
+        const uint64_t *mask = reach_mask(core, s.shape->reach, a);
+        int64_t run_ms = job_run_ms(job, s.shape->key.alternative[a].rate);
         for (uint32_t w = 0; w < core->work.pool_words; w++) {
-            for (uint64_t left = mask[w] & ~closed[w]; left; left &= left - 1) {
-                uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(left);
-                const struct pool *pool = &core->net.pool[i];
-                if (pool->free < alternative->count)
-                    continue;
-                if (job->held && !plan_allows(core, &shape->key, alternative, i, most))
-                    continue;
-                if (shape->key.source != INDEX_NONE && way_to != pool->site.v) {
-                    way_to = pool->site.v;
-                    open = place_way(core, job, shape, pool, &way);
-                }
-                if (!open)
-                    continue;
-                int128 cost = place_cost(pool, alternative, run_ms, &way);
-                enum held_use use = place_use(core, pool, lane, job, core->now_ms + way.ms + run_ms);
-                if (!better(core, &best, pool, cost) ||
-                    !pool_fits(pool, ask_for(shape->key.flags, alternative), use) ||
-                    !power_for(core, pool, alternative->count) ||
-                    !reserve_allows(core, job, i, alternative->count))
-                    continue;
-                best = (struct choice){.pool = i, .alternative = a, .use = use, .cost = cost};
-            }
+            for (uint64_t left = mask[w] & ~closed[w]; left; left &= left - 1)
+                consider(&s, w * 64 + (uint32_t)__builtin_ctzll(left), a, run_ms);
         }
     }
-    return best;
+    return s.best;
 }
 
 int64_t place_room(const struct core *core, const struct pool *pool, const struct alternative *a)
@@ -150,7 +171,7 @@ int64_t place_limit(struct core *core, uint32_t lane, const uint64_t *closed)
     int64_t limit = -1;
     for (uint32_t a = 0; a < shape->nalternatives; a++) {
         const struct alternative *alternative = &shape->key.alternative[a];
-        const uint64_t *mask = shape->reach->mask + (size_t)a * core->work.pool_words;
+        const uint64_t *mask = reach_mask(core, shape->reach, a);
         for (uint32_t w = 0; w < core->work.pool_words; w++) {
             for (uint64_t left = mask[w] & core->work.reserved[w] & ~closed[w]; left; left &= left - 1) {
                 const struct pool *pool = &core->net.pool[w * 64 + (uint32_t)__builtin_ctzll(left)];

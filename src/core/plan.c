@@ -50,7 +50,14 @@ static bool group_read(const struct core *core, const struct row_plan_part *part
     return (len == 0 || out->chip != MAP_NONE) && (uuid_zero(&part->site) || out->site != INDEX_NONE);
 }
 
-static bool group_equal(const struct plan_group *a, const struct plan_group *b)
+struct plan_group plan_group_asked(const struct shape_key *key)
+{
+    struct plan_group group = {.chip = key->alternative[0].chip, .site = key->site};
+    memcpy(group.jurisdiction, key->jurisdiction, sizeof group.jurisdiction);
+    return group;
+}
+
+bool plan_group_equal(const struct plan_group *a, const struct plan_group *b)
 {
     return a->chip == b->chip && a->site == b->site &&
            memcmp(a->jurisdiction, b->jurisdiction, sizeof a->jurisdiction) == 0;
@@ -59,7 +66,7 @@ static bool group_equal(const struct plan_group *a, const struct plan_group *b)
 static uint32_t group_find(const struct plan_group *list, uint32_t n, const struct plan_group *group)
 {
     for (uint32_t i = 0; i < n; i++) {
-        if (group_equal(&list[i], group))
+        if (plan_group_equal(&list[i], group))
             return i;
     }
     return INDEX_NONE;
@@ -105,7 +112,7 @@ static int slot_read(struct core *core, uint32_t slot, uint32_t parts, uint32_t 
         uint32_t pool = pool_of(core, part);
         if (pool == MAP_NONE)
             return ERR_NOT_FOUND;
-        if (plan->named[pool / 64] >> pool % 64 & 1)
+        if (bit_of(plan->named, pool))
             return ERR_INVALID;
         plan->named[pool / 64] |= UINT64_C(1) << pool % 64;
     }
@@ -133,8 +140,7 @@ static void enforce(struct core *core, uint32_t slot, uint32_t parts, uint32_t n
 
 uint32_t plan_group_of(const struct core *core, const struct shape_key *key)
 {
-    struct plan_group group = {.chip = key->alternative[0].chip, .site = key->site};
-    memcpy(group.jurisdiction, key->jurisdiction, sizeof group.jurisdiction);
+    struct plan_group group = plan_group_asked(key);
     return group_find(core->plan.group, core->plan.ngroups, &group);
 }
 

@@ -47,6 +47,11 @@ struct plan {
     uint64_t *named;
 };
 
+/* What a request asks for, as plans tell requests apart. */
+struct plan_group plan_group_asked(const struct shape_key *key);
+/* Whether they ask for the same. */
+bool plan_group_equal(const struct plan_group *a, const struct plan_group *b);
+
 void plan_carve(struct core *core, struct arena *arena);
 void plan_init(struct core *core);
 /* At a tick: a plan whose time is over is none. */

@@ -15,8 +15,8 @@
 
 struct group {
     struct plan_group asks;
-    uint64_t lots;                      /* that it may use */
-    int64_t waiting[PLANNER_HOURS_MAX]; /* chip-ms that must start within so many hours and one more */
+    uint64_t lots;                     /* that it may use */
+    int128 waiting[PLANNER_HOURS_MAX]; /* chip-ms that must start within so many hours and one more */
 };
 
 struct lot {
@@ -93,18 +93,13 @@ static int64_t overlap_ms(int64_t span_ms, uint32_t h)
     return left_ms < 0 ? 0 : left_ms > PLANNER_HOUR_MS ? PLANNER_HOUR_MS : left_ms;
 }
 
-static uint32_t job_chips(const struct core *core, const struct job *job, uint32_t alternative)
-{
-    return core->work.shape[core->work.lane[job->lane].shape].key.alternative[alternative].count;
-}
-
 static void add_running(struct making *m, const struct job *job)
 {
     struct lot *lot = &m->s->lot[m->s->lot_of[job->pool]];
-    int64_t chips = job_chips(m->core, job, job->row.alternative), left_ms = job->end_ms - m->now_ms;
+    int64_t left_ms = job->end_ms - m->now_ms;
     int64_t *busy = job_latest_ms(m->core, job) == 0 ? lot->firm : lot->other;
     for (uint32_t h = 0; h < m->f->hours && left_ms > (int64_t)h * PLANNER_HOUR_MS; h++)
-        busy[h] += chips * overlap_ms(left_ms, h);
+        busy[h] += job->chips * overlap_ms(left_ms, h);
 }
 
 /* ---- groups ---- */
@@ -113,9 +108,7 @@ static struct group *group_of(struct making *m, const struct plan_group *asks)
 {
     struct planner_scratch *s = m->s;
     for (uint32_t i = 0; i < s->ngroups; i++) {
-        const struct plan_group *g = &s->group[i].asks;
-        if (g->chip == asks->chip && g->site == asks->site &&
-            memcmp(g->jurisdiction, asks->jurisdiction, CODE_CAP) == 0)
+        if (plan_group_equal(&s->group[i].asks, asks))
             return &s->group[i];
     }
     if (s->ngroups == PLANNER_GROUPS_MAX)
@@ -136,18 +129,18 @@ static struct group *group_of(struct making *m, const struct plan_group *asks)
 /* Hours in which work with that long to go may start, one at least. */
 static uint32_t hours_of(const struct making *m, int64_t ms)
 {
-    int64_t hours = (ms + PLANNER_HOUR_MS - 1) / PLANNER_HOUR_MS;
-    return hours < 1 ? 1 : hours > m->f->hours ? m->f->hours : (uint32_t)hours;
+    if (ms >= (int64_t)m->f->hours * PLANNER_HOUR_MS)
+        return m->f->hours;
+    return ms < 1 ? 1 : (uint32_t)((ms + PLANNER_HOUR_MS - 1) / PLANNER_HOUR_MS);
 }
 
 /* *work: its chip-ms; the same x run time is added to *weighed. */
 static void add_waiting(struct making *m, const struct job *job, int128 *work, int128 *weighed)
 {
     const struct shape_key *key = &m->core->work.shape[m->core->work.lane[job->lane].shape].key;
-    struct plan_group asks = {.chip = key->alternative[0].chip, .site = key->site};
+    struct plan_group asks = plan_group_asked(key);
     int64_t run_ms = job_run_ms(job, key->alternative[0].rate);
     int64_t chip_ms = run_ms * key->alternative[0].count;
-    memcpy(asks.jurisdiction, key->jurisdiction, CODE_CAP);
     *work += chip_ms;
     *weighed += (int128)chip_ms * run_ms;
     struct group *group = job->latest_ms > m->now_ms ? group_of(m, &asks) : NULL;
@@ -179,7 +172,6 @@ static void read_jobs(struct making *m)
 static int64_t pool_cost(const struct making *m, const struct pool *pool, uint32_t hour, int64_t *power)
 {
     const struct row_site *site = &m->core->net.site[pool->site.v].row;
-    const struct row_chip *chip = &m->core->net.chip[pool->chip.v].row;
     uint32_t told = m->s->told[pool->site.v];
     int64_t price = site->price;
     uint64_t carbon = site->carbon;
@@ -188,8 +180,7 @@ static int64_t pool_cost(const struct making *m, const struct pool *pool, uint32
         price = m->f->site[told].price[h];
         carbon = m->f->site[told].carbon[h];
     }
-    int128 kwh = (int128)price + (int128)carbon * m->core->work.row.carbon_price / 1000000;
-    *power = (int64_t)(kwh * chip->watts * site_pue(site) / 1000000);
+    *power = pool_power(m->core, pool, price + carbon_cost(m->core, carbon));
     return pool->row.price + *power;
 }
 
@@ -203,11 +194,6 @@ static int64_t run_cost(const struct making *m, const struct pool *pool, uint32_
     }
     *power = powers / m->s->run_hours;
     return sum / m->s->run_hours;
-}
-
-static int64_t clamp(int128 v, int64_t most)
-{
-    return v > most ? most : v < -most ? -most : (int64_t)v;
 }
 
 /* Costs of a lot: the mean of its pools, by their chips. *power gets the sum of the power in all slots. */
@@ -225,7 +211,7 @@ static void price_slots(struct making *m, int128 *power)
             *power += (int128)one * size;
         }
         for (uint32_t l = 0; l < s->nlots; l++)
-            s->cost[l * hours + h] = clamp(chips[l] > 0 ? sum[l] / chips[l] : 0, LATE / 2);
+            s->cost[l * hours + h] = i64_clamp(chips[l] > 0 ? sum[l] / chips[l] : 0, LATE / 2);
     }
 }
 
@@ -237,7 +223,7 @@ static void cost_slots(struct making *m)
     price_slots(m, &power);
     for (uint32_t i = 0; i < m->core->net.pools.used; i++)
         chips += (int128)m->core->net.pool[i].row.nodes * m->core->net.pool[i].row.node_chips * hours;
-    int64_t wait = power > 0 ? clamp(power / chips * m->f->wait / 1000, LATE / 1000) : 0;
+    int64_t wait = power > 0 ? i64_clamp(power / chips * m->f->wait / 1000, LATE / 1000) : 0;
     for (uint32_t l = 0; l < s->nlots; l++) {
         for (uint32_t h = 0; h < hours; h++)
             s->cost[l * hours + h] += wait * h;
@@ -268,8 +254,9 @@ static void fill_slots(struct making *m)
     }
 }
 
+/* More than the solver takes is more than all chips could do: what is beyond that is late in any plan. */
 static int add_class(struct making *m, const struct group *group, uint32_t from, uint32_t until,
-                     int64_t amount)
+                     int128 amount)
 {
     struct merit_problem *p = &m->s->problem;
     if (amount <= 0)
@@ -280,7 +267,7 @@ static int add_class(struct making *m, const struct group *group, uint32_t from,
                                                      .home = MERIT_ANYWHERE,
                                                      .from = from,
                                                      .until = until,
-                                                     .amount = amount,
+                                                     .amount = i64_clamp(amount, MERIT_AMOUNT_MAX),
                                                      .late = LATE};
     return 0;
 }
@@ -373,7 +360,7 @@ static void tell_group(struct telling *t, const struct group *group)
 {
     int64_t last = PLAN_NANO_MAX;
     for (uint32_t h = 0; h < t->m->f->hours; h++) {
-        int64_t now = clamp(least(t->m, group, h), PLAN_NANO_MAX);
+        int64_t now = i64_clamp(least(t->m, group, h), PLAN_NANO_MAX);
         if (h > 0 && now < last)
             tell_class(t, group, h, last);
         last = now < last ? now : last;
@@ -387,7 +374,7 @@ static void tell_rent(struct telling *t, uint32_t i)
     const struct pool *pool = &m->core->net.pool[i];
     int64_t power;
     int128 later = (int128)run_cost(m, pool, 0, &power) - pool_cost(m, pool, 0, &power);
-    int64_t rent = clamp(later + merit_rent(&m->s->merit, m->s->lot_of[i], 0), PLAN_NANO_MAX);
+    int64_t rent = i64_clamp(later + merit_rent(&m->s->merit, m->s->lot_of[i], 0), PLAN_NANO_MAX);
     if (rent == 0)
         return;
     struct event e = {

@@ -63,8 +63,7 @@ struct pool {
     uint32_t free; /* chips on nodes that are up */
     uint32_t busy; /* chips, wherever they are */
     uint32_t soft; /* of them those that interruptible work has */
-    uint32_t
-        room; /* chips on nodes that are up which are free, or would be if all interruptible work stopped */
+    uint32_t room; /* chips on nodes that are up: free ones, and those of interruptible work */
     uint16_t could[NODE_CHIPS_MAX + 1]; /* nodes that are up, by how many such chips they have */
     uint32_t mask;
     struct node_set level[NODE_CHIPS_MAX + 1];

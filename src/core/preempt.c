@@ -24,15 +24,15 @@
 #include "core/state.h"
 
 #define NEVER INT64_MAX
-/* Jobs that are stopped for one at most: their effects must fit into one step with those of its start. */
-#define VICTIMS_MAX (EFFECTS_MAX / 4 - 8)
+/* Jobs that are stopped for one at most: their effects must fit into one step with those of the widest start, or that would be
+ * tried for ever. */
+#define VICTIMS_MAX (EFFECTS_MAX / 2 - START_EFFECTS(POOL_NODES_MAX, true))
 /* Jobs that are stopped at most because power, not room, is what lacks. */
 #define POWER_STOPS_MAX 256
 
 /* ---- what a stop costs ---- */
 
-/* Run time of this run that went into work. */
-static int64_t worked_ms(const struct core *core, const struct job *job)
+int64_t job_worked_ms(const struct core *core, const struct job *job)
 {
     int64_t ms = core->now_ms - job->row.started_ms - job->row.transit_ms - job_lead_ms(job);
     return ms > 0 ? ms : 0;
@@ -41,7 +41,7 @@ static int64_t worked_ms(const struct core *core, const struct job *job)
 /* Of that, what is in a checkpoint after a stop. */
 static int64_t saved_ms(const struct core *core, const struct job *job, bool told)
 {
-    int64_t ms = worked_ms(core, job), every = job->row.checkpoint_every_ms;
+    int64_t ms = job_worked_ms(core, job), every = job->row.checkpoint_every_ms;
     if (told && job->row.checkpoint_ms > 0)
         return ms;
     return every > 0 ? ms / every * every : 0;
@@ -54,7 +54,7 @@ int64_t job_kept_ms(const struct core *core, const struct job *job, bool told)
 
 int64_t job_lost_ms(const struct core *core, const struct job *job)
 {
-    int64_t worked = worked_ms(core, job), saved = saved_ms(core, job, true);
+    int64_t worked = job_worked_ms(core, job), saved = saved_ms(core, job, true);
     if (worked == 0)
         return core->now_ms - job->row.started_ms;
     return worked - saved + (saved > 0 ? job->row.checkpoint_ms : 0);
@@ -69,7 +69,11 @@ struct choosing {
     const struct job *job;
     struct ask ask;
     enum held_use use;
-    int64_t run_ms;  /* until it would be over, its data's coming included */
+    /* Until it would be over, its data's coming included. */
+    int64_t run_ms;
+    /* The nodes that are looked at; what clearing each would cost besides what is chosen, NEVER: it cannot be, or is taken. */
+    uint32_t first, end;
+    int64_t *node_loss;
     uint64_t stamp;  /* of the jobs that were chosen */
     uint32_t n;      /* how many */
     uint32_t chips;  /* that they have */
@@ -77,11 +81,6 @@ struct choosing {
     int64_t bound;   /* a loss that was found and is enough to beat */
     int64_t left_ms; /* the least that one of them still has to run */
 };
-
-static bool is_firm(const struct job *job)
-{
-    return !(job->row.flags & JOB_INTERRUPTIBLE);
-}
 
 /* Whether the job that comes, interruptible itself, is to go before one that runs. */
 static bool goes_before(const struct choosing *c, const struct job *job)
@@ -100,10 +99,10 @@ static bool goes_before(const struct choosing *c, const struct job *job)
 /* NEVER: it may not be stopped for this job. */
 static int64_t loss_of(const struct choosing *c, const struct job *job)
 {
-    if (is_firm(job))
+    if (job_is_firm(job))
         return NEVER;
     int64_t lost_ms = job_lost_ms(c->core, job);
-    if (is_firm(c->job))
+    if (job_is_firm(c->job))
         return lost_ms * job->chips;
     return goes_before(c, job) ? c->run_ms + lost_ms : NEVER;
 }
@@ -133,7 +132,7 @@ static bool usable(const struct choosing *c, uint32_t node)
 }
 
 /* The job stops; what that costs is no more to be paid on its other nodes. */
-static void choose(struct choosing *c, struct job *job, int64_t *loss, uint32_t first, uint32_t end)
+static void choose(struct choosing *c, struct job *job)
 {
     struct work *w = &c->core->work;
     int64_t its = loss_of(c, job);
@@ -145,8 +144,8 @@ static void choose(struct choosing *c, struct job *job, int64_t *loss, uint32_t 
     c->left_ms = left_ms < c->left_ms ? left_ms : c->left_ms;
     for (uint32_t s = job->shares; s != INDEX_NONE; s = w->share[s].next_of_job) {
         uint32_t node = w->share[s].row.node;
-        if (node >= first && node < end && loss[node - first] != NEVER)
-            loss[node - first] -= its;
+        if (node >= c->first && node < c->end && c->node_loss[node - c->first] != NEVER)
+            c->node_loss[node - c->first] -= its;
     }
 }
 
@@ -176,7 +175,7 @@ static uint32_t freed_on_node(const struct choosing *c, const struct node *node)
     return chips;
 }
 
-static bool clear_node(struct choosing *c, uint32_t node, int64_t *loss, uint32_t first, uint32_t end)
+static bool clear_node(struct choosing *c, uint32_t node)
 {
     const struct node *n = &c->pool->node[node];
     struct job *job;
@@ -184,16 +183,15 @@ static bool clear_node(struct choosing *c, uint32_t node, int64_t *loss, uint32_
         job = least_on_node(c, n);
         if (!job)
             return false;
-        choose(c, job, loss, first, end);
+        choose(c, job);
     }
-    loss[node - first] = NEVER; /* it is taken */
+    c->node_loss[node - c->first] = NEVER;
     return true;
 }
 
 /* What making room for `chips` on a node would cost, one job after the other; NEVER: that cannot be. With `really` they are
  * chosen. */
-static int64_t part_loss(struct choosing *c, uint32_t node, uint32_t chips, int64_t *loss, uint32_t first,
-                         uint32_t end, bool really)
+static int64_t part_loss(struct choosing *c, uint32_t node, uint32_t chips, bool really)
 {
     const struct node *n = &c->pool->node[node];
     struct choosing before = *c;
@@ -201,7 +199,7 @@ static int64_t part_loss(struct choosing *c, uint32_t node, uint32_t chips, int6
     while (freed_on_node(c, n) < chips && (really || c->loss - before.loss < c->bound) &&
            (job = least_on_node(c, n)) != NULL) {
         if (really) {
-            choose(c, job, loss, first, end);
+            choose(c, job);
             continue;
         }
         c->loss += loss_of(c, job);
@@ -231,10 +229,12 @@ static uint32_t least_loss(const int64_t *loss, uint32_t n)
 /* Chooses what has to stop for the gang to fit on the nodes [first, end). False: it cannot. */
 static bool choose_span(struct choosing *c, uint32_t first, uint32_t end)
 {
-    int64_t *loss = c->core->work.loss;
+    int64_t *loss = c->node_loss = c->core->work.loss;
     uint32_t top = c->pool->row.node_chips;
     uint32_t whole = c->ask.chips > top ? c->ask.chips / top : 0, rest = c->ask.chips - whole * top;
     uint64_t taken[POOL_WORDS_MAX] = {0};
+    c->first = first;
+    c->end = end;
     c->stamp = ++c->core->work.choice;
     c->n = c->chips = 0;
     c->loss = 0;
@@ -245,7 +245,7 @@ static bool choose_span(struct choosing *c, uint32_t first, uint32_t end)
     }
     for (; whole > 0; whole--) {
         uint32_t i = least_loss(loss, end - first);
-        if (i == end - first || !clear_node(c, first + i, loss, first, end))
+        if (i == end - first || !clear_node(c, first + i))
             return false;
         taken[i / 64] |= UINT64_C(1) << i % 64;
     }
@@ -255,11 +255,11 @@ static bool choose_span(struct choosing *c, uint32_t first, uint32_t end)
         const struct node *node = &c->pool->node[i];
         bool open = usable(c, i) && node->free + node->soft >= rest &&
                     !(taken[(i - first) / 64] >> (i - first) % 64 & 1);
-        loss[i - first] = open ? part_loss(c, i, rest, loss, first, end, false) : NEVER;
+        loss[i - first] = open ? part_loss(c, i, rest, false) : NEVER;
         c->bound = loss[i - first] < c->bound ? loss[i - first] : c->bound;
     }
     uint32_t i = least_loss(loss, end - first);
-    return i < end - first && part_loss(c, first + i, rest, loss, first, end, true) != NEVER;
+    return i < end - first && part_loss(c, first + i, rest, true) != NEVER;
 }
 
 /* Whether the site has the power once those that were chosen have stopped. */
@@ -285,7 +285,7 @@ static bool choose_power(struct choosing *c)
         }
         if (!best || stops == POWER_STOPS_MAX)
             return false;
-        choose(c, best, NULL, 0, 0);
+        choose(c, best);
     }
     return true;
 }
@@ -293,7 +293,7 @@ static bool choose_power(struct choosing *c)
 /* Whether what was chosen may stop for this job. */
 static bool pays(const struct choosing *c)
 {
-    return is_firm(c->job) || c->loss < c->left_ms;
+    return job_is_firm(c->job) || c->loss < c->left_ms;
 }
 
 /* Chooses what has to stop in the pool. The cost of the job there and of the stops; false: it cannot be. */
@@ -361,7 +361,7 @@ static bool choose_at(struct core *core, uint32_t lane_index, const struct job *
     at->cost = place_cost(pool, a, c.run_ms - way.ms, &way);
     if (!choose_in_pool(&c))
         return false;
-    at->cost += is_firm(job) ? (int128)pool->rate * c.loss : 0;
+    at->cost += job_is_firm(job) ? (int128)pool->rate * c.loss : 0;
     at->victims = c.n;
     return true;
 }
@@ -374,12 +374,12 @@ static struct choice next_pool(struct core *core, const struct lane *lane, const
     struct choice next = {.pool = INDEX_NONE};
     for (uint32_t a = 0; a < shape->nalternatives; a++) {
         const struct alternative *alternative = &shape->key.alternative[a];
-        const uint64_t *mask = shape->reach->mask + (size_t)a * core->work.pool_words;
+        const uint64_t *mask = reach_mask(core, shape->reach, a);
         int64_t run_ms = job_run_ms(job, alternative->rate);
         for (uint32_t i = 0; i < core->net.pools.used; i++) {
             const struct pool *pool = &core->net.pool[i];
             struct way way = {0};
-            if (!((mask[i / 64] & ~closed[i / 64]) >> i % 64 & 1) ||
+            if (!bit_of(mask, i) || bit_of(closed, i) ||
                 !preempt_might(core, shape->key.flags, alternative, pool) ||
                 !place_way(core, job, shape, pool, &way))
                 continue;

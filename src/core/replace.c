@@ -33,10 +33,10 @@ static int compare_alternatives(const struct core *core, const struct reach_key 
 
 static int compare_masks(const struct core *core, const struct reach *a, const struct reach *b)
 {
-    const struct reserve *r = &core->reserve;
-    uint32_t words = core->work.pool_words;
-    for (uint32_t k = 0; k < a->nalternatives * r->pools; k++) {
-        uint32_t p = r->by_id[k % r->pools], word = k / r->pools * words + p / 64;
+    const struct network *net = &core->net;
+    uint32_t words = core->work.pool_words, pools = net->pools.used;
+    for (uint32_t k = 0; k < a->nalternatives * pools; k++) {
+        uint32_t p = net->pools_by_id[k % pools], word = k / pools * words + p / 64;
         if ((a->mask[word] ^ b->mask[word]) >> p % 64 & 1)
             return a->mask[word] >> p % 64 & 1 ? -1 : 1;
     }
@@ -69,8 +69,13 @@ static uint64_t any_of(const struct core *core, const struct reach *reach, uint3
 {
     uint64_t any = 0;
     for (uint32_t a = 0; a < reach->nalternatives; a++)
-        any |= reach->mask[(size_t)a * core->work.pool_words + word];
+        any |= reach_mask(core, reach, a)[word];
     return any;
+}
+
+static bool may_use(const struct core *core, const struct reach *reach, uint32_t pool)
+{
+    return any_of(core, reach, pool / 64) >> pool % 64 & 1;
 }
 
 static uint32_t count_pools(const struct core *core, const struct reach *reach)
@@ -179,7 +184,7 @@ static uint32_t list_lost(struct core *core, const struct loss *loss, struct con
         struct reach *reach = &core->work.reach[i];
         reach->npools = count_pools(core, reach);
         for (uint32_t p = 0; p < core->net.pools.used; p++)
-            r->asked[p] += reach->mask[p / 64] >> p % 64 & 1;
+            r->asked[p] += may_use(core, reach, p);
         uint32_t at = n++;
         for (; at > 0 && placed_before(core, i, r->order[at - 1]); at--)
             r->order[at] = r->order[at - 1];
@@ -191,11 +196,11 @@ static uint32_t list_lost(struct core *core, const struct loss *loss, struct con
 static void sort_by_use(struct core *core)
 {
     struct reserve *r = &core->reserve;
-    for (uint32_t k = 0; k < r->pools; k++) {
-        uint32_t at = k;
-        for (; at > 0 && r->asked[r->by_id[k]] < r->asked[r->by_use[at - 1]]; at--)
+    for (uint32_t k = 0; k < core->net.pools.used; k++) {
+        uint32_t at = k, pool = core->net.pools_by_id[k];
+        for (; at > 0 && r->asked[pool] < r->asked[r->by_use[at - 1]]; at--)
             r->by_use[at] = r->by_use[at - 1];
-        r->by_use[at] = r->by_id[k];
+        r->by_use[at] = pool;
     }
 }
 
@@ -298,11 +303,11 @@ static uint32_t place_reach(struct core *core, const struct reach *reach, uint32
     const struct reserve *r = &core->reserve;
     uint32_t left = n;
     for (uint32_t a = 0; a < reach->nalternatives && left > 0; a++) {
-        const uint64_t *mask = reach->mask + (size_t)a * core->work.pool_words;
+        const uint64_t *mask = reach_mask(core, reach, a);
         struct ask ask = ask_for(reach->key->flags, &reach->key->alternative[a]);
-        for (uint32_t k = 0; k < r->pools && left > 0; k++) {
+        for (uint32_t k = 0; k < core->net.pools.used && left > 0; k++) {
             uint32_t p = r->by_use[k];
-            if (mask[p / 64] >> p % 64 & 1)
+            if (bit_of(mask, p))
                 left -= put(core, p, ask, left);
         }
     }
@@ -312,7 +317,7 @@ static uint32_t place_reach(struct core *core, const struct reach *reach, uint32
 bool reach_is_tied(const struct core *core, const struct reach *reach, const struct loss *loss)
 {
     for (uint32_t p = 0; p < core->net.pools.used; p++) {
-        if ((any_of(core, reach, p / 64) >> p % 64 & 1) && !loss_hits(core, loss, &core->net.pool[p]))
+        if (may_use(core, reach, p) && !loss_hits(core, loss, &core->net.pool[p]))
             return false;
     }
     return true;

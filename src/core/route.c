@@ -59,7 +59,7 @@ void traffic_changed(struct core *core)
 static int128 power_price(const struct core *core, struct site_id id)
 {
     const struct row_site *site = &core->net.site[id.v].row;
-    return (int128)site->price + (int128)site->carbon * core->work.row.carbon_price / 1000000;
+    return site->price + carbon_cost(core, site->carbon);
 }
 
 /* Nano-units for a GB. */
@@ -111,7 +111,7 @@ static void relax(const struct core *core, const uint64_t *closed, struct route 
         const struct corridor *c = &core->net.corridor[i];
         uint32_t to = c->a.v == site ? c->b.v : c->a.v;
         if (!table_live(&core->net.corridors, i) || (c->a.v != site && c->b.v != site) ||
-            c->row.state != PLACE_UP || done[to] || (closed && closed[i / 64] >> i % 64 & 1))
+            c->row.state != PLACE_UP || done[to] || (closed && bit_of(closed, i)))
             continue;
         struct route way = {.price = here.price + hop_price(core, c),
                             .rtt = here.rtt + c->row.rtt,
@@ -172,8 +172,7 @@ bool route_leads(const struct core *core, const uint64_t *closed, uint32_t from,
 
 /* ---- ways ---- */
 
-/* Bits a second that the corridor would grant now; 0: it is full. */
-static uint64_t share_of(const struct corridor *c)
+uint64_t corridor_share(const struct corridor *c)
 {
     uint64_t left = c->row.bits_s - c->granted, least = c->row.bits_s / TRANSIT_SHARES;
     if (c->transits == TRANSITS_A_CORRIDOR || left < least || left == 0)
@@ -203,7 +202,7 @@ bool route_way(const struct core *core, const uint64_t *closed, uint32_t from, u
     out->bits_s = window_rate(last->rtt);
     for (uint32_t k = out->n, site = to; k-- > 0; site = route[site].before) {
         out->corridor[k] = route[site].corridor;
-        uint64_t share = share_of(&core->net.corridor[route[site].corridor]);
+        uint64_t share = corridor_share(&core->net.corridor[route[site].corridor]);
         out->bits_s = share < out->bits_s ? share : out->bits_s;
     }
     if (out->bits_s == 0)

@@ -93,6 +93,8 @@ void traffic_changed(struct core *core);
 /* Whether data that still comes for the job comes over a corridor that is closed to it. */
 bool transit_closed(const struct core *core, const struct job *job, const uint64_t *closed);
 
+/* Bits a second that the corridor would grant now; 0: it is full. */
+uint64_t corridor_share(const struct corridor *corridor);
 /* Whether corridors that are up, but for those that are closed to the work (bits, core/rulebook.h; NULL: none is), lead
  * from one site to the other. */
 bool route_leads(const struct core *core, const uint64_t *closed, uint32_t from, uint32_t to);

@@ -308,7 +308,7 @@ const uint64_t *shape_closed(const struct core *core, struct shape *shape)
     shape->closes = false;
     for (uint32_t i = 0; i < n; i++) {
         shape->closed[i / 64] ^= UINT64_C(1) << i % 64; /* those that are not allowed */
-        shape->closes |= shape->closed[i / 64] >> i % 64 & 1;
+        shape->closes |= bit_of(shape->closed, i);
     }
     shape->barred = core->book.version;
     return shape->closes ? shape->closed : NULL;

@@ -30,6 +30,7 @@ void services_carve(struct core *core, struct arena *arena)
 {
     const struct limits *n = &core->limits;
     CARVE(core, service.services, service.service, n->services);
+    core->service.by_id = arena_take(arena, n->services * sizeof *core->service.by_id);
     CARVE(core, service.demands, service.demand, n->demands);
     CARVE(core, service.replicas, service.replica, n->service_replicas);
     index_init(&core->service.service_map, arena, n->services, service_equal, core->service.service);
@@ -55,12 +56,25 @@ struct uuid replica_job_id(const struct uuid *service, uint64_t ordinal)
     return id;
 }
 
+/* Where the id is in the order of services, or would be. */
+static uint32_t place_in_order(const struct services *all, const struct uuid *id, uint32_t n)
+{
+    uint32_t at = 0;
+    while (at < n && memcmp(&all->service[all->by_id[at]].row.id, id, sizeof *id) < 0)
+        at++;
+    return at;
+}
+
 uint32_t service_put(struct core *core, const struct row_service *row)
 {
     struct services *all = &core->service;
+    uint32_t before = all->services.live;
     uint32_t i = table_take(&all->services);
     if (i == INDEX_NONE)
         return i;
+    uint32_t at = place_in_order(all, &row->id, before);
+    memmove(all->by_id + at + 1, all->by_id + at, (before - at) * sizeof *all->by_id);
+    all->by_id[at] = i;
     struct service *s = &all->service[i];
     *s = (struct service){.row = *row, .model = INDEX_NONE, .next_ms = INT64_MAX};
     list_init(&s->replicas);
@@ -335,15 +349,13 @@ void services_turn(struct core *core)
     struct services *all = &core->service;
     if (all->next_ms > core->now_ms)
         return;
-    for (uint32_t i = 0; i < all->services.used; i++) {
-        if (table_live(&all->services, i) && all->service[i].next_ms <= core->now_ms)
-            decide(core, i);
+    for (uint32_t k = 0; k < all->services.live; k++) {
+        if (all->service[all->by_id[k]].next_ms <= core->now_ms)
+            decide(core, all->by_id[k]);
     }
     all->next_ms = INT64_MAX;
-    for (uint32_t i = 0; i < all->services.used; i++) {
-        if (table_live(&all->services, i))
-            first(&all->next_ms, all->service[i].next_ms);
-    }
+    for (uint32_t k = 0; k < all->services.live; k++)
+        first(&all->next_ms, all->service[all->by_id[k]].next_ms);
 }
 
 static void due(struct core *core, struct service *s)
@@ -470,6 +482,8 @@ int step_service_remove(struct core *core, const struct event *event)
     if (s->model != INDEX_NONE)
         core->model[s->model].nservices--;
     map_remove(&all->service_map, &s->row.id, sizeof s->row.id);
+    uint32_t at = place_in_order(all, &s->row.id, all->services.live);
+    memmove(all->by_id + at, all->by_id + at + 1, (all->services.live - at - 1) * sizeof *all->by_id);
     table_drop(&all->services, i);
     return 0;
 }

@@ -13,12 +13,12 @@
  *
  * What is due is decided at the next tick, which is due at once, so that what is told of several places at one time is one demand:
  * - Up, without delay: while what the replicas sustain, those that wait or start counted, times `target` is less than the demand.
- * - Down: one is too many if the others would do, whichever it is. When that was so for `hold_ms`, those go that the greatest demand of that time
- *   did not need; so one too many goes after twice `hold_ms` at the latest. Who waits for a place goes first, then who is
- *   cold, then the youngest.
+ * - Down: one is too many if the others would do, whichever it is. When that was so for `hold_ms`, those go that the greatest
+ *   demand of that time did not need; so one too many goes after twice `hold_ms` at the latest. Who waits for a place goes
+ *   first, then who is cold, then the youngest.
  * - To none: where `min` is 0 and nothing was asked for during `idle_ms`. Whatever is in flight keeps one.
  *
- * A replica is cold until `cold_ms` after its start. All of it lies in rows; what is derived are sums and lists. Bounds:
+ * Services take their turns in the order of their ids. A replica is cold until `cold_ms` after its start. All of it lies in rows; what is derived are sums and lists. Bounds:
  * SERVICE_REPLICAS_MAX, and the tables' limits: what does not fit is tried again each second.
  */
 #ifndef BUSBAR_CORE_SERVICE_H
@@ -56,6 +56,7 @@ struct service_replica {
 struct services {
     struct table services, demands, replicas;
     struct service *service;
+    uint32_t *by_id; /* those that there are, in the order of their ids */
     struct service_demand *demand;
     struct service_replica *replica;
     struct map service_map, demand_map;

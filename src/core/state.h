@@ -148,12 +148,27 @@ struct core {
 EVENTS(STEP_HANDLER)
 #undef STEP_HANDLER
 
+/* Bit i of a set: of pools, or of corridors. */
+static inline bool bit_of(const uint64_t *words, uint32_t i)
+{
+    return words[i / 64] >> i % 64 & 1;
+}
+
+/* Pools that work of the reach may use as this alternative. */
+static inline const uint64_t *reach_mask(const struct core *core, const struct reach *reach, uint32_t a)
+{
+    return reach->mask + (size_t)a * core->work.pool_words;
+}
+
 /* Lays a table and its entries out in the arena; with a counting arena it only counts. */
 #define CARVE(core, tables, array, count) \
     do { \
         table_init(&(core)->tables, arena, (count)); \
         (core)->array = arena_take(arena, (size_t)(count) * sizeof *(core)->array); \
     } while (0)
+
+/* ---- laying out, core/core.c ---- */
+
 void index_init(struct map *map, struct arena *arena, uint32_t entries, map_equal_fn *equal,
                 const void *table);
 void network_carve(struct core *core, struct arena *arena);
@@ -164,7 +179,9 @@ void habit_carve(struct core *core, struct arena *arena);
 void effect_reply(struct core *core, uint64_t token, int code, int64_t amount);
 struct effect *effect_add(struct core *core, enum effect_kind kind);
 
-/* The site with the lowest id: an index would be another after a reload. INDEX_NONE when there is none. */
+/* ---- by id ---- */
+
+/* The site with the lowest id. INDEX_NONE when there is none. */
 uint32_t site_first(const struct core *core);
 /* INDEX_NONE when there is none. */
 struct site_id site_by_id(const struct core *core, const struct uuid *id);
@@ -173,6 +190,8 @@ struct tenant_id tenant_by_id(const struct core *core, const struct uuid *id);
 void tenant_find_peer(struct core *core, struct tenant_id id);
 struct key_id key_by_id(const struct core *core, const struct uuid *id);
 struct model_id model_by_id(const struct core *core, const struct uuid *id);
+
+/* ---- leases of budget and replicas: core/lease.c, core/replica.c ---- */
 
 /* Ends every lease of every worker: at a boot. */
 void lease_end_all(struct core *core);
@@ -188,6 +207,8 @@ struct lease *lease_by_id(const struct core *core, const struct uuid *id);
 /* Starts every replica of every deployment anew: at a boot. */
 void replica_restart_all(struct core *core, int64_t now_ms);
 
+/* ---- core/network.c ---- */
+
 /* Pools that work may use have changed, or one has more room: a pass is due. */
 void network_changed(struct core *core);
 void pool_changed(struct core *core, struct pool_id id);
@@ -195,19 +216,28 @@ void pool_changed(struct core *core, struct pool_id id);
 void site_eased(struct core *core, struct site_id id);
 /* The rate of every pool of the site anew: what power costs there has changed. */
 void site_rate(struct core *core, struct site_id id);
+/* Takes a site's row into the table, the map and the order; shared by what is added and what is loaded. ERR_LIMIT. */
+int site_put(struct core *core, const struct row_site *row);
 /* Gives a pool whose row is set its nodes; ERR_LIMIT. */
 int pool_place(struct core *core, uint32_t i);
 /* A node's state, and what its idle chips draw. */
 void pool_set_node_power(struct core *core, struct pool_id id, uint32_t node, uint32_t state);
+/* What so much carbon costs, mg CO2e: nano-units. */
+int128 carbon_cost(const struct core *core, uint64_t carbon);
+/* Nano-units for the power of a chip in use in the pool for an hour, at so much for a kWh. */
+int64_t pool_power(const struct core *core, const struct pool *pool, int128 kwh);
 /* Watts that a chip in use draws more than one that is idle. */
 uint64_t pool_chip_watts(const struct core *core, const struct pool *pool);
+
+/* ---- core/work.c ---- */
 
 /* Takes the job's shares back and stops it at its site: it waits again, under the same sequence. `code` says why, as in
  * EFFECT_JOB_STOP. */
 void job_evict(struct core *core, struct job_id id, int code);
-/* Evicts what runs on a node, or on all nodes of a pool when it is INDEX_NONE. False: the step's effects have no room for
- * more, and some still runs. */
-bool work_evict(struct core *core, struct pool_id pool, uint32_t node);
+typedef bool job_test_fn(struct core *core, const struct job *job);
+/* Evicts what runs on a node, or on all nodes of a pool when it is INDEX_NONE, in the order in which it was submitted on each
+ * node; only those that `which`, unless NULL, holds for. False: the step's effects have no room for more, and some still runs. */
+bool work_evict(struct core *core, struct pool_id pool, uint32_t node, job_test_fn *which, int code);
 void job_start(struct core *core, struct job_id id, struct pool_id pool, uint32_t alternative,
                const struct place *place, uint32_t n);
 /* A job waits from now on: 0, or why it cannot; its id is checked, what it says of itself is the caller's to check. */
@@ -220,22 +250,20 @@ bool work_terms_hold(const struct event_job_submit *request);
 void work_unmet(struct core *core, struct job_id id);
 /* A job ends here, whether it waits or runs. */
 void work_cancel(struct core *core, struct job_id id);
-/* The job, which runs, has ended by itself: what it took is remembered. */
-void habit_learn(struct core *core, const struct job *job);
-/* What a job without a duration is thought to last; sets estimate_ms and bound_ms. */
-void habit_estimate(const struct core *core, struct row_job *row);
 /* Orders the waiting jobs anew. */
 void work_reorder(struct core *core);
-int load_chip(struct core *core, const struct row_chip *row);
-int load_pool(struct core *core, const struct row_pool *row);
-int load_node(struct core *core, const struct row_node *row);
-int load_corridor(struct core *core, const struct row_corridor *row);
-int load_job(struct core *core, const struct row_job *row);
-int load_share(struct core *core, const struct row_share *row);
-int load_habit(struct core *core, const struct row_habit *row);
-/* After the last row: every running job has all its chips. ERR_CORRUPT. */
-int load_work_done(struct core *core);
 struct job_id job_by_id(const struct core *core, const struct uuid *id);
+void share_link(struct core *core, uint32_t i, struct job_id id, uint32_t pool);
+/* Takes the chips of a share that is linked. */
+void share_take(struct core *core, uint32_t i);
+void work_account(struct core *core, struct job_id id, uint32_t pool, uint32_t chips, bool take);
+/* The tenant's dominant share: the largest of its shares of a kind of chip. */
+uint32_t tenant_weight(const struct core *core, uint32_t tenant);
+/* There are more chips of a kind: what tenants have of it is a smaller share. */
+void work_weigh(struct core *core);
+
+/* ---- shapes and lanes, core/lane.c ---- */
+
 /* The lane of a tenant for requests of this shape, with one more job in it; INDEX_NONE: too many different ones. */
 uint32_t lane_of(struct core *core, uint32_t tenant, const struct shape_key *key);
 void lane_enter(struct core *core, struct job_id id);
@@ -252,17 +280,11 @@ int shape_read(const struct core *core, const struct event_job_submit *request, 
 /* Every lane gets the shape that it has now that rules ask for tenants by name, or do no longer. Lanes must be no more
  * than shapes may be. */
 void lanes_rekey(struct core *core);
-void share_link(struct core *core, uint32_t i, struct job_id id, uint32_t pool);
-/* Takes the chips of a share that is linked. */
-void share_take(struct core *core, uint32_t i);
-/* Work of this run, as run time at rate 1, that a job keeps which is stopped now. `told`: it can still write a checkpoint;
- * otherwise its place is lost, and it goes on from what it wrote by itself. */
-int64_t job_kept_ms(const struct core *core, const struct job *job, bool told);
-/* Run time that is lost if a job is told to stop now: what has to be run again, or its checkpoint's cost. */
-int64_t job_lost_ms(const struct core *core, const struct job *job);
 /* Where a job with so much left to run, at rate 1, is in the queue. */
 int64_t lane_key(const struct core *core, const struct job *job, int64_t run_ms);
-void work_account(struct core *core, struct job_id id, uint32_t pool, uint32_t chips, bool take);
+
+/* ---- core/reserve.c ---- */
+
 /* The lane's reservation, if it has one, is over. */
 void reservation_drop(struct core *core, uint32_t lane);
 /* Keeps nodes of the pool for the first job of the lane, those that are free first as far as is known. */
@@ -270,8 +292,15 @@ void reservation_make(struct core *core, uint32_t lane, uint32_t pool, struct as
 /* When the pool could give what is asked, as far as is known, INT64_MAX: never; *first: the first of the nodes that it
  * would be among. */
 int64_t reservation_time(const struct core *core, const struct pool *pool, struct ask ask, uint32_t *first);
-/* What work with these flags asks of a pool, as this alternative. */
-struct ask ask_for(uint32_t flags, const struct alternative *a);
+
+/* ---- core/habit.c ---- */
+
+/* The job, which runs, has ended by itself: what it took is remembered. */
+void habit_learn(struct core *core, const struct job *job);
+/* What a job without a duration is thought to last; sets estimate_ms and bound_ms. */
+void habit_estimate(const struct core *core, struct row_job *row);
+
+/* ---- core/reach.c ---- */
 
 void reach_carve(struct core *core, struct arena *arena);
 /* Finds where the shape may go in the network as it is. */
@@ -286,6 +315,8 @@ void shape_unlist(struct shape *shape);
 /* The shape is no more. */
 void shape_leave(struct core *core, struct shape *shape);
 
+/* ---- core/place.c ---- */
+
 struct choice {
     uint32_t pool; /* INDEX_NONE: none fits */
     uint32_t alternative;
@@ -293,6 +324,8 @@ struct choice {
     int128 cost;
     uint32_t victims; /* jobs to be stopped for it */
 };
+/* What work with these flags asks of a pool, as this alternative. */
+struct ask ask_for(uint32_t flags, const struct alternative *a);
 /* The way of the job's data to a pool, if it has any; false: none leads there, or it is full now. */
 bool place_way(const struct core *core, const struct job *job, struct shape *shape, const struct pool *pool,
                struct way *out);
@@ -323,6 +356,15 @@ int64_t place_room(const struct core *core, const struct pool *pool, const struc
  * closed; -1: none. */
 int64_t place_limit(struct core *core, uint32_t lane, const uint64_t *closed);
 
+/* ---- core/preempt.c ---- */
+
+/* Run time of this run that went into work: not into waiting for its data, nor into starting from a checkpoint. */
+int64_t job_worked_ms(const struct core *core, const struct job *job);
+/* Work of this run, as run time at rate 1, that a job keeps which is stopped now. `told`: it can still write a checkpoint;
+ * otherwise its place is lost, and it goes on from what it wrote by itself. */
+int64_t job_kept_ms(const struct core *core, const struct job *job, bool told);
+/* Run time that is lost if a job is told to stop now: what has to be run again, or its checkpoint's cost. */
+int64_t job_lost_ms(const struct core *core, const struct job *job);
 /* Where interruptible work would give way to a job of a lane that fits nowhere, if it may have that: sets what place_choose
  * does, and what has to stop. False: nowhere. */
 bool preempt_choose(struct core *core, uint32_t lane, const struct job *job, const uint64_t *closed,
@@ -332,6 +374,9 @@ void preempt_stop(struct core *core, const struct choice *choice);
 /* Whether a waiting job with these flags might have other work stopped for it in the pool. */
 bool preempt_might(const struct core *core, uint32_t flags, const struct alternative *a,
                    const struct pool *pool);
+
+/* ---- core/curtail.c ---- */
+
 /* Stops work until each site draws no more than it may. False: there was no room for all the effects. */
 bool curtail(struct core *core);
 /* The site may draw more than it is allowed to: the next pass sees to it. */
@@ -340,6 +385,8 @@ void site_judge(struct core *core, struct site_id id);
 void sheds_turn(struct core *core);
 /* Finds when the next of them is. */
 void sheds_look(struct core *core);
+
+/* ---- core/contingency.c and core/replace.c ---- */
 
 void contingency_carve(struct core *core, struct arena *arena);
 /* A firm job starts or stops; nothing, for one that is interruptible. */
@@ -362,7 +409,8 @@ bool reserve_allows(const struct core *core, const struct job *job, uint32_t poo
 /* It has them now. */
 void reserve_take(struct core *core, const struct job *job, uint32_t pool);
 
-/* Arrays and who comes after whom, core/follow.h. */
+/* ---- arrays and who comes after whom, core/follow.h ---- */
+
 void follow_carve(struct core *core, struct arena *arena);
 void follow_init(struct core *core);
 /* There is something for follow_turn to do. */
@@ -410,6 +458,11 @@ int load_arrays_done(struct core *core);
 /* After a load: tasks that may be in their lanes are. */
 void arrays_resume(struct core *core);
 
+/* ---- core/dispatch.c and core/defer.c ---- */
+
+/* Room that must be left in half a step for the effects of a start. */
+#define START_EFFECTS(nodes, moves) ((nodes) + 2 + ((moves) ? WAY_MAX : 0))
+
 /* The tenant's share is another: its turn, if it waits for one, comes earlier or later. */
 void turn_reweigh(struct core *core, uint32_t tenant);
 /* One pass of the fast loop: starts what can start. */
@@ -429,5 +482,17 @@ int64_t defer_deadline_ms(const struct core *core);
 void defer_replan(struct core *core);
 /* After all others: starts those that wait by choice where the plan lets them. False: there was no room for a start. */
 bool defer_pass(struct core *core);
+
+/* ---- from rows back to state: core/load.c, core/load_work.c ---- */
+
+int load_chip(struct core *core, const struct row_chip *row);
+int load_pool(struct core *core, const struct row_pool *row);
+int load_node(struct core *core, const struct row_node *row);
+int load_corridor(struct core *core, const struct row_corridor *row);
+int load_job(struct core *core, const struct row_job *row);
+int load_share(struct core *core, const struct row_share *row);
+int load_habit(struct core *core, const struct row_habit *row);
+/* After the last row: every running job has all its chips. ERR_CORRUPT. */
+int load_work_done(struct core *core);
 
 #endif

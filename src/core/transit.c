@@ -10,12 +10,6 @@
 
 /* ---- grants ---- */
 
-static bool is_full(const struct corridor *c)
-{
-    uint64_t left = c->row.bits_s - c->granted;
-    return c->transits == TRANSITS_A_CORRIDOR || left < c->row.bits_s / TRANSIT_SHARES || left == 0;
-}
-
 /* Enters a transfer whose row and corridors are set. */
 static void enter(struct core *core, uint32_t i)
 {
@@ -35,10 +29,10 @@ static void leave(struct core *core, uint32_t i)
     bool freed = false;
     for (uint32_t k = 0; k < transit->n; k++) {
         struct corridor *c = &core->net.corridor[transit->corridor[k]];
-        bool full = is_full(c);
+        bool full = corridor_share(c) == 0;
         c->granted -= transit->row.bits_s;
         c->transits--;
-        freed |= full && !is_full(c);
+        freed |= full && corridor_share(c) > 0;
     }
     heap_remove(&core->traffic.ends, &transit->by_end);
     map_remove(&core->traffic.transit_map, &transit->row.job, sizeof transit->row.job);
@@ -76,11 +70,16 @@ void transit_start(struct core *core, struct job_id id, const struct way *way)
     enter(core, i);
 }
 
+/* What still comes for the job; MAP_NONE: nothing. */
+static uint32_t transit_of(const struct core *core, const struct job *job)
+{
+    return job->row.transit_ms == 0 ? MAP_NONE
+                                    : map_get(&core->traffic.transit_map, &job->row.id, sizeof job->row.id);
+}
+
 void transit_drop(struct core *core, const struct job *job)
 {
-    uint32_t i = job->row.transit_ms == 0
-                     ? MAP_NONE
-                     : map_get(&core->traffic.transit_map, &job->row.id, sizeof job->row.id);
+    uint32_t i = transit_of(core, job);
     if (i != MAP_NONE)
         leave(core, i);
 }
@@ -108,12 +107,10 @@ static bool uses(const struct transit *transit, uint32_t corridor)
 
 bool transit_closed(const struct core *core, const struct job *job, const uint64_t *closed)
 {
-    uint32_t i = !closed || job->row.transit_ms == 0
-                     ? MAP_NONE
-                     : map_get(&core->traffic.transit_map, &job->row.id, sizeof job->row.id);
+    uint32_t i = closed ? transit_of(core, job) : MAP_NONE;
     for (uint32_t k = 0; i != MAP_NONE && k < core->traffic.transit[i].n; k++) {
         uint32_t corridor = core->traffic.transit[i].corridor[k];
-        if (closed[corridor / 64] >> corridor % 64 & 1)
+        if (bit_of(closed, corridor))
             return true;
     }
     return false;
@@ -172,12 +169,17 @@ int load_transit(struct core *core, const struct row_transit *row)
 bool traffic_holds(const struct core *core)
 {
     for (uint32_t c = 0; c < core->net.corridors.used; c++) {
+        const struct corridor *corridor = &core->net.corridor[c];
         uint64_t granted = 0;
+        uint32_t transits = 0;
         for (uint32_t i = 0; i < core->traffic.transits.used; i++) {
             const struct transit *transit = &core->traffic.transit[i];
-            granted += table_live(&core->traffic.transits, i) && uses(transit, c) ? transit->row.bits_s : 0;
+            if (!table_live(&core->traffic.transits, i) || !uses(transit, c))
+                continue;
+            granted += transit->row.bits_s;
+            transits++;
         }
-        if (granted != core->net.corridor[c].granted || granted > core->net.corridor[c].row.bits_s)
+        if (granted != corridor->granted || granted > corridor->row.bits_s || transits != corridor->transits)
             return false;
     }
     return true;

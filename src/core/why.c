@@ -334,11 +334,6 @@ static void tell_choice(const struct question *q, const struct option *o, struct
 
 /* ---- terms ---- */
 
-static int64_t saturate(int128 v)
-{
-    return v > INT64_MAX ? INT64_MAX : v < INT64_MIN ? INT64_MIN : (int64_t)v;
-}
-
 static struct why_terms terms_of(const struct question *q, const struct option *o)
 {
     const struct core *core = q->core;
@@ -350,20 +345,18 @@ static struct why_terms terms_of(const struct question *q, const struct option *
     (void)place_way(core, q->job, q->shape, pool, &way);
     if (q->job->row.state == JOB_RUNNING && o->pool == q->job->pool)
         way.ms = q->job->row.transit_ms; /* what it was, not what it would be now */
-    /* Of one chip for an hour, as in pool_rate. */
-    int128 watts = (int128)core->net.chip[pool->chip.v].row.watts * site_pue(site);
-    int128 energy = site->price * watts / 1000000;
-    int128 carbon = (int128)site->carbon * core->work.row.carbon_price / 1000000 * watts / 1000000;
+    int64_t energy = pool_power(core, pool, site->price);
+    int64_t carbon = pool_power(core, pool, carbon_cost(core, site->carbon));
     int128 chip_ms = (int128)(way.ms + run_ms) * a->count;
     return (struct why_terms){.pool = pool->row.id,
                               .alternative = o->alternative,
                               .bars = o->bars,
                               .run_ms = run_ms,
-                              .chips = saturate(pool->row.price * chip_ms / 3600000),
-                              .energy = saturate(energy * chip_ms / 3600000),
-                              .carbon = saturate(carbon * chip_ms / 3600000),
+                              .chips = i64_clamp(pool->row.price * chip_ms / 3600000, INT64_MAX),
+                              .energy = i64_clamp(energy * chip_ms / 3600000, INT64_MAX),
+                              .carbon = i64_clamp(carbon * chip_ms / 3600000, INT64_MAX),
                               .transit_ms = way.ms,
-                              .transfer = saturate(way.cost)};
+                              .transfer = i64_clamp(way.cost, INT64_MAX)};
 }
 
 /* The cheapest size for a pool among those that it may ever have; false: there is none. */

@@ -5,9 +5,9 @@
  *
  * For each pool, and each size that would do, there is a set of bars: what would have to be another way for the job to
  * start there now. Bars have stages: what the request asks for, then rules, then size, then what is down, then room and
- * turn, then the plan for work that can wait. What keeps a job
- * from all pools alike, since it is not even in the queue, is named before all of these. The pool that gets furthest is the one that tells: of such pools one with a single bar, if there is any, since
- * removing it would start the job (`alone`), but for others that wait and come first.
+ * turn, then the plan for work that can wait. What keeps a job from all pools alike, since it is not even in the queue, is
+ * named before all of these. The pool that gets furthest is the one that tells: of such pools one with a single bar, if
+ * there is any, since removing it would start the job (`alone`), but for others that wait and come first.
  *
  * Cost: pools x alternatives x rules, tens of milliseconds at worst.
  */
@@ -66,8 +66,8 @@ struct why {
 
     /* While it waits. */
     enum why_bar bar;
-    bool
-        alone; /* without it the job would start, if it were the only one that waits and nothing were kept for losses */
+    /* Without it the job would start, if it were the only one that waits and nothing were kept for losses. */
+    bool alone;
     struct uuid pool;     /* of which it is said; if all pools have the bar, one of them */
     uint32_t alternative; /* as well */
     struct uuid

@@ -3,7 +3,6 @@
 #include "core/work.h"
 
 #include <assert.h>
-
 #include <string.h>
 
 #include "base/checked.h"
@@ -80,6 +79,11 @@ void work_init(struct core *core)
 struct job_id job_by_id(const struct core *core, const struct uuid *id)
 {
     return (struct job_id){map_get(&core->work.job_map, id, sizeof *id)};
+}
+
+bool job_is_firm(const struct job *job)
+{
+    return !(job->row.flags & JOB_INTERRUPTIBLE);
 }
 
 /* A job that came without a duration lasts what was thought of it then; rows from before jobs had estimates have none. */
@@ -194,7 +198,7 @@ void share_take(struct core *core, uint32_t i)
     const struct share *s = &core->work.share[i];
     struct pool *pool = &core->net.pool[s->pool];
     pool_take(pool, s->row.node, s->row.chips);
-    if (core->work.job[s->job.v].row.flags & JOB_INTERRUPTIBLE)
+    if (!job_is_firm(&core->work.job[s->job.v]))
         pool_soften(pool, s->row.node, s->row.chips);
 }
 
@@ -202,13 +206,12 @@ static void share_give(struct core *core, uint32_t i)
 {
     const struct share *s = &core->work.share[i];
     struct pool *pool = &core->net.pool[s->pool];
-    if (core->work.job[s->job.v].row.flags & JOB_INTERRUPTIBLE)
+    if (!job_is_firm(&core->work.job[s->job.v]))
         pool_harden(pool, s->row.node, s->row.chips);
     pool_give(pool, s->row.node, s->row.chips);
 }
 
-/* A tenant's dominant share, anew: the largest of its shares of a kind of chip. */
-static void tenant_weigh(struct core *core, uint32_t tenant)
+uint32_t tenant_weight(const struct core *core, uint32_t tenant)
 {
     const uint32_t *used = core->work.tenant_chips + (size_t)tenant * core->limits.chips;
     uint64_t dominant = 0;
@@ -217,8 +220,19 @@ static void tenant_weigh(struct core *core, uint32_t tenant)
         uint64_t share = used[k] && capacity ? ((uint64_t)used[k] << 20) / capacity : 0;
         dominant = share > dominant ? share : dominant;
     }
-    core->work.dominant[tenant] = (uint32_t)dominant;
+    return (uint32_t)dominant;
+}
+
+static void tenant_weigh(struct core *core, uint32_t tenant)
+{
+    core->work.dominant[tenant] = tenant_weight(core, tenant);
     turn_reweigh(core, tenant);
+}
+
+void work_weigh(struct core *core)
+{
+    for (uint32_t i = 0; i < core->tenants.used; i++)
+        tenant_weigh(core, i);
 }
 
 /* Chips in use rise or fall: the tenant's share, the site's load. */
@@ -408,28 +422,32 @@ void job_evict(struct core *core, struct job_id id, int code)
     core->work.lane[core->work.job[id.v].lane].stopped = core->work.pass;
 }
 
-/* Of the jobs on a node the one that came first: the order of its shares is that of their starts, which rows do not keep. */
-static struct job_id first_on_node(const struct core *core, const struct node *node)
+/* Of the jobs on a node for which that holds the one that came first: the order of its shares is that of their starts, which rows
+ * do not keep. INDEX_NONE: there is none. */
+static struct job_id first_on_node(struct core *core, const struct node *node, job_test_fn *which)
 {
     const struct work *w = &core->work;
-    struct job_id first = w->share[node->shares].job;
+    struct job_id first = {INDEX_NONE};
     for (uint32_t s = node->shares; s != INDEX_NONE; s = w->share[s].next_on_node) {
-        if (w->job[w->share[s].job.v].row.sequence < w->job[first.v].row.sequence)
+        const struct job *job = &w->job[w->share[s].job.v];
+        if ((first.v == INDEX_NONE || job->row.sequence < w->job[first.v].row.sequence) &&
+            (!which || which(core, job)))
             first = w->share[s].job;
     }
     return first;
 }
 
-bool work_evict(struct core *core, struct pool_id pool, uint32_t node)
+bool work_evict(struct core *core, struct pool_id pool, uint32_t node, job_test_fn *which, int code)
 {
-    struct pool *p = &core->net.pool[pool.v];
+    const struct pool *p = &core->net.pool[pool.v];
     uint32_t first = node == INDEX_NONE ? 0 : node;
     uint32_t end = node == INDEX_NONE ? p->row.nodes : node + 1;
-    for (uint32_t i = first; i < end; i++) {
-        while (p->node[i].shares != INDEX_NONE) {
+    struct job_id job;
+    for (uint32_t i = first; i < end && p->busy > 0; i++) {
+        while ((job = first_on_node(core, &p->node[i], which)).v != INDEX_NONE) {
             if (core->effects->n > core->effects->cap / 2)
                 return false;
-            job_evict(core, first_on_node(core, &p->node[i]), 0);
+            job_evict(core, job, code);
         }
     }
     return true;

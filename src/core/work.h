@@ -3,9 +3,10 @@
  * Work: jobs, from submission to their end, and how those that wait are kept.
  *
  * Jobs that ask for the same thing have the same shape: what they could run on is worked out once a shape, as a bit mask
- * over pools for each alternative, and shapes for which that comes to the same have one reach. A lane holds the waiting jobs of one tenant and one shape in order. If the first
- * job of a lane cannot start, no job of the lane can, unless it is short enough to pass a reservation, and the lane finds
- * the first such; so the dispatcher looks at tens or hundreds of lanes, however long the queue is.
+ * over pools for each alternative, and shapes for which that comes to the same have one reach. A lane holds the waiting
+ * jobs of one tenant and one shape in order. If the first job of a lane cannot start, no job of the lane can, unless it is
+ * short enough to pass a reservation, and the lane finds the first such; so the dispatcher looks at tens or hundreds of
+ * lanes, however long the queue is.
  *
  * A job that is over leaves memory; its row stays in the store. Shares are the chips that running jobs have, linked by
  * job and by node.
@@ -206,6 +207,8 @@ struct work {
     uint32_t *victim;    /* scratch: jobs */
 };
 
+/* It is not to be stopped for others. */
+bool job_is_firm(const struct job *job);
 /* Run time at rate 1 of the work that is not done yet, as far as is known; 1 at least. */
 int64_t job_left_ms(const struct job *job);
 /* What a run that begins now would spend before its work goes on: starting from a checkpoint. */

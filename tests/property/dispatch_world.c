@@ -522,7 +522,7 @@ static void happen(struct dispatch_world *w)
 /* Passes at one time: each starts or stops somebody, and nobody is stopped for one who is less. */
 #define TICKS_MAX 10000
 
-static void world_core(struct dispatch_world *w, uint64_t seed)
+static struct limits world_limits(void)
 {
     struct limits limits = small_limits();
     limits.sites = DW_SITES;
@@ -538,6 +538,12 @@ static void world_core(struct dispatch_world *w, uint64_t seed)
     limits.arrays = 40;
     limits.afters = 400;
     limits.corridors = DW_CORRIDORS;
+    return limits;
+}
+
+static void world_core(struct dispatch_world *w, uint64_t seed)
+{
+    const struct limits limits = world_limits();
     const struct checker_limits of_checker = {.sites = DW_SITES,
                                               .chips = 3,
                                               .pools = DW_POOLS + 1,
@@ -582,6 +588,39 @@ void dispatch_world_copy(struct dispatch_world *to, const struct dispatch_world 
     memcpy(to->nodes, from->nodes, sizeof to->nodes);
 }
 
+struct rows {
+    struct {
+        enum row_kind kind;
+        _Alignas(8) uint8_t row[LAYOUT_ENCODED_MAX];
+    } list[100];
+    uint32_t n;
+};
+
+static void keep_row(void *ctx, enum row_kind kind, enum row_op op, const void *row)
+{
+    struct rows *rows = ctx;
+    assert_true(op == ROW_PUT && rows->n < sizeof rows->list / sizeof rows->list[0]);
+    rows->list[rows->n].kind = kind;
+    memcpy(rows->list[rows->n++].row, row, layout_row(kind)->size);
+}
+
+void dispatch_world_renumber(struct dispatch_world *w)
+{
+    static struct rows rows;
+    const struct limits limits = world_limits();
+    rows.n = 0;
+    core_dump(w->core, keep_row, &rows);
+    memset(w->block, 0, core_size(&limits));
+    w->core = core_init(w->block, core_size(&limits), &limits);
+    for (uint32_t begin = 0, end; begin < rows.n; begin = end) {
+        for (end = begin; end < rows.n && rows.list[end].kind == rows.list[begin].kind;)
+            end++;
+        for (uint32_t i = end; i-- > begin;)
+            assert_int_equal(core_load(w->core, rows.list[i].kind, rows.list[i].row), 0);
+    }
+    assert_int_equal(core_load_done(w->core), 0);
+}
+
 void dispatch_world_settle(struct dispatch_world *w)
 {
     for (uint32_t ticks = 0; core_deadline_ms(w->core) <= w->now_ms; ticks++) {
@@ -590,6 +629,7 @@ void dispatch_world_settle(struct dispatch_world *w)
             fail_msg("at %lld ms the dispatcher comes to no end", (long long)w->now_ms);
         must(w, &tick);
     }
+    assert_int_equal(core_check(w->core), 0);
     checker_end_of_time(w->checker, w->now_ms);
 }
 

@@ -57,6 +57,9 @@ void dispatch_world_init(struct dispatch_world *w, uint64_t seed, uint64_t tampe
 struct uuid dispatch_world_array(uint64_t n);
 /* The same events again. */
 void dispatch_world_copy(struct dispatch_world *to, const struct dispatch_world *from);
+/* Its core is loaded from its own rows, each kind last row first: every index is another. To do before there are jobs:
+ * reservations are not in rows. */
+void dispatch_world_renumber(struct dispatch_world *w);
 void dispatch_world_fini(struct dispatch_world *w);
 void dispatch_world_instant(struct dispatch_world *w);
 /* The passes that are due, and the checker's last word on this instant. */

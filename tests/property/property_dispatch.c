@@ -64,6 +64,33 @@ static void test_clean(void **state)
     assert_true(tasks > rounds * 20 && unmet > rounds);
 }
 
+/* Nothing is decided by where an object lies in its table: a reload, or another order of arrival, changes that. */
+static void test_renumbered(void **state)
+{
+    (void)state;
+    static struct dispatch_world other;
+    struct dispatch_world *w[] = {&the_world, &other};
+    uint64_t seed = test_seed();
+    for (uint64_t i = 0; i < test_count(20, 400); i++) {
+        uint8_t hash[2][DIGEST_LEN];
+        dispatch_world_init(w[0], seed + i, 0);
+        dispatch_world_init(w[1], seed + i, 0);
+        dispatch_world_renumber(w[1]);
+        for (uint32_t k = 0; k < 500; k++) {
+            for (uint32_t which = 0; which < 2; which++) {
+                dispatch_world_instant(w[which]);
+                checker_hash(w[which]->checker, hash[which]);
+            }
+            if (memcmp(hash[0], hash[1], DIGEST_LEN) != 0)
+                fail_msg("seed %llu: at %lld ms the two decide otherwise", (unsigned long long)(seed + i),
+                         (long long)w[0]->now_ms - 1000);
+        }
+        assert_true(w[0]->starts > 50);
+        dispatch_world_fini(w[0]);
+        dispatch_world_fini(w[1]);
+    }
+}
+
 static void test_tampered(void **state)
 {
     (void)state;
@@ -85,6 +112,7 @@ static void test_tampered(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_clean), cmocka_unit_test(test_tampered)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_clean), cmocka_unit_test(test_renumbered),
+                                       cmocka_unit_test(test_tampered)};
     return cmocka_run_group_tests_name("property_dispatch", tests, NULL, NULL);
 }

@@ -192,9 +192,46 @@ static void test_kept(void **state)
     world_free(w);
 }
 
+/* A pool that others could use as well, as whichever of their sizes, is left to them. */
+static void test_leaves_room(void **state)
+{
+    (void)state;
+    struct limits limits = dispatch_limits(8, 8, 200);
+    struct world *w = world_dispatch(&limits, 1);
+    assert_int_equal(do_chip(w, "chip-0", "v", 100), 0);
+    assert_int_equal(do_chip(w, "chip-1", "v", 100), 0);
+    for (uint64_t i = 1; i <= 3; i++) {
+        struct event e = {.kind = EVENT_KIND_site_add, .u.site_add = {.site = uid('S', i)}};
+        (void)snprintf(e.u.site_add.name, NAME_CAP, "site-%u", (unsigned)i);
+        (void)snprintf(e.u.site_add.jurisdiction, CODE_CAP, "%s", i < 3 ? "DE" : "FR");
+        assert_int_equal(world_step(w, &e), 0);
+    }
+    for (uint64_t i = 1; i <= 6; i++) {
+        struct event_pool_add pool = pool_request(i, i < 5 ? 1 : i - 3, 1, 8);
+        (void)snprintf(pool.chip, CHIP_CAP, "%s", i < 4 ? "chip-0" : "chip-1");
+        assert_int_equal(do_pool(w, pool), 0);
+    }
+    struct event_job_submit here = job(1, 8, 0), anywhere = job(2, 8, 0);
+    memcpy(here.chip0, "chip-0", 7);
+    memcpy(here.chip1, "chip-1", 7);
+    memcpy(here.jurisdiction, "DE", 3);
+    here.count1 = 8;
+    here.rate1 = 500;
+    memcpy(anywhere.chip0, "chip-1", 7);
+    submit(w, here);
+    submit(w, anywhere);
+    assert_int_equal(do_tick(w), 0);
+    assert_true(is_uid(&world_job(w, 1)->pool, 'p', 1) && is_uid(&world_job(w, 2)->pool, 'p', 4));
+    struct contingency c = now(w, 0);
+    assert_int_equal(c.firm_jobs, 2);
+    assert_int_equal(c.placed_jobs, 2); /* the second goes to France, the first to the other German one */
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_counts), cmocka_unit_test(test_nodes_and_power),
-                                       cmocka_unit_test(test_alarm), cmocka_unit_test(test_kept)};
+                                       cmocka_unit_test(test_alarm), cmocka_unit_test(test_kept),
+                                       cmocka_unit_test(test_leaves_room)};
     return cmocka_run_group_tests_name("contingency", tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "core/planner.h"
+#include "core/work.h"
 
 static int signal_price(struct world *w, uint64_t site, int64_t price)
 {
@@ -451,6 +452,17 @@ static void test_planner(void **state)
     assert_int_equal(settle(w), 1); /* there is room for all in that hour */
     runs_in(w, 1, 1);
     assert_int_equal(why_of(w, 2).threshold, 40);
+    /* More than all chips could do in years: those that ask for less have a plan all the same. */
+    struct event_job_submit huge = job_request(100, GANG_CHIPS_MAX, JOB_MS_MAX);
+    huge.rate0 = 1;
+    huge.start_by_ms = w->now + 5 * HOUR;
+    for (uint64_t i = 100; i < 106; i++) {
+        huge.job = uid('J', i);
+        assert_int_equal(do_submit(w, huge), 0);
+    }
+    told.sets = 0;
+    assert_int_equal(planner_make(&planner, w->core, w->now, &f, step_it, &told, NULL), 0);
+    assert_int_equal(told.sets, 1);
     f.pivots_max = 0;
     f.hours = PLANNER_HOURS_MAX + 1;
     assert_int_equal(planner_make(&planner, w->core, w->now, &f, step_it, &told, NULL), ERR_INVALID);

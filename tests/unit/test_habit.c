@@ -189,6 +189,34 @@ static void test_who_teaches(void **state)
     world_free(w);
 }
 
+/* The time that its data took to come is no run time: it is counted where the next one's data comes from. */
+static void test_data_teaches_nothing(void **state)
+{
+    (void)state;
+    struct limits limits = dispatch_limits(4, 1, 400);
+    limits.corridors = 1;
+    struct world *w = world_dispatch(&limits, 1);
+    assert_int_equal(do_chip(w, "chip", "v", 0), 0);
+    assert_int_equal(do_site(w, 1), 0);
+    assert_int_equal(do_pool(w, pool_request(1, 1, 8, 8)), 0);
+    assert_int_equal(do_site(w, 2), 0);
+    struct event corridor = {
+        .kind = EVENT_KIND_corridor_add,
+        .u.corridor_add = {.corridor = uid('C', 1), .a = uid('S', 1), .b = uid('S', 2), .bits_s = 2000000}};
+    assert_int_equal(world_step(w, &corridor), 0);
+    struct event_job_submit request = job_request(1, 8, 0);
+    request.data_site = uid('S', 2);
+    request.data_bytes = 10 * 3600 * INT64_C(1000000) / 8; /* half of the corridor for ten hours */
+    assert_int_equal(do_submit(w, request), 0);
+    assert_int_equal(do_tick(w), 0);
+    const struct effect *transit = world_effect(w, EFFECT_TRANSIT, 1);
+    assert_true(transit && transit->ms >= 10 * HOUR);
+    w->now += transit->ms + 60000;
+    assert_int_equal(do_end(w, 1, 1), 0);
+    near(asked(w, 2, 1, 8, 0).estimate_ms, 60000);
+    world_free(w);
+}
+
 static void test_reload(void **state)
 {
     (void)state;
@@ -247,9 +275,10 @@ static void test_dump(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_buckets),     cmocka_unit_test(test_quantiles),
-                                       cmocka_unit_test(test_forgets),     cmocka_unit_test(test_backs_off),
-                                       cmocka_unit_test(test_who_teaches), cmocka_unit_test(test_reload),
-                                       cmocka_unit_test(test_dump)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_buckets),     cmocka_unit_test(test_quantiles),
+        cmocka_unit_test(test_forgets),     cmocka_unit_test(test_backs_off),
+        cmocka_unit_test(test_who_teaches), cmocka_unit_test(test_data_teaches_nothing),
+        cmocka_unit_test(test_reload),      cmocka_unit_test(test_dump)};
     return cmocka_run_group_tests_name("habit", tests, NULL, NULL);
 }

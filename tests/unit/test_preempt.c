@@ -325,16 +325,56 @@ static void test_cap(void **state)
     world_free(w);
 }
 
+/* A gang that would need more stops than fit into a step with its start waits; it does not keep the passes going. */
+static void test_too_many_stops(void **state)
+{
+    (void)state;
+    enum { WIDTH = 4096, BUSY = 4080 };
+    struct limits limits = dispatch_limits(2, 1, 5000);
+    limits.nodes = WIDTH;
+    limits.corridors = 1;
+    struct world *w = world_dispatch(&limits, 1);
+    assert_int_equal(do_chip(w, "chip", "v", 0), 0);
+    assert_int_equal(do_site(w, 1), 0);
+    assert_int_equal(do_site(w, 2), 0);
+    assert_int_equal(do_pool(w, pool_request(1, 1, WIDTH, 1)), 0);
+    struct event corridor = {
+        .kind = EVENT_KIND_corridor_add,
+        .u.corridor_add = {
+            .corridor = uid('C', 1), .a = uid('S', 1), .b = uid('S', 2), .bits_s = 1000000000}};
+    assert_int_equal(world_step(w, &corridor), 0);
+    assert_int_equal(do_dispatch(w, (struct event_dispatch_set){.order = ORDER_FIFO,
+                                                                .fit = FIT_BACKFILL,
+                                                                .preempt = PREEMPT_FIRM,
+                                                                .reserve = RESERVE_OFF}),
+                     0);
+    for (uint64_t i = 1; i <= BUSY; i++) {
+        struct event_job_submit job = job_request(i, 1, HOUR);
+        job.flags = JOB_INTERRUPTIBLE;
+        assert_int_equal(do_submit(w, job), 0);
+    }
+    world_settle(w);
+    struct event_job_submit gang = job_request(5000, WIDTH, HOUR);
+    gang.data_site = uid('S', 2);
+    gang.data_bytes = 1000;
+    assert_int_equal(do_submit(w, gang), 0);
+    for (uint32_t i = 0; i < 4; i++)
+        assert_int_equal(do_tick(w), 0);
+    assert_true(core_deadline_ms(w->core) > w->now);
+    assert_int_equal(do_end(w, 1, 1), 0); /* and others go on */
+    assert_int_equal(do_submit(w, job_request(5001, 1, MINUTE)), 0);
+    assert_int_equal(do_tick(w), 0);
+    assert_int_equal(world_count(w, EFFECT_JOB_START), 1);
+    world_free(w);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_least_is_lost),
-                                       cmocka_unit_test(test_whole_gangs),
-                                       cmocka_unit_test(test_who_does_not),
-                                       cmocka_unit_test(test_shorter),
-                                       cmocka_unit_test(test_shorter_with_data),
-                                       cmocka_unit_test(test_lost_place),
-                                       cmocka_unit_test(test_reservation),
-                                       cmocka_unit_test(test_shed),
-                                       cmocka_unit_test(test_cap)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_too_many_stops), cmocka_unit_test(test_least_is_lost),
+        cmocka_unit_test(test_whole_gangs),    cmocka_unit_test(test_who_does_not),
+        cmocka_unit_test(test_shorter),        cmocka_unit_test(test_shorter_with_data),
+        cmocka_unit_test(test_lost_place),     cmocka_unit_test(test_reservation),
+        cmocka_unit_test(test_shed),           cmocka_unit_test(test_cap)};
     return cmocka_run_group_tests_name("preempt", tests, NULL, NULL);
 }

@@ -315,6 +315,29 @@ static void test_reload(void **state)
     world_free(w);
 }
 
+/* What is forbidden now stops in the order in which it came, whatever place a reload gave it. */
+static void test_order_of_stops(void **state)
+{
+    (void)state;
+    struct world *both[] = {network(), network()};
+    for (uint32_t k = 0; k < 2; k++) {
+        for (uint64_t i = 0; i < 4; i++)
+            assert_int_equal(do_submit(both[k], job_request(i % 2 ? i : 4 - i, 1, HOUR)), 0);
+        assert_int_equal(do_tick(both[k]), 0);
+        assert_int_equal(world_count(both[k], EFFECT_JOB_START), 4);
+        if (k == 1)
+            assert_int_equal(world_reload(both[k]), 0);
+        assert_int_equal(do_rules(both[k], DENY_NVIDIA
+                                  "deny all\n when site.jurisdiction = FR\n because \"b\" cite \"c\"\n"),
+                         0);
+        assert_int_equal(do_tick(both[k]), 0);
+        assert_int_equal(world_count(both[k], EFFECT_JOB_STOP), 4);
+    }
+    assert_same_effects(both[0], both[1]);
+    world_free(both[0]);
+    world_free(both[1]);
+}
+
 /* More stops than a step has room for: they go on in the next, and nothing starts before the last. */
 static void test_bounded(void **state)
 {
@@ -344,6 +367,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_parts),  cmocka_unit_test(test_cut),
                                        cmocka_unit_test(test_obeyed), cmocka_unit_test(test_facts),
                                        cmocka_unit_test(test_names),  cmocka_unit_test(test_dates),
-                                       cmocka_unit_test(test_reload), cmocka_unit_test(test_bounded)};
+                                       cmocka_unit_test(test_reload), cmocka_unit_test(test_order_of_stops),
+                                       cmocka_unit_test(test_bounded)};
     return cmocka_run_group_tests_name("rulebook", tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Services: replicas follow demand, up, down and to none; they move when a site is lost; a reload changes nothing. */
+#include "core/service.h"
 #include "core/work.h"
 #include "dispatch_support.h"
 
@@ -478,15 +479,72 @@ static void test_damaged(void **state)
     world_free(w);
 }
 
+/* The services of the replicas that the last step added, in order, as digits. */
+static uint64_t added(const struct world *w)
+{
+    uint64_t digits = 0;
+    for (uint32_t i = 0; i < w->effects.n; i++) {
+        if (w->list[i].kind == EFFECT_REPLICA_ADD)
+            digits = digits * 10 + w->list[i].service.b[15];
+    }
+    return digits;
+}
+
+/* Of services that want replicas at one time the one with the lower id is first, in whatever order they came. */
+static void test_order_of_services(void **state)
+{
+    (void)state;
+    struct limits limits = limits_of();
+    for (uint64_t k = 0; k < 2; k++) {
+        struct world *w = network(&limits);
+        for (uint64_t i = 0; i < 2; i++)
+            assert_int_equal(set(w, service_request(i == k ? 1 : 2)), 0);
+        assert_int_equal(demand_only(w, 2, 0, 100, 0), 0);
+        assert_int_equal(demand_only(w, 1, 0, 100, 0), 0);
+        assert_int_equal(do_tick(w), 0);
+        assert_int_equal(added(w), 1122);
+        assert_int_equal(remove_service(w, 1), 0);
+        assert_int_equal(set(w, service_request(3)), 0);
+        assert_int_equal(set(w, service_request(1)), 0);
+        assert_int_equal(demand_only(w, 3, 0, 100, 0), 0);
+        assert_int_equal(demand_only(w, 1, 0, 100, 0), 0);
+        assert_int_equal(do_tick(w), 0);
+        assert_int_equal(added(w), 1133);
+        world_free(w);
+    }
+}
+
+/* A replica has no end of its own: that one failed says nothing of how long jobs run. */
+static void test_teaches_nothing(void **state)
+{
+    (void)state;
+    struct world *w = served(10);
+    const struct uuid service = uid('Z', 1);
+    struct event e = {.kind = EVENT_KIND_job_end,
+                      .u.job_end = {.job = replica_job_id(&service, 0), .epoch = 1, .code = 1}};
+    w->now += 5 * SECOND;
+    assert_int_equal(world_step(w, &e), 0);
+    assert_int_equal(w->mirror.count[ROW_KIND_habit], 0);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_up),      cmocka_unit_test(test_hysteresis),
-        cmocka_unit_test(test_to_none), cmocka_unit_test(test_warm_stays),
-        cmocka_unit_test(test_moves),   cmocka_unit_test(test_alternatives),
-        cmocka_unit_test(test_refused), cmocka_unit_test(test_model_in_use),
-        cmocka_unit_test(test_remove),  cmocka_unit_test(test_no_room),
-        cmocka_unit_test(test_reload),  cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_up),
+        cmocka_unit_test(test_hysteresis),
+        cmocka_unit_test(test_to_none),
+        cmocka_unit_test(test_warm_stays),
+        cmocka_unit_test(test_moves),
+        cmocka_unit_test(test_alternatives),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_model_in_use),
+        cmocka_unit_test(test_remove),
+        cmocka_unit_test(test_no_room),
+        cmocka_unit_test(test_order_of_services),
+        cmocka_unit_test(test_teaches_nothing),
+        cmocka_unit_test(test_reload),
+        cmocka_unit_test(test_damaged),
     };
     return cmocka_run_group_tests_name("service", tests, NULL, NULL);
 }

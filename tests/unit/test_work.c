@@ -170,9 +170,89 @@ static void test_damaged(void **state)
     world_free(w);
 }
 
+/* A tenant's share is of what there is: with more of a kind of chip it is less at once, not when its next job starts. */
+static void test_capacity_weighs(void **state)
+{
+    (void)state;
+    struct limits limits = dispatch_limits(4, POOLS, 400);
+    struct world *w = world_dispatch(&limits, 2);
+    assert_int_equal(do_chip(w, "chip", "v", 0), 0);
+    assert_int_equal(do_chip(w, "other", "v", 0), 0);
+    assert_int_equal(do_site(w, 1), 0);
+    struct event_pool_add pool = pool_request(1, 1, 1, 8);
+    assert_int_equal(do_pool(w, pool), 0);
+    pool = pool_request(2, 1, 2, 8);
+    memcpy(pool.chip, "other", 6);
+    assert_int_equal(do_pool(w, pool), 0);
+    assert_int_equal(do_dispatch(w, (struct event_dispatch_set){.order = ORDER_SIZE,
+                                                                .fit = FIT_BACKFILL,
+                                                                .ageing = 1000,
+                                                                .reserve = RESERVE_OFF}),
+                     0);
+    struct event_job_submit mine = job_request(1, 8, HOUR), theirs = job_request(2, 12, HOUR);
+    memcpy(mine.chip0, "chip", 5);
+    memcpy(theirs.chip0, "other", 6);
+    theirs.tenant = uid('T', 2);
+    assert_int_equal(do_submit(w, mine), 0);
+    assert_int_equal(do_submit(w, theirs), 0);
+    assert_int_equal(do_tick(w), 0);
+    assert_int_equal(world_count(w, EFFECT_JOB_START), 2); /* all of one kind, three quarters of the other */
+    pool = pool_request(3, 1, 1, 8);
+    assert_int_equal(do_pool(w, pool), 0);
+    theirs = job_request(3, 8, HOUR);
+    theirs.tenant = uid('T', 2);
+    mine = job_request(4, 8, HOUR);
+    assert_int_equal(do_submit(w, theirs), 0);
+    assert_int_equal(do_submit(w, mine), 0);
+    assert_int_equal(do_tick(w), 0);
+    assert_int_equal(world_count(w, EFFECT_JOB_START), 1);
+    assert_non_null(world_effect(w, EFFECT_JOB_START, 4)); /* half of one kind, three quarters of the other */
+    world_free(w);
+}
+
+/* Power and carbon at the most that is accepted: dear, and never less than nothing. */
+static void test_dearest_power(void **state)
+{
+    (void)state;
+    struct limits limits = dispatch_limits(4, POOLS, 400);
+    struct world *w = world_dispatch(&limits, 1);
+    struct event chip = {.kind = EVENT_KIND_chip_add,
+                         .u.chip_add = {.chip = "chip", .vendor = "v", .watts = 1000000}};
+    assert_int_equal(world_step(w, &chip), 0);
+    for (uint64_t i = 1; i <= 2; i++) {
+        assert_int_equal(do_site(w, i), 0);
+        struct event_pool_add pool = pool_request(i, i, 1, 8);
+        pool.price = UNIT;
+        assert_int_equal(do_pool(w, pool), 0);
+    }
+    assert_int_equal(do_dispatch(w, (struct event_dispatch_set){.order = ORDER_FIFO,
+                                                                .fit = FIT_BACKFILL,
+                                                                .carbon_price = PRICE_MAX,
+                                                                .reserve = RESERVE_OFF}),
+                     0);
+    uint64_t job = 1;
+    for (uint32_t pue = 1000; pue <= 10000; pue += 500) {
+        struct event dear = {
+            .kind = EVENT_KIND_site_signal,
+            .u.site_signal = {
+                .site = uid('S', 1), .price = INT64_C(1000000000000), .carbon = 10000000, .pue = pue}};
+        assert_int_equal(world_step(w, &dear), 0);
+        assert_int_equal(do_submit(w, job_request(job, 8, 400 * 24 * HOUR)), 0);
+        assert_int_equal(do_tick(w), 0);
+        const struct effect *start = world_effect(w, EFFECT_JOB_START, job);
+        assert_true(start && is_uid(&start->pool, 'p', 2));
+        struct why why = why_of(w, job);
+        assert_int_equal(why.nterms, 2);
+        assert_true(why.terms[1].carbon > 0 && why.terms[1].carbon > why.terms[0].chips);
+        assert_int_equal(do_end(w, job++, 1), 0);
+    }
+    world_free(w);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_power_wakes_the_site),
-                                       cmocka_unit_test(test_reload), cmocka_unit_test(test_damaged)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_power_wakes_the_site), cmocka_unit_test(test_capacity_weighs),
+        cmocka_unit_test(test_dearest_power), cmocka_unit_test(test_reload), cmocka_unit_test(test_damaged)};
     return cmocka_run_group_tests_name("work", tests, NULL, NULL);
 }
