@@ -49,7 +49,7 @@ static const struct form_field chips_fields[] = {
     FIELD(U32, watts, job_chips, .max = 100000),
     FIELD(TEXT, visible, job_chips, .max = 63),
     LIST(TEXTS, devices, job_chips, 1024),
-    FIELD(BOOL, pin, job_chips),
+    LIST(U32S, cores, job_chips, JOB_CORES_MAX),
 };
 static const struct form_table chips_table = TABLE(chips_fields, struct job_chips);
 
@@ -134,6 +134,7 @@ static const struct form_field exit_fields[] = {
     FIELD(U32, signal, job_exit, .max = 127),
     FIELD(TEXT, text, job_exit, .max = 511),
     FIELD(TEXT, host, job_exit, .max = 255),
+    FIELD(BOOL, truncated, job_exit),
     FIELD(OBJECT, usage, job_exit, .of = &job_usage_table, .required = true),
 };
 const struct form_table job_exit_table = TABLE(exit_fields, struct job_exit);
@@ -168,6 +169,10 @@ static int check_chips(const struct job_chips *c, struct err *err)
             if (c->index[i] == c->index[k])
                 return err_set(err, ERR_INVALID, "%s: chip %u twice", c->kind, c->index[i]);
         }
+    }
+    for (uint32_t i = 0; i < c->cores_count; i++) {
+        if (c->cores[i] >= JOB_CORES_MAX)
+            return err_set(err, ERR_INVALID, "%s: core %u", c->kind, c->cores[i]);
     }
     for (uint32_t i = 0; i < c->devices_count; i++) {
         if (strncmp(c->devices[i], "/dev/", 5) != 0 || strstr(c->devices[i], ".."))

@@ -17,6 +17,7 @@
 #define JOB_ENV_MAX 4096
 #define JOB_KINDS_MAX 16    /* chip kinds of one job */
 #define JOB_INDICES_MAX 256 /* chips of one kind on one node */
+#define JOB_CORES_MAX 1024  /* what a cpu_set_t holds */
 #define JOB_NODES_MAX 4096
 #define JOB_BINDS_MAX 64
 #define JOB_GRACE_MS_MAX 3600000u
@@ -77,7 +78,8 @@ struct job_chips {
     char *visible;  /* variable that tells a program its chips; absent: none */
     char **devices; /* device nodes, for the sandbox */
     uint32_t devices_count;
-    bool pin; /* the indices are CPU cores */
+    uint32_t *cores; /* where the chips are processors: the cores of those that it has */
+    uint32_t cores_count;
 };
 
 struct job_bind {
@@ -165,6 +167,7 @@ struct job_exit {
     uint32_t signal; /* of SIGNALLED, or what ended a stopped one */
     char *text;      /* a sentence */
     char *host;
+    bool truncated; /* the shim did not write this: usage is up to its last line */
     struct job_usage usage;
 };
 

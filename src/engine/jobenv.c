@@ -59,8 +59,10 @@ static void put_chips(struct list_of *env, const struct job_spec *spec)
         const char *given = c->visible ? getenv(c->visible) : NULL;
         struct buf text;
         buf_init(&text, 8192);
+        /* Drivers number what they find, and in a sandbox they find only the job's own. */
+        bool renumbered = spec->isolation >= ISOLATION_NAMESPACE && c->devices_count > 0;
         for (uint32_t k = 0; k < c->index_count; k++)
-            buf_addf(&text, "%s%u", k ? "," : "", c->index[k]);
+            buf_addf(&text, "%s%u", k ? "," : "", renumbered ? k : c->index[k]);
         if (c->visible && c->index_count && !text.failed)
             putf(env, "%s=%.*s", c->visible, (int)text.len, text.data);
         else if (c->visible && given && getenv("SLURM_JOB_ID"))

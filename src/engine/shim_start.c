@@ -153,9 +153,9 @@ static const uint32_t *pinned(const struct job_spec *spec, uint32_t *n)
 {
     *n = 0;
     for (uint32_t i = 0; i < spec->chips_count; i++) {
-        if (spec->chips[i].pin) {
-            *n = spec->chips[i].index_count;
-            return spec->chips[i].index;
+        if (spec->chips[i].cores_count) {
+            *n = spec->chips[i].cores_count;
+            return spec->chips[i].cores;
         }
     }
     return NULL;
