@@ -36,7 +36,7 @@ void folder_status(const char *work, struct engine_status *status, enum claim *c
         (void)workdir_usage(dir, &status->exit.usage);
 }
 
-int folder_lost(const char *work, struct engine_status *status, const char *why, struct err *err)
+int folder_lost(const char *work, struct engine_status *status, enum job_end end, const char *why, struct err *err)
 {
     char dir[FS_PATH_MAX], path[FS_PATH_MAX];
     workdir_path(dir, work, &status->id);
@@ -44,7 +44,7 @@ int folder_lost(const char *work, struct engine_status *status, const char *why,
         return 0;
     workdir_file(path, dir, "exit");
     (void)workdir_usage(dir, &status->exit.usage);
-    status->exit.end = JOB_END_LOST;
+    status->exit.end = end;
     status->exit.truncated = true;
     status->exit.text = strdup(why);
     status->state = ENGINE_ENDED;
@@ -100,6 +100,15 @@ struct engine_status *folder_status_add(struct engine_call *c, const struct job_
 
 /* ---- whole calls ---- */
 
+/* A job that is taken for lost has ended when its lease has; it must not be given another. */
+static bool given_up(const char *dir)
+{
+    char path[FS_PATH_MAX];
+    struct job_stop stop;
+    workdir_file(path, dir, "stop");
+    return form_load(&job_stop_table, path, &stop, NULL) == 0 && stop.end == JOB_END_LOST;
+}
+
 static int renew_one(const char *work, const struct job_id *id, char *boot, uint64_t for_ms, struct err *err)
 {
     char dir[FS_PATH_MAX], path[FS_PATH_MAX];
@@ -109,7 +118,7 @@ static int renew_one(const char *work, const struct job_id *id, char *boot, uint
     if (fs_exists(path))
         return 0;
     workdir_file(path, dir, "spec");
-    if (!fs_exists(path))
+    if (!fs_exists(path) || given_up(dir))
         return 0;
     workdir_file(path, dir, "lease");
     int rc = form_load(&job_lease_table, path, &old, err);
