@@ -113,7 +113,7 @@ static void put_gang(struct list_of *env, const struct job_gang *g)
 /* What srun and the MPI libraries started below it look for. */
 static void put_slurm(struct list_of *env)
 {
-    static const char *const prefixes[] = {"SLURM_", "PMI_", "PMIX_", "PMI2_"};
+    static const char *const prefixes[] = {"SLURM_", "SLURMD_NODENAME=", "PMI_", "PMIX_", "PMI2_"};
     for (char **e = environ; getenv("SLURM_JOB_ID") && *e; e++) {
         for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
             if (strncmp(*e, prefixes[i], strlen(prefixes[i])) == 0)

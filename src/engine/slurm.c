@@ -53,6 +53,7 @@ struct tracked {
     uint64_t usage_ms;     /* the last line's */
     uint64_t changed_ms;   /* when it was seen to grow */
     uint64_t over_ms;      /* since when Slurm calls it over */
+    uint64_t ended_ms;     /* since when it has ended */
     uint64_t stop_ms;      /* when scancel is to help; 0: nothing to stop */
     bool suspect;          /* told to stop, its lease not renewed: silent and not in the queue */
 };
@@ -424,22 +425,66 @@ static void judge(struct slurm *s, struct engine_status *status)
 
 /* ---- sweeping ---- */
 
-/* Rows of jobs that have ended, and all but the first of a job that is there twice: ids of one name at a time. */
+static void cancel(struct slurm *s, const struct slurm_row *row)
+{
+    struct err err = {0};
+    if (slurm_cancel(&s->tools, row->name, row->number, &err) != 0)
+        log_info("job", "name=%s not cancelled: %s", row->name, err.msg); /* it may have ended meanwhile */
+}
+
+/* Rows of a job that has ended, and all but the first of one that is there twice. Tasks of an array that wait are left:
+ * they come to find themselves revoked, unless the whole array can go. */
 static void cancel_rows(struct slurm *s, const struct tracked *t, bool ended)
 {
-    const char *ids[64];
-    uint32_t n = 0;
-    struct err err = {0};
     const struct slurm_row *row = row_of(s, t);
     const struct slurm_row *end = s->rows.row + s->rows.n;
     if (row && !ended)
         row++;
-    for (; row && row < end && n < 64 && strcmp(row->name, t->name) == 0 && row->task == t->task; row++) {
-        if (row->phase != SLURM_OVER)
-            ids[n++] = row->id;
+    for (; row && row < end && strcmp(row->name, t->name) == 0 && row->task == t->task; row++) {
+        bool shared = row->task != SLURM_NO_TASK && row->phase == SLURM_WAITS;
+        if (row->phase != SLURM_OVER && !row->leaving && !shared)
+            cancel(s, row);
     }
-    if (n > 0 && slurm_cancel(&s->tools, t->name, ids, n, &err) != 0)
-        log_warn("job", "cannot cancel %s: %s", t->name, err.msg);
+}
+
+/* *ran: a shim wrote its end, and not we. */
+static bool has_ended(const struct slurm *s, const struct tracked *t, bool *ran)
+{
+    struct engine_status status = {.id = t->id};
+    enum claim claim;
+    folder_status(s->config->work, &status, &claim);
+    *ran = status.exit.host != NULL;
+    form_free(&job_exit_table, &status.exit);
+    return status.state == ENGINE_ENDED || status.state == ENGINE_UNKNOWN;
+}
+
+/* Whether tasks of this array wait, and all of them for nothing. */
+static bool waits_in_vain(const struct slurm *s, const char *name)
+{
+    bool waits = false, ran;
+    for (uint32_t i = 0; i < s->n; i++) {
+        const struct tracked *t = &s->jobs[i];
+        const struct slurm_row *row = strcmp(t->name, name) == 0 ? row_of(s, t) : NULL;
+        if (!row || row->phase != SLURM_WAITS)
+            continue;
+        if (!has_ended(s, t, &ran))
+            return false;
+        waits = true;
+    }
+    return waits;
+}
+
+/* Arrays of which nothing is wanted any more. Rows are in order of their names. */
+static void cancel_arrays(struct slurm *s)
+{
+    for (uint32_t i = 0; i < s->rows.n; i++) {
+        const struct slurm_row *row = &s->rows.row[i];
+        struct err err = {0};
+        if (row->task == SLURM_NO_TASK || (i > 0 && strcmp(row[-1].name, row->name) == 0))
+            continue;
+        if (waits_in_vain(s, row->name) && slurm_cancel_waiting(&s->tools, row->name, &err) != 0)
+            log_info("job", "name=%s not cancelled: %s", row->name, err.msg);
+    }
 }
 
 static bool has_live_row(const struct slurm *s, const struct tracked *t)
@@ -454,20 +499,18 @@ static void sweep(struct slurm *s)
     uint64_t now = clock_boot_ms();
     for (uint32_t i = 0; s->rows_good && i < s->n;) {
         struct tracked *t = &s->jobs[i];
-        struct engine_status status = {.id = t->id};
-        enum claim claim;
-        folder_status(s->config->work, &status, &claim);
-        bool ended = status.state == ENGINE_ENDED || status.state == ENGINE_UNKNOWN;
-        bool late = t->stop_ms && now > t->stop_ms;
-        bool leaving = status.state == ENGINE_ENDED && status.exit.usage.ms && claim == CLAIM_HELD;
-        form_free(&job_exit_table, &status.exit);
-        if (!leaving) /* a shim that has written its record is about to end by itself */
-            cancel_rows(s, t, ended || late);
+        bool ran, ended = has_ended(s, t, &ran);
+        /* A shim that has just written its record ends by itself; what Slurm still has after that is to go. */
+        t->ended_ms = !ended ? 0 : t->ended_ms ? t->ended_ms : now;
+        bool due = ended && (!ran || now - t->ended_ms >= OVER_MS);
+        cancel_rows(s, t, due || (t->stop_ms && now > t->stop_ms));
         if (ended && !has_live_row(s, t))
             s->jobs[i] = s->jobs[--s->n];
         else
             i++;
     }
+    if (s->rows_good)
+        cancel_arrays(s);
 }
 
 /* ---- calls ---- */

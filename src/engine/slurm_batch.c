@@ -12,7 +12,6 @@
 #define MARGIN_MS 5000u
 #define TIME_MARGIN_MS 120000u /* Slurm's own limit is the outer one: the shim ends the job before */
 #define ARGS_MAX 40
-#define CANCEL_MAX 1000
 
 int slurm_tools_open(struct slurm_tools *t, const struct engine_config *config, struct err *err)
 {
@@ -42,12 +41,13 @@ uint32_t slurm_limit_ms(const struct slurm_tools *t)
     return t->config->command_ms ? t->config->command_ms : timeout_s * 2000 + MARGIN_MS;
 }
 
-/* The first line that says something, without the command's name before it. */
-static void first_words(const struct spawn_result *r, char *dst, size_t cap)
+/* The last error, which says why; those before it say what was tried. */
+static void last_words(const struct spawn_result *r, char *dst, size_t cap)
 {
     const char *text = r->err.len ? r->err.data : r->out.data;
-    const char *colon = strstr(text, "error: ");
-    (void)snprintf(dst, cap, "%s", colon ? colon + 7 : text);
+    for (const char *next; (next = strstr(text, "error: ")) != NULL;)
+        text = next + strlen("error: ");
+    (void)snprintf(dst, cap, "%s", text);
     dst[strcspn(dst, "\n")] = 0;
 }
 
@@ -60,7 +60,7 @@ static int run(const struct slurm_tools *t, const char *const *argv, const char 
     int rc = spawn_run(&order, result, err);
     if (rc != 0 || result->status == 0)
         return rc;
-    first_words(result, words, sizeof words);
+    last_words(result, words, sizeof words);
     return err_set(err, ERR_UPSTREAM, "%s: %s", strrchr(argv[0], '/') + 1, words[0] ? words : "failed");
 }
 
@@ -122,18 +122,27 @@ int slurm_history(const struct slurm_tools *t, const char *names, struct slurm_r
     return rc;
 }
 
-int slurm_cancel(const struct slurm_tools *t, const char *name, const char *const *ids, uint32_t n,
-                 struct err *err)
+static int cancel(const struct slurm_tools *t, const char *name, const char *which, struct err *err)
 {
     char filter[SLURM_NAME_CAP + 16];
     struct spawn_result result;
-    const char *argv[CANCEL_MAX + 4] = {t->scancel, "--me", filter};
+    const char *const argv[] = {t->scancel, "--me", filter, which, NULL};
     (void)snprintf(filter, sizeof filter, "--name=%s", name);
-    for (uint32_t i = 0; i < n && i < CANCEL_MAX; i++)
-        argv[3 + i] = ids[i];
     int rc = run(t, argv, NULL, &result, err);
     spawn_result_fini(&result);
     return rc;
+}
+
+int slurm_cancel(const struct slurm_tools *t, const char *name, uint32_t number, struct err *err)
+{
+    char text[16];
+    (void)snprintf(text, sizeof text, "%u", number);
+    return cancel(t, name, text, err);
+}
+
+int slurm_cancel_waiting(const struct slurm_tools *t, const char *name, struct err *err)
+{
+    return cancel(t, name, "--state=PENDING", err);
 }
 
 int slurm_nodes(const struct slurm_tools *t, struct engine_inventory *inventory, struct err *err)

@@ -30,9 +30,10 @@ int slurm_queue(const struct slurm_tools *tools, struct slurm_rows *rows, struct
 /* What the accounting knows of these names ("a,b,c"). ERR_UNSUPPORTED without accounting. */
 int slurm_history(const struct slurm_tools *tools, const char *names, struct slurm_rows *rows,
                   struct err *err);
-/* Cancels jobs of one name: these ids ("17", "17_3"), at most 1,000 a call; the name is checked by Slurm as well. */
-int slurm_cancel(const struct slurm_tools *tools, const char *name, const char *const *ids, uint32_t n,
-                 struct err *err);
+/* Cancels the job of this name and number. A number alone would not do: a controller that was killed gives them again. */
+int slurm_cancel(const struct slurm_tools *tools, const char *name, uint32_t number, struct err *err);
+/* Cancels all of this name that wait. scancel cannot take a single task that waits by name: it takes its array. */
+int slurm_cancel_waiting(const struct slurm_tools *tools, const char *name, struct err *err);
 int slurm_nodes(const struct slurm_tools *tools, struct engine_inventory *inventory, struct err *err);
 
 /* One sbatch. `tasks` is NULL for a single job that runs `argument` (its folder), or the list of an array's tasks whose

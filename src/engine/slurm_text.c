@@ -102,8 +102,7 @@ static int by_row(const void *a, const void *b)
         return x_over ? 1 : -1;
     if (x->phase != y->phase) /* what runs before what waits */
         return x->phase == SLURM_ACTIVE ? -1 : 1;
-    long p = strtol(x->id, NULL, 10), q = strtol(y->id, NULL, 10);
-    return p < q ? -1 : p > q;
+    return x->number < y->number ? -1 : x->number > y->number;
 }
 
 /* "17", "17_3"; ranges of tasks ("17_[4-9]") are not asked for and not read. */
@@ -112,15 +111,15 @@ static bool read_id(struct slurm_row *row, struct span id)
     uint64_t number;
     const char *under = memchr(id.at, '_', id.len);
     size_t head = under ? (size_t)(under - id.at) : id.len;
-    if (id.len >= sizeof row->id || !u64_parse(id.at, head, UINT32_MAX, &number))
+    if (!u64_parse(id.at, head, UINT32_MAX, &number))
         return false;
     row->task = SLURM_NO_TASK;
+    row->number = (uint32_t)number;
     if (under) {
         if (!u64_parse(under + 1, id.len - head - 1, UINT32_MAX - 1, &number))
             return false;
         row->task = (uint32_t)number;
     }
-    put(row->id, sizeof row->id, id);
     return true;
 }
 
@@ -135,6 +134,7 @@ static bool read_row(struct slurm_row *row, struct span id, struct span name, st
     put(row->state, sizeof row->state, state);
     put(row->reason, sizeof row->reason, reason);
     row->phase = slurm_state(state.at, state.len, &row->end);
+    row->leaving = text_eq("COMPLETING", 10, state.at, state.len);
     return true;
 }
 
@@ -150,6 +150,9 @@ static int parse_rows(struct slurm_rows *rows, const char *text, size_t len, uns
             !read_row(&row, f[0], f[name_at], f[name_at + 1],
                       fields > name_at + 2 ? f[name_at + 2] : (struct span){"", 0}))
             continue;
+        uint64_t number;
+        if (name_at == 2 && u64_parse(f[1].at, f[1].len, UINT32_MAX, &number))
+            row.number = (uint32_t)number;
         if (rows->n == cap) {
             struct slurm_row *more = realloc(rows->row, (cap ? (size_t)cap * 2 : 64) * sizeof *more);
             if (!more) {

@@ -12,17 +12,18 @@
 #define SLURM_NAME_CAP 64
 #define SLURM_NO_TASK UINT32_MAX
 
-/* One row a job or array task: id, task, name, state, reason. */
-#define SLURM_SQUEUE_FORMAT "%i\x1f%K\x1f%j\x1f%T\x1f%r"
+/* One row a job or array task: id, number, name, state, reason. */
+#define SLURM_SQUEUE_FORMAT "%i\x1f%A\x1f%j\x1f%T\x1f%r"
 #define SLURM_SACCT_FORMAT "jobid,jobname,state"
 
 enum slurm_phase { SLURM_WAITS, SLURM_ACTIVE, SLURM_OVER };
 
 struct slurm_row {
-    char id[32];   /* "17" or "17_3" */
-    uint32_t task; /* SLURM_NO_TASK outside arrays */
+    uint32_t number; /* Slurm's own; tasks of an array that wait share one */
+    uint32_t task;   /* SLURM_NO_TASK outside arrays */
     char name[SLURM_NAME_CAP];
     enum slurm_phase phase;
+    bool leaving;     /* COMPLETING: its processes are being ended */
     enum job_end end; /* OVER: what that means of a job that left no exit record */
     char state[32];
     char reason[TEXT_CAP];
