@@ -38,104 +38,106 @@ const char *job_end_text(enum job_end end)
 }
 
 /* clang-format off */
-#define FIELD(type_, key_, st, ...) {.key = #key_, .type = FORM_##type_, .at = offsetof(struct st, key_), __VA_ARGS__}
-#define LIST(type_, key_, st, max_, ...) \
-    FIELD(type_, key_, st, .count = offsetof(struct st, key_##_count), .max = (max_), __VA_ARGS__)
+#define FIELD_AS(type_, key_, st, ...) {.key = #key_, .type = FORM_##type_, .at = offsetof(struct st, key_), __VA_ARGS__}
+#define FIELD(type_, key_, st) FIELD_AS(type_, key_, st, .max = 0)
+#define LIST_AS(type_, key_, st, max_, ...) \
+    FIELD_AS(type_, key_, st, .count = offsetof(struct st, key_##_count), .max = (max_), __VA_ARGS__)
+#define LIST(type_, key_, st, max_) LIST_AS(type_, key_, st, max_, .required = false)
 
 static const struct form_field chips_fields[] = {
-    FIELD(TEXT, kind, job_chips, .max = 31, .required = true),
-    FIELD(U32, count, job_chips, .max = JOB_INDICES_MAX, .required = true),
+    FIELD_AS(TEXT, kind, job_chips, .max = 31, .required = true),
+    FIELD_AS(U32, count, job_chips, .max = JOB_INDICES_MAX, .required = true),
     LIST(U32S, index, job_chips, JOB_INDICES_MAX),
-    FIELD(U32, watts, job_chips, .max = 100000),
-    FIELD(TEXT, visible, job_chips, .max = 63),
+    FIELD_AS(U32, watts, job_chips, .max = 100000),
+    FIELD_AS(TEXT, visible, job_chips, .max = 63),
     LIST(TEXTS, devices, job_chips, 1024),
     LIST(U32S, cores, job_chips, JOB_CORES_MAX),
 };
 static const struct form_table chips_table = TABLE(chips_fields, struct job_chips);
 
 static const struct form_field bind_fields[] = {
-    FIELD(TEXT, source, job_bind, .max = FS_PATH_MAX - 1, .required = true),
-    FIELD(TEXT, target, job_bind, .max = FS_PATH_MAX - 1),
+    FIELD_AS(TEXT, source, job_bind, .max = FS_PATH_MAX - 1, .required = true),
+    FIELD_AS(TEXT, target, job_bind, .max = FS_PATH_MAX - 1),
     FIELD(BOOL, write, job_bind),
     FIELD(BOOL, may_lack, job_bind),
 };
 static const struct form_table bind_table = TABLE(bind_fields, struct job_bind);
 
 static const struct form_field gang_fields[] = {
-    FIELD(U32, rank, job_gang, .max = JOB_NODES_MAX),
-    FIELD(U32, world, job_gang, .max = JOB_NODES_MAX),
-    FIELD(TEXT, address, job_gang, .max = 255),
-    FIELD(U32, port, job_gang, .max = 65535),
+    FIELD_AS(U32, rank, job_gang, .max = JOB_NODES_MAX),
+    FIELD_AS(U32, world, job_gang, .max = JOB_NODES_MAX),
+    FIELD_AS(TEXT, address, job_gang, .max = 255),
+    FIELD_AS(U32, port, job_gang, .max = 65535),
     LIST(TEXTS, hosts, job_gang, JOB_NODES_MAX),
 };
 static const struct form_table gang_table = TABLE(gang_fields, struct job_gang);
 
 static const struct form_field spec_fields[] = {
-    FIELD(U32, version, job_spec, .max = 1, .required = true),
-    FIELD(UUID, job, job_spec, .required = true),
-    FIELD(U32, epoch, job_spec, .required = true),
-    FIELD(TEXT, name, job_spec, .max = 63),
-    LIST(TEXTS, argv, job_spec, JOB_ARGS_MAX, .required = true),
+    FIELD_AS(U32, version, job_spec, .max = 1, .required = true),
+    FIELD_AS(UUID, job, job_spec, .required = true),
+    FIELD_AS(U32, epoch, job_spec, .required = true),
+    FIELD_AS(TEXT, name, job_spec, .max = 63),
+    LIST_AS(TEXTS, argv, job_spec, JOB_ARGS_MAX, .required = true),
     LIST(TEXTS, env, job_spec, JOB_ENV_MAX),
-    FIELD(TEXT, cwd, job_spec, .max = FS_PATH_MAX - 1),
-    LIST(LIST, chips, job_spec, JOB_KINDS_MAX, .of = &chips_table),
-    FIELD(U32, cpus, job_spec, .max = 65536),
-    FIELD(U64, memory_mib, job_spec, .max = UINT64_C(1) << 40),
-    FIELD(U32, processes, job_spec, .max = 1 << 22),
-    FIELD(U32, nodes, job_spec, .max = JOB_NODES_MAX),
+    FIELD_AS(TEXT, cwd, job_spec, .max = FS_PATH_MAX - 1),
+    LIST_AS(LIST, chips, job_spec, JOB_KINDS_MAX, .of = &chips_table),
+    FIELD_AS(U32, cpus, job_spec, .max = 65536),
+    FIELD_AS(U64, memory_mib, job_spec, .max = UINT64_C(1) << 40),
+    FIELD_AS(U32, processes, job_spec, .max = 1 << 22),
+    FIELD_AS(U32, nodes, job_spec, .max = JOB_NODES_MAX),
     FIELD(U64, time_limit_ms, job_spec),
-    FIELD(U64, grace_ms, job_spec, .max = JOB_GRACE_MS_MAX),
-    FIELD(TEXT, checkpoint_dir, job_spec, .max = FS_PATH_MAX - 1),
-    FIELD(WORD, isolation, job_spec, .words = isolation_words),
+    FIELD_AS(U64, grace_ms, job_spec, .max = JOB_GRACE_MS_MAX),
+    FIELD_AS(TEXT, checkpoint_dir, job_spec, .max = FS_PATH_MAX - 1),
+    FIELD_AS(WORD, isolation, job_spec, .words = isolation_words),
     FIELD(BOOL, network, job_spec),
-    LIST(LIST, binds, job_spec, JOB_BINDS_MAX, .of = &bind_table),
-    FIELD(OBJECT, gang, job_spec, .of = &gang_table),
-    FIELD(TEXT, account, job_spec, .max = 63),
-    FIELD(TEXT, partition, job_spec, .max = 255),
+    LIST_AS(LIST, binds, job_spec, JOB_BINDS_MAX, .of = &bind_table),
+    FIELD_AS(OBJECT, gang, job_spec, .of = &gang_table),
+    FIELD_AS(TEXT, account, job_spec, .max = 63),
+    FIELD_AS(TEXT, partition, job_spec, .max = 255),
     FIELD(U32, array_limit, job_spec),
     FIELD(BOOL, confined, job_spec),
 };
 const struct form_table job_spec_table = TABLE(spec_fields, struct job_spec);
 
 static const struct form_field lease_fields[] = {
-    FIELD(TEXT, boot, job_lease, .max = 63, .required = true),
-    FIELD(U64, sequence, job_lease, .required = true),
-    FIELD(U64, until_ms, job_lease, .required = true),
-    FIELD(U64, for_ms, job_lease, .required = true),
+    FIELD_AS(TEXT, boot, job_lease, .max = 63, .required = true),
+    FIELD_AS(U64, sequence, job_lease, .required = true),
+    FIELD_AS(U64, until_ms, job_lease, .required = true),
+    FIELD_AS(U64, for_ms, job_lease, .required = true),
 };
 const struct form_table job_lease_table = TABLE(lease_fields, struct job_lease);
 
 static const struct form_field stop_fields[] = {
-    FIELD(WORD, end, job_stop, .words = end_words, .required = true),
-    FIELD(U64, grace_ms, job_stop, .max = JOB_GRACE_MS_MAX),
+    FIELD_AS(WORD, end, job_stop, .words = end_words, .required = true),
+    FIELD_AS(U64, grace_ms, job_stop, .max = JOB_GRACE_MS_MAX),
 };
 const struct form_table job_stop_table = TABLE(stop_fields, struct job_stop);
 
 static const struct form_field usage_chips_fields[] = {
-    FIELD(TEXT, kind, usage_chips, .max = 31, .required = true),
-    FIELD(U64, chip_ms, usage_chips, .required = true),
+    FIELD_AS(TEXT, kind, usage_chips, .max = 31, .required = true),
+    FIELD_AS(U64, chip_ms, usage_chips, .required = true),
 };
 static const struct form_table usage_chips_table = TABLE(usage_chips_fields, struct usage_chips);
 
 static const struct form_field usage_fields[] = {
-    FIELD(U64, ms, job_usage, .required = true),
-    FIELD(U64, wall_ms, job_usage, .required = true),
-    LIST(LIST, chips, job_usage, JOB_KINDS_MAX, .of = &usage_chips_table),
+    FIELD_AS(U64, ms, job_usage, .required = true),
+    FIELD_AS(U64, wall_ms, job_usage, .required = true),
+    LIST_AS(LIST, chips, job_usage, JOB_KINDS_MAX, .of = &usage_chips_table),
     FIELD(U64, cpu_ms, job_usage),
     FIELD(U64, memory_peak_kib, job_usage),
     FIELD(U64, energy_mj, job_usage),
-    FIELD(WORD, energy, job_usage, .words = energy_words),
+    FIELD_AS(WORD, energy, job_usage, .words = energy_words),
 };
 const struct form_table job_usage_table = TABLE(usage_fields, struct job_usage);
 
 static const struct form_field exit_fields[] = {
-    FIELD(WORD, end, job_exit, .words = end_words, .required = true),
-    FIELD(U32, code, job_exit, .max = 255),
-    FIELD(U32, signal, job_exit, .max = 127),
-    FIELD(TEXT, text, job_exit, .max = 511),
-    FIELD(TEXT, host, job_exit, .max = 255),
+    FIELD_AS(WORD, end, job_exit, .words = end_words, .required = true),
+    FIELD_AS(U32, code, job_exit, .max = 255),
+    FIELD_AS(U32, signal, job_exit, .max = 127),
+    FIELD_AS(TEXT, text, job_exit, .max = 511),
+    FIELD_AS(TEXT, host, job_exit, .max = 255),
     FIELD(BOOL, truncated, job_exit),
-    FIELD(OBJECT, usage, job_exit, .of = &job_usage_table, .required = true),
+    FIELD_AS(OBJECT, usage, job_exit, .of = &job_usage_table, .required = true),
 };
 const struct form_table job_exit_table = TABLE(exit_fields, struct job_exit);
 /* clang-format on */
