@@ -77,7 +77,7 @@ static size_t element(const struct form_field *f)
 
 static int read_element(const struct form_field *f, yyjson_val *val, void *out, struct err *err)
 {
-    uint64_t number;
+    uint64_t number = 0;
     if (f->type == FORM_TEXTS)
         return read_text(f, val, out, err);
     if (f->type == FORM_LIST)

@@ -197,7 +197,8 @@ def processes_of(text):
 
 def left_of(job):
     """Processes of the job; its shim, which ends after the exit record, is none."""
-    return [pid for pid in processes_of(str(job.dir)) if pid not in processes_of(f'shim --detach {job.dir}')]
+    shims = processes_of(f'shim --detach {job.dir}')
+    return [pid for pid in processes_of(str(job.dir)) if pid not in shims]
 
 
 def shim_of(job):

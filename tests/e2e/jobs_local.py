@@ -522,11 +522,25 @@ def sandbox_binds(site, engine):
     need(not (data / 'x').exists(), 'read-only')
 
 
+def sandbox_lease(site, engine):
+    """What leaves its session, forks twice and ignores signals still ends with the lease."""
+    job = site.job()
+    mark = f'4{os.getpid()}.125'
+    script = ('import os, signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n'
+              f'if os.fork() == 0:\n os.setsid()\n if os.fork() == 0: os.execvp("sleep", ["sleep", "{mark}"])\n os._exit(0)\n'
+              'time.sleep(60)')
+    engine.submit(job.spec('python3', '-c', script), lease_ms=2000)
+    wait_for('it', lambda: processes_of(f'sleep {mark}'))
+    engine.ended_as(job, 'lease-over')
+    same(processes_of(f'sleep {mark}'), [], 'nothing is left')
+
+
 LIVES = [runs, succeeds, by_signal, no_program, oom, time_limit, grace_ends, reasons, leaves_nothing, checkpoint,
          usage_of_chips, cpu_time, durable_lines, lease_over, lease_renewed, lease_deaf, lease_without_agent, twice,
          twenty_shims, later_epoch, cancel_first, forget, agent_restart, agent_gone_between, kill_shim, kill_keeper,
          term_shim, torn_usage, disk_full, chips_by_index, never_twice, pinned, refuses]
-SANDBOX = [sandbox_files, sandbox_processes, sandbox_network, sandbox_devices, sandbox_environment, sandbox_binds]
+SANDBOX = [sandbox_files, sandbox_processes, sandbox_network, sandbox_devices, sandbox_environment, sandbox_binds,
+           sandbox_lease]
 # Once more without bubblewrap: what the keeper has to see to alone.
 BARE = [runs, by_signal, no_program, grace_ends, leaves_nothing, lease_over, kill_shim, kill_keeper, oom, chips_by_index,
         pinned]

@@ -272,7 +272,7 @@ def finish_all(engine, jobs, limit_s):
 def kill_controller(site, engine):
     """kill -9 of slurmctld right after it acknowledged: it forgets, and numbers are given again."""
     forgotten = 0
-    for _ in range(20 if FULL else 2):
+    for _ in range(20 if FULL else 1):
         jobs = [site.job() for _ in range(3)]
         for job in jobs:
             engine.submit(job.sh(counted('sleep 1'), chips=[NPU]))
@@ -395,7 +395,8 @@ def accounting(site, engine):
 
 WORKS = [runs, ends, waits_in_queue, array, array_cancel, gang, gang_cancel, inventory, refused, lease, late_start, by_hand,
          restart]
-FAULTS = [twice, kill_controller, kill_controller_running, stopped_controller, no_munge, kill_shim, node_down]
+FAULTS = [twice, kill_controller, kill_controller_running, stopped_controller, kill_shim]
+LONG_FAULTS = [no_munge, node_down]  # half a minute and more, each
 
 
 def run_site(tap, name, tests, **options):
@@ -414,7 +415,8 @@ def run_site(tap, name, tests, **options):
 def main():
     tap = Tap()
     wanted = set(sys.argv[1:])  # names of tests, when run by hand
-    chosen = [t for t in WORKS + FAULTS if not wanted or t.__name__ in wanted]
+    tests = WORKS + FAULTS + (LONG_FAULTS if FULL or wanted else [])
+    chosen = [t for t in tests if not wanted or t.__name__ in wanted]
     lacking = slurm_site.missing()
     if lacking:
         tap.skip('jobs on slurm', lacking)
