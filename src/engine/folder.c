@@ -36,7 +36,8 @@ void folder_status(const char *work, struct engine_status *status, enum claim *c
         (void)workdir_usage(dir, &status->exit.usage);
 }
 
-int folder_lost(const char *work, struct engine_status *status, enum job_end end, const char *why, struct err *err)
+int folder_lost(const char *work, struct engine_status *status, enum job_end end, const char *why,
+                struct err *err)
 {
     char dir[FS_PATH_MAX], path[FS_PATH_MAX];
     workdir_path(dir, work, &status->id);

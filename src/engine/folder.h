@@ -13,7 +13,8 @@
 void folder_status(const char *work, struct engine_status *status, enum claim *claim);
 /* Writes the exit record of a job whose shim will not, from its last usage line, and makes the status ENDED. Should the
  * shim have written one meanwhile, that one counts. */
-int folder_lost(const char *work, struct engine_status *status, enum job_end end, const char *why, struct err *err);
+int folder_lost(const char *work, struct engine_status *status, enum job_end end, const char *why,
+                struct err *err);
 /* A lease of `for_ms` from now; false when it is 0. `boot` is this machine's and outlives the lease. */
 bool folder_lease(struct job_lease *lease, char *boot, uint64_t sequence, uint64_t for_ms);
 /* Revokes what was not started, asks the shim of what was to stop. *revoked tells which. */

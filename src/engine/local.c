@@ -244,8 +244,8 @@ static void settle(const struct local *l, struct engine_status *status)
     enum claim claim;
     folder_status(l->config->work, status, &claim);
     if (status->state == ENGINE_RUNNING && claim == CLAIM_ABANDONED &&
-        folder_lost(l->config->work, status, JOB_END_LOST, "its shim was killed; usage is known up to its last line",
-                    &err) != 0)
+        folder_lost(l->config->work, status, JOB_END_LOST,
+                    "its shim was killed; usage is known up to its last line", &err) != 0)
         log_warn("job", "cannot record a lost job: %s", err.msg);
     if (status->state == ENGINE_PENDING)
         (void)snprintf(status->reason, sizeof status->reason, "its shim is being started");
