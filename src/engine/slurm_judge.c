@@ -46,7 +46,8 @@ static void judge_gone(struct slurm *s, struct tracked *t, struct engine_status 
     const struct slurm_row *past = NULL;
     if (slurm_history(&s->tools, t->name, &history, &err) == 0)
         past = slurm_row_find(&history, t->name, t->task);
-    if (past && past->phase == SLURM_OVER && past->end == JOB_END_STOPPED) {
+    /* "CANCELLED by 0" is somebody's will; without a name it is a controller that lost its state. */
+    if (past && strncmp(past->state, "CANCELLED by ", 13) == 0) {
         (void)snprintf(text, sizeof text, "Slurm ended it before it had started: %s", past->state);
         if (workdir_revoke(dir, JOB_END_NOT_STARTED, text, &err) == 0)
             status->state = ENGINE_ENDED;
