@@ -73,7 +73,7 @@ static void add_energy(struct meter *m, const struct job_spec *spec, uint64_t cp
     uint64_t packages = package_energy(m);
     if (all > 0)
         m->cpu_energy_uj += own >= all ? packages : (uint64_t)((double)packages * (double)own / (double)all);
-    for (uint32_t i = 0; i < spec->chips_count; i++)
+    for (uint32_t i = 0; !m->no_chips && i < spec->chips_count; i++)
         m->chip_energy_uj += (uint64_t)spec->chips[i].watts * job_chips_total(spec, i) * elapsed * 1000;
     m->machine_cpu_ms = machine;
     m->chips_ms = now_ms;
@@ -100,7 +100,7 @@ uint64_t meter_look(struct meter *m, const struct job_spec *spec, pid_t root, ui
 
 static uint32_t energy_source(const struct meter *m, const struct job_spec *spec)
 {
-    if (spec->chips_count == 0)
+    if (spec->chips_count == 0 || m->no_chips)
         return m->domains_count ? ENERGY_MEASURED : ENERGY_NONE;
     for (uint32_t i = 0; i < spec->chips_count; i++) {
         if (spec->chips[i].watts)
@@ -118,7 +118,7 @@ void meter_read(const struct meter *m, const struct job_spec *spec, uint64_t now
                                 .energy_mj = (m->cpu_energy_uj + m->chip_energy_uj) / 1000,
                                 .energy = energy_source(m, spec)};
     usage->chips = calloc(spec->chips_count + 1, sizeof *usage->chips);
-    for (uint32_t i = 0; usage->chips && i < spec->chips_count; i++) {
+    for (uint32_t i = 0; usage->chips && !m->no_chips && i < spec->chips_count; i++) {
         usage->chips[i].kind = strdup(spec->chips[i].kind);
         usage->chips[i].chip_ms = usage->ms * job_chips_total(spec, i);
         usage->chips_count++;

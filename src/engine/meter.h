@@ -30,6 +30,7 @@ struct meter {
     uint64_t cpu_ms, machine_cpu_ms;
     uint64_t memory_peak_kib;
     uint64_t cpu_energy_uj, chip_energy_uj;
+    bool no_chips;           /* of a gang's rank: chips are its lead's to count */
     char group[FS_PATH_MAX]; /* empty: none */
 };
 

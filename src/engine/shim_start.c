@@ -70,8 +70,13 @@ static int open_all(struct shim *s, struct err *err)
     s->notify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     if (s->notify >= 0) /* file systems that cannot tell are looked at each second */
         (void)inotify_add_watch(s->notify, s->dir, IN_MOVED_TO);
-    if ((s->out = open_file(s, "out", err)) < 0 || (s->err = open_file(s, "err", err)) < 0 ||
-        (s->usage_fd = open_file(s, "usage", err)) < 0)
+    /* What a rank prints goes through srun to the job's own files. */
+    s->out = s->rank ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3) : open_file(s, "out", err);
+    s->err = s->rank ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3) : open_file(s, "err", err);
+    s->usage_fd = open_file(s, "usage", err);
+    if (s->out < 0 || s->err < 0)
+        return err_set(err, ERR_IO, "cannot open its outputs: %s", strerror(errno));
+    if (s->usage_fd < 0)
         return err->code;
     return 0;
 }
@@ -99,6 +104,7 @@ int shim_open(struct shim *s, const char *dir, bool rank, struct err *err)
     /* Before the claim: whoever wants to stop us must not kill us between claim and exit record. */
     s->signals = open_signals();
     s->gang_lead = !rank && s->spec.nodes > 1;
+    s->rank = rank;
     if (rank)
         shim_rank_dir(s->own_dir, dir, own_rank());
     if (rank && (rc = fs_mkdirs(s->own_dir, 0750, err)) != 0)
@@ -321,5 +327,6 @@ int shim_start(struct shim *s)
         meter_init(&s->meter, METER_POWERCAP, group, clock_boot_ms());
     else if (group[0])
         cgroup_end(group);
+    s->meter.no_chips = s->rank;
     return rc;
 }

@@ -22,6 +22,7 @@ struct shim {
     int claim, signals, notify, report, usage_fd, out, err;
     pid_t keeper, main;
     bool sandboxed;
+    bool rank;      /* one node of a gang */
     bool gang_lead; /* the command is srun, which starts a shim on each node */
     bool usage_torn, killed, oom;
     enum job_end end;  /* why it is being stopped */

@@ -257,7 +257,7 @@ int slurm_submit_again(struct slurm *s, struct tracked *t, struct err *err)
         (void)snprintf(argument, sizeof argument, "%s", dir);
     t->submitted_ms = clock_boot_ms();
     t->missing_ms = 0;
-    log_info("job", "name=%s submitted again: Slurm does not know it", t->name);
+    log_info("job", "name=%s submitted again", t->name);
     rc = slurm_sbatch(&s->tools, &spec, t->name, argument, array ? task : NULL, err);
     if (rc == ERR_INVALID) {
         refuse(s, &spec, 1, err->msg);

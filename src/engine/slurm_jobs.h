@@ -24,6 +24,7 @@ struct tracked {
     char name[SLURM_NAME_CAP];
     uint32_t task;         /* as in rows: SLURM_NO_TASK, or from 0 */
     uint64_t missing_ms;   /* since when it is not in the queue; 0: it is */
+    uint32_t again;        /* submissions after one that Slurm ended before it had started */
     uint64_t submitted_ms; /* the last attempt */
     uint64_t usage_ms;     /* the last line's */
     uint64_t changed_ms;   /* when it was seen to grow */

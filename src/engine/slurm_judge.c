@@ -7,8 +7,9 @@
 #include "base/log.h"
 #include "engine/slurm_jobs.h"
 
-#define MISSING_MS 4000       /* not in the queue for so long: Slurm has no such job */
-#define RESUBMIT_MS 10000     /* and it was not just submitted */
+#define MISSING_MS 4000   /* not in the queue for so long: Slurm has no such job */
+#define RESUBMIT_MS 10000 /* and it was not just submitted */
+#define AGAIN_MAX 5
 #define SILENT_MS 45000       /* a shim writes a line each ten seconds */
 #define OVER_MS 12000         /* Slurm says that it is over: how long an exit record may be on its way */
 #define LEASE_MARGIN_MS 15000 /* a shim ends what runs within ten seconds of its lease */
@@ -31,6 +32,11 @@ static void judge_gone(struct slurm *s, struct tracked *t, struct engine_status 
         t->over_ms = t->over_ms ? t->over_ms : now;
         if (now - t->over_ms <
             OVER_MS) /* its shim may be about to claim, on a file system that is slow to say so */
+            return;
+        t->over_ms = 0;
+        /* Cancelled while it waited is somebody's will. With nodes, its start failed: a controller that was killed
+         * gives numbers again, which nodes refuse. */
+        if (row->placed && t->again++ < AGAIN_MAX && slurm_submit_again(s, t, &err) == 0)
             return;
         (void)snprintf(text, sizeof text, "Slurm ended it before it had started: %s %.80s", row->state,
                        row->reason);
@@ -169,10 +175,10 @@ static void cancel(struct slurm *s, const struct slurm_row *row)
 static void cancel_rows(struct slurm *s, const struct tracked *t, bool ended)
 {
     const struct slurm_row *row = row_of(s, t);
-    const struct slurm_row *end = s->rows.row + s->rows.n;
+    const struct slurm_row *end = row ? s->rows.row + s->rows.n : NULL;
     if (row && !ended)
         row++;
-    for (; row && row < end && strcmp(row->name, t->name) == 0 && row->task == t->task; row++) {
+    for (; row < end && strcmp(row->name, t->name) == 0 && row->task == t->task; row++) {
         bool shared = row->task != SLURM_NO_TASK && row->phase == SLURM_WAITS;
         if (row->phase != SLURM_OVER && !row->leaving && !shared)
             cancel(s, row);

@@ -153,6 +153,7 @@ static int parse_rows(struct slurm_rows *rows, const char *text, size_t len, uns
         uint64_t number;
         if (name_at == 2 && u64_parse(f[1].at, f[1].len, UINT32_MAX, &number))
             row.number = (uint32_t)number;
+        row.placed = fields > name_at + 3 && f[name_at + 3].len > 0;
         if (rows->n == cap) {
             struct slurm_row *more = realloc(rows->row, (cap ? (size_t)cap * 2 : 64) * sizeof *more);
             if (!more) {
@@ -171,7 +172,7 @@ static int parse_rows(struct slurm_rows *rows, const char *text, size_t len, uns
 
 int slurm_squeue_parse(struct slurm_rows *rows, const char *text, size_t len)
 {
-    return parse_rows(rows, text, len, 5, 2);
+    return parse_rows(rows, text, len, 6, 2);
 }
 
 int slurm_sacct_parse(struct slurm_rows *rows, const char *text, size_t len)

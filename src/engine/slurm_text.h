@@ -12,8 +12,8 @@
 #define SLURM_NAME_CAP 64
 #define SLURM_NO_TASK UINT32_MAX
 
-/* One row a job or array task: id, number, name, state, reason. */
-#define SLURM_SQUEUE_FORMAT "%i\x1f%A\x1f%j\x1f%T\x1f%r"
+/* One row a job or array task: id, number, name, state, reason, nodes. */
+#define SLURM_SQUEUE_FORMAT "%i\x1f%A\x1f%j\x1f%T\x1f%r\x1f%N"
 #define SLURM_SACCT_FORMAT "jobid,jobname,state"
 
 enum slurm_phase { SLURM_WAITS, SLURM_ACTIVE, SLURM_OVER };
@@ -25,6 +25,7 @@ struct slurm_row {
     enum slurm_phase phase;
     bool leaving;     /* COMPLETING: its processes are being ended */
     enum job_end end; /* OVER: what that means of a job that left no exit record */
+    bool placed;      /* it has, or had, nodes */
     char state[32];
     char reason[TEXT_CAP];
 };

@@ -15,7 +15,7 @@ import time
 
 import slurm_site
 from busbar_test import Tap
-from engine_test import FULL, Engine, Site, need, processes_of, same, wait_for
+from engine_test import BIN, FULL, Engine, Site, need, processes_of, same, wait_for
 
 CONFIG = '''
 engine: slurm
@@ -156,8 +156,10 @@ def gang(site, engine):
     engine.submit(job.spec('python3', '-c', GANG, 0, nodes=2, chips=[{'kind': 'ascend910b', 'count': 8}]))
     record = engine.ended_as(job, 'exited', 60)
     same((record.get('code', 0), json.loads((job.dir / 'rank-1' / 'exit').read_text())['end']), (0, 'exited'), record)
-    same((job.dir / 'rank-0' / 'out').read_text(), "met ['1'] 2\n", 'they met')
-    same(record['usage']['chips'][0]['chip_ms'], 16 * record['usage']['ms'], 'both nodes')
+    same(engine.log(job), "met ['1'] 2\n", 'they met')
+    usage, watts = record['usage'], json.loads(job.file('spec'))['chips'][0]['watts']
+    same(usage['chips'][0]['chip_ms'], 16 * usage['ms'], 'both nodes')
+    need(0 <= 16 * watts * usage['ms'] - usage['energy_mj'] <= 16 * watts * 100, f'each chip once: {usage}')
     engine.submit(bad.spec('python3', '-c', GANG, 9, nodes=2, chips=[{'kind': 'ascend910b', 'count': 8}]))
     same(engine.ended_as(bad, 'exited', 60)['code'], 9, 'a rank that fails')
 
@@ -166,11 +168,11 @@ def gang_cancel(site, engine):
     job = site.job()
     script = 'trap "echo asked; exit 0" TERM; echo up; while :; do sleep 0.1; done'
     engine.submit(job.sh(script, nodes=2, chips=[{'kind': 'ascend910b', 'count': 8}]))
-    ranks = [job.dir / f'rank-{i}' / 'out' for i in range(2)]
-    wait_for('both', lambda: all(r.exists() and r.read_text() == 'up\n' for r in ranks), 40)
+    wait_for('both', lambda: engine.log(job) == 'up\nup\n', 40)
     engine.cancel(job, end='preempted', grace_ms=5000)
     engine.ended_as(job, 'preempted', 60)
-    same([r.read_text() for r in ranks], ['up\nasked\n'] * 2, 'both were asked')
+    same(engine.log(job), 'up\nup\nasked\nasked\n', 'both were asked')
+    same([json.loads((job.dir / f'rank-{i}' / 'exit').read_text())['end'] for i in range(2)], ['preempted'] * 2, 'ranks')
 
 
 def inventory(site, engine):
@@ -269,6 +271,20 @@ def finish_all(engine, jobs, limit_s):
     same([runs_of(j) for j in jobs], [1] * len(jobs), 'each ran exactly once')
 
 
+def failed_start(site, _):
+    """A start that fails on its node, before the shim has the job, is tried again."""
+    program = site.dir / 'busbar'
+    site.config.write_text(site.config.read_text(encoding='utf-8').replace(BIN, str(program)), encoding='utf-8')
+    engine, job = site.engine(), site.job()
+    engine.submit(job.sh(counted(), chips=[NPU]))
+    wait_for('its failure', lambda: [r for r in site.cluster.queue() if job.job in r and 'FAILED' in r], 30)
+    same(engine.status(job)['state'], 'pending', 'not given up')
+    program.symlink_to(BIN)
+    finish_all(engine, [job], 60)
+    engine.close()
+    site.config.write_text(site.config.read_text(encoding='utf-8').replace(str(program), BIN), encoding='utf-8')
+
+
 def kill_controller(site, engine):
     """kill -9 of slurmctld right after it acknowledged: it forgets, and numbers are given again."""
     forgotten = 0
@@ -282,6 +298,8 @@ def kill_controller(site, engine):
         here = site.cluster.queue()
         forgotten += sum(not any(j.job in row for row in here) for j in jobs)
         finish_all(engine, jobs, 150)
+        for node in site.cluster.nodes:  # a node that was given a number twice is drained by Slurm
+            site.cluster.run('scontrol', 'update', f'nodename={node}', 'state=resume', check=False)
     return f'{forgotten} acknowledged jobs were forgotten by Slurm'
 
 
@@ -401,6 +419,14 @@ def accounting(site, engine):
     same(runs_of(waiting), 0, 'it did not run')
 
 
+def sandboxed(site, engine):
+    """The node's shim makes the sandbox that the site promises."""
+    job = site.job()
+    engine.submit(job.sh(f'cat {site.config}; ls {site.work}; hostname', chips=[NPU], isolation='namespace'))
+    engine.ended_as(job, 'exited', 60)
+    same(engine.log(job), f'{job.job}\njob\n', engine.log(job, errors=True))
+
+
 def accounting_down(site, engine):
     """slurmdbd is down: jobs go on."""
     site.cluster.end('slurmdbd')
@@ -411,7 +437,7 @@ def accounting_down(site, engine):
 
 WORKS = [runs, ends, waits_in_queue, array, array_cancel, gang, gang_cancel, inventory, refused, lease, late_start, by_hand,
          restart]
-FAULTS = [twice, kill_controller, kill_controller_running, stopped_controller, kill_shim]
+FAULTS = [twice, failed_start, kill_controller, kill_controller_running, stopped_controller, kill_shim]
 LONG_FAULTS = [no_munge, node_down]  # half a minute and more, each
 
 
@@ -445,7 +471,7 @@ def main():
     if lacking:
         tap.skip('slurm with accounting', lacking)
     else:
-        run_site(tap, 'south', [accounting, runs, array, accounting_down], accounting=True, more='accounts: [busbar]\n')
+        run_site(tap, 'south', [accounting, runs, array, sandboxed, accounting_down], accounting=True, more='accounts: [busbar]\nisolation: namespace\n')
     tap.done()
 
 

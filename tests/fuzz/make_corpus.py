@@ -63,7 +63,7 @@ JOBS = [b'0' + JOB + b'}', b'0' + JOB + b',"env":["A=\\n"],"isolation":"cgroup",
         b'[{"source":"/a","write":true}],"gang":{"rank":0,"world":2,"hosts":["x","y"]},"network":true,"cwd":"/"}',
         b'1{"boot":"b","sequence":1,"until_ms":2,"for_ms":3}', b'2{"end":"preempted","grace_ms":5}', b'3' + USAGE,
         b'4{"end":"oom","text":"t","host":"h","truncated":true,"usage":' + USAGE + b'}', b'5' + USAGE + b'\n{"ms":1,"wa\n',
-        b'6' + S.join([b'2_1', b'3', b'bb-a-1', b'RUNNING', b'None']) + b'\n' + S.join([b'4', b'4', b'bb-a-1', b'X', b'']),
+        b'6' + S.join([b'2_1', b'3', b'bb-a-1', b'RUNNING', b'None', b'n']) + b'\n' + S.join([b'4', b'4', b'bb-a-1', b'X', b'', b'']),
         b'7' + S.join([b'4', b'bb-a-1', b'CANCELLED by 0']) + b'\n',
         b'8NodeName=n Gres=npu:a:8(S:0-1),gpu:2 GresUsed=npu:a:3(IDX:0-1,4) State=IDLE+DRAIN Reason=a b [c]\n',
         b'9MessageTimeout = 20 sec\nSLURM_VERSION = 22.05.8\nAccountingStorageType=accounting_storage/slurmdbd\n']

@@ -443,16 +443,16 @@ static void test_energy_of_chips(void **state)
 /* ---- Slurm ---- */
 
 #define S "\x1f"
-static const char queue[] = "2_2" S "2" S "bb-y-1" S "PENDING" S "JobArrayTaskLimit\n"
-                            "9" S "9" S "bb-x-1" S "CANCELLED" S "None\n"
-                            "12" S "12" S "bb-x-1" S "PENDING" S "Resources\n"
-                            "11" S "11" S "bb-x-1" S "COMPLETING" S "None\n"
-                            "2_0" S "3" S "bb-y-1" S "RUNNING" S "None\n"
-                            "5" S "5" S "somebody's" S "RUNNING" S "None\n"
-                            "2_[4-9]" S "2" S "bb-y-1" S "PENDING" S "None\n"
+static const char queue[] = "2_2" S "2" S "bb-y-1" S "PENDING" S "JobArrayTaskLimit" S "\n"
+                            "9" S "9" S "bb-x-1" S "CANCELLED" S "None" S "n1\n"
+                            "12" S "12" S "bb-x-1" S "PENDING" S "Resources" S "\n"
+                            "11" S "11" S "bb-x-1" S "COMPLETING" S "None" S "n1\n"
+                            "2_0" S "3" S "bb-y-1" S "RUNNING" S "None" S "n1\n"
+                            "5" S "5" S "somebody's" S "RUNNING" S "None" S "n1\n"
+                            "2_[4-9]" S "2" S "bb-y-1" S "PENDING" S "None" S "\n"
                             "6" S "6" S "bb-z" S "RUNNING\n"
-                            "x" S "6" S "bb-z" S "RUNNING" S "None\n"
-                            "7" S "7" S "bb-w-1" S "NEW_STATE" S "a\tb"; /* cut off: no newline */
+                            "x" S "6" S "bb-z" S "RUNNING" S "None" S "n1\n"
+                            "7" S "7" S "bb-w-1" S "NEW_STATE" S "a\tb" S ""; /* cut off: no newline */
 
 static void test_squeue(void **state)
 {
@@ -467,6 +467,7 @@ static void test_squeue(void **state)
     assert_int_equal(r[1].phase, SLURM_WAITS);
     assert_string_equal(r[1].reason, "Resources");
     assert_int_equal(r[2].phase, SLURM_OVER);
+    assert_true(r[2].placed && !r[1].placed);
     r = slurm_row_find(&rows, "bb-y-1", 0);
     assert_int_equal(r->number, 3);
     assert_int_equal(slurm_row_find(&rows, "bb-y-1", 2)->phase, SLURM_WAITS);
