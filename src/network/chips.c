@@ -29,11 +29,13 @@ static const struct tree_field chip_fields[] = {
 
 struct catalogue {
     yaml_node_t *chips;
+    yaml_node_t *vendors; /* how jobs are given chips is the engines' to read (engine/chipset.h) */
     struct figure server_share, idle_share;
 };
 
 static const struct tree_field catalogue_fields[] = {
     {"chips", TREE_NODE, offsetof(struct catalogue, chips), 0, 0, 0, 0, true, NULL},
+    {"vendors", TREE_NODE, offsetof(struct catalogue, vendors), 0, 0, 0, 0, false, NULL},
     {"server_share", TREE_SOURCED, offsetof(struct catalogue, server_share), 0, 3, 1000, 10000, true, NULL},
     {"idle_share", TREE_SOURCED, offsetof(struct catalogue, idle_share), 0, 3, 0, 1000, true, NULL},
 };

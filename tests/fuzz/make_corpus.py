@@ -55,6 +55,20 @@ RULES = [b'', b'# nothing\n', b'deny', b'  deny a' + B, b'deny a when site.name 
          b'\xef\xbb\xbfdeny a\r\n when site.region = "\xc3\xa9"' + B, b'deny a when site.name = "\xff"' + B,
          b'deny a from 2026-02-30 until 1 when chip.vendor < 4 and chip.x = y and chip.tpp = 4.5' + B]
 
+JOB = b'{"version":1,"job":"0193a1b2-0000-7000-8000-000000000001","epoch":1,"argv":["a"]'
+USAGE = b'{"ms":5,"wall_ms":6,"chips":[{"kind":"a","chip_ms":9}],"cpu_ms":1,"memory_peak_kib":2,"energy_mj":3,"energy":"measured"}'
+S = b'\x1f'
+# The first byte picks the reader: forms, the last line of usage, squeue, sacct, nodes, settings.
+JOBS = [b'0' + JOB + b'}', b'0' + JOB + b',"env":["A=\\n"],"isolation":"cgroup","chips":[{"kind":"a","count":1,"index":[3]}],"binds":'
+        b'[{"source":"/a","write":true}],"gang":{"rank":0,"world":2,"hosts":["x","y"]},"network":true,"cwd":"/"}',
+        b'1{"boot":"b","sequence":1,"until_ms":2,"for_ms":3}', b'2{"end":"preempted","grace_ms":5}', b'3' + USAGE,
+        b'4{"end":"oom","text":"t","host":"h","truncated":true,"usage":' + USAGE + b'}', b'5' + USAGE + b'\n{"ms":1,"wa\n',
+        b'6' + S.join([b'2_1', b'3', b'bb-a-1', b'RUNNING', b'None', b'n']) + b'\n' + S.join([b'4', b'4', b'bb-a-1', b'X', b'', b'']),
+        b'7' + S.join([b'4', b'bb-a-1', b'CANCELLED by 0']) + b'\n',
+        b'8NodeName=n Gres=npu:a:8(S:0-1),gpu:2 GresUsed=npu:a:3(IDX:0-1,4) State=IDLE+DRAIN Reason=a b [c]\n',
+        b'9MessageTimeout = 20 sec\nSLURM_VERSION = 22.05.8\nAccountingStorageType=accounting_storage/slurmdbd\n']
+JOBS = [bytes([seed[0] - 48]) + seed[1:] for seed in JOBS]
+
 
 def write(target, i, data):
     folder = HERE / 'corpus' / target
@@ -73,7 +87,7 @@ def main():
             if len(case.data) <= 1000:
                 write(target, i, case.data)
                 i += 1
-    for target, seeds in (('sse', SSE), ('json', JSON), ('event', EVENTS), ('trace', TRACES),
+    for target, seeds in (('sse', SSE), ('json', JSON), ('event', EVENTS), ('trace', TRACES), ('jobs', JOBS),
                           ('rules', RULES + example_rules())):
         for i, data in enumerate(seeds):
             write(target, i, data)
