@@ -66,7 +66,8 @@ static void read_state(struct search *s, const struct core *core, const struct l
 
 static void search(struct search *s, uint32_t k, uint32_t placed);
 
-/* The rest of a gang, on each node that differs from those before it; `used`: bits of those that the gang has whole. */
+/* The rest of a gang, on each node that differs from those before it in its domain; `used`: bits of those that the gang has
+ * whole. */
 static void put_rest(struct search *s, uint32_t k, uint32_t placed, uint32_t p, uint32_t rest, uint32_t first,
                      uint32_t end, uint32_t used)
 {
@@ -76,6 +77,8 @@ static void put_rest(struct search *s, uint32_t k, uint32_t placed, uint32_t p, 
         return;
     }
     for (uint32_t n = first; n < end; n++) {
+        if (n % s->core->net.pool[p].row.domain == 0)
+            tried = 0;
         if ((used >> n & 1) || s->room[p][n] < rest || (tried >> s->room[p][n] & 1))
             continue;
         tried |= 1u << s->room[p][n];
