@@ -29,6 +29,7 @@ static int run_up(const struct cli *cli)
     const char *listen = cli_option(cli, "listen");
     struct up_options options = {.data_dir = cli->data,
                                  .listen = listen ? listen : LISTEN_DEFAULT,
+                                 .site_listen = cli_option(cli, "site-listen"),
                                  .tls_cert = cli_option(cli, "tls-cert"),
                                  .tls_key = cli_option(cli, "tls-key"),
                                  .engines = cli_option(cli, "engines"),

@@ -17,6 +17,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "cli/cli.h"
+#include "hub/door.h"
 #include "hub/hub.h"
 #include "site/local.h"
 
@@ -32,8 +33,8 @@ struct up {
     char share[FS_PATH_MAX]; /* engines.yaml, models/ */
     char engine_path[FS_PATH_MAX];
     char socket[FS_PATH_MAX], run_dir[FS_PATH_MAX], log_dir[FS_PATH_MAX], database[FS_PATH_MAX];
-    char host[64];
-    uint16_t port;
+    char host[64], site_host[64];
+    uint16_t port, site_port;
     int lock_fd;
     struct loop loop;
     uv_signal_t sigterm, sigint;
@@ -44,6 +45,7 @@ struct up {
     struct runtime *runtime;
     struct site *site;
     struct hub hub;
+    struct door *door; /* NULL: it is closed */
     struct hub_first first;
     uint64_t started_ns, drain_ns;
     bool announced, draining, stopping;
@@ -103,15 +105,24 @@ static int take_lock(struct up *up, struct err *err)
     return 0;
 }
 
+static int parse_address(const char *option, const char *text, char host[64], uint16_t *port, struct err *err)
+{
+    const char *colon = strrchr(text, ':');
+    uint64_t number;
+    if (!colon || !u64_parse(colon + 1, strlen(colon + 1), 65535, &number) ||
+        !text_set(host, 64, text, (size_t)(colon - text)))
+        return err_set(err, ERR_INVALID, "--%s: expected HOST:PORT, got %s", option, text);
+    *port = (uint16_t)number;
+    return 0;
+}
+
 static int parse_listen(struct up *up, struct err *err)
 {
-    const char *colon = strrchr(up->options->listen, ':');
-    uint64_t port;
-    if (!colon || !u64_parse(colon + 1, strlen(colon + 1), 65535, &port) ||
-        !text_set(up->host, sizeof up->host, up->options->listen, (size_t)(colon - up->options->listen)))
-        return err_set(err, ERR_INVALID, "--listen: expected HOST:PORT, got %s", up->options->listen);
-    up->port = (uint16_t)port;
-    return 0;
+    const struct up_options *o = up->options;
+    int rc = parse_address("listen", o->listen, up->host, &up->port, err);
+    if (rc == 0 && o->site_listen)
+        rc = parse_address("site-listen", o->site_listen, up->site_host, &up->site_port, err);
+    return rc;
 }
 
 /* ---- the parts ---- */
@@ -160,6 +171,25 @@ static int start_gateway_parts(struct up *up, struct err *err)
     return runtime_start(&up->runtime, &runtime, err);
 }
 
+static int open_door(struct up *up, struct err *err)
+{
+    char dir[FS_PATH_MAX];
+    struct door_config config = {
+        .loop = &up->loop, .runtime = up->runtime, .dir = dir, .host = up->site_host, .port = up->site_port};
+    if (!up->options->site_listen)
+        return 0;
+    if (!fs_join(dir, up->options->data_dir, "pki"))
+        return err_set(err, ERR_INVALID, "the data folder's path is too long");
+    int rc = door_open(&up->door, &config, err);
+    if (rc != 0)
+        return rc;
+    up->hub.door = up->door;
+    (void)snprintf(up->hub.site_listen, sizeof up->hub.site_listen, "%.40s:%u", up->site_host,
+                   door_port(up->door));
+    log_info("open for sites", "address=%s", up->hub.site_listen);
+    return 0;
+}
+
 static int start_hub(struct up *up, struct err *err)
 {
     char model[FS_PATH_MAX];
@@ -176,6 +206,9 @@ static int start_hub(struct up *up, struct err *err)
         path = model;
     }
     int rc = hub_first_start(&up->hub, path[0] ? path : NULL, &up->first, err);
+    if (rc != 0)
+        return rc;
+    rc = open_door(up, err);
     if (rc != 0)
         return rc;
     unlink(up->socket);
@@ -276,6 +309,8 @@ static void stop(struct up *up)
     up->stopping = true;
     uv_timer_stop(&up->timer);
     gateway_stop(up->gateway);
+    if (up->door)
+        door_close(up->door);
     site_shutdown(up->site, on_site_stopped, up);
 }
 
@@ -354,6 +389,7 @@ static void free_all(struct up *up)
         runtime_stop(up->runtime);
     if (up->gateway)
         gateway_free(up->gateway);
+    door_free(up->door);
     tls_context_free(up->tls);
     tls_context_free(up->upstream_tls);
     if (up->engines)

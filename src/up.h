@@ -8,7 +8,8 @@
 
 struct up_options {
     const char *data_dir;
-    const char *listen; /* HOST:PORT */
+    const char *listen;      /* HOST:PORT */
+    const char *site_listen; /* the same for sites; NULL: for none */
     const char *tls_cert, *tls_key;
     const char *engines; /* file; NULL: the bundled one */
     const char *model;   /* of the first start; NULL: the bundled one; "": none */

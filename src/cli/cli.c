@@ -14,7 +14,8 @@
 
 const struct verb cli_verbs[] = {
     {"up", "", 0, 0,
-     "listen=HOST:PORT detach workers=N engine-threads=N drain=SECONDS queue=N tls-cert=FILE tls-key=FILE "
+     "listen=HOST:PORT site-listen=HOST:PORT detach workers=N engine-threads=N drain=SECONDS queue=N "
+     "tls-cert=FILE tls-key=FILE "
      "engines=FILE no-model log-json log-level=LEVEL",
      "run hub and local site; serves the bundled model on first start", NULL},
     {"down", "", 0, 0, "", "stop the hub that runs on the data folder", cli_down},
@@ -40,6 +41,19 @@ const struct verb cli_verbs[] = {
     {"deploy", "MODEL", 1, 1, "replicas=N slots=N", "serve a model", cli_deploy},
     {"deployments", "", 0, 0, "", "list deployments and their replicas", cli_deployments},
     {"undeploy", "MODEL", 1, 1, "", "drain and stop a model's replicas", cli_undeploy},
+    {"site list", "", 0, 0, "", "list sites, whether they have joined, and when they were last heard of",
+     cli_site_list},
+    {"site show", "NAME", 1, 1, "", "show one site", cli_site_show},
+    {"site add", "NAME", 1, 1, "jurisdiction=CODE region=NAME owner=NAME", "add a site to the network",
+     cli_site_add},
+    {"site token", "NAME", 1, 1, "minutes=N", "make a token with which somebody may join as the site, once",
+     cli_site_token},
+    {"site cordon", "NAME", 1, 1, "", "give the site no more work", cli_site_cordon},
+    {"site resume", "NAME", 1, 1, "", "give it work again", cli_site_resume},
+    {"site remove", "NAME", 1, 1, "", "the site is no member any more, at once", cli_site_remove},
+    {"site join", "HUB", 1, 1, "token=T", "at the site: join the network of the hub at HOST:PORT",
+     cli_site_join},
+    {"site run", "", 0, 0, "", "at the site: run its agent", cli_site_run},
     {"usage", "", 0, 0, "by=WHAT tenant=NAME from=SECONDS to=SECONDS",
      "what was used, by tenant, key, model or hour", cli_usage_report},
     {"records", "", 0, 0, "tenant=NAME limit=N cursor=C", "single meter records with their leaf hashes",

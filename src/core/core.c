@@ -88,6 +88,7 @@ static void carve(struct core *core, struct arena *arena)
     plan_carve(core, arena);
     contingency_carve(core, arena);
     habit_carve(core, arena);
+    members_carve(core, arena);
     CARVE(core, tenants, tenant, n->tenants);
     CARVE(core, keys, key, n->keys);
     CARVE(core, models, model, n->models);
@@ -302,6 +303,7 @@ void core_collect(struct core *core, row_fn *fn, void *ctx)
     plan_collect(core, fn, ctx);
     COLLECT(core, reserve.alarms, alarm, reserve.alarm, ROW_DELETE);
     COLLECT(core, habits.table, habit, habits.habit, ROW_DELETE);
+    COLLECT(core, members, member, member, ROW_DELETE);
     COLLECT(core, follow.arrays, job_array, follow.array, ROW_PUT);
     COLLECT(core, follow.edges, job_after, follow.edge, ROW_PUT);
     table_clean(&core->follow.links);

@@ -56,4 +56,5 @@ void core_dump(const struct core *core, row_fn *fn, void *ctx)
     DUMP(service.replicas, service.replica, service_replica);
     DUMP(follow.arrays, follow.array, job_array);
     DUMP(follow.edges, follow.edge, job_after);
+    DUMP(members, member, member);
 }

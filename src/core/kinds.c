@@ -31,6 +31,19 @@ const char *replica_state_text(uint32_t state)
     }
 }
 
+const char *place_state_text(uint32_t state)
+{
+    switch (state) {
+#define P(name, number, text) \
+    case (number): \
+        return text;
+        PLACE_STATES(P)
+#undef P
+    default:
+        return "?";
+    }
+}
+
 const char *job_kind_text(uint32_t kind)
 {
     switch (kind) {

@@ -177,6 +177,7 @@ enum job_outcome {
 /* Text of a value in one of the tables above, "?" if unknown. */
 const char *model_kind_text(uint32_t kind);
 const char *replica_state_text(uint32_t state);
+const char *place_state_text(uint32_t state);
 const char *job_kind_text(uint32_t kind);
 /* 0 if there is no such kind. NUL-terminated, in an array of at least KIND_TEXT_CAP. */
 uint32_t model_kind_parse(const char *text);

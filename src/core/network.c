@@ -370,6 +370,14 @@ static bool place_state_valid(uint32_t state)
     return state == PLACE_UP || state == PLACE_CORDONED || state == PLACE_LOST;
 }
 
+void site_set_state(struct core *core, struct site_id id, uint32_t state)
+{
+    core->net.site[id.v].row.state = state;
+    table_touch(&core->net.sites, id.v);
+    core->work.lost |= state == PLACE_LOST;
+    network_changed(core);
+}
+
 int step_site_state(struct core *core, const struct event *event)
 {
     const struct event_site_state *e = &event->u.site_state;
@@ -378,10 +386,7 @@ int step_site_state(struct core *core, const struct event *event)
         return ERR_NOT_FOUND;
     if (!place_state_valid(e->state))
         return ERR_INVALID;
-    core->net.site[id.v].row.state = e->state;
-    table_touch(&core->net.sites, id.v);
-    core->work.lost |= e->state == PLACE_LOST;
-    network_changed(core);
+    site_set_state(core, id, e->state);
     return 0;
 }
 

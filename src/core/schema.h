@@ -170,6 +170,12 @@ struct uuid_list {
  * of them are not answered yet. It holds until the next event about the same service and site. */
 #define EVENT_SERVICE_DEMAND(F, S) \
     F(S, uuid, service, 0) F(S, uuid, site, 0) F(S, u64, tokens_s, 0) F(S, u32, in_flight, 0)
+/* Somebody may join as the site until then who has the token with this SHA-256; one before is worth nothing any more. */
+#define EVENT_SITE_TOKEN(F, S) F(S, uuid, site, 0) F(S, digest, token, 0) F(S, i64, expires_ms, 0)
+/* Whoever has the token joins with a public key: SHA-256 of its SubjectPublicKeyInfo. */
+#define EVENT_SITE_JOIN(F, S) F(S, digest, token, 0) F(S, digest, key, 0)
+/* The site is no member any more, and what runs there is lost. */
+#define EVENT_SITE_REMOVE(F, S) F(S, uuid, site, 0)
 #define EVENT_WORKER_JOIN(F, S) F(S, uuid, worker, 0)
 #define EVENT_LEASE_ASK(F, S) \
     F(S, uuid, worker, 0) F(S, uuid, lease, 0) F(S, uuid, key_lease, 0) F(S, uuid, tenant, 0) \
@@ -215,6 +221,9 @@ struct uuid_list {
     E(site_state, 52, EVENT_SITE_STATE) \
     E(node_state, 53, EVENT_NODE_STATE) \
     E(corridor_state, 54, EVENT_CORRIDOR_STATE) \
+    E(site_token, 55, EVENT_SITE_TOKEN) \
+    E(site_join, 56, EVENT_SITE_JOIN) \
+    E(site_remove, 57, EVENT_SITE_REMOVE) \
     E(site_shed, 58, EVENT_SITE_SHED) \
     E(dispatch_set, 60, EVENT_DISPATCH_SET) \
     E(job_submit, 61, EVENT_JOB_SUBMIT) \
@@ -343,6 +352,10 @@ struct uuid_list {
     F(S, u32, slot, 0) F(S, u32, part, 0) F(S, uuid, pool, 0) F(S, text, chip, CHIP_CAP) F(S, uuid, site, 0) \
     F(S, text, jurisdiction, CODE_CAP) F(S, i64, start_by_ms, 0) F(S, i64, nano, 0)
 
+/* A site's last token, whether it was used, and the key that it joined with; joined_ms 0: nobody has. */
+#define ROW_MEMBER(F, S) \
+    F(S, uuid, site, 0) F(S, digest, token, 0) F(S, i64, expires_ms, 0) F(S, u32, used, 0) F(S, digest, key, 0) \
+    F(S, i64, joined_ms, 0)
 /* A loss that is not covered, as it was when that was found: of the site, or if that is zero of the vendor's chips. */
 #define ROW_ALARM(F, S) \
     F(S, uuid, site, 0) F(S, text, vendor, NAME_CAP) F(S, i64, since_ms, 0) F(S, u64, firm_chips, 0) F(S, u64, placed_chips, 0)
@@ -396,7 +409,8 @@ struct uuid_list {
     R(service_demand, 34, ROW_SERVICE_DEMAND, 2) \
     R(service_replica, 35, ROW_SERVICE_REPLICA, 1) \
     R(job_array, 36, ROW_JOB_ARRAY, 1) \
-    R(job_after, 37, ROW_JOB_AFTER, 2)
+    R(job_after, 37, ROW_JOB_AFTER, 2) \
+    R(member, 38, ROW_MEMBER, 1)
 
 /* clang-format on */
 

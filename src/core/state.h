@@ -108,6 +108,10 @@ struct usage_cell {
     struct row_usage row;
 };
 
+struct member {
+    struct row_member row;
+};
+
 struct core {
     struct limits limits;
     struct row_core row;
@@ -123,7 +127,9 @@ struct core {
     struct plan plan;
     struct reserve reserve;
     struct habits habits;
-    struct table tenants, keys, models, variants, prices, deployments, replicas, workers, leases, waiters;
+    struct table members, tenants, keys, models, variants, prices, deployments, replicas, workers, leases,
+        waiters;
+    struct member *member;
     struct tenant *tenant;
     struct key *key;
     struct model *model;
@@ -136,8 +142,8 @@ struct core {
     struct waiter *waiter;
     struct usage_cell *usage; /* of the open batch */
     uint32_t nusage;
-    struct map tenant_map, tenant_names, key_map, key_public, model_map, model_names, variant_map, price_map,
-        deployment_map, worker_map, lease_map;
+    struct map member_map, tenant_map, tenant_names, key_map, key_public, model_map, model_names, variant_map,
+        price_map, deployment_map, worker_map, lease_map;
     struct list waiting;
     int64_t now_ms;          /* time of the last event */
     struct effects *effects; /* of the step that runs */
@@ -167,6 +173,11 @@ static inline const uint64_t *reach_mask(const struct core *core, const struct r
         (core)->array = arena_take(arena, (size_t)(count) * sizeof *(core)->array); \
     } while (0)
 
+/* ---- members, core/member.c ---- */
+
+void members_carve(struct core *core, struct arena *arena);
+int load_member(struct core *core, const struct row_member *row);
+
 /* ---- laying out, core/core.c ---- */
 
 void index_init(struct map *map, struct arena *arena, uint32_t entries, map_equal_fn *equal,
@@ -185,6 +196,7 @@ struct effect *effect_add(struct core *core, enum effect_kind kind);
 uint32_t site_first(const struct core *core);
 /* INDEX_NONE when there is none. */
 struct site_id site_by_id(const struct core *core, const struct uuid *id);
+void site_set_state(struct core *core, struct site_id id, uint32_t state);
 struct tenant_id tenant_by_id(const struct core *core, const struct uuid *id);
 /* Finds the tenant's peer. */
 void tenant_find_peer(struct core *core, struct tenant_id id);

@@ -67,6 +67,23 @@ VIEW_BY_TEXT(tenant, view_tenant_named, tenant_names, tenant)
 VIEW_BY_TEXT(model, view_model_named, model_names, model)
 VIEW_BY_TEXT(key, view_key_public, key_public, key)
 
+const struct row_site *view_site(const struct core *core, const struct uuid *id)
+{
+    struct site_id site = site_by_id(core, id);
+    return site.v == INDEX_NONE ? NULL : &core->net.site[site.v].row;
+}
+
+const struct row_site *view_site_named(const struct core *core, const char *name, size_t len)
+{
+    const struct row_site *row;
+    uint32_t pos = 0;
+    while ((row = view_site_at(core, &pos)) != NULL) {
+        if (text_eq(row->name, text_len(row->name, NAME_CAP), name, len))
+            break;
+    }
+    return row;
+}
+
 const struct row_deployment *view_deployment_of(const struct core *core, const struct uuid *model)
 {
     for (uint32_t pos = 0;;) {

@@ -22,7 +22,15 @@ const struct row_account *view_account_at(const struct core *core, uint32_t *pos
 /* Token of the next event that was accepted but not replied to yet; 0 at the end. */
 uint64_t view_waiting_at(const struct core *core, uint32_t *pos);
 
+/* The membership of a site, by the site or by the hash of the last token that was given out for it; NULL if there is none. */
+const struct row_member *view_member(const struct core *core, const struct uuid *site);
+const struct row_member *view_member_token(const struct core *core, const uint8_t token[DIGEST_BYTES]);
+/* Whether the site has joined, with this key. */
+bool view_is_member(const struct core *core, const struct uuid *site, const uint8_t key[DIGEST_BYTES]);
+
 /* By id or name; NULL if there is none. */
+const struct row_site *view_site(const struct core *core, const struct uuid *id);
+const struct row_site *view_site_named(const struct core *core, const char *name, size_t len);
 const struct row_tenant *view_tenant(const struct core *core, const struct uuid *id);
 const struct row_tenant *view_tenant_named(const struct core *core, const char *name, size_t len);
 const struct row_key *view_key(const struct core *core, const struct uuid *id);

@@ -76,7 +76,7 @@ int64_t hub_admit(struct http_request *request, void *ctx)
 
 /* ---- answering ---- */
 
-static void respond_error(struct http_request *request, int code, const char *message)
+void hub_refuse(struct http_request *request, int code, const char *message)
 {
     struct buf out;
     buf_init(&out, 16384);
@@ -119,7 +119,7 @@ static void call_end(struct api_call *call)
     if (request && call->streaming) {
         end_stream(call);
     } else if (request && call->rc != 0) {
-        respond_error(request, call->rc, call->err.msg);
+        hub_refuse(request, call->rc, call->err.msg);
     } else if (request) {
         int status = call->handler->status ? call->handler->status : 200;
         bool text = call->handler == &api_metrics;
@@ -332,13 +332,13 @@ void hub_handle(struct http_request *request, struct worker *worker, void *ctx)
     bool known;
     const struct route *route = find_route(request, param, &known);
     if (!route) {
-        respond_error(request, known ? ERR_METHOD : ERR_NOT_FOUND,
-                      known ? "This method is not allowed here." : "There is nothing at this path.");
+        hub_refuse(request, known ? ERR_METHOD : ERR_NOT_FOUND,
+                   known ? "This method is not allowed here." : "There is nothing at this path.");
         return;
     }
     struct api_call *call = calloc(1, sizeof *call);
     if (!call) {
-        respond_error(request, ERR_NO_MEMORY, "");
+        hub_refuse(request, ERR_NO_MEMORY, "");
         return;
     }
     call->hub = ctx;

@@ -27,6 +27,7 @@ enum role { ROLE_PUBLIC, ROLE_KEY, ROLE_TENANT_ADMIN, ROLE_OPERATOR, ROLE_LOCAL 
 
 #define CALL_EVENTS_MAX 4
 #define CALL_PARAM_MAX 128
+#define SECRET_CAP 160
 #define PAGE_MAX 1000
 #define PAGE_DEFAULT 100
 
@@ -58,9 +59,9 @@ struct api_call {
     struct event events[CALL_EVENTS_MAX];
     uint32_t nevents, posted;
     struct buf out;
-    void *data;                  /* of the handler; freed with free() */
-    char secret[APIKEY_LEN + 1]; /* a new key, shown in the answer only */
-    struct uuid id;              /* of what the call is about */
+    void *data;              /* of the handler; freed with free() */
+    char secret[SECRET_CAP]; /* a new key or token, shown in the answer only */
+    struct uuid id;          /* of what the call is about */
     uv_work_t work;
     uv_timer_t *timer; /* of the progress; freed by its close */
     void (*after_events)(struct api_call *call);
@@ -104,6 +105,9 @@ void render_key(struct buf *out, const struct core *core, const struct row_key *
 /* `all`: with origin and location, which may be paths of the hub or URLs that are nobody else's business. */
 void render_model(struct buf *out, const struct core *core, const struct row_model *row, bool all);
 void render_deployment(struct buf *out, const struct core *core, const struct row_deployment *row);
+
+/* Answers with the code's status and these words, or the code's own. */
+void hub_refuse(struct http_request *request, int code, const char *message);
 
 /* For handlers that answer in their own way (streams): the call is theirs until call_free. */
 void call_free(struct api_call *call);

@@ -10,12 +10,16 @@
 #include "gateway/gateway.h"
 #include "runtime/runtime.h"
 
+struct door;
+
 struct hub {
     struct gateway *gateway;
     struct runtime *runtime;
     const struct engine_specs *engines;
     const char *data_dir;
     char listen[64];
+    struct door *door;    /* for sites; NULL: there is none */
+    char site_listen[64]; /* where it is */
     int64_t started_ms;
     uint32_t uid; /* who may use the unix socket as operator */
 };

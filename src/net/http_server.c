@@ -524,6 +524,18 @@ void http_server_close(struct http_server *server)
         conn_gone(list_entry(first, struct http_conn, node));
 }
 
+const char *http_request_peer(const struct http_request *request)
+{
+    const struct tls_session *tls = conn_of_request(request)->stream.tls;
+    return tls ? tls_peer(tls) : NULL;
+}
+
+bool http_request_peer_key(const struct http_request *request, uint8_t digest[TLS_DIGEST_SIZE])
+{
+    const struct tls_session *tls = conn_of_request(request)->stream.tls;
+    return tls && tls_peer_key(tls, digest);
+}
+
 const char *http_request_field(const struct http_request *request, const char *name, size_t *len)
 {
     return http_field(&conn_of_request(request)->message, name, len);

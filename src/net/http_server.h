@@ -82,6 +82,10 @@ void http_server_drain(struct http_server *server);
 /* Cuts what is left. The memory may go once the loop has run out of handles. */
 void http_server_close(struct http_server *server);
 
+/* The member of the network that asks, net/tls.h; NULL: it showed no certificate. */
+const char *http_request_peer(const struct http_request *request);
+/* SHA-256 of that one's key; false: there is none. */
+bool http_request_peer_key(const struct http_request *request, uint8_t digest[TLS_DIGEST_SIZE]);
 const char *http_request_field(const struct http_request *request, const char *name, size_t *len);
 /* Frees the head, whose fields and path are dead from here on: for answers that take long. */
 void http_request_trim(struct http_request *request);

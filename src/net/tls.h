@@ -5,14 +5,21 @@
  * A context holds certificate, key and trust; it is made once, never changed, and shared by all threads. A session
  * belongs to one stream. Versions below 1.3 are refused for our own listeners; as a client 1.2 is accepted, since
  * engines elsewhere may offer no more.
+ *
+ * Members of a network (net/pki.h) know one another by certificates that hang from its root, whatever the host is called:
+ * who the peer is stands in its URI. Both sides speak 1.3.
  */
 #ifndef BUSBAR_NET_TLS_H
 #define BUSBAR_NET_TLS_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
+
+#define TLS_DIGEST_SIZE 32 /* SHA-256 */
+#define TLS_URI_CAP 200
 
 struct tls_context;
 struct tls_session;
@@ -20,6 +27,18 @@ struct tls_session;
 int tls_server_new(struct tls_context **out, const char *cert_path, const char *key_path, struct err *err);
 /* Trusts the system's certificate authorities. */
 int tls_client_new(struct tls_context **out, struct err *err);
+/* Of a member, whose file of certificates ends in the root. A client may show no certificate: tls_peer tells. */
+int tls_member_server_new(struct tls_context **out, const char *cert_path, const char *key_path,
+                          struct err *err);
+/* The server must be `uri`. */
+int tls_member_client_new(struct tls_context **out, const char *cert_path, const char *key_path,
+                          const char *uri, struct err *err);
+/* The same for one who is no member yet, and knows of the root only its SHA-256. */
+int tls_joining_client_new(struct tls_context **out, const uint8_t root_digest[TLS_DIGEST_SIZE],
+                           const char *uri, struct err *err);
+/* Another certificate and key for sessions from now on; after an error those before stay. On the loop of the sessions. */
+int tls_member_renew(struct tls_context *context, const char *cert_path, const char *key_path,
+                     struct err *err);
 void tls_context_free(struct tls_context *context);
 
 struct tls_session *tls_accept(struct tls_context *context);
@@ -27,6 +46,10 @@ struct tls_session *tls_accept(struct tls_context *context);
 struct tls_session *tls_connect(struct tls_context *context, const char *host);
 void tls_free(struct tls_session *session); /* NULL is fine */
 bool tls_established(const struct tls_session *session);
+/* The URI of the member at the other end, verified; NULL: it showed no certificate, or the handshake is not done. */
+const char *tls_peer(const struct tls_session *session);
+/* SHA-256 of its key (SubjectPublicKeyInfo); false where there is no tls_peer. */
+bool tls_peer_key(const struct tls_session *session, uint8_t digest[TLS_DIGEST_SIZE]);
 
 /* Feeds ciphertext, drives the handshake, gives the plaintext that comes out. 0 or ERR_UPSTREAM. */
 int tls_decrypt(struct tls_session *session, const char *data, size_t len,

@@ -64,7 +64,7 @@ class Matrix:
     def call(self, handler, tenant):
         """(path parameter, query, body) of a call that would succeed and that concerns the tenant."""
         hub = self.hub
-        plain = {'healthz', 'readyz', 'metrics', 'status', 'tenant_list', 'model_list', 'deployment_list'}
+        plain = {'healthz', 'readyz', 'metrics', 'status', 'tenant_list', 'model_list', 'deployment_list', 'site_list'}
         if handler in plain:
             return '', '', None
         if handler in ('key_list', 'usage', 'usage_records'):
@@ -96,6 +96,14 @@ class Matrix:
                 return '', '', {'model': name}
             hub.api('POST', '/api/v1/deployments', {'model': name})
             return name, '', None
+        if handler == 'site_add':
+            return '', '', {'name': self.unique('s')}
+        if handler.startswith('site_'):
+            name = 'local' if handler != 'site_remove' else 'leaves'
+            if handler == 'site_remove':
+                hub.request('POST', '/api/v1/sites', {'name': name}, local=True)  # once; then it is there
+                hub.api('POST', f'/api/v1/sites/{name}/token', {})
+            return name, '', None if handler in ('site_show', 'site_remove') else {}
         if handler == 'backup':
             return '', '', {'path': os.path.join(self.folder, self.unique('b'))}
         raise AssertionError(f'this test does not know how to call {handler}')
@@ -215,7 +223,7 @@ def main():
     tap = Tap()
     folder = tempfile.mkdtemp(prefix='bb-', dir='/tmp')
     try:
-        with Bench() as hub:
+        with Bench(['--site-listen', '127.0.0.1:0']) as hub:
             m = Matrix(hub, folder)
             time.sleep(2.1)
             for route in routes():

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "site/agent.h"
+
+#include <stdio.h>
+
+#include "base/log.h"
+#include "cli/request.h"
+
+static const struct column columns[] = {
+    {"NAME", "/name"},   {"STATE", "/state"},   {"JURISDICTION", "/jurisdiction"}, {"REGION", "/region"},
+    {"OWNER", "/owner"}, {"JOINED", "/joined"}, {"CONTACT", "/contact"},           {"ID", "/id"}};
+static const struct column invited[] = {
+    {"site", "/name"}, {"hub", "/hub"}, {"token", "/token"}, {"until", "/token_expires"}};
+#define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
+
+int cli_site_list(const struct cli *cli)
+{
+    struct request r;
+    request_begin(&r);
+    return request_list(&r, cli, "/api/v1/sites", "", columns, COUNT(columns));
+}
+
+int cli_site_show(const struct cli *cli)
+{
+    struct request r;
+    request_begin(&r);
+    request_path(&r, "/api/v1/sites/", cli->args[0], "");
+    return request_get(&r, cli, columns, COUNT(columns));
+}
+
+int cli_site_add(const struct cli *cli)
+{
+    struct request r;
+    request_begin(&r);
+    request_text(&r, "name", cli->args[0]);
+    request_option(&r, cli, "jurisdiction", "jurisdiction");
+    request_option(&r, cli, "region", "region");
+    request_option(&r, cli, "owner", "owner");
+    return request_send(&r, cli, "POST", "/api/v1/sites", columns, COUNT(columns));
+}
+
+int cli_site_token(const struct cli *cli)
+{
+    struct request r;
+    yyjson_doc *doc = NULL;
+    request_begin(&r);
+    request_path(&r, "/api/v1/sites/", cli->args[0], "/token");
+    request_option_count(&r, cli, "minutes", "minutes");
+    int rc = r.bad ? CLI_USAGE : client_call(cli, "POST", request_path_text(&r), request_body(&r), &doc);
+    if (rc == CLI_OK)
+        rc = print_object(cli, doc, invited, COUNT(invited));
+    yyjson_doc_free(doc);
+    request_end(&r);
+    return rc;
+}
+
+static int act(const struct cli *cli, const char *method, const char *after)
+{
+    struct request r;
+    request_begin(&r);
+    request_path(&r, "/api/v1/sites/", cli->args[0], after);
+    return request_send(&r, cli, method, NULL, columns, COUNT(columns));
+}
+
+int cli_site_cordon(const struct cli *cli)
+{
+    return act(cli, "POST", "/cordon");
+}
+
+int cli_site_resume(const struct cli *cli)
+{
+    return act(cli, "POST", "/resume");
+}
+
+int cli_site_remove(const struct cli *cli)
+{
+    return act(cli, "DELETE", "");
+}
+
+/* ---- at the site ---- */
+
+static int exit_of(int rc, const struct err *err)
+{
+    if (rc == 0)
+        return CLI_OK;
+    fprintf(stderr, "busbar: %s\n", err->msg);
+    switch (rc) {
+    case ERR_INVALID:
+        return CLI_USAGE;
+    case ERR_NOT_FOUND:
+        return CLI_NOT_FOUND;
+    case ERR_FORBIDDEN:
+    case ERR_UNAUTHENTICATED:
+        return CLI_NOT_ALLOWED;
+    case ERR_UNAVAILABLE:
+    case ERR_UPSTREAM:
+    case ERR_TIMEOUT:
+        return CLI_UNREACHABLE;
+    default:
+        return CLI_FAILED;
+    }
+}
+
+int cli_site_join(const struct cli *cli)
+{
+    struct err err = {0};
+    const char *token = cli_option(cli, "token");
+    if (!token) {
+        fprintf(stderr,
+                "busbar: site join: --token is needed (`busbar site token NAME` at the hub makes one)\n");
+        return CLI_USAGE;
+    }
+    int rc = agent_join(cli->data, cli->args[0], token, &err);
+    if (rc == 0)
+        printf("joined    %s\nnext      busbar site run --data %s\n", cli->args[0], cli->data);
+    return exit_of(rc, &err);
+}
+
+int cli_site_run(const struct cli *cli)
+{
+    struct err err = {0};
+    return exit_of(agent_run(cli->data, &err), &err);
+}

@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "hub/door.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "core/kinds.h"
+#include "core/view.h"
+#include "gateway/openai.h"
+#include "hub/api.h"
+#include "net/http_server.h"
+#include "net/spiffe.h"
+#include "runtime/asks.h"
+
+#define BODY_MAX 65536
+#define CONNECTIONS_MAX 1024
+#define RENEW_MS (UINT64_C(8) * 3600000) /* the hub's own certificate, which lives for MEMBER_S */
+
+struct contact {
+    struct uuid site;
+    int64_t at_ms;
+};
+
+struct door {
+    struct runtime *runtime;
+    struct authority authority;
+    struct tls_context *tls;
+    struct http_server server;
+    struct mailbox box;
+    struct asks asks;
+    uv_timer_t renew;
+    uint16_t port;
+    pthread_mutex_t lock; /* of the contacts */
+    struct contact *contact;
+    uint32_t ncontacts;
+};
+
+/* A request of a member, or of one who would be. */
+struct visit {
+    struct door *door;
+    struct http_request *request; /* NULL: it has gone */
+    void (*answer)(struct visit *visit);
+    bool joins;
+    uint8_t token[DIGEST_LEN];
+    uint8_t key[DIGEST_LEN]; /* by which it is known */
+    struct buf csr;
+    /* What the core knows of it. */
+    bool is_member;
+    struct uuid site;
+    char name[NAME_CAP];
+    uint32_t state;
+};
+
+/* ---- contacts ---- */
+
+int64_t door_contact_ms(struct door *door, const struct uuid *site)
+{
+    int64_t at_ms = 0;
+    pthread_mutex_lock(&door->lock);
+    for (uint32_t i = 0; i < door->ncontacts; i++) {
+        if (uuid_eq(&door->contact[i].site, site))
+            at_ms = door->contact[i].at_ms;
+    }
+    pthread_mutex_unlock(&door->lock);
+    return at_ms;
+}
+
+static void heard_of(struct door *door, const struct uuid *site)
+{
+    uint32_t i = 0;
+    pthread_mutex_lock(&door->lock);
+    while (i < door->ncontacts && !uuid_eq(&door->contact[i].site, site))
+        i++;
+    if (i == door->ncontacts) {
+        struct contact *more = realloc(door->contact, (i + 1) * sizeof *more);
+        if (!more)
+            abort();
+        door->contact = more;
+        door->contact[i].site = *site;
+        door->ncontacts++;
+    }
+    door->contact[i].at_ms = clock_wall_ms();
+    pthread_mutex_unlock(&door->lock);
+}
+
+/* ---- a visit ---- */
+
+static void visit_free(struct visit *visit)
+{
+    buf_fini(&visit->csr);
+    free(visit);
+}
+
+static void refuse(struct visit *visit, int code, const char *words)
+{
+    if (visit->request)
+        hub_refuse(visit->request, code, words);
+    visit_free(visit);
+}
+
+static void on_gone(struct http_request *request, void *ctx)
+{
+    (void)request;
+    ((struct visit *)ctx)->request = NULL;
+}
+
+static void look_up(void *ctx, const struct core *core)
+{
+    struct visit *visit = ctx;
+    const struct row_member *member = visit->joins ? view_member_token(core, visit->token) : NULL;
+    if (member)
+        visit->site = member->site;
+    const struct row_site *site = view_site(core, &visit->site);
+    visit->is_member = site && view_is_member(core, &visit->site, visit->key);
+    if (!visit->is_member)
+        return;
+    memcpy(visit->name, site->name, sizeof visit->name);
+    visit->state = site->state;
+}
+
+static void on_looked_up(void *ctx, const struct effect *reply)
+{
+    struct visit *visit = ctx;
+    if (reply->code != 0) {
+        refuse(visit, reply->code, "");
+    } else if (!visit->is_member) {
+        refuse(visit, ERR_FORBIDDEN,
+               "This certificate is not that of a site of this network, or not any more.");
+    } else if (!visit->request) {
+        visit_free(visit);
+    } else {
+        heard_of(visit->door, &visit->site);
+        visit->answer(visit);
+        visit_free(visit);
+    }
+}
+
+static void ask_core(struct visit *visit)
+{
+    struct door *door = visit->door;
+    uint64_t token = mailbox_token(&door->box);
+    asks_add(&door->asks, token, on_looked_up, visit);
+    int rc = runtime_query(door->runtime, look_up, visit, token);
+    if (rc == 0)
+        return;
+    asks_forget(&door->asks, token);
+    refuse(visit, rc, "");
+}
+
+/* ---- answers ---- */
+
+static void answer_begin(const struct visit *visit, struct buf *out)
+{
+    char id[UUID_TEXT_LEN + 1];
+    uuid_format(id, &visit->site);
+    buf_init(out, 2 * PKI_PEM_MAX);
+    buf_addf(out, "{\"site\":\"%s\",\"name\":", id);
+    buf_add_json(out, visit->name, strlen(visit->name));
+}
+
+static void answer_end(struct visit *visit, struct buf *out)
+{
+    buf_add_char(out, '}');
+    http_respond(visit->request, 200, "application/json", "", out->data, out->len);
+    visit->request = NULL;
+    buf_fini(out);
+}
+
+static void answer_certificate(struct visit *visit)
+{
+    struct buf out, pem;
+    struct err err = {0};
+    buf_init(&pem, PKI_PEM_MAX);
+    int rc =
+        authority_grant(&visit->door->authority, visit->csr.data, visit->csr.len, &visit->site, &pem, &err);
+    if (rc != 0) {
+        log_error("no certificate", "site=%s error=%s", visit->name, err.msg);
+        hub_refuse(visit->request, ERR_IO, "The hub could not issue a certificate.");
+        visit->request = NULL;
+        buf_fini(&pem);
+        return;
+    }
+    answer_begin(visit, &out);
+    buf_add_text(&out, ",\"certificate\":");
+    buf_add_json(&out, pem.data, pem.len);
+    answer_end(visit, &out);
+    buf_fini(&pem);
+}
+
+static void answer_sync(struct visit *visit)
+{
+    struct buf out;
+    answer_begin(visit, &out);
+    buf_addf(&out, ",\"state\":\"%s\",\"time\":%lld", place_state_text(visit->state),
+             (long long)clock_wall_ms());
+    answer_end(visit, &out);
+}
+
+/* ---- requests ---- */
+
+static void on_joined(void *ctx, const struct effect *reply)
+{
+    struct visit *visit = ctx;
+    if (reply->code == ERR_UNAUTHENTICATED)
+        refuse(visit, reply->code,
+               "The token is not one of this hub, was used already, or its time is over.");
+    else if (reply->code != 0)
+        refuse(visit, reply->code, "");
+    else
+        ask_core(visit);
+}
+
+static void join(struct visit *visit, const char *token, size_t len)
+{
+    struct door *door = visit->door;
+    struct event event = {.kind = EVENT_KIND_site_join};
+    visit->joins = true;
+    visit->answer = answer_certificate;
+    digest_sha256(visit->token, token, len);
+    memcpy(event.u.site_join.token, visit->token, sizeof event.u.site_join.token);
+    memcpy(event.u.site_join.key, visit->key, sizeof event.u.site_join.key);
+    event.token = mailbox_token(&door->box);
+    asks_add(&door->asks, event.token, on_joined, visit);
+    int rc = runtime_post(door->runtime, &event);
+    if (rc == 0)
+        return;
+    asks_forget(&door->asks, event.token);
+    refuse(visit, rc, "");
+}
+
+/* Reads who the peer is from its certificate. */
+static bool know(struct visit *visit)
+{
+    const char *peer = http_request_peer(visit->request);
+    return peer && spiffe_site_of(peer, visit->door->authority.root, &visit->site) &&
+           http_request_peer_key(visit->request, visit->key);
+}
+
+/* The text member `request` of the body, a request for a certificate, and the key that it is for. */
+static int read_csr(struct visit *visit, yyjson_val *root, uint8_t key[DIGEST_LEN], struct err *err)
+{
+    yyjson_val *csr = yyjson_obj_get(root, "request");
+    if (!yyjson_is_str(csr))
+        return err_set(err, ERR_INVALID, "request: must be a request for a certificate, in PEM");
+    buf_add(&visit->csr, yyjson_get_str(csr), yyjson_get_len(csr));
+    return pki_request_key(visit->csr.data, visit->csr.len, key, err);
+}
+
+static int take_join(struct visit *visit, yyjson_val *root, struct err *err)
+{
+    uint8_t digest[DIGEST_LEN];
+    yyjson_val *token = yyjson_obj_get(root, "token");
+    int rc = read_csr(visit, root, visit->key, err);
+    if (rc == 0 &&
+        (!yyjson_is_str(token) || !join_token_root(yyjson_get_str(token), yyjson_get_len(token), digest)))
+        rc = err_set(err, ERR_INVALID, "token: is not a token to join");
+    if (rc == 0)
+        join(visit, yyjson_get_str(token), yyjson_get_len(token));
+    return rc;
+}
+
+static int take_renew(struct visit *visit, yyjson_val *root, struct err *err)
+{
+    uint8_t key[DIGEST_LEN];
+    int rc = know(visit) ? read_csr(visit, root, key, err)
+                         : err_set(err, ERR_FORBIDDEN, "This is for sites of this network only.");
+    if (rc == 0 && memcmp(key, visit->key, sizeof key) != 0)
+        rc = err_set(err, ERR_FORBIDDEN, "Another key needs another token.");
+    visit->answer = answer_certificate;
+    if (rc == 0)
+        ask_core(visit);
+    return rc;
+}
+
+static int take_sync(struct visit *visit, yyjson_val *root, struct err *err)
+{
+    (void)root;
+    if (!know(visit))
+        return err_set(err, ERR_FORBIDDEN, "This is for sites of this network only.");
+    visit->answer = answer_sync;
+    ask_core(visit);
+    return 0;
+}
+
+static const struct {
+    const char *path;
+    int (*take)(struct visit *visit, yyjson_val *root, struct err *err); /* 0: the visit goes on by itself */
+} calls[] = {{"/site/v1/join", take_join}, {"/site/v1/renew", take_renew}, {"/site/v1/sync", take_sync}};
+
+static int64_t admit(struct http_request *request)
+{
+    (void)request;
+    return BODY_MAX;
+}
+
+static void handle(struct http_request *request)
+{
+    struct err err = {0};
+    size_t i = 0;
+    while (i < sizeof calls / sizeof calls[0] &&
+           !text_eq(calls[i].path, strlen(calls[i].path), request->path, request->path_len))
+        i++;
+    if (i == sizeof calls / sizeof calls[0] || request->method != HTTP_POST) {
+        hub_refuse(request, ERR_NOT_FOUND, "There is nothing at this path.");
+        return;
+    }
+    yyjson_doc *doc =
+        json_parse_object(request->body.data ? request->body.data : "", request->body.len, &err);
+    struct visit *visit = doc ? calloc(1, sizeof *visit) : NULL;
+    if (!visit) {
+        hub_refuse(request, doc ? ERR_NO_MEMORY : ERR_INVALID, err.msg);
+        yyjson_doc_free(doc);
+        return;
+    }
+    visit->door = request->server->config.ctx;
+    visit->request = request;
+    buf_init(&visit->csr, PKI_PEM_MAX);
+    request->owner = (struct http_owner){.ctx = visit, .on_abort = on_gone};
+    int rc = calls[i].take(visit, yyjson_doc_get_root(doc), &err);
+    if (rc != 0)
+        refuse(visit, rc, err.msg);
+    yyjson_doc_free(doc);
+}
+
+static void render_error(struct buf *out, int status, const char *reason)
+{
+    openai_error(out, status, reason, NULL, NULL);
+}
+
+/* ---- the door itself ---- */
+
+static void on_effect(void *ctx, const struct effect *effect)
+{
+    struct door *door = ctx;
+    if (effect->kind == EFFECT_REPLY)
+        asks_reply(&door->asks, effect);
+}
+
+static void on_renew(uv_timer_t *timer)
+{
+    struct door *door = timer->data;
+    struct err err = {0};
+    if (authority_renew(&door->authority, door->tls, &err) != 0)
+        log_error("the hub's certificate is not renewed", "error=%s", err.msg);
+}
+
+static int listen_here(struct door *door, const struct door_config *config, struct err *err)
+{
+    struct http_server_config server = {.connections_max = CONNECTIONS_MAX,
+                                        .head_ms = 10000,
+                                        .body_ms = 30000,
+                                        .idle_ms = 120000,
+                                        .write_stall_ms = 30000,
+                                        .tls = door->tls,
+                                        .admit = admit,
+                                        .handle = handle,
+                                        .render_error = render_error,
+                                        .ctx = door};
+    http_server_init(&door->server, config->loop, &server);
+    door->port = config->port;
+    return http_listen_tcp(&door->server, config->host, &door->port, err);
+}
+
+int door_open(struct door **out, const struct door_config *config, struct err *err)
+{
+    struct door *door = calloc(1, sizeof *door);
+    if (!door)
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    door->runtime = config->runtime;
+    int rc = authority_open(&door->authority, config->dir, config->host, err);
+    if (rc == 0)
+        rc = authority_tls(&door->authority, &door->tls, err);
+    if (rc != 0) {
+        free(door);
+        return rc;
+    }
+    pthread_mutex_init(&door->lock, NULL);
+    asks_init(&door->asks);
+    if (mailbox_init(&door->box, &config->loop->uv, on_effect, door) != 0 ||
+        runtime_attach(config->runtime, &door->box) != 0)
+        abort(); /* a hub has few mailboxes */
+    uv_timer_init(&config->loop->uv, &door->renew);
+    door->renew.data = door;
+    uv_timer_start(&door->renew, on_renew, RENEW_MS, RENEW_MS);
+    *out = door;
+    rc = listen_here(door, config, err);
+    if (rc != 0)
+        door_close(door);
+    return rc;
+}
+
+uint16_t door_port(const struct door *door)
+{
+    return door->port;
+}
+
+const uint8_t *door_root(const struct door *door)
+{
+    return door->authority.root;
+}
+
+void door_close(struct door *door)
+{
+    http_server_drain(&door->server);
+    http_server_close(&door->server);
+    runtime_detach(door->runtime, &door->box);
+    mailbox_close(&door->box, NULL);
+    uv_close((uv_handle_t *)&door->renew, NULL);
+}
+
+void door_free(struct door *door)
+{
+    if (!door)
+        return;
+    tls_context_free(door->tls);
+    asks_fini(&door->asks);
+    pthread_mutex_destroy(&door->lock);
+    free(door->contact);
+    free(door);
+}

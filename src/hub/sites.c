@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/osrandom.h"
+#include "hub/api.h"
+#include "hub/door.h"
+#include "net/spiffe.h"
+
+#define TOKEN_MINUTES_DEFAULT 15
+
+static const struct row_site *site_named(struct api_call *call, const struct core *core)
+{
+    struct uuid id;
+    const char *text = call->param;
+    const struct row_site *row = uuid_parse(&id, text, strlen(text))
+                                     ? view_site(core, &id)
+                                     : view_site_named(core, text, strlen(text));
+    if (!row)
+        err_set(&call->err, ERR_NOT_FOUND, "There is no site %s.", text);
+    return row;
+}
+
+static const char *joined_text(const struct row_member *member, int64_t now_ms)
+{
+    if (member && member->joined_ms > 0)
+        return "yes";
+    return member && member->expires_ms > now_ms ? "invited" : "no";
+}
+
+static void render_site(struct api_call *call, const struct core *core, const struct row_site *row)
+{
+    struct buf *out = &call->out;
+    const struct row_member *member = view_member(core, &row->id);
+    int64_t contact_ms = call->hub->door ? door_contact_ms(call->hub->door, &row->id) : 0;
+    buf_add_char(out, '{');
+    add_id(out, "id", &row->id);
+    add_text(out, "name", row->name, sizeof row->name);
+    add_text(out, "state", place_state_text(row->state), NAME_CAP);
+    add_text(out, "jurisdiction", row->jurisdiction, sizeof row->jurisdiction);
+    add_text(out, "region", row->region, sizeof row->region);
+    add_text(out, "owner", row->owner, sizeof row->owner);
+    add_text(out, "joined", joined_text(member, clock_wall_ms()), NAME_CAP);
+    add_time(out, "joined_at", member ? member->joined_ms : 0);
+    add_time(out, "contact", contact_ms);
+    buf_add_char(out, '}');
+}
+
+static int list(struct api_call *call, const struct core *core)
+{
+    const struct row_site *row;
+    uint32_t pos = 0, n = 0;
+    buf_add_text(&call->out, "{\"data\":[");
+    while ((row = view_site_at(core, &pos)) != NULL) {
+        buf_add_text(&call->out, n++ ? "," : "");
+        render_site(call, core, row);
+    }
+    buf_add_text(&call->out, "],\"next\":null}");
+    return 0;
+}
+
+static int show(struct api_call *call, const struct core *core)
+{
+    const struct row_site *row = site_named(call, core);
+    if (!row)
+        return ERR_NOT_FOUND;
+    render_site(call, core, row);
+    return 0;
+}
+
+static int show_id(struct api_call *call, const struct core *core)
+{
+    const struct row_site *row = view_site(core, &call->id);
+    if (!row)
+        return ERR_NOT_FOUND;
+    render_site(call, core, row);
+    return 0;
+}
+
+/* ---- adding ---- */
+
+static int add_parse(struct api_call *call)
+{
+    static const char *const members[] = {"name", "jurisdiction", "region", "owner", NULL};
+    struct event_site_add *e = &call->events[0].u.site_add;
+    call->events[0].kind = EVENT_KIND_site_add;
+    call->nevents = 1;
+    call->id = e->site = uuid_new();
+    int rc = body_only(call, members);
+    if (rc == 0)
+        rc = body_name(call, "name", e->name);
+    if (rc == 0)
+        rc = body_text(call, "jurisdiction", false, e->jurisdiction, sizeof e->jurisdiction);
+    if (rc == 0)
+        rc = body_text(call, "region", false, e->region, sizeof e->region);
+    return rc ? rc : body_text(call, "owner", false, e->owner, sizeof e->owner);
+}
+
+static int add_prepare(struct api_call *call, const struct core *core)
+{
+    const char *name = call->events[0].u.site_add.name;
+    if (view_site_named(core, name, strlen(name)))
+        return err_set(&call->err, ERR_EXISTS, "There is a site %s already.", name);
+    return 0;
+}
+
+/* ---- joining ---- */
+
+static int token_parse(struct api_call *call)
+{
+    static const char *const members[] = {"minutes", NULL};
+    struct event_site_token *e = &call->events[0].u.site_token;
+    uint64_t minutes = TOKEN_MINUTES_DEFAULT;
+    call->events[0].kind = EVENT_KIND_site_token;
+    call->nevents = 1;
+    if (!call->hub->door)
+        return err_set(&call->err, ERR_WRONG_STATE,
+                       "This hub listens for no sites; start it with --site-listen HOST:PORT.");
+    int rc = body_only(call, members);
+    if (rc == 0)
+        rc = body_count(call, "minutes", SITE_TOKEN_MS_MAX / 60000, &minutes);
+    if (rc == 0 && minutes == 0)
+        rc = err_set(&call->err, ERR_INVALID, "minutes: must be at least 1");
+    _Static_assert(sizeof call->secret > JOIN_TOKEN_LEN, "a token fits");
+    join_token_new(call->secret, door_root(call->hub->door));
+    digest_sha256(e->token, call->secret, JOIN_TOKEN_LEN);
+    e->expires_ms = clock_wall_ms() + (int64_t)minutes * 60000;
+    return rc;
+}
+
+static int token_prepare(struct api_call *call, const struct core *core)
+{
+    const struct row_site *row = site_named(call, core);
+    if (!row)
+        return ERR_NOT_FOUND;
+    call->id = call->events[0].u.site_token.site = row->id;
+    return 0;
+}
+
+static int token_finish(struct api_call *call, const struct core *core)
+{
+    int rc = show_id(call, core);
+    if (rc != 0)
+        return rc;
+    call->out.len--; /* the brace */
+    add_text(&call->out, "token", call->secret, sizeof call->secret);
+    add_text(&call->out, "hub", call->hub->site_listen, sizeof call->hub->site_listen);
+    add_time(&call->out, "token_expires", call->events[0].u.site_token.expires_ms);
+    buf_add_char(&call->out, '}');
+    return 0;
+}
+
+/* ---- what operators do with it ---- */
+
+static int set_state(struct api_call *call, const struct core *core, uint32_t state)
+{
+    const struct row_site *row = site_named(call, core);
+    if (!row)
+        return ERR_NOT_FOUND;
+    call->id = row->id;
+    call->events[0].kind = EVENT_KIND_site_state;
+    call->events[0].u.site_state = (struct event_site_state){.site = row->id, .state = state};
+    call->nevents = 1;
+    return 0;
+}
+
+static int cordon_prepare(struct api_call *call, const struct core *core)
+{
+    return set_state(call, core, PLACE_CORDONED);
+}
+
+static int resume_prepare(struct api_call *call, const struct core *core)
+{
+    return set_state(call, core, PLACE_UP);
+}
+
+static int remove_prepare(struct api_call *call, const struct core *core)
+{
+    const struct row_site *row = site_named(call, core);
+    if (!row)
+        return ERR_NOT_FOUND;
+    if (!view_member(core, &row->id))
+        return err_set(&call->err, ERR_WRONG_STATE, "The site %s has not joined.", call->param);
+    call->id = row->id;
+    call->events[0].kind = EVENT_KIND_site_remove;
+    call->events[0].u.site_remove.site = row->id;
+    call->nevents = 1;
+    return 0;
+}
+
+const struct api_handler api_site_list = {.finish = list};
+const struct api_handler api_site_show = {.finish = show};
+const struct api_handler api_site_add = {
+    .parse = add_parse, .prepare = add_prepare, .finish = show_id, .status = 201};
+const struct api_handler api_site_token = {
+    .parse = token_parse, .prepare = token_prepare, .finish = token_finish, .status = 201};
+const struct api_handler api_site_cordon = {.prepare = cordon_prepare, .finish = show_id};
+const struct api_handler api_site_resume = {.prepare = resume_prepare, .finish = show_id};
+const struct api_handler api_site_remove = {.prepare = remove_prepare, .finish = show_id};

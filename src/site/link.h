@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Link: a site's connection to its hub, over TLS as a member of the network. JSON both ways, one call at a time.
+ */
+#ifndef BUSBAR_SITE_LINK_H
+#define BUSBAR_SITE_LINK_H
+
+#include <yyjson.h>
+
+#include "base/buf.h"
+#include "net/http_client.h"
+#include "net/tls.h"
+
+#define LINK_ANSWER_MAX ((size_t)256 << 10)
+
+struct link;
+/* 0: `answer` is the hub's, an object, valid during the call. ERR_UNAVAILABLE, ERR_TIMEOUT, ERR_UPSTREAM: the hub was not
+ * reached, or is not whom we know. Else the hub refused, with its words: ERR_FORBIDDEN or ERR_UNAUTHENTICATED where it
+ * will not have us. The link is free again. */
+typedef void link_fn(void *ctx, const struct err *err, yyjson_val *answer);
+
+/* `hub`: HOST:PORT. `tls` becomes the link's. */
+int link_open(struct link **out, struct loop *loop, const char *hub, struct tls_context *tls,
+              struct err *err);
+struct tls_context *link_tls(struct link *link);
+/* Sends the body; asserts that no call is under way. */
+void link_post(struct link *link, const char *path, const struct buf *body, link_fn *fn, void *ctx);
+bool link_busy(const struct link *link);
+/* A call under way ends without its function; the memory goes once the loop has run. */
+void link_close(struct link *link);
+
+#endif

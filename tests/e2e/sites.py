@@ -1,0 +1,217 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Sites join a hub by a token, are known by their certificates from then on, and are out at once when removed."""
+import http.client
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+
+from workbench import FAILED, NOT_ALLOWED, NOT_FOUND, OK, UNREACHABLE, USAGE, Bench, Tap, busbar, need, same, wait_for
+
+LISTEN = ['--site-listen', '127.0.0.1:0']
+
+
+class Site:
+    """An agent's folder, and its process while it runs."""
+
+    def __init__(self):
+        self.data = pathlib.Path(tempfile.mkdtemp(prefix='bb-site-', dir='/tmp'))
+        self.process = None
+
+    def join(self, status, hub, token):
+        return busbar(status, 'site', 'join', hub, '--token', token, '--data', self.data)
+
+    def run(self):
+        self.log = open(self.data / 'log', 'ab')
+        self.process = subprocess.Popen([os.environ['BUSBAR_BIN'], 'site', 'run', '--data', str(self.data)],
+                                        stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+
+    def said(self):
+        return (self.data / 'log').read_text()
+
+    def end(self):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(10)
+        shutil.rmtree(self.data)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.end()
+
+    def call(self, hub, path, body, cert=True):
+        """As its agent does, by another client: status and answer."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        if cert:
+            context.load_cert_chain(self.data / 'pki' / 'site.pem', self.data / 'pki' / 'site.key')
+        host, port = hub.split(':')
+        c = http.client.HTTPSConnection(host, int(port), timeout=10, context=context)
+        c.request('POST', path, json.dumps(body))
+        answer = c.getresponse()
+        text = answer.read()
+        c.close()
+        return answer.status, json.loads(text)
+
+
+def site(bench, name):
+    return bench.api('GET', f'/api/v1/sites/{name}')
+
+
+def invite(bench, name):
+    found = bench.api('POST', f'/api/v1/sites/{name}/token', {})
+    return found['hub'], found['token']
+
+
+def joins(bench):
+    same(bench.run('site', 'add', 'north', '--jurisdiction', 'DE', '--owner', 'uni').returncode, OK, 'add')
+    same(bench.run('site', 'add', 'north').returncode, FAILED, 'the same name again')
+    same(site(bench, 'north')['joined'], 'no', 'joined')
+    hub, token = invite(bench, 'north')
+    same(site(bench, 'north')['joined'], 'invited', 'joined')
+    with Site() as north:
+        north.join(OK, hub, token)
+        same(site(bench, 'north')['joined'], 'yes', 'joined')
+        need((north.data / 'pki' / 'site.key').stat().st_mode & 0o077 == 0, 'the key is for nobody else')
+        text = subprocess.run(['openssl', 'x509', '-in', north.data / 'pki' / 'site.pem', '-noout', '-ext', 'subjectAltName'],
+                              capture_output=True, text=True, check=True).stdout
+        need('URI:spiffe://' in text and f"/site/{site(bench, 'north')['id']}" in text, text)
+        north.run()
+        wait_for(lambda: 'in touch with the hub' in north.said(), 'the agent is in touch', 15)
+        need(site(bench, 'north')['contact'], 'no contact is known')
+        table = bench.run('site', 'list').stdout
+        need('north' in table and 'local' in table and 'uni' in table, table)
+
+
+def tokens(bench):
+    """A token is for one key, once; one that is wrong, or of another network, is told as what it is."""
+    bench.api('POST', '/api/v1/sites', {'name': 'tokens'})
+    hub, token = invite(bench, 'tokens')
+    with Site() as first, Site() as second:
+        first.join(USAGE, hub, 'bbj_nonsense')
+        flipped = token[:10] + ('0' if token[10] != '0' else '1') + token[11:]
+        first.join(NOT_ALLOWED, hub, flipped)
+        first.join(UNREACHABLE, hub, token[:-1] + ('0' if token[-1] != '0' else '1'))  # another root
+        first.join(OK, hub, token)
+        first.join(OK, hub, token)  # whoever did not hear the answer
+        second.join(NOT_ALLOWED, hub, token)
+        need(not (second.data / 'site.json').exists(), 'a refusal left something')
+        busbar(NOT_FOUND, 'site', 'run', '--data', second.data)
+        _, later = invite(bench, 'tokens')
+        second.join(OK, hub, later)
+        same(second.call(hub, '/site/v1/sync', {})[0], 200, 'the new machine')
+        same(first.call(hub, '/site/v1/sync', {})[0], 403, 'the one before')
+    same(bench.request('POST', '/api/v1/sites/tokens/token', {'minutes': 0}, local=True).status, 400, 'no minutes')
+    same(bench.request('POST', '/api/v1/sites/nowhere/token', {}, local=True).status, 404, 'no such site')
+    same(bench.request('POST', '/api/v1/sites/tokens/token', {}, key=bench.key).status, 403, 'a tenant')
+
+
+def renews(bench):
+    bench.api('POST', '/api/v1/sites', {'name': 'renews'})
+    hub, token = invite(bench, 'renews')
+    with Site() as it, Site() as other:
+        it.join(OK, hub, token)
+        request = subprocess.run(['openssl', 'req', '-new', '-key', it.data / 'pki' / 'site.key', '-subj', '/CN=x',
+                                  '-addext', 'subjectAltName=URI:spiffe://evil/hub'],
+                                 capture_output=True, text=True, check=True).stdout
+        status, answer = it.call(hub, '/site/v1/renew', {'request': request})
+        same(status, 200, answer)
+        first = subprocess.run(['openssl', 'x509', '-noout', '-text'], input=answer['certificate'], capture_output=True,
+                               text=True, check=True).stdout
+        need('evil' not in first and f"/site/{answer['site']}" in first, first)
+        subprocess.run(['openssl', 'ecparam', '-name', 'prime256v1', '-genkey', '-noout', '-out', other.data / 'key'],
+                       check=True)
+        stranger = subprocess.run(['openssl', 'req', '-new', '-key', other.data / 'key', '-subj', '/CN=x'],
+                                  capture_output=True, text=True, check=True).stdout
+        same(it.call(hub, '/site/v1/renew', {'request': stranger})[0], 403, 'another key')
+        same(it.call(hub, '/site/v1/renew', {'request': request}, cert=False)[0], 403, 'nobody')
+        same(it.call(hub, '/site/v1/sync', {}, cert=False)[0], 403, 'nobody')
+        same(it.call(hub, '/site/v1/nothing', {})[0], 404, 'no such path')
+        for body in ({}, {'request': 7}, {'request': 'x'}, {'request': request[:200]}):
+            same(it.call(hub, '/site/v1/renew', body)[0], 400, body)
+        same(it.call(hub, '/site/v1/join', {'request': request, 'token': 'x'}, cert=False)[0], 400, 'a bad token')
+
+
+def removed(bench):
+    bench.api('POST', '/api/v1/sites', {'name': 'removed'})
+    hub, token = invite(bench, 'removed')
+    with Site() as it:
+        it.join(OK, hub, token)
+        it.run()
+        wait_for(lambda: 'in touch with the hub' in it.said(), 'the agent is in touch', 15)
+        same(bench.run('site', 'remove', 'removed').returncode, OK, 'remove')
+        same(bench.run('site', 'remove', 'removed').returncode, FAILED, 'again')
+        same(it.call(hub, '/site/v1/sync', {})[0], 403, 'at once')
+        same(it.process.wait(20), NOT_ALLOWED, 'its agent ends')
+        same((site(bench, 'removed')['joined'], site(bench, 'removed')['state']), ('no', 'lost'), 'the site')
+        it.join(NOT_ALLOWED, hub, token)
+
+
+def survives(bench):
+    """The hub is killed and comes back on the same port: the agent is in touch again, without anything done to it."""
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        port = s.getsockname()[1]
+    bench.stop()
+    bench.args = ['--site-listen', f'127.0.0.1:{port}']
+    bench.start()
+    bench.api('POST', '/api/v1/sites', {'name': 'survives'})
+    hub, token = invite(bench, 'survives')
+    with Site() as it:
+        it.join(OK, hub, token)
+        it.run()
+        wait_for(lambda: 'in touch with the hub' in it.said(), 'the agent is in touch', 15)
+        bench.kill()
+        wait_for(lambda: 'out of touch with the hub' in it.said(), 'the agent notices', 20)
+        bench.start()
+        wait_for(lambda: it.said().count('in touch with the hub') >= 2 and site(bench, 'survives')['contact'],
+                 'in touch again', 20)
+        same(it.said().count('out of touch'), 1, 'it is told once')
+        same(bench.run('site', 'cordon', 'survives').returncode, OK, 'cordon')
+        same(site(bench, 'survives')['state'], 'cordoned', 'state')
+        same(bench.run('site', 'resume', 'survives').returncode, OK, 'resume')
+        same(site(bench, 'survives')['state'], 'up', 'state')
+
+
+def another_network(bench):
+    """A folder belongs to one network; a member of another one is nobody here."""
+    with Bench(LISTEN) as other, Site() as it:
+        other.api('POST', '/api/v1/sites', {'name': 'there'})
+        theirs, token = invite(other, 'there')
+        it.join(OK, theirs, token)
+        ours, here = invite(bench, 'north')
+        it.join(FAILED, ours, here)
+        try:
+            status = it.call(ours, '/site/v1/sync', {})[0]
+        except (ssl.SSLError, ConnectionError):
+            status = 403
+        same(status, 403, 'a member of another network')
+
+
+def closed():
+    with Bench() as bench:
+        bench.api('POST', '/api/v1/sites', {'name': 'x'})
+        same(bench.request('POST', '/api/v1/sites/x/token', {}, local=True).status, 409, 'no door')
+
+
+def main():
+    tap = Tap()
+    with Bench(LISTEN) as bench:
+        for case in (joins, tokens, renews, removed, survives, another_network):
+            tap.case(case.__name__.replace('_', ' '), case, bench)
+        tap.case('the hub stops cleanly', lambda: same(bench.stop(), 0, 'exit status'))
+    tap.case('a hub without a door', closed)
+    tap.done()
+
+
+if __name__ == '__main__':
+    main()
