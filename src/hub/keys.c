@@ -53,7 +53,7 @@ static int read_scopes(struct api_call *call, uint32_t *scopes)
         SCOPES(S)
 #undef S
         if (bit == 0)
-            return err_set(&call->err, ERR_INVALID, "scopes: inference, admin or operator");
+            return err_set(&call->err, ERR_INVALID, "scopes: inference, jobs, admin or operator");
         read |= bit;
     }
     if (read == 0)
