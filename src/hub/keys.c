@@ -131,6 +131,9 @@ static int add_prepare(struct api_call *call, const struct core *core)
     /* Nobody hands out what he does not have. */
     if (!call->operator_ && (e->scopes & SCOPE_OPERATOR))
         return err_set(&call->err, ERR_FORBIDDEN, "This key may not grant the scope `operator`.");
+    if (!call->operator_ && (e->scopes & SCOPE_JOBS) && !(call->key.scopes & SCOPE_JOBS))
+        return err_set(&call->err, ERR_FORBIDDEN,
+                       "This key may not grant the scope `jobs`, which it does not have.");
     e->tenant = row->id;
     return add_models(call, core, &e->models);
 }
