@@ -244,7 +244,8 @@ static void check_jobs(struct store *store)
     struct bench b;
     bench_init(&b, store);
     for (uint32_t i = 0; i < 6; i++) {
-        struct row_job row = {.id = uid('J', i), .tenant = uid('T', i % 2), .sequence = i, .state = JOB_QUEUED};
+        struct row_job row = {
+            .id = uid('J', i), .tenant = uid('T', i % 2), .sequence = i, .state = JOB_QUEUED};
         add(&b, ROW_KIND_job, ROW_PUT, &row);
     }
     assert_int_equal(commit(&b, 1), 0);
@@ -264,17 +265,6 @@ static void check_jobs(struct store *store)
     assert_int_equal(found.sequence[0], 1);
     assert_int_equal(jobs_of(store, &(struct job_query){.tenant = &nobody, .limit = 8}).n, 0);
     bench_fini(&b);
-}
-
-static void test_jobs(void **state)
-{
-    (void)state;
-    struct store *sqlite;
-    struct err err = {0};
-    char *path = temp_path("jobs.db");
-    check_jobs(store_memory_new(0));
-    assert_int_equal(store_sqlite_open(&sqlite, path, NULL, &err), 0);
-    check_jobs(sqlite);
 }
 
 static void add_usage(void *ctx, const struct row_usage *row)
@@ -372,6 +362,7 @@ static void usage_sqlite(struct store *store)
 BOTH(round_trip, check_round_trip)
 BOTH(load_stops, check_load_stops)
 BOTH(journal, check_journal)
+BOTH(jobs, check_jobs)
 
 static void test_usage(void **state)
 {
@@ -576,16 +567,11 @@ static int start(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_load_stops),
-        cmocka_unit_test(test_journal),
-        cmocka_unit_test(test_usage),
-        cmocka_unit_test(test_jobs),
-        cmocka_unit_test(test_memory_fails_once),
-        cmocka_unit_test(test_added_columns),
-        cmocka_unit_test(test_backup),
-        cmocka_unit_test(test_damaged_values),
-        cmocka_unit_test(test_cannot_open),
+        cmocka_unit_test(test_round_trip),     cmocka_unit_test(test_load_stops),
+        cmocka_unit_test(test_journal),        cmocka_unit_test(test_usage),
+        cmocka_unit_test(test_jobs),           cmocka_unit_test(test_memory_fails_once),
+        cmocka_unit_test(test_added_columns),  cmocka_unit_test(test_backup),
+        cmocka_unit_test(test_damaged_values), cmocka_unit_test(test_cannot_open),
         cmocka_unit_test(test_failing_disk),
     };
     return cmocka_run_group_tests_name("store", tests, start, NULL);
