@@ -178,7 +178,8 @@ static int find_machine(struct up *up, struct err *err)
     up->pool = (struct hub_pool){
         .chips = machine.chips, .watts = machine.watts, .memory_mib = machine.memory_mib / machine.chips};
     memcpy(up->pool.chip, machine.chip, sizeof up->pool.chip);
-    return hub_local_pool(&up->hub, &up->pool, err);
+    rc = hub_local_pool(&up->hub, &up->pool, err);
+    return rc ? rc : hub_sweep_jobs(&up->hub, err);
 }
 
 static int start_hub(struct up *up, struct err *err)

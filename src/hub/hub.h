@@ -52,6 +52,9 @@ struct hub_pool {
  * placed again. Before the gateway starts; blocks. */
 int hub_local_pool(struct hub *hub, struct hub_pool *pool, struct err *err);
 
+/* Removes files of jobs that were never recorded. Before the gateway starts. */
+int hub_sweep_jobs(struct hub *hub, struct err *err);
+
 /* Fills the events that add a model file: model, variant and, if `price` is set, its price. Reads the file's header. */
 struct model_source {
     char name[NAME_CAP];

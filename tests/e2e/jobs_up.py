@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
 
 from workbench import Bench, Tap, find_processes, need, same, wait_for
@@ -212,6 +213,26 @@ def restarts_keep_jobs(hub):
     same((over(hub, ident)['code'], log(hub, ident)), (0, b'on\noff\n'), 'job')
 
 
+def stopped_while_followed(hub):
+    """Who waits for a log does not keep the hub from stopping."""
+    ident = sh(hub, 'sleep 5')
+    wait_for(lambda: state(hub, ident) == 'running', 'it runs')
+    waiting = hub.unix_socket()
+    waiting.sendall(f'GET /api/v1/jobs/{ident}/logs?wait=30 HTTP/1.1\r\nHost: x\r\n\r\n'.encode())
+    follower = subprocess.Popen([hub.bin, 'job', 'logs', ident, '--follow', '--data', str(hub.data)],
+                                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    time.sleep(0.5)
+    start = time.monotonic()
+    same(hub.stop(), 0, 'exit status')
+    seconds = time.monotonic() - start
+    need(seconds < 5, f'{seconds:.1f} s')
+    _, errors = follower.communicate(timeout=20)
+    need(follower.returncode in (1, 3) and 'goes on' in errors, follower.returncode, errors)
+    waiting.close()
+    hub.start()
+    same(over(hub, ident)['code'], 0, 'code')
+
+
 def killed_at_random(hub):
     """Whatever was acknowledged before a kill runs, once; nothing is left over."""
     acknowledged = []
@@ -224,6 +245,63 @@ def killed_at_random(hub):
         ended = over(hub, ident)
         same((ended['state'], ended['code'], ended['epoch']), ('ended', 0, 1), ended)
         same(len(log(hub, ident).split()), 1, log(hub, ident))
+
+
+def unrecorded(hub):
+    """A hub that dies between a job's file and its event leaves a file that the next start removes; no other."""
+    ident = sh(hub, 'echo on; sleep 3')
+    printed(hub, ident, b'on\n')
+    before = folders(hub)
+    spec = hub.data / 'jobs' / f'{ident}.json'
+    stray = hub.data / 'jobs' / f'{ident[:-12]}{"f" * 12}.json'
+    hub.kill()
+    stray.write_bytes(spec.read_bytes())
+    (hub.data / 'jobs' / f'{ident}.json.17.tmp').touch()
+    (hub.data / 'jobs' / 'notes.txt').touch()
+    hub.start()
+    same(folders(hub), sorted([*before, 'notes.txt']), 'files')
+    (hub.data / 'jobs' / 'notes.txt').unlink()
+    same(over(hub, ident)['code'], 0, 'code')
+
+
+def killed_while_submitting(hub):
+    """Whoever was answered has a job; whoever was not may have one or none, and never half of one."""
+    answered = []
+
+    def ask():
+        try:
+            while True:
+                answered.append(sh(hub, 'echo x'))
+        except (OSError, AssertionError):
+            pass
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for t in threads:
+        t.start()
+    wait_for(lambda: len(answered) >= 10, 'some are answered')
+    hub.kill()
+    for t in threads:
+        t.join()
+    hub.start()
+    known = {j['id'] for j in hub.pages('/api/v1/jobs')}
+    need(set(answered) <= known, 'an acknowledged job is lost')
+    same(folders(hub), sorted(f'{i}.json' for i in known), 'files and jobs')
+    for ident in known:
+        ended = over(hub, ident)
+        if ident in answered:
+            same((ended['state'], ended['code'], ended['epoch'], log(hub, ident)), ('ended', 0, 1, b'x\n'), ended)
+    return f'{len(answered)} answered'
+
+
+def preempted(hub):
+    """An interruptible job gives way to a firm one and runs again: two epochs, each with its own log."""
+    first = sh(hub, 'echo $$ >&2; echo on; trap "echo told; exit 0" TERM; i=0; while [ $i -lt 30 ]; do sleep 0.1; i=$((i+1)); done',
+               chips=CHIPS, interruptible=True)
+    printed(hub, first, b'on\n')
+    second = sh(hub, 'sleep 0.5', chips=CHIPS, time_limit_s=60)
+    same(over(hub, second)['code'], 0, 'the firm one')
+    ended = over(hub, first)
+    same((ended['code'], ended['epoch']), (0, 2), ended)
+    same((log(hub, first, epoch=1), log(hub, first)), (b'on\ntold\n', b'on\n'), 'logs')
 
 
 def fewer_cores(hub):
@@ -333,7 +411,9 @@ def main():
     tap = Tap()
     with Bench(['--no-model']) as hub:
         for case in (runs, bytes_are_whole, by_signal, out_of_time, out_of_memory, no_program, cancelled, interrupted, queue,
-                     too_large, after, hub_killed, ended_while_away, restarts_keep_jobs, killed_at_random, fewer_cores, keys,
+                     too_large, after, hub_killed, ended_while_away, restarts_keep_jobs, stopped_while_followed,
+                     killed_at_random, unrecorded,
+                     killed_while_submitting, preempted, fewer_cores, keys,
                      refused, listing):
             tap.case(case.__name__.replace('_', ' '), case, hub)
         tap.case('nothing is left', quiet, hub)
