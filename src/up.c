@@ -20,18 +20,22 @@
 #include "hub/door.h"
 #include "hub/hub.h"
 #include "site/local.h"
+#include "site/machine.h"
 
 #define SERVING_LIMIT_MS 120000
 #define POLL_MS 20
 #define DESCRIPTORS_KEPT 200 /* for engines, the store, logs */
 #define CONNECTIONS_MIN 64
 #define SOCKET_PATH_MAX 100
+#define JOB_LEASE_MS UINT64_C(900000) /* how long jobs outlive us */
 
 struct up {
     const struct up_options *options;
     char self[FS_PATH_MAX];  /* our own binary */
     char share[FS_PATH_MAX]; /* engines.yaml, models/ */
     char engine_path[FS_PATH_MAX];
+    char specs_dir[FS_PATH_MAX], work_dir[FS_PATH_MAX];
+    struct engine_config *machine;
     char socket[FS_PATH_MAX], run_dir[FS_PATH_MAX], log_dir[FS_PATH_MAX], database[FS_PATH_MAX];
     char host[64], site_host[64];
     uint16_t port, site_port;
@@ -47,6 +51,7 @@ struct up {
     struct hub hub;
     struct door *door; /* NULL: it is closed */
     struct hub_first first;
+    struct hub_pool pool;
     uint64_t started_ns, drain_ns;
     bool announced, draining, stopping;
 };
@@ -72,6 +77,7 @@ static int make_folders(struct up *up, struct err *err)
 {
     const char *data = up->options->data_dir;
     if (!fs_join(up->socket, data, "busbar.sock") || !fs_join(up->run_dir, data, "run") ||
+        !fs_join(up->specs_dir, data, "jobs") || !fs_join(up->work_dir, data, "work") ||
         !fs_join(up->log_dir, data, "logs") || !fs_join(up->database, data, "busbar.db"))
         return err_set(err, ERR_INVALID, "the data folder's path is too long");
     if (strlen(up->run_dir) > SOCKET_PATH_MAX - 20)
@@ -82,6 +88,8 @@ static int make_folders(struct up *up, struct err *err)
         rc = fs_mkdirs(up->run_dir, 0700, err);
     if (rc == 0)
         rc = fs_mkdirs(up->log_dir, 0700, err);
+    if (rc == 0)
+        rc = fs_mkdirs(up->specs_dir, 0700, err);
     return rc;
 }
 
@@ -190,6 +198,20 @@ static int open_door(struct up *up, struct err *err)
     return 0;
 }
 
+/* Before the gateway starts: whoever submits a job then finds the pool. */
+static int find_machine(struct up *up, struct err *err)
+{
+    struct machine machine;
+    int rc = machine_find(&machine, &up->machine, up->work_dir, err);
+    if (rc != 0)
+        return rc;
+    up->pool = (struct hub_pool){
+        .chips = machine.chips, .watts = machine.watts, .memory_mib = machine.memory_mib / machine.chips};
+    memcpy(up->pool.chip, machine.chip, sizeof up->pool.chip);
+    rc = hub_local_pool(&up->hub, &up->pool, err);
+    return rc ? rc : hub_sweep_jobs(&up->hub, err);
+}
+
 static int start_hub(struct up *up, struct err *err)
 {
     char model[FS_PATH_MAX];
@@ -198,6 +220,8 @@ static int start_hub(struct up *up, struct err *err)
                            .runtime = up->runtime,
                            .engines = up->engines,
                            .data_dir = up->options->data_dir,
+                           .specs_dir = up->specs_dir,
+                           .work_dir = up->work_dir,
                            .started_ms = clock_wall_ms(),
                            .uid = getuid()};
     if (!path) {
@@ -206,6 +230,8 @@ static int start_hub(struct up *up, struct err *err)
         path = model;
     }
     int rc = hub_first_start(&up->hub, path[0] ? path : NULL, &up->first, err);
+    if (rc == 0)
+        rc = find_machine(up, err);
     if (rc != 0)
         return rc;
     rc = open_door(up, err);
@@ -234,7 +260,11 @@ static int start_site(struct up *up, struct err *err)
                                   .threads = up->options->engine_threads,
                                   .tls = up->upstream_tls,
                                   .busy = replica_busy};
-    return site_new(&up->site, up->runtime, up->options->data_dir, &config, up->gateway, err);
+    struct site_jobs_config jobs = {
+        .engine = up->machine, .specs = up->specs_dir, .pool = up->pool.id, .lease_ms = JOB_LEASE_MS};
+    memcpy(jobs.chip, up->pool.chip, sizeof jobs.chip);
+    int rc = site_new(&up->site, up->runtime, up->options->data_dir, &config, up->gateway, err);
+    return rc ? rc : site_run_jobs(up->site, &jobs, err);
 }
 
 static int load_engines(struct up *up, struct err *err)
@@ -394,6 +424,7 @@ static void free_all(struct up *up)
     tls_context_free(up->upstream_tls);
     if (up->engines)
         engine_specs_free(up->engines);
+    engine_config_free(up->machine);
     unlink(up->socket);
 }
 

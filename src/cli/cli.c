@@ -60,6 +60,16 @@ const struct verb cli_verbs[] = {
      cli_usage_records},
     {"chat", "MODEL [MESSAGE]", 1, 2, "max-tokens=N temperature=T system=TEXT",
      "talk to a model; the answer streams", cli_chat},
+    {"run", "[--] COMMAND [ARGUMENT...]", 1, CLI_ARGS_MAX,
+     "chips=N chip=KIND time=TIME name=NAME priority=N interruptible after=JOBS env=NAME=VALUE memory=MIB "
+     "network "
+     "tenant=NAME detach",
+     "run a command as a job, show what it prints, exit as it does", cli_run},
+    {"jobs", "", 0, 0, "tenant=NAME limit=N cursor=C", "list jobs, the newest first", cli_jobs},
+    {"job show", "JOB", 1, 1, "", "show one job: its state, where it is, why it waits, how it ended",
+     cli_job_show},
+    {"job logs", "JOB", 1, 1, "follow", "what a job printed", cli_job_logs},
+    {"job cancel", "JOB", 1, 1, "", "end a job", cli_job_cancel},
     {"sim", "", 0, 0,
      "trace=FILES pools=FILE network=FILE chips-per-node=N policy=NAME ageing=N copies=N days=N start=DATE "
      "until=TIME seed=N faults drill=DRILLS traits=TRAITS rules=FILE requests=FILES serve=REPLICA time-zones "
@@ -180,6 +190,9 @@ static int parse(struct cli *cli, int argc, char **argv)
                 return rc;
         } else if (cli->nargs < CLI_ARGS_MAX) {
             cli->args[cli->nargs++] = argv[i];
+        } else {
+            fprintf(stderr, "busbar: more than %d arguments\n", CLI_ARGS_MAX);
+            return CLI_USAGE;
         }
     }
     if (cli_option(cli, "help"))

@@ -23,8 +23,8 @@ enum {
     CLI_NOT_ALLOWED = 5, /* the key is missing, wrong, or may not do this */
 };
 
-#define CLI_ARGS_MAX 40
-#define CLI_OPTIONS_MAX 24
+#define CLI_ARGS_MAX 4096 /* `run` passes on a whole command line */
+#define CLI_OPTIONS_MAX 256
 
 struct cli {
     char data[1024]; /* data folder */
@@ -65,6 +65,7 @@ cli_fn cli_down, cli_status, cli_tenant_add, cli_tenant_list, cli_tenant_show, c
     cli_model_price, cli_deploy, cli_deployments, cli_undeploy, cli_usage_report, cli_usage_records, cli_chat,
     cli_sim, cli_backup, cli_restore, cli_version, cli_completion, cli_rules_check, cli_rules_explain,
     cli_network_check, cli_network_show, cli_site_list, cli_site_show, cli_site_add, cli_site_token,
-    cli_site_cordon, cli_site_resume, cli_site_remove, cli_site_join, cli_site_run;
+    cli_site_cordon, cli_site_resume, cli_site_remove, cli_site_join, cli_site_run, cli_run, cli_jobs,
+    cli_job_show, cli_job_logs, cli_job_cancel;
 
 #endif

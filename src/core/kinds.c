@@ -57,6 +57,45 @@ const char *job_kind_text(uint32_t kind)
     }
 }
 
+const char *job_state_text(uint32_t state)
+{
+    switch (state) {
+#define J(name, number, text) \
+    case (number): \
+        return text;
+        JOB_STATES(J)
+#undef J
+    default:
+        return "?";
+    }
+}
+
+const char *job_ending_text(uint32_t code)
+{
+    switch (code >> JOB_CODE_BITS) {
+#define E(name, number, word, sentence) \
+    case (number): \
+        return word;
+        JOB_ENDINGS(E)
+#undef E
+    default:
+        return "?";
+    }
+}
+
+const char *job_ending_sentence(uint32_t code)
+{
+    switch (code >> JOB_CODE_BITS) {
+#define E(name, number, word, sentence) \
+    case (number): \
+        return sentence;
+        JOB_ENDINGS(E)
+#undef E
+    default:
+        return "?";
+    }
+}
+
 uint32_t model_kind_parse(const char *text)
 {
     size_t len = text_len(text, KIND_TEXT_CAP);

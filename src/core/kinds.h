@@ -12,7 +12,8 @@
 #define SCOPES(S) \
     S(INFERENCE, 1u, "inference") /* call models */ \
     S(ADMIN, 2u, "admin")         /* manage keys of its own tenant, read its usage */ \
-    S(OPERATOR, 4u, "operator")   /* everything, for every tenant */
+    S(OPERATOR, 4u, "operator")   /* everything, for every tenant */ \
+    S(JOBS, 8u, "jobs")           /* run programs at sites, see and stop its tenant's jobs */
 /* clang-format on */
 
 enum scope {
@@ -111,6 +112,18 @@ enum meter_flag {
     A(OK, 0, "afterok")         /* that ended well */ \
     A(ANY, 1, "afterany")       /* that is over */ \
     A(NOT_OK, 2, "afternotok")  /* that is over, and did not end well; of an array: not all of it did */
+/* How a job came to its end: the upper part of a job's code. The lower eight bits are the status with which its program exited, or
+ * the number of the signal. So 0 is a program that exited with 0, and anything else is no success. */
+#define JOB_ENDINGS(E) \
+    E(EXITED, 0, "exited", "it exited with status %u") \
+    E(SIGNALLED, 1, "signalled", "it was ended by signal %u") \
+    E(OOM, 2, "oom", "it used more memory than its limit") \
+    E(TIMED_OUT, 3, "timed-out", "it reached its time limit") \
+    E(LEASE_OVER, 4, "lease-over", "its lease ended before it was renewed") \
+    E(NOT_STARTED, 5, "not-started", "it could not be started") \
+    E(STOPPED, 6, "stopped", "the site's engine or its machine stopped it") \
+    E(LOST, 7, "lost", "its node or what watched it there was lost")
+
 /* How a job ended. */
 #define JOB_OUTCOMES(O) \
     O(OPEN, 0, "open") \
@@ -163,6 +176,12 @@ enum job_state {
     JOB_STATES(J)
 #undef J
 };
+enum job_ending {
+#define E(name, number, word, sentence) ENDING_##name = (number),
+    JOB_ENDINGS(E)
+#undef E
+};
+#define JOB_CODE_BITS 8
 enum job_after {
 #define A(name, number, text) AFTER_##name = (number),
     JOB_AFTER_KINDS(A)
@@ -179,6 +198,10 @@ const char *model_kind_text(uint32_t kind);
 const char *replica_state_text(uint32_t state);
 const char *place_state_text(uint32_t state);
 const char *job_kind_text(uint32_t kind);
+const char *job_state_text(uint32_t state);
+/* Word and sentence of a job's code; the sentence has one %u, or none. */
+const char *job_ending_text(uint32_t code);
+const char *job_ending_sentence(uint32_t code);
 /* 0 if there is no such kind. NUL-terminated, in an array of at least KIND_TEXT_CAP. */
 uint32_t model_kind_parse(const char *text);
 

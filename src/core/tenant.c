@@ -139,7 +139,7 @@ static int key_limit_open(struct core *core, const struct event_key_add *e, uint
 
 static int key_check(const struct core *core, const struct event_key_add *e)
 {
-    const uint32_t known = SCOPE_INFERENCE | SCOPE_ADMIN | SCOPE_OPERATOR;
+    const uint32_t known = SCOPE_INFERENCE | SCOPE_ADMIN | SCOPE_OPERATOR | SCOPE_JOBS;
     size_t name_len = text_len(e->name, sizeof e->name);
     size_t public_len = text_len(e->public_id, sizeof e->public_id);
     if (uuid_zero(&e->key) || !name_valid(e->name, name_len) || public_len == 0 || e->scopes == 0 ||

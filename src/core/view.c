@@ -20,6 +20,8 @@ const struct row_core *view_core(const struct core *core)
         return NULL; \
     }
 VIEW_AT(site, net.sites, net.site)
+VIEW_AT(pool, net.pools, net.pool)
+VIEW_AT(job, work.jobs, work.job)
 VIEW_AT(tenant, tenants, tenant)
 VIEW_AT(key, keys, key)
 VIEW_AT(model, models, model)
@@ -56,6 +58,9 @@ VIEW_BY_ID(model, model_map, model)
 VIEW_BY_ID(variant, variant_map, variant)
 VIEW_BY_ID(price, price_map, price)
 VIEW_BY_ID(deployment, deployment_map, deployment)
+VIEW_BY_ID(site, net.site_map, net.site)
+VIEW_BY_ID(pool, net.pool_map, net.pool)
+VIEW_BY_ID(job, work.job_map, work.job)
 
 #define VIEW_BY_TEXT(row_type, function, map, array) \
     const struct row_##row_type *function(const struct core *core, const char *text, size_t len) \
@@ -67,12 +72,6 @@ VIEW_BY_TEXT(tenant, view_tenant_named, tenant_names, tenant)
 VIEW_BY_TEXT(model, view_model_named, model_names, model)
 VIEW_BY_TEXT(key, view_key_public, key_public, key)
 
-const struct row_site *view_site(const struct core *core, const struct uuid *id)
-{
-    struct site_id site = site_by_id(core, id);
-    return site.v == INDEX_NONE ? NULL : &core->net.site[site.v].row;
-}
-
 const struct row_site *view_site_named(const struct core *core, const char *name, size_t len)
 {
     const struct row_site *row;
@@ -82,6 +81,21 @@ const struct row_site *view_site_named(const struct core *core, const char *name
             break;
     }
     return row;
+}
+
+bool view_chip_known(const struct core *core, const char *name)
+{
+    return map_get(&core->net.chip_map, name, text_len(name, CHIP_CAP)) != MAP_NONE;
+}
+
+uint32_t view_node_state(const struct core *core, const struct uuid *pool, uint32_t node)
+{
+    const struct row_node key = {.pool = *pool, .node = node};
+    const struct row_pool *row = view_pool(core, pool);
+    if (!row || node >= row->nodes)
+        return 0;
+    uint32_t down = map_get(&core->net.down_map, &key, sizeof key.pool + sizeof key.node);
+    return down == MAP_NONE ? PLACE_UP : core->net.down_node[down].row.state;
 }
 
 const struct row_deployment *view_deployment_of(const struct core *core, const struct uuid *model)

@@ -12,6 +12,9 @@
 
 const struct row_core *view_core(const struct core *core);
 const struct row_site *view_site_at(const struct core *core, uint32_t *pos);
+const struct row_pool *view_pool_at(const struct core *core, uint32_t *pos);
+/* Jobs that wait or run. */
+const struct row_job *view_job_at(const struct core *core, uint32_t *pos);
 const struct row_tenant *view_tenant_at(const struct core *core, uint32_t *pos);
 const struct row_key *view_key_at(const struct core *core, uint32_t *pos);
 const struct row_model *view_model_at(const struct core *core, uint32_t *pos);
@@ -40,6 +43,12 @@ const struct row_model *view_model_named(const struct core *core, const char *na
 const struct row_variant *view_variant(const struct core *core, const struct uuid *id);
 const struct row_price *view_price(const struct core *core, const struct uuid *id);
 const struct row_deployment *view_deployment(const struct core *core, const struct uuid *id);
+const struct row_pool *view_pool(const struct core *core, const struct uuid *id);
+/* One that waits or runs. */
+const struct row_job *view_job(const struct core *core, const struct uuid *id);
+bool view_chip_known(const struct core *core, const char *name);
+/* enum place_state; 0 if there is no such node. */
+uint32_t view_node_state(const struct core *core, const struct uuid *pool, uint32_t node);
 const struct row_deployment *view_deployment_of(const struct core *core, const struct uuid *model);
 
 /* Where a tenant or a key with a limit stands, nano-units. */

@@ -122,9 +122,8 @@ static void call_end(struct api_call *call)
         hub_refuse(request, call->rc, call->err.msg);
     } else if (request) {
         int status = call->handler->status ? call->handler->status : 200;
-        bool text = call->handler == &api_metrics;
-        http_respond(request, status, text ? "text/plain; version=0.0.4" : "application/json", "",
-                     call->out.data, call->out.len);
+        const char *type = call->handler->type ? call->handler->type : "application/json";
+        http_respond(request, status, type, "", call->out.data, call->out.len);
     }
     call_free(call);
 }
@@ -179,9 +178,14 @@ void call_post_events(struct api_call *call, void (*done)(struct api_call *call)
     done(call);
 }
 
+static void step_work(struct api_call *call);
+
 static void after_events(struct api_call *call)
 {
-    if (call->rc != 0)
+    if (call->rc != 0 && call->handler->refused && call->handler->refused(call)) {
+        call->rc = 0;
+        step_work(call);
+    } else if (call->rc != 0)
         call_end(call);
     else
         step_finish(call);
@@ -226,6 +230,26 @@ static void start_progress(struct api_call *call)
     uv_timer_start(call->timer, on_progress, PROGRESS_MS, PROGRESS_MS);
 }
 
+static void on_again(uv_timer_t *timer)
+{
+    struct api_call *call = timer->data;
+    uv_close((uv_handle_t *)timer, on_timer_closed);
+    call->timer = NULL;
+    step_work(call);
+}
+
+static bool wait_again(struct api_call *call)
+{
+    uint32_t ms = call->again_ms;
+    call->again_ms = 0;
+    if (call->rc != 0 || ms == 0 || !call->request || !(call->timer = calloc(1, sizeof *call->timer)))
+        return false;
+    uv_timer_init(&worker_loop(call->worker)->uv, call->timer);
+    call->timer->data = call;
+    uv_timer_start(call->timer, on_again, ms, 0);
+    return true;
+}
+
 static void on_worked(uv_work_t *work, int status)
 {
     struct api_call *call = list_entry(work, struct api_call, work);
@@ -234,6 +258,8 @@ static void on_worked(uv_work_t *work, int status)
     call->timer = NULL;
     if (status < 0 && call->rc == 0)
         call->rc = ERR_CANCELLED;
+    if (wait_again(call))
+        return;
     if (call->rc != 0)
         call_end(call);
     else
@@ -314,6 +340,8 @@ static int authorise(struct api_call *call, enum role role)
     if ((role == ROLE_OPERATOR && !call->operator_) || (role == ROLE_TENANT_ADMIN && !admin))
         return err_set(&call->err, ERR_FORBIDDEN, "This key lacks the scope `%s`.",
                        role == ROLE_OPERATOR ? "operator" : "admin");
+    if (role == ROLE_JOBS && !call->operator_ && !(call->key.scopes & SCOPE_JOBS))
+        return err_set(&call->err, ERR_FORBIDDEN, "This key lacks the scope `jobs`.");
     return 0;
 }
 

@@ -23,7 +23,7 @@
 #include "hub/hub.h"
 #include "net/json.h"
 
-enum role { ROLE_PUBLIC, ROLE_KEY, ROLE_TENANT_ADMIN, ROLE_OPERATOR, ROLE_LOCAL };
+enum role { ROLE_PUBLIC, ROLE_KEY, ROLE_JOBS, ROLE_TENANT_ADMIN, ROLE_OPERATOR, ROLE_LOCAL };
 
 #define CALL_EVENTS_MAX 4
 #define CALL_PARAM_MAX 128
@@ -40,9 +40,12 @@ struct api_handler {
     api_read_step *prepare;
     api_step *work;
     api_read_step *finish;
+    /* The events were refused, or not recorded, with call->rc: takes back what `work` did. True: begin again with `work`. */
+    bool (*refused)(struct api_call *call);
     /* Of `work`, asked on the worker's thread while it runs. True: tell the client, in lines of JSON. */
     bool (*progress)(struct api_call *call, uint64_t *bytes, uint64_t *total);
-    int status; /* of success; 0: 200 */
+    int status;       /* of success; 0: 200 */
+    const char *type; /* of the answer; NULL: JSON */
 };
 
 struct api_call {
@@ -65,7 +68,8 @@ struct api_call {
     uv_work_t work;
     uv_timer_t *timer; /* of the progress; freed by its close */
     void (*after_events)(struct api_call *call);
-    bool streaming; /* the answer is lines of JSON, the last one is the result */
+    uint32_t again_ms; /* `work` sets it to be run again so much later, while the client waits */
+    bool streaming;    /* the answer is lines of JSON, the last one is the result */
     int rc;
 };
 

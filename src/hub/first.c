@@ -20,7 +20,7 @@ struct script {
     uv_loop_t loop;
     struct mailbox box;
     struct runtime *runtime;
-    struct event events[10];
+    struct event events[HUB_SETTLE_MAX];
     uint32_t n, replies;
     uint32_t tenants; /* as found */
     int rc;
@@ -120,32 +120,70 @@ static int run(struct script *s)
     return s->rc;
 }
 
-int hub_first_start(struct hub *hub, const char *model_path, struct hub_first *out, struct err *err)
+static int open_script(struct script **out, struct hub *hub)
 {
     struct script *s = calloc(1, sizeof *s);
-    *out = (struct hub_first){.made = false};
-    if (!s || uv_loop_init(&s->loop) != 0)
-        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    if (!s || uv_loop_init(&s->loop) != 0) {
+        free(s);
+        return ERR_NO_MEMORY;
+    }
     s->runtime = hub->runtime;
     int rc = mailbox_init(&s->box, &s->loop, on_effect, s);
     if (rc == 0)
         rc = runtime_attach(hub->runtime, &s->box);
-    if (rc == 0)
-        rc = runtime_query(hub->runtime, count, s, mailbox_token(&s->box));
-    if (rc == 0) {
-        uv_run(&s->loop, UV_RUN_DEFAULT); /* the query's reply ends it: there is nothing to post yet */
-        if (s->tenants == 0) {
-            add_tenant(s, out);
-            rc = model_path ? add_model(s, hub->data_dir, model_path, err) : 0;
-            if (rc == 0 && (rc = run(s)) != 0)
-                err_set(err, rc, "cannot set up the data folder: %s", err_text(rc));
-            out->made = rc == 0;
-        }
-    }
-    runtime_detach(hub->runtime, &s->box);
+    *out = s;
+    return rc;
+}
+
+static void close_script(struct script *s)
+{
+    runtime_detach(s->runtime, &s->box);
     mailbox_close(&s->box, NULL);
     uv_run(&s->loop, UV_RUN_DEFAULT);
     uv_loop_close(&s->loop);
     free(s);
+}
+
+/* Reads the state; what the query saw is durable when it returns. */
+static int ask(struct script *s, query_fn *fn, void *ctx)
+{
+    int rc = runtime_query(s->runtime, fn, ctx, mailbox_token(&s->box));
+    if (rc == 0)
+        uv_run(&s->loop, UV_RUN_DEFAULT); /* the query's reply ends it: there is nothing to post yet */
+    return rc ? rc : s->rc;
+}
+
+int hub_first_start(struct hub *hub, const char *model_path, struct hub_first *out, struct err *err)
+{
+    struct script *s;
+    *out = (struct hub_first){.made = false};
+    int rc = open_script(&s, hub);
+    if (rc != 0)
+        return err_set(err, rc, "cannot set up the data folder: %s", err_text(rc));
+    rc = ask(s, count, s);
+    if (rc == 0 && s->tenants == 0) {
+        add_tenant(s, out);
+        rc = model_path ? add_model(s, hub->data_dir, model_path, err) : 0;
+        if (rc == 0 && (rc = run(s)) != 0)
+            err_set(err, rc, "cannot set up the data folder: %s", err_text(rc));
+        out->made = rc == 0;
+    }
+    close_script(s);
+    return rc;
+}
+
+int hub_settle(struct hub *hub, query_fn *fn, void *ctx, const struct event *events, const uint32_t *n)
+{
+    struct script *s;
+    int rc = open_script(&s, hub);
+    if (rc != 0)
+        return rc;
+    rc = ask(s, fn, ctx);
+    if (rc == 0 && *n > 0) {
+        memcpy(s->events, events, *n * sizeof *events);
+        s->n = *n;
+        rc = run(s);
+    }
+    close_script(s);
     return rc;
 }

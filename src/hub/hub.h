@@ -17,6 +17,8 @@ struct hub {
     struct runtime *runtime;
     const struct engine_specs *engines;
     const char *data_dir;
+    const char *specs_dir; /* what jobs run, by id (site/jobs.h) */
+    const char *work_dir;  /* of the local site's engine; NULL: it runs no jobs */
     char listen[64];
     struct door *door;    /* for sites; NULL: there is none */
     char site_listen[64]; /* where it is */
@@ -36,6 +38,26 @@ struct hub_first {
 /* On a new data folder: the site, tenant `default` with a budget and its keys, the model `stories` deployed. Before the
  * gateway starts; blocks until it is durable. `model_path` NULL: no model. */
 int hub_first_start(struct hub *hub, const char *model_path, struct hub_first *out, struct err *err);
+
+#define HUB_SETTLE_MAX 20
+/* Before the gateway starts: runs the query, then posts the events that it left, up to HUB_SETTLE_MAX, as one, and waits
+ * until they are durable. */
+int hub_settle(struct hub *hub, query_fn *fn, void *ctx, const struct event *events, const uint32_t *n);
+
+/* This machine as a pool of the local site: one node. */
+struct hub_pool {
+    char chip[CHIP_CAP];
+    uint32_t chips;
+    uint32_t watts; /* of a chip */
+    uint32_t memory_mib;
+    struct uuid id; /* found, or made */
+};
+/* Sees that the core has that pool. A pool of another size, from before the machine changed, is told to be lost: its jobs are
+ * placed again. Before the gateway starts; blocks. */
+int hub_local_pool(struct hub *hub, struct hub_pool *pool, struct err *err);
+
+/* Removes files of jobs that were never recorded. Before the gateway starts. */
+int hub_sweep_jobs(struct hub *hub, struct err *err);
 
 /* Fills the events that add a model file: model, variant and, if `price` is set, its price. Reads the file's header. */
 struct model_source {

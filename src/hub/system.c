@@ -130,5 +130,5 @@ static int backup_work(struct api_call *call)
 const struct api_handler api_healthz = {.parse = healthz_parse};
 const struct api_handler api_readyz = {.parse = readyz_parse};
 const struct api_handler api_status = {.finish = status_finish};
-const struct api_handler api_metrics = {.finish = metrics_finish};
+const struct api_handler api_metrics = {.type = "text/plain; version=0.0.4", .finish = metrics_finish};
 const struct api_handler api_backup = {.parse = backup_parse, .work = backup_work};

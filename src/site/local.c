@@ -21,6 +21,11 @@ struct site {
     bool lost; /* a report was not recorded */
     uint32_t (*busy)(void *ctx, const struct uuid *deployment, uint32_t ordinal);
     void *busy_ctx;
+    struct loop *loop;
+    struct site_jobs *jobs; /* NULL: it serves models only */
+    uint32_t ending;        /* parts that are */
+    void (*done)(void *ctx);
+    void *done_ctx;
 };
 
 static void on_retry(uv_timer_t *timer)
@@ -136,10 +141,13 @@ static void on_effect(void *ctx, const struct effect *effect)
     case EFFECT_REPLICA_STOP:
         serve_stop(site->serve, &effect->deployment, effect->ordinal);
         break;
-    case EFFECT_RECALL:
-    case EFFECT_JOB_SHARE: /* this site serves models only */
     case EFFECT_JOB_START:
     case EFFECT_JOB_STOP:
+        if (site->jobs)
+            site_jobs_effect(site->jobs, effect);
+        break;
+    case EFFECT_RECALL:
+    case EFFECT_JOB_SHARE: /* one machine: the start says how many chips, the engine which */
     case EFFECT_REPLICA_ADD:
     case EFFECT_REPLICA_DROP:
     case EFFECT_JOB_UNMET:
@@ -164,6 +172,7 @@ int site_new(struct site **out, struct runtime *runtime, const char *data_dir,
     struct serve_config mine = *config;
     site->runtime = runtime;
     site->data_dir = data_dir;
+    site->loop = config->loop;
     site->busy = config->busy;
     site->busy_ctx = busy_ctx;
     mine.report = on_report;
@@ -188,15 +197,34 @@ int site_new(struct site **out, struct runtime *runtime, const char *data_dir,
     return 0;
 }
 
+int site_run_jobs(struct site *site, const struct site_jobs_config *config, struct err *err)
+{
+    return site_jobs_new(&site->jobs, site->runtime, site->loop, &site->box, &site->asks, config, err);
+}
+
+static void on_part_over(void *ctx)
+{
+    struct site *site = ctx;
+    if (--site->ending == 0)
+        site->done(site->done_ctx);
+}
+
 void site_shutdown(struct site *site, void (*done)(void *ctx), void *ctx)
 {
-    serve_shutdown(site->serve, done, ctx);
+    site->done = done;
+    site->done_ctx = ctx;
+    site->ending = site->jobs ? 2 : 1;
+    if (site->jobs)
+        site_jobs_shutdown(site->jobs, on_part_over, site);
+    serve_shutdown(site->serve, on_part_over, site);
 }
 
 static void on_box_closed(struct mailbox *box)
 {
     struct site *site = list_entry(box, struct site, box);
     asks_fini(&site->asks);
+    if (site->jobs)
+        site_jobs_free(site->jobs);
     free(site);
 }
 

@@ -148,6 +148,27 @@ static int memory_usage(struct store *store, const struct usage_query *q, usage_
     return 0;
 }
 
+/* Rows lie in the order in which they came, which is that of their ids. */
+static int memory_jobs(struct store *store, const struct job_query *q, job_fn *fn, void *ctx, struct err *err)
+{
+    struct memory *m = self(store);
+    uint32_t n = 0;
+    (void)err;
+    pthread_mutex_lock(&m->lock);
+    const struct buf *rows = &m->rows[ROW_KIND_job];
+    for (size_t at = rows->len; at > 0 && n < q->limit; at -= sizeof(struct row_job)) {
+        const struct row_job *row =
+            (const struct row_job *)(const void *)(rows->data + at - sizeof(struct row_job));
+        if ((q->id && !uuid_eq(q->id, &row->id)) || (q->tenant && !uuid_eq(q->tenant, &row->tenant)) ||
+            (q->before && memcmp(&row->id, q->before, sizeof row->id) >= 0))
+            continue;
+        fn(ctx, row);
+        n++;
+    }
+    pthread_mutex_unlock(&m->lock);
+    return 0;
+}
+
 static int memory_backup(struct store *store, const char *path, struct err *err)
 {
     (void)store;
@@ -170,6 +191,7 @@ static const struct store_ops memory_ops = {
     .commit = memory_commit,
     .journal = memory_journal,
     .usage = memory_usage,
+    .jobs = memory_jobs,
     .backup = memory_backup,
     .close = memory_close,
 };

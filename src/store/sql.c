@@ -74,12 +74,18 @@ void sql_delete(struct buf *sql, const struct layout *layout)
         buf_addf(sql, "%s\"%s\" = ?", i ? " AND " : "", layout->fields[i].name);
 }
 
-void sql_select(struct buf *sql, const struct layout *layout)
+void sql_select_from(struct buf *sql, const struct layout *layout)
 {
     buf_add_text(sql, "SELECT ");
     add_names(sql, layout, layout->nfields);
+    buf_addf(sql, " FROM bb_%s", layout->name);
+}
+
+void sql_select(struct buf *sql, const struct layout *layout)
+{
+    sql_select_from(sql, layout);
     /* By key: ids are UUIDv7, so this is the order of creation. */
-    buf_addf(sql, " FROM bb_%s ORDER BY ", layout->name);
+    buf_add_text(sql, " ORDER BY ");
     add_names(sql, layout, layout->nkeys);
 }
 

@@ -19,6 +19,8 @@ void sql_add_column(struct buf *sql, const struct layout *layout, const struct f
 /* INSERT that replaces the rest of a row with the same key, or adds to it. */
 void sql_upsert(struct buf *sql, const struct layout *layout, bool add);
 void sql_delete(struct buf *sql, const struct layout *layout);
+/* SELECT of all fields; sql_select in the order of the key. */
+void sql_select_from(struct buf *sql, const struct layout *layout);
 void sql_select(struct buf *sql, const struct layout *layout);
 
 /* Binds the first `nfields` fields to ?1, ?2, ...; texts and blobs are not copied. */

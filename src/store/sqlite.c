@@ -361,6 +361,42 @@ static int sqlite_usage(struct store *store, const struct usage_query *q, usage_
     return rc;
 }
 
+static int sqlite_jobs(struct store *store, const struct job_query *q, job_fn *fn, void *ctx, struct err *err)
+{
+    const struct layout *layout = layout_row(ROW_KIND_job);
+    struct sqlite *s = self(store);
+    struct buf sql;
+    struct row_job row;
+    sqlite3_stmt *stmt = NULL;
+    buf_init(&sql, 4096);
+    sql_select_from(&sql, layout);
+    /* By key, which is the order of submission: ids are UUIDv7. */
+    buf_addf(&sql, " WHERE %s%s%s ORDER BY id DESC LIMIT ?4", q->id ? "id = ?1" : "1",
+             q->tenant ? " AND tenant = ?2" : "", q->before ? " AND id < ?3" : "");
+    pthread_mutex_lock(&s->read_lock);
+    int rc = s->read ? prepare(s->read, &sql, &stmt, err) : sql_err(NULL, err, "jobs");
+    buf_fini(&sql);
+    const struct uuid *const ids[] = {q->id, q->tenant, q->before};
+    for (int i = 0; rc == 0 && i < 3; i++) {
+        if (ids[i])
+            sqlite3_bind_blob(stmt, i + 1, ids[i]->b, sizeof ids[i]->b, SQLITE_STATIC);
+    }
+    int step = SQLITE_DONE;
+    if (rc == 0)
+        sqlite3_bind_int64(stmt, 4, q->limit);
+    while (rc == 0 && (step = sqlite3_step(stmt)) == SQLITE_ROW) {
+        if (!sql_read(stmt, layout, &row))
+            rc = err_set(err, ERR_CORRUPT, "table job holds a value that does not fit");
+        else
+            fn(ctx, &row);
+    }
+    if (rc == 0 && step != SQLITE_DONE)
+        rc = sql_err(s->read, err, "jobs");
+    sqlite3_finalize(stmt);
+    pthread_mutex_unlock(&s->read_lock);
+    return rc;
+}
+
 static int sqlite_backup(struct store *store, const char *path, struct err *err)
 {
     struct sqlite *s = self(store);
@@ -394,6 +430,7 @@ static const struct store_ops sqlite_ops = {
     .commit = sqlite_commit,
     .journal = sqlite_journal,
     .usage = sqlite_usage,
+    .jobs = sqlite_jobs,
     .backup = sqlite_backup,
     .close = sqlite_close,
 };

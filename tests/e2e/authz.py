@@ -16,8 +16,9 @@ from workbench import ROOT, STORY, Bench, Tap, need, same
 ROUTE = re.compile(r'^ROUTE\((\w+), "([^"]+)", (\w+), (\w+), (\d+)\)$', re.M)
 NOBODY = ('no key', 'garbage', 'revoked operator', 'expired admin')
 # By role: who may. Tenant `own` is the one whose keys are used, `other` another one.
-ALLOWED = {'PUBLIC': {*NOBODY, 'inference', 'admin', 'other admin', 'operator', 'socket'},
-           'KEY': {'inference', 'admin', 'other admin', 'operator', 'socket'},
+ALLOWED = {'PUBLIC': {*NOBODY, 'inference', 'jobs', 'admin', 'other admin', 'operator', 'socket'},
+           'KEY': {'inference', 'jobs', 'admin', 'other admin', 'operator', 'socket'},
+           'JOBS': {'jobs', 'operator', 'socket'},
            'TENANT_ADMIN': {'admin', 'other admin', 'operator', 'socket'},
            'OPERATOR': {'operator', 'socket'},
            'LOCAL': {'socket'}}
@@ -39,6 +40,7 @@ class Matrix:
             hub.api('POST', '/api/v1/tenants', {'name': tenant, 'budget': '5'})
         self.keys = {'no key': None, 'garbage': 'bb_' + '0' * 60,
                      'inference': hub.add_key('i', tenant='own')['key'],
+                     'jobs': hub.add_key('j', tenant='own', scopes=['jobs'])['key'],
                      'admin': hub.add_key('a', tenant='own', scopes=['admin'])['key'],
                      'other admin': hub.add_key('o', tenant='other', scopes=['admin', 'inference'])['key'],
                      'operator': hub.operator,
@@ -55,6 +57,7 @@ class Matrix:
                  for t in hub.pages('/api/v1/tenants')], hub.pages('/api/v1/keys'),
                 hub.api('GET', '/api/v1/models'),
                 [(d['id'], d['model'], d['replicas_wanted']) for d in hub.api('GET', '/api/v1/deployments')['data']],
+                [(j['id'], j['state']) for j in hub.pages('/api/v1/jobs')], sorted(os.listdir(hub.data / 'jobs')),
                 sorted(os.listdir(self.folder)), sorted(os.listdir(hub.data / 'models')))
 
     def unique(self, word):
@@ -104,6 +107,11 @@ class Matrix:
                 hub.request('POST', '/api/v1/sites', {'name': name}, local=True)  # once; then it is there
                 hub.api('POST', f'/api/v1/sites/{name}/token', {})
             return name, '', None if handler in ('site_show', 'site_remove') else {}
+        if handler == 'job_list':
+            return '', f'?tenant={tenant}', None
+        if handler.startswith('job_'):  # one that waits for ever: no machine has so many chips
+            body = {'argv': ['true'], 'tenant': tenant, 'chips': 5000}
+            return ('', '', body) if handler == 'job_add' else (hub.api('POST', '/api/v1/jobs', body)['id'], '', None)
         if handler == 'backup':
             return '', '', {'path': os.path.join(self.folder, self.unique('b'))}
         raise AssertionError(f'this test does not know how to call {handler}')
@@ -112,8 +120,9 @@ class Matrix:
         """The statuses that are right."""
         if caller not in ALLOWED[role]:
             return (401,) if caller in NOBODY and role != 'LOCAL' else (401, 403)
-        scoped = handler in ('tenant_show', 'key_list', 'key_add', 'key_revoke', 'usage', 'usage_records')
-        mine = {'inference': 'own', 'admin': 'own', 'other admin': 'other'}.get(caller)
+        scoped = handler in ('tenant_show', 'key_list', 'key_add', 'key_revoke', 'usage', 'usage_records', 'job_list',
+                             'job_add', 'job_show', 'job_logs', 'job_cancel')
+        mine = {'inference': 'own', 'jobs': 'own', 'admin': 'own', 'other admin': 'other'}.get(caller)
         if scoped and mine and mine != tenant:
             return (404,)
         return (200, 201)
@@ -154,7 +163,7 @@ def no_escalation(m):
     """Nobody hands out what he does not have."""
     hub = m.hub
     before = m.state()
-    for body in ({'scopes': ['operator']}, {'scopes': ['admin', 'operator']}):
+    for body in ({'scopes': ['operator']}, {'scopes': ['admin', 'operator']}, {'scopes': ['jobs']}, {'scopes': ['inference', 'jobs']}):
         reply = hub.request('POST', '/api/v1/keys', {'name': 'x', **body}, key=m.keys['admin'])
         same(reply.status, 403, body)
     for body in ({'scopes': 'operator'}, {'scopes': []}, {'scopes': [1]}, {'scopes': ['root']}, {'tenant': 'nope'},
@@ -174,7 +183,7 @@ def surface(m):
             if caller in NOBODY:
                 expected = 401
             else:
-                expected = 200 if method == 'GET' or caller != 'admin' else 403
+                expected = 200 if method == 'GET' or caller not in ('admin', 'jobs') else 403
             same(reply.status, expected, f'{caller}: {method} {path}')
         local = m.hub.request(method, path, body, local=True)
         same(local.status, 401, f'the socket without a key: {method} {path}')

@@ -218,6 +218,55 @@ static void check_journal(struct store *store)
     bench_fini(&b);
 }
 
+struct job_list {
+    uint64_t sequence[8];
+    uint32_t n;
+};
+
+static void take_job(void *ctx, const struct row_job *row)
+{
+    struct job_list *list = ctx;
+    assert_true(list->n < 8);
+    list->sequence[list->n++] = row->sequence;
+}
+
+static struct job_list jobs_of(struct store *store, const struct job_query *query)
+{
+    struct job_list list = {.n = 0};
+    struct err err = {0};
+    assert_int_equal(store->ops->jobs(store, query, take_job, &list, &err), 0);
+    return list;
+}
+
+/* One by its id, also when it is over; pages from the newest on; those of one tenant. */
+static void check_jobs(struct store *store)
+{
+    struct bench b;
+    bench_init(&b, store);
+    for (uint32_t i = 0; i < 6; i++) {
+        struct row_job row = {
+            .id = uid('J', i), .tenant = uid('T', i % 2), .sequence = i, .state = JOB_QUEUED};
+        add(&b, ROW_KIND_job, ROW_PUT, &row);
+    }
+    assert_int_equal(commit(&b, 1), 0);
+    struct row_job over = {.id = uid('J', 3), .tenant = uid('T', 1), .sequence = 30, .state = JOB_ENDED};
+    add(&b, ROW_KIND_job, ROW_PUT, &over);
+    assert_int_equal(commit(&b, 1), 0);
+    const struct uuid third = uid('J', 3), tenant = uid('T', 1), nobody = uid('T', 7);
+    struct job_list found = jobs_of(store, &(struct job_query){.id = &third, .limit = 1});
+    assert_int_equal(found.n, 1);
+    assert_int_equal(found.sequence[0], 30);
+    found = jobs_of(store, &(struct job_query){.limit = 2});
+    assert_int_equal(found.n, 2);
+    assert_int_equal(found.sequence[0], 5);
+    assert_int_equal(found.sequence[1], 4);
+    found = jobs_of(store, &(struct job_query){.tenant = &tenant, .before = &third, .limit = 8});
+    assert_int_equal(found.n, 1);
+    assert_int_equal(found.sequence[0], 1);
+    assert_int_equal(jobs_of(store, &(struct job_query){.tenant = &nobody, .limit = 8}).n, 0);
+    bench_fini(&b);
+}
+
 static void add_usage(void *ctx, const struct row_usage *row)
 {
     struct row_usage *sum = ctx;
@@ -313,6 +362,7 @@ static void usage_sqlite(struct store *store)
 BOTH(round_trip, check_round_trip)
 BOTH(load_stops, check_load_stops)
 BOTH(journal, check_journal)
+BOTH(jobs, check_jobs)
 
 static void test_usage(void **state)
 {
@@ -517,15 +567,11 @@ static int start(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_load_stops),
-        cmocka_unit_test(test_journal),
-        cmocka_unit_test(test_usage),
-        cmocka_unit_test(test_memory_fails_once),
-        cmocka_unit_test(test_added_columns),
-        cmocka_unit_test(test_backup),
-        cmocka_unit_test(test_damaged_values),
-        cmocka_unit_test(test_cannot_open),
+        cmocka_unit_test(test_round_trip),     cmocka_unit_test(test_load_stops),
+        cmocka_unit_test(test_journal),        cmocka_unit_test(test_usage),
+        cmocka_unit_test(test_jobs),           cmocka_unit_test(test_memory_fails_once),
+        cmocka_unit_test(test_added_columns),  cmocka_unit_test(test_backup),
+        cmocka_unit_test(test_damaged_values), cmocka_unit_test(test_cannot_open),
         cmocka_unit_test(test_failing_disk),
     };
     return cmocka_run_group_tests_name("store", tests, start, NULL);
