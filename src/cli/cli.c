@@ -60,7 +60,7 @@ const struct verb cli_verbs[] = {
      cli_usage_records},
     {"chat", "MODEL [MESSAGE]", 1, 2, "max-tokens=N temperature=T system=TEXT",
      "talk to a model; the answer streams", cli_chat},
-    {"run", "[--] COMMAND [ARGUMENT...]", 1, CLI_ARGS_MAX,
+    {"run", "[--] COMMAND...", 1, 4096,
      "chips=N chip=KIND time=TIME name=NAME priority=N interruptible after=JOBS env=NAME=VALUE memory=MIB "
      "network "
      "tenant=NAME detach",

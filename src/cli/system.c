@@ -113,10 +113,12 @@ int cli_restore(const struct cli *cli)
 {
     struct err err = {0};
     char marker[FS_PATH_MAX], from[FS_PATH_MAX], to[FS_PATH_MAX], models[FS_PATH_MAX], target[FS_PATH_MAX];
+    char jobs[FS_PATH_MAX], jobs_target[FS_PATH_MAX];
     const char *source = cli->args[0];
     if (!fs_join(marker, source, "BACKUP") || !fs_join(from, source, "busbar.db") ||
         !fs_join(to, cli->data, "busbar.db") || !fs_join(models, source, "models") ||
-        !fs_join(target, cli->data, "models")) {
+        !fs_join(target, cli->data, "models") || !fs_join(jobs, source, "jobs") ||
+        !fs_join(jobs_target, cli->data, "jobs")) {
         fprintf(stderr, "busbar: the path is too long\n");
         return CLI_USAGE;
     }
@@ -131,6 +133,8 @@ int cli_restore(const struct cli *cli)
     int rc = fs_mkdirs(cli->data, 0700, &err);
     if (rc == 0)
         rc = fs_copy_folder(models, target, ".gguf", &err);
+    if (rc == 0)
+        rc = fs_copy_folder(jobs, jobs_target, ".json", &err);
     if (rc == 0) /* last: a folder with a database is a whole one */
         rc = fs_copy(from, to, &err);
     if (rc != 0) {

@@ -107,8 +107,9 @@ static int backup_work(struct api_call *call)
     const char *target = call->data;
     char database[FS_PATH_MAX], from[FS_PATH_MAX], to[FS_PATH_MAX];
     struct store *store = runtime_store(call->hub->runtime);
+    char jobs[FS_PATH_MAX];
     if (!fs_join(database, target, "busbar.db") || !fs_join(from, call->hub->data_dir, "models") ||
-        !fs_join(to, target, "models"))
+        !fs_join(to, target, "models") || !fs_join(jobs, target, "jobs"))
         return err_set(&call->err, ERR_INVALID, "path is too long");
     if (mkdir(target, 0700) < 0)
         return err_set(&call->err, errno == EEXIST ? ERR_EXISTS : ERR_IO, "cannot create %s: %s", target,
@@ -116,6 +117,9 @@ static int backup_work(struct api_call *call)
     int rc = store->ops->backup(store, database, &call->err);
     if (rc == 0)
         rc = fs_copy_folder(from, to, ".gguf", &call->err);
+    /* After the database: a job that is in it has its file. */
+    if (rc == 0 && call->hub->specs_dir)
+        rc = fs_copy_folder(call->hub->specs_dir, jobs, ".json", &call->err);
     /* The marker comes last: a folder without it is not a whole backup, and restore refuses it. */
     char marker[FS_PATH_MAX];
     static const char text[] = "busbar backup 1\n";

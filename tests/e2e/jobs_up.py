@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -304,6 +305,23 @@ def preempted(hub):
     same((log(hub, first, epoch=1), log(hub, first)), (b'on\ntold\n', b'on\n'), 'logs')
 
 
+def restored(hub):
+    """A backup has what its jobs run: those that wait in it run where it is restored."""
+    blocker = sh(hub, 'sleep 60', chips=CHIPS)
+    waits = sh(hub, 'echo restored', chips=CHIPS)
+    same(state(hub, waits), 'queued', 'state')
+    with tempfile.TemporaryDirectory(prefix='bb-', dir='/tmp') as folder:
+        same(hub.run('backup', f'{folder}/copy').returncode, 0, 'backup')
+        for ident in (blocker, waits):
+            hub.api('DELETE', f'/api/v1/jobs/{ident}')
+        subprocess.run([hub.bin, 'restore', f'{folder}/copy', '--data', f'{folder}/data'], check=True,
+                       stdout=subprocess.DEVNULL)
+        with Bench(['--no-model'], data=f'{folder}/data') as other:
+            other.api('DELETE', f'/api/v1/jobs/{blocker}')
+            same((over(other, waits)['code'], log(other, waits)), (0, b'restored\n'), 'the job')
+            quiet(other)
+
+
 def fewer_cores(hub):
     """A machine that has changed is another pool; what ran on the old one is placed again."""
     if CORES < 2:
@@ -413,7 +431,7 @@ def main():
         for case in (runs, bytes_are_whole, by_signal, out_of_time, out_of_memory, no_program, cancelled, interrupted, queue,
                      too_large, after, hub_killed, ended_while_away, restarts_keep_jobs, stopped_while_followed,
                      killed_at_random, unrecorded,
-                     killed_while_submitting, preempted, fewer_cores, keys,
+                     killed_while_submitting, preempted, restored, fewer_cores, keys,
                      refused, listing):
             tap.case(case.__name__.replace('_', ' '), case, hub)
         tap.case('nothing is left', quiet, hub)
