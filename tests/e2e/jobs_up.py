@@ -173,8 +173,8 @@ def after(hub):
     same(job(hub, ok)['why']['bar'], 'after', 'why')
     same([over(hub, i)['state'] for i in (first, ok, bad, either)], ['ended', 'unmet', 'ended', 'ended'], 'states')
     # The same once that is over: core knows nothing of it any more.
-    same([over(hub, submit(hub, 'true', after=[f'{kind}:{first}']))['state'] for kind in ('afterok', 'afternotok', 'afterany')],
-         ['unmet', 'ended', 'ended'], 'states')
+    later = [submit(hub, 'true', after=[f'{kind}:{first}']) for kind in ('afterok', 'afternotok', 'afterany')]
+    same([over(hub, i)['state'] for i in later], ['unmet', 'ended', 'ended'], 'states')
     done = run(hub, 'true', before=['--after', first])
     need(done.returncode == 1 and 'comes after' in done.stderr, done)
     same(run(hub, 'true', before=['--after', f'afterany:{first}']).returncode, 0, 'afterany')
@@ -295,8 +295,8 @@ def killed_while_submitting(hub):
 
 def preempted(hub):
     """An interruptible job gives way to a firm one and runs again: two epochs, each with its own log."""
-    first = sh(hub, 'echo $$ >&2; echo on; trap "echo told; exit 0" TERM; i=0; while [ $i -lt 30 ]; do sleep 0.1; i=$((i+1)); done',
-               chips=CHIPS, interruptible=True)
+    script = 'echo on; trap "echo told; exit 0" TERM; i=0; while [ $i -lt 30 ]; do sleep 0.1; i=$((i+1)); done'
+    first = sh(hub, script, chips=CHIPS, interruptible=True)
     printed(hub, first, b'on\n')
     second = sh(hub, 'sleep 0.5', chips=CHIPS, time_limit_s=60)
     same(over(hub, second)['code'], 0, 'the firm one')
@@ -320,6 +320,22 @@ def restored(hub):
             other.api('DELETE', f'/api/v1/jobs/{blocker}')
             same((over(other, waits)['code'], log(other, waits)), (0, b'restored\n'), 'the job')
             quiet(other)
+
+
+def taken_back(_):
+    """What runs here and should not, as far as the core knows, is stopped at the start."""
+    with tempfile.TemporaryDirectory(prefix='bb-', dir='/tmp') as folder:
+        with Bench(['--no-model'], data=f'{folder}/data') as other:
+            ident = sh(other, 'echo on; sleep 100')
+            printed(other, ident, b'on\n')
+            other.kill()
+            need(find_processes(str(other.data / 'work')), 'it outlives its hub')
+            for part in other.data.glob('busbar.db*'):
+                part.unlink()
+            other.start()
+            quiet(other)
+            record = json.loads((other.data / 'work' / ident / '1' / 'exit').read_text(encoding='utf-8'))
+            same((record['end'], folders(other)), ('cancelled', []), record)
 
 
 def fewer_cores(hub):
@@ -431,7 +447,7 @@ def main():
         for case in (runs, bytes_are_whole, by_signal, out_of_time, out_of_memory, no_program, cancelled, interrupted, queue,
                      too_large, after, hub_killed, ended_while_away, restarts_keep_jobs, stopped_while_followed,
                      killed_at_random, unrecorded,
-                     killed_while_submitting, preempted, restored, fewer_cores, keys,
+                     killed_while_submitting, preempted, restored, taken_back, fewer_cores, keys,
                      refused, listing):
             tap.case(case.__name__.replace('_', ' '), case, hub)
         tap.case('nothing is left', quiet, hub)
