@@ -161,7 +161,7 @@ static void test_key_errors(void **state)
     REFUSED(w, ok, changed.u.key_add.name[0] = '_', ERR_INVALID);
     REFUSED(w, ok, changed.u.key_add.public_id[0] = 0, ERR_INVALID);
     REFUSED(w, ok, changed.u.key_add.scopes = 0, ERR_INVALID);
-    REFUSED(w, ok, changed.u.key_add.scopes = 8, ERR_INVALID);
+    REFUSED(w, ok, changed.u.key_add.scopes = 1u << 31, ERR_INVALID);
     REFUSED(w, ok, changed.u.key_add.expires_ms = -1, ERR_INVALID);
     REFUSED(w, ok, changed.u.key_add.key = uid('K', 1), ERR_EXISTS);
     REFUSED(w, ok, memcpy(changed.u.key_add.public_id, "p1\0\0\0", 6), ERR_EXISTS);
