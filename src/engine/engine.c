@@ -6,6 +6,8 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include "engine/folder.h"
+
 enum { LANE_CONTROL, LANE_FILES, LANES };
 
 static const int lane_of[ENGINE_OPS] = {
@@ -21,6 +23,7 @@ struct lane {
 
 struct engine {
     const struct engine_ops *ops;
+    const struct engine_config *config;
     void *self;
     struct loop *loop;
     uv_async_t answered;
@@ -88,6 +91,79 @@ int engine_call(struct engine *e, struct engine_call *c, engine_done *done, void
     return rc;
 }
 
+static int report(struct engine *e, struct engine_call *c, const struct job_id *id)
+{
+    struct engine_status *status = folder_status_add(c, id);
+    if (!status)
+        return c->err.code;
+    e->ops->judge(e->self, status);
+    return 0;
+}
+
+static void refresh(struct engine *e)
+{
+    if (e->ops->refresh)
+        e->ops->refresh(e->self);
+}
+
+static int poll_jobs(struct engine *e, struct engine_call *c)
+{
+    int rc = 0;
+    refresh(e);
+    for (uint32_t i = 0; i < c->n && rc == 0; i++)
+        rc = report(e, c, &c->ids[i]);
+    if (rc == 0 && e->ops->sweep)
+        e->ops->sweep(e->self);
+    return rc;
+}
+
+struct listing {
+    struct engine *engine;
+    struct engine_call *call;
+};
+
+static int list_one(void *ctx, const struct job_id *id, const char *dir)
+{
+    const struct listing *listing = ctx;
+    (void)dir;
+    return report(listing->engine, listing->call, id);
+}
+
+static int list_jobs(struct engine *e, struct engine_call *c)
+{
+    struct listing listing = {e, c};
+    refresh(e);
+    return workdir_each(e->config->work, list_one, &listing, &c->err);
+}
+
+/* On the thread of the call's lane. */
+static int answer(struct engine *e, struct engine_call *c)
+{
+    switch (c->op) {
+    case ENGINE_SUBMIT:
+        return e->ops->submit(e->self, c);
+    case ENGINE_POLL:
+        return poll_jobs(e, c);
+    case ENGINE_LIST:
+        return list_jobs(e, c);
+    case ENGINE_CANCEL:
+        return e->ops->cancel(e->self, c);
+    case ENGINE_INVENTORY:
+        return e->ops->inventory(e->self, c);
+    case ENGINE_FORGET:
+        return folder_forget(e->config->work, c);
+    case ENGINE_RENEW:
+        return folder_renew(e->config->work, c);
+    case ENGINE_LOGS:
+        return folder_logs(e->config->work, c);
+    case ENGINE_USAGE:
+        return folder_usage(e->config->work, c);
+    case ENGINE_OPS:
+        break;
+    }
+    return err_set(&c->err, ERR_UNSUPPORTED, "no such call");
+}
+
 /* ---- threads ---- */
 
 static struct engine_call *next_call(struct lane *lane)
@@ -112,7 +188,7 @@ static void *run_lane(void *arg)
     sigfillset(&all); /* signals are the loop's; a pipe that breaks is an error code */
     (void)pthread_sigmask(SIG_BLOCK, &all, NULL);
     while ((c = next_call(lane)) != NULL) {
-        c->err.code = e->ops->call[c->op](e->self, c);
+        c->err.code = answer(e, c);
         pthread_mutex_lock(&e->mutex);
         list_push(&e->answers, &c->node);
         pthread_mutex_unlock(&e->mutex);
@@ -207,6 +283,7 @@ int engine_new(struct engine **out, struct loop *loop, const struct engine_confi
     if (!e)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     e->ops = kinds[config->engine];
+    e->config = config;
     e->loop = loop;
     list_init(&e->answers);
     pthread_mutex_init(&e->mutex, NULL);

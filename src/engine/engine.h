@@ -94,12 +94,21 @@ struct engine_call {
     void *ctx;
 };
 
-/* What an engine implements. Each fills the call's answer and returns err.code. */
+/* What engines differ in; the rest is done with work folders alone (engine/folder.h). The calls fill the answer and return
+ * err.code. */
 struct engine_ops {
     const char *name;
     int (*open)(void **self, const struct engine_config *config, struct err *err);
-    int (*call[ENGINE_OPS])(void *self, struct engine_call *call);
     void (*close)(void *self);
+    int (*submit)(void *self, struct engine_call *call);
+    int (*cancel)(void *self, struct engine_call *call);
+    int (*inventory)(void *self, struct engine_call *call);
+    /* Before jobs are judged: what the batch system says of all of them. NULL: there is none. */
+    void (*refresh)(void *self);
+    /* Sets all of a status but its id. */
+    void (*judge)(void *self, struct engine_status *status);
+    /* After a poll: what is overdue is seen to. NULL: nothing ever is. */
+    void (*sweep)(void *self);
 };
 
 extern const struct engine_ops engine_local, engine_slurm;

@@ -238,8 +238,9 @@ static int submit_one(struct local *l, struct job_spec *spec, uint64_t lease_ms,
     return start_shim(l, dir, err);
 }
 
-static void settle(const struct local *l, struct engine_status *status)
+static void local_judge(void *self, struct engine_status *status)
 {
+    const struct local *l = self;
     struct err err = {0};
     enum claim claim;
     folder_status(l->config->work, status, &claim);
@@ -260,43 +261,9 @@ static int local_submit(void *self, struct engine_call *c)
         struct engine_status *status = rc == 0 ? folder_status_add(c, &id) : NULL;
         if (!status)
             return c->err.code;
-        settle(l, status);
+        local_judge(l, status);
     }
     return 0;
-}
-
-static int local_poll(void *self, struct engine_call *c)
-{
-    for (uint32_t i = 0; i < c->n; i++) {
-        struct engine_status *status = folder_status_add(c, &c->ids[i]);
-        if (!status)
-            return c->err.code;
-        settle(self, status);
-    }
-    return 0;
-}
-
-struct listing {
-    struct local *l;
-    struct engine_call *call;
-};
-
-static int list_one(void *ctx, const struct job_id *id, const char *dir)
-{
-    const struct listing *listing = ctx;
-    (void)dir;
-    struct engine_status *status = folder_status_add(listing->call, id);
-    if (!status)
-        return listing->call->err.code;
-    settle(listing->l, status);
-    return 0;
-}
-
-static int local_list(void *self, struct engine_call *c)
-{
-    struct local *l = self;
-    struct listing listing = {l, c};
-    return workdir_each(l->config->work, list_one, &listing, &c->err);
 }
 
 static int local_cancel(void *self, struct engine_call *c)
@@ -337,26 +304,6 @@ static int local_inventory(void *self, struct engine_call *c)
             node->used += taken(l, pool->chip, index_of(pool, k));
     }
     return 0;
-}
-
-static int local_renew(void *self, struct engine_call *c)
-{
-    return folder_renew(((struct local *)self)->config->work, c);
-}
-
-static int local_logs(void *self, struct engine_call *c)
-{
-    return folder_logs(((struct local *)self)->config->work, c);
-}
-
-static int local_usage(void *self, struct engine_call *c)
-{
-    return folder_usage(((struct local *)self)->config->work, c);
-}
-
-static int local_forget(void *self, struct engine_call *c)
-{
-    return folder_forget(((struct local *)self)->config->work, c);
 }
 
 /* ---- the whole ---- */
@@ -406,12 +353,7 @@ static int local_open(void **self, const struct engine_config *config, struct er
 const struct engine_ops engine_local = {.name = "local",
                                         .open = local_open,
                                         .close = local_close,
-                                        .call = {[ENGINE_SUBMIT] = local_submit,
-                                                 [ENGINE_POLL] = local_poll,
-                                                 [ENGINE_LIST] = local_list,
-                                                 [ENGINE_CANCEL] = local_cancel,
-                                                 [ENGINE_INVENTORY] = local_inventory,
-                                                 [ENGINE_FORGET] = local_forget,
-                                                 [ENGINE_RENEW] = local_renew,
-                                                 [ENGINE_LOGS] = local_logs,
-                                                 [ENGINE_USAGE] = local_usage}};
+                                        .submit = local_submit,
+                                        .cancel = local_cancel,
+                                        .inventory = local_inventory,
+                                        .judge = local_judge};

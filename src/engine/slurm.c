@@ -11,44 +11,6 @@
 
 /* ---- calls ---- */
 
-static int slurm_poll(void *self, struct engine_call *c)
-{
-    struct slurm *s = self;
-    slurm_refresh(s);
-    for (uint32_t i = 0; i < c->n; i++) {
-        struct engine_status *status = folder_status_add(c, &c->ids[i]);
-        if (!status)
-            return c->err.code;
-        slurm_judge(s, status);
-    }
-    slurm_sweep(s);
-    return 0;
-}
-
-struct listing {
-    struct slurm *slurm;
-    struct engine_call *call;
-};
-
-static int list_one(void *ctx, const struct job_id *id, const char *dir)
-{
-    const struct listing *listing = ctx;
-    (void)dir;
-    struct engine_status *status = folder_status_add(listing->call, id);
-    if (!status)
-        return listing->call->err.code;
-    slurm_judge(listing->slurm, status);
-    return 0;
-}
-
-static int slurm_list(void *self, struct engine_call *c)
-{
-    struct slurm *s = self;
-    struct listing listing = {s, c};
-    slurm_refresh(s);
-    return workdir_each(s->config->work, list_one, &listing, &c->err);
-}
-
 /* Jobs that are here already are left to what the queue says of them. */
 static bool is_new(struct slurm *s, const struct job_spec *spec)
 {
@@ -127,26 +89,6 @@ static int slurm_inventory(void *self, struct engine_call *c)
     return rc ? rc : slurm_nodes(&s->tools, &c->inventory, &c->err);
 }
 
-static int slurm_renew(void *self, struct engine_call *c)
-{
-    return folder_renew(((struct slurm *)self)->config->work, c);
-}
-
-static int slurm_logs(void *self, struct engine_call *c)
-{
-    return folder_logs(((struct slurm *)self)->config->work, c);
-}
-
-static int slurm_usage(void *self, struct engine_call *c)
-{
-    return folder_usage(((struct slurm *)self)->config->work, c);
-}
-
-static int slurm_forget(void *self, struct engine_call *c)
-{
-    return folder_forget(((struct slurm *)self)->config->work, c);
-}
-
 /* ---- the whole ---- */
 
 static void slurm_close(void *self)
@@ -180,15 +122,27 @@ static int slurm_open(void **self, const struct engine_config *config, struct er
     return 0;
 }
 
+static void refresh(void *self)
+{
+    slurm_refresh(self);
+}
+
+static void judge(void *self, struct engine_status *status)
+{
+    slurm_judge(self, status);
+}
+
+static void sweep(void *self)
+{
+    slurm_sweep(self);
+}
+
 const struct engine_ops engine_slurm = {.name = "slurm",
                                         .open = slurm_open,
                                         .close = slurm_close,
-                                        .call = {[ENGINE_SUBMIT] = slurm_submit,
-                                                 [ENGINE_POLL] = slurm_poll,
-                                                 [ENGINE_LIST] = slurm_list,
-                                                 [ENGINE_CANCEL] = slurm_cancel_call,
-                                                 [ENGINE_INVENTORY] = slurm_inventory,
-                                                 [ENGINE_FORGET] = slurm_forget,
-                                                 [ENGINE_RENEW] = slurm_renew,
-                                                 [ENGINE_LOGS] = slurm_logs,
-                                                 [ENGINE_USAGE] = slurm_usage}};
+                                        .submit = slurm_submit,
+                                        .cancel = slurm_cancel_call,
+                                        .inventory = slurm_inventory,
+                                        .refresh = refresh,
+                                        .judge = judge,
+                                        .sweep = sweep};
