@@ -435,10 +435,12 @@ def accounting_down(site, engine):
     finish_all(engine, [job], 60)
 
 
-WORKS = [runs, ends, waits_in_queue, array, array_cancel, gang, gang_cancel, inventory, refused, lease, late_start, by_hand,
-         restart]
-FAULTS = [twice, failed_start, kill_controller, kill_controller_running, stopped_controller, kill_shim]
-LONG_FAULTS = [no_munge, node_down]  # half a minute and more, each
+WORKS = [runs, ends, array, gang, gang_cancel, inventory, refused, lease, late_start]
+FAULTS = [twice, kill_controller, kill_shim]
+# Ten seconds to half a minute each, nearly all of it Slurm's own waiting.
+LONG = [waits_in_queue, array_cancel, by_hand, restart, failed_start, kill_controller_running, stopped_controller, no_munge,
+        node_down]
+ACCOUNTING = [accounting, runs, array, sandboxed, accounting_down]
 
 
 def run_site(tap, name, tests, **options):
@@ -457,7 +459,7 @@ def run_site(tap, name, tests, **options):
 def main():
     tap = Tap()
     wanted = set(sys.argv[1:])  # names of tests, when run by hand
-    tests = WORKS + FAULTS + (LONG_FAULTS if FULL or wanted else [])
+    tests = WORKS + FAULTS + (LONG if FULL or wanted else [])
     chosen = [t for t in tests if not wanted or t.__name__ in wanted]
     lacking = slurm_site.missing()
     if lacking:
@@ -465,13 +467,13 @@ def main():
         tap.done()
     if chosen:
         run_site(tap, 'north', chosen)
-    if wanted and 'accounting' not in wanted:
+    if 'accounting' not in wanted and (wanted or not FULL):
         tap.done()
     lacking = slurm_site.missing(accounting=True)
     if lacking:
         tap.skip('slurm with accounting', lacking)
     else:
-        run_site(tap, 'south', [accounting, runs, array, sandboxed, accounting_down], accounting=True, more='accounts: [busbar]\nisolation: namespace\n')
+        run_site(tap, 'south', ACCOUNTING, accounting=True, more='accounts: [busbar]\nisolation: namespace\n')
     tap.done()
 
 
