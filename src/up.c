@@ -260,7 +260,7 @@ static int start_site(struct up *up, struct err *err)
                                   .threads = up->options->engine_threads,
                                   .tls = up->upstream_tls,
                                   .busy = replica_busy};
-    struct site_jobs_config jobs = {
+    struct site_home_config jobs = {
         .engine = up->machine, .specs = up->specs_dir, .pool = up->pool.id, .lease_ms = JOB_LEASE_MS};
     memcpy(jobs.chip, up->pool.chip, sizeof jobs.chip);
     int rc = site_new(&up->site, up->runtime, up->options->data_dir, &config, up->gateway, err);
