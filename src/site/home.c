@@ -168,7 +168,8 @@ int site_home_new(struct site_home **out, struct runtime *runtime, struct loop *
                   struct asks *asks, const struct site_home_config *config, struct err *err)
 {
     struct site_home *home = calloc(1, sizeof *home);
-    const struct site_hub hub = {ready, load, tell, lease_ms, home};
+    const struct site_hub hub = {
+        .ready = ready, .load = load, .tell = tell, .lease_ms = lease_ms, .ctx = home};
     if (!home)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     *home = (struct site_home){.runtime = runtime, .box = box, .asks = asks, .config = *config};

@@ -11,7 +11,7 @@
 #include "core/kinds.h"
 
 #define TICK_MS 100
-#define BUCKETS 1024 /* a power of two */
+#define BUCKETS 1024   /* a power of two */
 #define RENEWALS 10    /* of a lease in its time */
 #define TRIES_MAX 100  /* of a start that fails in a way that may pass */
 #define GRACE_MS 10000 /* from SIGTERM to SIGKILL where the job does not say */
@@ -45,8 +45,10 @@ struct site_jobs {
     struct engine *engine;
     uv_timer_t timer;
     struct list runs, bucket[BUCKETS]; /* in order of arrival; by job */
-    bool listing, listed; /* what the engine has is being read, is known */
-    bool compared;        /* with what the hub wants: submissions may begin */
+    bool listing, listed;              /* what the engine has is being read, is known */
+    bool compared;                     /* with what the hub wants: submissions may begin */
+    struct job_id *ended;              /* what was over when all was listed, until it is compared */
+    uint32_t nended;
     bool polling, renewing, ending;
     uint64_t renewed_ms, renew_after_ms;
     void (*done)(void *ctx);
@@ -147,9 +149,16 @@ static void tell(struct run *run)
                                                         .exit = run->recorded ? &run->exit : NULL});
 }
 
+static void gone(struct site_jobs *jobs, const struct job_id *id)
+{
+    if (jobs->hub.gone)
+        jobs->hub.gone(jobs->hub.ctx, id);
+}
+
 static void run_end(struct run *run, uint32_t code)
 {
     if (run->stop) {
+        gone(run->jobs, &run->order.id);
         run_drop(run);
         return;
     }
@@ -208,6 +217,8 @@ static void submit(struct run *run)
     if (!call)
         return;
     int rc = load_spec(run, &call->specs[0], &err);
+    if (rc == 0 && run->order.nodes == 0)
+        rc = err_set(&err, ERR_INVALID, "its chips cannot be spread evenly over nodes of this site");
     if (rc != 0) {
         engine_call_free(call);
         if (rc != ERR_UNAVAILABLE && (!err_retryable(rc) || ++run->tries >= TRIES_MAX))
@@ -263,6 +274,8 @@ static void stop(struct run *run, enum job_end why)
     run->stop = true;
     run->why = why;
     run_log("job_stopped", run, job_end_text(why));
+    if (run->state == RUN_ENDED && !run->asked)
+        gone(run->jobs, &run->order.id);
     if (run->state == RUN_WANTED || (run->state == RUN_ENDED && !run->asked))
         run_drop(run);
     else if (run->state == RUN_LIVE)
@@ -318,7 +331,8 @@ static void on_renewed(void *ctx, struct engine_call *call)
 }
 
 /* A call about all that the engine has, but for those that are being stopped if `kept`. */
-static bool ask_live(struct site_jobs *jobs, enum engine_op op, bool kept, uint64_t lease_ms, engine_done *done)
+static bool ask_live(struct site_jobs *jobs, enum engine_op op, bool kept, uint64_t lease_ms,
+                     engine_done *done)
 {
     uint32_t n = 0, i = 0;
     list_for_each_safe (it, next, &jobs->runs) {
@@ -389,9 +403,12 @@ static void on_listed(void *ctx, struct engine_call *call)
         log_error("jobs", "cannot read the work folder: %s", call->err.msg);
         return;
     }
+    jobs->ended = calloc(call->statuses_count + 1, sizeof *jobs->ended);
     for (uint32_t i = 0; i < call->statuses_count; i++) {
         const struct engine_status *status = &call->statuses[i];
         struct run *run = run_find(jobs, &status->id);
+        if (status->state == ENGINE_ENDED && jobs->ended)
+            jobs->ended[jobs->nended++] = status->id;
         if (run && run->state == RUN_WANTED)
             run->state = RUN_LIVE; /* how it ended, if it has, is what the first poll tells */
         else if (!run && status->state != ENGINE_ENDED)
@@ -428,6 +445,11 @@ void site_jobs_wanted(struct site_jobs *jobs, const struct site_order *orders, u
         if (!run->wanted && !run->stop)
             stop(run, JOB_END_CANCELLED);
     }
+    for (uint32_t i = 0; i < jobs->nended; i++) {
+        if (!run_find(jobs, &jobs->ended[i]))
+            gone(jobs, &jobs->ended[i]);
+    }
+    jobs->nended = 0;
     jobs->compared = true;
     jobs->renew_after_ms = 0;
     on_tick(&jobs->timer);
@@ -491,5 +513,6 @@ void site_jobs_free(struct site_jobs *jobs)
 {
     list_for_each_safe (it, next, &jobs->runs)
         run_drop(list_entry(it, struct run, node));
+    free(jobs->ended);
     free(jobs);
 }

@@ -40,6 +40,8 @@ struct site_hub {
     int (*load)(void *ctx, const struct job_id *id, struct job_spec *spec, struct err *err);
     /* Takes the end, to answer with site_jobs_recorded, once and later. False: not now. */
     bool (*tell)(void *ctx, const struct site_end *end);
+    /* An epoch has ended that the hub had taken back, or ended before it knew: what is kept of it is needed no more. NULL: it is kept. */
+    void (*gone)(void *ctx, const struct job_id *id);
     /* For how long from now jobs may run without another word from the hub, ms; 0: it has not been heard for too long. */
     uint64_t (*lease_ms)(void *ctx);
     void *ctx;

@@ -189,7 +189,7 @@ int site_new(struct site **out, struct runtime *runtime, const char *data_dir,
     uv_timer_init(&config->loop->uv, &site->retry);
     site->retry.data = site;
     uv_timer_start(&site->retry, on_retry, RETRY_MS, RETRY_MS);
-    site->box.site = true;
+    site->box.site = site->box.jobs = true;
     rc = runtime_attach(runtime, &site->box);
     if (rc != 0)
         return err_set(err, rc, "too many mailboxes");
