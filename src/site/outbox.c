@@ -26,6 +26,7 @@ struct item {
     bool live; /* the engine has it: its output is looked at */
     bool wants_program;
     bool ended, told; /* over; and the hub has that */
+    bool forgetting;
     uint32_t code;
     struct buf exit;        /* JSON; empty: there is none */
     uint64_t until_ms;      /* the end waits for the output until then */
@@ -257,26 +258,36 @@ static void tell(struct outbox *o, struct item *item)
     link_post(o->link, "/site/v1/end", &o->body, on_told, o);
 }
 
-/* Of what the hub has all of, nothing is needed here any more. */
+/* ---- what the hub has all of is needed here no more ---- */
+
+/* What a node still writes to its folder is there again a moment later: then it is done again. */
 static void on_forgotten(void *ctx, struct engine_call *call)
 {
-    (void)ctx;
-    if (call->err.code != 0)
-        log_warn("job_kept", "why=\"%s\"", call->err.msg);
+    struct outbox *o = ctx;
+    struct item *item = find(o, &call->ids[0]);
+    if (!item)
+        return;
+    item->forgetting = false;
+    if (call->err.code == 0) {
+        item_free(item);
+        return;
+    }
+    item->look_ms = now_ms(o) + RETRY_MS;
+    log_debug("job_kept", "why=\"%s\"", call->err.msg);
 }
 
 static void forget(struct outbox *o, struct item *item)
 {
     char path[FS_PATH_MAX];
     struct engine_call *call = engine_call_new(ENGINE_FORGET, 1);
-    if (call) {
-        call->ids[0] = item->id;
-        if (engine_call(site_jobs_engine(o->jobs), call, on_forgotten, o) != 0)
-            engine_call_free(call);
-    }
     if (site_job_path(path, o->config.programs, &item->id.job))
         (void)unlink(path);
-    item_free(item);
+    if (!call)
+        return;
+    call->ids[0] = item->id;
+    item->forgetting = engine_call(site_jobs_engine(o->jobs), call, on_forgotten, o) == 0;
+    if (!item->forgetting)
+        engine_call_free(call);
 }
 
 /* ---- what jobs print ---- */
@@ -361,8 +372,7 @@ static bool is_to_be_looked_at(const struct outbox *o, const struct item *item)
 
 static bool is_over(const struct outbox *o, const struct item *item)
 {
-    (void)o;
-    return item->told && flushed(item);
+    return item->told && flushed(item) && !item->forgetting && now_ms(o) >= item->look_ms;
 }
 
 static struct item *first(struct outbox *o, bool (*which)(const struct outbox *, const struct item *))
@@ -380,7 +390,7 @@ static void pump(struct outbox *o)
     struct item *item;
     if (o->closed || o->reading || link_busy(o->link) || now_ms(o) < o->not_before_ms)
         return;
-    while (o->jobs && (item = first(o, is_over)) != NULL)
+    if (o->jobs && (item = first(o, is_over)) != NULL)
         forget(o, item);
     if (o->own.waits)
         post_own(o);

@@ -6,6 +6,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import tempfile
@@ -69,6 +70,13 @@ class Site:
         text = answer.read()
         c.close()
         return answer.status, json.loads(text)
+
+
+def free_port():
+    """One that a hub can have again after it was killed."""
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
 
 
 def invite(bench, name):

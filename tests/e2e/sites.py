@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Sites join a hub by a token, are known by their certificates from then on, and are out at once when removed."""
-import socket
 import ssl
 import subprocess
 
-from site_agent import LISTEN, Site, invite
+from site_agent import LISTEN, Site, free_port, invite
 from workbench import FAILED, NOT_ALLOWED, NOT_FOUND, OK, UNREACHABLE, USAGE, Bench, Tap, busbar, need, same, wait_for
 
 def site(bench, name):
@@ -98,11 +97,8 @@ def removed(bench):
 
 def survives(bench):
     """The hub is killed and comes back on the same port: the agent is in touch again, without anything done to it."""
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        port = s.getsockname()[1]
     bench.stop()
-    bench.args = ['--site-listen', f'127.0.0.1:{port}']
+    bench.args = ['--site-listen', f'127.0.0.1:{free_port()}']
     bench.start()
     bench.api('POST', '/api/v1/sites', {'name': 'survives'})
     hub, token = invite(bench, 'survives')
