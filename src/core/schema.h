@@ -96,8 +96,9 @@ struct uuid_list {
     F(S, u32, at, 0) F(S, u32, tasks, 0)
 /* Of an array: all its tasks that are not over, and none come any more. */
 #define EVENT_JOB_CANCEL(F, S) F(S, uuid, job, 0)
-/* From the job's site: it is over under this epoch. code: 0, or why it failed. */
-#define EVENT_JOB_END(F, S) F(S, uuid, job, 0) F(S, u32, epoch, 0) F(S, u32, code, 0)
+/* From the job's site: it is over under this epoch. code: 0, or why it failed. site: who reports; zero: what runs in the hub's
+ * own process, which is trusted. */
+#define EVENT_JOB_END(F, S) F(S, uuid, job, 0) F(S, u32, epoch, 0) F(S, u32, code, 0) F(S, uuid, site, 0)
 /* A part of the text of a set of rules (core/rules.h). Parts come in order from 0; part 0 begins anew whatever was begun
  * before. Nothing is in force by it. */
 #define EVENT_RULES_PUT(F, S) F(S, uuid, set, 0) F(S, u32, part, 0) F(S, text, text, RULES_PART_CAP)

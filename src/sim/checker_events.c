@@ -336,14 +336,25 @@ static void job_cancel(struct checker *c, const struct event *event)
         checker_job_forget(c, i);
 }
 
+/* The job that a site tells something of; NONE: it may not, and that is told. */
+static uint32_t reported(struct checker *c, const struct uuid *job, uint32_t epoch, const struct uuid *site)
+{
+    uint32_t i = checker_job_find(c, job);
+    if (i == NONE || c->job[i].state != CHECK_RUNS || c->job[i].epoch != epoch) {
+        accepted(c, job, NULL, "a report of a job that does not run under this epoch");
+        return NONE;
+    }
+    if (!uuid_zero(site) && c->pool[c->job[i].pool].site != site_find(c, site))
+        accepted(c, job, NULL, "a report by another site than the job's");
+    return i;
+}
+
 static void job_end(struct checker *c, const struct event *event)
 {
     const struct event_job_end *e = &event->u.job_end;
-    uint32_t i = checker_job_find(c, &e->job);
-    if (i == NONE || c->job[i].state != CHECK_RUNS || c->job[i].epoch != e->epoch) {
-        accepted(c, &e->job, NULL, "the end of a job that does not run under this epoch");
+    uint32_t i = reported(c, &e->job, e->epoch, &e->site);
+    if (i == NONE)
         return;
-    }
     c->job[i].well = e->code == 0;
     checker_job_release(c, i);
     checker_job_forget(c, i);

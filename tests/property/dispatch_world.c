@@ -389,6 +389,15 @@ static void submit(struct dispatch_world *w)
         (void)dispatch_world_step(w, &e);
 }
 
+/* Who reports of it: the hub itself, its site, or now and then another one; whether it is that. */
+static bool report_from(struct dispatch_world *w, uint32_t i, struct uuid *site)
+{
+    uint64_t own = w->running[i].pool.b[15] % DW_SITES, from = below(w, 20) ? own : below(w, DW_SITES);
+    if (below(w, 2))
+        *site = uid('s', from);
+    return !uuid_zero(site) && from != own;
+}
+
 static void end(struct dispatch_world *w)
 {
     if (w->nrunning == 0)
@@ -399,8 +408,9 @@ static void end(struct dispatch_world *w)
                       .u.job_end = {.job = uid('j', w->running[i].job),
                                     .epoch = w->running[i].epoch - late,
                                     .code = below(w, 5) == 0}};
+    bool foreign = report_from(w, i, &e.u.job_end.site);
     int rc = dispatch_world_step(w, &e);
-    assert_true(late ? rc != 0 : rc == 0);
+    assert_true(rc == (late ? ERR_WRONG_STATE : foreign ? ERR_FORBIDDEN : 0));
 }
 
 /* A service comes, changes or goes; mostly another demand. */
