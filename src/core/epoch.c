@@ -4,6 +4,10 @@
  *
  * A report counts only while its epoch is the one that runs: whatever the core has decided meanwhile, a report that comes late
  * or twice is refused and changes nothing. A site speaks for what runs in its own pools, and for nothing else.
+ *
+ * An epoch may be over and its job not: its lease ended while the site was cut off, its node failed, it could not be
+ * started. Such a job comes back and runs again under the next epoch, so what the site lost is no failure of the job; but not
+ * for ever, since some jobs take their nodes down with them.
  */
 #include "base/err.h"
 #include "core/kinds.h"
@@ -35,4 +39,16 @@ int step_job_end(struct core *core, const struct event *event)
     habit_learn(core, &core->work.job[id.v]);
     work_end(core, id, e->code);
     return 0;
+}
+
+int step_job_return(struct core *core, const struct event *event)
+{
+    const struct event_job_return *e = &event->u.job_return;
+    struct job_id id;
+    if (e->code == 0)
+        return ERR_INVALID; /* it would end as if it had done well */
+    int rc = reported(core, &e->job, e->epoch, &e->site, &id);
+    if (rc == 0)
+        work_return(core, id, e->code);
+    return rc;
 }

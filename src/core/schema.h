@@ -99,6 +99,8 @@ struct uuid_list {
 /* From the job's site: it is over under this epoch. code: 0, or why it failed. site: who reports; zero: what runs in the hub's
  * own process, which is trusted. */
 #define EVENT_JOB_END(F, S) F(S, uuid, job, 0) F(S, u32, epoch, 0) F(S, u32, code, 0) F(S, uuid, site, 0)
+/* As well, and the job is not over: it waits again. code: why it came back, never 0; its own end if it does so too often. */
+#define EVENT_JOB_RETURN(F, S) F(S, uuid, job, 0) F(S, u32, epoch, 0) F(S, u32, code, 0) F(S, uuid, site, 0)
 /* A part of the text of a set of rules (core/rules.h). Parts come in order from 0; part 0 begins anew whatever was begun
  * before. Nothing is in force by it. */
 #define EVENT_RULES_PUT(F, S) F(S, uuid, set, 0) F(S, u32, part, 0) F(S, text, text, RULES_PART_CAP)
@@ -231,6 +233,7 @@ struct uuid_list {
     E(job_cancel, 62, EVENT_JOB_CANCEL) \
     E(job_end, 63, EVENT_JOB_END) \
     E(job_array, 64, EVENT_JOB_ARRAY) \
+    E(job_return, 65, EVENT_JOB_RETURN) \
     E(rules_put, 70, EVENT_RULES_PUT) \
     E(rules_set, 71, EVENT_RULES_SET) \
     E(plan_class, 80, EVENT_PLAN_CLASS) \
@@ -264,12 +267,13 @@ struct uuid_list {
     F(S, i64, carbon_price, 0) F(S, u64, jobs, 0) F(S, u32, preempt, 0) F(S, u32, reserve, 0)
 /* `sequence` numbers the jobs in order of submission; pool, alternative and epoch of the last start; done_ms: work, as run
  * time at rate 1, that a checkpoint keeps; transit_ms: how long its data came after that start, before it ran. Of a job that came without a duration, run time at rate 1 as thought of when it
- * came (core/habit.h): estimate_ms as likely as not, bound_ms with some certainty; else 0. */
+ * came (core/habit.h): estimate_ms as likely as not, bound_ms with some certainty; else 0. returns: how often a site gave it back. */
 #define ROW_JOB(F, S) \
     F(S, uuid, id, 0) F(S, uuid, tenant, 0) JOB_REQUEST(F, S) F(S, u64, sequence, 0) F(S, u32, state, 0) \
     F(S, u32, epoch, 0) F(S, u32, alternative, 0) F(S, uuid, pool, 0) F(S, i64, submitted_ms, 0) \
     F(S, i64, started_ms, 0) F(S, i64, ended_ms, 0) F(S, u32, code, 0) JOB_DECLARED(F, S) \
-    JOB_TIMING(F, S) F(S, i64, done_ms, 0) F(S, i64, transit_ms, 0) F(S, i64, estimate_ms, 0) F(S, i64, bound_ms, 0)
+    JOB_TIMING(F, S) F(S, i64, done_ms, 0) F(S, i64, transit_ms, 0) F(S, i64, estimate_ms, 0) F(S, i64, bound_ms, 0) \
+    F(S, u32, returns, 0)
 /* tasks: those that came; failed: of them, those that are over otherwise than well; state: JOB_QUEUED, and then how it ends;
  * ended_ms: 0 until nothing of it is left. */
 #define ROW_JOB_ARRAY(F, S) \

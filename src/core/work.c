@@ -476,6 +476,20 @@ void work_end(struct core *core, struct job_id id, uint32_t code)
     lane_unref(core, lane);
 }
 
+void work_return(struct core *core, struct job_id id, uint32_t code)
+{
+    struct job *job = &core->work.job[id.v];
+    job->row.returns++;
+    if (job->row.returns < JOB_RETURNS_MAX || job->replica != INDEX_NONE) {
+        job_evict(core, id, 0); /* nobody could tell it to write a checkpoint */
+        return;
+    }
+    uint32_t lane = job->lane;
+    stop(core, id, 0);
+    job_over(core, id, JOB_ENDED, code);
+    lane_unref(core, lane);
+}
+
 void work_unmet(struct core *core, struct job_id id)
 {
     uint32_t lane = core->work.job[id.v].lane;

@@ -360,6 +360,18 @@ static void job_end(struct checker *c, const struct event *event)
     checker_job_forget(c, i);
 }
 
+static void job_return(struct checker *c, const struct event *event)
+{
+    const struct event_job_return *e = &event->u.job_return;
+    uint32_t i = reported(c, &e->job, e->epoch, &e->site);
+    if (e->code == 0)
+        accepted(c, &e->job, NULL, "a job that came back for no reason");
+    if (i == NONE)
+        return;
+    c->job[i].returned = true; /* as when it is cancelled */
+    c->job[i].returns++;
+}
+
 static void dispatch_set(struct checker *c, const struct event *event)
 {
     c->order = event->u.dispatch_set.order;
@@ -391,6 +403,7 @@ void checker_apply(struct checker *c, const struct event *event)
         [EVENT_KIND_job_array] = checker_job_array,
         [EVENT_KIND_job_cancel] = job_cancel,
         [EVENT_KIND_job_end] = job_end,
+        [EVENT_KIND_job_return] = job_return,
         [EVENT_KIND_tenant_add] = checker_tenant_add,
         [EVENT_KIND_rules_put] = checker_rules_put,
         [EVENT_KIND_rules_set] = checker_rules_set,

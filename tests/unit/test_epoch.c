@@ -2,6 +2,8 @@
 /* What sites report of epochs: who may speak for one, how it ends, and that a report of another epoch changes nothing. */
 #include "dispatch_support.h"
 
+#define LOST (ENDING_LOST << JOB_CODE_BITS)
+
 static struct world *world;
 
 /* Pool i is site i's: one node of eight chips; two sites. */
@@ -61,10 +63,87 @@ static void test_who_ends(void **state)
     assert_int_equal(world_job(world, 2)->state, JOB_ENDED);
 }
 
+static int return_from(uint64_t site, uint64_t job, uint32_t epoch, uint32_t code)
+{
+    struct event e = {.kind = EVENT_KIND_job_return,
+                      .u.job_return = {.job = uid('J', job), .epoch = epoch, .code = code}};
+    if (site > 0)
+        e.u.job_return.site = uid('S', site);
+    return world_step(world, &e);
+}
+
+/* The next epoch goes on from what the job wrote by itself: nobody could tell it to write more. */
+static void test_returns(void **state)
+{
+    (void)state;
+    struct event_job_submit request = job_request(1, 8, HOUR);
+    request.checkpoint_ms = 2 * MINUTE;
+    request.checkpoint_every_ms = 10 * MINUTE;
+    assert_int_equal(do_submit(world, request), 0);
+    assert_int_equal(do_tick(world), 0);
+    struct uuid pool = world_effect(world, EFFECT_JOB_START, 1)->pool;
+    world->now += 25 * MINUTE;
+    assert_int_equal(return_from(0, 1, 1, LOST), 0);
+    const struct effect *stop = world_effect(world, EFFECT_JOB_STOP, 1);
+    assert_non_null(stop);
+    assert_true(uuid_eq(&stop->pool, &pool));
+    assert_int_equal(stop->epoch, 1);
+    assert_int_equal(stop->code, 0);
+    assert_int_equal(stop->amount, 20 * MINUTE);
+    assert_int_equal(world_job(world, 1)->state, JOB_QUEUED);
+    assert_int_equal(world_reload(world), 0);
+    assert_int_equal(do_tick(world), 0);
+    const struct effect *start = world_effect(world, EFFECT_JOB_START, 1);
+    assert_non_null(start);
+    assert_int_equal(start->epoch, 2);
+    assert_int_equal(start->amount, 20 * MINUTE);
+    assert_int_equal(world_job(world, 1)->returns, 1);
+    assert_int_equal(end_from(0, 1, 1), ERR_WRONG_STATE);
+    assert_int_equal(end_from(0, 1, 2), 0);
+}
+
+static void test_returns_refused(void **state)
+{
+    (void)state;
+    run_at(1, 1);
+    assert_int_equal(return_from(1, 9, 1, LOST), ERR_NOT_FOUND);
+    assert_int_equal(return_from(1, 1, 2, LOST), ERR_WRONG_STATE);
+    assert_int_equal(return_from(2, 1, 1, LOST), ERR_FORBIDDEN);
+    assert_int_equal(return_from(1, 1, 1, 0), ERR_INVALID);
+    world_assert_untouched(world);
+    assert_int_equal(return_from(1, 1, 1, LOST), 0);
+    assert_int_equal(return_from(1, 1, 1, LOST), ERR_WRONG_STATE);
+    world_assert_untouched(world);
+    assert_int_equal(end_from(1, 1, 1), ERR_WRONG_STATE);
+    world_assert_untouched(world);
+    assert_int_equal(do_cancel(world, 1), 0);
+    assert_int_equal(return_from(1, 1, 1, LOST), ERR_NOT_FOUND);
+}
+
+/* With the last of too many returns it is over, as that one says; how many there were is not forgotten at a reload. */
+static void test_returns_too_often(void **state)
+{
+    (void)state;
+    run_at(1, 1);
+    for (uint32_t epoch = 1; epoch <= JOB_RETURNS_MAX; epoch++) {
+        assert_int_equal(world_job(world, 1)->state, JOB_RUNNING);
+        assert_int_equal(return_from(1, 1, epoch, epoch), 0);
+        assert_non_null(world_effect(world, EFFECT_JOB_STOP, 1));
+        assert_int_equal(world_reload(world), 0);
+        world_settle(world);
+    }
+    assert_int_equal(world_job(world, 1)->state, JOB_ENDED);
+    assert_int_equal(world_job(world, 1)->code, JOB_RETURNS_MAX);
+    assert_int_equal(world_job(world, 1)->returns, JOB_RETURNS_MAX);
+    assert_int_equal(world->mirror.count[ROW_KIND_share], 0);
+    run_at(2, 1); /* its chips are free */
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(test_who_ends)};
+    const struct CMUnitTest tests[] = {TEST(test_who_ends), TEST(test_returns), TEST(test_returns_refused),
+                                       TEST(test_returns_too_often)};
     return cmocka_run_group_tests_name("epoch", tests, NULL, NULL);
 }
