@@ -57,6 +57,9 @@ struct uuid_list {
 #define EVENT_SITE_STATE(F, S) F(S, uuid, site, 0) F(S, u32, state, 0)
 #define EVENT_NODE_STATE(F, S) F(S, uuid, pool, 0) F(S, u32, node, 0) F(S, u32, state, 0)
 #define EVENT_CORRIDOR_STATE(F, S) F(S, uuid, corridor, 0) F(S, u32, state, 0) F(S, u64, bits_s, 0)
+/* From the hub. lost: 1, it has not heard of the site for longer than the leases there may have lasted, so what ran there is over;
+ * 0, it hears of it again. What an operator set with site_state holds as well. */
+#define EVENT_SITE_CONTACT(F, S) F(S, uuid, site, 0) F(S, u32, lost, 0)
 /* How work is ordered and packed: enum dispatch_order, dispatch_fit, dispatch_pack, dispatch_preempt, dispatch_reserve. `ageing`: ms of wait that a
  * chip-second of size is worth, in thousandths; carbon_price in nano-units for a kg CO2e. */
 #define EVENT_DISPATCH_SET(F, S) \
@@ -228,6 +231,7 @@ struct uuid_list {
     E(site_join, 56, EVENT_SITE_JOIN) \
     E(site_remove, 57, EVENT_SITE_REMOVE) \
     E(site_shed, 58, EVENT_SITE_SHED) \
+    E(site_contact, 59, EVENT_SITE_CONTACT) \
     E(dispatch_set, 60, EVENT_DISPATCH_SET) \
     E(job_submit, 61, EVENT_JOB_SUBMIT) \
     E(job_cancel, 62, EVENT_JOB_CANCEL) \
@@ -245,11 +249,12 @@ struct uuid_list {
 #define ROW_CORE(F, S) \
     F(S, u32, id, 0) F(S, u64, events, 0) F(S, uuid, boot, 0) F(S, u64, rng0, 0) F(S, u64, rng1, 0) \
     F(S, u64, rng2, 0) F(S, u64, rng3, 0) F(S, i64, assessed_ms, 0) F(S, u64, assessments, 0)
+/* state: as an operator set it; away: contact is lost, so it counts as lost (core/network.h). */
 #define ROW_SITE(F, S) \
     F(S, uuid, id, 0) F(S, text, name, NAME_CAP) F(S, text, jurisdiction, CODE_CAP) \
     F(S, text, region, NAME_CAP) F(S, text, owner, NAME_CAP) F(S, i64, lat, 0) F(S, i64, lon, 0) \
     F(S, i64, price, 0) F(S, u64, carbon, 0) F(S, u32, pue, 0) F(S, u32, renewable, 0) F(S, u64, cap, 0) \
-    F(S, u32, state, 0) F(S, u64, shed_cap, 0) F(S, i64, shed_until_ms, 0)
+    F(S, u32, state, 0) F(S, u64, shed_cap, 0) F(S, i64, shed_until_ms, 0) F(S, u32, away, 0)
 #define ROW_CHIP(F, S) \
     F(S, text, id, CHIP_CAP) F(S, text, vendor, NAME_CAP) F(S, text, origin, CODE_CAP) F(S, u32, watts, 0) \
     F(S, u32, idle_watts, 0) F(S, u32, memory_mib, 0) F(S, u64, gflops, 0) F(S, u32, tpp, 0) \

@@ -51,7 +51,8 @@ static void site_add(struct checker *c, const struct event *event)
     }
     if (!has_room(c, c->nsites, 1, c->limits.sites, "sites"))
         return;
-    c->site[c->nsites] = (struct check_site){.told = *e, .state = PLACE_UP, .pue = PUE_GUESS};
+    c->site[c->nsites] =
+        (struct check_site){.told = *e, .state = PLACE_UP, .set_state = PLACE_UP, .pue = PUE_GUESS};
     map_put(&c->site_map, &e->site, sizeof e->site, c->nsites++);
 }
 
@@ -134,13 +135,19 @@ static void node_doom(struct checker *c, uint32_t i)
 
 static void site_state(struct checker *c, const struct event *event)
 {
-    const struct event_site_state *e = &event->u.site_state;
-    struct check_site *site = site_named(c, &e->site);
+    bool contact = event->kind == EVENT_KIND_site_contact;
+    struct check_site *site =
+        site_named(c, contact ? &event->u.site_contact.site : &event->u.site_state.site);
     if (!site)
         return;
-    c->stale |= (site->state == PLACE_UP) != (e->state == PLACE_UP);
-    site->state = e->state;
-    for (uint32_t p = 0; p < c->npools && e->state == PLACE_LOST; p++) {
+    if (contact)
+        site->away = event->u.site_contact.lost;
+    else
+        site->set_state = event->u.site_state.state;
+    uint32_t state = site->away ? PLACE_LOST : site->set_state;
+    c->stale |= (site->state == PLACE_UP) != (state == PLACE_UP);
+    site->state = state;
+    for (uint32_t p = 0; p < c->npools && state == PLACE_LOST; p++) {
         const struct check_pool *pool = &c->pool[p];
         for (uint32_t n = 0; n < pool->nodes && &c->site[pool->site] == site; n++)
             node_doom(c, pool->first + n);
@@ -397,6 +404,7 @@ void checker_apply(struct checker *c, const struct event *event)
         [EVENT_KIND_site_cap] = site_cap,
         [EVENT_KIND_site_shed] = checker_shed,
         [EVENT_KIND_site_state] = site_state,
+        [EVENT_KIND_site_contact] = site_state,
         [EVENT_KIND_node_state] = node_state,
         [EVENT_KIND_dispatch_set] = dispatch_set,
         [EVENT_KIND_job_submit] = job_submit,

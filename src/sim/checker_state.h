@@ -25,7 +25,9 @@
 
 struct check_site {
     struct event_site_add told;
-    uint32_t state;
+    uint32_t state;     /* for work */
+    uint32_t set_state; /* by an operator */
+    bool away;
     uint32_t pue;
     int64_t price;   /* nano-units for a kWh */
     uint64_t carbon; /* mg for a kWh */

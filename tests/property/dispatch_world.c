@@ -548,6 +548,11 @@ static void happen(struct dispatch_world *w)
         if (w->arrays > 0 && below(w, 12) == 0)
             e.u.job_cancel.job.b[15] = (uint8_t)(1 + below(w, 12)); /* one task, or nothing */
         break;
+    case 20:
+        e.kind = EVENT_KIND_site_contact;
+        e.u.site_contact =
+            (struct event_site_contact){.site = uid('s', below(w, DW_SITES)), .lost = below(w, 3) == 0};
+        break;
     case 15:
     case 16:
     case 17:

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What sites report of epochs: who may speak for one, how it ends, and that a report of another epoch changes nothing. */
+/* What sites report of epochs: who may speak for one, how it ends, and that a report of another epoch changes nothing; and sites that
+ * are heard of no more. */
 #include "dispatch_support.h"
 
 #define LOST (ENDING_LOST << JOB_CODE_BITS)
@@ -139,11 +140,89 @@ static void test_returns_too_often(void **state)
     run_at(2, 1); /* its chips are free */
 }
 
+/* ---- contact with a site ---- */
+
+static int contact(uint64_t site, uint32_t lost)
+{
+    struct event e = {.kind = EVENT_KIND_site_contact,
+                      .u.site_contact = {.site = uid('S', site), .lost = lost}};
+    int rc = world_step(world, &e);
+    if (rc != 0)
+        world_assert_untouched(world);
+    return rc;
+}
+
+/* After a reload, which changes nothing. */
+static uint32_t state_of(uint64_t site)
+{
+    const struct uuid id = uid('S', site);
+    uint32_t state = view_site_state(view_site(world->core, &id));
+    assert_int_equal(world_reload(world), 0);
+    assert_int_equal(view_site_state(view_site(world->core, &id)), state);
+    return state;
+}
+
+/* What ran there is placed again as if the site were lost, and nothing new goes there. */
+static void test_contact_lost(void **state)
+{
+    (void)state;
+    run_at(1, 1);
+    assert_int_equal(do_site_state(world, 2, PLACE_CORDONED), 0);
+    assert_int_equal(do_submit(world, job_request(2, 8, HOUR)), 0);
+    world_settle(world);
+    assert_int_equal(contact(9, 1), ERR_NOT_FOUND);
+    assert_int_equal(contact(1, 2), ERR_INVALID);
+    assert_int_equal(contact(1, 0), 0);
+    world_assert_untouched(world);
+    assert_int_equal(contact(1, 1), 0);
+    assert_int_equal(state_of(1), PLACE_LOST);
+    assert_int_equal(contact(1, 1), 0);
+    world_assert_untouched(world);
+    assert_int_equal(do_tick(world), 0);
+    const struct effect *stop = world_effect(world, EFFECT_JOB_STOP, 1);
+    assert_non_null(stop);
+    assert_int_equal(stop->code, 0);
+    assert_int_equal(end_from(1, 1, 1), ERR_WRONG_STATE);
+    world_settle(world);
+    assert_int_equal(world_job(world, 2)->state, JOB_QUEUED);
+    assert_int_equal(do_site_state(world, 2, PLACE_UP), 0);
+    world_settle(world);
+    assert_int_equal(world_job(world, 1)->state, JOB_QUEUED); /* it may run there only */
+    assert_int_equal(world_job(world, 2)->state, JOB_RUNNING);
+    assert_int_equal(contact(1, 0), 0);
+    assert_int_equal(state_of(1), PLACE_UP);
+    world_settle(world);
+    assert_int_equal(world_job(world, 1)->state, JOB_RUNNING);
+    assert_int_equal(world_job(world, 1)->epoch, 2);
+}
+
+/* Contact that comes and goes is not what an operator says, before or meanwhile. */
+static void test_contact_and_operator(void **state)
+{
+    (void)state;
+    static const uint32_t states[] = {PLACE_UP, PLACE_CORDONED, PLACE_LOST};
+    for (uint32_t before = 0; before < 3; before++) {
+        for (uint32_t meanwhile = 0; meanwhile < 3; meanwhile++) {
+            assert_int_equal(do_site_state(world, 1, states[before]), 0);
+            assert_int_equal(contact(1, 1), 0);
+            assert_int_equal(state_of(1), PLACE_LOST);
+            assert_int_equal(contact(1, 0), 0);
+            assert_int_equal(state_of(1), states[before]);
+            assert_int_equal(contact(1, 1), 0);
+            assert_int_equal(do_site_state(world, 1, states[meanwhile]), 0);
+            assert_int_equal(state_of(1), PLACE_LOST);
+            assert_int_equal(contact(1, 0), 0);
+            assert_int_equal(state_of(1), states[meanwhile]);
+        }
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(test_who_ends), TEST(test_returns), TEST(test_returns_refused),
-                                       TEST(test_returns_too_often)};
+    const struct CMUnitTest tests[] = {TEST(test_who_ends),        TEST(test_returns),
+                                       TEST(test_returns_refused), TEST(test_returns_too_often),
+                                       TEST(test_contact_lost),    TEST(test_contact_and_operator)};
     return cmocka_run_group_tests_name("epoch", tests, NULL, NULL);
 }
