@@ -225,7 +225,7 @@ static bool evict_lost(struct core *core)
 {
     for (uint32_t k = 0; k < core->net.pools.used; k++) {
         struct pool_id id = {core->net.pools_by_id[k]};
-        if (core->net.site[core->net.pool[id.v].site.v].row.state == PLACE_LOST &&
+        if (site_state(&core->net.site[core->net.pool[id.v].site.v].row) == PLACE_LOST &&
             !work_evict(core, id, INDEX_NONE, NULL, 0))
             return false;
     }

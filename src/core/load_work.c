@@ -159,7 +159,7 @@ int load_work_done(struct core *core)
     for (uint32_t i = 0; i < core->net.pools.used; i++) {
         const struct pool *pool = &core->net.pool[i];
         /* The site was lost, and the pass that would have stopped what runs there did not come. */
-        w->lost |= pool->busy > 0 && core->net.site[pool->site.v].row.state == PLACE_LOST;
+        w->lost |= pool->busy > 0 && site_state(&core->net.site[pool->site.v].row) == PLACE_LOST;
     }
     w->due = !list_empty(&w->active) || core->book.changed || w->lost || follow_is_due(core);
     sheds_look(core);

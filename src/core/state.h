@@ -262,6 +262,10 @@ bool work_terms_hold(const struct event_job_submit *request);
 void work_unmet(struct core *core, struct job_id id);
 /* A job ends here, whether it waits or runs. */
 void work_cancel(struct core *core, struct job_id id);
+/* A job that runs is over, as its site told. */
+void work_end(struct core *core, struct job_id id, uint32_t code);
+/* The site of a job that runs gave it back: it waits again, or is over with the code if that was once too often. */
+void work_return(struct core *core, struct job_id id, uint32_t code);
 /* Orders the waiting jobs anew. */
 void work_reorder(struct core *core);
 struct job_id job_by_id(const struct core *core, const struct uuid *id);

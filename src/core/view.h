@@ -47,6 +47,8 @@ const struct row_pool *view_pool(const struct core *core, const struct uuid *id)
 /* One that waits or runs. */
 const struct row_job *view_job(const struct core *core, const struct uuid *id);
 bool view_chip_known(const struct core *core, const char *name);
+/* enum place_state: what holds for work at the site. Lost while contact is, whatever the row's own `state`, an operator's. */
+uint32_t view_site_state(const struct row_site *site);
 /* enum place_state; 0 if there is no such node. */
 uint32_t view_node_state(const struct core *core, const struct uuid *pool, uint32_t node);
 const struct row_deployment *view_deployment_of(const struct core *core, const struct uuid *model);

@@ -468,6 +468,28 @@ void work_cancel(struct core *core, struct job_id id)
     lane_unref(core, lane);
 }
 
+void work_end(struct core *core, struct job_id id, uint32_t code)
+{
+    uint32_t lane = core->work.job[id.v].lane;
+    job_release(core, id);
+    job_over(core, id, JOB_ENDED, code);
+    lane_unref(core, lane);
+}
+
+void work_return(struct core *core, struct job_id id, uint32_t code)
+{
+    struct job *job = &core->work.job[id.v];
+    job->row.returns++;
+    if (job->row.returns < JOB_RETURNS_MAX || job->replica != INDEX_NONE) {
+        job_evict(core, id, 0); /* nobody could tell it to write a checkpoint */
+        return;
+    }
+    uint32_t lane = job->lane;
+    stop(core, id, 0);
+    job_over(core, id, JOB_ENDED, code);
+    lane_unref(core, lane);
+}
+
 void work_unmet(struct core *core, struct job_id id)
 {
     uint32_t lane = core->work.job[id.v].lane;
@@ -488,22 +510,5 @@ int step_job_cancel(struct core *core, const struct event *event)
     if (core->work.job[id.v].replica != INDEX_NONE)
         return ERR_IN_USE; /* its service would only have another in its place */
     work_cancel(core, id);
-    return 0;
-}
-
-int step_job_end(struct core *core, const struct event *event)
-{
-    const struct event_job_end *e = &event->u.job_end;
-    struct job_id id = job_by_id(core, &e->job);
-    if (id.v == INDEX_NONE)
-        return ERR_NOT_FOUND;
-    const struct job *job = &core->work.job[id.v];
-    if (job->row.state != JOB_RUNNING || job->row.epoch != e->epoch)
-        return ERR_WRONG_STATE; /* of an epoch that was stopped: it is not its turn any more */
-    uint32_t lane = job->lane;
-    habit_learn(core, job);
-    job_release(core, id);
-    job_over(core, id, JOB_ENDED, e->code);
-    lane_unref(core, lane);
     return 0;
 }

@@ -144,6 +144,57 @@ static void test_forgotten(void **state)
     ck_found(CHECKER_DONE);
 }
 
+static void come_back(uint32_t j, uint32_t epoch)
+{
+    ck_event.kind = EVENT_KIND_job_return;
+    ck_event.u.job_return = (struct event_job_return){.job = ck_job(j), .epoch = epoch, .code = 1};
+}
+
+/* What its site gave back runs again under the next epoch, from what it wrote by itself. */
+static void test_returned(void **state)
+{
+    (void)state;
+    run(1, 0, 8, JOB_INTERRUPTIBLE);
+    ck_now_ms += 20 * MINUTE;
+    come_back(1, 1);
+    (void)stop(1, 0, 16 * MINUTE);
+    ck_step();
+    ck_share(1, 1, 0, 8);
+    ck_start(1, 1, 8, 2)->amount = 16 * MINUTE;
+    ck_tick();
+    ck_clean();
+}
+
+static void test_returned_wrongly(void **state)
+{
+    (void)state;
+    run(1, 0, 8, JOB_INTERRUPTIBLE);
+    come_back(1, 1);
+    (void)stop(1, ERR_FORBIDDEN, 0);
+    ck_step();
+    ck_found(CHECKER_RETURNED);
+}
+
+static void test_returned_runs(void **state)
+{
+    (void)state;
+    run(1, 0, 8, JOB_INTERRUPTIBLE);
+    come_back(1, 1);
+    ck_step();
+    ck_found(CHECKER_RETURNED);
+}
+
+static void test_returned_same_epoch(void **state)
+{
+    (void)state;
+    run(1, 0, 8, JOB_INTERRUPTIBLE);
+    come_back(1, 1);
+    (void)stop(1, 0, 0);
+    ck_step();
+    ck_tick_one(1, 1, 0, 8, 1);
+    ck_found(CHECKER_EPOCH);
+}
+
 /* ---- power ---- */
 
 static void shed(uint64_t watts, int64_t for_ms)
@@ -278,6 +329,10 @@ int main(void)
                                        TEST(test_preempted_where_none_is),
                                        TEST(test_lost_keeps_less),
                                        TEST(test_forgotten),
+                                       TEST(test_returned),
+                                       TEST(test_returned_wrongly),
+                                       TEST(test_returned_runs),
+                                       TEST(test_returned_same_epoch),
                                        TEST(test_shed),
                                        TEST(test_shed_not),
                                        TEST(test_shed_is_no_cap),
