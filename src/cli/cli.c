@@ -12,6 +12,12 @@
 /* Options of every verb. */
 #define COMMON "data=DIR hub=URL key=KEY json help"
 
+/* Of every verb that submits jobs. */
+#define JOB_OPTIONS \
+    "chips=N chip=KIND[:N],... time=TIME name=NAME priority=N interruptible after=JOBS env=NAME=VALUE " \
+    "memory=MIB network site=NAME jurisdiction=CODE vendor=NAME deadline=WHEN defer=WHEN green " \
+    "checkpoint-every=TIME checkpoint-cost=TIME tenant=NAME"
+
 const struct verb cli_verbs[] = {
     {"up", "", 0, 0,
      "listen=HOST:PORT site-listen=HOST:PORT detach workers=N engine-threads=N drain=SECONDS queue=N "
@@ -60,10 +66,7 @@ const struct verb cli_verbs[] = {
      cli_usage_records},
     {"chat", "MODEL [MESSAGE]", 1, 2, "max-tokens=N temperature=T system=TEXT",
      "talk to a model; the answer streams", cli_chat},
-    {"run", "[--] COMMAND...", 1, 4096,
-     "chips=N chip=KIND time=TIME name=NAME priority=N interruptible after=JOBS env=NAME=VALUE memory=MIB "
-     "network "
-     "tenant=NAME detach",
+    {"run", "[--] COMMAND...", 1, 4096, JOB_OPTIONS " detach",
      "run a command as a job, show what it prints, exit as it does", cli_run},
     {"jobs", "", 0, 0, "tenant=NAME limit=N cursor=C", "list jobs, the newest first", cli_jobs},
     {"job show", "JOB", 1, 1, "", "show one job: its state, where it is, why it waits, how it ended",
@@ -137,8 +140,9 @@ static void print_verb(FILE *out, const struct verb *verb)
         fprintf(out, "%s[--%.*s]", p == verb->options && !verb->args[0] ? "" : " ", (int)n, p);
         p += n + strspn(p + n, " ");
     }
-    fprintf(out, "\n\n%s\n\nEvery verb takes --data DIR, --hub URL, --key KEY, --json, --help.\n",
-            verb->help);
+    const char *more = cli_help(verb->name);
+    fprintf(out, "\n\n%s\n\n%s%sEvery verb takes --data DIR, --hub URL, --key KEY, --json, --help.\n",
+            verb->help, more, more[0] ? "\n" : "");
 }
 
 static void print_usage(FILE *out)

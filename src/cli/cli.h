@@ -58,6 +58,8 @@ const char *cli_option(const struct cli *cli, const char *name);
 int cli_count(const struct cli *cli, const char *name, uint32_t *value);
 
 extern const struct verb cli_verbs[];
+/* What a verb's --help says beside its options; "" if that is all. */
+const char *cli_help(const char *verb);
 
 /* Every verb's function. */
 cli_fn cli_down, cli_status, cli_tenant_add, cli_tenant_list, cli_tenant_show, cli_tenant_budget, cli_key_add,

@@ -12,6 +12,8 @@
 
 const struct row_core *view_core(const struct core *core);
 const struct row_site *view_site_at(const struct core *core, uint32_t *pos);
+/* Kinds of chips, also of those that no pool has. */
+const struct row_chip *view_chip_at(const struct core *core, uint32_t *pos);
 const struct row_pool *view_pool_at(const struct core *core, uint32_t *pos);
 /* Jobs that wait or run. */
 const struct row_job *view_job_at(const struct core *core, uint32_t *pos);

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "core/why.h"
 #include "engine/workdir.h"
+#include "hub/job_terms.h"
 #include "hub/jobs.h"
 
 #define LOG_MAX ((size_t)4 << 20) /* of one answer */
@@ -238,6 +239,7 @@ static int show_finish(struct api_call *call, const struct core *core)
     buf_init(&call->out, files.max);
     /* It may have started since the store was read. One that core has forgotten since is over a moment later here. */
     add_row(&call->out, core, now ? now : &one->row, one->name);
+    job_terms_render(&call->out, core, &one->row);
     if (files.len > 0)
         buf_add(&call->out, files.data, files.len);
     buf_fini(&files);

@@ -7,18 +7,13 @@
 #include <unistd.h>
 
 #include "base/osrandom.h"
+#include "hub/job_terms.h"
 
-#define JOB_CHIPS_MAX 65536
-#define JOB_TIME_S_MAX (UINT64_C(400) * 86400)
 #define TRIES_MAX 5
 
 struct submission {
-    char tenant[NAME_CAP];
-    struct {
-        struct uuid id;
-        uint32_t kind;
-    } after[JOB_AFTERS_MAX];
-    uint32_t nafter, tries;
+    struct job_terms terms;
+    uint32_t tries;
     char path[FS_PATH_MAX];
 };
 
@@ -72,104 +67,18 @@ int job_spec_of(const struct hub *hub, const struct uuid *id, struct job_spec *s
 
 /* ---- submitting ---- */
 
-static yyjson_val *member(const struct api_call *call, const char *name)
-{
-    yyjson_val *v = yyjson_obj_get(yyjson_doc_get_root(call->doc), name);
-    return yyjson_is_null(v) ? NULL : v;
-}
-
-static int body_flag(struct api_call *call, const char *name, bool *out)
-{
-    yyjson_val *v = member(call, name);
-    if (v && !yyjson_is_bool(v))
-        return err_set(&call->err, ERR_INVALID, "%s: must be true or false", name);
-    *out = v && yyjson_get_bool(v);
-    return 0;
-}
-
-static int body_priority(struct api_call *call, uint32_t *out)
-{
-    yyjson_val *v = member(call, "priority");
-    int64_t n = v && yyjson_is_int(v) && !(yyjson_is_uint(v) && yyjson_get_uint(v) > INT32_MAX)
-                    ? yyjson_get_sint(v)
-                    : INT64_MAX;
-    if (v && (n < -JOB_PRIORITY_MAX || n > JOB_PRIORITY_MAX))
-        return err_set(&call->err, ERR_INVALID, "priority: must be a whole number from -%d to %d",
-                       JOB_PRIORITY_MAX, JOB_PRIORITY_MAX);
-    *out = v ? (uint32_t)n : 0;
-    return 0;
-}
-
-/* "ID" or "afterany:ID" */
-static bool read_after(const char *text, struct uuid *id, uint32_t *kind)
-{
-    const char *colon = strchr(text, ':');
-    const char *name = colon ? colon + 1 : text;
-    bool known = !colon;
-    *kind = AFTER_OK;
-#define A(n, number, word) \
-    if (colon && text_eq(text, (size_t)(colon - text), word, sizeof(word) - 1)) { \
-        *kind = (number); \
-        known = true; \
-    }
-    JOB_AFTER_KINDS(A)
-#undef A
-    return known && uuid_parse(id, name, strlen(name));
-}
-
-static int body_after(struct api_call *call, struct submission *s)
-{
-    yyjson_val *v = member(call, "after"), *item;
-    if (!v)
-        return 0;
-    if (!yyjson_is_arr(v) || yyjson_arr_size(v) > JOB_AFTERS_MAX)
-        return err_set(&call->err, ERR_INVALID, "after: must be a list of at most %d jobs", JOB_AFTERS_MAX);
-    yyjson_arr_iter it = yyjson_arr_iter_with(v);
-    while ((item = yyjson_arr_iter_next(&it)) != NULL) {
-        const char *text = yyjson_is_str(item) ? yyjson_get_str(item) : "";
-        if (!read_after(text, &s->after[s->nafter].id, &s->after[s->nafter].kind))
-            return err_set(&call->err, ERR_INVALID,
-                           "after: `%.60s` is not [afterok:|afterany:|afternotok:]JOB", text);
-        s->nafter++;
-    }
-    return 0;
-}
-
-static int read_terms(struct api_call *call, struct event_job_submit *e)
-{
-    uint64_t chips = 1, seconds = 0;
-    bool interruptible = false;
-    int rc = body_count(call, "chips", JOB_CHIPS_MAX, &chips);
-    if (rc == 0 && chips == 0)
-        rc = err_set(&call->err, ERR_INVALID, "chips: must be at least 1");
-    if (rc == 0)
-        rc = body_text(call, "chip", false, e->chip0, CHIP_CAP);
-    if (rc == 0)
-        rc = body_count(call, "time_limit_s", JOB_TIME_S_MAX, &seconds);
-    if (rc == 0 && member(call, "time_limit_s") && seconds == 0)
-        rc = err_set(&call->err, ERR_INVALID, "time_limit_s: must be at least 1");
-    if (rc == 0)
-        rc = body_priority(call, &e->priority);
-    if (rc == 0)
-        rc = body_flag(call, "interruptible", &interruptible);
-    e->count0 = (uint32_t)chips;
-    e->rate0 = 1000;
-    e->duration_ms = (int64_t)seconds * 1000;
-    e->flags = interruptible ? JOB_INTERRUPTIBLE : 0;
-    return rc;
-}
+static const char *const file_members[] = {"name", "argv", "env", "cwd", "memory_mib", "network", NULL};
 
 /* The file, from the members that are its own; its reader checks it. */
 static int render_spec(struct api_call *call, struct buf *out)
 {
-    static const char *const same[] = {"name", "argv", "env", "cwd", "memory_mib", "network", NULL};
-    const int64_t ms = call->events[0].u.job_submit.duration_ms;
+    const int64_t ms = call->events[0].u.job_array.duration_ms;
     char id[UUID_TEXT_LEN + 1];
     struct job_spec spec;
     uuid_format(id, &call->id);
     buf_addf(out, "{\"version\":1,\"job\":\"%s\",\"epoch\":1", id);
-    for (const char *const *name = same; *name; name++) {
-        yyjson_val *v = member(call, *name);
+    for (const char *const *name = file_members; *name; name++) {
+        yyjson_val *v = body_member(call, *name);
         if (!v)
             continue;
         buf_addf(out, ",\"%s\":", *name);
@@ -185,47 +94,45 @@ static int render_spec(struct api_call *call, struct buf *out)
     return rc;
 }
 
+/* Members that are neither terms nor of the file are refused. */
+static int check_members(struct api_call *call)
+{
+    const char *all[64];
+    uint32_t n = 0;
+    for (const char *const *name = file_members; *name; name++)
+        all[n++] = *name;
+    for (const char *const *name = job_terms_members; *name; name++)
+        all[n++] = *name;
+    all[n] = NULL;
+    return body_only(call, all);
+}
+
 static int add_parse(struct api_call *call)
 {
-    static const char *const members[] = {"tenant",     "name",          "argv",  "env",  "cwd",
-                                          "memory_mib", "network",       "chips", "chip", "time_limit_s",
-                                          "priority",   "interruptible", "after", NULL};
     struct event *event = &call->events[0];
     struct submission *s = calloc(1, sizeof *s);
     char name[NAME_CAP] = "";
     if (!s)
         return ERR_NO_MEMORY;
     call->data = s;
-    event->kind = EVENT_KIND_job_submit;
     call->nevents = 1;
-    call->id = event->u.job_submit.job = uuid_new();
+    call->id = event->u.job_array.job = uuid_new();
     if (!call->hub->specs_dir)
         return err_set(&call->err, ERR_UNSUPPORTED, "This hub runs no jobs.");
-    int rc = body_only(call, members);
+    int rc = check_members(call);
     if (rc == 0)
         rc = body_text(call, "name", false, name, sizeof name);
     if (rc == 0 && name[0] && !name_valid(name, strlen(name)))
         rc = body_name(call, "name", name);
     if (rc == 0)
-        rc = body_text(call, "tenant", call->operator_, s->tenant, sizeof s->tenant);
-    if (rc == 0)
-        rc = read_terms(call, &event->u.job_submit);
-    if (rc == 0)
-        rc = body_after(call, s);
-    if (rc == 0)
-        rc = render_spec(call, &call->out);
-    return rc;
+        rc = job_terms_read(call, &s->terms, &event->u.job_array);
+    return rc == 0 ? render_spec(call, &call->out) : rc;
 }
 
 static int add_prepare(struct api_call *call, const struct core *core)
 {
-    struct submission *s = call->data;
-    const struct row_tenant *row =
-        s->tenant[0] ? call_tenant(call, core, s->tenant) : view_tenant(core, &call->key.tenant);
-    if (!row)
-        return ERR_NOT_FOUND;
-    call->events[0].u.job_submit.tenant = row->id;
-    return 0;
+    const struct submission *s = call->data;
+    return job_terms_resolve(call, core, &s->terms, &call->events[0].u.job_array);
 }
 
 /* How what it comes after ended, as far as that is over: core has forgotten it. */
@@ -239,20 +146,20 @@ static int look_back(struct api_call *call, struct submission *s)
                                   {&e->after1, &e->after_kind1, &e->outcome1},
                                   {&e->after2, &e->after_kind2, &e->outcome2},
                                   {&e->after3, &e->after_kind3, &e->outcome3}};
-    for (uint32_t i = 0; i < s->nafter; i++) {
+    for (uint32_t i = 0; i < s->terms.nafter; i++) {
         struct row_job row;
-        int rc = job_find(call, &s->after[i].id, &row);
+        int rc = job_find(call, &s->terms.after[i].id, &row);
         if (rc == 0 && !uuid_eq(&row.tenant, &e->tenant))
             rc = err_set(&call->err, ERR_INVALID, "after: a job comes after those of its own tenant only");
         if (rc != 0)
             return rc;
         *to[i].id = row.id;
-        *to[i].kind = s->after[i].kind;
+        *to[i].kind = s->terms.after[i].kind;
         *to[i].outcome = OUTCOME_OPEN;
         if (job_over(&row))
             *to[i].outcome = row.state == JOB_ENDED && row.code == 0 ? OUTCOME_OK : OUTCOME_BAD;
     }
-    call->events[0].kind = s->nafter ? EVENT_KIND_job_array : EVENT_KIND_job_submit;
+    call->events[0].kind = s->terms.nafter ? EVENT_KIND_job_array : EVENT_KIND_job_submit;
     return 0;
 }
 
@@ -275,7 +182,7 @@ static bool add_refused(struct api_call *call)
 {
     struct submission *s = call->data;
     (void)unlink(s->path);
-    return call->rc == ERR_NOT_FOUND && s->nafter > 0 && ++s->tries < TRIES_MAX;
+    return call->rc == ERR_NOT_FOUND && s->terms.nafter > 0 && ++s->tries < TRIES_MAX;
 }
 
 static int add_finish(struct api_call *call, const struct core *core)

@@ -180,6 +180,51 @@ def after(hub):
     same(run(hub, 'true', before=['--after', f'afterany:{first}']).returncode, 0, 'afterany')
 
 
+# ---- terms ----
+
+def later(hours):
+    return time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(time.time() + hours * 3600))
+
+
+def alternatives(hub):
+    """More chips than there are, or one: it runs on the one."""
+    done = run(hub, 'sh', '-c', 'echo $BUSBAR_CHIPS', before=['--chip', f'cpu:{CHIPS + 1},cpu:1'])
+    same((done.returncode, done.stdout), (0, '1\n'), done.stderr)
+    newest = job(hub, hub.api('GET', '/api/v1/jobs?limit=1')['data'][0]['id'])
+    same(newest['alternatives'], [{'chip': 'cpu', 'chips': CHIPS + 1}, {'chip': 'cpu', 'chips': 1}], newest)
+    ident = submit(hub, 'true', alternatives=[{'chip': 'cpu', 'rate': 0.5}])
+    same(over(hub, ident)['alternatives'], [{'chip': 'cpu', 'chips': 1, 'rate': 0.5}], 'rate')
+    done = run(hub, 'true', before=['--chip', 'abacus:2,cpu'])
+    need(done.returncode == 4 and '`abacus`; there are: cpu' in done.stderr, done)
+
+
+def place(hub):
+    same(run(hub, 'true', before=['--site', 'local', '--chip', 'cpu:1']).returncode, 0, 'here')
+    for option, there in (('site', 'local'), ('vendor', '')):
+        done = run(hub, 'true', before=[f'--{option}', 'nowhere'])
+        need(done.returncode == 4 and f'{option}: there is no `nowhere`; there are: {there}' in done.stderr, done)
+    ident = submit(hub, 'true', jurisdiction='XX')
+    found = job(hub, ident)
+    same((found['why']['bar'], found['jurisdiction']), ('jurisdiction', 'XX'), found)
+    hub.api('DELETE', f'/api/v1/jobs/{ident}')
+
+
+def when(hub):
+    """Times reach the dispatcher; on a hub without a plan what may wait does not."""
+    moment = later(3)
+    done = run(hub, 'true', before=['--green', '--deadline', moment, '--time', '0:30', '--interruptible',
+                                    '--checkpoint-every', '10m', '--checkpoint-cost', '20s'])
+    same(done.returncode, 0, done.stderr)
+    found = job(hub, hub.api('GET', '/api/v1/jobs?limit=1')['data'][0]['id'])
+    same((found['deadline'], found['time_limit_s'], found['checkpoint_every_s'], found['checkpoint_cost_s']),
+         (moment.replace('Z', '.000Z'), 30, 600, 20), found)
+    need(later(23.9) < found['defer_until'] < later(24.1), found)
+    for words in (['--deadline', later(-1)], ['--defer', '2020-01-01T00:00:00Z'], ['--defer', 'soon'], ['--deadline', '2h'],
+                  ['--checkpoint-every', '10m']):
+        done = run(hub, 'true', before=words)
+        need(done.returncode == 1 and words[0][2:].replace('-', '_').split('_')[0] in done.stderr, words, done)
+
+
 # ---- lives ----
 
 def hub_killed(hub):
@@ -401,6 +446,13 @@ def refused(hub):
                  {'argv': ['true'], 'cwd': 'here'}, {'argv': ['true'], 'name': 'No Name'},
                  {'argv': ['true'], 'after': 'x'}, {'argv': ['true'], 'after': ['x']},
                  {'argv': ['true'], 'after': [f'afterwards:{NOWHERE}']}, {'argv': ['true'], 'after': [NOWHERE] * 5},
+                 {'argv': ['true'], 'alternatives': []}, {'argv': ['true'], 'alternatives': [{'chip': 'cpu'}] * 5},
+                 {'argv': ['true'], 'alternatives': [{'chips': 1}]}, {'argv': ['true'], 'alternatives': [{'chip': 'cpu', 'chips': 0}]},
+                 {'argv': ['true'], 'alternatives': [{'chip': 'cpu', 'rate': 0}]},
+                 {'argv': ['true'], 'alternatives': [{'chip': 'cpu', 'size': 1}]},
+                 {'argv': ['true'], 'alternatives': [{'chip': 'cpu'}], 'chip': 'cpu'},
+                 {'argv': ['true'], 'deadline': '+0s'}, {'argv': ['true'], 'defer_until': 5},
+                 {'argv': ['true'], 'checkpoint_cost_s': 5}, {'argv': ['true'], 'jurisdiction': 'X' * 99},
                  {'argv': ['true'], 'epoch': 2}, {'argv': ['true'], 'binds': [{'source': '/'}]}):
         reply = hub.request('POST', '/api/v1/jobs', {'tenant': 'default', **body}, local=True)
         same(reply.status, 400, f'{body}: {reply.body}')
@@ -418,7 +470,8 @@ def refused(hub):
     same(hub.request('GET', '/api/v1/jobs?cursor=x', local=True).status, 400, 'cursor')
     after_all = standing()
     same(after_all[:2], before[:2], 'jobs and files')
-    for words in (['--chips', 'x'], ['--time', 'soon'], ['--time', '0'], ['--priority', 'high'], ['--colour', 'red']):
+    for words in (['--chip', 'cpu:0'], ['--chip', 'cpu:1,'], ['--chip', ':2'], ['--time', '1:60'], ['--green', '--defer', '+1h'],
+                  ['--chips', 'x'], ['--time', 'soon'], ['--time', '0'], ['--priority', 'high'], ['--colour', 'red']):
         same(run(hub, 'true', before=words).returncode, 2, words)
     same(hub.run('run').returncode, 2, 'no command')
 
@@ -445,7 +498,7 @@ def main():
     tap = Tap()
     with Bench(['--no-model']) as hub:
         for case in (runs, bytes_are_whole, by_signal, out_of_time, out_of_memory, no_program, cancelled, interrupted, queue,
-                     too_large, after, hub_killed, ended_while_away, restarts_keep_jobs, stopped_while_followed,
+                     too_large, after, alternatives, place, when, hub_killed, ended_while_away, restarts_keep_jobs, stopped_while_followed,
                      killed_at_random, unrecorded,
                      killed_while_submitting, preempted, restored, taken_back, fewer_cores, keys,
                      refused, listing):
