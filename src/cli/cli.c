@@ -16,7 +16,7 @@
 #define JOB_OPTIONS \
     "chips=N chip=KIND[:N],... time=TIME name=NAME priority=N interruptible after=JOBS env=NAME=VALUE " \
     "memory=MIB network site=NAME jurisdiction=CODE vendor=NAME deadline=WHEN defer=WHEN green " \
-    "checkpoint-every=TIME checkpoint-cost=TIME tenant=NAME"
+    "checkpoint-every=TIME checkpoint-cost=TIME array=A-B[%C] tenant=NAME"
 
 const struct verb cli_verbs[] = {
     {"up", "", 0, 0,
@@ -68,11 +68,14 @@ const struct verb cli_verbs[] = {
      "talk to a model; the answer streams", cli_chat},
     {"run", "[--] COMMAND...", 1, 4096, JOB_OPTIONS " detach",
      "run a command as a job, show what it prints, exit as it does", cli_run},
-    {"jobs", "", 0, 0, "tenant=NAME limit=N cursor=C", "list jobs, the newest first", cli_jobs},
-    {"job show", "JOB", 1, 1, "", "show one job: its state, where it is, why it waits, how it ended",
+    {"jobs", "", 0, 0, "state=STATES array=JOB tenant=NAME limit=N cursor=C all",
+     "list jobs, the newest first", cli_jobs},
+    {"job show", "JOB", 1, 1, "",
+     "show a job: its state, where it is, why it waits, how it ended; or an array: its tasks by state",
      cli_job_show},
     {"job logs", "JOB", 1, 1, "follow", "what a job printed", cli_job_logs},
-    {"job cancel", "JOB", 1, 1, "", "end a job", cli_job_cancel},
+    {"job cancel", "JOB", 1, 1, "", "end a job, or all tasks of an array", cli_job_cancel},
+    {"cancel", "JOB", 1, 1, "", "the same as job cancel", cli_job_cancel},
     {"sim", "", 0, 0,
      "trace=FILES pools=FILE network=FILE chips-per-node=N policy=NAME ageing=N copies=N days=N start=DATE "
      "until=TIME seed=N faults drill=DRILLS traits=TRAITS rules=FILE requests=FILES serve=REPLICA time-zones "

@@ -18,6 +18,7 @@
     "  --defer WHEN           it may wait until then for power that is cheap or green\n" \
     "  --green                the same as --defer +24h\n" \
     "  --after [afterok:|afterany:|afternotok:]JOB,...\n" \
+    "  --array A-B[%C]        once for each index, C at a time: BUSBAR_ARRAY_INDEX, SLURM_ARRAY_TASK_ID\n" \
     "  --priority N           -100 to 100, among the jobs of the same tenant\n" \
     "If it can be stopped\n" \
     "  --interruptible        it may be stopped for others, and is started again\n" \
@@ -30,7 +31,8 @@ static const struct {
     {"run", TERMS "\nExamples\n"
                   "  busbar run -- python3 train.py\n"
                   "  busbar run --chip h100:4,mi300x:8 --time 12h --name train -- ./train.sh\n"
-                  "  busbar run --green --deadline +36h --detach -- ./nightly.sh\n"},
+                  "  busbar run --green --deadline +36h --detach -- ./nightly.sh\n"
+                  "  busbar run --array 1-100%8 -- sh -c './part.sh $BUSBAR_ARRAY_INDEX'\n"},
 };
 
 const char *cli_help(const char *verb)

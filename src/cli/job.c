@@ -7,12 +7,15 @@
 #include "base/str.h"
 #include "cli/job.h"
 
-static const struct column columns[] = {{"ID", "/id"},     {"NAME", "/name"},           {"STATE", "/state"},
-                                        {"END", "/end"},   {"CODE", "/code"},           {"CHIPS", "/chips"},
-                                        {"SITE", "/site"}, {"SUBMITTED", "/submitted"}, {"ENDED", "/ended"}};
+static const struct column columns[] = {{"ID", "/id"},       {"INDEX", "/index"}, {"NAME", "/name"},
+                                        {"STATE", "/state"}, {"END", "/end"},     {"CODE", "/code"},
+                                        {"CHIPS", "/chips"}, {"SITE", "/site"},   {"SUBMITTED", "/submitted"},
+                                        {"ENDED", "/ended"}};
 static const struct column fields[] = {{"id", "/id"},
                                        {"name", "/name"},
                                        {"tenant", "/tenant"},
+                                       {"array", "/array"},
+                                       {"index", "/index"},
                                        {"command", "/argv"},
                                        {"state", "/state"},
                                        {"waits for", "/why/text"},
@@ -35,6 +38,23 @@ static const struct column fields[] = {{"id", "/id"},
                                        {"started", "/started"},
                                        {"ended", "/ended"},
                                        {"CPU ms", "/usage/cpu_ms"}};
+static const struct column array_fields[] = {{"id", "/id"},
+                                             {"name", "/name"},
+                                             {"tenant", "/tenant"},
+                                             {"command", "/argv"},
+                                             {"state", "/state"},
+                                             {"first index", "/array/first"},
+                                             {"last index", "/array/last"},
+                                             {"at a time", "/array/at_once"},
+                                             {"queued", "/array/tasks/queued"},
+                                             {"running", "/array/tasks/running"},
+                                             {"ended", "/array/tasks/ended"},
+                                             {"cancelled", "/array/tasks/cancelled"},
+                                             {"unmet", "/array/tasks/unmet"},
+                                             {"failed", "/array/failed"},
+                                             {"waits for", "/why/text"},
+                                             {"submitted", "/submitted"},
+                                             {"over", "/ended"}};
 #define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
 
 /* ---- verbs ---- */
@@ -59,23 +79,72 @@ int cli_run(const struct cli *cli)
     else if (rc == CLI_OK && detach)
         puts(f.id);
     else if (rc == CLI_OK && !cli->json)
-        fprintf(stderr, "busbar: job %s\n", f.id);
+        fprintf(stderr, "busbar: %s %s\n", cli_option(cli, "array") ? "array" : "job", f.id);
     yyjson_doc_free(doc);
     return rc != CLI_OK || detach ? rc : job_follow(&f);
+}
+
+/* Adds the rows of a page to those of the pages before; false: there are no more, or *rc is an error. */
+static bool add_page(const struct cli *cli, yyjson_mut_doc *all, yyjson_mut_val *rows, char cursor[64],
+                     int *rc)
+{
+    struct request r;
+    yyjson_doc *doc = NULL;
+    request_begin(&r);
+    request_path(&r, "/api/v1/jobs", "", "");
+    request_query(&r, cli, "state array tenant");
+    buf_addf(&r.path, "%climit=1000%s%s", strchr(r.path.data, '?') ? '&' : '?', cursor[0] ? "&cursor=" : "",
+             cursor);
+    *rc = client_call(cli, "GET", request_path_text(&r), NULL, &doc);
+    request_end(&r);
+    yyjson_val *root = yyjson_doc_get_root(doc), *row;
+    yyjson_arr_iter it = yyjson_arr_iter_with(yyjson_obj_get(root, "data"));
+    while ((row = yyjson_arr_iter_next(&it)) != NULL)
+        yyjson_mut_arr_append(rows, yyjson_val_mut_copy(all, row));
+    const char *next = yyjson_get_str(yyjson_obj_get(root, "next"));
+    bool more = *rc == CLI_OK && next && text_set(cursor, 64, next, strlen(next));
+    yyjson_doc_free(doc);
+    return more;
+}
+
+/* Page after page, told as one. */
+static int list_all(const struct cli *cli)
+{
+    yyjson_mut_doc *all = yyjson_mut_doc_new(NULL);
+    yyjson_mut_val *root = yyjson_mut_obj(all), *rows = yyjson_mut_arr(all);
+    yyjson_doc *doc = NULL;
+    char cursor[64] = "";
+    int rc;
+    yyjson_mut_doc_set_root(all, root);
+    yyjson_mut_obj_add_val(all, root, "data", rows);
+    yyjson_mut_obj_add_null(all, root, "next");
+    while (add_page(cli, all, rows, cursor, &rc))
+        continue;
+    if (rc == CLI_OK)
+        doc = yyjson_mut_doc_imut_copy(all, NULL);
+    if (rc == CLI_OK)
+        rc = doc ? print_table(cli, doc, columns, COUNT(columns)) : CLI_FAILED;
+    yyjson_doc_free(doc);
+    yyjson_mut_doc_free(all);
+    return rc;
 }
 
 int cli_jobs(const struct cli *cli)
 {
     struct request r;
+    if (cli_option(cli, "all"))
+        return list_all(cli);
     request_begin(&r);
-    return request_list(&r, cli, "/api/v1/jobs", "tenant limit cursor", columns, COUNT(columns));
+    return request_list(&r, cli, "/api/v1/jobs", "state array tenant limit cursor", columns, COUNT(columns));
 }
 
 int cli_job_show(const struct cli *cli)
 {
     yyjson_doc *doc = NULL;
     int rc = job_get(cli, cli->args[0], &doc);
-    if (rc == CLI_OK)
+    if (rc == CLI_OK && job_is_array(doc))
+        rc = print_object(cli, doc, array_fields, COUNT(array_fields));
+    else if (rc == CLI_OK)
         rc = print_object(cli, doc, fields, COUNT(fields));
     yyjson_doc_free(doc);
     return rc;
@@ -91,6 +160,10 @@ int cli_job_logs(const struct cli *cli)
         (void)text_set(f.id, sizeof f.id, id, strlen(id));
         f.epoch = (uint32_t)yyjson_get_uint(yyjson_obj_get(yyjson_doc_get_root(doc), "epoch"));
     }
+    if (rc == CLI_OK && job_is_array(doc) && !cli_option(cli, "follow")) {
+        fprintf(stderr, "busbar: %s is an array: name a task, ARRAY_INDEX\n", f.id);
+        rc = CLI_FAILED;
+    }
     yyjson_doc_free(doc);
     if (rc != CLI_OK)
         return rc;
@@ -99,7 +172,7 @@ int cli_job_logs(const struct cli *cli)
 
 int cli_job_cancel(const struct cli *cli)
 {
-    static const struct column answer[] = {{"ID", "/id"}, {"STATE", "/state"}};
+    static const struct column answer[] = {{"ID", "/id"}, {"INDEX", "/index"}, {"STATE", "/state"}};
     struct request r;
     request_begin(&r);
     request_path(&r, "/api/v1/jobs/", cli->args[0], "");

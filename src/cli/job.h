@@ -16,7 +16,7 @@ struct job_follow {
     uint32_t epoch;
     uint64_t offset[2]; /* of what it printed, and of its errors */
     bool quiet;
-    char told[64]; /* why it waits, as last told */
+    char told[320]; /* why it waits, or where an array stands, as last told */
 };
 
 /* Until the job is over, or Ctrl-C. Returns the status with which we exit: the job's, if it has one. */
@@ -28,6 +28,8 @@ int job_drain(struct job_follow *f);
 int job_get(const struct cli *cli, const char *id, yyjson_doc **doc);
 /* A text in it, "" if there is none. */
 const char *job_text(yyjson_doc *doc, const char *pointer);
+/* Whether it is an array, not one job. */
+bool job_is_array(yyjson_doc *doc);
 /* As JSON. */
 int job_print(yyjson_doc *doc);
 

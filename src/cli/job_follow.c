@@ -81,19 +81,60 @@ const char *job_text(yyjson_doc *doc, const char *pointer)
     return text ? text : "";
 }
 
+bool job_is_array(yyjson_doc *doc)
+{
+    return yyjson_ptr_get(yyjson_doc_get_root(doc), "/array/first") != NULL;
+}
+
+static bool is_news(struct job_follow *f, const char *text)
+{
+    if (f->quiet || !text[0] || strcmp(text, f->told) == 0)
+        return false;
+    (void)text_set(f->told, sizeof f->told, text, text_len(text, sizeof f->told - 1));
+    return true;
+}
+
 static void tell_why(struct job_follow *f, yyjson_doc *doc)
 {
     const char *why = job_text(doc, "/why/bar");
-    if (f->quiet || !why[0] || strcmp(why, f->told) == 0)
-        return;
-    (void)text_set(f->told, sizeof f->told, why, strlen(why));
-    fprintf(stderr, "busbar: job %s waits: %s\n", f->id, job_text(doc, "/why/text"));
+    if (is_news(f, why))
+        fprintf(stderr, "busbar: job %s waits: %s\n", f->id, job_text(doc, "/why/text"));
 }
 
 static bool is_over(yyjson_doc *doc)
 {
     const char *state = job_text(doc, "/state");
     return strcmp(state, "queued") != 0 && strcmp(state, "running") != 0;
+}
+
+/* "3 queued, 1 running, 4 ended, 1 of them badly" */
+static void tell_tasks(struct job_follow *f, yyjson_doc *doc)
+{
+    yyjson_val *tasks = yyjson_ptr_get(yyjson_doc_get_root(doc), "/array/tasks"), *key;
+    const uint64_t failed = yyjson_get_uint(yyjson_ptr_get(yyjson_doc_get_root(doc), "/array/failed"));
+    yyjson_obj_iter it = yyjson_obj_iter_with(tasks);
+    struct buf line;
+    buf_init(&line, sizeof f->told - 1);
+    while ((key = yyjson_obj_iter_next(&it)) != NULL)
+        buf_addf(&line, "%s%" PRIu64 " %s", line.len ? ", " : "",
+                 yyjson_get_uint(yyjson_obj_iter_get_val(key)), yyjson_get_str(key));
+    if (failed > 0)
+        buf_addf(&line, "; %" PRIu64 " not well", failed);
+    if (job_text(doc, "/why/text")[0] && !yyjson_obj_get(tasks, "running"))
+        buf_addf(&line, "; waits: %s", job_text(doc, "/why/text"));
+    char *text = buf_take(&line);
+    if (text && is_news(f, text))
+        fprintf(stderr, "busbar: array %s: %s\n", f->id, text);
+    free(text);
+}
+
+/* Of an array it is told how many tasks are in which state; what each printed is in its own log. */
+static int follow_array(struct job_follow *f, yyjson_doc *doc)
+{
+    tell_tasks(f, doc);
+    if (!is_over(doc))
+        nanosleep(&(struct timespec){.tv_nsec = QUEUED_LOOK_MS * 1000000L}, NULL);
+    return CLI_OK;
 }
 
 /* A look at the job, and then at what it printed: when the first says that it is over, the second is the whole. */
@@ -103,6 +144,8 @@ static int follow_step(struct job_follow *f, yyjson_doc **doc)
     int rc = job_get(f->cli, f->id, doc);
     if (rc != CLI_OK)
         return rc;
+    if (job_is_array(*doc))
+        return follow_array(f, *doc);
     uint32_t epoch = (uint32_t)yyjson_get_uint(yyjson_obj_get(yyjson_doc_get_root(*doc), "epoch"));
     bool running = strcmp(job_text(*doc, "/state"), "running") == 0;
     if (f->epoch > 0 && !f->quiet)
@@ -127,6 +170,8 @@ static int exit_status(const struct job_follow *f, yyjson_doc *doc)
 {
     const char *state = job_text(doc, "/state"), *end = job_text(doc, "/end");
     yyjson_val *root = yyjson_doc_get_root(doc);
+    if (job_is_array(doc) && strcmp(state, "ended") == 0)
+        return yyjson_get_uint(yyjson_ptr_get(root, "/array/failed")) == 0 ? CLI_OK : CLI_FAILED;
     if (strcmp(end, "exited") == 0)
         return (int)yyjson_get_uint(yyjson_obj_get(root, "code"));
     if (end[0])

@@ -155,6 +155,7 @@ void job_options_add(struct request *r, const struct cli *cli)
     add_chips(r, cli);
     request_option_count(r, cli, "memory", "memory_mib");
     request_option_list(r, cli, "after", "after");
+    request_option(r, cli, "array", "array");
     request_option(r, cli, "site", "site");
     request_option(r, cli, "jurisdiction", "jurisdiction");
     request_option(r, cli, "vendor", "vendor");

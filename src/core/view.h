@@ -48,6 +48,8 @@ const struct row_deployment *view_deployment(const struct core *core, const stru
 const struct row_pool *view_pool(const struct core *core, const struct uuid *id);
 /* One that waits or runs. */
 const struct row_job *view_job(const struct core *core, const struct uuid *id);
+/* One of which something waits or runs, or is to come. */
+const struct row_job_array *view_job_array(const struct core *core, const struct uuid *id);
 bool view_chip_known(const struct core *core, const char *name);
 /* enum place_state; 0 if there is no such node. */
 uint32_t view_node_state(const struct core *core, const struct uuid *pool, uint32_t node);

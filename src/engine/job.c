@@ -72,6 +72,12 @@ static const struct form_field gang_fields[] = {
 };
 static const struct form_table gang_table = TABLE(gang_fields, struct job_gang);
 
+static const struct form_field tasks_fields[] = {
+    FIELD(U32, first, job_tasks),
+    FIELD_AS(U32, total, job_tasks, .max = 65535, .required = true),
+};
+static const struct form_table tasks_table = TABLE(tasks_fields, struct job_tasks);
+
 static const struct form_field spec_fields[] = {
     FIELD_AS(U32, version, job_spec, .max = 1, .required = true),
     FIELD_AS(UUID, job, job_spec, .required = true),
@@ -92,6 +98,7 @@ static const struct form_field spec_fields[] = {
     FIELD(BOOL, network, job_spec),
     LIST_AS(LIST, binds, job_spec, JOB_BINDS_MAX, .of = &bind_table),
     FIELD_AS(OBJECT, gang, job_spec, .of = &gang_table),
+    FIELD_AS(OBJECT, array, job_spec, .of = &tasks_table),
     FIELD_AS(TEXT, account, job_spec, .max = 63),
     FIELD_AS(TEXT, partition, job_spec, .max = 255),
     FIELD(U32, array_limit, job_spec),

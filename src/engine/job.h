@@ -99,6 +99,12 @@ struct job_gang {
     uint32_t hosts_count;
 };
 
+/* Of the tasks of an array, `total` and their indices from `first` on, if there is one. */
+struct job_tasks {
+    uint32_t first;
+    uint32_t total;
+};
+
 struct job_spec {
     uint32_t version; /* 1 */
     struct uuid job;
@@ -123,6 +129,7 @@ struct job_spec {
     struct job_bind *binds;
     uint32_t binds_count;
     struct job_gang gang;
+    struct job_tasks array;
     char *account;
     char *partition;
     uint32_t array_limit; /* of jobs that are submitted together, how many may run at once; 0: all */

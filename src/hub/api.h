@@ -60,6 +60,7 @@ struct api_call {
     yyjson_doc *doc;
     struct err err;
     struct event events[CALL_EVENTS_MAX];
+    struct event *many; /* where there are more: in place of these; freed with free() */
     uint32_t nevents, posted;
     struct buf out;
     void *data;              /* of the handler; freed with free() */

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/timetext.h"
+#include "hub/jobs.h"
 
 #define JOB_CHIPS_MAX 65536
 #define ALTERNATIVES_MAX 4
@@ -19,6 +20,7 @@ const char *const job_terms_members[] = {"tenant",
                                          "priority",
                                          "interruptible",
                                          "after",
+                                         "array",
                                          "site",
                                          "jurisdiction",
                                          "vendor",
@@ -175,7 +177,7 @@ static int read_priority(struct api_call *call, uint32_t *out)
 }
 
 /* "ID" or "afterany:ID" */
-static bool read_after(const char *text, struct uuid *id, uint32_t *kind)
+static bool read_after(const char *text, char job[64], uint32_t *kind)
 {
     const char *colon = strchr(text, ':');
     const char *name = colon ? colon + 1 : text;
@@ -188,7 +190,7 @@ static bool read_after(const char *text, struct uuid *id, uint32_t *kind)
     }
     JOB_AFTER_KINDS(A)
 #undef A
-    return known && uuid_parse(id, name, strlen(name));
+    return known && job_name_valid(name) && text_set(job, 64, name, strlen(name));
 }
 
 static int read_afters(struct api_call *call, struct job_terms *terms)
@@ -201,12 +203,50 @@ static int read_afters(struct api_call *call, struct job_terms *terms)
     yyjson_arr_iter it = yyjson_arr_iter_with(v);
     while ((item = yyjson_arr_iter_next(&it)) != NULL) {
         const char *text = yyjson_is_str(item) ? yyjson_get_str(item) : "";
-        if (!read_after(text, &terms->after[terms->nafter].id, &terms->after[terms->nafter].kind))
+        if (!read_after(text, terms->after[terms->nafter].job, &terms->after[terms->nafter].kind))
             return err_set(&call->err, ERR_INVALID,
                            "after: `%.60s` is not [afterok:|afterany:|afternotok:]JOB", text);
         terms->nafter++;
     }
     return 0;
+}
+
+/* ---- arrays ---- */
+
+#define INDEX_MAX (1u << 30)
+
+bool job_array_parse(const char *text, size_t len, uint32_t *first, uint32_t *total, uint32_t *at_once)
+{
+    const char *percent = memchr(text, '%', len);
+    const size_t range = percent ? (size_t)(percent - text) : len;
+    const char *dash = memchr(text, '-', range);
+    const size_t a_len = dash ? (size_t)(dash - text) : range;
+    uint64_t a, b, c = 0;
+    if (!u64_parse(text, a_len, INDEX_MAX, &a))
+        return false;
+    b = a;
+    if (dash && (!u64_parse(dash + 1, range - a_len - 1, INDEX_MAX + ARRAY_TASKS_MAX, &b) || b < a))
+        return false;
+    if (percent && (!u64_parse(percent + 1, len - range - 1, ARRAY_TASKS_MAX, &c) || c == 0))
+        return false;
+    if (b - a >= ARRAY_TASKS_MAX)
+        return false;
+    *first = (uint32_t)a;
+    *total = (uint32_t)(b - a + 1);
+    *at_once = (uint32_t)c;
+    return true;
+}
+
+static int read_array(struct api_call *call, struct job_terms *terms)
+{
+    char text[40] = "";
+    int rc = body_text(call, "array", false, text, sizeof text);
+    if (rc != 0 || !body_member(call, "array") ||
+        job_array_parse(text, strlen(text), &terms->first, &terms->total, &terms->at_once))
+        return rc;
+    return err_set(&call->err, ERR_INVALID,
+                   "array: must be A-B or A-B%%C, of at most %d tasks; lists and steps are not known",
+                   ARRAY_TASKS_MAX);
 }
 
 int job_terms_read(struct api_call *call, struct job_terms *terms, struct event_job_array *e)
@@ -224,6 +264,8 @@ int job_terms_read(struct api_call *call, struct job_terms *terms, struct event_
         rc = read_times(call, e);
     if (rc == 0)
         rc = read_afters(call, terms);
+    if (rc == 0)
+        rc = read_array(call, terms);
     if (rc == 0)
         rc = body_text(call, "site", false, terms->site, sizeof terms->site);
     if (rc == 0)

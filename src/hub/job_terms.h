@@ -13,11 +13,16 @@
 struct job_terms {
     char tenant[NAME_CAP], site[NAME_CAP];
     struct {
-        struct uuid id;
+        char job[64];  /* as job_find takes it */
         uint32_t kind; /* enum job_after */
     } after[JOB_AFTERS_MAX];
     uint32_t nafter;
+    uint32_t first, total, at_once; /* of an array; total 0: it is one job */
 };
+
+/* "A-B" or "A-B%C", or one index, as an array's first index, number of tasks and how many run at a time, 0: any number. False:
+ * it is something else, or too large. */
+bool job_array_parse(const char *text, size_t len, uint32_t *first, uint32_t *total, uint32_t *at_once);
 
 /* The members that job_terms_read knows; NULL ends it. */
 extern const char *const job_terms_members[];

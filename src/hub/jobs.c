@@ -17,64 +17,15 @@ struct submission {
     char path[FS_PATH_MAX];
 };
 
-/* ---- finding ---- */
-
-bool job_over(const struct row_job *row)
-{
-    return row->state != JOB_QUEUED && row->state != JOB_RUNNING;
-}
-
-int job_param(struct api_call *call)
-{
-    if (uuid_parse(&call->id, call->param, strlen(call->param)))
-        return 0;
-    return err_set(&call->err, ERR_NOT_FOUND, "There is no job `%.64s`.", call->param);
-}
-
-struct found {
-    struct row_job *row;
-    bool any;
-};
-
-static void take_row(void *ctx, const struct row_job *row)
-{
-    struct found *found = ctx;
-    *found->row = *row;
-    found->any = true;
-}
-
-int job_find(struct api_call *call, const struct uuid *id, struct row_job *out)
-{
-    struct store *store = runtime_store(call->hub->runtime);
-    struct found found = {.row = out};
-    const struct job_query query = {.id = id, .limit = 1};
-    char text[UUID_TEXT_LEN + 1];
-    int rc = store->ops->jobs(store, &query, take_row, &found, &call->err);
-    if (rc != 0 || (found.any && call_may(call, &out->tenant) == 0))
-        return rc;
-    uuid_format(text, id);
-    return err_set(&call->err, ERR_NOT_FOUND, "There is no job `%s`.", text);
-}
-
-int job_spec_of(const struct hub *hub, const struct uuid *id, struct job_spec *spec)
-{
-    char path[FS_PATH_MAX];
-    *spec = (struct job_spec){0};
-    if (!hub->specs_dir || !site_job_path(path, hub->specs_dir, id))
-        return ERR_NOT_FOUND;
-    return job_spec_load(spec, path, NULL);
-}
-
 /* ---- submitting ---- */
 
 static const char *const file_members[] = {"name", "argv", "env", "cwd", "memory_mib", "network", NULL};
 
 /* The file, from the members that are its own; its reader checks it. */
-static int render_spec(struct api_call *call, struct buf *out)
+static int render_file(struct api_call *call, const struct job_terms *terms, struct buf *out)
 {
     const int64_t ms = call->events[0].u.job_array.duration_ms;
     char id[UUID_TEXT_LEN + 1];
-    struct job_spec spec;
     uuid_format(id, &call->id);
     buf_addf(out, "{\"version\":1,\"job\":\"%s\",\"epoch\":1", id);
     for (const char *const *name = file_members; *name; name++) {
@@ -86,12 +37,10 @@ static int render_spec(struct api_call *call, struct buf *out)
     }
     if (ms > 0)
         buf_addf(out, ",\"time_limit_ms\":%lld", (long long)ms);
+    if (terms->total > 0)
+        buf_addf(out, ",\"array\":{\"first\":%u,\"total\":%u}", terms->first, terms->total);
     buf_add_char(out, '}');
-    if (out->failed)
-        return ERR_NO_MEMORY;
-    int rc = job_spec_parse(&spec, out->data, out->len, &call->err);
-    job_spec_free(&spec);
-    return rc;
+    return out->failed ? ERR_NO_MEMORY : job_file_check(out->data, out->len, &call->err);
 }
 
 /* Members that are neither terms nor of the file are refused. */
@@ -115,8 +64,6 @@ static int add_parse(struct api_call *call)
     if (!s)
         return ERR_NO_MEMORY;
     call->data = s;
-    call->nevents = 1;
-    call->id = event->u.job_array.job = uuid_new();
     if (!call->hub->specs_dir)
         return err_set(&call->err, ERR_UNSUPPORTED, "This hub runs no jobs.");
     int rc = check_members(call);
@@ -126,7 +73,11 @@ static int add_parse(struct api_call *call)
         rc = body_name(call, "name", name);
     if (rc == 0)
         rc = job_terms_read(call, &s->terms, &event->u.job_array);
-    return rc == 0 ? render_spec(call, &call->out) : rc;
+    call->id = uuid_new();
+    if (s->terms.total > 0)
+        call->id.b[14] = call->id.b[15] = 0;
+    event->u.job_array.job = call->id;
+    return rc == 0 ? render_file(call, &s->terms, &call->out) : rc;
 }
 
 static int add_prepare(struct api_call *call, const struct core *core)
@@ -135,8 +86,17 @@ static int add_prepare(struct api_call *call, const struct core *core)
     return job_terms_resolve(call, core, &s->terms, &call->events[0].u.job_array);
 }
 
-/* How what it comes after ended, as far as that is over: core has forgotten it. */
-static int look_back(struct api_call *call, struct submission *s)
+/* How it ended, as far as it is over. */
+static uint32_t outcome_of(const struct job_ref *ref)
+{
+    const bool over = ref->is_array ? ref->array.ended_ms > 0 : job_over(&ref->job);
+    const bool ok = ref->is_array ? ref->array.state == JOB_ENDED && ref->array.failed == 0
+                                  : ref->job.state == JOB_ENDED && ref->job.code == 0;
+    return !over ? OUTCOME_OPEN : ok ? OUTCOME_OK : OUTCOME_BAD;
+}
+
+/* What it comes after, and how that ended where core has forgotten it. */
+static int look_back(struct api_call *call, const struct submission *s)
 {
     struct event_job_array *e = &call->events[0].u.job_array;
     struct {
@@ -147,19 +107,43 @@ static int look_back(struct api_call *call, struct submission *s)
                                   {&e->after2, &e->after_kind2, &e->outcome2},
                                   {&e->after3, &e->after_kind3, &e->outcome3}};
     for (uint32_t i = 0; i < s->terms.nafter; i++) {
-        struct row_job row;
-        int rc = job_find(call, &s->terms.after[i].id, &row);
-        if (rc == 0 && !uuid_eq(&row.tenant, &e->tenant))
+        struct job_ref ref;
+        int rc = job_find(call, s->terms.after[i].job, &ref);
+        if (rc == 0 && !uuid_eq(ref.is_array ? &ref.array.tenant : &ref.job.tenant, &e->tenant))
             rc = err_set(&call->err, ERR_INVALID, "after: a job comes after those of its own tenant only");
         if (rc != 0)
             return rc;
-        *to[i].id = row.id;
+        *to[i].id = ref.id;
         *to[i].kind = s->terms.after[i].kind;
-        *to[i].outcome = OUTCOME_OPEN;
-        if (job_over(&row))
-            *to[i].outcome = row.state == JOB_ENDED && row.code == 0 ? OUTCOME_OK : OUTCOME_BAD;
+        *to[i].outcome = outcome_of(&ref);
     }
-    call->events[0].kind = s->terms.nafter ? EVENT_KIND_job_array : EVENT_KIND_job_submit;
+    return 0;
+}
+
+/* One event, or for an array as many as it needs: core takes all of them if it takes the first. */
+static int make_events(struct api_call *call, const struct job_terms *terms)
+{
+    const uint32_t parts = (terms->total + ARRAY_EVENT_TASKS_MAX - 1) / ARRAY_EVENT_TASKS_MAX;
+    const struct uuid none = {{0}};
+    call->events[0].kind = terms->nafter || parts ? EVENT_KIND_job_array : EVENT_KIND_job_submit;
+    call->nevents = parts ? parts : 1;
+    free(call->many);
+    call->many = parts > 1 ? calloc(parts, sizeof *call->many) : NULL;
+    if (parts > 1 && !call->many)
+        return ERR_NO_MEMORY;
+    for (uint32_t i = 0; i < parts; i++) {
+        struct event *event = call->many ? &call->many[i] : &call->events[0];
+        *event = call->events[0];
+        struct event_job_array *e = &event->u.job_array;
+        e->first = terms->first;
+        e->total = terms->total;
+        e->at_once = terms->at_once;
+        e->at = i * ARRAY_EVENT_TASKS_MAX;
+        e->tasks =
+            terms->total - e->at < ARRAY_EVENT_TASKS_MAX ? terms->total - e->at : ARRAY_EVENT_TASKS_MAX;
+        if (i > 0) /* what it comes after is said with the first */
+            e->after0 = e->after1 = e->after2 = e->after3 = none;
+    }
     return 0;
 }
 
@@ -167,9 +151,11 @@ static int add_work(struct api_call *call)
 {
     struct submission *s = call->data;
     int rc = look_back(call, s);
+    if (rc == 0)
+        rc = make_events(call, &s->terms);
     if (rc != 0)
         return rc;
-    if (!site_job_path(s->path, call->hub->specs_dir, &call->id))
+    if (!job_file_path(s->path, call->hub->specs_dir, &call->id))
         return err_set(&call->err, ERR_INVALID, "path is too long");
     rc = fs_write_atomic(s->path, call->out.data, call->out.len, 0600, &call->err);
     if (rc != 0)
@@ -187,12 +173,18 @@ static bool add_refused(struct api_call *call)
 
 static int add_finish(struct api_call *call, const struct core *core)
 {
+    const struct submission *s = call->data;
     const struct row_job *row = view_job(core, &call->id);
+    const struct row_job_array *array = view_job_array(core, &call->id);
+    const uint32_t state = row ? row->state : array ? array->state : 0;
     buf_clear(&call->out);
     buf_add_char(&call->out, '{');
     add_id(&call->out, "id", &call->id);
     /* One that had what it needs at once may be over by now. */
-    add_text(&call->out, "state", row ? job_state_text(row->state) : "over", KIND_TEXT_CAP);
+    add_text(&call->out, "state", state ? job_state_text(state) : "over", KIND_TEXT_CAP);
+    if (s->terms.total > 0)
+        buf_addf(&call->out, ",\"array\":{\"first\":%u,\"last\":%u,\"at_once\":%u}", s->terms.first,
+                 s->terms.first + s->terms.total - 1, s->terms.at_once);
     buf_add_char(&call->out, '}');
     return 0;
 }
@@ -201,15 +193,17 @@ static int add_finish(struct api_call *call, const struct core *core)
 
 static int cancel_work(struct api_call *call)
 {
-    struct row_job row;
-    int rc = job_find(call, &call->id, &row);
+    struct job_ref ref;
+    int rc = job_find(call, call->param, &ref);
     if (rc != 0)
         return rc;
-    if (job_over(&row))
-        return err_set(&call->err, ERR_WRONG_STATE, "The job is over already: %s.",
-                       job_state_text(row.state));
+    const uint32_t state = ref.is_array ? ref.array.state : ref.job.state;
+    if (ref.is_array ? state != JOB_QUEUED : job_over(&ref.job))
+        return err_set(&call->err, ERR_WRONG_STATE, "The %s is over already: %s.",
+                       ref.is_array ? "array" : "job", job_state_text(state));
+    call->id = ref.id;
     call->events[0].kind = EVENT_KIND_job_cancel;
-    call->events[0].u.job_cancel.job = row.id;
+    call->events[0].u.job_cancel.job = ref.id;
     call->nevents = 1;
     return 0;
 }
@@ -239,4 +233,4 @@ const struct api_handler api_job_add = {.parse = add_parse,
                                         .finish = add_finish,
                                         .status = 201};
 const struct api_handler api_job_cancel = {
-    .parse = job_param, .work = cancel_work, .refused = cancel_refused, .finish = cancel_finish};
+    .work = cancel_work, .refused = cancel_refused, .finish = cancel_finish};

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "core/kinds.h"
 #include "core/view.h"
+#include "site/job_file.h"
 
 #define TICK_MS 100
 #define RENEWALS 10    /* of a lease in its time */
@@ -52,14 +53,6 @@ struct site_jobs {
     void (*done)(void *ctx);
     void *done_ctx;
 };
-
-bool site_job_path(char dst[FS_PATH_MAX], const char *dir, const struct uuid *job)
-{
-    char name[UUID_TEXT_LEN + 8], id[UUID_TEXT_LEN + 1];
-    uuid_format(id, job);
-    (void)snprintf(name, sizeof name, "%s.json", id);
-    return fs_join(dst, dir, name);
-}
 
 /* ---- what is here ---- */
 
@@ -175,10 +168,7 @@ static void on_submitted(void *ctx, struct engine_call *call)
 static int load_spec(struct run *run, struct job_spec *spec, struct err *err)
 {
     const struct site_jobs_config *config = &run->jobs->config;
-    char path[FS_PATH_MAX];
-    if (!site_job_path(path, config->specs, &run->id.job))
-        return err_set(err, ERR_INVALID, "path is too long");
-    int rc = job_spec_load(spec, path, err);
+    int rc = job_file_load(spec, config->specs, &run->id.job, err);
     if (rc != 0)
         return rc;
     spec->epoch = run->id.epoch;

@@ -3,7 +3,7 @@
  * Jobs of a site: carries out the core's starts and stops through the site's engine, and reports how jobs ended.
  *
  * The core knows a job by its terms; what it runs is in a file by the job's id, which whoever submits it writes first
- * (site_job_path). The engine's work folder is the truth about what runs here, the core about what should: they are
+ * (site/job_file.h). The engine's work folder is the truth about what runs here, the core about what should: they are
  * compared once at the start, and an epoch that the core does not run any more is stopped. Everything is by job and
  * epoch and may be done again. A start whose chips are not given back yet, or whose earlier epoch is still ending, is
  * tried again; an end that the hub could not record is reported again.
@@ -38,8 +38,5 @@ void site_jobs_effect(struct site_jobs *jobs, const struct effect *effect);
 void site_jobs_shutdown(struct site_jobs *jobs, void (*done)(void *ctx), void *ctx);
 /* After done, and after the last reply. */
 void site_jobs_free(struct site_jobs *jobs);
-
-/* "<dir>/<job>.json" */
-bool site_job_path(char dst[FS_PATH_MAX], const char *dir, const struct uuid *job);
 
 #endif

@@ -62,6 +62,10 @@ def folders(hub):
     return sorted(p.name for p in (hub.data / 'jobs').glob('*'))
 
 
+def files_of(jobs):
+    return sorted({f"{j.get('array', j['id'])}.json" for j in jobs})
+
+
 def quiet(hub, limit_s=20):
     """Nothing of a job runs any more."""
     wait_for(lambda: not find_processes(str(hub.data / 'work')), 'no process of a job', limit_s)
@@ -225,6 +229,73 @@ def when(hub):
         need(done.returncode == 1 and words[0][2:].replace('-', '_').split('_')[0] in done.stderr, words, done)
 
 
+# ---- arrays ----
+
+def tasks(hub, array):
+    return sorted(hub.pages(f'/api/v1/jobs?array={array}'), key=lambda j: j['index'])
+
+
+def array_of_three(hub):
+    """Each task knows its index, by our names and by Slurm's; all are seen, and the array is summed up."""
+    before = folders(hub)
+    script = 'echo $BUSBAR_ARRAY_INDEX $SLURM_ARRAY_TASK_ID $BUSBAR_ARRAY_FIRST $BUSBAR_ARRAY_LAST; [ $BUSBAR_ARRAY_INDEX != 8 ]'
+    done = run(hub, 'sh', '-c', script, before=['--array', '7-9%2', '--name', 'three'])
+    need(done.returncode == 1 and '3 ended; 1 not well' in done.stderr, done)
+    array = hub.api('GET', '/api/v1/jobs?limit=1')['data'][0]['array']
+    found = tasks(hub, array)
+    same([(j['index'], j['name'], j['code']) for j in found], [(7, 'three', 0), (8, 'three', 1), (9, 'three', 0)], found)
+    for task in found:
+        i = task['index']
+        same(log(hub, f'{array}_{i}'), f'{i} {i} 7 9\n'.encode(), 'log')
+        same(job(hub, f'{array}_{i}'), job(hub, task['id']), 'by index and by id')
+    whole = job(hub, array)
+    same((whole['state'], whole['array']), ('ended', {'first': 7, 'last': 9, 'at_once': 2, 'failed': 1, 'tasks': {'ended': 3}}),
+         whole)
+    same(set(folders(hub)) - set(before), {f'{array}.json'}, 'one file for all')
+    for name in (f'{array}_6', f'{array}_10', f'{array}_', f'{array}_x', f"{found[0]['id']}_7"):
+        same(hub.request('GET', f'/api/v1/jobs/{name}', local=True).status, 404, name)
+    need(hub.run('job', 'logs', array).returncode == 1, 'logs of an array')
+    need('1' in hub.run('job', 'show', array).stdout.split('failed')[1].split('\n')[0], 'show')
+    same(len(hub.run('jobs', '--array', array, '--all').stdout.splitlines()), 4, 'table')
+    # What comes after it, and what of it alone.
+    ok, bad = submit(hub, 'true', after=[array]), submit(hub, 'true', after=[f'afternotok:{array}', f'{array}_7'])
+    same([over(hub, i)['state'] for i in (ok, bad)], ['unmet', 'ended'], 'after')
+
+
+def array_limited(hub):
+    """No more at a time than it says; the others wait as tasks of the array."""
+    array = submit(hub, 'sh', '-c', 'sleep 0.5; echo $$', array='0-2%1')
+    wait_for(lambda: [j['state'] for j in tasks(hub, array)][0] == 'running', 'one runs')
+    same([j['state'] for j in tasks(hub, array)][1:], ['queued'] * 2, 'one at a time')
+    same(job(hub, f'{array}_2')['why']['bar'], 'array', 'why')
+    same((over(hub, array)['array']['failed'], len(tasks(hub, array))), (0, 3), 'all')
+    spans = sorted((j['started'], j['ended']) for j in tasks(hub, array))
+    need(all(a[1] <= b[0] for a, b in zip(spans, spans[1:])), spans)
+
+
+def array_large(hub):
+    """More tasks than an event holds: they come whole, wait, and go with one command."""
+    blocker = sh(hub, 'sleep 60', chips=CHIPS)
+    wait_for(lambda: state(hub, blocker) == 'running', 'the blocker runs')
+    start = time.monotonic()
+    array = submit(hub, 'true', array='1-1000', chips=CHIPS)
+    seconds = time.monotonic() - start
+    same(job(hub, array)['array']['tasks'], {'queued': 1000}, 'all are there')
+    follower = submit(hub, 'true', after=[f'afterany:{array}'])
+    same(job(hub, follower)['why']['job'], array, 'why')
+    hub.kill()
+    hub.start()
+    same(job(hub, array)['array']['tasks'], {'queued': 1000}, 'and after a kill')
+    same(hub.run('cancel', array).returncode, 0, 'cancel')
+    wait_for(lambda: job(hub, array)['array']['tasks'] == {'cancelled': 1000}, 'all are cancelled')
+    same(job(hub, array)['state'], 'cancelled', 'state')
+    need(hub.run('cancel', array).returncode == 1, 'over already')
+    hub.api('DELETE', f'/api/v1/jobs/{blocker}')
+    same(over(hub, follower)['code'], 0, 'what came after it')
+    same(len(hub.pages(f'/api/v1/jobs?array={array}&state=cancelled')), 1000, 'by state')
+    return f'1000 tasks in {seconds * 1000:.0f} ms'
+
+
 # ---- lives ----
 
 def hub_killed(hub):
@@ -330,7 +401,7 @@ def killed_while_submitting(hub):
     hub.start()
     known = {j['id'] for j in hub.pages('/api/v1/jobs')}
     need(set(answered) <= known, 'an acknowledged job is lost')
-    same(folders(hub), sorted(f'{i}.json' for i in known), 'files and jobs')
+    same(folders(hub), files_of(hub.pages('/api/v1/jobs')), 'files and jobs')
     for ident in known:
         ended = over(hub, ident)
         if ident in answered:
@@ -451,6 +522,7 @@ def refused(hub):
                  {'argv': ['true'], 'alternatives': [{'chip': 'cpu', 'rate': 0}]},
                  {'argv': ['true'], 'alternatives': [{'chip': 'cpu', 'size': 1}]},
                  {'argv': ['true'], 'alternatives': [{'chip': 'cpu'}], 'chip': 'cpu'},
+                 *({'argv': ['true'], 'array': a} for a in ('', '3-1', '1-', '1-2%', '1-2%0', '1,2', '0-65535', '-1', 1, '1-4:2')),
                  {'argv': ['true'], 'deadline': '+0s'}, {'argv': ['true'], 'defer_until': 5},
                  {'argv': ['true'], 'checkpoint_cost_s': 5}, {'argv': ['true'], 'jurisdiction': 'X' * 99},
                  {'argv': ['true'], 'epoch': 2}, {'argv': ['true'], 'binds': [{'source': '/'}]}):
@@ -467,7 +539,8 @@ def refused(hub):
     ident = hub.api('GET', '/api/v1/jobs?limit=1')['data'][0]['id']
     for query in ('stream=both', 'offset=-1', 'wait=31', 'wait=x', 'epoch=x'):
         same(hub.request('GET', f'/api/v1/jobs/{ident}/logs?{query}', local=True).status, 400, query)
-    same(hub.request('GET', '/api/v1/jobs?cursor=x', local=True).status, 400, 'cursor')
+    for query in ('cursor=x', 'state=x', 'state=', 'state=queued,', 'array=x', 'limit=0'):
+        same(hub.request('GET', f'/api/v1/jobs?{query}', local=True).status, 400, query)
     after_all = standing()
     same(after_all[:2], before[:2], 'jobs and files')
     for words in (['--chip', 'cpu:0'], ['--chip', 'cpu:1,'], ['--chip', ':2'], ['--time', '1:60'], ['--green', '--defer', '+1h'],
@@ -498,14 +571,13 @@ def main():
     tap = Tap()
     with Bench(['--no-model']) as hub:
         for case in (runs, bytes_are_whole, by_signal, out_of_time, out_of_memory, no_program, cancelled, interrupted, queue,
-                     too_large, after, alternatives, place, when, hub_killed, ended_while_away, restarts_keep_jobs, stopped_while_followed,
+                     too_large, after, alternatives, place, when, array_of_three, array_limited, array_large, hub_killed, ended_while_away, restarts_keep_jobs, stopped_while_followed,
                      killed_at_random, unrecorded,
                      killed_while_submitting, preempted, restored, taken_back, fewer_cores, keys,
                      refused, listing):
             tap.case(case.__name__.replace('_', ' '), case, hub)
         tap.case('nothing is left', quiet, hub)
-        tap.case('one file a job', lambda: same(folders(hub), sorted(
-            f"{j['id']}.json" for j in hub.pages('/api/v1/jobs')), 'files'))
+        tap.case('one file a job or array', lambda: same(folders(hub), files_of(hub.pages('/api/v1/jobs')), 'files'))
     tap.done()
 
 
