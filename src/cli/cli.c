@@ -16,7 +16,7 @@
 #define JOB_OPTIONS \
     "chips=N chip=KIND[:N],... time=TIME name=NAME priority=N interruptible after=JOBS env=NAME=VALUE " \
     "memory=MIB network site=NAME jurisdiction=CODE vendor=NAME deadline=WHEN defer=WHEN green " \
-    "checkpoint-every=TIME checkpoint-cost=TIME array=A-B[%C] tenant=NAME"
+    "checkpoint-every=TIME checkpoint-cost=TIME array=A-B[%C] cwd=DIR tenant=NAME"
 
 const struct verb cli_verbs[] = {
     {"up", "", 0, 0,
@@ -68,6 +68,8 @@ const struct verb cli_verbs[] = {
      "talk to a model; the answer streams", cli_chat},
     {"run", "[--] COMMAND...", 1, 4096, JOB_OPTIONS " detach",
      "run a command as a job, show what it prints, exit as it does", cli_run},
+    {"submit", "FILE [ARGUMENT...]", 1, 4096, JOB_OPTIONS,
+     "submit a script or a job in YAML, print its id, and leave it", cli_submit},
     {"jobs", "", 0, 0, "state=STATES array=JOB tenant=NAME limit=N cursor=C all",
      "list jobs, the newest first", cli_jobs},
     {"job show", "JOB", 1, 1, "",
@@ -112,9 +114,10 @@ static bool has_option(const char *list, const char *name, size_t len, bool *val
     return false;
 }
 
+/* The last one prevails. */
 const char *cli_option(const struct cli *cli, const char *name)
 {
-    for (int i = 0; i < cli->noptions; i++) {
+    for (int i = cli->noptions - 1; i >= 0; i--) {
         if (strcmp(cli->options[i].name, name) == 0)
             return cli->options[i].value;
     }
@@ -182,6 +185,23 @@ static int take_option(struct cli *cli, int argc, char **argv, int *i)
         *eq = 0;
     cli->options[cli->noptions].name = name;
     cli->options[cli->noptions++].value = text;
+    return 0;
+}
+
+int cli_take_options(struct cli *cli, int argc, char **argv)
+{
+    for (int i = 0; i < argc; i++) {
+        bool value, plain = strncmp(argv[i], "--", 2) != 0;
+        const char *name = argv[i] + (plain ? 0 : 2);
+        if (plain || !has_option(cli->verb->options, name, strcspn(name, "="), &value)) {
+            fprintf(stderr, "busbar: the file has `%s`, which is no option of %s\n", argv[i],
+                    cli->verb->name);
+            return CLI_USAGE;
+        }
+        int rc = take_option(cli, argc, argv, &i);
+        if (rc != 0)
+            return rc;
+    }
     return 0;
 }
 

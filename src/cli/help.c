@@ -8,7 +8,7 @@
     "What it needs\n" \
     "  --chips N              chips of one kind; 1 if nothing is said\n" \
     "  --chip KIND[:N],...    up to four alternatives, of which one is enough\n" \
-    "  --memory MIB, --network\n" \
+    "  --memory MIB, --network, --env NAME[=VALUE], --cwd DIR\n" \
     "Where it may run\n" \
     "  --site NAME, --jurisdiction CODE, --vendor NAME\n" \
     "When\n" \
@@ -33,6 +33,16 @@ static const struct {
                   "  busbar run --chip h100:4,mi300x:8 --time 12h --name train -- ./train.sh\n"
                   "  busbar run --green --deadline +36h --detach -- ./nightly.sh\n"
                   "  busbar run --array 1-100%8 -- sh -c './part.sh $BUSBAR_ARRAY_INDEX'\n"},
+    {"submit", "FILE is a script that begins with #!, with what it needs in lines\n"
+               "  #BUSBAR --option value     options of this verb\n"
+               "  #SBATCH --option=value     Slurm's, as far as they have a meaning here; others are named "
+               "and left out\n"
+               "before its first command; or a job in YAML (docs/jobs.md); or - for standard input. Options "
+               "given here\n"
+               "prevail. The text travels with the job, at most 256 KiB.\n\n" TERMS "\nExamples\n"
+               "  busbar submit train.sh\n"
+               "  busbar submit --time 2h --array 0-9 sweep.sh --verbose\n"
+               "  busbar job logs $(busbar submit job.yaml) --follow\n"},
 };
 
 const char *cli_help(const char *verb)

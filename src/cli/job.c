@@ -65,7 +65,7 @@ int cli_run(const struct cli *cli)
     yyjson_doc *doc = NULL;
     struct job_follow f = {.cli = cli, .quiet = cli->json};
     request_begin(&r);
-    job_options_add(&r, cli);
+    job_options_add(&r, cli, false);
     job_argv_add(&r, cli->args, cli->nargs);
     int rc = r.bad ? CLI_USAGE : client_call(cli, "POST", "/api/v1/jobs", request_body(&r), &doc);
     request_end(&r);
@@ -126,6 +126,23 @@ static int list_all(const struct cli *cli)
         rc = doc ? print_table(cli, doc, columns, COUNT(columns)) : CLI_FAILED;
     yyjson_doc_free(doc);
     yyjson_mut_doc_free(all);
+    return rc;
+}
+
+int cli_submit(const struct cli *cli)
+{
+    struct request r;
+    yyjson_doc *doc = NULL;
+    request_begin(&r);
+    int rc = job_file_add(&r, cli);
+    if (rc == CLI_OK)
+        rc = client_call(cli, "POST", "/api/v1/jobs", request_body(&r), &doc);
+    request_end(&r);
+    if (rc == CLI_OK && cli->json)
+        rc = job_print(doc);
+    else if (rc == CLI_OK)
+        puts(job_text(doc, "/id"));
+    yyjson_doc_free(doc);
     return rc;
 }
 

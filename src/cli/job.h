@@ -5,10 +5,14 @@
 
 #include "cli/request.h"
 
-/* Adds what the options of `run` and `submit` say. A wrong one sets r->bad after a message. */
-void job_options_add(struct request *r, const struct cli *cli);
+/* Adds what the options of `run` and `submit` say. A wrong one sets r->bad after a message. `tenant`: one is named already. */
+void job_options_add(struct request *r, const struct cli *cli, bool tenant);
 /* Adds the command, a list of texts. */
 void job_argv_add(struct request *r, const char *const *args, int nargs);
+
+/* Adds what the file that cli->args[0] names says, a script or YAML, and the options beside it. Returns an exit status, after a
+ * message. */
+int job_file_add(struct request *r, const struct cli *cli);
 
 struct job_follow {
     const struct cli *cli;

@@ -146,9 +146,9 @@ static void add_env(struct request *r, const struct cli *cli)
 
 /* ---- the whole ---- */
 
-void job_options_add(struct request *r, const struct cli *cli)
+void job_options_add(struct request *r, const struct cli *cli, bool tenant)
 {
-    if (!cli_option(cli, "tenant") && !cli->key)
+    if (!cli_option(cli, "tenant") && !cli->key && !tenant)
         request_text(r, "tenant", "default");
     request_option(r, cli, "tenant", "tenant");
     request_option(r, cli, "name", "name");
@@ -156,6 +156,7 @@ void job_options_add(struct request *r, const struct cli *cli)
     request_option_count(r, cli, "memory", "memory_mib");
     request_option_list(r, cli, "after", "after");
     request_option(r, cli, "array", "array");
+    request_option(r, cli, "cwd", "cwd");
     request_option(r, cli, "site", "site");
     request_option(r, cli, "jurisdiction", "jurisdiction");
     request_option(r, cli, "vendor", "vendor");

@@ -84,6 +84,7 @@ static const struct form_field spec_fields[] = {
     FIELD_AS(U32, epoch, job_spec, .required = true),
     FIELD_AS(TEXT, name, job_spec, .max = 63),
     LIST_AS(TEXTS, argv, job_spec, JOB_ARGS_MAX, .required = true),
+    FIELD_AS(TEXT, script, job_spec, .max = JOB_SCRIPT_MAX),
     LIST(TEXTS, env, job_spec, JOB_ENV_MAX),
     FIELD_AS(TEXT, cwd, job_spec, .max = FS_PATH_MAX - 1),
     LIST_AS(LIST, chips, job_spec, JOB_KINDS_MAX, .of = &chips_table),

@@ -21,6 +21,7 @@
 #define JOB_NODES_MAX 4096
 #define JOB_BINDS_MAX 64
 #define JOB_GRACE_MS_MAX 3600000u
+#define JOB_SCRIPT_MAX ((size_t)256 << 10)
 
 struct job_id {
     struct uuid job;
@@ -112,6 +113,8 @@ struct job_spec {
     char *name;
     char **argv;
     uint32_t argv_count;
+    char *
+        script; /* a program's text, beginning with "#!": it is run in place of argv[0], which is its name then */
     char **env; /* NAME=VALUE; the job sees these and what the shim adds, nothing of ours */
     uint32_t env_count;
     char *cwd; /* absent: the job's own folder */

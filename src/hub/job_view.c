@@ -79,6 +79,8 @@ static void add_row(struct buf *out, const struct core *core, const struct row_j
     uint32_t k;
     const struct uuid array = job_file_array(&row->id, &k);
     const struct row_tenant *tenant = view_tenant(core, &row->tenant);
+    /* Those that it has or had; until then the first that it asks for. */
+    const uint32_t chips[] = {row->count0, row->count1, row->count2, row->count3};
     buf_add_char(out, '{');
     add_id(out, "id", &row->id);
     add_text(out, "name", label->name, NAME_CAP);
@@ -89,8 +91,9 @@ static void add_row(struct buf *out, const struct core *core, const struct row_j
     add_text(out, "tenant", tenant ? tenant->name : "?", NAME_CAP);
     add_text(out, "state", job_state_text(row->state), KIND_TEXT_CAP);
     add_end(out, row);
-    buf_addf(out, ",\"chips\":%u,\"priority\":%d,\"interruptible\":%s,\"epoch\":%u", row->count0,
-             (int)row->priority, row->flags & JOB_INTERRUPTIBLE ? "true" : "false", row->epoch);
+    buf_addf(out, ",\"chips\":%u,\"priority\":%d,\"interruptible\":%s,\"epoch\":%u",
+             chips[row->epoch > 0 ? row->alternative : 0], (int)row->priority,
+             row->flags & JOB_INTERRUPTIBLE ? "true" : "false", row->epoch);
     add_place(out, core, row);
     add_time(out, "submitted", row->submitted_ms);
     add_time(out, "started", row->started_ms);
@@ -255,6 +258,8 @@ static void add_spec(struct api_call *call, struct one *one)
     if (job_file_load(&spec, call->hub->specs_dir, &one->ref.id, NULL) == 0) {
         label_from(&one->label, &spec);
         add_texts(&call->out, "argv", spec.argv, spec.argv_count);
+        if (spec.script)
+            buf_addf(&call->out, ",\"script_bytes\":%zu", strlen(spec.script));
         if (spec.time_limit_ms > 0)
             buf_addf(&call->out, ",\"time_limit_s\":%llu", (unsigned long long)(spec.time_limit_ms / 1000));
     }

@@ -19,7 +19,24 @@ struct submission {
 
 /* ---- submitting ---- */
 
-static const char *const file_members[] = {"name", "argv", "env", "cwd", "memory_mib", "network", NULL};
+static const char *const file_members[] = {"name", "argv",       "script",  "env",
+                                           "cwd",  "memory_mib", "network", NULL};
+
+/* A script is its own command unless it is given arguments. */
+static int check_script(struct api_call *call, struct buf *out)
+{
+    yyjson_val *v = body_member(call, "script");
+    if (!v)
+        return 0;
+    if (yyjson_get_len(v) > JOB_SCRIPT_MAX)
+        return err_set(&call->err, ERR_INVALID, "script: is longer than %zu KiB", JOB_SCRIPT_MAX >> 10);
+    if (yyjson_get_len(v) < 3 || strncmp(yyjson_get_str(v), "#!", 2) != 0)
+        return err_set(&call->err, ERR_INVALID,
+                       "script: must be a text that begins with #! and its interpreter");
+    if (!body_member(call, "argv"))
+        buf_add_text(out, ",\"argv\":[\"script\"]");
+    return 0;
+}
 
 /* The file, from the members that are its own; its reader checks it. */
 static int render_file(struct api_call *call, const struct job_terms *terms, struct buf *out)
@@ -28,6 +45,9 @@ static int render_file(struct api_call *call, const struct job_terms *terms, str
     char id[UUID_TEXT_LEN + 1];
     uuid_format(id, &call->id);
     buf_addf(out, "{\"version\":1,\"job\":\"%s\",\"epoch\":1", id);
+    int rc = check_script(call, out);
+    if (rc != 0)
+        return rc;
     for (const char *const *name = file_members; *name; name++) {
         yyjson_val *v = body_member(call, *name);
         if (!v)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a submission is read from: array ranges, and the files that jobs and tasks share. */
+/* What a submission is read from: array ranges, scripts that say what they need, and the files that jobs and tasks share. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/job_script.h"
 #include "hub/job_terms.h"
 #include "site/job_file.h"
 #include "support.h"
@@ -29,6 +30,71 @@ static void test_ranges(void **state)
     }
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         assert_false(job_array_parse(wrong[i], strlen(wrong[i]), &first, &total, &at_once));
+}
+
+/* The options of a script as one text, or what is wrong with it. */
+static const char *options_of(const char *lines)
+{
+    static char out[2048];
+    static struct script script;
+    char text[1024];
+    struct err err = {0};
+    int len = snprintf(text, sizeof text, "#!/bin/sh\n%s", lines);
+    size_t n = 0;
+    if (script_read(&script, text, (size_t)len, &err) != 0) {
+        (void)snprintf(out, sizeof out, "%s", err.msg);
+        return out;
+    }
+    out[0] = 0;
+    for (uint32_t i = 0; i < script.options.n; i++)
+        n += (size_t)snprintf(out + n, sizeof out - n, "%s%s", n ? " " : "", script.options.word[i]);
+    for (uint32_t i = 0; i < script.ignored.n; i++)
+        n += (size_t)snprintf(out + n, sizeof out - n, "%s%s", i ? "," : " | ", script.ignored.word[i]);
+    return out;
+}
+
+static void test_scripts(void **state)
+{
+    static const struct {
+        const char *lines, *options;
+    } cases[] = {
+        {"", ""},
+        {"echo\n#SBATCH --time=5\n", ""},
+        {"\n  \n# c\n#SBATCH --time=5\n", "--time 5"},
+        {"#SBATCH -t 1-12:30 --array=1-9%3", "--time 1-12:30 --array 1-9%3"},
+        {"#SBATCH --time UNLIMITED", ""},
+        {"##SBATCH --time=5\n #SBATCH --time=6\n#SBATCHER x\n", ""},
+        {"#SBATCH -N 2 --gres=gpu:h100:8", "--chip h100:16"},
+        {"#SBATCH --gres=gpu:4\n#SBATCH --nodes=3-5", "--chips 12"},
+        {"#SBATCH --gres=gpu", "--chips 1"},
+        {"#SBATCH -G a100", "--chip a100:1"},
+        {"#SBATCH --gpus=8 -n 64", "--chips 8"},
+        {"#SBATCH --gpus-per-task=2 --ntasks=3", "--chips 6"},
+        {"#SBATCH -n 4 -c8", "--chip cpu:32"},
+        {"#SBATCH -N2 --ntasks-per-node=3", "--chip cpu:6"},
+        {"#SBATCH --mem=16G", "--memory 16384"},
+        {"#SBATCH --mem=0 --job-name=Train_LLaMA.7b", "--name train-llama-7b"},
+        {"#SBATCH --mem=1K", "--memory 1"},
+        {"#SBATCH -D '/a b' # there", "--cwd /a b"},
+        {"#SBATCH --dependency=afterok:a:b,afterany:c", "--after afterok:a,afterok:b,afterany:c"},
+        {"#SBATCH -p gpu --account=x --exclusive -o %j.out --mail-type ALL --requeue",
+         " | -p,--account,--exclusive,-o,--mail-type,--requeue"},
+        {"#BUSBAR --chip h100:4 --green\n#SBATCH -t 9", "--chip h100:4 --green --time 9"},
+        {"#BUSBAR --env \"A=b c\" --env 'D=\"e\"'", "--env A=b c --env D=\"e\""},
+        {"#SBATCH --time=5\r\n", "--time 5"},
+        {"#SBATCH --nodes=0", "line 2: --nodes: expected a whole number of at least 1, got 0"},
+        {"\n#SBATCH --time", "line 3: --time needs a value"},
+        {"#SBATCH train.py", "line 2: expected an option, got train.py"},
+        {"#SBATCH --name=\"x", "line 2: a quote is not closed"},
+        {"#SBATCH --gres=fpga:1", "line 2: --gres: only gpu[:KIND][:N] is known, got fpga:1"},
+        {"#SBATCH --dependency=singleton",
+         "line 2: --dependency: expected afterok, afterany or afternotok and jobs, got singleton"},
+        {"#SBATCH --mem=lots", "line 2: --mem: expected a size such as 4000M or 16G, got lots"},
+        {"#SBATCH -n 65536 -c 2", "it asks for more than 65536 chips"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_string_equal(options_of(cases[i].lines), cases[i].options);
 }
 
 static void put_file(const char *dir, const struct uuid *id, const char *members)
@@ -86,6 +152,7 @@ static void test_files(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_ranges), cmocka_unit_test(test_files)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_ranges), cmocka_unit_test(test_scripts),
+                                       cmocka_unit_test(test_files)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
