@@ -12,6 +12,12 @@
 /* Options of every verb. */
 #define COMMON "data=DIR hub=URL key=KEY json help"
 
+/* Of every verb that submits jobs. */
+#define JOB_OPTIONS \
+    "chips=N chip=KIND[:N],... time=TIME name=NAME priority=N interruptible after=JOBS env=NAME=VALUE " \
+    "memory=MIB network site=NAME jurisdiction=CODE vendor=NAME deadline=WHEN defer=WHEN green " \
+    "checkpoint-every=TIME checkpoint-cost=TIME array=A-B[%C] cwd=DIR tenant=NAME"
+
 const struct verb cli_verbs[] = {
     {"up", "", 0, 0,
      "listen=HOST:PORT site-listen=HOST:PORT detach workers=N engine-threads=N drain=SECONDS lease=SECONDS "
@@ -62,16 +68,18 @@ const struct verb cli_verbs[] = {
      cli_usage_records},
     {"chat", "MODEL [MESSAGE]", 1, 2, "max-tokens=N temperature=T system=TEXT",
      "talk to a model; the answer streams", cli_chat},
-    {"run", "[--] COMMAND...", 1, 4096,
-     "chips=N chip=KIND time=TIME name=NAME priority=N interruptible after=JOBS env=NAME=VALUE memory=MIB "
-     "network "
-     "tenant=NAME detach",
+    {"run", "[--] COMMAND...", 1, 4096, JOB_OPTIONS " detach",
      "run a command as a job, show what it prints, exit as it does", cli_run},
-    {"jobs", "", 0, 0, "tenant=NAME limit=N cursor=C", "list jobs, the newest first", cli_jobs},
-    {"job show", "JOB", 1, 1, "", "show one job: its state, where it is, why it waits, how it ended",
+    {"submit", "FILE [ARGUMENT...]", 1, 4096, JOB_OPTIONS,
+     "submit a script or a job in YAML, print its id, and leave it", cli_submit},
+    {"jobs", "", 0, 0, "state=STATES array=JOB tenant=NAME limit=N cursor=C all",
+     "list jobs, the newest first", cli_jobs},
+    {"job show", "JOB", 1, 1, "",
+     "show a job: its state, where it is, why it waits, how it ended; or an array: its tasks by state",
      cli_job_show},
     {"job logs", "JOB", 1, 1, "follow", "what a job printed", cli_job_logs},
-    {"job cancel", "JOB", 1, 1, "", "end a job", cli_job_cancel},
+    {"job cancel", "JOB", 1, 1, "", "end a job, or all tasks of an array", cli_job_cancel},
+    {"cancel", "JOB", 1, 1, "", "the same as job cancel", cli_job_cancel},
     {"sim", "", 0, 0,
      "trace=FILES pools=FILE network=FILE chips-per-node=N policy=NAME ageing=N copies=N days=N start=DATE "
      "until=TIME seed=N faults drill=DRILLS traits=TRAITS rules=FILE requests=FILES serve=REPLICA time-zones "
@@ -108,9 +116,10 @@ static bool has_option(const char *list, const char *name, size_t len, bool *val
     return false;
 }
 
+/* The last one prevails. */
 const char *cli_option(const struct cli *cli, const char *name)
 {
-    for (int i = 0; i < cli->noptions; i++) {
+    for (int i = cli->noptions - 1; i >= 0; i--) {
         if (strcmp(cli->options[i].name, name) == 0)
             return cli->options[i].value;
     }
@@ -139,8 +148,9 @@ static void print_verb(FILE *out, const struct verb *verb)
         fprintf(out, "%s[--%.*s]", p == verb->options && !verb->args[0] ? "" : " ", (int)n, p);
         p += n + strspn(p + n, " ");
     }
-    fprintf(out, "\n\n%s\n\nEvery verb takes --data DIR, --hub URL, --key KEY, --json, --help.\n",
-            verb->help);
+    const char *more = cli_help(verb->name);
+    fprintf(out, "\n\n%s\n\n%s%sEvery verb takes --data DIR, --hub URL, --key KEY, --json, --help.\n",
+            verb->help, more, more[0] ? "\n" : "");
 }
 
 static void print_usage(FILE *out)
@@ -177,6 +187,23 @@ static int take_option(struct cli *cli, int argc, char **argv, int *i)
         *eq = 0;
     cli->options[cli->noptions].name = name;
     cli->options[cli->noptions++].value = text;
+    return 0;
+}
+
+int cli_take_options(struct cli *cli, int argc, char **argv)
+{
+    for (int i = 0; i < argc; i++) {
+        bool value, plain = strncmp(argv[i], "--", 2) != 0;
+        const char *name = argv[i] + (plain ? 0 : 2);
+        if (plain || !has_option(cli->verb->options, name, strcspn(name, "="), &value)) {
+            fprintf(stderr, "busbar: the file has `%s`, which is no option of %s\n", argv[i],
+                    cli->verb->name);
+            return CLI_USAGE;
+        }
+        int rc = take_option(cli, argc, argv, &i);
+        if (rc != 0)
+            return rc;
+    }
     return 0;
 }
 

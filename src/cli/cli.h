@@ -52,12 +52,16 @@ struct verb {
 };
 
 int cli_main(int argc, char **argv, cli_fn *up);
-/* Value of an option, "" for one without, NULL if it was not given. */
+/* Value of an option, the last one's if it was given several times; "" for one without, NULL if it was not given. */
 const char *cli_option(const struct cli *cli, const char *name);
+/* Takes options of the verb that a file has, which argv belongs to as well. Non-zero after a message. */
+int cli_take_options(struct cli *cli, int argc, char **argv);
 /* A whole number; *value is left alone if the option was not given. Non-zero after a message. */
 int cli_count(const struct cli *cli, const char *name, uint32_t *value);
 
 extern const struct verb cli_verbs[];
+/* What a verb's --help says beside its options; "" if that is all. */
+const char *cli_help(const char *verb);
 
 /* Every verb's function. */
 cli_fn cli_down, cli_status, cli_tenant_add, cli_tenant_list, cli_tenant_show, cli_tenant_budget, cli_key_add,
@@ -65,7 +69,7 @@ cli_fn cli_down, cli_status, cli_tenant_add, cli_tenant_list, cli_tenant_show, c
     cli_model_price, cli_deploy, cli_deployments, cli_undeploy, cli_usage_report, cli_usage_records, cli_chat,
     cli_sim, cli_backup, cli_restore, cli_version, cli_completion, cli_rules_check, cli_rules_explain,
     cli_network_check, cli_network_show, cli_site_list, cli_site_show, cli_site_add, cli_site_token,
-    cli_site_cordon, cli_site_resume, cli_site_remove, cli_site_join, cli_site_run, cli_run, cli_jobs,
-    cli_job_show, cli_job_logs, cli_job_cancel;
+    cli_site_cordon, cli_site_resume, cli_site_remove, cli_site_join, cli_site_run, cli_run, cli_submit,
+    cli_jobs, cli_job_show, cli_job_logs, cli_job_cancel;
 
 #endif

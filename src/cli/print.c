@@ -74,8 +74,9 @@ int print_table(const struct cli *cli, yyjson_doc *doc, const struct column *col
     if (!cells)
         return CLI_FAILED;
     bool whole = true;
+    yyjson_arr_iter it = yyjson_arr_iter_with(data);
     for (size_t r = 0; r < rows; r++) {
-        yyjson_val *row = data ? yyjson_arr_get(data, r) : root;
+        yyjson_val *row = data ? yyjson_arr_iter_next(&it) : root;
         for (int c = 0; c < n; c++) {
             char *text = cell(yyjson_ptr_get(row, columns[c].pointer));
             whole = whole && text;

@@ -22,14 +22,14 @@ void request_end(struct request *r)
     buf_fini(&r->path);
 }
 
-static void add_member(struct request *r, const char *member)
+void request_member(struct request *r, const char *member)
 {
     buf_addf(&r->body, "%s\"%s\":", r->body.len > 1 ? "," : "", member);
 }
 
 void request_text(struct request *r, const char *member, const char *text)
 {
-    add_member(r, member);
+    request_member(r, member);
     buf_add_json(&r->body, text, strlen(text));
 }
 
@@ -51,7 +51,7 @@ void request_option_count(struct request *r, const struct cli *cli, const char *
         r->bad = true;
         return;
     }
-    add_member(r, member);
+    request_member(r, member);
     buf_addf(&r->body, "%llu", (unsigned long long)v);
 }
 
@@ -60,7 +60,7 @@ void request_option_list(struct request *r, const struct cli *cli, const char *o
     const char *p = cli_option(cli, option);
     if (!p)
         return;
-    add_member(r, member);
+    request_member(r, member);
     buf_add_char(&r->body, '[');
     for (const char *start = p; *p;) {
         size_t n = strcspn(p, ",");

@@ -12,6 +12,8 @@ struct request {
 };
 
 void request_begin(struct request *r);
+/* Begins a member: what is appended to the body next is its value. */
+void request_member(struct request *r, const char *member);
 void request_text(struct request *r, const char *member, const char *text);
 /* Members from options, if given: text, whole number, comma-separated list. */
 void request_option(struct request *r, const struct cli *cli, const char *option, const char *member);

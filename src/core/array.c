@@ -226,9 +226,10 @@ static bool is_array(const struct event_job_array *e)
            e->first <= INDEX_MAX && e->at_once <= ARRAY_TASKS_MAX;
 }
 
+/* The first part is refused where there is no room for all of it, so that parts that come together come whole or not at all. */
 static int tasks_check(const struct core *core, const struct event_job_array *e)
 {
-    if (table_room(&core->work.jobs) < e->tasks)
+    if (table_room(&core->work.jobs) < (e->at == 0 ? e->total : e->tasks))
         return ERR_LIMIT;
     for (uint32_t k = e->at + 1; k <= e->at + e->tasks; k++) {
         struct uuid id = task_id(&e->job, k);

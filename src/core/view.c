@@ -20,6 +20,7 @@ const struct row_core *view_core(const struct core *core)
         return NULL; \
     }
 VIEW_AT(site, net.sites, net.site)
+VIEW_AT(chip, net.chips, net.chip)
 VIEW_AT(pool, net.pools, net.pool)
 VIEW_AT(job, work.jobs, work.job)
 VIEW_AT(tenant, tenants, tenant)
@@ -52,6 +53,7 @@ uint64_t view_waiting_at(const struct core *core, uint32_t *pos)
         uint32_t i = map_get(&core->map, id, sizeof *id); \
         return i == MAP_NONE ? NULL : &core->array[i].row; \
     }
+VIEW_BY_ID(job_array, follow.array_map, follow.array)
 VIEW_BY_ID(tenant, tenant_map, tenant)
 VIEW_BY_ID(key, key_map, key)
 VIEW_BY_ID(model, model_map, model)

@@ -12,6 +12,8 @@
 
 const struct row_core *view_core(const struct core *core);
 const struct row_site *view_site_at(const struct core *core, uint32_t *pos);
+/* Kinds of chips, also of those that no pool has. */
+const struct row_chip *view_chip_at(const struct core *core, uint32_t *pos);
 const struct row_pool *view_pool_at(const struct core *core, uint32_t *pos);
 /* Jobs that wait or run. */
 const struct row_job *view_job_at(const struct core *core, uint32_t *pos);
@@ -46,6 +48,8 @@ const struct row_deployment *view_deployment(const struct core *core, const stru
 const struct row_pool *view_pool(const struct core *core, const struct uuid *id);
 /* One that waits or runs. */
 const struct row_job *view_job(const struct core *core, const struct uuid *id);
+/* One of which something waits or runs, or is to come. */
+const struct row_job_array *view_job_array(const struct core *core, const struct uuid *id);
 bool view_chip_known(const struct core *core, const char *name);
 /* enum place_state: what holds for work at the site. Lost while contact is, whatever the row's own `state`, an operator's. */
 uint32_t view_site_state(const struct row_site *site);

@@ -72,12 +72,19 @@ static const struct form_field gang_fields[] = {
 };
 static const struct form_table gang_table = TABLE(gang_fields, struct job_gang);
 
+static const struct form_field tasks_fields[] = {
+    FIELD(U32, first, job_tasks),
+    FIELD_AS(U32, total, job_tasks, .max = 65535, .required = true),
+};
+static const struct form_table tasks_table = TABLE(tasks_fields, struct job_tasks);
+
 static const struct form_field spec_fields[] = {
     FIELD_AS(U32, version, job_spec, .max = 1, .required = true),
     FIELD_AS(UUID, job, job_spec, .required = true),
     FIELD_AS(U32, epoch, job_spec, .required = true),
     FIELD_AS(TEXT, name, job_spec, .max = 63),
     LIST_AS(TEXTS, argv, job_spec, JOB_ARGS_MAX, .required = true),
+    FIELD_AS(TEXT, script, job_spec, .max = JOB_SCRIPT_MAX),
     LIST(TEXTS, env, job_spec, JOB_ENV_MAX),
     FIELD_AS(TEXT, cwd, job_spec, .max = FS_PATH_MAX - 1),
     LIST_AS(LIST, chips, job_spec, JOB_KINDS_MAX, .of = &chips_table),
@@ -92,6 +99,7 @@ static const struct form_field spec_fields[] = {
     FIELD(BOOL, network, job_spec),
     LIST_AS(LIST, binds, job_spec, JOB_BINDS_MAX, .of = &bind_table),
     FIELD_AS(OBJECT, gang, job_spec, .of = &gang_table),
+    FIELD_AS(OBJECT, array, job_spec, .of = &tasks_table),
     FIELD_AS(TEXT, account, job_spec, .max = 63),
     FIELD_AS(TEXT, partition, job_spec, .max = 255),
     FIELD(U32, array_limit, job_spec),

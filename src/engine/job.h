@@ -21,6 +21,7 @@
 #define JOB_NODES_MAX 4096
 #define JOB_BINDS_MAX 64
 #define JOB_GRACE_MS_MAX 3600000u
+#define JOB_SCRIPT_MAX ((size_t)256 << 10)
 
 struct job_id {
     struct uuid job;
@@ -99,6 +100,12 @@ struct job_gang {
     uint32_t hosts_count;
 };
 
+/* Of the tasks of an array, `total` and their indices from `first` on, if there is one. */
+struct job_tasks {
+    uint32_t first;
+    uint32_t total;
+};
+
 struct job_spec {
     uint32_t version; /* 1 */
     struct uuid job;
@@ -106,6 +113,8 @@ struct job_spec {
     char *name;
     char **argv;
     uint32_t argv_count;
+    char *
+        script; /* a program's text, beginning with "#!": it is run in place of argv[0], which is its name then */
     char **env; /* NAME=VALUE; the job sees these and what the shim adds, nothing of ours */
     uint32_t env_count;
     char *cwd; /* absent: the job's own folder */
@@ -123,6 +132,7 @@ struct job_spec {
     struct job_bind *binds;
     uint32_t binds_count;
     struct job_gang gang;
+    struct job_tasks array;
     char *account;
     char *partition;
     uint32_t array_limit; /* of jobs that are submitted together, how many may run at once; 0: all */

@@ -20,6 +20,7 @@
 #include "engine/sandbox.h"
 
 #define PROOF_LOOK_MS 200
+#define SCRIPT_NAME ".busbar-script"
 
 void shim_rank_dir(char dst[FS_PATH_MAX], const char *dir, uint32_t rank)
 {
@@ -311,6 +312,22 @@ static int launch(struct shim *s, const char *folder, const char *group)
     return rc;
 }
 
+/* Its text becomes a file in the job's folder, which is what is run. A gang's is written once, before its ranks. */
+static int put_script(struct shim *s, const char *folder)
+{
+    struct err err = {0};
+    char path[FS_PATH_MAX];
+    workdir_file(path, folder, SCRIPT_NAME);
+    char *program = strdup(path);
+    if (!program)
+        return give_up(s, JOB_END_NOT_STARTED, "out of memory");
+    free(s->spec.argv[0]);
+    s->spec.argv[0] = program;
+    if (s->rank || fs_write_atomic(path, s->spec.script, strlen(s->spec.script), 0700, &err) == 0)
+        return 0;
+    return give_up(s, JOB_END_NOT_STARTED, "%s", err.msg);
+}
+
 int shim_start(struct shim *s)
 {
     char folder[FS_PATH_MAX], group[FS_PATH_MAX];
@@ -322,7 +339,9 @@ int shim_start(struct shim *s)
         return give_up(s, JOB_END_NOT_STARTED, "%s", err.msg);
     if (s->spec.checkpoint_dir && fs_mkdirs(s->spec.checkpoint_dir, 0750, &err) != 0)
         return give_up(s, JOB_END_NOT_STARTED, "%s", err.msg);
-    int rc = launch(s, folder, group);
+    int rc = s->spec.script ? put_script(s, folder) : 0;
+    if (rc == 0)
+        rc = launch(s, folder, group);
     if (rc == 0)
         meter_init(&s->meter, METER_POWERCAP, group, clock_boot_ms());
     else if (group[0])

@@ -94,6 +94,7 @@ void call_free(struct api_call *call)
     OPENSSL_cleanse(call->secret, sizeof call->secret);
     buf_fini(&call->out);
     free(call->query);
+    free(call->many);
     free(call->data);
     free(call);
 }
@@ -171,7 +172,8 @@ void call_post_events(struct api_call *call, void (*done)(struct api_call *call)
     call->after_events = done;
     call->posted = 0;
     if (call->rc == 0 && call->nevents > 0) {
-        call->rc = worker_ask_all(call->worker, call->events, call->nevents, on_posted, call);
+        call->rc = worker_ask_all(call->worker, call->many ? call->many : call->events, call->nevents,
+                                  on_posted, call);
         if (call->rc == 0)
             return;
     }

@@ -60,6 +60,7 @@ struct api_call {
     yyjson_doc *doc;
     struct err err;
     struct event events[CALL_EVENTS_MAX];
+    struct event *many; /* where there are more: in place of these; freed with free() */
     uint32_t nevents, posted;
     struct buf out;
     void *data;              /* of the handler; freed with free() */
@@ -83,6 +84,8 @@ bool call_query(const struct api_call *call, const char *name, char *dst, size_t
 /* Page limit and cursor of a listing. */
 int call_page(struct api_call *call, uint32_t *limit, char cursor[CALL_PARAM_MAX]);
 
+/* A member of the body; NULL: it is absent, or null. */
+yyjson_val *body_member(const struct api_call *call, const char *name);
 /* Reading members of the body. Each returns 0 or ERR_INVALID with words. Absent optional members leave *out alone. */
 int body_text(struct api_call *call, const char *name, bool required, char *dst, size_t cap);
 int body_name(struct api_call *call, const char *name, char dst[NAME_CAP]);

@@ -31,7 +31,7 @@ struct desk_config {
     struct runtime *runtime;
     struct mailbox *box; /* the door's, and its asks */
     struct asks *asks;
-    const char *specs_dir;           /* what jobs run (site/jobs.h) */
+    const char *specs_dir;           /* what jobs run (site/job_file.h) */
     const char *work_dir;            /* where outputs and ends are kept */
     const struct netfile *catalogue; /* of chips */
     uint64_t lease_ms;               /* jobs run for so long past the last contact */

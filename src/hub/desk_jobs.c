@@ -13,18 +13,13 @@
 #include "engine/workdir.h"
 #include "hub/api.h"
 #include "hub/desk.h"
-#include "site/jobs.h"
+#include "site/job_file.h"
+
+#define NO_SUCH_JOB "This site does not run this epoch of this job."
 
 static int nobody(struct err *err)
 {
     return err_set(err, ERR_FORBIDDEN, "This is for sites of this network only.");
-}
-
-static int no_such_job(struct visit *visit)
-{
-    hub_refuse(visit->request, ERR_NOT_FOUND, "This site does not run this epoch of this job.");
-    visit->request = NULL;
-    return ERR_NOT_FOUND;
 }
 
 static bool take_job(struct visit *visit, yyjson_val *root)
@@ -37,29 +32,24 @@ static bool take_job(struct visit *visit, yyjson_val *root)
 
 /* ---- what it runs ---- */
 
+/* As one file, whatever it is made from here. */
 static void answer_program(struct visit *visit)
 {
-    const struct desk_config *config = desk_config(visit_desk(visit));
-    struct buf out, text;
+    struct job_spec spec = {0};
     struct err err = {0};
-    char path[FS_PATH_MAX];
-    if (!visit->has_job) {
-        (void)no_such_job(visit);
-        return;
-    }
-    buf_init(&text, FORM_MAX);
-    int rc =
-        site_job_path(path, config->specs_dir, &visit->job.job) ? fs_read(path, &text, &err) : ERR_INVALID;
+    struct buf out;
+    int rc = visit->has_job ? job_file_load(&spec, desk_config(visit_desk(visit))->specs_dir, &visit->job.job, &err)
+                            : err_set(&err, ERR_NOT_FOUND, NO_SUCH_JOB);
     if (rc != 0) {
         hub_refuse(visit->request, rc, err.msg);
         visit->request = NULL;
-    } else {
-        visit_begin(visit, &out);
-        buf_add_text(&out, ",\"program\":");
-        buf_add(&out, text.data, text.len);
-        visit_end(visit, &out);
+        return;
     }
-    buf_fini(&text);
+    visit_begin(visit, &out);
+    buf_add_text(&out, ",\"program\":");
+    form_write(&job_spec_table, &spec, &out);
+    visit_end(visit, &out);
+    job_spec_free(&spec);
 }
 
 int desk_take_program(struct visit *visit, yyjson_val *root, struct err *err)
@@ -95,7 +85,7 @@ static int open_folder(const struct visit *visit, char dir[FS_PATH_MAX], struct 
     if (is_theirs(visit, dir))
         return 0;
     if (!visit->has_job)
-        return err_set(err, ERR_NOT_FOUND, "This site does not run this epoch of this job.");
+        return err_set(err, ERR_NOT_FOUND, NO_SUCH_JOB);
     uuid_format(id, &visit->site);
     workdir_file(path, dir, "site");
     int rc = fs_mkdirs(dir, 0700, err);

@@ -17,7 +17,7 @@ struct hub {
     struct runtime *runtime;
     const struct engine_specs *engines;
     const char *data_dir;
-    const char *specs_dir; /* what jobs run, by id (site/jobs.h) */
+    const char *specs_dir; /* what jobs run, by id (site/job_file.h) */
     const char *work_dir;  /* of the local site's engine; NULL: it runs no jobs */
     char listen[64];
     struct door *door;    /* for sites; NULL: there is none */

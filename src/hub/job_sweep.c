@@ -2,8 +2,8 @@
 /*
  * Files of jobs that came to nothing: the hub died after it wrote the file and before the event was durable.
  *
- * Ids are in the order of submission, so whatever is newer than the oldest of the newest jobs in the store, and not among
- * them, is no job. What is older was looked at in an earlier start. Nothing is removed on a guess: a file whose job
+ * Ids are in the order of submission, so whatever is newer than the oldest of the newest jobs in the store, and neither among
+ * them nor the array of one, is no job. What is older was looked at in an earlier start. Nothing is removed on a guess: a file whose job
  * might be older than those that were read stays.
  */
 #include <dirent.h>
@@ -33,7 +33,9 @@ static void take_id(void *ctx, const struct row_job *row)
 static bool is_job(const struct newest *newest, const struct uuid *id)
 {
     for (uint32_t i = 0; i < newest->n; i++) {
-        if (uuid_eq(&newest->id[i], id))
+        uint32_t k;
+        const struct uuid array = job_file_array(&newest->id[i], &k);
+        if (uuid_eq(&newest->id[i], id) || uuid_eq(&array, id))
             return true;
     }
     return newest->n == NEWEST && memcmp(id, &newest->id[NEWEST - 1], sizeof *id) < 0;

@@ -1,17 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Seeing jobs: lists, one of them, what it printed. */
+/* Seeing jobs: lists, one of them, an array. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "core/why.h"
 #include "engine/workdir.h"
+#include "hub/job_terms.h"
 #include "hub/jobs.h"
-
-#define LOG_MAX ((size_t)4 << 20) /* of one answer */
-#define LOG_WAIT_S_MAX 30
-#define LOG_LOOK_MS 100 /* between looks while a client waits */
 
 /* ---- rendering ---- */
 
@@ -45,18 +41,59 @@ static void add_place(struct buf *out, const struct core *core, const struct row
     add_id(out, "pool", &pool->id);
 }
 
-/* Without the closing brace. */
-static void add_row(struct buf *out, const struct core *core, const struct row_job *row, const char *name)
+/* What a job's file tells of it in any list. */
+struct label {
+    char name[NAME_CAP];
+    bool task;
+    uint32_t index;
+};
+
+static void label_from(struct label *label, const struct job_spec *spec)
 {
+    if (spec->name)
+        (void)text_set(label->name, NAME_CAP, spec->name, strlen(spec->name));
+    uint32_t k;
+    (void)job_file_array(&spec->job, &k);
+    label->task = spec->array.total > 0 && k > 0;
+    if (label->task)
+        label->index = job_file_index(spec);
+}
+
+/* From that of another task of the same array, without looking into a file. */
+static bool label_next(struct label *label, const struct uuid *job, const struct label *other,
+                       const struct uuid *other_job)
+{
+    uint32_t k, other_k;
+    const struct uuid a = job_file_array(job, &k), b = job_file_array(other_job, &other_k);
+    if (!other->task || !uuid_eq(&a, &b))
+        return false;
+    *label = *other;
+    label->index += k - other_k;
+    return true;
+}
+
+/* Without the closing brace. */
+static void add_row(struct buf *out, const struct core *core, const struct row_job *row,
+                    const struct label *label)
+{
+    uint32_t k;
+    const struct uuid array = job_file_array(&row->id, &k);
     const struct row_tenant *tenant = view_tenant(core, &row->tenant);
+    /* Those that it has or had; until then the first that it asks for. */
+    const uint32_t chips[] = {row->count0, row->count1, row->count2, row->count3};
     buf_add_char(out, '{');
     add_id(out, "id", &row->id);
-    add_text(out, "name", name, NAME_CAP);
+    add_text(out, "name", label->name, NAME_CAP);
+    if (label->task) {
+        add_id(out, "array", &array);
+        buf_addf(out, ",\"index\":%u", label->index);
+    }
     add_text(out, "tenant", tenant ? tenant->name : "?", NAME_CAP);
     add_text(out, "state", job_state_text(row->state), KIND_TEXT_CAP);
     add_end(out, row);
-    buf_addf(out, ",\"chips\":%u,\"priority\":%d,\"interruptible\":%s,\"epoch\":%u", row->count0,
-             (int)row->priority, row->flags & JOB_INTERRUPTIBLE ? "true" : "false", row->epoch);
+    buf_addf(out, ",\"chips\":%u,\"priority\":%d,\"interruptible\":%s,\"epoch\":%u",
+             chips[row->epoch > 0 ? row->alternative : 0], (int)row->priority,
+             row->flags & JOB_INTERRUPTIBLE ? "true" : "false", row->epoch);
     add_place(out, core, row);
     add_time(out, "submitted", row->submitted_ms);
     add_time(out, "started", row->started_ms);
@@ -67,20 +104,54 @@ static void add_row(struct buf *out, const struct core *core, const struct row_j
 
 struct page {
     uint32_t limit, n;
-    struct uuid tenant, before;
-    bool one_tenant, begun;
+    struct uuid tenant, before, array;
+    bool one_tenant, begun, one_array;
+    uint32_t states;
     struct {
         struct row_job row;
-        char name[NAME_CAP];
+        struct label label;
     } job[];
 };
 
+/* "queued,running"; 0: it was not given. */
+static int read_states(struct api_call *call, uint32_t *states)
+{
+    static const struct {
+        const char *word;
+        uint32_t state;
+    } words[] = {
+#define J(name, number, text) {text, number},
+        JOB_STATES(J)
+#undef J
+    };
+    char text[CALL_PARAM_MAX];
+    *states = 0;
+    if (!call_query(call, "state", text, sizeof text))
+        return 0;
+    for (const char *p = text;; p++) {
+        size_t len = strcspn(p, ","), i = 0;
+        while (i < sizeof words / sizeof words[0] && !text_eq(p, len, words[i].word, strlen(words[i].word)))
+            i++;
+        if (i == sizeof words / sizeof words[0])
+            return err_set(&call->err, ERR_INVALID,
+                           "state: some of queued, running, ended, cancelled, unmet, with commas");
+        *states |= 1u << words[i].state;
+        p += len;
+        if (*p == 0)
+            return 0;
+    }
+}
+
 static int list_parse(struct api_call *call)
 {
-    char cursor[CALL_PARAM_MAX];
-    uint32_t limit;
-    struct uuid before = {{0}};
+    char cursor[CALL_PARAM_MAX], array[CALL_PARAM_MAX] = "";
+    uint32_t limit, states = 0;
+    struct uuid before = {{0}}, of = {{0}};
     int rc = call_page(call, &limit, cursor);
+    if (rc == 0)
+        rc = read_states(call, &states);
+    if (rc == 0 && call_query(call, "array", array, sizeof array) && !uuid_parse(&of, array, strlen(array)))
+        rc = err_set(&call->err, ERR_INVALID, "array: is not the id of one");
     if (rc == 0 && cursor[0] && !uuid_parse(&before, cursor, strlen(cursor)))
         rc = err_set(&call->err, ERR_INVALID, "cursor: is not one of ours");
     if (rc != 0)
@@ -91,6 +162,9 @@ static int list_parse(struct api_call *call)
     page->limit = limit;
     page->before = before;
     page->begun = cursor[0] != 0;
+    page->array = of;
+    page->one_array = array[0] != 0;
+    page->states = states;
     call->data = page;
     return 0;
 }
@@ -123,12 +197,17 @@ static int list_work(struct api_call *call)
     struct page *page = call->data;
     const struct job_query query = {.tenant = page->one_tenant ? &page->tenant : NULL,
                                     .before = page->begun ? &page->before : NULL,
+                                    .array = page->one_array ? &page->array : NULL,
+                                    .states = page->states,
                                     .limit = page->limit + 1};
     int rc = store->ops->jobs(store, &query, take_row, page, &call->err);
     for (uint32_t i = 0; i < page->n && rc == 0; i++) {
-        struct job_spec spec;
-        if (job_spec_of(call->hub, &page->job[i].row.id, &spec) == 0 && spec.name)
-            (void)text_set(page->job[i].name, NAME_CAP, spec.name, strlen(spec.name));
+        struct job_spec spec = {0};
+        if (i > 0 && label_next(&page->job[i].label, &page->job[i].row.id, &page->job[i - 1].label,
+                                &page->job[i - 1].row.id))
+            continue;
+        if (job_file_load(&spec, call->hub->specs_dir, &page->job[i].row.id, NULL) == 0)
+            label_from(&page->job[i].label, &spec);
         job_spec_free(&spec);
     }
     return rc;
@@ -141,7 +220,7 @@ static int list_finish(struct api_call *call, const struct core *core)
     buf_add_text(&call->out, "{\"data\":[");
     for (uint32_t i = 0; i < page->n && i < page->limit; i++) {
         buf_add_text(&call->out, i ? "," : "");
-        add_row(&call->out, core, &page->job[i].row, page->job[i].name);
+        add_row(&call->out, core, &page->job[i].row, &page->job[i].label);
         buf_add_char(&call->out, '}');
     }
     if (page->n > page->limit) {
@@ -156,9 +235,10 @@ static int list_finish(struct api_call *call, const struct core *core)
 /* ---- one ---- */
 
 struct one {
-    struct row_job row;
-    char name[NAME_CAP];
-    size_t more; /* call->out holds so much of what files tell */
+    struct job_ref ref; /* of an array: the row of its first task is there as well */
+    struct label label;
+    uint32_t count[JOB_UNMET + 1]; /* tasks by enum job_state */
+    struct uuid waits;             /* the first task that does */
 };
 
 static void add_texts(struct buf *out, const char *name, char *const *texts, uint32_t n)
@@ -175,10 +255,11 @@ static void add_texts(struct buf *out, const char *name, char *const *texts, uin
 static void add_spec(struct api_call *call, struct one *one)
 {
     struct job_spec spec;
-    if (job_spec_of(call->hub, &one->row.id, &spec) == 0) {
-        if (spec.name)
-            (void)text_set(one->name, NAME_CAP, spec.name, strlen(spec.name));
+    if (job_file_load(&spec, call->hub->specs_dir, &one->ref.id, NULL) == 0) {
+        label_from(&one->label, &spec);
         add_texts(&call->out, "argv", spec.argv, spec.argv_count);
+        if (spec.script)
+            buf_addf(&call->out, ",\"script_bytes\":%zu", strlen(spec.script));
         if (spec.time_limit_ms > 0)
             buf_addf(&call->out, ",\"time_limit_s\":%llu", (unsigned long long)(spec.time_limit_ms / 1000));
     }
@@ -202,24 +283,40 @@ static void add_record(struct api_call *call, const struct row_job *row)
     form_free(&job_exit_table, &exit);
 }
 
+/* The newest comes first, so the last one is the first task. */
+static void take_task(void *ctx, const struct row_job *row)
+{
+    struct one *one = ctx;
+    if (row->state <= JOB_UNMET)
+        one->count[row->state]++;
+    if (row->state == JOB_QUEUED)
+        one->waits = row->id;
+    one->ref.job = *row;
+}
+
 static int show_work(struct api_call *call)
 {
+    struct store *store = runtime_store(call->hub->runtime);
     struct one *one = calloc(1, sizeof *one);
     if (!one)
         return ERR_NO_MEMORY;
     call->data = one;
-    int rc = job_find(call, &call->id, &one->row);
+    int rc = job_find(call, call->param, &one->ref);
     if (rc != 0)
         return rc;
     add_spec(call, one);
-    add_record(call, &one->row);
-    return 0;
+    if (!one->ref.is_array) {
+        add_record(call, &one->ref.job);
+        return 0;
+    }
+    const struct job_query query = {.array = &one->ref.id, .limit = ARRAY_TASKS_MAX};
+    return store->ops->jobs(store, &query, take_task, one, &call->err);
 }
 
-static void add_why(struct buf *out, const struct core *core, const struct row_job *row)
+static void add_why(struct buf *out, const struct core *core, const struct uuid *job)
 {
     struct why why;
-    if (row->state != JOB_QUEUED || why_job(core, &row->id, &why) != 0 || why.state != JOB_QUEUED)
+    if (why_job(core, job, &why) != 0 || why.state != JOB_QUEUED)
         return;
     buf_add_text(out, ",\"why\":{");
     add_text(out, "bar", why_bar_word(why.bar), KIND_TEXT_CAP);
@@ -230,89 +327,54 @@ static void add_why(struct buf *out, const struct core *core, const struct row_j
     buf_add_char(out, '}');
 }
 
+/* An array is queued until one of its tasks runs; what became of them is told by state. */
+static void add_array(struct buf *out, const struct core *core, const struct one *one)
+{
+    const struct row_job_array *array = &one->ref.array;
+    const struct row_job *task = &one->ref.job;
+    const struct row_tenant *tenant = view_tenant(core, &array->tenant);
+    const bool begun = array->state == JOB_QUEUED && one->count[JOB_QUEUED] < array->total;
+    const char *sep = "";
+    buf_add_char(out, '{');
+    add_id(out, "id", &array->id);
+    add_text(out, "name", one->label.name, NAME_CAP);
+    add_text(out, "tenant", tenant ? tenant->name : "?", NAME_CAP);
+    add_text(out, "state", job_state_text(begun ? JOB_RUNNING : array->state), KIND_TEXT_CAP);
+    buf_addf(out, ",\"array\":{\"first\":%u,\"last\":%u,\"at_once\":%u,\"failed\":%u,\"tasks\":{",
+             array->first, array->first + array->total - 1, array->at_once, array->failed);
+    for (uint32_t state = JOB_QUEUED; state <= JOB_UNMET; state++) {
+        if (one->count[state] == 0)
+            continue;
+        buf_addf(out, "%s\"%s\":%u", sep, job_state_text(state), one->count[state]);
+        sep = ",";
+    }
+    buf_addf(out, "}},\"chips\":%u,\"priority\":%d,\"interruptible\":%s", task->count0, (int)task->priority,
+             task->flags & JOB_INTERRUPTIBLE ? "true" : "false");
+    add_time(out, "submitted", task->submitted_ms);
+    add_time(out, "ended", array->ended_ms);
+}
+
 static int show_finish(struct api_call *call, const struct core *core)
 {
     const struct one *one = call->data;
-    const struct row_job *now = view_job(core, &one->row.id);
+    const struct row_job *now = one->ref.is_array ? NULL : view_job(core, &one->ref.id);
+    /* It may have started since the store was read. One that core has forgotten since is over a moment later here. */
+    const struct row_job *row = now ? now : &one->ref.job;
     struct buf files = call->out; /* what show_work found; the answer begins anew */
     buf_init(&call->out, files.max);
-    /* It may have started since the store was read. One that core has forgotten since is over a moment later here. */
-    add_row(&call->out, core, now ? now : &one->row, one->name);
+    if (one->ref.is_array)
+        add_array(&call->out, core, one);
+    else
+        add_row(&call->out, core, row, &one->label);
+    job_terms_render(&call->out, core, row);
     if (files.len > 0)
         buf_add(&call->out, files.data, files.len);
     buf_fini(&files);
-    add_why(&call->out, core, now ? now : &one->row);
+    add_why(&call->out, core, one->ref.is_array ? &one->waits : &one->ref.id);
     buf_add_char(&call->out, '}');
     return 0;
 }
 
-/* ---- what it printed ---- */
-
-struct reading {
-    bool errors;
-    uint64_t offset, epoch, wait_ms;
-    uint64_t began_ns;
-};
-
-static int query_count(struct api_call *call, const char *name, uint64_t max, uint64_t *out)
-{
-    char text[32];
-    if (call_query(call, name, text, sizeof text) && !u64_parse(text, strlen(text), max, out))
-        return err_set(&call->err, ERR_INVALID, "%s: must be a whole number of at most %llu", name,
-                       (unsigned long long)max);
-    return 0;
-}
-
-static int logs_parse(struct api_call *call)
-{
-    char stream[16] = "out";
-    uint64_t wait = 0;
-    struct reading *r = calloc(1, sizeof *r);
-    if (!r)
-        return ERR_NO_MEMORY;
-    call->data = r;
-    int rc = job_param(call);
-    if (rc == 0)
-        rc = query_count(call, "offset", INT64_MAX, &r->offset);
-    if (rc == 0)
-        rc = query_count(call, "epoch", UINT32_MAX, &r->epoch);
-    if (rc == 0)
-        rc = query_count(call, "wait", LOG_WAIT_S_MAX, &wait);
-    (void)call_query(call, "stream", stream, sizeof stream);
-    r->errors = strcmp(stream, "err") == 0;
-    if (rc == 0 && !r->errors && strcmp(stream, "out") != 0)
-        rc = err_set(&call->err, ERR_INVALID, "stream: out or err");
-    r->wait_ms = wait * 1000;
-    r->began_ns = clock_mono_ns();
-    return rc;
-}
-
-static int logs_work(struct api_call *call)
-{
-    struct reading *r = call->data;
-    struct row_job row;
-    char dir[FS_PATH_MAX], path[FS_PATH_MAX];
-    /* The row before the log: where that says that the epoch is over, nothing more is written. */
-    int rc = job_find(call, &call->id, &row);
-    if (rc != 0)
-        return rc;
-    const struct job_id id = {row.id, r->epoch ? (uint32_t)r->epoch : row.epoch};
-    if (id.epoch > 0 && call->hub->work_dir) {
-        workdir_path(dir, call->hub->work_dir, &id);
-        workdir_file(path, dir, r->errors ? "err" : "out");
-        rc = workdir_read_at(path, r->offset, LOG_MAX, &call->out, &call->err);
-    }
-    bool more = row.state == JOB_RUNNING && row.epoch == id.epoch;
-    if (row.state == JOB_QUEUED && r->epoch == 0)
-        more = true;
-    if (rc == 0 && call->out.len == 0 && more &&
-        clock_mono_ns() - r->began_ns < r->wait_ms * UINT64_C(1000000))
-        call->again_ms = LOG_LOOK_MS;
-    return rc;
-}
-
 const struct api_handler api_job_list = {
     .parse = list_parse, .prepare = list_prepare, .work = list_work, .finish = list_finish};
-const struct api_handler api_job_show = {.parse = job_param, .work = show_work, .finish = show_finish};
-const struct api_handler api_job_logs = {
-    .parse = logs_parse, .work = logs_work, .type = "application/octet-stream"};
+const struct api_handler api_job_show = {.work = show_work, .finish = show_finish};

@@ -49,7 +49,7 @@ int call_page(struct api_call *call, uint32_t *limit, char cursor[CALL_PARAM_MAX
     return 0;
 }
 
-static yyjson_val *member(const struct api_call *call, const char *name)
+yyjson_val *body_member(const struct api_call *call, const char *name)
 {
     yyjson_val *v = yyjson_obj_get(yyjson_doc_get_root(call->doc), name);
     return yyjson_is_null(v) ? NULL : v;
@@ -62,7 +62,7 @@ static int missing(struct api_call *call, const char *name)
 
 int body_text(struct api_call *call, const char *name, bool required, char *dst, size_t cap)
 {
-    yyjson_val *v = member(call, name);
+    yyjson_val *v = body_member(call, name);
     if (!v)
         return required ? missing(call, name) : 0;
     if (!yyjson_is_str(v) || !text_set(dst, cap, yyjson_get_str(v), yyjson_get_len(v)))
@@ -81,7 +81,7 @@ int body_name(struct api_call *call, const char *name, char dst[NAME_CAP])
 
 int body_count(struct api_call *call, const char *name, uint64_t max, uint64_t *out)
 {
-    yyjson_val *v = member(call, name);
+    yyjson_val *v = body_member(call, name);
     if (!v)
         return 0;
     if (!yyjson_is_uint(v) || yyjson_get_uint(v) > max)
@@ -93,7 +93,7 @@ int body_count(struct api_call *call, const char *name, uint64_t max, uint64_t *
 
 int body_amount(struct api_call *call, const char *name, bool required, int64_t *nano)
 {
-    yyjson_val *v = member(call, name);
+    yyjson_val *v = body_member(call, name);
     char text[AMOUNT_TEXT_MAX] = "";
     if (!v)
         return required ? missing(call, name) : 0;

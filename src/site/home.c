@@ -7,6 +7,7 @@
 #include "base/list.h"
 #include "core/kinds.h"
 #include "core/view.h"
+#include "site/job_file.h"
 
 #define RETRY_MS 100
 
@@ -88,10 +89,7 @@ static bool tell(void *ctx, const struct site_end *end)
 static int load(void *ctx, const struct job_id *id, struct job_spec *spec, struct err *err)
 {
     const struct site_home *home = ctx;
-    char path[FS_PATH_MAX];
-    if (!site_job_path(path, home->config.specs, &id->job))
-        return err_set(err, ERR_INVALID, "path is too long");
-    return job_spec_load(spec, path, err);
+    return job_file_load(spec, home->config.specs, &id->job, err);
 }
 
 static uint64_t lease_ms(void *ctx)

@@ -55,14 +55,6 @@ struct site_jobs {
     void *done_ctx;
 };
 
-bool site_job_path(char dst[FS_PATH_MAX], const char *dir, const struct uuid *job)
-{
-    char name[UUID_TEXT_LEN + 8], id[UUID_TEXT_LEN + 1];
-    uuid_format(id, job);
-    (void)snprintf(name, sizeof name, "%s.json", id);
-    return fs_join(dst, dir, name);
-}
-
 /* ---- what is here ---- */
 
 static struct list *bucket_of(struct site_jobs *jobs, const struct uuid *job)

@@ -13,7 +13,6 @@
 #ifndef BUSBAR_SITE_JOBS_H
 #define BUSBAR_SITE_JOBS_H
 
-#include "base/fs.h"
 #include "core/limits.h"
 #include "engine/engine.h"
 
@@ -71,8 +70,6 @@ void site_jobs_shutdown(struct site_jobs *jobs, void (*done)(void *ctx), void *c
 /* After done, and after the hub's last answer. */
 void site_jobs_free(struct site_jobs *jobs);
 
-/* "<dir>/<job>.json", where what a job runs is kept. */
-bool site_job_path(char dst[FS_PATH_MAX], const char *dir, const struct uuid *job);
 /* How the hub calls it, from the code of JOB_STOP. */
 enum job_end site_stop_reason(int code);
 

@@ -9,6 +9,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "net/json.h"
+#include "site/job_file.h"
 
 #define TICK_MS 50
 #define LOOK_MS 500   /* between looks at what a job prints */
@@ -172,7 +173,7 @@ static void on_program(void *ctx, const struct err *err, yyjson_val *answer)
         return;
     buf_init(&text, FORM_MAX);
     json_add(&text, yyjson_obj_get(answer, "program"));
-    int rc = site_job_path(path, o->config.programs, &item->id.job)
+    int rc = job_file_path(path, o->config.programs, &item->id.job)
                  ? fs_write_atomic(path, text.data, text.len, 0600, &why)
                  : ERR_INVALID;
     if (rc != 0)
@@ -192,7 +193,7 @@ static void ask_program(struct outbox *o, struct item *item)
 int outbox_load(struct outbox *o, const struct job_id *id, struct job_spec *spec, struct err *err)
 {
     char path[FS_PATH_MAX];
-    if (!site_job_path(path, o->config.programs, &id->job))
+    if (!job_file_path(path, o->config.programs, &id->job))
         return err_set(err, ERR_INVALID, "path is too long");
     if (fs_exists(path))
         return job_spec_load(spec, path, err);
@@ -280,7 +281,7 @@ static void forget(struct outbox *o, struct item *item)
 {
     char path[FS_PATH_MAX];
     struct engine_call *call = engine_call_new(ENGINE_FORGET, 1);
-    if (site_job_path(path, o->config.programs, &item->id.job))
+    if (job_file_path(path, o->config.programs, &item->id.job))
         (void)unlink(path);
     if (!call)
         return;

@@ -21,7 +21,7 @@ struct outbox_config {
     struct loop *loop;
     const char *hub;                                 /* HOST:PORT */
     struct tls_context *tls;                         /* stays the caller's */
-    const char *programs;                            /* folder of what jobs run, by id (site_job_path) */
+    const char *programs;                            /* folder of what jobs run, by id (site/job_file.h) */
     void (*heard)(void *ctx, const struct err *err); /* each call's end: whether the hub was reached */
     void *ctx;
 };

@@ -148,6 +148,34 @@ static int memory_usage(struct store *store, const struct usage_query *q, usage_
     return 0;
 }
 
+static int memory_get(struct store *store, enum row_kind kind, const struct uuid *id, void *row,
+                      struct err *err)
+{
+    struct memory *m = self(store);
+    const size_t size = layout_row(kind)->size;
+    int rc = ERR_NOT_FOUND;
+    (void)err;
+    pthread_mutex_lock(&m->lock);
+    const struct buf *rows = &m->rows[kind];
+    for (size_t at = 0; at < rows->len && rc != 0; at += size) {
+        if (memcmp(rows->data + at, id, sizeof *id) != 0)
+            continue;
+        memcpy(row, rows->data + at, size);
+        rc = 0;
+    }
+    pthread_mutex_unlock(&m->lock);
+    return rc;
+}
+
+static bool is_asked(const struct job_query *q, const struct row_job *row)
+{
+    return (!q->tenant || uuid_eq(q->tenant, &row->tenant)) &&
+           (!q->before || memcmp(&row->id, q->before, sizeof row->id) < 0) &&
+           (!q->array ||
+            (memcmp(&row->id, q->array, sizeof row->id - 2) == 0 && !uuid_eq(&row->id, q->array))) &&
+           (!q->states || (q->states >> row->state & 1));
+}
+
 /* Rows lie in the order in which they came, which is that of their ids. */
 static int memory_jobs(struct store *store, const struct job_query *q, job_fn *fn, void *ctx, struct err *err)
 {
@@ -159,8 +187,7 @@ static int memory_jobs(struct store *store, const struct job_query *q, job_fn *f
     for (size_t at = rows->len; at > 0 && n < q->limit; at -= sizeof(struct row_job)) {
         const struct row_job *row =
             (const struct row_job *)(const void *)(rows->data + at - sizeof(struct row_job));
-        if ((q->id && !uuid_eq(q->id, &row->id)) || (q->tenant && !uuid_eq(q->tenant, &row->tenant)) ||
-            (q->before && memcmp(&row->id, q->before, sizeof row->id) >= 0))
+        if (!is_asked(q, row))
             continue;
         fn(ctx, row);
         n++;
@@ -191,6 +218,7 @@ static const struct store_ops memory_ops = {
     .commit = memory_commit,
     .journal = memory_journal,
     .usage = memory_usage,
+    .get = memory_get,
     .jobs = memory_jobs,
     .backup = memory_backup,
     .close = memory_close,

@@ -361,6 +361,51 @@ static int sqlite_usage(struct store *store, const struct usage_query *q, usage_
     return rc;
 }
 
+static int sqlite_get(struct store *store, enum row_kind kind, const struct uuid *id, void *row,
+                      struct err *err)
+{
+    const struct layout *layout = layout_row(kind);
+    struct sqlite *s = self(store);
+    struct buf sql;
+    sqlite3_stmt *stmt = NULL;
+    buf_init(&sql, 8192);
+    sql_select_from(&sql, layout);
+    buf_addf(&sql, " WHERE %s = ?1", layout->fields[0].name);
+    pthread_mutex_lock(&s->read_lock);
+    int rc = s->read ? prepare(s->read, &sql, &stmt, err) : sql_err(NULL, err, layout->name);
+    buf_fini(&sql);
+    if (rc == 0) {
+        sqlite3_bind_blob(stmt, 1, id->b, sizeof id->b, SQLITE_STATIC);
+        const int step = sqlite3_step(stmt);
+        if (step == SQLITE_ROW && !sql_read(stmt, layout, row))
+            rc = err_set(err, ERR_CORRUPT, "table %s holds a value that does not fit", layout->name);
+        else if (step == SQLITE_DONE)
+            rc = ERR_NOT_FOUND;
+        else if (step != SQLITE_ROW)
+            rc = sql_err(s->read, err, layout->name);
+    }
+    sqlite3_finalize(stmt);
+    pthread_mutex_unlock(&s->read_lock);
+    return rc;
+}
+
+/* What a page is of, beside its limit, ?4. */
+static void add_jobs_where(struct buf *sql, const struct job_query *q)
+{
+    buf_addf(sql, " WHERE 1%s%s%s", q->tenant ? " AND tenant = ?1" : "", q->before ? " AND id < ?2" : "",
+             q->array ? " AND id > ?3 AND id <= ?5" : "");
+    if (!q->states)
+        return;
+    const char *sep = " AND state IN (";
+    for (uint32_t state = 0; state < 32; state++) {
+        if (!(q->states & 1u << state))
+            continue;
+        buf_addf(sql, "%s%u", sep, state);
+        sep = ",";
+    }
+    buf_add_char(sql, ')');
+}
+
 static int sqlite_jobs(struct store *store, const struct job_query *q, job_fn *fn, void *ctx, struct err *err)
 {
     const struct layout *layout = layout_row(ROW_KIND_job);
@@ -370,13 +415,15 @@ static int sqlite_jobs(struct store *store, const struct job_query *q, job_fn *f
     sqlite3_stmt *stmt = NULL;
     buf_init(&sql, 4096);
     sql_select_from(&sql, layout);
+    add_jobs_where(&sql, q);
     /* By key, which is the order of submission: ids are UUIDv7. */
-    buf_addf(&sql, " WHERE %s%s%s ORDER BY id DESC LIMIT ?4", q->id ? "id = ?1" : "1",
-             q->tenant ? " AND tenant = ?2" : "", q->before ? " AND id < ?3" : "");
+    buf_add_text(&sql, " ORDER BY id DESC LIMIT ?4");
     pthread_mutex_lock(&s->read_lock);
     int rc = s->read ? prepare(s->read, &sql, &stmt, err) : sql_err(NULL, err, "jobs");
     buf_fini(&sql);
-    const struct uuid *const ids[] = {q->id, q->tenant, q->before};
+    const struct uuid *const ids[] = {q->tenant, q->before, q->array};
+    struct uuid last = q->array ? *q->array : (struct uuid){{0}};
+    last.b[14] = last.b[15] = 0xff;
     for (int i = 0; rc == 0 && i < 3; i++) {
         if (ids[i])
             sqlite3_bind_blob(stmt, i + 1, ids[i]->b, sizeof ids[i]->b, SQLITE_STATIC);
@@ -384,6 +431,8 @@ static int sqlite_jobs(struct store *store, const struct job_query *q, job_fn *f
     int step = SQLITE_DONE;
     if (rc == 0)
         sqlite3_bind_int64(stmt, 4, q->limit);
+    if (rc == 0 && q->array)
+        sqlite3_bind_blob(stmt, 5, last.b, sizeof last.b, SQLITE_STATIC);
     while (rc == 0 && (step = sqlite3_step(stmt)) == SQLITE_ROW) {
         if (!sql_read(stmt, layout, &row))
             rc = err_set(err, ERR_CORRUPT, "table job holds a value that does not fit");
@@ -430,6 +479,7 @@ static const struct store_ops sqlite_ops = {
     .commit = sqlite_commit,
     .journal = sqlite_journal,
     .usage = sqlite_usage,
+    .get = sqlite_get,
     .jobs = sqlite_jobs,
     .backup = sqlite_backup,
     .close = sqlite_close,

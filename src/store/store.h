@@ -5,7 +5,7 @@
  *
  * commit is all or nothing: row changes and the journal of one batch in one transaction. When it returns 0 the batch
  * survives power loss. When it fails nothing of the batch is there, and the caller must load again before it commits
- * again. load and commit are called by one thread at a time; journal, usage, jobs and backup may run beside them, from any
+ * again. load and commit are called by one thread at a time; journal, usage, get, jobs and backup may run beside them, from any
  * thread.
  */
 #ifndef BUSBAR_STORE_STORE_H
@@ -61,11 +61,13 @@ struct usage_query {
 /* Sums in a row_usage of which only the field grouped by is set beside the sums. */
 typedef void usage_fn(void *ctx, const struct row_usage *row);
 
-/* Jobs, also those that are over: one by its id, or a page of them, the newest first. */
+/* Jobs, also those that are over: a page of them, the newest first. */
 struct job_query {
-    const struct uuid *id;     /* NULL: a page */
     const struct uuid *tenant; /* NULL: of all */
     const struct uuid *before; /* older than that one; NULL: from the newest on */
+    const struct uuid
+        *array;      /* its tasks only, which are those with its id but for the last two bytes; NULL: all */
+    uint32_t states; /* 1 << enum job_state, for each that is wanted; 0: all */
     uint32_t limit;
 };
 typedef void job_fn(void *ctx, const struct row_job *row);
@@ -81,6 +83,8 @@ struct store_ops {
     int (*journal)(struct store *store, uint64_t from, journal_fn *fn, void *ctx, struct err *err);
     int (*usage)(struct store *store, const struct usage_query *query, usage_fn *fn, void *ctx,
                  struct err *err);
+    /* The row with this id, of a kind whose key is one; ERR_NOT_FOUND. */
+    int (*get)(struct store *store, enum row_kind kind, const struct uuid *id, void *row, struct err *err);
     int (*jobs)(struct store *store, const struct job_query *query, job_fn *fn, void *ctx, struct err *err);
     /* A consistent copy of everything in one new file. */
     int (*backup)(struct store *store, const char *path, struct err *err);

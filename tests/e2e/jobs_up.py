@@ -62,6 +62,10 @@ def folders(hub):
     return sorted(p.name for p in (hub.data / 'jobs').glob('*'))
 
 
+def files_of(jobs):
+    return sorted({f"{j.get('array', j['id'])}.json" for j in jobs})
+
+
 def quiet(hub, limit_s=20):
     """Nothing of a job runs any more."""
     wait_for(lambda: not find_processes(str(hub.data / 'work')), 'no process of a job', limit_s)
@@ -285,7 +289,7 @@ def killed_while_submitting(hub):
     hub.start()
     known = {j['id'] for j in hub.pages('/api/v1/jobs')}
     need(set(answered) <= known, 'an acknowledged job is lost')
-    same(folders(hub), sorted(f'{i}.json' for i in known), 'files and jobs')
+    same(folders(hub), files_of(hub.pages('/api/v1/jobs')), 'files and jobs')
     for ident in known:
         ended = over(hub, ident)
         if ident in answered:
@@ -401,6 +405,14 @@ def refused(hub):
                  {'argv': ['true'], 'cwd': 'here'}, {'argv': ['true'], 'name': 'No Name'},
                  {'argv': ['true'], 'after': 'x'}, {'argv': ['true'], 'after': ['x']},
                  {'argv': ['true'], 'after': [f'afterwards:{NOWHERE}']}, {'argv': ['true'], 'after': [NOWHERE] * 5},
+                 {'argv': ['true'], 'alternatives': []}, {'argv': ['true'], 'alternatives': [{'chip': 'cpu'}] * 5},
+                 {'argv': ['true'], 'alternatives': [{'chips': 1}]}, {'argv': ['true'], 'alternatives': [{'chip': 'cpu', 'chips': 0}]},
+                 {'argv': ['true'], 'alternatives': [{'chip': 'cpu', 'rate': 0}]},
+                 {'argv': ['true'], 'alternatives': [{'chip': 'cpu', 'size': 1}]},
+                 {'argv': ['true'], 'alternatives': [{'chip': 'cpu'}], 'chip': 'cpu'},
+                 *({'argv': ['true'], 'array': a} for a in ('', '3-1', '1-', '1-2%', '1-2%0', '1,2', '0-65535', '-1', 1, '1-4:2')),
+                 {'argv': ['true'], 'deadline': '+0s'}, {'argv': ['true'], 'defer_until': 5},
+                 {'argv': ['true'], 'checkpoint_cost_s': 5}, {'argv': ['true'], 'jurisdiction': 'X' * 99},
                  {'argv': ['true'], 'epoch': 2}, {'argv': ['true'], 'binds': [{'source': '/'}]}):
         reply = hub.request('POST', '/api/v1/jobs', {'tenant': 'default', **body}, local=True)
         same(reply.status, 400, f'{body}: {reply.body}')
@@ -415,10 +427,12 @@ def refused(hub):
     ident = hub.api('GET', '/api/v1/jobs?limit=1')['data'][0]['id']
     for query in ('stream=both', 'offset=-1', 'wait=31', 'wait=x', 'epoch=x'):
         same(hub.request('GET', f'/api/v1/jobs/{ident}/logs?{query}', local=True).status, 400, query)
-    same(hub.request('GET', '/api/v1/jobs?cursor=x', local=True).status, 400, 'cursor')
+    for query in ('cursor=x', 'state=x', 'state=', 'state=queued,', 'array=x', 'limit=0'):
+        same(hub.request('GET', f'/api/v1/jobs?{query}', local=True).status, 400, query)
     after_all = standing()
     same(after_all[:2], before[:2], 'jobs and files')
-    for words in (['--chips', 'x'], ['--time', 'soon'], ['--time', '0'], ['--priority', 'high'], ['--colour', 'red']):
+    for words in (['--chip', 'cpu:0'], ['--chip', 'cpu:1,'], ['--chip', ':2'], ['--time', '1:60'], ['--green', '--defer', '+1h'],
+                  ['--chips', 'x'], ['--time', 'soon'], ['--time', '0'], ['--priority', 'high'], ['--colour', 'red']):
         same(run(hub, 'true', before=words).returncode, 2, words)
     same(hub.run('run').returncode, 2, 'no command')
 
@@ -451,8 +465,7 @@ def main():
                      refused, listing):
             tap.case(case.__name__.replace('_', ' '), case, hub)
         tap.case('nothing is left', quiet, hub)
-        tap.case('one file a job', lambda: same(folders(hub), sorted(
-            f"{j['id']}.json" for j in hub.pages('/api/v1/jobs')), 'files'))
+        tap.case('one file a job or array', lambda: same(folders(hub), files_of(hub.pages('/api/v1/jobs')), 'files'))
     tap.done()
 
 

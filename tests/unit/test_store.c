@@ -238,7 +238,7 @@ static struct job_list jobs_of(struct store *store, const struct job_query *quer
     return list;
 }
 
-/* One by its id, also when it is over; pages from the newest on; those of one tenant. */
+/* One by its id, also when it is over; pages from the newest on; those of one tenant, an array, some states. */
 static void check_jobs(struct store *store)
 {
     struct bench b;
@@ -253,7 +253,19 @@ static void check_jobs(struct store *store)
     add(&b, ROW_KIND_job, ROW_PUT, &over);
     assert_int_equal(commit(&b, 1), 0);
     const struct uuid third = uid('J', 3), tenant = uid('T', 1), nobody = uid('T', 7);
-    struct job_list found = jobs_of(store, &(struct job_query){.id = &third, .limit = 1});
+    const struct uuid array = uid('J', 0), unknown = uid('J', 9);
+    struct row_job one;
+    struct err err = {0};
+    assert_int_equal(store->ops->get(store, ROW_KIND_job, &third, &one, &err), 0);
+    assert_memory_equal(&one, &over, sizeof one);
+    assert_int_equal(store->ops->get(store, ROW_KIND_job, &unknown, &one, &err), ERR_NOT_FOUND);
+    assert_int_equal(
+        store->ops->get(store, ROW_KIND_job_array, &third, &(struct row_job_array){.first = 0}, &err),
+        ERR_NOT_FOUND);
+    struct job_list found = jobs_of(store, &(struct job_query){.array = &array, .limit = 8});
+    assert_int_equal(found.n, 5);
+    assert_int_equal(found.sequence[4], 1);
+    found = jobs_of(store, &(struct job_query){.states = 1u << JOB_ENDED | 1u << JOB_UNMET, .limit = 8});
     assert_int_equal(found.n, 1);
     assert_int_equal(found.sequence[0], 30);
     found = jobs_of(store, &(struct job_query){.limit = 2});

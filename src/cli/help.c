@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What `busbar VERB --help` says beside a verb's options, for verbs that need more than a line. */
+#include <string.h>
+
+#include "cli/cli.h"
+
+#define TERMS \
+    "What it needs\n" \
+    "  --chips N              chips of one kind; 1 if nothing is said\n" \
+    "  --chip KIND[:N],...    up to four alternatives, of which one is enough\n" \
+    "  --memory MIB, --network, --env NAME[=VALUE], --cwd DIR\n" \
+    "Where it may run\n" \
+    "  --site NAME, --jurisdiction CODE, --vendor NAME\n" \
+    "When\n" \
+    "  --time TIME            it is stopped after that: 90s, 45m, 36h, 3d, or as Slurm has it: MM, MM:SS,\n" \
+    "                         HH:MM:SS, D-HH:MM:SS\n" \
+    "  --deadline WHEN        by then it should be over: 2026-12-31T18:00:00Z, or from now: +2h\n" \
+    "  --defer WHEN           it may wait until then for power that is cheap or green\n" \
+    "  --green                the same as --defer +24h\n" \
+    "  --after [afterok:|afterany:|afternotok:]JOB,...\n" \
+    "  --array A-B[%C]        once for each index, C at a time: BUSBAR_ARRAY_INDEX, SLURM_ARRAY_TASK_ID\n" \
+    "  --priority N           -100 to 100, among the jobs of the same tenant\n" \
+    "If it can be stopped\n" \
+    "  --interruptible        it may be stopped for others, and is started again\n" \
+    "  --checkpoint-every TIME, --checkpoint-cost TIME\n" \
+    "                         how often it writes a checkpoint, and what one and a start from it cost\n"
+
+static const struct {
+    const char *verb, *text;
+} helps[] = {
+    {"run", TERMS "\nExamples\n"
+                  "  busbar run -- python3 train.py\n"
+                  "  busbar run --chip h100:4,mi300x:8 --time 12h --name train -- ./train.sh\n"
+                  "  busbar run --green --deadline +36h --detach -- ./nightly.sh\n"
+                  "  busbar run --array 1-100%8 -- sh -c './part.sh $BUSBAR_ARRAY_INDEX'\n"},
+    {"submit", "FILE is a script that begins with #!, with what it needs in lines\n"
+               "  #BUSBAR --option value     options of this verb\n"
+               "  #SBATCH --option=value     Slurm's, as far as they have a meaning here; others are named "
+               "and left out\n"
+               "before its first command; or a job in YAML (docs/jobs.md); or - for standard input. Options "
+               "given here\n"
+               "prevail. The text travels with the job, at most 256 KiB.\n\n" TERMS "\nExamples\n"
+               "  busbar submit train.sh\n"
+               "  busbar submit --time 2h --array 0-9 sweep.sh --verbose\n"
+               "  busbar job logs $(busbar submit job.yaml) --follow\n"},
+};
+
+const char *cli_help(const char *verb)
+{
+    for (size_t i = 0; i < sizeof helps / sizeof helps[0]; i++) {
+        if (strcmp(helps[i].verb, verb) == 0)
+            return helps[i].text;
+    }
+    return "";
+}

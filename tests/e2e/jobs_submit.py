@@ -1,0 +1,227 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What can be asked for when jobs are submitted, on the local site of `busbar up`: terms, arrays, scripts, YAML.
+
+tests/e2e/jobs_up.py has how jobs run and end, and the helpers.
+"""
+import pathlib
+import subprocess
+import tempfile
+import time
+
+from jobs_up import CHIPS, folders, job, log, over, quiet, run, sh, state, submit
+from workbench import Bench, Tap, need, same, wait_for
+
+
+# ---- terms ----
+
+def later(hours):
+    return time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(time.time() + hours * 3600))
+
+
+def alternatives(hub):
+    """More chips than there are, or one: it runs on the one."""
+    done = run(hub, 'sh', '-c', 'echo $BUSBAR_CHIPS', before=['--chip', f'cpu:{CHIPS + 1},cpu:1'])
+    same((done.returncode, done.stdout), (0, '1\n'), done.stderr)
+    newest = job(hub, hub.api('GET', '/api/v1/jobs?limit=1')['data'][0]['id'])
+    same(newest['alternatives'], [{'chip': 'cpu', 'chips': CHIPS + 1}, {'chip': 'cpu', 'chips': 1}], newest)
+    ident = submit(hub, 'true', alternatives=[{'chip': 'cpu', 'rate': 0.5}])
+    same(over(hub, ident)['alternatives'], [{'chip': 'cpu', 'chips': 1, 'rate': 0.5}], 'rate')
+    done = run(hub, 'true', before=['--chip', 'abacus:2,cpu'])
+    need(done.returncode == 4 and '`abacus`; there are: cpu' in done.stderr, done)
+
+
+def place(hub):
+    same(run(hub, 'true', before=['--site', 'local', '--chip', 'cpu:1']).returncode, 0, 'here')
+    for option, there in (('site', 'local'), ('vendor', '')):
+        done = run(hub, 'true', before=[f'--{option}', 'nowhere'])
+        need(done.returncode == 4 and f'{option}: there is no `nowhere`; there are: {there}' in done.stderr, done)
+    ident = submit(hub, 'true', jurisdiction='XX')
+    found = job(hub, ident)
+    same((found['why']['bar'], found['jurisdiction']), ('jurisdiction', 'XX'), found)
+    hub.api('DELETE', f'/api/v1/jobs/{ident}')
+
+
+def when(hub):
+    """Times reach the dispatcher; on a hub without a plan what may wait does not."""
+    moment = later(3)
+    done = run(hub, 'true', before=['--green', '--deadline', moment, '--time', '0:30', '--interruptible',
+                                    '--checkpoint-every', '10m', '--checkpoint-cost', '20s'])
+    same(done.returncode, 0, done.stderr)
+    found = job(hub, hub.api('GET', '/api/v1/jobs?limit=1')['data'][0]['id'])
+    same((found['deadline'], found['time_limit_s'], found['checkpoint_every_s'], found['checkpoint_cost_s']),
+         (moment.replace('Z', '.000Z'), 30, 600, 20), found)
+    need(later(23.9) < found['defer_until'] < later(24.1), found)
+    for words in (['--deadline', later(-1)], ['--defer', '2020-01-01T00:00:00Z'], ['--defer', 'soon'], ['--deadline', '2h'],
+                  ['--checkpoint-every', '10m']):
+        done = run(hub, 'true', before=words)
+        need(done.returncode == 1 and words[0][2:].replace('-', '_').split('_')[0] in done.stderr, words, done)
+
+
+# ---- arrays ----
+
+def tasks(hub, array):
+    return sorted(hub.pages(f'/api/v1/jobs?array={array}'), key=lambda j: j['index'])
+
+
+def array_of_three(hub):
+    """Each task knows its index, by our names and by Slurm's; all are seen, and the array is summed up."""
+    before = folders(hub)
+    script = 'echo $BUSBAR_ARRAY_INDEX $SLURM_ARRAY_TASK_ID $BUSBAR_ARRAY_FIRST $BUSBAR_ARRAY_LAST; [ $BUSBAR_ARRAY_INDEX != 8 ]'
+    done = run(hub, 'sh', '-c', script, before=['--array', '7-9%2', '--name', 'three'])
+    need(done.returncode == 1 and '3 ended; 1 not well' in done.stderr, done)
+    array = hub.api('GET', '/api/v1/jobs?limit=1')['data'][0]['array']
+    found = tasks(hub, array)
+    same([(j['index'], j['name'], j['code']) for j in found], [(7, 'three', 0), (8, 'three', 1), (9, 'three', 0)], found)
+    for task in found:
+        i = task['index']
+        same(log(hub, f'{array}_{i}'), f'{i} {i} 7 9\n'.encode(), 'log')
+        same(job(hub, f'{array}_{i}'), job(hub, task['id']), 'by index and by id')
+    whole = job(hub, array)
+    same((whole['state'], whole['array']), ('ended', {'first': 7, 'last': 9, 'at_once': 2, 'failed': 1, 'tasks': {'ended': 3}}),
+         whole)
+    same(set(folders(hub)) - set(before), {f'{array}.json'}, 'one file for all')
+    for name in (f'{array}_6', f'{array}_10', f'{array}_', f'{array}_x', f"{found[0]['id']}_7"):
+        same(hub.request('GET', f'/api/v1/jobs/{name}', local=True).status, 404, name)
+    need(hub.run('job', 'logs', array).returncode == 1, 'logs of an array')
+    need('1' in hub.run('job', 'show', array).stdout.split('failed')[1].split('\n')[0], 'show')
+    same(len(hub.run('jobs', '--array', array, '--all').stdout.splitlines()), 4, 'table')
+    # What comes after it, and what of it alone.
+    ok, bad = submit(hub, 'true', after=[array]), submit(hub, 'true', after=[f'afternotok:{array}', f'{array}_7'])
+    same([over(hub, i)['state'] for i in (ok, bad)], ['unmet', 'ended'], 'after')
+
+
+def array_limited(hub):
+    """No more at a time than it says; the others wait as tasks of the array."""
+    array = submit(hub, 'sh', '-c', 'sleep 0.5; echo $$', array='0-2%1')
+    wait_for(lambda: [j['state'] for j in tasks(hub, array)][0] == 'running', 'one runs')
+    same([j['state'] for j in tasks(hub, array)][1:], ['queued'] * 2, 'one at a time')
+    same(job(hub, f'{array}_2')['why']['bar'], 'array', 'why')
+    same((over(hub, array)['array']['failed'], len(tasks(hub, array))), (0, 3), 'all')
+    spans = sorted((j['started'], j['ended']) for j in tasks(hub, array))
+    need(all(a[1] <= b[0] for a, b in zip(spans, spans[1:])), spans)
+
+
+def array_large(hub):
+    """More tasks than an event holds: they come whole, wait, and go with one command."""
+    blocker = sh(hub, 'sleep 60', chips=CHIPS)
+    wait_for(lambda: state(hub, blocker) == 'running', 'the blocker runs')
+    start = time.monotonic()
+    array = submit(hub, 'true', array='1-1000', chips=CHIPS)
+    seconds = time.monotonic() - start
+    same(job(hub, array)['array']['tasks'], {'queued': 1000}, 'all are there')
+    follower = submit(hub, 'true', after=[f'afterany:{array}'])
+    same(job(hub, follower)['why']['job'], array, 'why')
+    hub.kill()
+    hub.start()
+    same(job(hub, array)['array']['tasks'], {'queued': 1000}, 'and after a kill')
+    same(hub.run('cancel', array).returncode, 0, 'cancel')
+    wait_for(lambda: job(hub, array)['array']['tasks'] == {'cancelled': 1000}, 'all are cancelled')
+    same(job(hub, array)['state'], 'cancelled', 'state')
+    need(hub.run('cancel', array).returncode == 1, 'over already')
+    hub.api('DELETE', f'/api/v1/jobs/{blocker}')
+    same(over(hub, follower)['code'], 0, 'what came after it')
+    same(len(hub.pages(f'/api/v1/jobs?array={array}&state=cancelled')), 1000, 'by state')
+    return f'1000 tasks in {seconds * 1000:.0f} ms'
+
+
+# ---- files ----
+
+def submit_file(hub, text, *args, name='job.sh'):
+    with tempfile.TemporaryDirectory(prefix='bb-', dir='/tmp') as folder:
+        path = pathlib.Path(folder) / name
+        path.write_text(text, encoding='utf-8')
+        return hub.run('submit', str(path), *args)
+
+
+def script(hub):
+    """A script for Slurm runs as it is: its lines are read, its text and arguments travel, what means nothing here is named."""
+    text = """#!/bin/bash
+#SBATCH --job-name="My Train" --time=00:01:00   # a minute
+#SBATCH -N 1 -n 1 -p gpu -o out-%j.txt
+#SBATCH --array=1-2%1
+#BUSBAR --env "GREETING=hi there"
+
+set -eu
+echo "$GREETING $1 $SLURM_ARRAY_TASK_ID ${BASH_VERSION:+bash} '"
+exit 0
+#SBATCH --nodes=99
+"""
+    done = submit_file(hub, text, 'arg')
+    same(done.returncode, 0, done.stderr)
+    need('left out: -p, -o (what a job prints is kept' in done.stderr, done.stderr)
+    array = done.stdout.strip()
+    found = over(hub, array)
+    same((found['name'], found['argv'], found['time_limit_s'], found['array']['last'], found['array']['failed']),
+         ('my-train', ['job.sh', 'arg'], 60, 2, 0), found)
+    same(log(hub, f'{array}_2'), b"hi there arg 2 bash '\n", 'log')
+    # The command line prevails over the file; another interpreter; standard input.
+    done = subprocess.run([hub.bin, 'submit', '-', '--name', 'mine', '--data', str(hub.data)], text=True, capture_output=True,
+                          input='#!/usr/bin/env python3\n#BUSBAR --name theirs --time 1m\nprint(6 * 7)\n', timeout=60, check=True)
+    found = over(hub, done.stdout.strip())
+    same((found['name'], found['time_limit_s'], log(hub, found['id'])), ('mine', 60, b'42\n'), found)
+
+
+def script_large(hub):
+    """Longer than one argument of a program may be; at its limit it runs, beyond it is refused."""
+    start, fill = '#!/bin/sh\necho on\n', '#\n'
+    text = start + fill * (((256 << 10) - len(start)) // len(fill))
+    done = submit_file(hub, text)
+    ident = done.stdout.strip()
+    same((over(hub, ident)['code'], log(hub, ident)), (0, b'on\n'), done.stderr)
+    done = submit_file(hub, text + fill)
+    need(done.returncode == 2 and 'longer than 256 KiB' in done.stderr, done)
+    reply = hub.request('POST', '/api/v1/jobs', {'tenant': 'default', 'script': text + fill}, local=True)
+    need(reply.status == 400 and b'256 KiB' in reply.body, reply.body[:200])
+
+
+def script_refused(hub):
+    before = folders(hub)
+    for text, words in (('#!/bin/sh\n#SBATCH --time=soon\n', '--time: expected'), ('#!/bin/sh\n#SBATCH -N x\n', 'line 2: --nodes'),
+                        ('#!/bin/sh\n#BUSBAR --colour red\n', 'no option'), ('#!/bin/sh\n#BUSBAR --hub http://x\n', 'no option'),
+                        ('#!/bin/sh\n#BUSBAR word\n', 'no option'), ('#!/bin/sh\r\necho\r\n', 'Windows'), ('#!/bin/sh\n\0', 'no text')):
+        done = submit_file(hub, text)
+        need(done.returncode == 2 and words in done.stderr, text, done)
+    need(submit_file(hub, '#!/bin/sh\n#SBATCH -d afterok:17\n').returncode == 1, 'a job of another system')
+    same(hub.run('submit', '/no/such/file').returncode, 2, 'no file')
+    same(folders(hub), before, 'nothing is left')
+
+
+def in_yaml(hub):
+    text = """
+name: yam
+command: |
+  echo "$A"
+  exit 3
+env: {A: b c}
+time: 1m
+alternatives:
+  - {chip: cpu, chips: 5000}
+  - {chip: cpu, rate: 0.5}
+"""
+    ident = submit_file(hub, text).stdout.strip()
+    found = over(hub, ident)
+    same((found['name'], found['code'], found['time_limit_s'], found['chips'], log(hub, ident)), ('yam', 3, 60, 1, b'b c\n'), found)
+    ident = submit_file(hub, 'argv: [sh, -c, echo $A]\nname: theirs\ntenant: default\n', '--name', 'ours', '--env', 'A=5').stdout.strip()
+    same((over(hub, ident)['name'], log(hub, ident)), ('ours', b'5\n'), 'options beside it')
+    done = submit_file(hub, 'command: true\ncolour: red\nchips: many\ntime: soon\ntime_limit_s: 5\n')
+    need(done.returncode == 2, done)
+    for words in ('job.sh:2: colour: there is no such member', 'job.sh:3: chips: expected a whole number', 'job.sh:4: time:',
+                  'time_limit_s is there twice'):
+        need(words in done.stderr, words, done.stderr)
+    for text in ('', '[]', 'x', 'command: [a', 'chips: 0\ncommand: x\n', 'name: x\n'):
+        need(submit_file(hub, text).returncode in (1, 2), text)
+
+
+def main():
+    tap = Tap()
+    with Bench(['--no-model']) as hub:
+        for case in (alternatives, place, when, array_of_three, array_limited, array_large, script, script_large, script_refused,
+                     in_yaml):
+            tap.case(case.__name__.replace('_', ' '), case, hub)
+        tap.case('nothing is left', quiet, hub)
+    tap.done()
+
+
+if __name__ == '__main__':
+    main()
