@@ -14,6 +14,7 @@
 #include "hub/api.h"
 #include "hub/desk.h"
 #include "site/job_file.h"
+#include "site/jobs.h"
 
 #define NO_SUCH_JOB "This site does not run this epoch of this job."
 
@@ -38,8 +39,9 @@ static void answer_program(struct visit *visit)
     struct job_spec spec = {0};
     struct err err = {0};
     struct buf out;
-    int rc = visit->has_job ? job_file_load(&spec, desk_config(visit_desk(visit))->specs_dir, &visit->job.job, &err)
-                            : err_set(&err, ERR_NOT_FOUND, NO_SUCH_JOB);
+    int rc = visit->has_job
+                 ? job_file_load(&spec, desk_config(visit_desk(visit))->specs_dir, &visit->job.job, &err)
+                 : err_set(&err, ERR_NOT_FOUND, NO_SUCH_JOB);
     if (rc != 0) {
         hub_refuse(visit->request, rc, err.msg);
         visit->request = NULL;
@@ -216,10 +218,16 @@ static void on_recorded(void *ctx, const struct effect *reply)
 static void post_end(struct visit *visit, const struct ending *ending)
 {
     const struct desk_config *config = desk_config(visit_desk(visit));
-    struct event event = {
-        .kind = EVENT_KIND_job_end,
-        .token = mailbox_token(config->box),
-        .u.job_end = {.job = visit->job.job, .epoch = visit->job.epoch, .code = ending->code}};
+    const struct site_end end = {
+        .id = visit->job, .code = ending->code, .exit = ending->recorded ? &ending->exit : NULL};
+    struct event event = {.kind = EVENT_KIND_job_end, .token = mailbox_token(config->box)};
+    if (site_end_returns(&end)) {
+        event.kind = EVENT_KIND_job_return;
+        event.u.job_return =
+            (struct event_job_return){visit->job.job, visit->job.epoch, ending->code, visit->site};
+    } else {
+        event.u.job_end = (struct event_job_end){visit->job.job, visit->job.epoch, ending->code, visit->site};
+    }
     asks_add(config->asks, event.token, on_recorded, visit);
     visit->kept = true;
     if (runtime_post(config->runtime, &event) == 0)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hub/door.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +10,7 @@
 #include "core/view.h"
 #include "gateway/openai.h"
 #include "hub/api.h"
+#include "hub/contact.h"
 #include "hub/desk.h"
 #include "hub/visit.h"
 #include "net/http_server.h"
@@ -21,11 +21,6 @@
 #define CONNECTIONS_MAX 1024
 #define RENEW_MS (UINT64_C(8) * 3600000) /* the hub's own certificate, which lives for MEMBER_S */
 
-struct contact {
-    struct uuid site;
-    int64_t at_ms;
-};
-
 struct door {
     struct runtime *runtime;
     struct authority authority;
@@ -34,43 +29,14 @@ struct door {
     struct mailbox box;
     struct asks asks;
     struct desk *desk;
+    struct contacts *contacts;
     uv_timer_t renew;
     uint16_t port;
-    pthread_mutex_t lock; /* of the contacts */
-    struct contact *contact;
-    uint32_t ncontacts;
 };
-
-/* ---- contacts ---- */
 
 int64_t door_contact_ms(struct door *door, const struct uuid *site)
 {
-    int64_t at_ms = 0;
-    pthread_mutex_lock(&door->lock);
-    for (uint32_t i = 0; i < door->ncontacts; i++) {
-        if (uuid_eq(&door->contact[i].site, site))
-            at_ms = door->contact[i].at_ms;
-    }
-    pthread_mutex_unlock(&door->lock);
-    return at_ms;
-}
-
-static void heard_of(struct door *door, const struct uuid *site)
-{
-    uint32_t i = 0;
-    pthread_mutex_lock(&door->lock);
-    while (i < door->ncontacts && !uuid_eq(&door->contact[i].site, site))
-        i++;
-    if (i == door->ncontacts) {
-        struct contact *more = realloc(door->contact, (i + 1) * sizeof *more);
-        if (!more)
-            abort();
-        door->contact = more;
-        door->contact[i].site = *site;
-        door->ncontacts++;
-    }
-    door->contact[i].at_ms = clock_wall_ms();
-    pthread_mutex_unlock(&door->lock);
+    return contacts_ms(door->contacts, site);
 }
 
 /* ---- a visit ---- */
@@ -136,7 +102,7 @@ static void on_looked_up(void *ctx, const struct effect *reply)
     } else if (!visit->request) {
         visit_free(visit);
     } else {
-        heard_of(visit->door, &visit->site);
+        contacts_heard(visit->door->contacts, &visit->site);
         visit->answer(visit);
         if (!visit->kept)
             visit_free(visit);
@@ -373,7 +339,6 @@ int door_open(struct door **out, const struct door_config *config, struct err *e
         free(door);
         return rc;
     }
-    pthread_mutex_init(&door->lock, NULL);
     asks_init(&door->asks);
     if (mailbox_init(&door->box, &config->loop->uv, on_effect, door) != 0)
         abort(); /* out of memory */
@@ -386,7 +351,13 @@ int door_open(struct door **out, const struct door_config *config, struct err *e
                                      .work_dir = config->work_dir,
                                      .catalogue = config->catalogue,
                                      .lease_ms = config->lease_ms};
-    if (desk_open(&door->desk, &desk, err) != 0 || runtime_attach(config->runtime, &door->box) != 0)
+    const struct contacts_config contacts = {.loop = config->loop,
+                                             .runtime = config->runtime,
+                                             .box = &door->box,
+                                             .asks = &door->asks,
+                                             .lease_ms = config->lease_ms};
+    if (desk_open(&door->desk, &desk, err) != 0 || contacts_open(&door->contacts, &contacts, err) != 0 ||
+        runtime_attach(config->runtime, &door->box) != 0)
         abort(); /* a hub has few mailboxes */
     uv_timer_init(&config->loop->uv, &door->renew);
     door->renew.data = door;
@@ -411,6 +382,7 @@ const uint8_t *door_root(const struct door *door)
 void door_close(struct door *door)
 {
     desk_close(door->desk);
+    contacts_close(door->contacts);
     http_server_drain(&door->server);
     http_server_close(&door->server);
     runtime_detach(door->runtime, &door->box);
@@ -425,7 +397,6 @@ void door_free(struct door *door)
     tls_context_free(door->tls);
     desk_free(door->desk);
     asks_fini(&door->asks);
-    pthread_mutex_destroy(&door->lock);
-    free(door->contact);
+    contacts_free(door->contacts);
     free(door);
 }

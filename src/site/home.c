@@ -78,6 +78,10 @@ static bool tell(void *ctx, const struct site_end *end)
     struct event event = {.kind = EVENT_KIND_job_end,
                           .token = mailbox_token(home->box),
                           .u.job_end = {.job = end->id.job, .epoch = end->id.epoch, .code = end->code}};
+    if (site_end_returns(end)) {
+        event.kind = EVENT_KIND_job_return;
+        event.u.job_return = (struct event_job_return){end->id.job, end->id.epoch, end->code, {{0}}};
+    }
     asks_add(home->asks, event.token, on_recorded, telling);
     if (runtime_post(home->runtime, &event) == 0)
         return true;

@@ -122,6 +122,19 @@ static uint32_t code_of(const struct job_exit *exit)
     return (uint32_t)ENDING_STOPPED << JOB_CODE_BITS;
 }
 
+bool site_end_returns(const struct site_end *end)
+{
+    switch (end->code >> JOB_CODE_BITS) {
+    case ENDING_LEASE_OVER:
+    case ENDING_LOST:
+        return true;
+    case ENDING_NOT_STARTED:
+        return !end->exit; /* else its shim could not: nobody could */
+    default:
+        return false;
+    }
+}
+
 void site_jobs_recorded(struct site_jobs *jobs, const struct job_id *id, int code)
 {
     struct run *run = run_find(jobs, id);

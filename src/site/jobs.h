@@ -31,6 +31,10 @@ struct site_end {
     const struct job_exit *exit; /* as its engine recorded it; NULL: it was never begun */
 };
 
+/* Whether the epoch is over and the job is not: its lease ran out, its node was lost, or the engine would not have it. It is
+ * placed again. */
+bool site_end_returns(const struct site_end *end);
+
 /* The hub, as the jobs of a site see it. */
 struct site_hub {
     /* What runs here is known: from now on the hub may say what it wants. Once. */

@@ -6,6 +6,7 @@ them may end at any moment, and every job has run once.
 import json
 import random
 import signal
+import sys
 import time
 
 from site_agent import Site, free_port
@@ -69,6 +70,21 @@ class Field:
 def counted(f, script):
     """A script that leaves a line each time that it is started."""
     return f'echo run >>{f.site.data}/ran-$BUSBAR_JOB; {script}'
+
+
+def span(f):
+    """Leaves when it began and, by a process that outlives nothing of the job, until when it was seen to run."""
+    return (f'e=$BUSBAR_EPOCH; d={f.site.data}/span-$BUSBAR_JOB-$e; date +%s.%N >$d.from; '
+            f'(while :; do date +%s.%N >$d.new && mv $d.new $d.to; sleep 0.05; done) &')
+
+
+def spans_of(f, job):
+    out = []
+    for path in f.site.data.glob(f'span-{job}-*.from'):
+        until = path.with_suffix('.to')
+        if until.exists():
+            out.append((float(path.read_text()), float(until.read_text())))
+    return out
 
 
 def runs_of(f, job):
@@ -172,6 +188,38 @@ def flap(f):
     same((end['code'], end['epoch'], runs_of(f, job)), (0, 1, 1), 'end, epoch and runs')
 
 
+def lost(f):
+    """Out of touch for longer: the lease ends the job there, and only then it is placed again, under the next epoch; a job that has
+    nowhere else to go waits for the site."""
+    job = f.submit(f'{span(f)} sleep {LEASE_S + 3}')
+    f.running(job)
+    wait_for(lambda: spans_of(f, job), 'it has begun', 10)
+    shims = find_processes(str(f.site.data / 'work'))
+    need(shims, 'no shim')
+    f.bench.kill()  # the agent hears nothing from here on
+    wait_for(lambda: not find_processes(str(f.site.data / 'work')), 'the lease ended it', LEASE_S + 15)
+    f.bench.start()
+    end = f.ended(job, 60)
+    same((end['code'], end['epoch']), (0, 2), 'end and epoch')
+
+
+def cut_off(f):
+    """The agent is not there for longer than leases and margin: the hub calls the site lost, and what ran is placed again when it is
+    back. No two epochs of a job ever run at a time."""
+    job = f.submit(f'{span(f)} sleep 3', time_limit_s=60)
+    f.running(job)
+    wait_for(lambda: spans_of(f, job), 'it has begun', 10)
+    f.site.kill()
+    wait_for(lambda: f.bench.api('GET', '/api/v1/sites/north')['state'] == 'lost', 'the site is lost', LEASE_S + 45, 0.5)
+    same(f.job(job)['state'], 'queued', 'state')
+    f.site.run()
+    wait_for(lambda: f.bench.api('GET', '/api/v1/sites/north')['state'] == 'up', 'the site is back', 15, 0.2)
+    end = f.ended(job, 30)
+    same((end['code'], end['epoch']), (0, 2), 'end and epoch')
+    spans = sorted(spans_of(f, job))
+    need(all(a[1] <= b[0] for a, b in zip(spans, spans[1:])), f'epochs overlap: {spans}')
+
+
 def killed_at_random(f):
     """Hub and agent are killed again and again while jobs come: each runs once."""
     jobs = []
@@ -229,16 +277,18 @@ def grows(f):
     f.site.run()
     gone = f.submit('true', chip='mlu370-x8', chips=2)
     same(f.ended(job)['code'], 0, 'code')
-    time.sleep(1)
-    same(f.job(gone)['state'], 'queued', 'state')
+    time.sleep(2)
+    same(f.job(gone)['state'], 'queued', 'state')  # given back if it was placed before the site had told
     f.bench.api('DELETE', f'/api/v1/jobs/{gone}')
 
 
 def main():
-    tap = Tap()
+    tap, wanted = Tap(), sys.argv[1:]  # names of cases, when run by hand
     with Field() as field:
         for case in (runs, bytes_are_whole, follows, queue, ends, hub_killed, agent_killed, cancelled_while_away, flap,
-                     killed_at_random, others_jobs, grows):
+                     lost, killed_at_random, others_jobs, grows, cut_off):
+            if wanted and case.__name__ not in wanted:
+                continue
             tap.case(case.__name__.replace('_', ' '), case, field)
     tap.done()
 
