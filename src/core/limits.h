@@ -62,6 +62,7 @@ struct limits {
     uint32_t services;
     uint32_t demands;          /* services x places where requests come from */
     uint32_t service_replicas; /* of all services; each is a job too */
+    uint32_t meters;           /* epochs of jobs that are over and whose last figures may still come */
 };
 
 /* What `busbar up` and `busbar hub` use. */

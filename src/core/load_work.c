@@ -153,6 +153,7 @@ int load_work_done(struct core *core)
     }
     if (rc != 0)
         return rc;
+    load_job_usages_done(core);
     arrays_resume(core);
     for (uint32_t i = 0; i < core->net.sites.used; i++)
         site_rate(core, (struct site_id){i});

@@ -104,6 +104,11 @@ struct uuid_list {
 #define EVENT_JOB_END(F, S) F(S, uuid, job, 0) F(S, u32, epoch, 0) F(S, u32, code, 0) F(S, uuid, site, 0)
 /* As well, and the job is not over: it waits again. code: why it came back, never 0; its own end if it does so too often. */
 #define EVENT_JOB_RETURN(F, S) F(S, uuid, job, 0) F(S, u32, epoch, 0) F(S, u32, code, 0) F(S, uuid, site, 0)
+/* What an epoch has used so far: totals, all nodes together. ms: run time; flags: enum job_meter_flag; site: as of job_end. It may
+ * come after the epoch is over. Where the core has closed the epoch's account, it is refused (core/job_meter.c). */
+#define EVENT_JOB_METER(F, S) \
+    F(S, uuid, job, 0) F(S, u32, epoch, 0) F(S, uuid, site, 0) F(S, u64, ms, 0) F(S, u64, chip_ms, 0) \
+    F(S, u64, cpu_ms, 0) F(S, u64, energy_mj, 0) F(S, u32, flags, 0)
 /* A part of the text of a set of rules (core/rules.h). Parts come in order from 0; part 0 begins anew whatever was begun
  * before. Nothing is in force by it. */
 #define EVENT_RULES_PUT(F, S) F(S, uuid, set, 0) F(S, u32, part, 0) F(S, text, text, RULES_PART_CAP)
@@ -238,6 +243,7 @@ struct uuid_list {
     E(job_end, 63, EVENT_JOB_END) \
     E(job_array, 64, EVENT_JOB_ARRAY) \
     E(job_return, 65, EVENT_JOB_RETURN) \
+    E(job_meter, 66, EVENT_JOB_METER) \
     E(rules_put, 70, EVENT_RULES_PUT) \
     E(rules_set, 71, EVENT_RULES_SET) \
     E(plan_class, 80, EVENT_PLAN_CLASS) \
@@ -289,6 +295,13 @@ struct uuid_list {
     F(S, uuid, job, 0) F(S, u32, slot, 0) F(S, uuid, target, 0) F(S, u32, kind, 0) F(S, u32, outcome, 0)
 /* Chips of one node that a running job has. */
 #define ROW_SHARE(F, S) F(S, uuid, job, 0) F(S, u32, node, 0) F(S, u32, chips, 0)
+/* An epoch of a job. state: enum job_usage_state; price: nano-units for a chip-hour; figures as in job_meter; cost: what was paid
+ * for it, unpaid: what could not be, nano-units, and remainder what is less than one: in 1/3600000 of it. */
+#define ROW_JOB_USAGE(F, S) \
+    F(S, uuid, job, 0) F(S, u32, epoch, 0) F(S, uuid, tenant, 0) F(S, uuid, site, 0) F(S, uuid, pool, 0) \
+    F(S, u32, chips, 0) F(S, u32, state, 0) F(S, i64, price, 0) F(S, i64, started_ms, 0) F(S, i64, ended_ms, 0) \
+    F(S, u64, ms, 0) F(S, u64, chip_ms, 0) F(S, u64, cpu_ms, 0) F(S, u64, energy_mj, 0) F(S, u32, flags, 0) \
+    F(S, i64, cost, 0) F(S, i64, unpaid, 0) F(S, u64, remainder, 0)
 #define ROW_TENANT(F, S) \
     F(S, uuid, id, 0) F(S, text, name, NAME_CAP) F(S, u32, ledger, 0) F(S, i64, created_ms, 0) \
     F(S, text, jurisdiction, CODE_CAP) F(S, text, licence, NAME_CAP)
@@ -420,7 +433,8 @@ struct uuid_list {
     R(service_replica, 35, ROW_SERVICE_REPLICA, 1) \
     R(job_array, 36, ROW_JOB_ARRAY, 1) \
     R(job_after, 37, ROW_JOB_AFTER, 2) \
-    R(member, 38, ROW_MEMBER, 1)
+    R(member, 38, ROW_MEMBER, 1) \
+    R(job_usage, 39, ROW_JOB_USAGE, 2)
 
 /* clang-format on */
 

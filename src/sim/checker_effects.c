@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/err.h"
 #include "core/kinds.h"
 #include "sim/checker_state.h"
 
@@ -250,7 +251,10 @@ static void judge_stop(struct checker *c, const struct effect *e)
     job->stopped_ms = c->now_ms;
     if (job->returned && e->code != 0)
         checker_violate(c, CHECKER_RETURNED, &e->job, &e->pool, NONE, "the code is %d", e->code);
-    bool over = job->returned && job->returns >= JOB_RETURNS_MAX && !checker_is_replica(c, i);
+    bool spent = e->code == ERR_BUDGET_SPENT, metered = c->event->kind == EVENT_KIND_job_meter;
+    if (spent && (!metered || !uuid_eq(&c->event->u.job_meter.job, &e->job)))
+        checker_violate(c, CHECKER_BUDGET, &e->job, &e->pool, NONE, "epoch %" PRIu32, e->epoch);
+    bool over = spent || (job->returned && job->returns >= JOB_RETURNS_MAX && !checker_is_replica(c, i));
     job->returned = false;
     if (job->cancelled || over)
         checker_job_forget(c, i);
@@ -339,6 +343,7 @@ void checker_effects(struct checker *c, const struct event *event, const struct 
             break;
         }
     }
+    c->event = event;
     if (rc == 0)
         checker_apply(c, event);
     checker_judge_preemption(c, list, n);

@@ -183,6 +183,7 @@ struct checker {
     void *slots[6]; /* of the maps */
     uint64_t sequence;
     int64_t now_ms;
+    const struct event *event; /* of the step that is judged */
     uint32_t order, fit, preempt, reserve;
     uint32_t least_node; /* chips of the smallest nodes that there are */
     bool power;          /* what a site may draw, or draws without work, has changed */

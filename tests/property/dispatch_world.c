@@ -182,7 +182,8 @@ static void build(struct dispatch_world *w)
                                          .site = uid('s', i % DW_SITES),
                                          .nodes = w->nodes[i],
                                          .node_chips = i % 2 ? 8 : 4,
-                                         .domain = 1 + i % 3}};
+                                         .domain = 1 + i % 3,
+                                         .price = i == 4 ? 300 : 0}};
         (void)snprintf(e.u.pool_add.chip, CHIP_CAP, "%s", chips[i % 3]);
         must(w, &e);
     }
@@ -446,6 +447,26 @@ static void come_back_often(struct dispatch_world *w)
     }
 }
 
+/* What a job has used, now or to its end. Tenants have no money: what costs something is stopped by it. */
+static void meter(struct dispatch_world *w)
+{
+    if (w->nrunning == 0)
+        return;
+    uint32_t i = (uint32_t)below(w, w->nrunning);
+    struct event e = {.kind = EVENT_KIND_job_meter,
+                      .u.job_meter = {.job = uid('j', w->running[i].job),
+                                      .epoch = w->running[i].epoch - (uint32_t)below(w, 2),
+                                      .ms = below(w, 30000),
+                                      .chip_ms = below(w, 60000),
+                                      .flags = (uint32_t)below(w, 8)}};
+    uint32_t before = w->nrunning;
+    bool foreign = report_from(w, i, &e.u.job_meter.site);
+    int rc = dispatch_world_step(w, &e);
+    assert_true(rc == 0 || rc == ERR_FORBIDDEN || rc == ERR_WRONG_STATE);
+    assert_true(!foreign || rc != 0 || e.u.job_meter.epoch != w->running[i].epoch);
+    w->spent += w->nrunning < before;
+}
+
 /* A service comes, changes or goes; mostly another demand. */
 static void serve(struct dispatch_world *w)
 {
@@ -553,6 +574,10 @@ static void happen(struct dispatch_world *w)
         e.u.site_contact =
             (struct event_site_contact){.site = uid('s', below(w, DW_SITES)), .lost = below(w, 3) == 0};
         break;
+    case 21:
+    case 22:
+        meter(w);
+        return;
     case 15:
     case 16:
     case 17:
@@ -592,6 +617,7 @@ static struct limits world_limits(void)
     limits.shapes = DW_JOBS + 100;
     limits.arrays = 40;
     limits.afters = 400;
+    limits.meters = 20;
     limits.corridors = DW_CORRIDORS;
     return limits;
 }

@@ -195,6 +195,36 @@ static void test_returned_same_epoch(void **state)
     ck_found(CHECKER_EPOCH);
 }
 
+/* ---- money ---- */
+
+/* Stopped for good by a report of what it used, and by nothing else. */
+static void test_budget(void **state)
+{
+    (void)state;
+    for (uint32_t wrong = 0; wrong < 2; wrong++) {
+        run(1 + wrong, wrong, 8, JOB_INTERRUPTIBLE);
+        ck_event.kind = EVENT_KIND_job_meter;
+        ck_event.u.job_meter = (struct event_job_meter){.job = ck_job(1), .epoch = 1, .chip_ms = 1};
+        (void)stop(1 + wrong, ERR_BUDGET_SPENT, 0);
+        ck_step();
+        if (!wrong)
+            ck_clean();
+    }
+    ck_found(CHECKER_BUDGET);
+}
+
+static void test_budget_restart(void **state)
+{
+    (void)state;
+    run(1, 0, 8, JOB_INTERRUPTIBLE);
+    ck_event.kind = EVENT_KIND_job_meter;
+    ck_event.u.job_meter = (struct event_job_meter){.job = ck_job(1), .epoch = 1, .chip_ms = 1};
+    (void)stop(1, ERR_BUDGET_SPENT, 0);
+    ck_step();
+    ck_tick_one(1, 1, 0, 8, 2);
+    ck_found(CHECKER_START_OVER);
+}
+
 /* ---- power ---- */
 
 static void shed(uint64_t watts, int64_t for_ms)
@@ -333,6 +363,8 @@ int main(void)
                                        TEST(test_returned_wrongly),
                                        TEST(test_returned_runs),
                                        TEST(test_returned_same_epoch),
+                                       TEST(test_budget),
+                                       TEST(test_budget_restart),
                                        TEST(test_shed),
                                        TEST(test_shed_not),
                                        TEST(test_shed_is_no_cap),
