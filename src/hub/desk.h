@@ -6,6 +6,7 @@
  *   POST /site/v1/orders     answered when there is something to do, or after a while with nothing
  *   POST /site/v1/program    what a job runs, that the site has orders for
  *   POST /site/v1/log        what it printed, from an offset on; the answer tells how much the hub has
+ *   POST /site/v1/usage      what epochs have used so far
  *   POST /site/v1/end        how an epoch ended; answered when that is durable
  *
  * Orders have a session and sequence numbers. A session begins with all that should run at the site; what changes after
@@ -49,6 +50,7 @@ int desk_take_inventory(struct visit *visit, yyjson_val *root, struct err *err);
 int desk_take_orders(struct visit *visit, yyjson_val *root, struct err *err);
 int desk_take_program(struct visit *visit, yyjson_val *root, struct err *err);
 int desk_take_log(struct visit *visit, yyjson_val *root, struct err *err);
+int desk_take_usage(struct visit *visit, yyjson_val *root, struct err *err);
 int desk_take_end(struct visit *visit, yyjson_val *root, struct err *err);
 
 /* For the files of the desk. The site's pools have changed: it begins another session. */

@@ -220,19 +220,22 @@ static void post_end(struct visit *visit, const struct ending *ending)
     const struct desk_config *config = desk_config(visit_desk(visit));
     const struct site_end end = {
         .id = visit->job, .code = ending->code, .exit = ending->recorded ? &ending->exit : NULL};
-    struct event event = {.kind = EVENT_KIND_job_end, .token = mailbox_token(config->box)};
+    struct event events[2] = {
+        {.kind = EVENT_KIND_job_meter, .u.job_meter = site_last_meter(&end.id, &visit->site, end.exit)},
+        {.kind = EVENT_KIND_job_end, .token = mailbox_token(config->box)}};
     if (site_end_returns(&end)) {
-        event.kind = EVENT_KIND_job_return;
-        event.u.job_return =
+        events[1].kind = EVENT_KIND_job_return;
+        events[1].u.job_return =
             (struct event_job_return){visit->job.job, visit->job.epoch, ending->code, visit->site};
     } else {
-        event.u.job_end = (struct event_job_end){visit->job.job, visit->job.epoch, ending->code, visit->site};
+        events[1].u.job_end =
+            (struct event_job_end){visit->job.job, visit->job.epoch, ending->code, visit->site};
     }
-    asks_add(config->asks, event.token, on_recorded, visit);
+    asks_add(config->asks, events[1].token, on_recorded, visit);
     visit->kept = true;
-    if (runtime_post(config->runtime, &event) == 0)
+    if (runtime_post_all(config->runtime, events, 2) == 0)
         return;
-    asks_forget(config->asks, event.token);
+    asks_forget(config->asks, events[1].token);
     visit->kept = false;
     hub_refuse(visit->request, ERR_UNAVAILABLE, "");
     visit->request = NULL;
@@ -291,4 +294,72 @@ int desk_take_end(struct visit *visit, yyjson_val *root, struct err *err)
     if (rc == 0)
         visit_ask(visit);
     return rc;
+}
+
+/* ---- what jobs have used ---- */
+
+#define METERS_MAX 256
+
+struct meters {
+    uint32_t n;
+    struct event event[METERS_MAX];
+};
+
+static void answer_usage(struct visit *visit)
+{
+    struct meters *m = visit->data;
+    const struct desk_config *config = desk_config(visit_desk(visit));
+    for (uint32_t i = 0; i < m->n; i++)
+        m->event[i].u.job_meter.site = visit->site;
+    if (m->n > 0 && runtime_post_all(config->runtime, m->event, m->n) != 0) {
+        hub_refuse(visit->request, ERR_UNAVAILABLE, "");
+        visit->request = NULL;
+        return;
+    }
+    answer_recorded(
+        visit); /* totals: what is refused, or lost before it is durable, is told again by the next ones */
+}
+
+static bool take_u64(yyjson_val *item, const char *name, uint64_t *out)
+{
+    yyjson_val *v = yyjson_obj_get(item, name);
+    *out = yyjson_get_uint(v);
+    return yyjson_is_uint(v);
+}
+
+static bool take_meter(struct event *event, yyjson_val *item)
+{
+    struct event_job_meter *e = &event->u.job_meter;
+    yyjson_val *job = yyjson_obj_get(item, "job");
+    uint64_t epoch, flags;
+    event->kind = EVENT_KIND_job_meter;
+    bool good = yyjson_is_str(job) && uuid_parse(&e->job, yyjson_get_str(job), yyjson_get_len(job)) &&
+                take_u64(item, "epoch", &epoch) && epoch <= UINT32_MAX && take_u64(item, "flags", &flags) &&
+                flags <= UINT32_MAX && take_u64(item, "ms", &e->ms) &&
+                take_u64(item, "chip_ms", &e->chip_ms) && take_u64(item, "cpu_ms", &e->cpu_ms) &&
+                take_u64(item, "energy_mj", &e->energy_mj);
+    e->epoch = good ? (uint32_t)epoch : 0;
+    e->flags = good ? (uint32_t)flags : 0;
+    return good;
+}
+
+int desk_take_usage(struct visit *visit, yyjson_val *root, struct err *err)
+{
+    struct meters *m = calloc(1, sizeof *m);
+    yyjson_val *list = yyjson_obj_get(root, "usage"), *item;
+    if (!m)
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    visit->data = m;
+    visit->drop = free;
+    visit->answer = answer_usage;
+    if (!visit_know(visit))
+        return nobody(err);
+    bool good = yyjson_is_arr(list) && yyjson_arr_size(list) <= METERS_MAX;
+    yyjson_arr_iter it = yyjson_arr_iter_with(list);
+    while (good && (item = yyjson_arr_iter_next(&it)) != NULL)
+        good = take_meter(&m->event[m->n++], item);
+    if (!good)
+        return err_set(err, ERR_INVALID, "usage: a list of at most %d epochs with their totals", METERS_MAX);
+    visit_ask(visit);
+    return 0;
 }

@@ -246,6 +246,7 @@ static const struct {
              {"/site/v1/inventory", desk_take_inventory},
              {"/site/v1/program", desk_take_program},
              {"/site/v1/end", desk_take_end},
+             {"/site/v1/usage", desk_take_usage},
              {"/site/v1/log", desk_take_log}};
 
 static int64_t admit(struct http_request *request)

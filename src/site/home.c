@@ -75,19 +75,42 @@ static bool tell(void *ctx, const struct site_end *end)
     telling->home = home;
     telling->id = end->id;
     list_push(&home->telling, &telling->node);
-    struct event event = {.kind = EVENT_KIND_job_end,
-                          .token = mailbox_token(home->box),
-                          .u.job_end = {.job = end->id.job, .epoch = end->id.epoch, .code = end->code}};
+    const struct uuid here = {{0}}; /* trusted: it is the hub itself */
+    struct event events[2] = {
+        {.kind = EVENT_KIND_job_meter, .u.job_meter = site_last_meter(&end->id, &here, end->exit)},
+        {.kind = EVENT_KIND_job_end, .token = mailbox_token(home->box)}};
     if (site_end_returns(end)) {
-        event.kind = EVENT_KIND_job_return;
-        event.u.job_return = (struct event_job_return){end->id.job, end->id.epoch, end->code, {{0}}};
+        events[1].kind = EVENT_KIND_job_return;
+        events[1].u.job_return = (struct event_job_return){end->id.job, end->id.epoch, end->code, here};
+    } else {
+        events[1].u.job_end = (struct event_job_end){end->id.job, end->id.epoch, end->code, here};
     }
-    asks_add(home->asks, event.token, on_recorded, telling);
-    if (runtime_post(home->runtime, &event) == 0)
+    asks_add(home->asks, events[1].token, on_recorded, telling);
+    if (runtime_post_all(home->runtime, events, 2) == 0)
         return true;
-    asks_forget(home->asks, event.token);
+    asks_forget(home->asks, events[1].token);
     telling_free(telling);
     return false;
+}
+
+static void post_meter(struct site_home *home, const struct event_job_meter *meter)
+{
+    /* Totals: where this one is lost, the next one tells as much. */
+    (void)runtime_post(home->runtime, &(struct event){.kind = EVENT_KIND_job_meter, .u.job_meter = *meter});
+}
+
+static void used(void *ctx, const struct job_id *id, const struct job_usage *usage)
+{
+    const struct event_job_meter meter = site_meter(id, &(struct uuid){{0}}, usage);
+    post_meter(ctx, &meter);
+}
+
+/* What is over since before the start has been told of, as far as it will be. */
+static void gone(void *ctx, const struct job_id *id, const struct job_exit *exit, bool old)
+{
+    const struct event_job_meter meter = site_last_meter(id, &(struct uuid){{0}}, exit);
+    if (!old)
+        post_meter(ctx, &meter);
 }
 
 static int load(void *ctx, const struct job_id *id, struct job_spec *spec, struct err *err)
@@ -170,8 +193,13 @@ int site_home_new(struct site_home **out, struct runtime *runtime, struct loop *
                   struct asks *asks, const struct site_home_config *config, struct err *err)
 {
     struct site_home *home = calloc(1, sizeof *home);
-    const struct site_hub hub = {
-        .ready = ready, .load = load, .tell = tell, .lease_ms = lease_ms, .ctx = home};
+    const struct site_hub hub = {.ready = ready,
+                                 .load = load,
+                                 .tell = tell,
+                                 .used = used,
+                                 .gone = gone,
+                                 .lease_ms = lease_ms,
+                                 .ctx = home};
     if (!home)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     *home = (struct site_home){.runtime = runtime, .box = box, .asks = asks, .config = *config};

@@ -11,9 +11,11 @@
 #include "core/kinds.h"
 
 #define TICK_MS 100
-#define BUCKETS 1024   /* a power of two */
-#define RENEWALS 10    /* of a lease in its time */
-#define TRIES_MAX 100  /* of a start that fails in a way that may pass */
+#define BUCKETS 1024  /* a power of two */
+#define RENEWALS 10   /* of a lease in its time */
+#define TRIES_MAX 100 /* of a start that fails in a way that may pass */
+#define USAGE_MS \
+    60000 /* of run time, between two tellings of what it used: each is a transfer in the ledger */
 #define GRACE_MS 10000 /* from SIGTERM to SIGKILL where the job does not say */
 
 enum run_state {
@@ -30,14 +32,20 @@ struct run {
     struct site_order order;
     enum run_state state;
     uint32_t tries;
-    uint32_t code; /* ENDED: of the end */
-    bool recorded; /* ENDED: there is `exit` */
+    uint32_t code;    /* ENDED: of the end */
+    uint64_t told_ms; /* of its run time the hub has heard */
+    bool recorded;    /* ENDED: there is `exit` */
     struct job_exit exit;
     bool wanted; /* in the list that is being gone through */
     bool stop;   /* the hub has taken it back: nothing is told */
     enum job_end why;
     bool cancelling; /* the engine was told */
     bool asked;      /* the hub is being told */
+};
+
+struct ended {
+    struct job_id id;
+    struct job_exit exit;
 };
 
 struct site_jobs {
@@ -47,7 +55,7 @@ struct site_jobs {
     struct list runs, bucket[BUCKETS]; /* in order of arrival; by job */
     bool listing, listed;              /* what the engine has is being read, is known */
     bool compared;                     /* with what the hub wants: submissions may begin */
-    struct job_id *ended;              /* what was over when all was listed, until it is compared */
+    struct ended *ended;               /* what was over when all was listed, until it is compared */
     uint32_t nended;
     bool polling, renewing, ending;
     uint64_t renewed_ms, renew_after_ms;
@@ -154,16 +162,45 @@ static void tell(struct run *run)
                                                         .exit = run->recorded ? &run->exit : NULL});
 }
 
-static void gone(struct site_jobs *jobs, const struct job_id *id)
+struct event_job_meter site_meter(const struct job_id *id, const struct uuid *site,
+                                  const struct job_usage *usage)
+{
+    struct event_job_meter meter = {.job = id->job,
+                                    .epoch = id->epoch,
+                                    .site = *site,
+                                    .ms = usage->ms,
+                                    .cpu_ms = usage->cpu_ms,
+                                    .energy_mj = usage->energy_mj,
+                                    .flags = usage->energy == ENERGY_ESTIMATED ? JOB_METER_ESTIMATED : 0};
+    for (uint32_t i = 0; i < usage->chips_count; i++)
+        meter.chip_ms += usage->chips[i].chip_ms;
+    return meter;
+}
+
+struct event_job_meter site_last_meter(const struct job_id *id, const struct uuid *site,
+                                       const struct job_exit *exit)
+{
+    static const struct job_usage nothing;
+    struct event_job_meter meter = site_meter(id, site, exit ? &exit->usage : &nothing);
+    meter.flags |= JOB_METER_FINAL | (exit && exit->truncated ? JOB_METER_TRUNCATED : 0);
+    return meter;
+}
+
+static void gone(struct site_jobs *jobs, const struct job_id *id, const struct job_exit *exit, bool old)
 {
     if (jobs->hub.gone)
-        jobs->hub.gone(jobs->hub.ctx, id);
+        jobs->hub.gone(jobs->hub.ctx, id, exit, old);
+}
+
+static void run_gone(const struct run *run)
+{
+    gone(run->jobs, &run->order.id, run->recorded ? &run->exit : NULL, false);
 }
 
 static void run_end(struct run *run, uint32_t code)
 {
     if (run->stop) {
-        gone(run->jobs, &run->order.id);
+        run_gone(run);
         run_drop(run);
         return;
     }
@@ -280,7 +317,7 @@ static void stop(struct run *run, enum job_end why)
     run->why = why;
     run_log("job_stopped", run, job_end_text(why));
     if (run->state == RUN_ENDED && !run->asked)
-        gone(run->jobs, &run->order.id);
+        run_gone(run);
     if (run->state == RUN_WANTED || (run->state == RUN_ENDED && !run->asked))
         run_drop(run);
     else if (run->state == RUN_LIVE)
@@ -305,6 +342,15 @@ void site_jobs_start(struct site_jobs *jobs, const struct site_order *order)
 
 /* ---- all of them, again and again ---- */
 
+static void tell_usage(struct run *run, const struct job_usage *usage)
+{
+    const struct site_hub *hub = &run->jobs->hub;
+    if (!hub->used || usage->ms < run->told_ms + USAGE_MS)
+        return;
+    run->told_ms = usage->ms;
+    hub->used(hub->ctx, &run->order.id, usage);
+}
+
 static void on_polled(void *ctx, struct engine_call *call)
 {
     struct site_jobs *jobs = ctx;
@@ -323,6 +369,8 @@ static void on_polled(void *ctx, struct engine_call *call)
             run_drop(run);
         } else if (status->state == ENGINE_UNKNOWN) { /* no folder, so nothing ran */
             run->state = RUN_WANTED;
+        } else if (status->state == ENGINE_RUNNING) {
+            tell_usage(run, &status->exit.usage);
         }
     }
 }
@@ -412,8 +460,10 @@ static void on_listed(void *ctx, struct engine_call *call)
     for (uint32_t i = 0; i < call->statuses_count; i++) {
         const struct engine_status *status = &call->statuses[i];
         struct run *run = run_find(jobs, &status->id);
-        if (status->state == ENGINE_ENDED && jobs->ended)
-            jobs->ended[jobs->nended++] = status->id;
+        if (status->state == ENGINE_ENDED && jobs->ended) {
+            jobs->ended[jobs->nended++] = (struct ended){status->id, status->exit};
+            call->statuses[i].exit = (struct job_exit){0};
+        }
         if (run && run->state == RUN_WANTED)
             run->state = RUN_LIVE; /* how it ended, if it has, is what the first poll tells */
         else if (!run && status->state != ENGINE_ENDED)
@@ -434,6 +484,15 @@ static void list_all(struct site_jobs *jobs)
         engine_call_free(call);
 }
 
+static void drop_ended(struct site_jobs *jobs)
+{
+    for (uint32_t i = 0; i < jobs->nended; i++)
+        form_free(&job_exit_table, &jobs->ended[i].exit);
+    free(jobs->ended);
+    jobs->ended = NULL;
+    jobs->nended = 0;
+}
+
 void site_jobs_wanted(struct site_jobs *jobs, const struct site_order *orders, uint32_t n)
 {
     list_for_each_safe (it, next, &jobs->runs)
@@ -451,10 +510,10 @@ void site_jobs_wanted(struct site_jobs *jobs, const struct site_order *orders, u
             stop(run, JOB_END_CANCELLED);
     }
     for (uint32_t i = 0; i < jobs->nended; i++) {
-        if (!run_find(jobs, &jobs->ended[i]))
-            gone(jobs, &jobs->ended[i]);
+        if (!run_find(jobs, &jobs->ended[i].id))
+            gone(jobs, &jobs->ended[i].id, &jobs->ended[i].exit, true);
     }
-    jobs->nended = 0;
+    drop_ended(jobs);
     jobs->compared = true;
     jobs->renew_after_ms = 0;
     on_tick(&jobs->timer);
@@ -518,6 +577,6 @@ void site_jobs_free(struct site_jobs *jobs)
 {
     list_for_each_safe (it, next, &jobs->runs)
         run_drop(list_entry(it, struct run, node));
-    free(jobs->ended);
+    drop_ended(jobs);
     free(jobs);
 }

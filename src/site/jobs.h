@@ -13,7 +13,7 @@
 #ifndef BUSBAR_SITE_JOBS_H
 #define BUSBAR_SITE_JOBS_H
 
-#include "core/limits.h"
+#include "core/schema.h"
 #include "engine/engine.h"
 
 /* A job that is to run here. */
@@ -31,6 +31,12 @@ struct site_end {
     const struct job_exit *exit; /* as its engine recorded it; NULL: it was never begun */
 };
 
+/* The totals as core is told them. */
+struct event_job_meter site_meter(const struct job_id *id, const struct uuid *site,
+                                  const struct job_usage *usage);
+/* The same at the end: the last that is told. */
+struct event_job_meter site_last_meter(const struct job_id *id, const struct uuid *site,
+                                       const struct job_exit *exit);
 /* Whether the epoch is over and the job is not: its lease ran out, its node was lost, or the engine would not have it. It is
  * placed again. */
 bool site_end_returns(const struct site_end *end);
@@ -43,8 +49,10 @@ struct site_hub {
     int (*load)(void *ctx, const struct job_id *id, struct job_spec *spec, struct err *err);
     /* Takes the end, to answer with site_jobs_recorded, once and later. False: not now. */
     bool (*tell)(void *ctx, const struct site_end *end);
-    /* An epoch has ended that the hub had taken back, or ended before it knew: what is kept of it is needed no more. NULL: it is kept. */
-    void (*gone)(void *ctx, const struct job_id *id);
+    /* What a running epoch has used so far; told again from time to time. May be NULL. */
+    void (*used)(void *ctx, const struct job_id *id, const struct job_usage *usage);
+    /* An epoch is over that the hub had taken back, or whose end it knew before the site started (`old`). May be NULL. */
+    void (*gone)(void *ctx, const struct job_id *id, const struct job_exit *exit, bool old);
     /* For how long from now jobs may run without another word from the hub, ms; 0: it has not been heard for too long. */
     uint64_t (*lease_ms)(void *ctx);
     void *ctx;

@@ -12,8 +12,9 @@
 #include "site/job_file.h"
 
 #define TICK_MS 50
-#define LOOK_MS 500   /* between looks at what a job prints */
-#define RETRY_MS 1000 /* after a call that failed */
+#define LOOK_MS 500    /* between looks at what a job prints */
+#define METERS_MAX 256 /* of one call */
+#define RETRY_MS 1000  /* after a call that failed */
 #define PIECE_MAX ((size_t)512 << 10)
 #define CALL_PATH_MAX 256
 
@@ -28,6 +29,9 @@ struct item {
     bool wants_program;
     bool ended, told; /* over; and the hub has that */
     bool forgetting;
+    bool metering; /* the hub is being told */
+    bool metered;  /* there is something in `meter` that the hub has not heard */
+    struct event_job_meter meter;
     uint32_t code;
     struct buf exit;        /* JSON; empty: there is none */
     uint64_t until_ms;      /* the end waits for the output until then */
@@ -209,6 +213,7 @@ bool outbox_tell(struct outbox *o, const struct site_end *end)
     struct item *item = item_of(o, &end->id);
     item->wants_program = false;
     item->ended = true;
+    item->metered = false; /* the end tells it */
     item->code = end->code;
     item->until_ms = now_ms(o) + OUTBOX_FLUSH_MS;
     item->look_ms = 0;
@@ -220,14 +225,16 @@ bool outbox_tell(struct outbox *o, const struct site_end *end)
     return true;
 }
 
-/* Its last words are sent, nothing else. */
-void outbox_gone(struct outbox *o, const struct job_id *id)
+/* Its last words and figures are sent, nothing else. */
+void outbox_gone(struct outbox *o, const struct job_id *id, const struct job_exit *exit)
 {
     struct item *item = item_of(o, id);
     item->wants_program = false;
     item->ended = item->told = true;
     item->look_ms = 0;
     item->dry[STREAM_OUT] = item->dry[STREAM_ERR] = false;
+    item->metered = true;
+    item->meter = site_last_meter(id, &(struct uuid){{0}}, exit);
 }
 
 static void on_told(void *ctx, const struct err *err, yyjson_val *answer)
@@ -257,6 +264,54 @@ static void tell(struct outbox *o, struct item *item)
     buf_add_char(&o->body, '}');
     o->busy = item;
     link_post(o->link, "/site/v1/end", &o->body, on_told, o);
+}
+
+/* ---- what jobs have used ---- */
+
+void outbox_used(struct outbox *o, const struct job_id *id, const struct job_usage *usage)
+{
+    struct item *item = item_of(o, id);
+    item->metered = !item->ended;
+    item->meter = site_meter(id, &(struct uuid){{0}}, usage);
+}
+
+static void on_metered(void *ctx, const struct err *err, yyjson_val *answer)
+{
+    struct outbox *o = ctx;
+    (void)answer;
+    bool heard = reached(o, err);
+    list_for_each_safe (it, next, &o->items) {
+        struct item *item = list_entry(it, struct item, node);
+        /* What was told and may not have been heard is told again: totals. */
+        item->metered = item->metered || (item->metering && !heard);
+        item->metering = false;
+    }
+}
+
+/* Of all jobs in one call, as many as fit. */
+static void meter(struct outbox *o)
+{
+    buf_clear(&o->body);
+    buf_add_text(&o->body, "{\"usage\":[");
+    uint32_t n = 0;
+    list_for_each_safe (it, next, &o->items) {
+        struct item *item = list_entry(it, struct item, node);
+        char id[UUID_TEXT_LEN + 1];
+        if (!item->metered || n == METERS_MAX)
+            continue;
+        uuid_format(id, &item->id.job);
+        buf_addf(
+            &o->body,
+            "%s{\"job\":\"%s\",\"epoch\":%u,\"ms\":%llu,\"chip_ms\":%llu,\"cpu_ms\":%llu,\"energy_mj\":%llu,"
+            "\"flags\":%u}",
+            n++ ? "," : "", id, item->id.epoch, (unsigned long long)item->meter.ms,
+            (unsigned long long)item->meter.chip_ms, (unsigned long long)item->meter.cpu_ms,
+            (unsigned long long)item->meter.energy_mj, item->meter.flags);
+        item->metered = false;
+        item->metering = true;
+    }
+    buf_add_text(&o->body, "]}");
+    link_post(o->link, "/site/v1/usage", &o->body, on_metered, o);
 }
 
 /* ---- what the hub has all of is needed here no more ---- */
@@ -371,9 +426,16 @@ static bool is_to_be_looked_at(const struct outbox *o, const struct item *item)
     return open && now_ms(o) >= item->look_ms;
 }
 
+static bool is_metered(const struct outbox *o, const struct item *item)
+{
+    (void)o;
+    return item->metered;
+}
+
 static bool is_over(const struct outbox *o, const struct item *item)
 {
-    return item->told && flushed(item) && !item->forgetting && now_ms(o) >= item->look_ms;
+    return item->told && flushed(item) && !item->metered && !item->metering && !item->forgetting &&
+           now_ms(o) >= item->look_ms;
 }
 
 static struct item *first(struct outbox *o, bool (*which)(const struct outbox *, const struct item *))
@@ -399,6 +461,8 @@ static void pump(struct outbox *o)
         ask_program(o, item);
     else if ((item = first(o, is_to_be_told)) != NULL)
         tell(o, item);
+    else if (first(o, is_metered))
+        meter(o);
     else if (o->jobs && (item = first(o, is_to_be_looked_at)) != NULL)
         read_on(o, item);
 }
@@ -411,7 +475,7 @@ static void mark_live(void *ctx, const struct job_id *id)
 /* What the engine has no more, and nothing is to be said of. */
 static bool is_idle(const struct outbox *o, const struct item *item)
 {
-    return item != o->busy && !item->live && !item->ended && !item->wants_program;
+    return item != o->busy && !item->live && !item->ended && !item->wants_program && !item->metering;
 }
 
 static void on_tick(uv_timer_t *timer)

@@ -2,7 +2,8 @@
 /*
  * Outbox: what a site has to say to its hub, over a link, one call after the other. Most urgent first:
  *
- *   a call of the agent's own (certificate, inventory), programs that jobs wait for, ends, what jobs print.
+ *   a call of the agent's own (certificate, inventory), programs that jobs wait for, ends, what jobs have used and
+ *   print.
  *
  * Nothing is kept here that the engine's work folder does not hold: an end is told until the hub has it, and what a job
  * printed from where the hub says that it is. So a site that dies, or is cut off for days, forgets nothing. An end
@@ -35,7 +36,8 @@ void outbox_jobs(struct outbox *outbox, struct site_jobs *jobs);
 /* For struct site_hub. */
 int outbox_load(struct outbox *outbox, const struct job_id *id, struct job_spec *spec, struct err *err);
 bool outbox_tell(struct outbox *outbox, const struct site_end *end);
-void outbox_gone(struct outbox *outbox, const struct job_id *id);
+void outbox_used(struct outbox *outbox, const struct job_id *id, const struct job_usage *usage);
+void outbox_gone(struct outbox *outbox, const struct job_id *id, const struct job_exit *exit);
 
 /* Posts the body, which it copies, before anything else. False: another one of the agent's waits still. */
 bool outbox_call(struct outbox *outbox, const char *path, const struct buf *body, link_fn *fn, void *ctx);

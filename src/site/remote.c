@@ -165,9 +165,15 @@ static bool tell(void *ctx, const struct site_end *end)
     return outbox_tell(((struct remote *)ctx)->outbox, end);
 }
 
-static void gone(void *ctx, const struct job_id *id)
+static void used(void *ctx, const struct job_id *id, const struct job_usage *usage)
 {
-    outbox_gone(((struct remote *)ctx)->outbox, id);
+    outbox_used(((struct remote *)ctx)->outbox, id, usage);
+}
+
+static void gone(void *ctx, const struct job_id *id, const struct job_exit *exit, bool old)
+{
+    (void)old; /* it was not forgotten, so it may not all have been said */
+    outbox_gone(((struct remote *)ctx)->outbox, id, exit);
 }
 
 static uint64_t lease_ms(void *ctx)
@@ -278,8 +284,13 @@ bool remote_call(struct remote *r, const char *path, const struct buf *body, lin
 
 static int open_parts(struct remote *r, struct err *err)
 {
-    const struct site_hub hub = {
-        .ready = on_ready, .load = load, .tell = tell, .gone = gone, .lease_ms = lease_ms, .ctx = r};
+    const struct site_hub hub = {.ready = on_ready,
+                                 .load = load,
+                                 .tell = tell,
+                                 .used = used,
+                                 .gone = gone,
+                                 .lease_ms = lease_ms,
+                                 .ctx = r};
     const struct outbox_config *o = &r->config.outbox;
     int rc = outbox_new(&r->outbox, o, err);
     if (rc == 0)
