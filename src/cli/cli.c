@@ -76,6 +76,8 @@ const struct verb cli_verbs[] = {
      "show a job: its state, where it is, why it waits, how it ended; or an array: its tasks by state",
      cli_job_show},
     {"job logs", "JOB", 1, 1, "follow", "what a job printed", cli_job_logs},
+    {"job retry", "JOB", 1, 1, "", "submit what is over again, on the same terms; prints the new id",
+     cli_job_retry},
     {"job cancel", "JOB", 1, 1, "", "end a job, or all tasks of an array", cli_job_cancel},
     {"cancel", "JOB", 1, 1, "", "the same as job cancel", cli_job_cancel},
     {"sim", "", 0, 0,

@@ -36,7 +36,9 @@ static const struct column fields[] = {{"id", "/id"},
                                        {"priority", "/priority"},
                                        {"submitted", "/submitted"},
                                        {"started", "/started"},
+                                       {"expected end", "/expected_end"},
                                        {"ended", "/ended"},
+                                       {"epochs", "/epochs"},
                                        {"CPU ms", "/usage/cpu_ms"}};
 static const struct column array_fields[] = {{"id", "/id"},
                                              {"name", "/name"},
@@ -129,20 +131,37 @@ static int list_all(const struct cli *cli)
     return rc;
 }
 
-int cli_submit(const struct cli *cli)
+/* Sends and prints the new id. */
+static int post(const struct cli *cli, struct request *r, const char *path)
 {
-    struct request r;
     yyjson_doc *doc = NULL;
-    request_begin(&r);
-    int rc = job_file_add(&r, cli);
-    if (rc == CLI_OK)
-        rc = client_call(cli, "POST", "/api/v1/jobs", request_body(&r), &doc);
-    request_end(&r);
+    int rc = client_call(cli, "POST", path, request_body(r), &doc);
     if (rc == CLI_OK && cli->json)
         rc = job_print(doc);
     else if (rc == CLI_OK)
         puts(job_text(doc, "/id"));
     yyjson_doc_free(doc);
+    return rc;
+}
+
+int cli_submit(const struct cli *cli)
+{
+    struct request r;
+    request_begin(&r);
+    int rc = job_file_add(&r, cli);
+    if (rc == CLI_OK)
+        rc = post(cli, &r, "/api/v1/jobs");
+    request_end(&r);
+    return rc;
+}
+
+int cli_job_retry(const struct cli *cli)
+{
+    struct request r;
+    request_begin(&r);
+    request_path(&r, "/api/v1/jobs/", cli->args[0], "/retry");
+    int rc = post(cli, &r, request_path_text(&r));
+    request_end(&r);
     return rc;
 }
 

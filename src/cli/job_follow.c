@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/str.h"
 #include "cli/job.h"
@@ -203,24 +204,77 @@ static void tell_detached(const struct job_follow *f, const char *why)
             why, f->id, f->id, f->id);
 }
 
+/* Ctrl-C at a terminal: what is to become of the job. */
+enum choice { GO_ON, DETACH, CANCEL };
+
+static enum choice ask(const struct job_follow *f)
+{
+    char answer[16] = "";
+    if (!isatty(STDIN_FILENO))
+        return DETACH;
+    fprintf(stderr, "\nbusbar: job %s runs on without us. d: leave it; c: cancel it; Enter: stay with it? ",
+            f->id);
+    fflush(stderr);
+    if (!fgets(answer, sizeof answer, stdin)) /* a second Ctrl-C, or the end of input */
+        return DETACH;
+    return answer[0] == 'd' ? DETACH : answer[0] == 'c' ? CANCEL : GO_ON;
+}
+
+static int cancel(const struct job_follow *f)
+{
+    struct request r;
+    request_begin(&r);
+    request_path(&r, "/api/v1/jobs/", f->id, "");
+    int rc = client_call(f->cli, "DELETE", request_path_text(&r), NULL, NULL);
+    request_end(&r);
+    return rc;
+}
+
+/* Without SA_RESTART: a second one ends the question. */
+static void catch_interrupt(void)
+{
+    const struct sigaction action = {.sa_handler = on_interrupt};
+    interrupted = 0;
+    (void)sigaction(SIGINT, &action, NULL);
+}
+
+static void forget_interrupt(void)
+{
+    const struct sigaction action = {.sa_handler = SIG_DFL};
+    (void)sigaction(SIGINT, &action, NULL);
+}
+
+/* True: the job was left alone. */
+static bool on_ctrl_c(struct job_follow *f, int *rc)
+{
+    const enum choice choice = ask(f);
+    catch_interrupt();
+    if (choice == CANCEL)
+        *rc = cancel(f);
+    if (choice == DETACH)
+        tell_detached(f, "detached");
+    return choice == DETACH;
+}
+
 int job_follow(struct job_follow *f)
 {
-    const struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
     yyjson_doc *doc = NULL;
     int rc = CLI_OK;
-    bool over = false;
-    (void)sigaction(SIGINT, &action, NULL);
-    while (rc == CLI_OK && !over && !interrupted) {
+    bool over = false, detached = false;
+    catch_interrupt();
+    while (rc == CLI_OK && !over && !detached) {
         yyjson_doc_free(doc);
         doc = NULL;
         rc = follow_step(f, &doc);
         over = rc == CLI_OK && is_over(doc);
+        if (interrupted && !over)
+            detached = on_ctrl_c(f, &rc);
     }
+    forget_interrupt();
     if (over) {
         rc = f->cli->json ? job_print(doc) : CLI_OK;
         rc = rc ? rc : exit_status(f, doc);
-    } else if (interrupted) {
-        tell_detached(f, "detached");
+    } else if (detached) {
         rc = EXIT_INTERRUPTED;
     } else {
         tell_detached(f, "the hub does not tell any more");

@@ -4,7 +4,10 @@
 
 tests/e2e/jobs_up.py has how jobs run and end, and the helpers.
 """
+import os
 import pathlib
+import pty
+import signal
 import subprocess
 import tempfile
 import time
@@ -213,11 +216,71 @@ alternatives:
         need(submit_file(hub, text).returncode in (1, 2), text)
 
 
+# ---- again, and in between ----
+
+def retried(hub):
+    """The same file on the same terms; a task alone keeps its index, an array is one again."""
+    first = run(hub, 'sh', '-c', 'echo $A; exit 3', before=['--env', 'A=b', '--name', 'again', '--priority', '7', '--time', '1m',
+                                                           '--deadline', '+1s'])
+    same(first.returncode, 3, first.stderr)
+    old = job(hub, hub.api('GET', '/api/v1/jobs?limit=1')['data'][0]['id'])
+    time.sleep(1)
+    new = over(hub, hub.run('job', 'retry', old['id']).stdout.strip())
+    keys = ('name', 'argv', 'code', 'priority', 'time_limit_s', 'chips')
+    same([new[k] for k in keys], [old[k] for k in keys], new)
+    need(new['id'] != old['id'] and 'deadline' not in new and log(hub, new['id']) == b'b\n', new)
+    array = submit(hub, 'sh', '-c', 'echo $BUSBAR_ARRAY_INDEX', array='4-5')
+    over(hub, array)
+    alone = over(hub, hub.run('job', 'retry', f'{array}_5').stdout.strip())
+    same((log(hub, alone['id']), 'array' in alone), (b'5\n', False), alone)
+    again = hub.run('job', 'retry', array).stdout.strip()
+    same((over(hub, again)['array']['last'], log(hub, f'{again}_4')), (5, b'4\n'), 'the array')
+    runs_on = submit(hub, 'sleep', '30')
+    need('not over' in hub.run('job', 'retry', runs_on).stderr, 'not while it runs')
+    hub.api('DELETE', f'/api/v1/jobs/{runs_on}')
+
+
+def epochs(hub):
+    ident = submit(hub, 'sh', '-c', 'sleep 30', chips=CHIPS, interruptible=True, time_limit_s=600)
+    found = wait_for(lambda: (j := job(hub, ident))['state'] == 'running' and j, 'it runs')
+    same((found['expected_end'] > found['started'], found['epochs']), (True, [{'epoch': 1}]), found)
+    over(hub, submit(hub, 'true', chips=CHIPS, time_limit_s=60))
+    found = wait_for(lambda: (j := job(hub, ident))['epoch'] == 2 and 'end' in j['epochs'][0] and j, 'it is there again')
+    same([e.get('end') for e in found['epochs']], ['preempted', None], found)
+    hub.api('DELETE', f'/api/v1/jobs/{ident}')
+
+
+def ctrl_c(hub):
+    """At a terminal Ctrl-C asks; without one it leaves the job alone (jobs_up.py)."""
+    for answers, status, end in (([b'\n', b'c\n'], 1, 'cancelled'), ([b'd\n'], 130, 'running')):
+        here, there = pty.openpty()
+        process = subprocess.Popen([hub.bin, 'run', '--data', str(hub.data), '--', 'sh', '-c', 'echo on; sleep 20'], stdin=there,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        same(process.stdout.readline(), b'on\n', 'the log is followed')
+        for answer in answers:
+            process.send_signal(signal.SIGINT)
+            asked = b''
+            while b'stay with it? ' not in asked:
+                more = os.read(process.stderr.fileno(), 4096)
+                need(more, 'it asks', asked)
+                asked += more
+            os.write(here, answer)
+            time.sleep(0.3)  # a second Ctrl-C before it has the answer would be one
+        _, errors = process.communicate(timeout=20)
+        same(process.returncode, status, errors)
+        newest = hub.api('GET', '/api/v1/jobs?limit=1')['data'][0]
+        same(newest['state'], end, errors)
+        if end == 'running':
+            hub.api('DELETE', f"/api/v1/jobs/{newest['id']}")
+        os.close(here)
+        os.close(there)
+
+
 def main():
     tap = Tap()
     with Bench(['--no-model']) as hub:
         for case in (alternatives, place, when, array_of_three, array_limited, array_large, script, script_large, script_refused,
-                     in_yaml):
+                     in_yaml, retried, epochs, ctrl_c):
             tap.case(case.__name__.replace('_', ' '), case, hub)
         tap.case('nothing is left', quiet, hub)
     tap.done()
