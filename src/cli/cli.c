@@ -16,7 +16,7 @@
 #define JOB_OPTIONS \
     "chips=N chip=KIND[:N],... time=TIME name=NAME priority=N interruptible after=JOBS env=NAME=VALUE " \
     "memory=MIB network site=NAME jurisdiction=CODE vendor=NAME deadline=WHEN defer=WHEN green " \
-    "checkpoint-every=TIME checkpoint-cost=TIME array=A-B[%C] cwd=DIR tenant=NAME"
+    "checkpoint-every=TIME checkpoint-cost=TIME array=A-B[%C] cwd=DIR dry-run tenant=NAME"
 
 const struct verb cli_verbs[] = {
     {"up", "", 0, 0,

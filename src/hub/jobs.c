@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/osrandom.h"
+#include "hub/job_check.h"
 #include "hub/job_terms.h"
 
 #define TRIES_MAX 5
@@ -221,6 +222,19 @@ static int add_finish(struct api_call *call, const struct core *core)
     return 0;
 }
 
+/* ---- only thought of ---- */
+
+static int check_work(struct api_call *call)
+{
+    return look_back(call, call->data); /* and there are no events */
+}
+
+static int check_finish(struct api_call *call, const struct core *core)
+{
+    const struct submission *s = call->data;
+    return job_check_render(call, core, &call->events[0].u.job_array, &s->terms);
+}
+
 /* ---- again ---- */
 
 #define COPY_TERM(to_from, type, name, size) COPY_##type(name)
@@ -344,6 +358,8 @@ const struct api_handler api_job_add = {.parse = add_parse,
                                         .refused = add_refused,
                                         .finish = add_finish,
                                         .status = 201};
+const struct api_handler api_job_check = {
+    .parse = add_parse, .prepare = add_prepare, .work = check_work, .finish = check_finish};
 const struct api_handler api_job_retry = {
     .parse = retry_parse, .work = retry_work, .refused = add_refused, .finish = add_finish, .status = 201};
 const struct api_handler api_job_cancel = {

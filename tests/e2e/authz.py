@@ -111,7 +111,7 @@ class Matrix:
             return '', f'?tenant={tenant}', None
         if handler.startswith('job_'):  # one that waits for ever: no machine has so many chips
             body = {'argv': ['true'], 'tenant': tenant, 'chips': 5000}
-            if handler == 'job_add':
+            if handler in ('job_add', 'job_check'):
                 return '', '', body
             ident = hub.api('POST', '/api/v1/jobs', body)['id']
             if handler != 'job_retry':
@@ -127,7 +127,7 @@ class Matrix:
         if caller not in ALLOWED[role]:
             return (401,) if caller in NOBODY and role != 'LOCAL' else (401, 403)
         scoped = handler in ('tenant_show', 'key_list', 'key_add', 'key_revoke', 'usage', 'usage_records', 'job_list',
-                             'job_add', 'job_show', 'job_logs', 'job_cancel', 'job_retry')
+                             'job_add', 'job_show', 'job_logs', 'job_cancel', 'job_retry', 'job_check')
         mine = {'inference': 'own', 'jobs': 'own', 'admin': 'own', 'other admin': 'other'}.get(caller)
         if scoped and mine and mine != tenant:
             return (404,)

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 
-from jobs_up import CHIPS, folders, job, log, over, quiet, run, sh, state, submit
+from jobs_up import CHIPS, folders, job, log, over, printed, quiet, run, sh, state, submit
 from workbench import Bench, Tap, need, same, wait_for
 
 
@@ -216,6 +216,37 @@ alternatives:
         need(submit_file(hub, text).returncode in (1, 2), text)
 
 
+# ---- only thought of ----
+
+def dry_run(hub):
+    """What would become of it is told, and nothing is recorded."""
+    events = hub.api('GET', '/api/v1/status')['journal_events']
+    before = folders(hub), len(hub.pages('/api/v1/jobs'))
+    body = {'tenant': 'default', 'argv': ['true'], 'time_limit_s': 60}
+    told = hub.api('POST', '/api/v1/dry-run', body)
+    place = told['data'][0]
+    same((told['starts_now'], told['time_known'], len(told['data'])), (True, True, 1), told)
+    same((place['site'], place['chip'], place['chips_free'], place['chips_all'], place['time_s'], place['in_the_way']),
+         ('local', 'cpu', CHIPS, CHIPS, 60, []), place)
+    done = run(hub, 'true', before=['--dry-run', '--jurisdiction', 'XX'])
+    need(done.returncode == 0 and 'would wait: it asks for one jurisdiction' in done.stderr, done)
+    need(run(hub, 'true', before=['--dry-run', '--site', 'nowhere']).returncode == 4, 'site')
+    done = submit_file(hub, '#!/bin/sh\n#SBATCH --array=1-9 --time=10\n', '--dry-run')
+    need('would start at once' in done.stderr and ' 600 ' in done.stdout, done)
+    same((folders(hub), len(hub.pages('/api/v1/jobs'))), before, 'jobs and files')
+    need(hub.api('GET', '/api/v1/status')['journal_events'] - events < 9, 'ticks at most')
+    blocker = submit(hub, 'sleep', '30', chips=CHIPS)
+    wait_for(lambda: state(hub, blocker) == 'running', 'it runs')
+    told = hub.api('POST', '/api/v1/dry-run', body)
+    same((told['starts_now'], told['why']['bar'], told['data'][0]['chips_free'], told['data'][0]['in_the_way']),
+         (False, 'full', 0, ['full']), told)
+    told = hub.api('POST', '/api/v1/dry-run', {**body, 'after': [blocker]})
+    same((told['starts_now'], told['why']['bar']), (False, 'after'), told)
+    hub.api('DELETE', f'/api/v1/jobs/{blocker}')
+    told = hub.api('POST', '/api/v1/dry-run', {**body, 'after': [blocker]})
+    same((told['starts_now'], told['why']['bar']), (False, 'unmet'), told)
+
+
 # ---- again, and in between ----
 
 def retried(hub):
@@ -241,12 +272,14 @@ def retried(hub):
 
 
 def epochs(hub):
-    ident = submit(hub, 'sh', '-c', 'sleep 30', chips=CHIPS, interruptible=True, time_limit_s=600)
-    found = wait_for(lambda: (j := job(hub, ident))['state'] == 'running' and j, 'it runs')
+    ident = submit(hub, 'sh', '-c', 'echo on; sleep 30', chips=CHIPS, interruptible=True, time_limit_s=600)
+    printed(hub, ident, b'on\n')
+    found = job(hub, ident)
     same((found['expected_end'] > found['started'], found['epochs']), (True, [{'epoch': 1}]), found)
     over(hub, submit(hub, 'true', chips=CHIPS, time_limit_s=60))
     found = wait_for(lambda: (j := job(hub, ident))['epoch'] == 2 and 'end' in j['epochs'][0] and j, 'it is there again')
     same([e.get('end') for e in found['epochs']], ['preempted', None], found)
+    printed(hub, ident, b'on\n')
     hub.api('DELETE', f'/api/v1/jobs/{ident}')
 
 
@@ -280,7 +313,7 @@ def main():
     tap = Tap()
     with Bench(['--no-model']) as hub:
         for case in (alternatives, place, when, array_of_three, array_limited, array_large, script, script_large, script_refused,
-                     in_yaml, retried, epochs, ctrl_c):
+                     in_yaml, dry_run, retried, epochs, ctrl_c):
             tap.case(case.__name__.replace('_', ' '), case, hub)
         tap.case('nothing is left', quiet, hub)
     tap.done()
