@@ -107,7 +107,7 @@ int cli_run(const struct cli *cli)
 {
     struct request r;
     yyjson_doc *doc = NULL;
-    struct job_follow f = {.cli = cli, .quiet = cli->json};
+    struct job_follow f = {.cli = cli, .quiet = cli->json, .ours = true};
     request_begin(&r);
     job_options_add(&r, cli, false);
     job_argv_add(&r, cli->args, cli->nargs);
