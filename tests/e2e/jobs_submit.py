@@ -13,7 +13,7 @@ import tempfile
 import time
 
 from jobs_up import CHIPS, folders, job, log, over, printed, quiet, run, sh, state, submit
-from workbench import Bench, Tap, need, same, wait_for
+from workbench import ROOT, Bench, Tap, need, same, wait_for
 
 
 # ---- terms ----
@@ -216,6 +216,15 @@ alternatives:
         need(submit_file(hub, text).returncode in (1, 2), text)
 
 
+def examples(hub):
+    sweep, nightly = (hub.run('submit', str(ROOT / 'examples' / 'jobs' / name)) for name in ('sweep.sh', 'nightly.yaml'))
+    same((sweep.returncode, sweep.stderr, nightly.returncode, nightly.stderr), (0, '', 0, ''), 'submitted')
+    same(over(hub, sweep.stdout.strip())['array'], {'first': 1, 'last': 8, 'at_once': 4, 'failed': 0, 'tasks': {'ended': 8}}, 'sweep')
+    same(log(hub, f'{sweep.stdout.strip()}_4'), b'task 4 of 8: learning rate 0.025\n', 'log')
+    found = over(hub, nightly.stdout.strip())
+    same((found['code'], found['checkpoint_every_s'], log(hub, found['id'])), (0, 1800, b'on 1 chips of the kind cpu\n'), found)
+
+
 # ---- only thought of ----
 
 def dry_run(hub):
@@ -313,7 +322,7 @@ def main():
     tap = Tap()
     with Bench(['--no-model']) as hub:
         for case in (alternatives, place, when, array_of_three, array_limited, array_large, script, script_large, script_refused,
-                     in_yaml, dry_run, retried, epochs, ctrl_c):
+                     in_yaml, examples, dry_run, retried, epochs, ctrl_c):
             tap.case(case.__name__.replace('_', ' '), case, hub)
         tap.case('nothing is left', quiet, hub)
     tap.done()
