@@ -4,12 +4,14 @@
 
 tests/e2e/jobs_up.py has how jobs run and end, and the helpers.
 """
+import collections
 import os
 import pathlib
 import pty
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 
 from jobs_up import CHIPS, folders, job, log, over, printed, quiet, run, sh, state, submit
@@ -126,6 +128,54 @@ def array_large(hub):
     same(over(hub, follower)['code'], 0, 'what came after it')
     same(len(hub.pages(f'/api/v1/jobs?array={array}&state=cancelled')), 1000, 'by state')
     return f'1000 tasks in {seconds * 1000:.0f} ms'
+
+
+def array_killed(hub):
+    """However the hub dies, an array is there whole or not at all, and is there if that was said."""
+    blocker = submit(hub, 'sleep', '60', chips=CHIPS)
+    answered, threads = [], []
+
+    def ask():
+        try:
+            while True:
+                answered.append(submit(hub, 'true', array='1-600', chips=CHIPS))
+        except (OSError, AssertionError):
+            pass
+    for n in range(3):
+        threads = [threading.Thread(target=ask) for _ in range(2)]
+        for t in threads:
+            t.start()
+        before = len(answered)
+        wait_for(lambda: len(answered) > before + n, 'some are answered')  # pylint: disable=cell-var-from-loop
+        hub.kill()
+        for t in threads:
+            t.join()
+        hub.start()
+    tasks_of = collections.Counter(j['array'] for j in hub.pages('/api/v1/jobs?state=queued') if 'array' in j)
+    same(set(tasks_of.values()), {600}, 'whole ones')
+    need(set(answered) <= set(tasks_of), 'an acknowledged array is lost')
+    files = {name.removesuffix('.json') for name in folders(hub)}
+    same({j.get('array', j['id']) for j in hub.pages('/api/v1/jobs')} ^ files, set(), 'files and jobs')
+    for array in tasks_of:
+        hub.api('DELETE', f'/api/v1/jobs/{array}')
+    hub.api('DELETE', f'/api/v1/jobs/{blocker}')
+    wait_for(lambda: not hub.api('GET', '/api/v1/jobs?state=queued')['data'], 'all are cancelled')
+    return f'{len(answered)} answered, {len(tasks_of)} there'
+
+
+def strangers(hub):
+    """An array of another tenant, its tasks and what comes after them do not exist."""
+    hub.api('POST', '/api/v1/tenants', {'name': 'stranger', 'budget': '1'})
+    key = hub.add_key('stranger', tenant='stranger', scopes=['jobs'])['key']
+    array = submit(hub, 'true', array='1-2')
+    over(hub, array)
+    for name in (array, f'{array}_1'):
+        for method, path, body in (('GET', '', None), ('DELETE', '', None), ('GET', '/logs', None), ('POST', '/retry', {})):
+            same(hub.request(method, f'/api/v1/jobs/{name}{path}', body, key=key).status, 404, f'{method} {name}{path}')
+        for path in ('jobs', 'dry-run'):
+            same(hub.request('POST', f'/api/v1/{path}', {'argv': ['true'], 'after': [f'afterany:{name}']}, key=key).status, 404, path)
+    same(hub.request('GET', f'/api/v1/jobs?array={array}', key=key).json()['data'], [], 'list')
+    same(hub.request('POST', '/api/v1/dry-run', {'argv': ['true']}, key=key).json()['starts_now'], True, 'its own')
 
 
 # ---- files ----
@@ -321,7 +371,7 @@ def ctrl_c(hub):
 def main():
     tap = Tap()
     with Bench(['--no-model']) as hub:
-        for case in (alternatives, place, when, array_of_three, array_limited, array_large, script, script_large, script_refused,
+        for case in (alternatives, place, when, array_of_three, array_limited, array_large, array_killed, strangers, script, script_large, script_refused,
                      in_yaml, examples, dry_run, retried, epochs, ctrl_c):
             tap.case(case.__name__.replace('_', ' '), case, hub)
         tap.case('nothing is left', quiet, hub)

@@ -271,6 +271,7 @@ def unrecorded(hub):
     stray = hub.data / 'jobs' / f'{ident[:-12]}{"f" * 12}.json'
     hub.kill()
     stray.write_bytes(spec.read_bytes())
+    stray.with_name(f'{ident[:-12]}{"f" * 8}0000.json').write_bytes(spec.read_bytes())  # an array's
     (hub.data / 'jobs' / f'{ident}.json.17.tmp').touch()
     (hub.data / 'jobs' / 'notes.txt').touch()
     hub.start()
