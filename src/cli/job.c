@@ -36,7 +36,9 @@ static const struct column fields[] = {{"id", "/id"},
                                        {"priority", "/priority"},
                                        {"submitted", "/submitted"},
                                        {"started", "/started"},
+                                       {"expected end", "/expected_end"},
                                        {"ended", "/ended"},
+                                       {"epochs", "/epochs"},
                                        {"CPU ms", "/usage/cpu_ms"}};
 static const struct column array_fields[] = {{"id", "/id"},
                                              {"name", "/name"},
@@ -55,18 +57,65 @@ static const struct column array_fields[] = {{"id", "/id"},
                                              {"waits for", "/why/text"},
                                              {"submitted", "/submitted"},
                                              {"over", "/ended"}};
+static const struct column place_columns[] = {{"SITE", "/site"},
+                                              {"CHIP", "/chip"},
+                                              {"CHIPS", "/chips"},
+                                              {"FREE", "/chips_free"},
+                                              {"OF", "/chips_all"},
+                                              {"CHIP-HOUR", "/price_chip_hour"},
+                                              {"SECONDS", "/time_s"},
+                                              {"CHIPS COST", "/cost_chips"},
+                                              {"ENERGY COST", "/cost_energy"},
+                                              {"NOW", "/starts_now"},
+                                              {"IN THE WAY", "/in_the_way"}};
 #define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
 
 /* ---- verbs ---- */
+
+/* Sends and prints the new id. */
+static int post(const struct cli *cli, struct request *r, const char *path)
+{
+    yyjson_doc *doc = NULL;
+    int rc = client_call(cli, "POST", path, request_body(r), &doc);
+    if (rc == CLI_OK && cli->json)
+        rc = job_print(doc);
+    else if (rc == CLI_OK)
+        puts(job_text(doc, "/id"));
+    yyjson_doc_free(doc);
+    return rc;
+}
+
+/* Where it could run, and a line on what would become of it. */
+static int dry_run(const struct cli *cli, struct request *r)
+{
+    yyjson_doc *doc = NULL;
+    int rc = client_call(cli, "POST", "/api/v1/dry-run", request_body(r), &doc);
+    if (rc == CLI_OK)
+        rc = print_table(cli, doc, place_columns, COUNT(place_columns));
+    const char *why = job_text(doc, "/why/text");
+    if (rc == CLI_OK && !cli->json)
+        fprintf(stderr, "busbar: it would %s%s; nothing was submitted\n", why[0] ? "wait: " : "start at once",
+                why);
+    if (rc == CLI_OK && !cli->json &&
+        !yyjson_get_bool(yyjson_ptr_get(yyjson_doc_get_root(doc), "/time_known")))
+        fprintf(stderr, "busbar: without --time its cost is a guess, as long as jobs like it took\n");
+    yyjson_doc_free(doc);
+    return rc;
+}
 
 int cli_run(const struct cli *cli)
 {
     struct request r;
     yyjson_doc *doc = NULL;
-    struct job_follow f = {.cli = cli, .quiet = cli->json};
+    struct job_follow f = {.cli = cli, .quiet = cli->json, .ours = true};
     request_begin(&r);
     job_options_add(&r, cli, false);
     job_argv_add(&r, cli->args, cli->nargs);
+    if (cli_option(cli, "dry-run")) {
+        int done = r.bad ? CLI_USAGE : dry_run(cli, &r);
+        request_end(&r);
+        return done;
+    }
     int rc = r.bad ? CLI_USAGE : client_call(cli, "POST", "/api/v1/jobs", request_body(&r), &doc);
     request_end(&r);
     if (rc == CLI_OK) {
@@ -132,17 +181,21 @@ static int list_all(const struct cli *cli)
 int cli_submit(const struct cli *cli)
 {
     struct request r;
-    yyjson_doc *doc = NULL;
     request_begin(&r);
     int rc = job_file_add(&r, cli);
     if (rc == CLI_OK)
-        rc = client_call(cli, "POST", "/api/v1/jobs", request_body(&r), &doc);
+        rc = cli_option(cli, "dry-run") ? dry_run(cli, &r) : post(cli, &r, "/api/v1/jobs");
     request_end(&r);
-    if (rc == CLI_OK && cli->json)
-        rc = job_print(doc);
-    else if (rc == CLI_OK)
-        puts(job_text(doc, "/id"));
-    yyjson_doc_free(doc);
+    return rc;
+}
+
+int cli_job_retry(const struct cli *cli)
+{
+    struct request r;
+    request_begin(&r);
+    request_path(&r, "/api/v1/jobs/", cli->args[0], "/retry");
+    int rc = post(cli, &r, request_path_text(&r));
+    request_end(&r);
     return rc;
 }
 

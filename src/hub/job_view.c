@@ -9,6 +9,8 @@
 #include "hub/job_terms.h"
 #include "hub/jobs.h"
 
+#define EPOCHS_SHOWN 32
+
 /* ---- rendering ---- */
 
 static void add_end(struct buf *out, const struct row_job *row)
@@ -266,21 +268,46 @@ static void add_spec(struct api_call *call, struct one *one)
     job_spec_free(&spec);
 }
 
-/* What its shim wrote at the end, while the site keeps it. */
-static void add_record(struct api_call *call, const struct row_job *row)
+/* How its epochs ended, as their shims wrote it, while the site keeps it; and what the last one used. */
+static void add_records(struct api_call *call, const struct row_job *row)
 {
-    const struct job_id id = {row->id, row->epoch};
-    struct job_exit exit = {0};
-    char dir[FS_PATH_MAX], path[FS_PATH_MAX];
-    if (!call->hub->work_dir || row->epoch == 0)
-        return;
-    workdir_path(dir, call->hub->work_dir, &id);
-    workdir_file(path, dir, "exit");
-    if (form_load(&job_exit_table, path, &exit, NULL) == 0)
-        buf_addf(&call->out, ",\"usage\":{\"ms\":%llu,\"cpu_ms\":%llu,\"memory_peak_kib\":%llu}",
-                 (unsigned long long)exit.usage.ms, (unsigned long long)exit.usage.cpu_ms,
-                 (unsigned long long)exit.usage.memory_peak_kib);
-    form_free(&job_exit_table, &exit);
+    const uint32_t first = row->epoch > EPOCHS_SHOWN ? row->epoch - EPOCHS_SHOWN + 1 : 1;
+    struct buf usage;
+    buf_init(&usage, 256);
+    buf_add_text(&call->out, ",\"epochs\":[");
+    for (uint32_t epoch = first; call->hub->work_dir && epoch <= row->epoch; epoch++) {
+        const struct job_id id = {row->id, epoch};
+        struct job_exit exit = {0};
+        char dir[FS_PATH_MAX], path[FS_PATH_MAX];
+        workdir_path(dir, call->hub->work_dir, &id);
+        workdir_file(path, dir, "exit");
+        buf_addf(&call->out, "%s{\"epoch\":%u", epoch > first ? "," : "", epoch);
+        if (form_load(&job_exit_table, path, &exit, NULL) == 0) {
+            buf_clear(&usage);
+            buf_addf(&usage, "{\"ms\":%llu,\"cpu_ms\":%llu,\"memory_peak_kib\":%llu}",
+                     (unsigned long long)exit.usage.ms, (unsigned long long)exit.usage.cpu_ms,
+                     (unsigned long long)exit.usage.memory_peak_kib);
+            add_text(&call->out, "end", job_end_text((enum job_end)exit.end), KIND_TEXT_CAP);
+            buf_addf(&call->out, ",\"usage\":%.*s", (int)usage.len, usage.data);
+            if (epoch < row->epoch)
+                buf_clear(&usage);
+        }
+        buf_add_char(&call->out, '}');
+        form_free(&job_exit_table, &exit);
+    }
+    buf_add_char(&call->out, ']');
+    if (usage.len > 0)
+        buf_addf(&call->out, ",\"usage\":%.*s", (int)usage.len, usage.data);
+    buf_fini(&usage);
+}
+
+/* By its time limit, or where it has none by what is thought of its like. */
+static void add_expected(struct buf *out, const struct row_job *row)
+{
+    const uint32_t rates[] = {row->rate0, row->rate1, row->rate2, row->rate3};
+    const int64_t ms = row->duration_ms ? row->duration_ms : row->estimate_ms, rate = rates[row->alternative];
+    if (row->state == JOB_RUNNING && ms > row->done_ms && rate > 0)
+        add_time(out, "expected_end", row->started_ms + row->transit_ms + (ms - row->done_ms) * 1000 / rate);
 }
 
 /* The newest comes first, so the last one is the first task. */
@@ -306,7 +333,7 @@ static int show_work(struct api_call *call)
         return rc;
     add_spec(call, one);
     if (!one->ref.is_array) {
-        add_record(call, &one->ref.job);
+        add_records(call, &one->ref.job);
         return 0;
     }
     const struct job_query query = {.array = &one->ref.id, .limit = ARRAY_TASKS_MAX};
@@ -367,6 +394,8 @@ static int show_finish(struct api_call *call, const struct core *core)
     else
         add_row(&call->out, core, row, &one->label);
     job_terms_render(&call->out, core, row);
+    if (!one->ref.is_array)
+        add_expected(&call->out, row);
     if (files.len > 0)
         buf_add(&call->out, files.data, files.len);
     buf_fini(&files);
