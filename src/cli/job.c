@@ -37,7 +37,10 @@ static const struct column fields[] = {{"id", "/id"},
                                        {"submitted", "/submitted"},
                                        {"started", "/started"},
                                        {"ended", "/ended"},
-                                       {"CPU ms", "/usage/cpu_ms"}};
+                                       {"CPU ms", "/usage/cpu_ms"},
+                                       {"chip ms", "/chip_ms"},
+                                       {"cost", "/cost"},
+                                       {"unpaid", "/unpaid"}};
 static const struct column array_fields[] = {{"id", "/id"},
                                              {"name", "/name"},
                                              {"tenant", "/tenant"},

@@ -6,6 +6,7 @@
 
 #include "core/why.h"
 #include "engine/workdir.h"
+#include "hub/job_bill.h"
 #include "hub/job_terms.h"
 #include "hub/jobs.h"
 
@@ -239,6 +240,9 @@ struct one {
     struct label label;
     uint32_t count[JOB_UNMET + 1]; /* tasks by enum job_state */
     struct uuid waits;             /* the first task that does */
+    uint32_t nepochs, epochs_max;
+    bool no_memory;
+    struct row_job_usage epoch[]; /* as metered; of a job, not of an array */
 };
 
 static void add_texts(struct buf *out, const char *name, char *const *texts, uint32_t n)
@@ -294,6 +298,32 @@ static void take_task(void *ctx, const struct row_job *row)
     one->ref.job = *row;
 }
 
+/* Has the call's data grow with each epoch. */
+static void take_epoch(void *ctx, const struct row_job_usage *row)
+{
+    struct api_call *call = ctx;
+    struct one *one = call->data;
+    if (one->nepochs == one->epochs_max && !one->no_memory) {
+        const uint32_t max = one->epochs_max ? 2 * one->epochs_max : 4;
+        struct one *more = realloc(one, sizeof *one + max * sizeof one->epoch[0]);
+        one = more ? more : one;
+        one->no_memory = !more;
+        one->epochs_max = more ? max : one->epochs_max;
+        call->data = one;
+    }
+    if (!one->no_memory)
+        one->epoch[one->nepochs++] = *row;
+}
+
+/* Read after the job's row: of a job that is over there, no later figures are missed. */
+static int find_epochs(struct api_call *call)
+{
+    struct store *store = runtime_store(call->hub->runtime);
+    const struct uuid id = ((const struct one *)call->data)->ref.id;
+    int rc = store->ops->job_usage(store, &id, take_epoch, call, &call->err);
+    return rc == 0 && ((const struct one *)call->data)->no_memory ? ERR_NO_MEMORY : rc;
+}
+
 static int show_work(struct api_call *call)
 {
     struct store *store = runtime_store(call->hub->runtime);
@@ -307,7 +337,7 @@ static int show_work(struct api_call *call)
     add_spec(call, one);
     if (!one->ref.is_array) {
         add_record(call, &one->ref.job);
-        return 0;
+        return find_epochs(call);
     }
     const struct job_query query = {.array = &one->ref.id, .limit = ARRAY_TASKS_MAX};
     return store->ops->jobs(store, &query, take_task, one, &call->err);
@@ -370,6 +400,8 @@ static int show_finish(struct api_call *call, const struct core *core)
     if (files.len > 0)
         buf_add(&call->out, files.data, files.len);
     buf_fini(&files);
+    if (!one->ref.is_array)
+        job_bill_render(&call->out, core, one->epoch, one->nepochs);
     add_why(&call->out, core, one->ref.is_array ? &one->waits : &one->ref.id);
     buf_add_char(&call->out, '}');
     return 0;
