@@ -38,8 +38,10 @@ static const struct column fields[] = {{"id", "/id"},
                                        {"started", "/started"},
                                        {"expected end", "/expected_end"},
                                        {"ended", "/ended"},
-                                       {"epochs", "/epochs"},
-                                       {"CPU ms", "/usage/cpu_ms"}};
+                                       {"CPU ms", "/usage/cpu_ms"},
+                                       {"chip ms", "/chip_ms"},
+                                       {"cost", "/cost"},
+                                       {"unpaid", "/unpaid"}};
 static const struct column array_fields[] = {{"id", "/id"},
                                              {"name", "/name"},
                                              {"tenant", "/tenant"},

@@ -6,10 +6,9 @@
 
 #include "core/why.h"
 #include "engine/workdir.h"
+#include "hub/job_bill.h"
 #include "hub/job_terms.h"
 #include "hub/jobs.h"
-
-#define EPOCHS_SHOWN 32
 
 /* ---- rendering ---- */
 
@@ -241,6 +240,10 @@ struct one {
     struct label label;
     uint32_t count[JOB_UNMET + 1]; /* tasks by enum job_state */
     struct uuid waits;             /* the first task that does */
+    uint32_t nepochs, epochs_max;
+    bool no_memory;
+    enum job_end end[BILL_EPOCHS_SHOWN]; /* of the newest epochs */
+    struct row_job_usage epoch[];        /* as metered; of a job, not of an array */
 };
 
 static void add_texts(struct buf *out, const char *name, char *const *texts, uint32_t n)
@@ -268,37 +271,36 @@ static void add_spec(struct api_call *call, struct one *one)
     job_spec_free(&spec);
 }
 
-/* How its epochs ended, as their shims wrote it, while the site keeps it; and what the last one used. */
-static void add_records(struct api_call *call, const struct row_job *row)
+static bool read_exit(const struct api_call *call, const struct uuid *job, uint32_t epoch,
+                      struct job_exit *exit)
 {
-    const uint32_t first = row->epoch > EPOCHS_SHOWN ? row->epoch - EPOCHS_SHOWN + 1 : 1;
-    struct buf usage;
-    buf_init(&usage, 256);
-    buf_add_text(&call->out, ",\"epochs\":[");
-    for (uint32_t epoch = first; call->hub->work_dir && epoch <= row->epoch; epoch++) {
-        const struct job_id id = {row->id, epoch};
-        struct job_exit exit = {0};
-        char dir[FS_PATH_MAX], path[FS_PATH_MAX];
-        workdir_path(dir, call->hub->work_dir, &id);
-        workdir_file(path, dir, "exit");
-        buf_addf(&call->out, "%s{\"epoch\":%u", epoch > first ? "," : "", epoch);
-        if (form_load(&job_exit_table, path, &exit, NULL) == 0) {
-            buf_clear(&usage);
-            buf_addf(&usage, "{\"ms\":%llu,\"cpu_ms\":%llu,\"memory_peak_kib\":%llu}",
-                     (unsigned long long)exit.usage.ms, (unsigned long long)exit.usage.cpu_ms,
-                     (unsigned long long)exit.usage.memory_peak_kib);
-            add_text(&call->out, "end", job_end_text((enum job_end)exit.end), KIND_TEXT_CAP);
-            buf_addf(&call->out, ",\"usage\":%.*s", (int)usage.len, usage.data);
-            if (epoch < row->epoch)
-                buf_clear(&usage);
-        }
-        buf_add_char(&call->out, '}');
+    const struct job_id id = {*job, epoch};
+    char dir[FS_PATH_MAX], path[FS_PATH_MAX];
+    *exit = (struct job_exit){0};
+    if (!call->hub->work_dir || epoch == 0)
+        return false;
+    workdir_path(dir, call->hub->work_dir, &id);
+    workdir_file(path, dir, "exit");
+    return form_load(&job_exit_table, path, exit, NULL) == 0;
+}
+
+/* How the newest epochs ended, as their shims wrote it, while that is kept; and what the last one used. */
+static void add_records(struct api_call *call)
+{
+    struct one *one = call->data;
+    const struct row_job *row = &one->ref.job;
+    struct job_exit exit;
+    const uint32_t first = one->nepochs > BILL_EPOCHS_SHOWN ? one->nepochs - BILL_EPOCHS_SHOWN : 0;
+    for (uint32_t i = first; i < one->nepochs; i++) {
+        if (read_exit(call, &row->id, one->epoch[i].epoch, &exit))
+            one->end[i - first] = (enum job_end)exit.end;
         form_free(&job_exit_table, &exit);
     }
-    buf_add_char(&call->out, ']');
-    if (usage.len > 0)
-        buf_addf(&call->out, ",\"usage\":%.*s", (int)usage.len, usage.data);
-    buf_fini(&usage);
+    if (read_exit(call, &row->id, row->epoch, &exit))
+        buf_addf(&call->out, ",\"usage\":{\"ms\":%llu,\"cpu_ms\":%llu,\"memory_peak_kib\":%llu}",
+                 (unsigned long long)exit.usage.ms, (unsigned long long)exit.usage.cpu_ms,
+                 (unsigned long long)exit.usage.memory_peak_kib);
+    form_free(&job_exit_table, &exit);
 }
 
 /* By its time limit, or where it has none by what is thought of its like. */
@@ -321,6 +323,32 @@ static void take_task(void *ctx, const struct row_job *row)
     one->ref.job = *row;
 }
 
+/* Has the call's data grow with each epoch. */
+static void take_epoch(void *ctx, const struct row_job_usage *row)
+{
+    struct api_call *call = ctx;
+    struct one *one = call->data;
+    if (one->nepochs == one->epochs_max && !one->no_memory) {
+        const uint32_t max = one->epochs_max ? 2 * one->epochs_max : 4;
+        struct one *more = realloc(one, sizeof *one + max * sizeof one->epoch[0]);
+        one = more ? more : one;
+        one->no_memory = !more;
+        one->epochs_max = more ? max : one->epochs_max;
+        call->data = one;
+    }
+    if (!one->no_memory)
+        one->epoch[one->nepochs++] = *row;
+}
+
+/* Read after the job's row: of a job that is over there, no later figures are missed. */
+static int find_epochs(struct api_call *call)
+{
+    struct store *store = runtime_store(call->hub->runtime);
+    const struct uuid id = ((const struct one *)call->data)->ref.id;
+    int rc = store->ops->job_usage(store, &id, take_epoch, call, &call->err);
+    return rc == 0 && ((const struct one *)call->data)->no_memory ? ERR_NO_MEMORY : rc;
+}
+
 static int show_work(struct api_call *call)
 {
     struct store *store = runtime_store(call->hub->runtime);
@@ -333,8 +361,9 @@ static int show_work(struct api_call *call)
         return rc;
     add_spec(call, one);
     if (!one->ref.is_array) {
-        add_records(call, &one->ref.job);
-        return 0;
+        int found = find_epochs(call);
+        add_records(call);
+        return found;
     }
     const struct job_query query = {.array = &one->ref.id, .limit = ARRAY_TASKS_MAX};
     return store->ops->jobs(store, &query, take_task, one, &call->err);
@@ -399,6 +428,8 @@ static int show_finish(struct api_call *call, const struct core *core)
     if (files.len > 0)
         buf_add(&call->out, files.data, files.len);
     buf_fini(&files);
+    if (!one->ref.is_array)
+        job_bill_render(&call->out, core, one->epoch, one->nepochs, one->end);
     add_why(&call->out, core, one->ref.is_array ? &one->waits : &one->ref.id);
     buf_add_char(&call->out, '}');
     return 0;

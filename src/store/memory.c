@@ -196,6 +196,23 @@ static int memory_jobs(struct store *store, const struct job_query *q, job_fn *f
     return 0;
 }
 
+/* Rows lie in the order in which they came, and epochs come one after the other. */
+static int memory_job_usage(struct store *store, const struct uuid *job, job_usage_fn *fn, void *ctx,
+                            struct err *err)
+{
+    struct memory *m = self(store);
+    (void)err;
+    pthread_mutex_lock(&m->lock);
+    const struct buf *rows = &m->rows[ROW_KIND_job_usage];
+    for (size_t at = 0; at < rows->len; at += sizeof(struct row_job_usage)) {
+        const struct row_job_usage *row = (const struct row_job_usage *)(const void *)(rows->data + at);
+        if (uuid_eq(&row->job, job))
+            fn(ctx, row);
+    }
+    pthread_mutex_unlock(&m->lock);
+    return 0;
+}
+
 static int memory_backup(struct store *store, const char *path, struct err *err)
 {
     (void)store;
@@ -220,6 +237,7 @@ static const struct store_ops memory_ops = {
     .usage = memory_usage,
     .get = memory_get,
     .jobs = memory_jobs,
+    .job_usage = memory_job_usage,
     .backup = memory_backup,
     .close = memory_close,
 };

@@ -4,7 +4,7 @@
  * 5,000 simulated ones.) Tables, statements and binds come from the row layouts; a field that a newer binary added
  * becomes a new column with a zero default.
  *
- * Two connections: one writes (load, commit), one reads (journal, usage, backup) under a mutex, so that a long query
+ * Two connections: one writes (load, commit), one reads (all the rest) under a mutex, so that a long query
  * never delays a commit.
  */
 #include <assert.h>
@@ -446,6 +446,36 @@ static int sqlite_jobs(struct store *store, const struct job_query *q, job_fn *f
     return rc;
 }
 
+static int sqlite_job_usage(struct store *store, const struct uuid *job, job_usage_fn *fn, void *ctx,
+                            struct err *err)
+{
+    const struct layout *layout = layout_row(ROW_KIND_job_usage);
+    struct sqlite *s = self(store);
+    struct buf sql;
+    struct row_job_usage row;
+    sqlite3_stmt *stmt = NULL;
+    int step = SQLITE_DONE;
+    buf_init(&sql, 4096);
+    sql_select_from(&sql, layout);
+    buf_add_text(&sql, " WHERE job = ?1 ORDER BY epoch");
+    pthread_mutex_lock(&s->read_lock);
+    int rc = s->read ? prepare(s->read, &sql, &stmt, err) : sql_err(NULL, err, layout->name);
+    buf_fini(&sql);
+    if (rc == 0)
+        sqlite3_bind_blob(stmt, 1, job->b, sizeof job->b, SQLITE_STATIC);
+    while (rc == 0 && (step = sqlite3_step(stmt)) == SQLITE_ROW) {
+        if (!sql_read(stmt, layout, &row))
+            rc = err_set(err, ERR_CORRUPT, "table %s holds a value that does not fit", layout->name);
+        else
+            fn(ctx, &row);
+    }
+    if (rc == 0 && step != SQLITE_DONE)
+        rc = sql_err(s->read, err, layout->name);
+    sqlite3_finalize(stmt);
+    pthread_mutex_unlock(&s->read_lock);
+    return rc;
+}
+
 static int sqlite_backup(struct store *store, const char *path, struct err *err)
 {
     struct sqlite *s = self(store);
@@ -481,6 +511,7 @@ static const struct store_ops sqlite_ops = {
     .usage = sqlite_usage,
     .get = sqlite_get,
     .jobs = sqlite_jobs,
+    .job_usage = sqlite_job_usage,
     .backup = sqlite_backup,
     .close = sqlite_close,
 };

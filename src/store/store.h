@@ -5,8 +5,8 @@
  *
  * commit is all or nothing: row changes and the journal of one batch in one transaction. When it returns 0 the batch
  * survives power loss. When it fails nothing of the batch is there, and the caller must load again before it commits
- * again. load and commit are called by one thread at a time; journal, usage, get, jobs and backup may run beside them, from any
- * thread.
+ * again. load and commit are called by one thread at a time; journal, usage, get, jobs, job_usage and backup may run beside them,
+ * from any thread.
  */
 #ifndef BUSBAR_STORE_STORE_H
 #define BUSBAR_STORE_STORE_H
@@ -72,6 +72,8 @@ struct job_query {
 };
 typedef void job_fn(void *ctx, const struct row_job *row);
 
+typedef void job_usage_fn(void *ctx, const struct row_job_usage *row);
+
 typedef int load_fn(void *ctx, enum row_kind kind, const void *row);
 
 struct store;
@@ -86,6 +88,9 @@ struct store_ops {
     /* The row with this id, of a kind whose key is one; ERR_NOT_FOUND. */
     int (*get)(struct store *store, enum row_kind kind, const struct uuid *id, void *row, struct err *err);
     int (*jobs)(struct store *store, const struct job_query *query, job_fn *fn, void *ctx, struct err *err);
+    /* What each epoch of a job has used, in their order, also those that are closed. None: fn is not called, and that is no error. */
+    int (*job_usage)(struct store *store, const struct uuid *job, job_usage_fn *fn, void *ctx,
+                     struct err *err);
     /* A consistent copy of everything in one new file. */
     int (*backup)(struct store *store, const char *path, struct err *err);
     void (*close)(struct store *store);

@@ -84,6 +84,12 @@ def runs(hub):
     same(found['argv'][0], 'sh', 'argv')
     need('env' not in found, 'an environment may hold secrets')
     need(found['submitted'] <= found['started'] <= found['ended'], found)
+    only, = found['epochs']
+    same((only['epoch'], only['site'], only['chips'], only['truncated'], only['final']), (1, 'local', 1, False, True), only)
+    same((only['ms'], only['chip_ms'], only['cpu_ms']), (found['usage']['ms'], only['ms'], found['usage']['cpu_ms']), only)
+    same((only['price'], only['cost'], found['cost'], found['chip_ms']), ('0', '0', '0', only['chip_ms']), found)
+    shown = dict(line.rsplit('  ', 1) for line in hub.run('job', 'show', newest['id']).stdout.splitlines() if '  ' in line)
+    same([v.strip() for k, v in shown.items() if k.strip() in ('chip ms', 'cost')], [str(only['chip_ms']), '0'], shown)
     same(log(hub, newest['id'], offset=6), b'you\n', 'from an offset')
     same(log(hub, newest['id'], stream='err'), b'oops\n', 'errors')
 
@@ -317,6 +323,8 @@ def preempted(hub):
     same(over(hub, second)['code'], 0, 'the firm one')
     ended = over(hub, first)
     same((ended['code'], ended['epoch']), (0, 2), ended)
+    same([e['epoch'] for e in ended['epochs']], [1, 2], 'epochs')
+    same(ended['chip_ms'], sum(e['chip_ms'] for e in ended['epochs']), 'chip time of both')
     same((log(hub, first, epoch=1), log(hub, first)), (b'on\ntold\n', b'on\n'), 'logs')
 
 

@@ -279,6 +279,51 @@ static void check_jobs(struct store *store)
     bench_fini(&b);
 }
 
+struct epoch_list {
+    struct row_job_usage row[4];
+    uint32_t n;
+};
+
+static void take_epoch(void *ctx, const struct row_job_usage *row)
+{
+    struct epoch_list *list = ctx;
+    assert_true(list->n < 4);
+    list->row[list->n++] = *row;
+}
+
+/* The epochs of a job in their order, none of another one, as they were committed last. */
+static void check_job_usage(struct store *store)
+{
+    struct bench b;
+    bench_init(&b, store);
+    struct row_job_usage row = {.price = 7, .chip_ms = UINT64_C(1) << 40, .cost = 3};
+    for (uint32_t epoch = 1; epoch <= 3; epoch++) {
+        for (uint32_t job = 1; job <= 2; job++) {
+            row.job = uid('J', job);
+            row.epoch = epoch;
+            row.unpaid = epoch * 10 + job;
+            add(&b, ROW_KIND_job_usage, ROW_PUT, &row);
+        }
+    }
+    assert_int_equal(commit(&b, 1), 0);
+    row = (struct row_job_usage){.job = uid('J', 1), .epoch = 2, .state = JOB_USAGE_CLOSED, .cost = 22};
+    add(&b, ROW_KIND_job_usage, ROW_PUT, &row);
+    assert_int_equal(commit(&b, 1), 0);
+    struct epoch_list list = {.n = 0};
+    struct err err = {0};
+    assert_int_equal(store->ops->job_usage(store, &row.job, take_epoch, &list, &err), 0);
+    assert_int_equal(list.n, 3);
+    for (uint32_t i = 0; i < list.n; i++)
+        assert_int_equal(list.row[i].epoch, i + 1);
+    assert_memory_equal(&list.row[1], &row, sizeof row);
+    assert_true(list.row[2].unpaid == 31 && list.row[2].chip_ms == UINT64_C(1) << 40);
+    list.n = 0;
+    const struct uuid unknown = uid('J', 9);
+    assert_int_equal(store->ops->job_usage(store, &unknown, take_epoch, &list, &err), 0);
+    assert_int_equal(list.n, 0);
+    bench_fini(&b);
+}
+
 static void add_usage(void *ctx, const struct row_usage *row)
 {
     struct row_usage *sum = ctx;
@@ -375,6 +420,7 @@ BOTH(round_trip, check_round_trip)
 BOTH(load_stops, check_load_stops)
 BOTH(journal, check_journal)
 BOTH(jobs, check_jobs)
+BOTH(job_usage, check_job_usage)
 
 static void test_usage(void **state)
 {
@@ -579,11 +625,17 @@ static int start(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),     cmocka_unit_test(test_load_stops),
-        cmocka_unit_test(test_journal),        cmocka_unit_test(test_usage),
-        cmocka_unit_test(test_jobs),           cmocka_unit_test(test_memory_fails_once),
-        cmocka_unit_test(test_added_columns),  cmocka_unit_test(test_backup),
-        cmocka_unit_test(test_damaged_values), cmocka_unit_test(test_cannot_open),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_load_stops),
+        cmocka_unit_test(test_journal),
+        cmocka_unit_test(test_usage),
+        cmocka_unit_test(test_jobs),
+        cmocka_unit_test(test_job_usage),
+        cmocka_unit_test(test_memory_fails_once),
+        cmocka_unit_test(test_added_columns),
+        cmocka_unit_test(test_backup),
+        cmocka_unit_test(test_damaged_values),
+        cmocka_unit_test(test_cannot_open),
         cmocka_unit_test(test_failing_disk),
     };
     return cmocka_run_group_tests_name("store", tests, start, NULL);
