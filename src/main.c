@@ -8,6 +8,8 @@
 
 #define LISTEN_DEFAULT "127.0.0.1:7070"
 #define DRAIN_S_DEFAULT 30
+#define LEASE_S_DEFAULT 900 /* of jobs, past the last contact between hub and site */
+#define LEASE_S_MIN 4
 #define QUEUE_MAX_DEFAULT 4096
 
 static int read_level(const char *text, int *level)
@@ -36,6 +38,7 @@ static int run_up(const struct cli *cli)
                                  .model = cli_option(cli, "no-model") ? "" : NULL,
                                  .engine_threads = 1,
                                  .drain_s = DRAIN_S_DEFAULT,
+                                 .lease_s = LEASE_S_DEFAULT,
                                  .queue_max = QUEUE_MAX_DEFAULT,
                                  .detach = cli_option(cli, "detach") != NULL,
                                  .log_json = cli_option(cli, "log-json") != NULL,
@@ -46,10 +49,15 @@ static int run_up(const struct cli *cli)
     } counts[] = {{"workers", &options.workers},
                   {"engine-threads", &options.engine_threads},
                   {"drain", &options.drain_s},
+                  {"lease", &options.lease_s},
                   {"queue", &options.queue_max}};
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
         if (cli_count(cli, counts[i].name, counts[i].value) != 0)
             return CLI_USAGE;
+    }
+    if (options.lease_s < LEASE_S_MIN) {
+        fprintf(stderr, "busbar: --lease: at least %d seconds\n", LEASE_S_MIN);
+        return CLI_USAGE;
     }
     if (level && read_level(level, &options.log_level) != 0) {
         fprintf(stderr, "busbar: --log-level: debug, info, warn or error\n");

@@ -19,6 +19,7 @@
 #include "cli/cli.h"
 #include "hub/door.h"
 #include "hub/hub.h"
+#include "network/netfile.h"
 #include "site/local.h"
 #include "site/machine.h"
 
@@ -27,7 +28,6 @@
 #define DESCRIPTORS_KEPT 200 /* for engines, the store, logs */
 #define CONNECTIONS_MIN 64
 #define SOCKET_PATH_MAX 100
-#define JOB_LEASE_MS UINT64_C(900000) /* how long jobs outlive us */
 
 struct up {
     const struct up_options *options;
@@ -49,7 +49,8 @@ struct up {
     struct runtime *runtime;
     struct site *site;
     struct hub hub;
-    struct door *door; /* NULL: it is closed */
+    struct netfile *catalogue; /* of chips */
+    struct door *door;         /* NULL: it is closed */
     struct hub_first first;
     struct hub_pool pool;
     uint64_t started_ns, drain_ns;
@@ -179,16 +180,41 @@ static int start_gateway_parts(struct up *up, struct err *err)
     return runtime_start(&up->runtime, &runtime, err);
 }
 
+static int load_catalogue(struct up *up, struct err *err)
+{
+    char path[FS_PATH_MAX], text[PROBLEM_TEXT_CAP] = "it cannot be read";
+    struct problems problems;
+    problems_init(&problems);
+    int rc = fs_join(path, up->share, "chips.yaml") ? netfile_load_chips(&up->catalogue, path, &problems)
+                                                    : ERR_INVALID;
+    if (rc != 0 && problems.n > 0)
+        problem_format(text, &problems.list[0]);
+    if (rc != 0)
+        err_set(err, rc, "the catalogue of chips: %s", text);
+    problems_fini(&problems);
+    return rc;
+}
+
 static int open_door(struct up *up, struct err *err)
 {
     char dir[FS_PATH_MAX];
-    struct door_config config = {
-        .loop = &up->loop, .runtime = up->runtime, .dir = dir, .host = up->site_host, .port = up->site_port};
+    struct door_config config = {.loop = &up->loop,
+                                 .runtime = up->runtime,
+                                 .dir = dir,
+                                 .host = up->site_host,
+                                 .port = up->site_port,
+                                 .specs_dir = up->specs_dir,
+                                 .work_dir = up->work_dir,
+                                 .lease_ms = up->options->lease_s * UINT64_C(1000)};
     if (!up->options->site_listen)
         return 0;
     if (!fs_join(dir, up->options->data_dir, "pki"))
         return err_set(err, ERR_INVALID, "the data folder's path is too long");
-    int rc = door_open(&up->door, &config, err);
+    int rc = load_catalogue(up, err);
+    if (rc != 0)
+        return rc;
+    config.catalogue = up->catalogue;
+    rc = door_open(&up->door, &config, err);
     if (rc != 0)
         return rc;
     up->hub.door = up->door;
@@ -260,8 +286,10 @@ static int start_site(struct up *up, struct err *err)
                                   .threads = up->options->engine_threads,
                                   .tls = up->upstream_tls,
                                   .busy = replica_busy};
-    struct site_jobs_config jobs = {
-        .engine = up->machine, .specs = up->specs_dir, .pool = up->pool.id, .lease_ms = JOB_LEASE_MS};
+    struct site_home_config jobs = {.engine = up->machine,
+                                    .specs = up->specs_dir,
+                                    .pool = up->pool.id,
+                                    .lease_ms = up->options->lease_s * UINT64_C(1000)};
     memcpy(jobs.chip, up->pool.chip, sizeof jobs.chip);
     int rc = site_new(&up->site, up->runtime, up->options->data_dir, &config, up->gateway, err);
     return rc ? rc : site_run_jobs(up->site, &jobs, err);
@@ -420,6 +448,7 @@ static void free_all(struct up *up)
     if (up->gateway)
         gateway_free(up->gateway);
     door_free(up->door);
+    netfile_free(up->catalogue);
     tls_context_free(up->tls);
     tls_context_free(up->upstream_tls);
     if (up->engines)

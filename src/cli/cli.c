@@ -20,7 +20,8 @@
 
 const struct verb cli_verbs[] = {
     {"up", "", 0, 0,
-     "listen=HOST:PORT site-listen=HOST:PORT detach workers=N engine-threads=N drain=SECONDS queue=N "
+     "listen=HOST:PORT site-listen=HOST:PORT detach workers=N engine-threads=N drain=SECONDS lease=SECONDS "
+     "queue=N "
      "tls-cert=FILE tls-key=FILE "
      "engines=FILE no-model log-json log-level=LEVEL",
      "run hub and local site; serves the bundled model on first start", NULL},
@@ -59,7 +60,8 @@ const struct verb cli_verbs[] = {
     {"site remove", "NAME", 1, 1, "", "the site is no member any more, at once", cli_site_remove},
     {"site join", "HUB", 1, 1, "token=T", "at the site: join the network of the hub at HOST:PORT",
      cli_site_join},
-    {"site run", "", 0, 0, "", "at the site: run its agent", cli_site_run},
+    {"site run", "", 0, 0, "engine=FILE", "at the site: run its agent, and the hub's jobs on its engine",
+     cli_site_run},
     {"usage", "", 0, 0, "by=WHAT tenant=NAME from=SECONDS to=SECONDS",
      "what was used, by tenant, key, model or hour", cli_usage_report},
     {"records", "", 0, 0, "tenant=NAME limit=N cursor=C", "single meter records with their leaf hashes",

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "cli/request.h"
+#include "site/identity.h"
 
 static const struct column columns[] = {
     {"NAME", "/name"},   {"STATE", "/state"},   {"JURISDICTION", "/jurisdiction"}, {"REGION", "/region"},
@@ -110,7 +111,7 @@ int cli_site_join(const struct cli *cli)
                 "busbar: site join: --token is needed (`busbar site token NAME` at the hub makes one)\n");
         return CLI_USAGE;
     }
-    int rc = agent_join(cli->data, cli->args[0], token, &err);
+    int rc = site_join(cli->data, cli->args[0], token, &err);
     if (rc == 0)
         printf("joined    %s\nnext      busbar site run --data %s\n", cli->args[0], cli->data);
     return exit_of(rc, &err);
@@ -119,5 +120,5 @@ int cli_site_join(const struct cli *cli)
 int cli_site_run(const struct cli *cli)
 {
     struct err err = {0};
-    return exit_of(agent_run(cli->data, &err), &err);
+    return exit_of(agent_run(cli->data, cli_option(cli, "engine"), &err), &err);
 }

@@ -31,7 +31,8 @@ struct limits limits_default(void)
                            .afters = 65536,
                            .services = 256,
                            .demands = 16384,
-                           .service_replicas = 32768};
+                           .service_replicas = 32768,
+                           .meters = 65536};
 }
 
 /* The map compares the first `len` bytes of the row, which begins with its id. */
@@ -89,6 +90,7 @@ static void carve(struct core *core, struct arena *arena)
     contingency_carve(core, arena);
     habit_carve(core, arena);
     members_carve(core, arena);
+    job_meters_carve(core, arena);
     CARVE(core, tenants, tenant, n->tenants);
     CARVE(core, keys, key, n->keys);
     CARVE(core, models, model, n->models);
@@ -306,6 +308,7 @@ void core_collect(struct core *core, row_fn *fn, void *ctx)
     COLLECT(core, members, member, member, ROW_DELETE);
     COLLECT(core, follow.arrays, job_array, follow.array, ROW_PUT);
     COLLECT(core, follow.edges, job_after, follow.edge, ROW_PUT);
+    COLLECT(core, meters.table, job_usage, meters.usage, ROW_PUT);
     table_clean(&core->follow.links);
     table_clean(&core->work.shapes);
     table_clean(&core->work.lanes);

@@ -35,7 +35,7 @@ enum tried try_start(struct core *core, uint32_t lane, const uint64_t *closed)
     uint32_t nodes = pool_nodes_for(pool, ask.chips);
     if (core->effects->n + c.victims + START_EFFECTS(nodes, key->source != INDEX_NONE) >
             core->effects->cap / 2 ||
-        table_room(&core->work.shares) < nodes ||
+        table_room(&core->work.shares) < nodes || table_room(&core->meters.table) == 0 ||
         (key->source != INDEX_NONE && table_room(&core->traffic.transits) == 0))
         return NO_ROOM;
     preempt_stop(core, &c);
@@ -225,7 +225,7 @@ static bool evict_lost(struct core *core)
 {
     for (uint32_t k = 0; k < core->net.pools.used; k++) {
         struct pool_id id = {core->net.pools_by_id[k]};
-        if (core->net.site[core->net.pool[id.v].site.v].row.state == PLACE_LOST &&
+        if (site_state(&core->net.site[core->net.pool[id.v].site.v].row) == PLACE_LOST &&
             !work_evict(core, id, INDEX_NONE, NULL, 0))
             return false;
     }

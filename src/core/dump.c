@@ -57,4 +57,5 @@ void core_dump(const struct core *core, row_fn *fn, void *ctx)
     DUMP(follow.arrays, follow.array, job_array);
     DUMP(follow.edges, follow.edge, job_after);
     DUMP(members, member, member);
+    DUMP(meters.table, meters.usage, job_usage);
 }

@@ -122,7 +122,18 @@ enum meter_flag {
     E(LEASE_OVER, 4, "lease-over", "its lease ended before it was renewed") \
     E(NOT_STARTED, 5, "not-started", "it could not be started") \
     E(STOPPED, 6, "stopped", "the site's engine or its machine stopped it") \
-    E(LOST, 7, "lost", "its node or what watched it there was lost")
+    E(LOST, 7, "lost", "its node or what watched it there was lost") \
+    E(BUDGET, 8, "budget", "its tenant's budget is spent")
+/* Of a report of what an epoch used. */
+#define JOB_METER_FLAGS(M) \
+    M(ESTIMATED, 1u, "estimated") /* its energy, from what its chips are rated at */ \
+    M(TRUNCATED, 2u, "truncated") /* what watched it was lost: it may have used more */ \
+    M(FINAL, 4u, "final")         /* no more comes */
+/* The account of an epoch. */
+#define JOB_USAGE_STATES(U) \
+    U(RUNS, 1, "runs") \
+    U(OVER, 2, "over")     /* the epoch is, and its last figures may still come */ \
+    U(CLOSED, 3, "closed") /* nothing is added any more */
 
 /* How a job ended. */
 #define JOB_OUTCOMES(O) \
@@ -182,6 +193,16 @@ enum job_ending {
 #undef E
 };
 #define JOB_CODE_BITS 8
+enum job_meter_flag {
+#define M(name, bit, text) JOB_METER_##name = (bit),
+    JOB_METER_FLAGS(M)
+#undef M
+};
+enum job_usage_state {
+#define U(name, number, text) JOB_USAGE_##name = (number),
+    JOB_USAGE_STATES(U)
+#undef U
+};
 enum job_after {
 #define A(name, number, text) AFTER_##name = (number),
     JOB_AFTER_KINDS(A)

@@ -30,8 +30,9 @@
 #define SERVICE_TOKENS_MAX UINT64_C(1000000000000) /* a second, at one place of origin */
 #define SERVICE_MS_MAX (INT64_C(30) * 86400000)
 #define SITE_TOKEN_MS_MAX (INT64_C(24) * 3600000) /* that a token to join lives */
-#define JOB_AFTERS_MAX 4                          /* that one job or array comes after */
-#define JOB_FOLLOWERS_MAX 1024                    /* that come after one */
+#define JOB_RETURNS_MAX 20     /* of one job by its sites: with the last of them it is over */
+#define JOB_AFTERS_MAX 4       /* that one job or array comes after */
+#define JOB_FOLLOWERS_MAX 1024 /* that come after one */
 #define JOB_PRIORITY_MAX 100
 #define ARRAY_TASKS_MAX 65535
 #define ARRAY_EVENT_TASKS_MAX 256             /* that one event brings */
@@ -61,6 +62,7 @@ struct limits {
     uint32_t services;
     uint32_t demands;          /* services x places where requests come from */
     uint32_t service_replicas; /* of all services; each is a job too */
+    uint32_t meters;           /* epochs of jobs that are over and whose last figures may still come */
 };
 
 /* What `busbar up` and `busbar hub` use. */

@@ -153,13 +153,14 @@ int load_work_done(struct core *core)
     }
     if (rc != 0)
         return rc;
+    load_job_usages_done(core);
     arrays_resume(core);
     for (uint32_t i = 0; i < core->net.sites.used; i++)
         site_rate(core, (struct site_id){i});
     for (uint32_t i = 0; i < core->net.pools.used; i++) {
         const struct pool *pool = &core->net.pool[i];
         /* The site was lost, and the pass that would have stopped what runs there did not come. */
-        w->lost |= pool->busy > 0 && core->net.site[pool->site.v].row.state == PLACE_LOST;
+        w->lost |= pool->busy > 0 && site_state(&core->net.site[pool->site.v].row) == PLACE_LOST;
     }
     w->due = !list_empty(&w->active) || core->book.changed || w->lost || follow_is_due(core);
     sheds_look(core);

@@ -365,17 +365,28 @@ int step_site_cap(struct core *core, const struct event *event)
     return 0;
 }
 
+uint32_t site_state(const struct row_site *site)
+{
+    return site->away ? PLACE_LOST : site->state;
+}
+
 static bool place_state_valid(uint32_t state)
 {
     return state == PLACE_UP || state == PLACE_CORDONED || state == PLACE_LOST;
 }
 
+/* It is up, cordoned or lost otherwise than before. */
+static void site_turned(struct core *core, struct site_id id)
+{
+    table_touch(&core->net.sites, id.v);
+    core->work.lost |= site_state(&core->net.site[id.v].row) == PLACE_LOST;
+    network_changed(core);
+}
+
 void site_set_state(struct core *core, struct site_id id, uint32_t state)
 {
     core->net.site[id.v].row.state = state;
-    table_touch(&core->net.sites, id.v);
-    core->work.lost |= state == PLACE_LOST;
-    network_changed(core);
+    site_turned(core, id);
 }
 
 int step_site_state(struct core *core, const struct event *event)
@@ -387,6 +398,22 @@ int step_site_state(struct core *core, const struct event *event)
     if (!place_state_valid(e->state))
         return ERR_INVALID;
     site_set_state(core, id, e->state);
+    return 0;
+}
+
+int step_site_contact(struct core *core, const struct event *event)
+{
+    const struct event_site_contact *e = &event->u.site_contact;
+    struct site_id id = site_by_id(core, &e->site);
+    if (id.v == INDEX_NONE)
+        return ERR_NOT_FOUND;
+    if (e->lost > 1)
+        return ERR_INVALID;
+    struct row_site *row = &core->net.site[id.v].row;
+    if (row->away == e->lost)
+        return 0;
+    row->away = e->lost;
+    site_turned(core, id);
     return 0;
 }
 

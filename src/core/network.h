@@ -66,6 +66,8 @@ struct network {
     int64_t shed_ms; /* when the first limit for a time is over, INT64_MAX: there is none */
 };
 
+/* enum place_state: what holds for work there, by what an operator set and by whether the site is heard of. */
+uint32_t site_state(const struct row_site *site);
 /* Thousandths; a guess until a signal says more. */
 uint32_t site_pue(const struct row_site *site);
 /* Facility watts that a site draws with `more` watts of load before PUE on top. */

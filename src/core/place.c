@@ -37,7 +37,7 @@ uint32_t place_bars(const struct core *core, struct shape *shape, const struct a
         bars |= 1u << WHY_CHIP;
     if (!pool_could(pool, ask_for(key->flags, a)))
         bars |= 1u << WHY_SIZE;
-    if (site->state != PLACE_UP)
+    if (site_state(site) != PLACE_UP)
         bars |= 1u << WHY_SITE_DOWN;
     if (pool->nodes_up == 0)
         bars |= 1u << WHY_NODE_DOWN;

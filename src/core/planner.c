@@ -80,7 +80,7 @@ static int lots_list(struct making *m)
         struct lot *lot = &s->lot[by_site ? pool->site.v : i];
         s->lot_of[i] = by_site ? pool->site.v : i;
         lot->site = pool->site.v;
-        if (net->site[pool->site.v].row.state == PLACE_UP)
+        if (site_state(&net->site[pool->site.v].row) == PLACE_UP)
             lot->chips += (int64_t)pool->nodes_up * pool->row.node_chips;
     }
     return 0;

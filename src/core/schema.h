@@ -57,6 +57,9 @@ struct uuid_list {
 #define EVENT_SITE_STATE(F, S) F(S, uuid, site, 0) F(S, u32, state, 0)
 #define EVENT_NODE_STATE(F, S) F(S, uuid, pool, 0) F(S, u32, node, 0) F(S, u32, state, 0)
 #define EVENT_CORRIDOR_STATE(F, S) F(S, uuid, corridor, 0) F(S, u32, state, 0) F(S, u64, bits_s, 0)
+/* From the hub. lost: 1, it has not heard of the site for longer than the leases there may have lasted, so what ran there is over;
+ * 0, it hears of it again. What an operator set with site_state holds as well. */
+#define EVENT_SITE_CONTACT(F, S) F(S, uuid, site, 0) F(S, u32, lost, 0)
 /* How work is ordered and packed: enum dispatch_order, dispatch_fit, dispatch_pack, dispatch_preempt, dispatch_reserve. `ageing`: ms of wait that a
  * chip-second of size is worth, in thousandths; carbon_price in nano-units for a kg CO2e. */
 #define EVENT_DISPATCH_SET(F, S) \
@@ -96,8 +99,16 @@ struct uuid_list {
     F(S, u32, at, 0) F(S, u32, tasks, 0)
 /* Of an array: all its tasks that are not over, and none come any more. */
 #define EVENT_JOB_CANCEL(F, S) F(S, uuid, job, 0)
-/* From the job's site: it is over under this epoch. code: 0, or why it failed. */
-#define EVENT_JOB_END(F, S) F(S, uuid, job, 0) F(S, u32, epoch, 0) F(S, u32, code, 0)
+/* From the job's site: it is over under this epoch. code: 0, or why it failed. site: who reports; zero: what runs in the hub's
+ * own process, which is trusted. */
+#define EVENT_JOB_END(F, S) F(S, uuid, job, 0) F(S, u32, epoch, 0) F(S, u32, code, 0) F(S, uuid, site, 0)
+/* As well, and the job is not over: it waits again. code: why it came back, never 0; its own end if it does so too often. */
+#define EVENT_JOB_RETURN(F, S) F(S, uuid, job, 0) F(S, u32, epoch, 0) F(S, u32, code, 0) F(S, uuid, site, 0)
+/* What an epoch has used so far: totals, all nodes together. ms: run time; flags: enum job_meter_flag; site: as of job_end. It may
+ * come after the epoch is over. Where the core has closed the epoch's account, it is refused (core/job_meter.c). */
+#define EVENT_JOB_METER(F, S) \
+    F(S, uuid, job, 0) F(S, u32, epoch, 0) F(S, uuid, site, 0) F(S, u64, ms, 0) F(S, u64, chip_ms, 0) \
+    F(S, u64, cpu_ms, 0) F(S, u64, energy_mj, 0) F(S, u32, flags, 0)
 /* A part of the text of a set of rules (core/rules.h). Parts come in order from 0; part 0 begins anew whatever was begun
  * before. Nothing is in force by it. */
 #define EVENT_RULES_PUT(F, S) F(S, uuid, set, 0) F(S, u32, part, 0) F(S, text, text, RULES_PART_CAP)
@@ -225,11 +236,14 @@ struct uuid_list {
     E(site_join, 56, EVENT_SITE_JOIN) \
     E(site_remove, 57, EVENT_SITE_REMOVE) \
     E(site_shed, 58, EVENT_SITE_SHED) \
+    E(site_contact, 59, EVENT_SITE_CONTACT) \
     E(dispatch_set, 60, EVENT_DISPATCH_SET) \
     E(job_submit, 61, EVENT_JOB_SUBMIT) \
     E(job_cancel, 62, EVENT_JOB_CANCEL) \
     E(job_end, 63, EVENT_JOB_END) \
     E(job_array, 64, EVENT_JOB_ARRAY) \
+    E(job_return, 65, EVENT_JOB_RETURN) \
+    E(job_meter, 66, EVENT_JOB_METER) \
     E(rules_put, 70, EVENT_RULES_PUT) \
     E(rules_set, 71, EVENT_RULES_SET) \
     E(plan_class, 80, EVENT_PLAN_CLASS) \
@@ -241,11 +255,12 @@ struct uuid_list {
 #define ROW_CORE(F, S) \
     F(S, u32, id, 0) F(S, u64, events, 0) F(S, uuid, boot, 0) F(S, u64, rng0, 0) F(S, u64, rng1, 0) \
     F(S, u64, rng2, 0) F(S, u64, rng3, 0) F(S, i64, assessed_ms, 0) F(S, u64, assessments, 0)
+/* state: as an operator set it; away: contact is lost, so it counts as lost (core/network.h). */
 #define ROW_SITE(F, S) \
     F(S, uuid, id, 0) F(S, text, name, NAME_CAP) F(S, text, jurisdiction, CODE_CAP) \
     F(S, text, region, NAME_CAP) F(S, text, owner, NAME_CAP) F(S, i64, lat, 0) F(S, i64, lon, 0) \
     F(S, i64, price, 0) F(S, u64, carbon, 0) F(S, u32, pue, 0) F(S, u32, renewable, 0) F(S, u64, cap, 0) \
-    F(S, u32, state, 0) F(S, u64, shed_cap, 0) F(S, i64, shed_until_ms, 0)
+    F(S, u32, state, 0) F(S, u64, shed_cap, 0) F(S, i64, shed_until_ms, 0) F(S, u32, away, 0)
 #define ROW_CHIP(F, S) \
     F(S, text, id, CHIP_CAP) F(S, text, vendor, NAME_CAP) F(S, text, origin, CODE_CAP) F(S, u32, watts, 0) \
     F(S, u32, idle_watts, 0) F(S, u32, memory_mib, 0) F(S, u64, gflops, 0) F(S, u32, tpp, 0) \
@@ -263,12 +278,13 @@ struct uuid_list {
     F(S, i64, carbon_price, 0) F(S, u64, jobs, 0) F(S, u32, preempt, 0) F(S, u32, reserve, 0)
 /* `sequence` numbers the jobs in order of submission; pool, alternative and epoch of the last start; done_ms: work, as run
  * time at rate 1, that a checkpoint keeps; transit_ms: how long its data came after that start, before it ran. Of a job that came without a duration, run time at rate 1 as thought of when it
- * came (core/habit.h): estimate_ms as likely as not, bound_ms with some certainty; else 0. */
+ * came (core/habit.h): estimate_ms as likely as not, bound_ms with some certainty; else 0. returns: how often a site gave it back. */
 #define ROW_JOB(F, S) \
     F(S, uuid, id, 0) F(S, uuid, tenant, 0) JOB_REQUEST(F, S) F(S, u64, sequence, 0) F(S, u32, state, 0) \
     F(S, u32, epoch, 0) F(S, u32, alternative, 0) F(S, uuid, pool, 0) F(S, i64, submitted_ms, 0) \
     F(S, i64, started_ms, 0) F(S, i64, ended_ms, 0) F(S, u32, code, 0) JOB_DECLARED(F, S) \
-    JOB_TIMING(F, S) F(S, i64, done_ms, 0) F(S, i64, transit_ms, 0) F(S, i64, estimate_ms, 0) F(S, i64, bound_ms, 0)
+    JOB_TIMING(F, S) F(S, i64, done_ms, 0) F(S, i64, transit_ms, 0) F(S, i64, estimate_ms, 0) F(S, i64, bound_ms, 0) \
+    F(S, u32, returns, 0)
 /* tasks: those that came; failed: of them, those that are over otherwise than well; state: JOB_QUEUED, and then how it ends;
  * ended_ms: 0 until nothing of it is left. */
 #define ROW_JOB_ARRAY(F, S) \
@@ -279,6 +295,13 @@ struct uuid_list {
     F(S, uuid, job, 0) F(S, u32, slot, 0) F(S, uuid, target, 0) F(S, u32, kind, 0) F(S, u32, outcome, 0)
 /* Chips of one node that a running job has. */
 #define ROW_SHARE(F, S) F(S, uuid, job, 0) F(S, u32, node, 0) F(S, u32, chips, 0)
+/* An epoch of a job. state: enum job_usage_state; price: nano-units for a chip-hour; figures as in job_meter; cost: what was paid
+ * for it, unpaid: what could not be, nano-units, and remainder what is less than one: in 1/3600000 of it. */
+#define ROW_JOB_USAGE(F, S) \
+    F(S, uuid, job, 0) F(S, u32, epoch, 0) F(S, uuid, tenant, 0) F(S, uuid, site, 0) F(S, uuid, pool, 0) \
+    F(S, u32, chips, 0) F(S, u32, state, 0) F(S, i64, price, 0) F(S, i64, started_ms, 0) F(S, i64, ended_ms, 0) \
+    F(S, u64, ms, 0) F(S, u64, chip_ms, 0) F(S, u64, cpu_ms, 0) F(S, u64, energy_mj, 0) F(S, u32, flags, 0) \
+    F(S, i64, cost, 0) F(S, i64, unpaid, 0) F(S, u64, remainder, 0)
 #define ROW_TENANT(F, S) \
     F(S, uuid, id, 0) F(S, text, name, NAME_CAP) F(S, u32, ledger, 0) F(S, i64, created_ms, 0) \
     F(S, text, jurisdiction, CODE_CAP) F(S, text, licence, NAME_CAP)
@@ -410,7 +433,8 @@ struct uuid_list {
     R(service_replica, 35, ROW_SERVICE_REPLICA, 1) \
     R(job_array, 36, ROW_JOB_ARRAY, 1) \
     R(job_after, 37, ROW_JOB_AFTER, 2) \
-    R(member, 38, ROW_MEMBER, 1)
+    R(member, 38, ROW_MEMBER, 1) \
+    R(job_usage, 39, ROW_JOB_USAGE, 2)
 
 /* clang-format on */
 

@@ -112,6 +112,21 @@ struct member {
     struct row_member row;
 };
 
+struct job_usage {
+    struct row_job_usage row;
+    struct tenant_id tenant;
+    struct heap_node in_over; /* while it waits for its last figures */
+};
+
+/* Accounts of epochs that are not closed, core/job_meter.c. */
+struct job_meters {
+    struct table table;
+    struct job_usage *usage;
+    struct map map;   /* by job and epoch */
+    struct heap over; /* whose epochs are, the one that ended first comes first */
+    uint32_t nover;
+};
+
 struct core {
     struct limits limits;
     struct row_core row;
@@ -127,6 +142,7 @@ struct core {
     struct plan plan;
     struct reserve reserve;
     struct habits habits;
+    struct job_meters meters;
     struct table members, tenants, keys, models, variants, prices, deployments, replicas, workers, leases,
         waiters;
     struct member *member;
@@ -177,6 +193,19 @@ static inline const uint64_t *reach_mask(const struct core *core, const struct r
 
 void members_carve(struct core *core, struct arena *arena);
 int load_member(struct core *core, const struct row_member *row);
+
+/* ---- accounts of epochs, core/job_meter.c ---- */
+
+void job_meters_carve(struct core *core, struct arena *arena);
+/* The account that is not closed, MAP_NONE: there is none. */
+uint32_t job_usage_find(const struct core *core, const struct uuid *job, uint32_t epoch);
+/* The job has started, or is about to give its chips back; there is room. */
+void job_usage_open(struct core *core, struct job_id id);
+void job_usage_end(struct core *core, struct job_id id);
+int load_job_usage(struct core *core, const struct row_job_usage *row);
+/* After the last row: jobs that started before there were accounts have one. */
+void load_job_usages_done(struct core *core);
+bool job_usages_hold(const struct core *core);
 
 /* ---- laying out, core/core.c ---- */
 
@@ -262,6 +291,12 @@ bool work_terms_hold(const struct event_job_submit *request);
 void work_unmet(struct core *core, struct job_id id);
 /* A job ends here, whether it waits or runs. */
 void work_cancel(struct core *core, struct job_id id);
+/* A job that runs is over, as its site told. */
+void work_end(struct core *core, struct job_id id, uint32_t code);
+/* A job that runs is stopped for good; `why` as in EFFECT_JOB_STOP. */
+void work_break(struct core *core, struct job_id id, int why, uint32_t code);
+/* The site of a job that runs gave it back: it waits again, or is over with the code if that was once too often. */
+void work_return(struct core *core, struct job_id id, uint32_t code);
 /* Orders the waiting jobs anew. */
 void work_reorder(struct core *core);
 struct job_id job_by_id(const struct core *core, const struct uuid *id);

@@ -96,6 +96,11 @@ bool view_chip_known(const struct core *core, const char *name)
     return map_get(&core->net.chip_map, name, text_len(name, CHIP_CAP)) != MAP_NONE;
 }
 
+uint32_t view_site_state(const struct row_site *site)
+{
+    return site_state(site);
+}
+
 uint32_t view_node_state(const struct core *core, const struct uuid *pool, uint32_t node)
 {
     const struct row_node key = {.pool = *pool, .node = node};

@@ -52,7 +52,11 @@ uint32_t view_pool_free(const struct core *core, const struct uuid *id);
 const struct row_job *view_job(const struct core *core, const struct uuid *id);
 /* One of which something waits or runs, or is to come. */
 const struct row_job_array *view_job_array(const struct core *core, const struct uuid *id);
+/* The account of an epoch, while it is not closed; the store has all of them. */
+const struct row_job_usage *view_job_usage(const struct core *core, const struct uuid *job, uint32_t epoch);
 bool view_chip_known(const struct core *core, const char *name);
+/* enum place_state: what holds for work at the site. Lost while contact is, whatever the row's own `state`, an operator's. */
+uint32_t view_site_state(const struct row_site *site);
 /* enum place_state; 0 if there is no such node. */
 uint32_t view_node_state(const struct core *core, const struct uuid *pool, uint32_t node);
 const struct row_deployment *view_deployment_of(const struct core *core, const struct uuid *model);

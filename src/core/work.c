@@ -259,6 +259,7 @@ static void job_release(struct core *core, struct job_id id)
     struct job *job = &core->work.job[id.v];
     uint32_t chips = 0;
     uint32_t pool = job->pool;
+    job_usage_end(core, id);
     for (uint32_t i = job->shares; i != INDEX_NONE;) {
         uint32_t next = core->work.share[i].next_of_job;
         chips += core->work.share[i].row.chips;
@@ -383,6 +384,7 @@ void job_start(struct core *core, struct job_id id, struct pool_id pool, uint32_
         effect->node = place[i].node;
         effect->chips = place[i].chips;
     }
+    job_usage_open(core, id);
     work_account(core, id, pool.v, a->count, true);
     if (way.n > 0)
         transit_start(core, id, &way);
@@ -453,19 +455,49 @@ bool work_evict(struct core *core, struct pool_id pool, uint32_t node, job_test_
     return true;
 }
 
-void work_cancel(struct core *core, struct job_id id)
+/* It ends here, by a decision of the core or of its owner. */
+static void finish(struct core *core, struct job_id id, int why, uint32_t state, uint32_t code)
 {
     uint32_t lane = core->work.job[id.v].lane;
     if (core->work.job[id.v].row.state == JOB_RUNNING)
-        stop(core, id, 0);
+        stop(core, id, why);
     else if (!core->work.job[id.v].parked)
         lane_leave(core, id);
     /* Others may have waited for it to go first; the next of its lane was not tried as such. */
     core->work.due = true;
     if (queue_first(&core->work.lane[lane].waiting))
         lane_refresh(core, &core->work.lane[lane], true);
-    job_over(core, id, JOB_CANCELLED, 0);
+    job_over(core, id, state, code);
     lane_unref(core, lane);
+}
+
+void work_cancel(struct core *core, struct job_id id)
+{
+    finish(core, id, 0, JOB_CANCELLED, 0);
+}
+
+void work_break(struct core *core, struct job_id id, int why, uint32_t code)
+{
+    finish(core, id, why, JOB_ENDED, code);
+}
+
+void work_end(struct core *core, struct job_id id, uint32_t code)
+{
+    uint32_t lane = core->work.job[id.v].lane;
+    job_release(core, id);
+    job_over(core, id, JOB_ENDED, code);
+    lane_unref(core, lane);
+}
+
+void work_return(struct core *core, struct job_id id, uint32_t code)
+{
+    struct job *job = &core->work.job[id.v];
+    job->row.returns++;
+    if (job->row.returns < JOB_RETURNS_MAX || job->replica != INDEX_NONE) {
+        job_evict(core, id, 0); /* nobody could tell it to write a checkpoint */
+        return;
+    }
+    work_break(core, id, 0, code);
 }
 
 void work_unmet(struct core *core, struct job_id id)
@@ -488,22 +520,5 @@ int step_job_cancel(struct core *core, const struct event *event)
     if (core->work.job[id.v].replica != INDEX_NONE)
         return ERR_IN_USE; /* its service would only have another in its place */
     work_cancel(core, id);
-    return 0;
-}
-
-int step_job_end(struct core *core, const struct event *event)
-{
-    const struct event_job_end *e = &event->u.job_end;
-    struct job_id id = job_by_id(core, &e->job);
-    if (id.v == INDEX_NONE)
-        return ERR_NOT_FOUND;
-    const struct job *job = &core->work.job[id.v];
-    if (job->row.state != JOB_RUNNING || job->row.epoch != e->epoch)
-        return ERR_WRONG_STATE; /* of an epoch that was stopped: it is not its turn any more */
-    uint32_t lane = job->lane;
-    habit_learn(core, job);
-    job_release(core, id);
-    job_over(core, id, JOB_ENDED, e->code);
-    lane_unref(core, lane);
     return 0;
 }

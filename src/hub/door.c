@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hub/door.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,18 +10,16 @@
 #include "core/view.h"
 #include "gateway/openai.h"
 #include "hub/api.h"
+#include "hub/contact.h"
+#include "hub/desk.h"
+#include "hub/visit.h"
 #include "net/http_server.h"
 #include "net/spiffe.h"
 #include "runtime/asks.h"
 
-#define BODY_MAX 65536
+#define BODY_MAX 1048576
 #define CONNECTIONS_MAX 1024
 #define RENEW_MS (UINT64_C(8) * 3600000) /* the hub's own certificate, which lives for MEMBER_S */
-
-struct contact {
-    struct uuid site;
-    int64_t at_ms;
-};
 
 struct door {
     struct runtime *runtime;
@@ -31,70 +28,33 @@ struct door {
     struct http_server server;
     struct mailbox box;
     struct asks asks;
+    struct desk *desk;
+    struct contacts *contacts;
     uv_timer_t renew;
     uint16_t port;
-    pthread_mutex_t lock; /* of the contacts */
-    struct contact *contact;
-    uint32_t ncontacts;
 };
-
-/* A request of a member, or of one who would be. */
-struct visit {
-    struct door *door;
-    struct http_request *request; /* NULL: it has gone */
-    void (*answer)(struct visit *visit);
-    bool joins;
-    uint8_t token[DIGEST_LEN];
-    uint8_t key[DIGEST_LEN]; /* by which it is known */
-    struct buf csr;
-    /* What the core knows of it. */
-    bool is_member;
-    struct uuid site;
-    char name[NAME_CAP];
-    uint32_t state;
-};
-
-/* ---- contacts ---- */
 
 int64_t door_contact_ms(struct door *door, const struct uuid *site)
 {
-    int64_t at_ms = 0;
-    pthread_mutex_lock(&door->lock);
-    for (uint32_t i = 0; i < door->ncontacts; i++) {
-        if (uuid_eq(&door->contact[i].site, site))
-            at_ms = door->contact[i].at_ms;
-    }
-    pthread_mutex_unlock(&door->lock);
-    return at_ms;
-}
-
-static void heard_of(struct door *door, const struct uuid *site)
-{
-    uint32_t i = 0;
-    pthread_mutex_lock(&door->lock);
-    while (i < door->ncontacts && !uuid_eq(&door->contact[i].site, site))
-        i++;
-    if (i == door->ncontacts) {
-        struct contact *more = realloc(door->contact, (i + 1) * sizeof *more);
-        if (!more)
-            abort();
-        door->contact = more;
-        door->contact[i].site = *site;
-        door->ncontacts++;
-    }
-    door->contact[i].at_ms = clock_wall_ms();
-    pthread_mutex_unlock(&door->lock);
+    return contacts_ms(door->contacts, site);
 }
 
 /* ---- a visit ---- */
 
-static void visit_free(struct visit *visit)
+void visit_free(struct visit *visit)
 {
     buf_fini(&visit->csr);
+    if (visit->drop)
+        visit->drop(visit->data);
     free(visit);
 }
 
-static void refuse(struct visit *visit, int code, const char *words)
+struct desk *visit_desk(const struct visit *visit)
+{
+    return visit->door->desk;
+}
+
+void visit_refuse(struct visit *visit, int code, const char *words)
 {
     if (visit->request)
         hub_refuse(visit->request, code, words);
@@ -105,6 +65,13 @@ static void on_gone(struct http_request *request, void *ctx)
 {
     (void)request;
     ((struct visit *)ctx)->request = NULL;
+}
+
+static bool runs_job(const struct core *core, const struct visit *visit)
+{
+    const struct row_job *row = view_job(core, &visit->job.job);
+    const struct row_pool *pool = row && row->state == JOB_RUNNING ? view_pool(core, &row->pool) : NULL;
+    return pool && row->epoch == visit->job.epoch && uuid_eq(&pool->site, &visit->site);
 }
 
 static void look_up(void *ctx, const struct core *core)
@@ -119,26 +86,30 @@ static void look_up(void *ctx, const struct core *core)
         return;
     memcpy(visit->name, site->name, sizeof visit->name);
     visit->state = site->state;
+    visit->has_job = runs_job(core, visit);
+    if (visit->look)
+        visit->look(visit, core);
 }
 
 static void on_looked_up(void *ctx, const struct effect *reply)
 {
     struct visit *visit = ctx;
     if (reply->code != 0) {
-        refuse(visit, reply->code, "");
+        visit_refuse(visit, reply->code, "");
     } else if (!visit->is_member) {
-        refuse(visit, ERR_FORBIDDEN,
-               "This certificate is not that of a site of this network, or not any more.");
+        visit_refuse(visit, ERR_FORBIDDEN,
+                     "This certificate is not that of a site of this network, or not any more.");
     } else if (!visit->request) {
         visit_free(visit);
     } else {
-        heard_of(visit->door, &visit->site);
+        contacts_heard(visit->door->contacts, &visit->site);
         visit->answer(visit);
-        visit_free(visit);
+        if (!visit->kept)
+            visit_free(visit);
     }
 }
 
-static void ask_core(struct visit *visit)
+void visit_ask(struct visit *visit)
 {
     struct door *door = visit->door;
     uint64_t token = mailbox_token(&door->box);
@@ -147,21 +118,21 @@ static void ask_core(struct visit *visit)
     if (rc == 0)
         return;
     asks_forget(&door->asks, token);
-    refuse(visit, rc, "");
+    visit_refuse(visit, rc, "");
 }
 
 /* ---- answers ---- */
 
-static void answer_begin(const struct visit *visit, struct buf *out)
+void visit_begin(const struct visit *visit, struct buf *out)
 {
     char id[UUID_TEXT_LEN + 1];
     uuid_format(id, &visit->site);
-    buf_init(out, 2 * PKI_PEM_MAX);
+    buf_init(out, DESK_ANSWER_MAX);
     buf_addf(out, "{\"site\":\"%s\",\"name\":", id);
     buf_add_json(out, visit->name, strlen(visit->name));
 }
 
-static void answer_end(struct visit *visit, struct buf *out)
+void visit_end(struct visit *visit, struct buf *out)
 {
     buf_add_char(out, '}');
     http_respond(visit->request, 200, "application/json", "", out->data, out->len);
@@ -183,20 +154,11 @@ static void answer_certificate(struct visit *visit)
         buf_fini(&pem);
         return;
     }
-    answer_begin(visit, &out);
+    visit_begin(visit, &out);
     buf_add_text(&out, ",\"certificate\":");
     buf_add_json(&out, pem.data, pem.len);
-    answer_end(visit, &out);
+    visit_end(visit, &out);
     buf_fini(&pem);
-}
-
-static void answer_sync(struct visit *visit)
-{
-    struct buf out;
-    answer_begin(visit, &out);
-    buf_addf(&out, ",\"state\":\"%s\",\"time\":%lld", place_state_text(visit->state),
-             (long long)clock_wall_ms());
-    answer_end(visit, &out);
 }
 
 /* ---- requests ---- */
@@ -205,12 +167,12 @@ static void on_joined(void *ctx, const struct effect *reply)
 {
     struct visit *visit = ctx;
     if (reply->code == ERR_UNAUTHENTICATED)
-        refuse(visit, reply->code,
-               "The token is not one of this hub, was used already, or its time is over.");
+        visit_refuse(visit, reply->code,
+                     "The token is not one of this hub, was used already, or its time is over.");
     else if (reply->code != 0)
-        refuse(visit, reply->code, "");
+        visit_refuse(visit, reply->code, "");
     else
-        ask_core(visit);
+        visit_ask(visit);
 }
 
 static void join(struct visit *visit, const char *token, size_t len)
@@ -228,11 +190,11 @@ static void join(struct visit *visit, const char *token, size_t len)
     if (rc == 0)
         return;
     asks_forget(&door->asks, event.token);
-    refuse(visit, rc, "");
+    visit_refuse(visit, rc, "");
 }
 
 /* Reads who the peer is from its certificate. */
-static bool know(struct visit *visit)
+bool visit_know(struct visit *visit)
 {
     const char *peer = http_request_peer(visit->request);
     return peer && spiffe_site_of(peer, visit->door->authority.root, &visit->site) &&
@@ -265,30 +227,27 @@ static int take_join(struct visit *visit, yyjson_val *root, struct err *err)
 static int take_renew(struct visit *visit, yyjson_val *root, struct err *err)
 {
     uint8_t key[DIGEST_LEN];
-    int rc = know(visit) ? read_csr(visit, root, key, err)
-                         : err_set(err, ERR_FORBIDDEN, "This is for sites of this network only.");
+    int rc = visit_know(visit) ? read_csr(visit, root, key, err)
+                               : err_set(err, ERR_FORBIDDEN, "This is for sites of this network only.");
     if (rc == 0 && memcmp(key, visit->key, sizeof key) != 0)
         rc = err_set(err, ERR_FORBIDDEN, "Another key needs another token.");
     visit->answer = answer_certificate;
     if (rc == 0)
-        ask_core(visit);
+        visit_ask(visit);
     return rc;
-}
-
-static int take_sync(struct visit *visit, yyjson_val *root, struct err *err)
-{
-    (void)root;
-    if (!know(visit))
-        return err_set(err, ERR_FORBIDDEN, "This is for sites of this network only.");
-    visit->answer = answer_sync;
-    ask_core(visit);
-    return 0;
 }
 
 static const struct {
     const char *path;
     int (*take)(struct visit *visit, yyjson_val *root, struct err *err); /* 0: the visit goes on by itself */
-} calls[] = {{"/site/v1/join", take_join}, {"/site/v1/renew", take_renew}, {"/site/v1/sync", take_sync}};
+} calls[] = {{"/site/v1/join", take_join},
+             {"/site/v1/renew", take_renew},
+             {"/site/v1/orders", desk_take_orders},
+             {"/site/v1/inventory", desk_take_inventory},
+             {"/site/v1/program", desk_take_program},
+             {"/site/v1/end", desk_take_end},
+             {"/site/v1/usage", desk_take_usage},
+             {"/site/v1/log", desk_take_log}};
 
 static int64_t admit(struct http_request *request)
 {
@@ -307,8 +266,10 @@ static void handle(struct http_request *request)
         hub_refuse(request, ERR_NOT_FOUND, "There is nothing at this path.");
         return;
     }
+    bool bytes = calls[i].take == desk_take_log; /* what a job printed is no JSON */
     yyjson_doc *doc =
-        json_parse_object(request->body.data ? request->body.data : "", request->body.len, &err);
+        bytes ? json_parse_object("{}", 2, &err)
+              : json_parse_object(request->body.data ? request->body.data : "", request->body.len, &err);
     struct visit *visit = doc ? calloc(1, sizeof *visit) : NULL;
     if (!visit) {
         hub_refuse(request, doc ? ERR_NO_MEMORY : ERR_INVALID, err.msg);
@@ -321,7 +282,7 @@ static void handle(struct http_request *request)
     request->owner = (struct http_owner){.ctx = visit, .on_abort = on_gone};
     int rc = calls[i].take(visit, yyjson_doc_get_root(doc), &err);
     if (rc != 0)
-        refuse(visit, rc, err.msg);
+        visit_refuse(visit, rc, err.msg);
     yyjson_doc_free(doc);
 }
 
@@ -337,6 +298,8 @@ static void on_effect(void *ctx, const struct effect *effect)
     struct door *door = ctx;
     if (effect->kind == EFFECT_REPLY)
         asks_reply(&door->asks, effect);
+    else
+        desk_effect(door->desk, effect);
 }
 
 static void on_renew(uv_timer_t *timer)
@@ -377,9 +340,24 @@ int door_open(struct door **out, const struct door_config *config, struct err *e
         free(door);
         return rc;
     }
-    pthread_mutex_init(&door->lock, NULL);
     asks_init(&door->asks);
-    if (mailbox_init(&door->box, &config->loop->uv, on_effect, door) != 0 ||
+    if (mailbox_init(&door->box, &config->loop->uv, on_effect, door) != 0)
+        abort(); /* out of memory */
+    door->box.jobs = true;
+    const struct desk_config desk = {.loop = config->loop,
+                                     .runtime = config->runtime,
+                                     .box = &door->box,
+                                     .asks = &door->asks,
+                                     .specs_dir = config->specs_dir,
+                                     .work_dir = config->work_dir,
+                                     .catalogue = config->catalogue,
+                                     .lease_ms = config->lease_ms};
+    const struct contacts_config contacts = {.loop = config->loop,
+                                             .runtime = config->runtime,
+                                             .box = &door->box,
+                                             .asks = &door->asks,
+                                             .lease_ms = config->lease_ms};
+    if (desk_open(&door->desk, &desk, err) != 0 || contacts_open(&door->contacts, &contacts, err) != 0 ||
         runtime_attach(config->runtime, &door->box) != 0)
         abort(); /* a hub has few mailboxes */
     uv_timer_init(&config->loop->uv, &door->renew);
@@ -404,6 +382,8 @@ const uint8_t *door_root(const struct door *door)
 
 void door_close(struct door *door)
 {
+    desk_close(door->desk);
+    contacts_close(door->contacts);
     http_server_drain(&door->server);
     http_server_close(&door->server);
     runtime_detach(door->runtime, &door->box);
@@ -416,8 +396,8 @@ void door_free(struct door *door)
     if (!door)
         return;
     tls_context_free(door->tls);
+    desk_free(door->desk);
     asks_fini(&door->asks);
-    pthread_mutex_destroy(&door->lock);
-    free(door->contact);
+    contacts_free(door->contacts);
     free(door);
 }

@@ -4,7 +4,8 @@
  *
  *   POST /site/v1/join   a token and a request for a certificate; the only thing that is open to who has no certificate
  *   POST /site/v1/renew  a request for another certificate, for the key that the member has
- *   POST /site/v1/sync   the member is there; it is told what the hub holds of it
+ *
+ * and what hub/desk.h answers.
  *
  * Who a member is, its certificate alone tells; whether it still is one, the core is asked each time. Runs on the loop that
  * it is given.
@@ -23,9 +24,12 @@ struct door;
 struct door_config {
     struct loop *loop;
     struct runtime *runtime;
-    const char *dir;  /* of the authority's files */
-    const char *host; /* an address to listen on, and by which members reach it */
-    uint16_t port;    /* 0: any */
+    const char *dir; /* of the authority's files */
+    const char *specs_dir, *work_dir;
+    const struct netfile *catalogue; /* of chips */
+    uint64_t lease_ms;               /* of jobs, past the last contact */
+    const char *host;                /* an address to listen on, and by which members reach it */
+    uint16_t port;                   /* 0: any */
 };
 
 int door_open(struct door **out, const struct door_config *config, struct err *err);

@@ -36,7 +36,7 @@ static void render_site(struct api_call *call, const struct core *core, const st
     buf_add_char(out, '{');
     add_id(out, "id", &row->id);
     add_text(out, "name", row->name, sizeof row->name);
-    add_text(out, "state", place_state_text(row->state), NAME_CAP);
+    add_text(out, "state", place_state_text(view_site_state(row)), NAME_CAP);
     add_text(out, "jurisdiction", row->jurisdiction, sizeof row->jurisdiction);
     add_text(out, "region", row->region, sizeof row->region);
     add_text(out, "owner", row->owner, sizeof row->owner);

@@ -75,6 +75,16 @@ static void chip_event(const struct net_chip *chip, struct event *out)
         e->density = (uint32_t)((chip->tpp.v * 1000 + chip->die_mm2.v / 2) / chip->die_mm2.v);
 }
 
+bool netfile_chip_event(const struct netfile *nf, const char *name, struct event *out)
+{
+    uint32_t i = net_find_chip(nf, name);
+    if (i == NET_NONE)
+        return false;
+    *out = (struct event){.kind = EVENT_KIND_chip_add};
+    chip_event(&nf->chip[i], out);
+    return true;
+}
+
 static void site_event(const struct net_site *site, struct event *out)
 {
     struct event_site_add *e = &out->u.site_add;

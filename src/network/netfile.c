@@ -294,6 +294,25 @@ int netfile_load(struct netfile **out, const char *path, struct problems *proble
     return netfile_load_with(out, path, read_disk, NULL, problems);
 }
 
+int netfile_load_chips(struct netfile **out, const char *path, struct problems *problems)
+{
+    *out = NULL;
+    struct netfile *nf = calloc(1, sizeof *nf);
+    if (!nf)
+        return ERR_NO_MEMORY;
+    nf->read = read_disk;
+    nf->problems = problems;
+    (void)snprintf(nf->catalogue, sizeof nf->catalogue, "%s", path);
+    read_catalogue(nf);
+    nf->problems = NULL;
+    if (problems_none(problems)) {
+        *out = nf;
+        return 0;
+    }
+    netfile_free(nf);
+    return ERR_INVALID;
+}
+
 void netfile_free(struct netfile *nf)
 {
     if (!nf)

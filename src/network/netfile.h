@@ -118,6 +118,8 @@ int netfile_load(struct netfile **out, const char *path, struct problems *proble
 typedef int netfile_read_fn(void *ctx, const char *path, struct buf *out, struct err *err);
 int netfile_load_with(struct netfile **out, const char *path, netfile_read_fn *read, void *ctx,
                       struct problems *problems);
+/* The catalogue of chips alone. */
+int netfile_load_chips(struct netfile **out, const char *path, struct problems *problems);
 void netfile_free(struct netfile *nf);
 
 const char *netfile_about(const struct netfile *nf);
@@ -131,6 +133,9 @@ const struct net_corridor *netfile_corridor(const struct netfile *nf, uint32_t i
 /* The whole catalogue, also chips that no pool has. */
 uint32_t netfile_chips(const struct netfile *nf);
 const struct net_chip *netfile_chip(const struct netfile *nf, uint32_t i);
+
+/* The event that adds a chip kind of the catalogue; false: it has none of that name. */
+bool netfile_chip_event(const struct netfile *nf, const char *name, struct event *out);
 
 /* Targets of self-supply. */
 uint32_t netfile_goals(const struct netfile *nf);

@@ -70,6 +70,20 @@ static uint32_t find(const struct delivery *d, const struct effect *effect)
     return 0;
 }
 
+static void put(struct delivery *d, const struct effect *effect, uint32_t number, bool *woken)
+{
+    mailbox_put_quiet(d->boxes[number], effect);
+    woken[number] = true;
+}
+
+static void put_job(struct delivery *d, const struct effect *effect, bool *woken)
+{
+    for (uint32_t i = 1; i < d->used; i++) {
+        if (d->boxes[i] && d->boxes[i]->jobs)
+            put(d, effect, i, woken);
+    }
+}
+
 void delivery_send(struct delivery *d, const struct effect *list, uint32_t n)
 {
     bool woken[MAILBOXES_MAX];
@@ -77,10 +91,13 @@ void delivery_send(struct delivery *d, const struct effect *list, uint32_t n)
     for (uint32_t i = 0; i < d->used; i++)
         woken[i] = false;
     for (uint32_t i = 0; i < n; i++) {
+        if (list[i].kind == EFFECT_JOB_START || list[i].kind == EFFECT_JOB_STOP) {
+            put_job(d, &list[i], woken);
+            continue;
+        }
         uint32_t number = find(d, &list[i]);
         if (number != 0) {
-            mailbox_put_quiet(d->boxes[number], &list[i]);
-            woken[number] = true;
+            put(d, &list[i], number, woken);
         } else if (list[i].kind == EFFECT_REPLICA_START || list[i].kind == EFFECT_REPLICA_STOP) {
             keep_early(d, &list[i]);
         }

@@ -165,6 +165,11 @@ void checker_replica_started(struct checker *c, uint32_t job, uint32_t alternati
         changed(c, job, tokens_as(&c->services->service[service].told, alternative), c->now_ms);
 }
 
+bool checker_is_replica(const struct checker *c, uint32_t job)
+{
+    return c->services->replica[job].service != NONE;
+}
+
 void checker_replica_stopped(struct checker *c, uint32_t job)
 {
     uint32_t service = c->services->replica[job].service;

@@ -79,6 +79,8 @@
     V(OUTRANKED, "an equal job of the tenant waits that has a higher priority") \
     V(UNMET, "a job ends for what it comes after, and that would let it start") \
     V(UNMET_WAITS, "jobs are not over that never can start, or whose array was cancelled") \
+    V(RETURNED, "a job that its site gave back is not stopped, or not as what lost its place") \
+    V(BUDGET, "a job is stopped for its budget, and no report of what it used has come") \
     V(RESERVE, "firm work takes the last chips that a loss could be made good with") \
     V(ALARM, "an alarm tells what is not so")
 /* clang-format on */

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/err.h"
 #include "core/kinds.h"
 #include "sim/checker_state.h"
 
@@ -246,8 +247,16 @@ static void judge_stop(struct checker *c, const struct effect *e)
     checker_judge_stop(c, i, e);
     checker_job_release(c, i);
     checker_replica_stopped(c, i);
-    c->job[i].stopped_ms = c->now_ms;
-    if (c->job[i].cancelled)
+    struct check_job *job = &c->job[i];
+    job->stopped_ms = c->now_ms;
+    if (job->returned && e->code != 0)
+        checker_violate(c, CHECKER_RETURNED, &e->job, &e->pool, NONE, "the code is %d", e->code);
+    bool spent = e->code == ERR_BUDGET_SPENT, metered = c->event->kind == EVENT_KIND_job_meter;
+    if (spent && (!metered || !uuid_eq(&c->event->u.job_meter.job, &e->job)))
+        checker_violate(c, CHECKER_BUDGET, &e->job, &e->pool, NONE, "epoch %" PRIu32, e->epoch);
+    bool over = spent || (job->returned && job->returns >= JOB_RETURNS_MAX && !checker_is_replica(c, i));
+    job->returned = false;
+    if (job->cancelled || over)
         checker_job_forget(c, i);
     else
         checker_order_enter(c, i);
@@ -309,6 +318,22 @@ static void judge(struct checker *c, const struct effect *list, uint32_t n)
     checker_transit_settle(c);
 }
 
+/* What the event asks to be stopped was. */
+static void judge_asked(struct checker *c, const struct event *event)
+{
+    bool cancel = event->kind == EVENT_KIND_job_cancel;
+    if (!cancel && event->kind != EVENT_KIND_job_return)
+        return;
+    uint32_t i = checker_job_find(c, cancel ? &event->u.job_cancel.job : &event->u.job_return.job);
+    if (i == NONE || (!cancel && !c->job[i].returned))
+        return;
+    checker_violate(c, cancel ? CHECKER_CANCELLED_RUNS : CHECKER_RETURNED, &c->job[i].id, NULL, NONE,
+                    "no stop came with the event");
+    if (c->job[i].state == CHECK_RUNS)
+        checker_job_release(c, i);
+    checker_job_forget(c, i);
+}
+
 void checker_effects(struct checker *c, const struct event *event, const struct effect *list, uint32_t n,
                      int rc)
 {
@@ -318,19 +343,12 @@ void checker_effects(struct checker *c, const struct event *event, const struct 
             break;
         }
     }
+    c->event = event;
     if (rc == 0)
         checker_apply(c, event);
     checker_judge_preemption(c, list, n);
     judge(c, list, n);
     checker_services_step(c);
-    if (rc != 0 || event->kind != EVENT_KIND_job_cancel)
-        return;
-    uint32_t i = checker_job_find(c, &event->u.job_cancel.job);
-    if (i == NONE)
-        return;
-    checker_violate(c, CHECKER_CANCELLED_RUNS, &c->job[i].id, NULL, NONE,
-                    "no stop came with its cancellation");
-    if (c->job[i].state == CHECK_RUNS)
-        checker_job_release(c, i);
-    checker_job_forget(c, i);
+    if (rc == 0)
+        judge_asked(c, event);
 }

@@ -51,7 +51,8 @@ static void site_add(struct checker *c, const struct event *event)
     }
     if (!has_room(c, c->nsites, 1, c->limits.sites, "sites"))
         return;
-    c->site[c->nsites] = (struct check_site){.told = *e, .state = PLACE_UP, .pue = PUE_GUESS};
+    c->site[c->nsites] =
+        (struct check_site){.told = *e, .state = PLACE_UP, .set_state = PLACE_UP, .pue = PUE_GUESS};
     map_put(&c->site_map, &e->site, sizeof e->site, c->nsites++);
 }
 
@@ -134,13 +135,19 @@ static void node_doom(struct checker *c, uint32_t i)
 
 static void site_state(struct checker *c, const struct event *event)
 {
-    const struct event_site_state *e = &event->u.site_state;
-    struct check_site *site = site_named(c, &e->site);
+    bool contact = event->kind == EVENT_KIND_site_contact;
+    struct check_site *site =
+        site_named(c, contact ? &event->u.site_contact.site : &event->u.site_state.site);
     if (!site)
         return;
-    c->stale |= (site->state == PLACE_UP) != (e->state == PLACE_UP);
-    site->state = e->state;
-    for (uint32_t p = 0; p < c->npools && e->state == PLACE_LOST; p++) {
+    if (contact)
+        site->away = event->u.site_contact.lost;
+    else
+        site->set_state = event->u.site_state.state;
+    uint32_t state = site->away ? PLACE_LOST : site->set_state;
+    c->stale |= (site->state == PLACE_UP) != (state == PLACE_UP);
+    site->state = state;
+    for (uint32_t p = 0; p < c->npools && state == PLACE_LOST; p++) {
         const struct check_pool *pool = &c->pool[p];
         for (uint32_t n = 0; n < pool->nodes && &c->site[pool->site] == site; n++)
             node_doom(c, pool->first + n);
@@ -336,17 +343,40 @@ static void job_cancel(struct checker *c, const struct event *event)
         checker_job_forget(c, i);
 }
 
+/* The job that a site tells something of; NONE: it may not, and that is told. */
+static uint32_t reported(struct checker *c, const struct uuid *job, uint32_t epoch, const struct uuid *site)
+{
+    uint32_t i = checker_job_find(c, job);
+    if (i == NONE || c->job[i].state != CHECK_RUNS || c->job[i].epoch != epoch) {
+        accepted(c, job, NULL, "a report of a job that does not run under this epoch");
+        return NONE;
+    }
+    if (!uuid_zero(site) && c->pool[c->job[i].pool].site != site_find(c, site))
+        accepted(c, job, NULL, "a report by another site than the job's");
+    return i;
+}
+
 static void job_end(struct checker *c, const struct event *event)
 {
     const struct event_job_end *e = &event->u.job_end;
-    uint32_t i = checker_job_find(c, &e->job);
-    if (i == NONE || c->job[i].state != CHECK_RUNS || c->job[i].epoch != e->epoch) {
-        accepted(c, &e->job, NULL, "the end of a job that does not run under this epoch");
+    uint32_t i = reported(c, &e->job, e->epoch, &e->site);
+    if (i == NONE)
         return;
-    }
     c->job[i].well = e->code == 0;
     checker_job_release(c, i);
     checker_job_forget(c, i);
+}
+
+static void job_return(struct checker *c, const struct event *event)
+{
+    const struct event_job_return *e = &event->u.job_return;
+    uint32_t i = reported(c, &e->job, e->epoch, &e->site);
+    if (e->code == 0)
+        accepted(c, &e->job, NULL, "a job that came back for no reason");
+    if (i == NONE)
+        return;
+    c->job[i].returned = true; /* as when it is cancelled */
+    c->job[i].returns++;
 }
 
 static void dispatch_set(struct checker *c, const struct event *event)
@@ -374,12 +404,14 @@ void checker_apply(struct checker *c, const struct event *event)
         [EVENT_KIND_site_cap] = site_cap,
         [EVENT_KIND_site_shed] = checker_shed,
         [EVENT_KIND_site_state] = site_state,
+        [EVENT_KIND_site_contact] = site_state,
         [EVENT_KIND_node_state] = node_state,
         [EVENT_KIND_dispatch_set] = dispatch_set,
         [EVENT_KIND_job_submit] = job_submit,
         [EVENT_KIND_job_array] = checker_job_array,
         [EVENT_KIND_job_cancel] = job_cancel,
         [EVENT_KIND_job_end] = job_end,
+        [EVENT_KIND_job_return] = job_return,
         [EVENT_KIND_tenant_add] = checker_tenant_add,
         [EVENT_KIND_rules_put] = checker_rules_put,
         [EVENT_KIND_rules_set] = checker_rules_set,

@@ -25,7 +25,9 @@
 
 struct check_site {
     struct event_site_add told;
-    uint32_t state;
+    uint32_t state;     /* for work */
+    uint32_t set_state; /* by an operator */
+    bool away;
     uint32_t pue;
     int64_t price;   /* nano-units for a kWh */
     uint64_t carbon; /* mg for a kWh */
@@ -126,7 +128,9 @@ struct check_job {
     uint64_t data_bytes;
     uint8_t state;
     bool cancelled;
-    bool comes; /* its data does, still */
+    bool returned;    /* its stop must come, since its site gave it back */
+    uint32_t returns; /* how often it was */
+    bool comes;       /* its data does, still */
     int64_t start_by_ms, deadline_ms;
     /* While it waits; 0: it cannot by choice; CHECKER_VAGUE: by an estimate that is core's alone, so it is not judged. */
     int64_t latest_ms;
@@ -179,6 +183,7 @@ struct checker {
     void *slots[6]; /* of the maps */
     uint64_t sequence;
     int64_t now_ms;
+    const struct event *event; /* of the step that is judged */
     uint32_t order, fit, preempt, reserve;
     uint32_t least_node; /* chips of the smallest nodes that there are */
     bool power;          /* what a site may draw, or draws without work, has changed */
@@ -278,6 +283,7 @@ void checker_replica(struct checker *c, const struct effect *e, const struct eff
 void checker_replica_started(struct checker *c, uint32_t job, uint32_t alternative);
 void checker_replica_stopped(struct checker *c, uint32_t job);
 void checker_replica_over(struct checker *c, uint32_t job);
+bool checker_is_replica(const struct checker *c, uint32_t job);
 /* All effects of a step were told; no more come in this instant. */
 void checker_services_step(struct checker *c);
 void checker_services_end_of_time(struct checker *c);

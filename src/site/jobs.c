@@ -9,12 +9,13 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "core/kinds.h"
-#include "core/view.h"
-#include "site/job_file.h"
 
 #define TICK_MS 100
-#define RENEWALS 10    /* of a lease in its time */
-#define TRIES_MAX 100  /* of a start that fails in a way that may pass */
+#define BUCKETS 1024  /* a power of two */
+#define RENEWALS 10   /* of a lease in its time */
+#define TRIES_MAX 100 /* of a start that fails in a way that may pass */
+#define USAGE_MS \
+    60000 /* of run time, between two tellings of what it used: each is a transfer in the ledger */
 #define GRACE_MS 10000 /* from SIGTERM to SIGKILL where the job does not say */
 
 enum run_state {
@@ -26,68 +27,83 @@ enum run_state {
 
 /* An epoch of a job. */
 struct run {
-    struct list node;
+    struct list node, in_bucket;
     struct site_jobs *jobs;
-    struct job_id id;
+    struct site_order order;
     enum run_state state;
-    uint32_t chips;
-    uint32_t code; /* ENDED */
     uint32_t tries;
-    bool stop; /* the core has taken it back: nothing is reported */
+    uint32_t code;    /* ENDED: of the end */
+    uint64_t told_ms; /* of its run time the hub has heard */
+    bool recorded;    /* ENDED: there is `exit` */
+    struct job_exit exit;
+    bool wanted; /* in the list that is being gone through */
+    bool stop;   /* the hub has taken it back: nothing is told */
     enum job_end why;
     bool cancelling; /* the engine was told */
     bool asked;      /* the hub is being told */
 };
 
+struct ended {
+    struct job_id id;
+    struct job_exit exit;
+};
+
 struct site_jobs {
-    struct runtime *runtime;
-    struct mailbox *box;
-    struct asks *asks;
-    struct site_jobs_config config;
+    struct site_hub hub;
     struct engine *engine;
     uv_timer_t timer;
-    struct list runs;
-    bool ready, comparing; /* engine and core were compared; are being */
+    struct list runs, bucket[BUCKETS]; /* in order of arrival; by job */
+    bool listing, listed;              /* what the engine has is being read, is known */
+    bool compared;                     /* with what the hub wants: submissions may begin */
+    struct ended *ended;               /* what was over when all was listed, until it is compared */
+    uint32_t nended;
     bool polling, renewing, ending;
-    uint64_t renewed_ms;
+    uint64_t renewed_ms, renew_after_ms;
     void (*done)(void *ctx);
     void *done_ctx;
 };
 
 /* ---- what is here ---- */
 
+static struct list *bucket_of(struct site_jobs *jobs, const struct uuid *job)
+{
+    return &jobs->bucket[crc32_of(job, sizeof *job) & (BUCKETS - 1)];
+}
+
 static struct run *run_find(struct site_jobs *jobs, const struct job_id *id)
 {
-    list_for_each_safe (it, next, &jobs->runs) {
-        struct run *run = list_entry(it, struct run, node);
-        if (run->id.epoch == id->epoch && uuid_eq(&run->id.job, &id->job))
+    list_for_each_safe (it, next, bucket_of(jobs, &id->job)) {
+        struct run *run = list_entry(it, struct run, in_bucket);
+        if (run->order.id.epoch == id->epoch && uuid_eq(&run->order.id.job, &id->job))
             return run;
     }
     return NULL;
 }
 
-static struct run *run_add(struct site_jobs *jobs, const struct job_id *id, uint32_t chips,
-                           enum run_state state)
+static struct run *run_add(struct site_jobs *jobs, const struct site_order *order, enum run_state state)
 {
     struct run *run = calloc(1, sizeof *run);
     if (!run)
-        abort(); /* a job that the core believes in would never start */
-    *run = (struct run){.jobs = jobs, .id = *id, .chips = chips, .state = state};
+        abort(); /* a job that the hub believes in would never start */
+    *run = (struct run){.jobs = jobs, .order = *order, .state = state};
     list_push(&jobs->runs, &run->node);
+    list_push(bucket_of(jobs, &order->id.job), &run->in_bucket);
     return run;
 }
 
 static void run_drop(struct run *run)
 {
     list_remove(&run->node);
+    list_remove(&run->in_bucket);
+    form_free(&job_exit_table, &run->exit);
     free(run);
 }
 
 static void run_log(const char *event, const struct run *run, const char *words)
 {
     char id[UUID_TEXT_LEN + 1];
-    uuid_format(id, &run->id.job);
-    log_info(event, "job=%s epoch=%u %s", id, run->id.epoch, words);
+    uuid_format(id, &run->order.id.job);
+    log_info(event, "job=%s epoch=%u %s", id, run->order.id.epoch, words);
 }
 
 /* ---- ends ---- */
@@ -114,37 +130,90 @@ static uint32_t code_of(const struct job_exit *exit)
     return (uint32_t)ENDING_STOPPED << JOB_CODE_BITS;
 }
 
-static void on_recorded(void *ctx, const struct effect *reply)
+bool site_end_returns(const struct site_end *end)
 {
-    struct run *run = ctx;
+    switch (end->code >> JOB_CODE_BITS) {
+    case ENDING_LEASE_OVER:
+    case ENDING_LOST:
+        return true;
+    case ENDING_NOT_STARTED:
+        return !end->exit; /* else its shim could not: nobody could */
+    default:
+        return false;
+    }
+}
+
+void site_jobs_recorded(struct site_jobs *jobs, const struct job_id *id, int code)
+{
+    struct run *run = run_find(jobs, id);
+    if (!run || run->state != RUN_ENDED)
+        return;
     run->asked = false;
-    /* Any other refusal: the core stopped this epoch meanwhile, or was told of its end before. */
-    if (reply->code != ERR_UNAVAILABLE)
+    /* Any other refusal: the hub stopped this epoch meanwhile, or was told of its end before. */
+    if (code != ERR_UNAVAILABLE || run->stop)
         run_drop(run);
 }
 
-static void report(struct run *run)
+static void tell(struct run *run)
 {
-    struct site_jobs *jobs = run->jobs;
-    struct event event = {.kind = EVENT_KIND_job_end,
-                          .token = mailbox_token(jobs->box),
-                          .u.job_end = {.job = run->id.job, .epoch = run->id.epoch, .code = run->code}};
-    asks_add(jobs->asks, event.token, on_recorded, run);
-    run->asked = runtime_post(jobs->runtime, &event) == 0;
-    if (!run->asked)
-        asks_forget(jobs->asks, event.token);
+    const struct site_hub *hub = &run->jobs->hub;
+    run->asked = hub->tell(hub->ctx, &(struct site_end){.id = run->order.id,
+                                                        .code = run->code,
+                                                        .exit = run->recorded ? &run->exit : NULL});
+}
+
+struct event_job_meter site_meter(const struct job_id *id, const struct uuid *site,
+                                  const struct job_usage *usage)
+{
+    struct event_job_meter meter = {.job = id->job,
+                                    .epoch = id->epoch,
+                                    .site = *site,
+                                    .ms = usage->ms,
+                                    .cpu_ms = usage->cpu_ms,
+                                    .energy_mj = usage->energy_mj,
+                                    .flags = usage->energy == ENERGY_ESTIMATED ? JOB_METER_ESTIMATED : 0};
+    for (uint32_t i = 0; i < usage->chips_count; i++)
+        meter.chip_ms += usage->chips[i].chip_ms;
+    return meter;
+}
+
+struct event_job_meter site_last_meter(const struct job_id *id, const struct uuid *site,
+                                       const struct job_exit *exit)
+{
+    static const struct job_usage nothing;
+    struct event_job_meter meter = site_meter(id, site, exit ? &exit->usage : &nothing);
+    meter.flags |= JOB_METER_FINAL | (exit && exit->truncated ? JOB_METER_TRUNCATED : 0);
+    return meter;
+}
+
+static void gone(struct site_jobs *jobs, const struct job_id *id, const struct job_exit *exit, bool old)
+{
+    if (jobs->hub.gone)
+        jobs->hub.gone(jobs->hub.ctx, id, exit, old);
+}
+
+static void run_gone(const struct run *run)
+{
+    gone(run->jobs, &run->order.id, run->recorded ? &run->exit : NULL, false);
 }
 
 static void run_end(struct run *run, uint32_t code)
 {
     if (run->stop) {
+        run_gone(run);
         run_drop(run);
         return;
     }
     run->state = RUN_ENDED;
     run->code = code;
     run_log("job_ended", run, job_ending_text(code));
-    report(run);
+    tell(run);
+}
+
+static void run_not_started(struct run *run, const char *words)
+{
+    run_log("job_not_started", run, words);
+    run_end(run, (uint32_t)ENDING_NOT_STARTED << JOB_CODE_BITS);
 }
 
 /* ---- starts ---- */
@@ -161,22 +230,22 @@ static void on_submitted(void *ctx, struct engine_call *call)
     run->state = RUN_WANTED;
     if (!run->stop && (code == ERR_IN_USE || (err_retryable(code) && ++run->tries < TRIES_MAX)))
         return; /* the next tick tries again */
-    run_log("job_not_started", run, call->err.msg);
-    run_end(run, (uint32_t)ENDING_NOT_STARTED << JOB_CODE_BITS);
+    run_not_started(run, call->err.msg);
 }
 
 static int load_spec(struct run *run, struct job_spec *spec, struct err *err)
 {
-    const struct site_jobs_config *config = &run->jobs->config;
-    int rc = job_file_load(spec, config->specs, &run->id.job, err);
+    const struct site_hub *hub = &run->jobs->hub;
+    int rc = hub->load(hub->ctx, &run->order.id, spec, err);
     if (rc != 0)
         return rc;
-    spec->epoch = run->id.epoch;
+    spec->epoch = run->order.id.epoch;
     spec->grace_ms = spec->grace_ms ? spec->grace_ms : GRACE_MS;
+    spec->nodes = run->order.nodes > 1 ? run->order.nodes : 0;
     spec->chips = calloc(1, sizeof *spec->chips);
-    if (!spec->chips || !(spec->chips[0].kind = strdup(config->chip)))
+    if (!spec->chips || !(spec->chips[0].kind = strdup(run->order.chip)))
         return err_set(err, ERR_NO_MEMORY, "out of memory");
-    spec->chips[0].count = run->chips;
+    spec->chips[0].count = run->order.chips;
     spec->chips_count = 1;
     return 0;
 }
@@ -184,20 +253,21 @@ static int load_spec(struct run *run, struct job_spec *spec, struct err *err)
 static void submit(struct run *run)
 {
     struct site_jobs *jobs = run->jobs;
-    struct engine_call *call = engine_call_new(ENGINE_SUBMIT, 1);
+    uint64_t lease_ms = jobs->hub.lease_ms(jobs->hub.ctx);
+    struct engine_call *call = lease_ms > 0 ? engine_call_new(ENGINE_SUBMIT, 1) : NULL;
     struct err err = {0};
     if (!call)
         return;
     int rc = load_spec(run, &call->specs[0], &err);
+    if (rc == 0 && run->order.nodes == 0)
+        rc = err_set(&err, ERR_INVALID, "its chips cannot be spread evenly over nodes of this site");
     if (rc != 0) {
         engine_call_free(call);
-        if (err_retryable(rc) && ++run->tries < TRIES_MAX)
-            return;
-        run_log("job_not_started", run, err.msg);
-        run_end(run, (uint32_t)ENDING_NOT_STARTED << JOB_CODE_BITS);
+        if (rc != ERR_UNAVAILABLE && (!err_retryable(rc) || ++run->tries >= TRIES_MAX))
+            run_not_started(run, err.msg);
         return;
     }
-    call->lease_ms = jobs->config.lease_ms;
+    call->lease_ms = lease_ms;
     run->state = RUN_SUBMITTING;
     if (engine_call(jobs->engine, call, on_submitted, run) != 0) {
         run->state = RUN_WANTED;
@@ -220,14 +290,14 @@ static void cancel(struct run *run)
     struct engine_call *call = engine_call_new(ENGINE_CANCEL, 1);
     if (!call)
         return;
-    call->ids[0] = run->id;
+    call->ids[0] = run->order.id;
     call->stop = (struct job_stop){.end = run->why, .grace_ms = GRACE_MS};
     run->cancelling = engine_call(run->jobs->engine, call, on_cancelled, run->jobs) == 0;
     if (!run->cancelling)
         engine_call_free(call);
 }
 
-static enum job_end why_of(int code)
+enum job_end site_stop_reason(int code)
 {
     switch (code) {
     case ERR_PREEMPTED:
@@ -241,36 +311,45 @@ static enum job_end why_of(int code)
     }
 }
 
-static void stop(struct site_jobs *jobs, const struct effect *effect)
+static void stop(struct run *run, enum job_end why)
 {
-    const struct job_id id = {effect->job, effect->epoch};
-    struct run *run = run_find(jobs, &id);
-    if (!run)
-        return; /* not here any more; or found, and stopped, when engine and core are compared */
     run->stop = true;
-    run->why = why_of(effect->code);
-    run_log("job_stopped", run, job_end_text(run->why));
+    run->why = why;
+    run_log("job_stopped", run, job_end_text(why));
+    if (run->state == RUN_ENDED && !run->asked)
+        run_gone(run);
     if (run->state == RUN_WANTED || (run->state == RUN_ENDED && !run->asked))
         run_drop(run);
     else if (run->state == RUN_LIVE)
         cancel(run);
 }
 
-void site_jobs_effect(struct site_jobs *jobs, const struct effect *effect)
+void site_jobs_stop(struct site_jobs *jobs, const struct job_id *id, enum job_end why)
 {
-    const struct job_id id = {effect->job, effect->epoch};
-    if (!uuid_eq(&effect->pool, &jobs->config.pool))
+    struct run *run = run_find(jobs, id);
+    if (run && !run->stop)
+        stop(run, why); /* else it is not here any more, or it is found when all is compared */
+}
+
+void site_jobs_start(struct site_jobs *jobs, const struct site_order *order)
+{
+    if (run_find(jobs, &order->id))
         return;
-    if (effect->kind == EFFECT_JOB_STOP)
-        stop(jobs, effect);
-    if (effect->kind != EFFECT_JOB_START || run_find(jobs, &id))
-        return;
-    struct run *run = run_add(jobs, &id, effect->chips, RUN_WANTED);
-    if (jobs->ready)
+    struct run *run = run_add(jobs, order, RUN_WANTED);
+    if (jobs->compared)
         submit(run);
 }
 
 /* ---- all of them, again and again ---- */
+
+static void tell_usage(struct run *run, const struct job_usage *usage)
+{
+    const struct site_hub *hub = &run->jobs->hub;
+    if (!hub->used || usage->ms < run->told_ms + USAGE_MS)
+        return;
+    run->told_ms = usage->ms;
+    hub->used(hub->ctx, &run->order.id, usage);
+}
 
 static void on_polled(void *ctx, struct engine_call *call)
 {
@@ -281,12 +360,18 @@ static void on_polled(void *ctx, struct engine_call *call)
         struct run *run = run_find(jobs, &status->id);
         if (!run || run->state != RUN_LIVE)
             continue;
-        if (status->state == ENGINE_ENDED)
-            run_end(run, code_of(&status->exit));
-        else if (status->state == ENGINE_UNKNOWN && run->stop)
+        if (status->state == ENGINE_ENDED) {
+            run->exit = status->exit;
+            run->recorded = true;
+            call->statuses[i].exit = (struct job_exit){0}; /* it is the run's now */
+            run_end(run, code_of(&run->exit));
+        } else if (status->state == ENGINE_UNKNOWN && run->stop) {
             run_drop(run);
-        else if (status->state == ENGINE_UNKNOWN) /* no folder, so nothing ran */
+        } else if (status->state == ENGINE_UNKNOWN) { /* no folder, so nothing ran */
             run->state = RUN_WANTED;
+        } else if (status->state == ENGINE_RUNNING) {
+            tell_usage(run, &status->exit.usage);
+        }
     }
 }
 
@@ -299,7 +384,8 @@ static void on_renewed(void *ctx, struct engine_call *call)
 }
 
 /* A call about all that the engine has, but for those that are being stopped if `kept`. */
-static bool ask_live(struct site_jobs *jobs, enum engine_op op, bool kept, engine_done *done)
+static bool ask_live(struct site_jobs *jobs, enum engine_op op, bool kept, uint64_t lease_ms,
+                     engine_done *done)
 {
     uint32_t n = 0, i = 0;
     list_for_each_safe (it, next, &jobs->runs) {
@@ -309,11 +395,11 @@ static bool ask_live(struct site_jobs *jobs, enum engine_op op, bool kept, engin
     struct engine_call *call = n > 0 ? engine_call_new(op, n) : NULL;
     if (!call)
         return false;
-    call->lease_ms = jobs->config.lease_ms;
+    call->lease_ms = lease_ms;
     list_for_each_safe (it, next, &jobs->runs) {
         const struct run *run = list_entry(it, struct run, node);
         if (run->state == RUN_LIVE && !(kept && run->stop))
-            call->ids[i++] = run->id;
+            call->ids[i++] = run->order.id;
     }
     if (engine_call(jobs->engine, call, done, jobs) == 0)
         return true;
@@ -321,14 +407,27 @@ static bool ask_live(struct site_jobs *jobs, enum engine_op op, bool kept, engin
     return false;
 }
 
-static void compare(struct site_jobs *jobs);
+static void renew(struct site_jobs *jobs)
+{
+    uint64_t now = clock_boot_ms(), lease_ms;
+    if (jobs->renewing || now - jobs->renewed_ms < jobs->renew_after_ms)
+        return;
+    lease_ms = jobs->hub.lease_ms(jobs->hub.ctx);
+    if (lease_ms == 0)
+        return;
+    jobs->renewing = ask_live(jobs, ENGINE_RENEW, true, lease_ms, on_renewed);
+    jobs->renewed_ms = now;
+    jobs->renew_after_ms = lease_ms / RENEWALS;
+}
+
+static void list_all(struct site_jobs *jobs);
 
 static void on_tick(uv_timer_t *timer)
 {
     struct site_jobs *jobs = timer->data;
-    if (!jobs->ready && !jobs->ending)
-        compare(jobs);
-    if (!jobs->ready || jobs->ending)
+    if (!jobs->listed && !jobs->ending)
+        list_all(jobs);
+    if (!jobs->compared || jobs->ending)
         return;
     list_for_each_safe (it, next, &jobs->runs) {
         struct run *run = list_entry(it, struct run, node);
@@ -336,120 +435,117 @@ static void on_tick(uv_timer_t *timer)
             submit(run);
         else if (run->state == RUN_LIVE && run->stop && !run->cancelling)
             cancel(run);
-        else if (run->state == RUN_ENDED && !run->asked && runtime_ready(jobs->runtime))
-            report(run);
+        else if (run->state == RUN_ENDED && !run->asked)
+            tell(run);
     }
     if (!jobs->polling)
-        jobs->polling = ask_live(jobs, ENGINE_POLL, false, on_polled);
-    uint64_t now = clock_boot_ms();
-    if (!jobs->renewing && now - jobs->renewed_ms >= jobs->config.lease_ms / RENEWALS) {
-        jobs->renewing = ask_live(jobs, ENGINE_RENEW, true, on_renewed);
-        jobs->renewed_ms = now;
-    }
+        jobs->polling = ask_live(jobs, ENGINE_POLL, false, 0, on_polled);
+    renew(jobs);
 }
 
-/* ---- the start: what runs here, beside what should ---- */
+/* ---- what runs here, beside what should ---- */
 
-struct wanted {
-    struct site_jobs *jobs;
-    struct {
-        struct job_id id;
-        uint32_t chips;
-    } * list;
-    uint32_t n;
-};
-
-static void look(void *ctx, const struct core *core)
-{
-    struct wanted *w = ctx;
-    const struct row_job *row;
-    for (uint32_t pos = 0; (row = view_job_at(core, &pos)) != NULL;) {
-        if (row->state != JOB_RUNNING || !uuid_eq(&row->pool, &w->jobs->config.pool))
-            continue;
-        const uint32_t counts[] = {row->count0, row->count1, row->count2, row->count3};
-        void *more = realloc(w->list, (w->n + 1) * sizeof *w->list);
-        if (!more)
-            abort(); /* a job that the core believes in would never start */
-        w->list = more;
-        w->list[w->n].id = (struct job_id){row->id, row->epoch};
-        w->list[w->n++].chips = counts[row->alternative];
-    }
-}
-
+/* What has ended is left alone: if the hub still wants it, submitting it again finds its end. */
 static void on_listed(void *ctx, struct engine_call *call)
 {
     struct site_jobs *jobs = ctx;
-    jobs->comparing = false;
+    jobs->listing = false;
     if (jobs->ending)
         return;
     if (call->err.code != 0) {
         log_error("jobs", "cannot read the work folder: %s", call->err.msg);
         return;
     }
+    jobs->ended = calloc(call->statuses_count + 1, sizeof *jobs->ended);
     for (uint32_t i = 0; i < call->statuses_count; i++) {
         const struct engine_status *status = &call->statuses[i];
         struct run *run = run_find(jobs, &status->id);
-        if (run) {
-            run->state = RUN_LIVE; /* how it ended, if it has, is what the first poll tells */
-        } else if (status->state != ENGINE_ENDED) {
-            run = run_add(jobs, &status->id, 0, RUN_LIVE);
-            run->stop = true;
-            run->why = JOB_END_CANCELLED;
-            run_log("job_stopped", run, "not of this hub any more");
+        if (status->state == ENGINE_ENDED && jobs->ended) {
+            jobs->ended[jobs->nended++] = (struct ended){status->id, status->exit};
+            call->statuses[i].exit = (struct job_exit){0};
         }
+        if (run && run->state == RUN_WANTED)
+            run->state = RUN_LIVE; /* how it ended, if it has, is what the first poll tells */
+        else if (!run && status->state != ENGINE_ENDED)
+            run_add(jobs, &(struct site_order){.id = status->id}, RUN_LIVE);
     }
-    jobs->ready = true;
-    jobs->renewed_ms = 0;
-    on_tick(&jobs->timer);
-}
-
-static void on_looked(void *ctx, const struct effect *reply)
-{
-    struct wanted *w = ctx;
-    struct site_jobs *jobs = w->jobs;
-    struct engine_call *call = NULL;
-    for (uint32_t i = 0; i < w->n && reply->code == 0; i++) {
-        if (!run_find(jobs, &w->list[i].id))
-            run_add(jobs, &w->list[i].id, w->list[i].chips, RUN_WANTED);
-    }
-    free(w->list);
-    free(w);
-    if (reply->code == 0 && !jobs->ending)
-        call = engine_call_new(ENGINE_LIST, 0);
-    if (call && engine_call(jobs->engine, call, on_listed, jobs) == 0)
-        return;
-    if (call)
-        engine_call_free(call);
-    jobs->comparing = false;
+    jobs->listed = true;
+    jobs->hub.ready(jobs->hub.ctx);
 }
 
 /* Until it has come to its end, each tick begins it anew. */
-static void compare(struct site_jobs *jobs)
+static void list_all(struct site_jobs *jobs)
 {
-    struct wanted *w = jobs->comparing ? NULL : calloc(1, sizeof *w);
-    if (!w)
+    struct engine_call *call = jobs->listing ? NULL : engine_call_new(ENGINE_LIST, 0);
+    if (!call)
         return;
-    w->jobs = jobs;
-    uint64_t token = mailbox_token(jobs->box);
-    asks_add(jobs->asks, token, on_looked, w);
-    jobs->comparing = runtime_query(jobs->runtime, look, w, token) == 0;
-    if (jobs->comparing)
-        return;
-    asks_forget(jobs->asks, token);
-    free(w);
+    jobs->listing = engine_call(jobs->engine, call, on_listed, jobs) == 0;
+    if (!jobs->listing)
+        engine_call_free(call);
+}
+
+static void drop_ended(struct site_jobs *jobs)
+{
+    for (uint32_t i = 0; i < jobs->nended; i++)
+        form_free(&job_exit_table, &jobs->ended[i].exit);
+    free(jobs->ended);
+    jobs->ended = NULL;
+    jobs->nended = 0;
+}
+
+void site_jobs_wanted(struct site_jobs *jobs, const struct site_order *orders, uint32_t n)
+{
+    list_for_each_safe (it, next, &jobs->runs)
+        list_entry(it, struct run, node)->wanted = false;
+    for (uint32_t i = 0; i < n; i++) {
+        struct run *run = run_find(jobs, &orders[i].id);
+        if (!run)
+            run = run_add(jobs, &orders[i], RUN_WANTED);
+        run->order = orders[i];
+        run->wanted = true;
+    }
+    list_for_each_safe (it, next, &jobs->runs) {
+        struct run *run = list_entry(it, struct run, node);
+        if (!run->wanted && !run->stop)
+            stop(run, JOB_END_CANCELLED);
+    }
+    for (uint32_t i = 0; i < jobs->nended; i++) {
+        if (!run_find(jobs, &jobs->ended[i].id))
+            gone(jobs, &jobs->ended[i].id, &jobs->ended[i].exit, true);
+    }
+    drop_ended(jobs);
+    jobs->compared = true;
+    jobs->renew_after_ms = 0;
+    on_tick(&jobs->timer);
+}
+
+void site_jobs_each(struct site_jobs *jobs, void (*fn)(void *ctx, const struct job_id *id), void *ctx)
+{
+    list_for_each_safe (it, next, &jobs->runs) {
+        const struct run *run = list_entry(it, struct run, node);
+        if (run->state == RUN_LIVE || run->state == RUN_ENDED)
+            fn(ctx, &run->order.id);
+    }
+}
+
+struct engine *site_jobs_engine(struct site_jobs *jobs)
+{
+    return jobs->engine;
 }
 
 /* ---- the whole ---- */
 
-int site_jobs_new(struct site_jobs **out, struct runtime *runtime, struct loop *loop, struct mailbox *box,
-                  struct asks *asks, const struct site_jobs_config *config, struct err *err)
+int site_jobs_new(struct site_jobs **out, struct loop *loop, const struct engine_config *engine,
+                  const struct site_hub *hub, struct err *err)
 {
     struct site_jobs *jobs = calloc(1, sizeof *jobs);
     if (!jobs)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
-    *jobs = (struct site_jobs){.runtime = runtime, .box = box, .asks = asks, .config = *config};
+    jobs->hub = *hub;
     list_init(&jobs->runs);
-    int rc = engine_new(&jobs->engine, loop, config->engine, err);
+    for (size_t i = 0; i < BUCKETS; i++)
+        list_init(&jobs->bucket[i]);
+    int rc = engine_new(&jobs->engine, loop, engine, err);
     if (rc != 0) {
         free(jobs);
         return rc;
@@ -457,7 +553,7 @@ int site_jobs_new(struct site_jobs **out, struct runtime *runtime, struct loop *
     uv_timer_init(&loop->uv, &jobs->timer);
     jobs->timer.data = jobs;
     uv_timer_start(&jobs->timer, on_tick, TICK_MS, TICK_MS);
-    compare(jobs);
+    list_all(jobs);
     *out = jobs;
     return 0;
 }
@@ -480,6 +576,7 @@ void site_jobs_shutdown(struct site_jobs *jobs, void (*done)(void *ctx), void *c
 void site_jobs_free(struct site_jobs *jobs)
 {
     list_for_each_safe (it, next, &jobs->runs)
-        free(list_entry(it, struct run, node));
+        run_drop(list_entry(it, struct run, node));
+    drop_ended(jobs);
     free(jobs);
 }

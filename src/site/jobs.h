@@ -1,42 +1,88 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Jobs of a site: carries out the core's starts and stops through the site's engine, and reports how jobs ended.
+ * Jobs of a site: runs through the site's engine what the hub wants to run here, and tells how it ended.
  *
- * The core knows a job by its terms; what it runs is in a file by the job's id, which whoever submits it writes first
- * (site/job_file.h). The engine's work folder is the truth about what runs here, the core about what should: they are
- * compared once at the start, and an epoch that the core does not run any more is stopped. Everything is by job and
- * epoch and may be done again. A start whose chips are not given back yet, or whose earlier epoch is still ending, is
- * tried again; an end that the hub could not record is reported again.
+ * The engine's work folder is the truth about what runs here, the hub about what should: they are compared when the site
+ * starts and whenever the hub says anew all that it wants, and an epoch that the hub does not want any more is stopped.
+ * Everything is by job and epoch and may be done again. A start whose chips are not given back yet, or whose earlier
+ * epoch is still ending, is tried again; an end that the hub could not record is told again.
  *
- * Hub and site are one process here, so leases are renewed for as long as it lives. Jobs outlive it by their leases.
- * Runs on the loop that it is given.
+ * The hub is in this process (site/home.h) or at the other end of a link (site/agent.h). Leases are renewed for as long
+ * as the hub is heard; jobs outlive this process by their leases. Runs on the loop that it is given.
  */
 #ifndef BUSBAR_SITE_JOBS_H
 #define BUSBAR_SITE_JOBS_H
 
-#include "base/fs.h"
+#include "core/schema.h"
 #include "engine/engine.h"
-#include "runtime/asks.h"
-#include "runtime/runtime.h"
 
-struct site_jobs_config {
-    const struct engine_config *engine; /* outlives the jobs */
-    const char *specs;                  /* folder of the files by id */
-    struct uuid pool;                   /* what the core places here is placed in this one */
-    char chip[CHIP_CAP];                /* its kind */
-    uint64_t lease_ms;
+/* A job that is to run here. */
+struct site_order {
+    struct job_id id;
+    char chip[CHIP_CAP];
+    uint32_t nodes;
+    uint32_t chips; /* of each node */
+};
+
+/* How an epoch came to its end. */
+struct site_end {
+    struct job_id id;
+    uint32_t code;               /* as core has it: JOB_ENDINGS in core/kinds.h */
+    const struct job_exit *exit; /* as its engine recorded it; NULL: it was never begun */
+};
+
+/* The totals as core is told them. */
+struct event_job_meter site_meter(const struct job_id *id, const struct uuid *site,
+                                  const struct job_usage *usage);
+/* The same at the end: the last that is told. */
+struct event_job_meter site_last_meter(const struct job_id *id, const struct uuid *site,
+                                       const struct job_exit *exit);
+/* Whether the epoch is over and the job is not: its lease ran out, its node was lost, or the engine would not have it. It is
+ * placed again. */
+bool site_end_returns(const struct site_end *end);
+
+/* The hub, as the jobs of a site see it. */
+struct site_hub {
+    /* What runs here is known: from now on the hub may say what it wants. Once. */
+    void (*ready)(void *ctx);
+    /* Reads what a job runs into a zeroed specification. ERR_UNAVAILABLE: it is not here yet. */
+    int (*load)(void *ctx, const struct job_id *id, struct job_spec *spec, struct err *err);
+    /* Takes the end, to answer with site_jobs_recorded, once and later. False: not now. */
+    bool (*tell)(void *ctx, const struct site_end *end);
+    /* What a running epoch has used so far; told again from time to time. May be NULL. */
+    void (*used)(void *ctx, const struct job_id *id, const struct job_usage *usage);
+    /* An epoch is over that the hub had taken back, or whose end it knew before the site started (`old`). May be NULL. */
+    void (*gone)(void *ctx, const struct job_id *id, const struct job_exit *exit, bool old);
+    /* For how long from now jobs may run without another word from the hub, ms; 0: it has not been heard for too long. */
+    uint64_t (*lease_ms)(void *ctx);
+    void *ctx;
 };
 
 struct site_jobs;
 
-/* `box` and `asks` are the site's: replies and effects come in one order. The box is attached already. */
-int site_jobs_new(struct site_jobs **out, struct runtime *runtime, struct loop *loop, struct mailbox *box,
-                  struct asks *asks, const struct site_jobs_config *config, struct err *err);
-/* JOB_START and JOB_STOP; the others are not its business. */
-void site_jobs_effect(struct site_jobs *jobs, const struct effect *effect);
+/* Opens the engine, which blocks, up to seconds; its configuration outlives the jobs. */
+int site_jobs_new(struct site_jobs **out, struct loop *loop, const struct engine_config *engine,
+                  const struct site_hub *hub, struct err *err);
+
+/* All that should run here, as of now. */
+void site_jobs_wanted(struct site_jobs *jobs, const struct site_order *orders, uint32_t n);
+/* What changed since. Starts that came before site_jobs_wanted did wait for it. */
+void site_jobs_start(struct site_jobs *jobs, const struct site_order *order);
+void site_jobs_stop(struct site_jobs *jobs, const struct job_id *id, enum job_end why);
+/* The hub has recorded the end, or will not have it: ERR_UNAVAILABLE: neither, it is told again. */
+void site_jobs_recorded(struct site_jobs *jobs, const struct job_id *id, int code);
+
+/* Calls fn for each epoch that the engine has. */
+void site_jobs_each(struct site_jobs *jobs, void (*fn)(void *ctx, const struct job_id *id), void *ctx);
+/* For calls about logs and inventory, and to forget what is over. */
+struct engine *site_jobs_engine(struct site_jobs *jobs);
+
 /* Ends the engine's threads; what runs goes on. `done` runs on the loop. */
 void site_jobs_shutdown(struct site_jobs *jobs, void (*done)(void *ctx), void *ctx);
-/* After done, and after the last reply. */
+/* After done, and after the hub's last answer. */
 void site_jobs_free(struct site_jobs *jobs);
+
+/* How the hub calls it, from the code of JOB_STOP. */
+enum job_end site_stop_reason(int code);
 
 #endif

@@ -11,7 +11,6 @@
 
 struct link {
     struct http_client *client;
-    struct tls_context *tls;
     struct http_endpoint endpoint;
     struct http_call *call; /* NULL: none is under way */
     struct buf sent, answer;
@@ -40,6 +39,8 @@ static int refused(int status)
         return ERR_UNAUTHENTICATED;
     case 403:
         return ERR_FORBIDDEN;
+    case 404:
+        return ERR_NOT_FOUND;
     default:
         return status >= 500 ? ERR_UNAVAILABLE : ERR_INVALID;
     }
@@ -89,16 +90,10 @@ int link_open(struct link **out, struct loop *loop, const char *hub, struct tls_
         free(link);
         return rc;
     }
-    link->tls = tls;
-    buf_init(&link->sent, LINK_ANSWER_MAX);
+    buf_init(&link->sent, LINK_BODY_MAX);
     buf_init(&link->answer, LINK_ANSWER_MAX);
     *out = link;
     return 0;
-}
-
-struct tls_context *link_tls(struct link *link)
-{
-    return link->tls;
 }
 
 bool link_busy(const struct link *link)
@@ -130,7 +125,6 @@ void link_close(struct link *link)
     if (!link)
         return;
     http_client_free(link->client);
-    tls_context_free(link->tls);
     buf_fini(&link->sent);
     buf_fini(&link->answer);
     free(link);

@@ -11,7 +11,8 @@
 #include "net/http_client.h"
 #include "net/tls.h"
 
-#define LINK_ANSWER_MAX ((size_t)256 << 10)
+#define LINK_BODY_MAX ((size_t)1 << 20)
+#define LINK_ANSWER_MAX ((size_t)8 << 20)
 
 struct link;
 /* 0: `answer` is the hub's, an object, valid during the call. ERR_UNAVAILABLE, ERR_TIMEOUT, ERR_UPSTREAM: the hub was not
@@ -19,11 +20,10 @@ struct link;
  * will not have us. The link is free again. */
 typedef void link_fn(void *ctx, const struct err *err, yyjson_val *answer);
 
-/* `hub`: HOST:PORT. `tls` becomes the link's. */
+/* `hub`: HOST:PORT. `tls` stays the caller's, and outlives the link. */
 int link_open(struct link **out, struct loop *loop, const char *hub, struct tls_context *tls,
               struct err *err);
-struct tls_context *link_tls(struct link *link);
-/* Sends the body; asserts that no call is under way. */
+/* Sends the body, of at most LINK_BODY_MAX; asserts that no call is under way. */
 void link_post(struct link *link, const char *path, const struct buf *body, link_fn *fn, void *ctx);
 bool link_busy(const struct link *link);
 /* A call under way ends without its function; the memory goes once the loop has run. */

@@ -22,7 +22,7 @@ struct site {
     uint32_t (*busy)(void *ctx, const struct uuid *deployment, uint32_t ordinal);
     void *busy_ctx;
     struct loop *loop;
-    struct site_jobs *jobs; /* NULL: it serves models only */
+    struct site_home *jobs; /* NULL: it serves models only */
     uint32_t ending;        /* parts that are */
     void (*done)(void *ctx);
     void *done_ctx;
@@ -144,7 +144,7 @@ static void on_effect(void *ctx, const struct effect *effect)
     case EFFECT_JOB_START:
     case EFFECT_JOB_STOP:
         if (site->jobs)
-            site_jobs_effect(site->jobs, effect);
+            site_home_effect(site->jobs, effect);
         break;
     case EFFECT_RECALL:
     case EFFECT_JOB_SHARE: /* one machine: the start says how many chips, the engine which */
@@ -189,7 +189,7 @@ int site_new(struct site **out, struct runtime *runtime, const char *data_dir,
     uv_timer_init(&config->loop->uv, &site->retry);
     site->retry.data = site;
     uv_timer_start(&site->retry, on_retry, RETRY_MS, RETRY_MS);
-    site->box.site = true;
+    site->box.site = site->box.jobs = true;
     rc = runtime_attach(runtime, &site->box);
     if (rc != 0)
         return err_set(err, rc, "too many mailboxes");
@@ -197,9 +197,9 @@ int site_new(struct site **out, struct runtime *runtime, const char *data_dir,
     return 0;
 }
 
-int site_run_jobs(struct site *site, const struct site_jobs_config *config, struct err *err)
+int site_run_jobs(struct site *site, const struct site_home_config *config, struct err *err)
 {
-    return site_jobs_new(&site->jobs, site->runtime, site->loop, &site->box, &site->asks, config, err);
+    return site_home_new(&site->jobs, site->runtime, site->loop, &site->box, &site->asks, config, err);
 }
 
 static void on_part_over(void *ctx)
@@ -215,7 +215,7 @@ void site_shutdown(struct site *site, void (*done)(void *ctx), void *ctx)
     site->done_ctx = ctx;
     site->ending = site->jobs ? 2 : 1;
     if (site->jobs)
-        site_jobs_shutdown(site->jobs, on_part_over, site);
+        site_home_shutdown(site->jobs, on_part_over, site);
     serve_shutdown(site->serve, on_part_over, site);
 }
 
@@ -224,7 +224,7 @@ static void on_box_closed(struct mailbox *box)
     struct site *site = list_entry(box, struct site, box);
     asks_fini(&site->asks);
     if (site->jobs)
-        site_jobs_free(site->jobs);
+        site_home_free(site->jobs);
     free(site);
 }
 

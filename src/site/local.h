@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The local site: carries out the core's replica starts and stops with engine/serve.h, and reports back. Its jobs, where
- * it runs any, are site/jobs.h's.
+ * it runs any, are site/home.h's.
  *
  * Reports must not be lost: one that the hub could not record is sent again. Runs on the loop that it is given.
  */
@@ -10,7 +10,7 @@
 
 #include "engine/serve.h"
 #include "runtime/runtime.h"
-#include "site/jobs.h"
+#include "site/home.h"
 
 struct site;
 
@@ -19,7 +19,7 @@ struct site;
 int site_new(struct site **out, struct runtime *runtime, const char *data_dir,
              const struct serve_config *config, void *busy_ctx, struct err *err);
 /* From now on it runs jobs, too. Opens the engine, which blocks, up to seconds. */
-int site_run_jobs(struct site *site, const struct site_jobs_config *config, struct err *err);
+int site_run_jobs(struct site *site, const struct site_home_config *config, struct err *err);
 /* Stops every replica, leaves jobs to their leases; `done` runs when no replica's process is left. */
 void site_shutdown(struct site *site, void (*done)(void *ctx), void *ctx);
 void site_free(struct site *site); /* after done; then run the loop once more */

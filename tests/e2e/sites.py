@@ -1,75 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Sites join a hub by a token, are known by their certificates from then on, and are out at once when removed."""
-import http.client
-import json
-import os
-import pathlib
-import shutil
-import signal
-import socket
 import ssl
 import subprocess
-import tempfile
 
+from site_agent import LISTEN, Site, free_port, invite
 from workbench import FAILED, NOT_ALLOWED, NOT_FOUND, OK, UNREACHABLE, USAGE, Bench, Tap, busbar, need, same, wait_for
-
-LISTEN = ['--site-listen', '127.0.0.1:0']
-
-
-class Site:
-    """An agent's folder, and its process while it runs."""
-
-    def __init__(self):
-        self.data = pathlib.Path(tempfile.mkdtemp(prefix='bb-site-', dir='/tmp'))
-        self.process = None
-
-    def join(self, status, hub, token):
-        return busbar(status, 'site', 'join', hub, '--token', token, '--data', self.data)
-
-    def run(self):
-        self.log = open(self.data / 'log', 'ab')
-        self.process = subprocess.Popen([os.environ['BUSBAR_BIN'], 'site', 'run', '--data', str(self.data)],
-                                        stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
-
-    def said(self):
-        return (self.data / 'log').read_text()
-
-    def end(self):
-        if self.process and self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            self.process.wait(10)
-        shutil.rmtree(self.data)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc):
-        self.end()
-
-    def call(self, hub, path, body, cert=True):
-        """As its agent does, by another client: status and answer."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        if cert:
-            context.load_cert_chain(self.data / 'pki' / 'site.pem', self.data / 'pki' / 'site.key')
-        host, port = hub.split(':')
-        c = http.client.HTTPSConnection(host, int(port), timeout=10, context=context)
-        c.request('POST', path, json.dumps(body))
-        answer = c.getresponse()
-        text = answer.read()
-        c.close()
-        return answer.status, json.loads(text)
-
 
 def site(bench, name):
     return bench.api('GET', f'/api/v1/sites/{name}')
-
-
-def invite(bench, name):
-    found = bench.api('POST', f'/api/v1/sites/{name}/token', {})
-    return found['hub'], found['token']
 
 
 def joins(bench):
@@ -108,8 +47,8 @@ def tokens(bench):
         busbar(NOT_FOUND, 'site', 'run', '--data', second.data)
         _, later = invite(bench, 'tokens')
         second.join(OK, hub, later)
-        same(second.call(hub, '/site/v1/sync', {})[0], 200, 'the new machine')
-        same(first.call(hub, '/site/v1/sync', {})[0], 403, 'the one before')
+        same(second.call(hub, '/site/v1/orders', {})[0], 200, 'the new machine')
+        same(first.call(hub, '/site/v1/orders', {})[0], 403, 'the one before')
     same(bench.request('POST', '/api/v1/sites/tokens/token', {'minutes': 0}, local=True).status, 400, 'no minutes')
     same(bench.request('POST', '/api/v1/sites/nowhere/token', {}, local=True).status, 404, 'no such site')
     same(bench.request('POST', '/api/v1/sites/tokens/token', {}, key=bench.key).status, 403, 'a tenant')
@@ -134,7 +73,7 @@ def renews(bench):
                                   capture_output=True, text=True, check=True).stdout
         same(it.call(hub, '/site/v1/renew', {'request': stranger})[0], 403, 'another key')
         same(it.call(hub, '/site/v1/renew', {'request': request}, cert=False)[0], 403, 'nobody')
-        same(it.call(hub, '/site/v1/sync', {}, cert=False)[0], 403, 'nobody')
+        same(it.call(hub, '/site/v1/orders', {}, cert=False)[0], 403, 'nobody')
         same(it.call(hub, '/site/v1/nothing', {})[0], 404, 'no such path')
         for body in ({}, {'request': 7}, {'request': 'x'}, {'request': request[:200]}):
             same(it.call(hub, '/site/v1/renew', body)[0], 400, body)
@@ -150,7 +89,7 @@ def removed(bench):
         wait_for(lambda: 'in touch with the hub' in it.said(), 'the agent is in touch', 15)
         same(bench.run('site', 'remove', 'removed').returncode, OK, 'remove')
         same(bench.run('site', 'remove', 'removed').returncode, FAILED, 'again')
-        same(it.call(hub, '/site/v1/sync', {})[0], 403, 'at once')
+        same(it.call(hub, '/site/v1/orders', {})[0], 403, 'at once')
         same(it.process.wait(20), NOT_ALLOWED, 'its agent ends')
         same((site(bench, 'removed')['joined'], site(bench, 'removed')['state']), ('no', 'lost'), 'the site')
         it.join(NOT_ALLOWED, hub, token)
@@ -158,11 +97,8 @@ def removed(bench):
 
 def survives(bench):
     """The hub is killed and comes back on the same port: the agent is in touch again, without anything done to it."""
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        port = s.getsockname()[1]
     bench.stop()
-    bench.args = ['--site-listen', f'127.0.0.1:{port}']
+    bench.args = ['--site-listen', f'127.0.0.1:{free_port()}']
     bench.start()
     bench.api('POST', '/api/v1/sites', {'name': 'survives'})
     hub, token = invite(bench, 'survives')
@@ -191,7 +127,7 @@ def another_network(bench):
         ours, here = invite(bench, 'north')
         it.join(FAILED, ours, here)
         try:
-            status = it.call(ours, '/site/v1/sync', {})[0]
+            status = it.call(ours, '/site/v1/orders', {})[0]
         except (ssl.SSLError, ConnectionError):
             status = 403
         same(status, 403, 'a member of another network')

@@ -42,6 +42,8 @@ static void runs_no_more(struct dispatch_world *w, const struct uuid *id)
 static void follow(struct dispatch_world *w, const struct effect *e)
 {
     w->replicas += e->kind == EFFECT_REPLICA_ADD;
+    if (!uuid_zero(&e->service) && e->kind == EFFECT_JOB_START)
+        w->replica_run = (struct event_job_return){.job = e->job, .epoch = e->epoch, .code = 1};
     if (!uuid_zero(&e->service)) /* core ends its replicas itself */
         w->replica_runs += e->kind == EFFECT_JOB_START ? 1 : e->kind == EFFECT_JOB_STOP ? -1 : 0;
     else if (e->kind == EFFECT_JOB_START) {
@@ -180,7 +182,8 @@ static void build(struct dispatch_world *w)
                                          .site = uid('s', i % DW_SITES),
                                          .nodes = w->nodes[i],
                                          .node_chips = i % 2 ? 8 : 4,
-                                         .domain = 1 + i % 3}};
+                                         .domain = 1 + i % 3,
+                                         .price = i == 4 ? 300 : 0}};
         (void)snprintf(e.u.pool_add.chip, CHIP_CAP, "%s", chips[i % 3]);
         must(w, &e);
     }
@@ -389,6 +392,15 @@ static void submit(struct dispatch_world *w)
         (void)dispatch_world_step(w, &e);
 }
 
+/* Who reports of it: the hub itself, its site, or now and then another one; whether it is that. */
+static bool report_from(struct dispatch_world *w, uint32_t i, struct uuid *site)
+{
+    uint64_t own = w->running[i].pool.b[15] % DW_SITES, from = below(w, 20) ? own : below(w, DW_SITES);
+    if (below(w, 2))
+        *site = uid('s', from);
+    return !uuid_zero(site) && from != own;
+}
+
 static void end(struct dispatch_world *w)
 {
     if (w->nrunning == 0)
@@ -399,8 +411,60 @@ static void end(struct dispatch_world *w)
                       .u.job_end = {.job = uid('j', w->running[i].job),
                                     .epoch = w->running[i].epoch - late,
                                     .code = below(w, 5) == 0}};
+    bool foreign = report_from(w, i, &e.u.job_end.site);
     int rc = dispatch_world_step(w, &e);
-    assert_true(late ? rc != 0 : rc == 0);
+    assert_true(rc == (late ? ERR_WRONG_STATE : foreign ? ERR_FORBIDDEN : 0));
+}
+
+/* A site gives back what runs there, a job or the replica that started last unless that is over. */
+static void come_back(struct dispatch_world *w, uint32_t i)
+{
+    struct event e = {.kind = EVENT_KIND_job_return,
+                      .u.job_return = {.job = uid('j', w->running[i].job),
+                                       .epoch = w->running[i].epoch,
+                                       .code = ENDING_LOST << JOB_CODE_BITS}};
+    bool replica = below(w, 4) == 0, foreign = report_from(w, i, &e.u.job_return.site);
+    if (replica)
+        e.u.job_return = w->replica_run;
+    struct uuid job = e.u.job_return.job;
+    int rc = dispatch_world_step(w, &e);
+    assert_true(replica || rc == (foreign ? ERR_FORBIDDEN : 0));
+    w->gave_up += rc == 0 && !view_job(w->core, &job);
+    assert_true(rc != 0 || !replica || view_job(w->core, &job));
+}
+
+/* Now and then the same job again and again, as long as it finds a place. */
+static void come_back_often(struct dispatch_world *w)
+{
+    uint32_t i = w->nrunning > 0 ? (uint32_t)below(w, w->nrunning) : 0;
+    uint64_t job = w->running[i].job;
+    for (uint32_t n = below(w, 20) ? 1 : 2 * JOB_RETURNS_MAX; n > 0 && i < w->nrunning; n--) {
+        come_back(w, i);
+        if (n > 1)
+            dispatch_world_settle(w);
+        for (i = 0; i < w->nrunning && w->running[i].job != job;)
+            i++;
+    }
+}
+
+/* What a job has used, now or to its end. Tenants have no money: what costs something is stopped by it. */
+static void meter(struct dispatch_world *w)
+{
+    if (w->nrunning == 0)
+        return;
+    uint32_t i = (uint32_t)below(w, w->nrunning);
+    struct event e = {.kind = EVENT_KIND_job_meter,
+                      .u.job_meter = {.job = uid('j', w->running[i].job),
+                                      .epoch = w->running[i].epoch - (uint32_t)below(w, 2),
+                                      .ms = below(w, 30000),
+                                      .chip_ms = below(w, 60000),
+                                      .flags = (uint32_t)below(w, 8)}};
+    uint32_t before = w->nrunning;
+    bool foreign = report_from(w, i, &e.u.job_meter.site);
+    int rc = dispatch_world_step(w, &e);
+    assert_true(rc == 0 || rc == ERR_FORBIDDEN || rc == ERR_WRONG_STATE);
+    assert_true(!foreign || rc != 0 || e.u.job_meter.epoch != w->running[i].epoch);
+    w->spent += w->nrunning < before;
 }
 
 /* A service comes, changes or goes; mostly another demand. */
@@ -505,6 +569,22 @@ static void happen(struct dispatch_world *w)
         if (w->arrays > 0 && below(w, 12) == 0)
             e.u.job_cancel.job.b[15] = (uint8_t)(1 + below(w, 12)); /* one task, or nothing */
         break;
+    case 20:
+        e.kind = EVENT_KIND_site_contact;
+        e.u.site_contact =
+            (struct event_site_contact){.site = uid('s', below(w, DW_SITES)), .lost = below(w, 3) == 0};
+        break;
+    case 21:
+    case 22:
+        meter(w);
+        return;
+    case 15:
+    case 16:
+    case 17:
+    case 18:
+    case 19:
+        come_back_often(w);
+        return;
     default:
         if (below(w, 5) < 3 && checker_waiting(w->checker) + checker_running(w->checker) < DW_JOBS)
             submit(w);
@@ -537,6 +617,7 @@ static struct limits world_limits(void)
     limits.shapes = DW_JOBS + 100;
     limits.arrays = 40;
     limits.afters = 400;
+    limits.meters = 20;
     limits.corridors = DW_CORRIDORS;
     return limits;
 }

@@ -47,8 +47,11 @@ struct dispatch_world {
     uint32_t replica_runs;  /* now */
     uint64_t tamper_at;     /* with the effects of this start; 0: with none */
     uint64_t transits;
-    uint64_t arrays, tasks, unmet;  /* ever; array n is dispatch_world_array(n) */
-    uint64_t taken[EVENT_KIND_END]; /* events that core accepted, by kind */
+    uint64_t spent;                      /* jobs that their tenant could not pay */
+    uint64_t gave_up;                    /* jobs that did so too often */
+    struct event_job_return replica_run; /* of the replica that started last */
+    uint64_t arrays, tasks, unmet;       /* ever; array n is dispatch_world_array(n) */
+    uint64_t taken[EVENT_KIND_END];      /* events that core accepted, by kind */
     struct event *log;
     size_t nlog, log_cap;
 };

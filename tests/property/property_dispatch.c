@@ -12,7 +12,8 @@ static const enum event_kind kinds[] = {
     EVENT_KIND_site_state,   EVENT_KIND_node_state,  EVENT_KIND_site_cap,       EVENT_KIND_site_signal,
     EVENT_KIND_dispatch_set, EVENT_KIND_service_set, EVENT_KIND_service_demand, EVENT_KIND_service_remove,
     EVENT_KIND_rules_set,    EVENT_KIND_plan_set,    EVENT_KIND_corridor_state, EVENT_KIND_site_shed,
-    EVENT_KIND_job_submit,   EVENT_KIND_job_cancel,  EVENT_KIND_job_end,
+    EVENT_KIND_job_submit,   EVENT_KIND_job_cancel,  EVENT_KIND_job_end,        EVENT_KIND_job_return,
+    EVENT_KIND_site_contact, EVENT_KIND_job_meter,
 };
 
 #define KINDS (sizeof kinds / sizeof kinds[0])
@@ -28,7 +29,7 @@ static void test_clean(void **state)
     uint64_t replicas = 0;
     uint64_t transits = 0;
     uint64_t taken[KINDS] = {0};
-    uint64_t tasks = 0, unmet = 0;
+    uint64_t tasks = 0, unmet = 0, gave_up = 0, spent = 0;
     for (uint64_t i = 0; i < rounds; i++) {
         uint8_t hash[2][DIGEST_LEN];
         for (uint32_t twice = 0; twice < 2; twice++) {
@@ -49,19 +50,23 @@ static void test_clean(void **state)
         transits += w->transits;
         tasks += w->tasks;
         unmet += w->unmet;
+        gave_up += w->gave_up;
+        spent += w->spent;
         for (size_t k = 0; k < KINDS; k++)
             taken[k] += w->taken[kinds[k]];
     }
     printf("# %llu starts, %llu stops, %llu replicas, %llu corridors taken\n", (unsigned long long)starts,
            (unsigned long long)stops, (unsigned long long)replicas, (unsigned long long)transits);
-    printf("# %llu tasks of arrays, %llu jobs that never could start\n", (unsigned long long)tasks,
-           (unsigned long long)unmet);
+    printf("# %llu tasks of arrays, %llu jobs that never could start, %llu that came back too often, %llu "
+           "unpaid\n",
+           (unsigned long long)tasks, (unsigned long long)unmet, (unsigned long long)gave_up,
+           (unsigned long long)spent);
     for (size_t k = 0; k < KINDS; k++) {
         if (taken[k] == 0)
             fail_msg("no event of kind %u", kinds[k]);
     }
     assert_true(starts > rounds * 50 && stops > rounds && replicas > rounds * 20 && transits > rounds * 20);
-    assert_true(tasks > rounds * 20 && unmet > rounds);
+    assert_true(tasks > rounds * 20 && unmet > rounds && gave_up > 0 && spent > 0);
 }
 
 /* Nothing is decided by where an object lies in its table: a reload, or another order of arrival, changes that. */

@@ -197,6 +197,7 @@ static uint64_t remove_bar(struct dispatch_world *w, uint64_t job, const struct 
     case WHY_SITE_DOWN:
         must(w, (struct event){.kind = EVENT_KIND_site_state,
                                .u.site_state = {.site = site, .state = PLACE_UP}});
+        must(w, (struct event){.kind = EVENT_KIND_site_contact, .u.site_contact.site = site});
         return job;
     case WHY_NODE_DOWN:
         raise_nodes(w, &why->pool);

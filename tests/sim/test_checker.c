@@ -136,6 +136,24 @@ static void test_pool_unknown(void **state)
     ck_found(CHECKER_POOL_UNKNOWN);
 }
 
+/* Heard of again it is what the operator made of it meanwhile. */
+static void test_site_away(void **state)
+{
+    (void)state;
+    for (uint32_t lost = 2; lost-- > 0;) {
+        ck_event.kind = EVENT_KIND_site_contact;
+        ck_event.u.site_contact = (struct event_site_contact){.site = ck_site(1), .lost = lost};
+        ck_step();
+        ck_set_site(1, PLACE_UP);
+        ck_step();
+        ck_submit(1 + lost, 1, 1);
+        ck_start_one(1 + lost, 1, 0, 1, 1);
+        ck_tick();
+        assert_int_equal(checker_violations_of(ck_checker, CHECKER_SITE_DOWN), 1);
+    }
+    ck_found(CHECKER_SITE_DOWN);
+}
+
 static void test_site_down(void **state)
 {
     (void)state;
@@ -317,27 +335,17 @@ static void test_domain(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_life),
-        TEST(test_alternatives),
-        TEST(test_node_over),
-        TEST(test_node_over_at_once),
-        TEST(test_node_down),
-        TEST(test_node_up_again),
-        TEST(test_node_outside),
-        TEST(test_pool_unknown),
-        TEST(test_site_down),
-        TEST(test_lost_site),
-        TEST(test_lost_site_stops),
-        TEST(test_lost_node),
-        TEST(test_gang_part),
-        TEST(test_gang_whole),
-        TEST(test_gang_size),
-        TEST(test_gang_no_shares),
-        TEST(test_gang_no_start),
-        TEST(test_gang_split),
-        TEST(test_alternative),
-        TEST(test_chip_kind),
-        TEST(test_domain),
+        TEST(test_life),           TEST(test_alternatives),
+        TEST(test_node_over),      TEST(test_node_over_at_once),
+        TEST(test_node_down),      TEST(test_node_up_again),
+        TEST(test_node_outside),   TEST(test_pool_unknown),
+        TEST(test_site_down),      TEST(test_site_away),
+        TEST(test_lost_site),      TEST(test_lost_site_stops),
+        TEST(test_lost_node),      TEST(test_gang_part),
+        TEST(test_gang_whole),     TEST(test_gang_size),
+        TEST(test_gang_no_shares), TEST(test_gang_no_start),
+        TEST(test_gang_split),     TEST(test_alternative),
+        TEST(test_chip_kind),      TEST(test_domain),
     };
     return cmocka_run_group_tests_name("sim_checker", tests, NULL, NULL);
 }

@@ -144,6 +144,87 @@ static void test_forgotten(void **state)
     ck_found(CHECKER_DONE);
 }
 
+static void come_back(uint32_t j, uint32_t epoch)
+{
+    ck_event.kind = EVENT_KIND_job_return;
+    ck_event.u.job_return = (struct event_job_return){.job = ck_job(j), .epoch = epoch, .code = 1};
+}
+
+/* What its site gave back runs again under the next epoch, from what it wrote by itself. */
+static void test_returned(void **state)
+{
+    (void)state;
+    run(1, 0, 8, JOB_INTERRUPTIBLE);
+    ck_now_ms += 20 * MINUTE;
+    come_back(1, 1);
+    (void)stop(1, 0, 16 * MINUTE);
+    ck_step();
+    ck_share(1, 1, 0, 8);
+    ck_start(1, 1, 8, 2)->amount = 16 * MINUTE;
+    ck_tick();
+    ck_clean();
+}
+
+static void test_returned_wrongly(void **state)
+{
+    (void)state;
+    run(1, 0, 8, JOB_INTERRUPTIBLE);
+    come_back(1, 1);
+    (void)stop(1, ERR_FORBIDDEN, 0);
+    ck_step();
+    ck_found(CHECKER_RETURNED);
+}
+
+static void test_returned_runs(void **state)
+{
+    (void)state;
+    run(1, 0, 8, JOB_INTERRUPTIBLE);
+    come_back(1, 1);
+    ck_step();
+    ck_found(CHECKER_RETURNED);
+}
+
+static void test_returned_same_epoch(void **state)
+{
+    (void)state;
+    run(1, 0, 8, JOB_INTERRUPTIBLE);
+    come_back(1, 1);
+    (void)stop(1, 0, 0);
+    ck_step();
+    ck_tick_one(1, 1, 0, 8, 1);
+    ck_found(CHECKER_EPOCH);
+}
+
+/* ---- money ---- */
+
+/* Stopped for good by a report of what it used, and by nothing else. */
+static void test_budget(void **state)
+{
+    (void)state;
+    for (uint32_t wrong = 0; wrong < 2; wrong++) {
+        run(1 + wrong, wrong, 8, JOB_INTERRUPTIBLE);
+        ck_event.kind = EVENT_KIND_job_meter;
+        ck_event.u.job_meter = (struct event_job_meter){.job = ck_job(1), .epoch = 1, .chip_ms = 1};
+        (void)stop(1 + wrong, ERR_BUDGET_SPENT, 0);
+        ck_step();
+        if (!wrong)
+            ck_clean();
+    }
+    ck_found(CHECKER_BUDGET);
+}
+
+static void test_budget_restart(void **state)
+{
+    (void)state;
+    run(1, 0, 8, JOB_INTERRUPTIBLE);
+    ck_event.kind = EVENT_KIND_job_meter;
+    ck_event.u.job_meter = (struct event_job_meter){.job = ck_job(1), .epoch = 1, .chip_ms = 1};
+    (void)stop(1, ERR_BUDGET_SPENT, 0);
+    ck_step();
+    ck_tick_one(1, 1, 0, 8, 2);
+    ck_found(CHECKER_START_OVER);
+}
+
 /* ---- power ---- */
 
 static void shed(uint64_t watts, int64_t for_ms)
@@ -278,6 +359,12 @@ int main(void)
                                        TEST(test_preempted_where_none_is),
                                        TEST(test_lost_keeps_less),
                                        TEST(test_forgotten),
+                                       TEST(test_returned),
+                                       TEST(test_returned_wrongly),
+                                       TEST(test_returned_runs),
+                                       TEST(test_returned_same_epoch),
+                                       TEST(test_budget),
+                                       TEST(test_budget_restart),
                                        TEST(test_shed),
                                        TEST(test_shed_not),
                                        TEST(test_shed_is_no_cap),

@@ -260,6 +260,8 @@ static void test_dump(void **state)
     (void)submit(w, 3, 2, 64, 0);
     struct row_job over = {.id = uid('J', 1)};
     mirror_apply(&w->mirror, ROW_KIND_job, ROW_DELETE, &over);
+    struct row_job_usage closed = {.job = over.id, .epoch = 1};
+    mirror_apply(&w->mirror, ROW_KIND_job_usage, ROW_DELETE, &closed);
     struct mirror dumped;
     mirror_init(&dumped);
     core_dump(w->core, collect_row, &dumped);

@@ -528,6 +528,27 @@ static void test_teaches_nothing(void **state)
     world_free(w);
 }
 
+/* A site may give a replica back for ever: it has no end that would be reached so. */
+static void test_comes_back(void **state)
+{
+    (void)state;
+    struct world *w = served(10);
+    const struct uuid service = uid('Z', 1), job = replica_job_id(&service, 0);
+    for (uint32_t i = 1; i <= JOB_RETURNS_MAX + 2; i++) {
+        struct event e = {.kind = EVENT_KIND_job_return,
+                          .u.job_return = {.job = job, .epoch = view_job(w->core, &job)->epoch, .code = 1}};
+        assert_int_equal(world_step(w, &e), 0);
+        assert_int_equal(world_count(w, EFFECT_JOB_STOP), 1);
+        do
+            assert_int_equal(do_tick(w), 0);
+        while (core_deadline_ms(w->core) <= w->now);
+        assert_int_equal(view_job(w->core, &job)->state, JOB_RUNNING);
+        assert_int_equal(view_job(w->core, &job)->returns, i);
+    }
+    assert_int_equal(core_check(w->core), 0);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -543,6 +564,7 @@ int main(void)
         cmocka_unit_test(test_no_room),
         cmocka_unit_test(test_order_of_services),
         cmocka_unit_test(test_teaches_nothing),
+        cmocka_unit_test(test_comes_back),
         cmocka_unit_test(test_reload),
         cmocka_unit_test(test_damaged),
     };

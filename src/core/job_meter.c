@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What epochs of jobs use, and who pays for it.
+ *
+ * Each epoch has a row from its start, with the price of a chip-hour then. Reports tell totals of the epoch, never what was
+ * added, so one that comes twice or late is nothing new; what it costs follows from the totals, and the row tells how much
+ * of that was paid. So no order and no repetition of reports bills a chip-ms twice.
+ *
+ * The last figures may come after the epoch is over, while another one of the job runs, or when the core has forgotten the
+ * job. The row stays in memory until both the end and the final report have come; of those that are over, as many
+ * wait for it as limits.meters says, and the one that has waited longest is closed for another. A closed row is part of the
+ * books, and nothing is added to it.
+ *
+ * Whole nano-units leave the tenant's wallet, never more than is available there. What a gateway holds comes free again, or is
+ * spent: until then the rest is owed. If it could not be paid even so, the job is stopped for good.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "core/kinds.h"
+#include "core/state.h"
+#include "core/view.h"
+
+#define HOUR_MS 3600000
+/* Clocks of a site and of the hub do not run alike. */
+#define SLACK_MS 60000
+#define KEY_LEN (sizeof(struct uuid) + sizeof(uint32_t)) /* a row begins with job and epoch */
+
+static bool usage_equal(const void *table, uint32_t i, const void *key, size_t len)
+{
+    return memcmp(&((const struct job_usage *)table)[i].row, key, len) == 0;
+}
+
+/* The one that is over for longest; by its key where that is the same. */
+static bool over_before(const struct heap_node *a, const struct heap_node *b)
+{
+    const struct row_job_usage *x = &heap_entry(a, struct job_usage, in_over)->row;
+    const struct row_job_usage *y = &heap_entry(b, struct job_usage, in_over)->row;
+    int order = memcmp(&x->job, &y->job, sizeof x->job);
+    if (x->ended_ms != y->ended_ms)
+        return x->ended_ms < y->ended_ms;
+    return order != 0 ? order < 0 : x->epoch < y->epoch;
+}
+
+void job_meters_carve(struct core *core, struct arena *arena)
+{
+    uint32_t n = core->limits.jobs + core->limits.meters;
+    CARVE(core, meters.table, meters.usage, n);
+    index_init(&core->meters.map, arena, n, usage_equal, core->meters.usage);
+    heap_init(&core->meters.over, over_before);
+}
+
+uint32_t job_usage_find(const struct core *core, const struct uuid *job, uint32_t epoch)
+{
+    const struct row_job_usage key = {.job = *job, .epoch = epoch};
+    return map_get(&core->meters.map, &key, KEY_LEN);
+}
+
+/* ---- an epoch's life ---- */
+
+static uint32_t put(struct core *core, const struct row_job_usage *row, uint32_t tenant)
+{
+    uint32_t i = table_take(&core->meters.table);
+    if (i == INDEX_NONE)
+        return i;
+    core->meters.usage[i] = (struct job_usage){.row = *row, .tenant = {tenant}};
+    map_put(&core->meters.map, row, KEY_LEN, i);
+    return i;
+}
+
+static void close_row(struct core *core, uint32_t i)
+{
+    struct job_usage *u = &core->meters.usage[i];
+    u->row.state = JOB_USAGE_CLOSED;
+    map_remove(&core->meters.map, &u->row, KEY_LEN);
+    table_drop(&core->meters.table, i);
+}
+
+/* It was waiting for its last figures. */
+static void stop_waiting(struct core *core, uint32_t i)
+{
+    heap_remove(&core->meters.over, &core->meters.usage[i].in_over);
+    core->meters.nover--;
+    close_row(core, i);
+}
+
+void job_usage_open(struct core *core, struct job_id id)
+{
+    const struct job *job = &core->work.job[id.v];
+    const struct pool *pool = &core->net.pool[job->pool];
+    struct row_job_usage row = {.job = job->row.id,
+                                .epoch = job->row.epoch,
+                                .tenant = job->row.tenant,
+                                .site = pool->row.site,
+                                .pool = pool->row.id,
+                                .chips = job->chips,
+                                .state = JOB_USAGE_RUNS,
+                                .started_ms = job->row.started_ms};
+    /* What a service's replicas serve is paid for by the token. */
+    row.price = job->row.flags & JOB_REPLICA ? 0 : pool->row.price;
+    uint32_t i = job_usage_find(core, &row.job, row.epoch);
+    if (i != MAP_NONE)
+        stop_waiting(core, i); /* of a job that is forgotten, whose id is in use again */
+    i = put(core, &row, core->work.lane[job->lane].tenant);
+    assert(i != INDEX_NONE); /* there is room for all that can run: try_start */
+}
+
+/* It waits for its last figures; the one that has waited longest does no more, if that is one too many. */
+static void await(struct core *core, uint32_t i)
+{
+    struct job_meters *m = &core->meters;
+    heap_push(&m->over, &m->usage[i].in_over);
+    if (++m->nover <= core->limits.meters)
+        return;
+    m->nover--;
+    close_row(core, (uint32_t)(heap_entry(heap_pop(&m->over), struct job_usage, in_over) - m->usage));
+}
+
+void job_usage_end(struct core *core, struct job_id id)
+{
+    const struct job *job = &core->work.job[id.v];
+    uint32_t i = job_usage_find(core, &job->row.id, job->row.epoch);
+    assert(i != MAP_NONE);
+    struct row_job_usage *row = &core->meters.usage[i].row;
+    row->state = JOB_USAGE_OVER;
+    row->ended_ms = core->now_ms;
+    table_touch(&core->meters.table, i);
+    if (row->flags & JOB_METER_FINAL)
+        close_row(core, i);
+    else
+        await(core, i);
+}
+
+/* ---- money ---- */
+
+/* A UUIDv7 of this step. Steps are numbered for ever, and each makes one such at most. */
+static struct uuid bill_id(const struct core *core)
+{
+    struct uuid id = {{0}};
+    for (int i = 0; i < 6; i++)
+        id.b[i] = (uint8_t)((uint64_t)core->now_ms >> (40 - 8 * i));
+    for (int i = 0; i < 8; i++)
+        id.b[15 - i] = (uint8_t)(core->row.events >> 8 * i);
+    id.b[6] = 0x70;
+    id.b[8] = 0x80 | (id.b[8] & 0x3f);
+    return id;
+}
+
+/* What the epoch has cost so far, in 1/HOUR_MS of a nano-unit. */
+static int128 worth(const struct row_job_usage *row)
+{
+    return (int128)row->price * row->chip_ms;
+}
+
+/* Pays what the row owes, as far as the wallet goes. 0, or an error and nothing was paid. */
+static int pay(struct core *core, struct row_job_usage *row, const struct tenant *tenant)
+{
+    struct ledger *l = &core->ledger;
+    if (worth(row) / HOUR_MS > MONEY_MAX)
+        return ERR_OVERFLOW;
+    int64_t owed = (int64_t)(worth(row) / HOUR_MS) - row->cost;
+    int64_t available = ledger_available(l, tenant->wallet);
+    struct transfer_order order = {.id = bill_id(core),
+                                   .debit = tenant->wallet,
+                                   .amount = owed < available ? owed : available,
+                                   .code = TRANSFER_JOB,
+                                   .event_ms = core->now_ms,
+                                   .ref = row->job};
+    if (order.amount > 0) {
+        int rc = ledger_account(l, &row->site, ACCOUNT_REVENUE, tenant->row.ledger, &order.credit);
+        if (rc == 0)
+            rc = ledger_transfer(l, &order);
+        if (rc != 0)
+            return rc;
+        row->cost += order.amount;
+        owed -= order.amount;
+    }
+    row->unpaid = owed;
+    row->remainder = (uint64_t)(worth(row) % HOUR_MS);
+    return 0;
+}
+
+/* The tenant owes something. What is held for it may come back, or it does not suffice: then whatever of the job runs is over. */
+static void collect_debt(struct core *core, const struct row_job_usage *row, struct tenant_id tenant)
+{
+    int64_t unpaid = row->unpaid;
+    struct job_id id = job_by_id(core, &row->job);
+    if (unpaid > ledger_unspent(&core->ledger, core->tenant[tenant.v].wallet) && id.v != INDEX_NONE &&
+        core->work.job[id.v].row.state == JOB_RUNNING)
+        work_break(core, id, ERR_BUDGET_SPENT, ENDING_BUDGET << JOB_CODE_BITS);
+    lease_recall(core, tenant);
+}
+
+/* ---- reports ---- */
+
+/* The longest that it can have run by then. */
+static uint64_t most_ms(const struct row_job_usage *row, int64_t by_ms)
+{
+    return SLACK_MS + (by_ms > row->started_ms ? (uint64_t)(by_ms - row->started_ms) : 0);
+}
+
+/* No chip was the job's before the epoch began, so a total above what its chips can have done since then is wrong. */
+static bool can_be(const struct row_job_usage *row, const struct event_job_meter *e, int64_t now_ms)
+{
+    const uint32_t flags = JOB_METER_ESTIMATED | JOB_METER_TRUNCATED | JOB_METER_FINAL;
+    uint64_t ms = most_ms(row, now_ms);
+    return !(e->flags & ~flags) && e->ms <= ms && e->chip_ms <= ms * row->chips && e->cpu_ms <= INT64_MAX &&
+           e->energy_mj <= INT64_MAX;
+}
+
+static bool rise(uint64_t *to, uint64_t total)
+{
+    bool more = total > *to;
+    *to = more ? total : *to;
+    return more;
+}
+
+/* Nobody pays for chips that the job had to give back, however long a site that was cut off has let it run: what an epoch that
+ * is over can have used bounds its figures. False: the row knew all of it. */
+static bool add_report(struct row_job_usage *row, const struct event_job_meter *e)
+{
+    uint64_t ms = row->state == JOB_USAGE_OVER ? most_ms(row, row->ended_ms) : e->ms;
+    uint64_t chip_ms = row->state == JOB_USAGE_OVER ? ms * row->chips : e->chip_ms;
+    uint32_t flags = row->flags;
+    bool more = rise(&row->ms, e->ms < ms ? e->ms : ms);
+    more |= rise(&row->chip_ms, e->chip_ms < chip_ms ? e->chip_ms : chip_ms);
+    more |= rise(&row->cpu_ms, e->cpu_ms);
+    more |= rise(&row->energy_mj, e->energy_mj);
+    row->flags |= e->flags;
+    return more || row->flags != flags;
+}
+
+int step_job_meter(struct core *core, const struct event *event)
+{
+    const struct event_job_meter *e = &event->u.job_meter;
+    struct job_meters *m = &core->meters;
+    uint32_t i = job_usage_find(core, &e->job, e->epoch);
+    if (i == MAP_NONE) /* it was never there, or is closed: both times nothing more is to be told */
+        return job_by_id(core, &e->job).v == INDEX_NONE ? ERR_NOT_FOUND : ERR_WRONG_STATE;
+    struct job_usage *u = &m->usage[i];
+    if (!uuid_zero(&e->site) && !uuid_eq(&e->site, &u->row.site))
+        return ERR_FORBIDDEN;
+    if (!can_be(&u->row, e, event->at_ms))
+        return ERR_INVALID;
+    struct row_job_usage next = u->row;
+    struct tenant_id tenant = u->tenant;
+    if ((next.flags & JOB_METER_FINAL) || !add_report(&next, e))
+        return 0; /* nothing that counts and was not known */
+    int rc = pay(core, &next, &core->tenant[tenant.v]);
+    if (rc != 0)
+        return rc;
+    u->row = next;
+    table_touch(&m->table, i);
+    if (next.state == JOB_USAGE_OVER && (next.flags & JOB_METER_FINAL))
+        stop_waiting(core, i);
+    if (next.unpaid > 0)
+        collect_debt(core, &next, tenant);
+    return 0;
+}
+
+/* ---- from rows ---- */
+
+/* What was paid and what is owed is all that the epoch has cost. */
+static bool adds_up(const struct row_job_usage *row)
+{
+    return row->price >= 0 && row->cost >= 0 && row->unpaid >= 0 &&
+           ((int128)row->cost + row->unpaid) * HOUR_MS + row->remainder == worth(row);
+}
+
+int load_job_usage(struct core *core, const struct row_job_usage *row)
+{
+    struct tenant_id tenant = tenant_by_id(core, &row->tenant);
+    struct job_id id = job_by_id(core, &row->job);
+    const struct job *job = id.v == INDEX_NONE ? NULL : &core->work.job[id.v];
+    bool runs = job && job->row.state == JOB_RUNNING && job->row.epoch == row->epoch;
+    if (row->state == JOB_USAGE_CLOSED)
+        return 0; /* part of the books, not of the state */
+    if (tenant.v == INDEX_NONE || job_usage_find(core, &row->job, row->epoch) != MAP_NONE ||
+        row->state != (runs ? JOB_USAGE_RUNS : JOB_USAGE_OVER) || !adds_up(row))
+        return ERR_CORRUPT;
+    uint32_t i = put(core, row, tenant.v);
+    if (i == INDEX_NONE)
+        return ERR_LIMIT;
+    if (!runs)
+        await(core, i);
+    return 0;
+}
+
+void load_job_usages_done(struct core *core)
+{
+    for (uint32_t i = 0; i < core->work.jobs.used; i++) {
+        const struct job *job = &core->work.job[i];
+        if (table_live(&core->work.jobs, i) && job->row.state == JOB_RUNNING &&
+            job_usage_find(core, &job->row.id, job->row.epoch) == MAP_NONE)
+            job_usage_open(core, (struct job_id){i}); /* it started before epochs were metered */
+    }
+}
+
+/* What runs has a row that says so; the others are over, and counted. */
+bool job_usages_hold(const struct core *core)
+{
+    const struct job_meters *m = &core->meters;
+    uint32_t runs = 0, of_jobs = 0;
+    for (uint32_t i = 0; i < m->table.used; i++) {
+        if (!table_live(&m->table, i))
+            continue;
+        if (!adds_up(&m->usage[i].row))
+            return false;
+        runs += m->usage[i].row.state == JOB_USAGE_RUNS;
+    }
+    for (uint32_t i = 0; i < core->work.jobs.used; i++) {
+        const struct row_job *job = &core->work.job[i].row;
+        if (!table_live(&core->work.jobs, i) || job->state != JOB_RUNNING)
+            continue;
+        uint32_t u = job_usage_find(core, &job->id, job->epoch);
+        if (u == MAP_NONE || m->usage[u].row.state != JOB_USAGE_RUNS)
+            return false;
+        of_jobs++;
+    }
+    return runs == of_jobs && m->table.live == runs + m->nover && m->nover <= core->limits.meters;
+}
+
+const struct row_job_usage *view_job_usage(const struct core *core, const struct uuid *job, uint32_t epoch)
+{
+    uint32_t i = job_usage_find(core, job, epoch);
+    return i == MAP_NONE ? NULL : &core->meters.usage[i].row;
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a site has, as pools of the core.
+ *
+ * A pool does not change its size. So nodes that come are a further pool, and of a kind of which a site has fewer nodes
+ * up than its pools have together, the last ones are cordoned: what runs there goes on (which of its nodes a batch
+ * system uses is its own business), and no more than what is there is placed.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/osrandom.h"
+#include "core/kinds.h"
+#include "core/view.h"
+#include "hub/api.h"
+#include "hub/desk.h"
+#include "network/netfile.h"
+
+#define KINDS_MAX 64
+#define EVENTS_MAX 512 /* of one call; what is left over comes with the next */
+
+/* Nodes alike. */
+struct kind {
+    char chip[CHIP_CAP];
+    uint32_t node_chips, nodes, up;
+};
+
+struct inventory {
+    struct kind kind[KINDS_MAX];
+    uint32_t n;
+    struct event event[EVENTS_MAX];
+    uint32_t nevents, replies;
+    bool grown;
+    int rc; /* of the events, the first that was refused */
+    const struct netfile *catalogue;
+};
+
+static struct event *add_event(struct inventory *v, uint32_t kind)
+{
+    if (v->nevents == EVENTS_MAX)
+        return NULL;
+    struct event *event = &v->event[v->nevents++];
+    *event = (struct event){.kind = kind};
+    return event;
+}
+
+/* ---- what has to change ---- */
+
+static void settle_nodes(struct inventory *v, const struct core *core, const struct row_pool *row,
+                         uint32_t up)
+{
+    for (uint32_t i = 0; i < row->nodes; i++) {
+        uint32_t now = view_node_state(core, &row->id, i), state = i < up ? PLACE_UP : PLACE_CORDONED;
+        struct event *event = now == state || now == PLACE_LOST ? NULL : add_event(v, EVENT_KIND_node_state);
+        if (event)
+            event->u.node_state = (struct event_node_state){.pool = row->id, .node = i, .state = state};
+    }
+}
+
+static bool add_chip(struct inventory *v, const struct core *core, const struct kind *kind)
+{
+    struct event chip;
+    if (view_chip_known(core, kind->chip))
+        return true;
+    if (!netfile_chip_event(v->catalogue, kind->chip, &chip))
+        return false;
+    struct event *event = add_event(v, EVENT_KIND_chip_add);
+    if (event)
+        event->u = chip.u;
+    return event != NULL;
+}
+
+static void add_pool(struct inventory *v, const struct core *core, const struct uuid *site,
+                     const struct kind *kind, uint32_t nodes)
+{
+    struct event *event = add_chip(v, core, kind) ? add_event(v, EVENT_KIND_pool_add) : NULL;
+    if (!event)
+        return;
+    event->u.pool_add = (struct event_pool_add){
+        .pool = uuid_new(), .site = *site, .nodes = nodes, .node_chips = kind->node_chips, .domain = 1};
+    memcpy(event->u.pool_add.chip, kind->chip, sizeof kind->chip);
+    v->grown = true;
+}
+
+static bool is_of(const struct row_pool *row, const struct kind *kind)
+{
+    return row->node_chips == kind->node_chips && strcmp(row->chip, kind->chip) == 0;
+}
+
+static void settle_kind(struct inventory *v, const struct core *core, const struct uuid *site,
+                        const struct kind *kind)
+{
+    const struct row_pool *row;
+    uint32_t known = 0, up = kind->up;
+    for (uint32_t pos = 0; (row = view_pool_at(core, &pos)) != NULL;) {
+        if (!uuid_eq(&row->site, site) || !is_of(row, kind))
+            continue;
+        uint32_t here = up < row->nodes ? up : row->nodes;
+        settle_nodes(v, core, row, here);
+        known += row->nodes;
+        up -= here;
+    }
+    if (up > 0)
+        add_pool(v, core, site, kind,
+                 kind->nodes > known && kind->nodes - known < up ? kind->nodes - known : up);
+}
+
+/* Pools of kinds that the site does not speak of any more. */
+static void settle_gone(struct inventory *v, const struct core *core, const struct uuid *site)
+{
+    const struct row_pool *row;
+    for (uint32_t pos = 0; (row = view_pool_at(core, &pos)) != NULL;) {
+        bool here = !uuid_eq(&row->site, site);
+        for (uint32_t i = 0; i < v->n && !here; i++)
+            here = is_of(row, &v->kind[i]);
+        if (!here)
+            settle_nodes(v, core, row, 0);
+    }
+}
+
+static void look(struct visit *visit, const struct core *core)
+{
+    struct inventory *v = visit->data;
+    for (uint32_t i = 0; i < v->n; i++)
+        settle_kind(v, core, &visit->site, &v->kind[i]);
+    settle_gone(v, core, &visit->site);
+}
+
+/* ---- and is changed ---- */
+
+static void finish(struct visit *visit)
+{
+    struct inventory *v = visit->data;
+    struct buf out;
+    if (v->rc != 0)
+        log_error("inventory", "site=%s error=\"%s\"", visit->name, err_text(v->rc));
+    if (v->grown && v->rc == 0)
+        desk_renew(visit_desk(visit), &visit->site);
+    if (v->rc != 0) {
+        hub_refuse(visit->request, v->rc, "");
+        visit->request = NULL;
+        return;
+    }
+    visit_begin(visit, &out);
+    buf_addf(&out, ",\"changes\":%u", v->nevents);
+    visit_end(visit, &out);
+}
+
+static void on_reply(void *ctx, const struct effect *reply)
+{
+    struct visit *visit = ctx;
+    struct inventory *v = visit->data;
+    v->rc = v->rc ? v->rc : reply->code;
+    if (++v->replies < v->nevents)
+        return;
+    if (visit->request)
+        finish(visit);
+    else if (v->grown)
+        desk_renew(visit_desk(visit), &visit->site);
+    visit_free(visit);
+}
+
+static void answer(struct visit *visit)
+{
+    struct inventory *v = visit->data;
+    const struct desk_config *config = desk_config(visit_desk(visit));
+    if (v->nevents == 0) {
+        finish(visit);
+        return;
+    }
+    for (uint32_t i = 0; i < v->nevents; i++) {
+        v->event[i].token = mailbox_token(config->box);
+        asks_add(config->asks, v->event[i].token, on_reply, visit);
+    }
+    visit->kept = true;
+    if (runtime_post_all(config->runtime, v->event, v->nevents) == 0)
+        return;
+    for (uint32_t i = 0; i < v->nevents; i++)
+        asks_forget(config->asks, v->event[i].token);
+    visit->kept = false;
+    hub_refuse(visit->request, ERR_UNAVAILABLE, "");
+    visit->request = NULL;
+}
+
+/* ---- what the site says ---- */
+
+static bool take_u32(yyjson_val *item, const char *name, uint32_t max, uint32_t *out)
+{
+    yyjson_val *v = yyjson_obj_get(item, name);
+    *out = (uint32_t)yyjson_get_uint(v);
+    return yyjson_is_uint(v) && yyjson_get_uint(v) <= max;
+}
+
+static int take_kind(struct inventory *v, yyjson_val *item, struct err *err)
+{
+    struct kind *kind = &v->kind[v->n];
+    struct event unused;
+    yyjson_val *chip = yyjson_obj_get(item, "chip");
+    if (v->n == KINDS_MAX || !yyjson_is_str(chip) ||
+        !text_set(kind->chip, sizeof kind->chip, yyjson_get_str(chip), yyjson_get_len(chip)) ||
+        !take_u32(item, "node_chips", NET_NODE_CHIPS_MAX, &kind->node_chips) || kind->node_chips == 0 ||
+        !take_u32(item, "nodes", NET_POOL_NODES_MAX, &kind->nodes) ||
+        !take_u32(item, "up", kind->nodes, &kind->up))
+        return err_set(err, ERR_INVALID,
+                       "kinds: each has a chip, node_chips of at most %d, nodes of at most %u, and up; at "
+                       "most %d of them",
+                       NET_NODE_CHIPS_MAX, NET_POOL_NODES_MAX, KINDS_MAX);
+    if (!netfile_chip_event(v->catalogue, kind->chip, &unused))
+        return err_set(err, ERR_INVALID, "the hub's catalogue has no chip `%s`", kind->chip);
+    v->n++;
+    return 0;
+}
+
+int desk_take_inventory(struct visit *visit, yyjson_val *root, struct err *err)
+{
+    struct inventory *v = calloc(1, sizeof *v);
+    yyjson_val *kinds = yyjson_obj_get(root, "kinds"), *item;
+    int rc = 0;
+    if (!v)
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    visit->data = v;
+    visit->drop = free;
+    visit->look = look;
+    visit->answer = answer;
+    v->catalogue = desk_config(visit_desk(visit))->catalogue;
+    if (!visit_know(visit))
+        return err_set(err, ERR_FORBIDDEN, "This is for sites of this network only.");
+    if (!yyjson_is_arr(kinds))
+        return err_set(err, ERR_INVALID, "kinds: must be a list");
+    yyjson_arr_iter it = yyjson_arr_iter_with(kinds);
+    while (rc == 0 && (item = yyjson_arr_iter_next(&it)) != NULL)
+        rc = take_kind(v, item, err);
+    if (rc == 0)
+        visit_ask(visit);
+    return rc;
+}

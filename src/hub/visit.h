@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Visits: calls of members at the door (hub/door.h). For door.c, which knows who calls, and those who answer.
+ *
+ * A call is taken (its body is read, who asks is known by certificate), then the core is asked what it holds of the
+ * member, and then it is answered. It owns itself until visit_free; the member may have gone meanwhile.
+ */
+#ifndef BUSBAR_HUB_VISIT_H
+#define BUSBAR_HUB_VISIT_H
+
+#include <yyjson.h>
+
+#include "base/buf.h"
+#include "base/digest.h"
+#include "core/core.h"
+#include "core/limits.h"
+#include "engine/job.h"
+#include "net/http_server.h"
+
+struct door;
+struct desk;
+
+struct visit {
+    struct door *door;
+    struct http_request *request; /* NULL: it has gone */
+    void (*answer)(struct visit *visit);
+    void *data; /* of who answers */
+    void (*drop)(void *data);
+    bool joins, kept;
+    uint8_t token[DIGEST_LEN];
+    uint8_t key[DIGEST_LEN]; /* by which it is known */
+    struct buf csr;
+    struct job_id job; /* the call is about; zero: none */
+    /* On the core thread, of a member: further looks. May be NULL. */
+    void (*look)(struct visit *visit, const struct core *core);
+    /* What the core knows of it. */
+    bool is_member;
+    bool has_job; /* it runs that epoch of that job */
+    struct uuid site;
+    char name[NAME_CAP];
+    uint32_t state;
+};
+
+/* Reads who calls from its certificate; false: nobody of this network. */
+bool visit_know(struct visit *visit);
+/* Asks the core; then answer() is called, if it is a member that has not gone, and the visit is freed, unless answer() has
+ * set `kept`: then it is its keeper's. */
+void visit_ask(struct visit *visit);
+void visit_free(struct visit *visit);
+void visit_refuse(struct visit *visit, int code, const char *words);
+/* An answer: begin, add members each with a comma before it, end. The request is answered then. */
+void visit_begin(const struct visit *visit, struct buf *out);
+void visit_end(struct visit *visit, struct buf *out);
+struct desk *visit_desk(const struct visit *visit);
+
+#endif

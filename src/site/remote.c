@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "site/remote.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#define TICK_MS 200
+#define RETRY_MS_MAX 5000
+#define INVENTORY_MS 30000 /* between looks */
+
+struct remote {
+    struct remote_config config;
+    struct link *orders;
+    struct outbox *outbox;
+    struct site_jobs *jobs;
+    uv_timer_t timer;
+    bool ready;            /* what runs here is known */
+    bool counting, ending; /* the inventory is being read */
+    uint64_t session, ack;
+    uint64_t sent_ms, until_ms; /* on the clock of leases: of the call under way; until when jobs may run */
+    uint64_t retry_ms, next_ms, count_ms;
+    struct buf inventory, told; /* as it is; as the hub has it */
+    void (*done)(void *ctx);
+    void *done_ctx;
+};
+
+static uint64_t now_ms(const struct remote *r)
+{
+    return uv_now(&r->config.outbox.loop->uv);
+}
+
+/* ---- orders ---- */
+
+static bool read_id(yyjson_val *v, struct job_id *id)
+{
+    yyjson_val *job = yyjson_obj_get(v, "job"), *epoch = yyjson_obj_get(v, "epoch");
+    id->epoch = (uint32_t)yyjson_get_uint(epoch);
+    return yyjson_is_uint(epoch) && yyjson_is_str(job) &&
+           uuid_parse(&id->job, yyjson_get_str(job), yyjson_get_len(job));
+}
+
+static bool read_order(yyjson_val *v, struct site_order *order)
+{
+    yyjson_val *chip = yyjson_obj_get(v, "chip");
+    order->nodes = (uint32_t)yyjson_get_uint(yyjson_obj_get(v, "nodes"));
+    order->chips = (uint32_t)yyjson_get_uint(yyjson_obj_get(v, "chips"));
+    return read_id(v, &order->id) && yyjson_is_str(chip) &&
+           text_set(order->chip, sizeof order->chip, yyjson_get_str(chip), yyjson_get_len(chip));
+}
+
+static enum job_end read_why(yyjson_val *v)
+{
+    const char *word = yyjson_get_str(yyjson_obj_get(v, "why"));
+    for (int end = JOB_END_CANCELLED; word && end <= JOB_END_EVICTED; end++) {
+        if (strcmp(word, job_end_text((enum job_end)end)) == 0)
+            return (enum job_end)end;
+    }
+    return JOB_END_CANCELLED;
+}
+
+static bool take_wanted(struct remote *r, yyjson_val *list)
+{
+    struct site_order *orders = calloc(yyjson_arr_size(list) + 1, sizeof *orders);
+    yyjson_val *item;
+    uint32_t n = 0;
+    bool good = orders != NULL;
+    yyjson_arr_iter it = yyjson_arr_iter_with(list);
+    while (good && (item = yyjson_arr_iter_next(&it)) != NULL)
+        good = read_order(item, &orders[n++]);
+    if (good) {
+        log_info("orders", "wanted=%u", n);
+        site_jobs_wanted(r->jobs, orders, n);
+    }
+    free(orders);
+    return good;
+}
+
+static bool take_change(struct remote *r, yyjson_val *item)
+{
+    struct site_order order = {0};
+    struct job_id id;
+    yyjson_val *start = yyjson_obj_get(item, "start"), *stop = yyjson_obj_get(item, "stop");
+    if (start && read_order(start, &order))
+        site_jobs_start(r->jobs, &order);
+    else if (stop && read_id(stop, &id))
+        site_jobs_stop(r->jobs, &id, read_why(stop));
+    else
+        return false;
+    return true;
+}
+
+/* False: it is not understood, and nothing can be concluded from it. */
+static bool take_orders(struct remote *r, yyjson_val *answer)
+{
+    yyjson_val *wanted = yyjson_obj_get(answer, "wanted"), *orders = yyjson_obj_get(answer, "orders"), *item;
+    uint64_t session = yyjson_get_uint(yyjson_obj_get(answer, "session"));
+    uint64_t lease_ms = yyjson_get_uint(yyjson_obj_get(answer, "lease_ms"));
+    bool good = lease_ms > 0 && (wanted ? yyjson_is_arr(wanted) : yyjson_is_arr(orders));
+    if (!good)
+        return false;
+    r->until_ms = r->sent_ms + lease_ms;
+    if (!wanted && session != r->session) {
+        r->session = 0; /* over: another one begins with the next call */
+        return true;
+    }
+    if (wanted)
+        good = take_wanted(r, wanted);
+    yyjson_arr_iter it = yyjson_arr_iter_with(orders);
+    while (good && !wanted && (item = yyjson_arr_iter_next(&it)) != NULL)
+        good = take_change(r, item);
+    r->session = good ? session : 0;
+    r->ack = yyjson_get_uint(yyjson_obj_get(answer, "last"));
+    return good;
+}
+
+static void ask(struct remote *r);
+
+static void on_orders(void *ctx, const struct err *err, yyjson_val *answer)
+{
+    struct remote *r = ctx;
+    struct err strange = {0};
+    bool good = err->code == 0 && take_orders(r, answer);
+    if (err->code == 0 && !good)
+        err_set(&strange, ERR_UPSTREAM, "the hub's orders are not understood");
+    r->config.outbox.heard(r->config.outbox.ctx, strange.code ? &strange : err);
+    if (r->ending)
+        return;
+    if (good) {
+        r->retry_ms = TICK_MS;
+        ask(r);
+        return;
+    }
+    r->next_ms = now_ms(r) + r->retry_ms;
+    r->retry_ms = r->retry_ms * 2 < RETRY_MS_MAX ? r->retry_ms * 2 : RETRY_MS_MAX;
+}
+
+static void ask(struct remote *r)
+{
+    struct buf body;
+    buf_init(&body, 256);
+    buf_addf(&body, "{\"session\":%llu,\"ack\":%llu}", (unsigned long long)r->session,
+             (unsigned long long)r->ack);
+    r->sent_ms = clock_boot_ms();
+    link_post(r->orders, "/site/v1/orders", &body, on_orders, r);
+    buf_fini(&body);
+}
+
+/* ---- the hub, as jobs see it ---- */
+
+static void on_ready(void *ctx)
+{
+    ((struct remote *)ctx)->ready = true;
+}
+
+static int load(void *ctx, const struct job_id *id, struct job_spec *spec, struct err *err)
+{
+    return outbox_load(((struct remote *)ctx)->outbox, id, spec, err);
+}
+
+static bool tell(void *ctx, const struct site_end *end)
+{
+    return outbox_tell(((struct remote *)ctx)->outbox, end);
+}
+
+static void used(void *ctx, const struct job_id *id, const struct job_usage *usage)
+{
+    outbox_used(((struct remote *)ctx)->outbox, id, usage);
+}
+
+static void gone(void *ctx, const struct job_id *id, const struct job_exit *exit, bool old)
+{
+    (void)old; /* it was not forgotten, so it may not all have been said */
+    outbox_gone(((struct remote *)ctx)->outbox, id, exit);
+}
+
+static uint64_t lease_ms(void *ctx)
+{
+    const struct remote *r = ctx;
+    uint64_t now = clock_boot_ms();
+    return r->until_ms > now ? r->until_ms - now : 0;
+}
+
+/* ---- inventory ---- */
+
+struct kind {
+    const char *chip;
+    uint32_t node_chips, nodes, up;
+};
+
+static void count_node(struct kind *kinds, uint32_t *n, const struct engine_node *node)
+{
+    uint32_t i = 0;
+    while (i < *n && (strcmp(kinds[i].chip, node->chip) != 0 || kinds[i].node_chips != node->chips))
+        i++;
+    if (i == *n)
+        kinds[(*n)++] = (struct kind){.chip = node->chip, .node_chips = node->chips};
+    kinds[i].nodes++;
+    kinds[i].up += node->up;
+}
+
+static void render_inventory(struct buf *out, const struct engine_inventory *inv)
+{
+    struct kind *kinds = calloc(inv->nodes_count + 1, sizeof *kinds);
+    uint32_t n = 0;
+    for (uint32_t i = 0; kinds && i < inv->nodes_count; i++) {
+        if (inv->nodes[i].chips > 0)
+            count_node(kinds, &n, &inv->nodes[i]);
+    }
+    buf_clear(out);
+    buf_addf(out, "{\"isolation\":\"%s\",\"kinds\":[", isolation_text((enum isolation)inv->isolation));
+    for (uint32_t i = 0; i < n; i++) {
+        buf_addf(out, "%s{\"chip\":", i ? "," : "");
+        buf_add_json(out, kinds[i].chip, strlen(kinds[i].chip));
+        buf_addf(out, ",\"node_chips\":%u,\"nodes\":%u,\"up\":%u}", kinds[i].node_chips, kinds[i].nodes,
+                 kinds[i].up);
+    }
+    buf_add_text(out, "]}");
+    free(kinds);
+}
+
+static bool is_told(const struct remote *r)
+{
+    return text_eq(r->told.data ? r->told.data : "", r->told.len, r->inventory.data, r->inventory.len);
+}
+
+static void on_inventory(void *ctx, const struct err *err, yyjson_val *answer)
+{
+    struct remote *r = ctx;
+    (void)answer;
+    if (err->code != 0 && err->code != ERR_UNAVAILABLE)
+        log_error("inventory", "error=\"%s\"", err->msg);
+    if (err->code != 0 && err_retryable(err->code))
+        r->count_ms = 0;
+    buf_clear(&r->told);
+    if (err->code == 0)
+        buf_add(&r->told, r->inventory.data, r->inventory.len);
+}
+
+static void on_counted(void *ctx, struct engine_call *call)
+{
+    struct remote *r = ctx;
+    r->counting = false;
+    if (r->ending)
+        return;
+    r->count_ms = now_ms(r) + INVENTORY_MS;
+    if (call->err.code != 0) {
+        log_warn("inventory", "error=\"%s\"", call->err.msg);
+        return;
+    }
+    render_inventory(&r->inventory, &call->inventory);
+    if (!is_told(r) && !outbox_call(r->outbox, "/site/v1/inventory", &r->inventory, on_inventory, r))
+        r->count_ms = 0;
+}
+
+static void count(struct remote *r)
+{
+    struct engine_call *call = engine_call_new(ENGINE_INVENTORY, 0);
+    if (!call)
+        return;
+    r->counting = engine_call(site_jobs_engine(r->jobs), call, on_counted, r) == 0;
+    if (!r->counting)
+        engine_call_free(call);
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct remote *r = timer->data;
+    uint64_t now = now_ms(r);
+    if (r->ready && !link_busy(r->orders) && now >= r->next_ms)
+        ask(r);
+    if (!r->counting && now >= r->count_ms)
+        count(r);
+}
+
+/* ---- the whole ---- */
+
+bool remote_call(struct remote *r, const char *path, const struct buf *body, link_fn *fn, void *ctx)
+{
+    return outbox_call(r->outbox, path, body, fn, ctx);
+}
+
+static int open_parts(struct remote *r, struct err *err)
+{
+    const struct site_hub hub = {.ready = on_ready,
+                                 .load = load,
+                                 .tell = tell,
+                                 .used = used,
+                                 .gone = gone,
+                                 .lease_ms = lease_ms,
+                                 .ctx = r};
+    const struct outbox_config *o = &r->config.outbox;
+    int rc = outbox_new(&r->outbox, o, err);
+    if (rc == 0)
+        rc = link_open(&r->orders, o->loop, o->hub, o->tls, err);
+    return rc ? rc : site_jobs_new(&r->jobs, o->loop, r->config.engine, &hub, err);
+}
+
+int remote_new(struct remote **out, const struct remote_config *config, struct err *err)
+{
+    struct remote *r = calloc(1, sizeof *r);
+    if (!r)
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    r->config = *config;
+    r->retry_ms = TICK_MS;
+    buf_init(&r->inventory, LINK_BODY_MAX);
+    buf_init(&r->told, LINK_BODY_MAX);
+    int rc = open_parts(r, err);
+    if (rc != 0) {
+        if (r->outbox)
+            outbox_close(r->outbox);
+        link_close(r->orders);
+        uv_run(&config->outbox.loop->uv, UV_RUN_DEFAULT);
+        remote_free(r);
+        return rc;
+    }
+    outbox_jobs(r->outbox, r->jobs);
+    uv_timer_init(&config->outbox.loop->uv, &r->timer);
+    r->timer.data = r;
+    uv_timer_start(&r->timer, on_tick, 0, TICK_MS);
+    *out = r;
+    return 0;
+}
+
+void remote_shutdown(struct remote *r, void (*done)(void *ctx), void *ctx)
+{
+    r->ending = true;
+    uv_close((uv_handle_t *)&r->timer, NULL);
+    link_close(r->orders);
+    outbox_close(r->outbox);
+    site_jobs_shutdown(r->jobs, done, ctx);
+}
+
+void remote_free(struct remote *r)
+{
+    if (!r)
+        return;
+    if (r->jobs)
+        site_jobs_free(r->jobs);
+    outbox_free(r->outbox);
+    buf_fini(&r->inventory);
+    buf_fini(&r->told);
+    free(r);
+}

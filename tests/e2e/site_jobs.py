@@ -1,0 +1,217 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Jobs of a hub at a site that joined it: placed by the dispatcher, run on the site's own engine; hub, agent and the link between
+them may end at any moment, and every job has run once.
+"""
+import json
+import random
+import signal
+import sys
+import time
+
+from site_agent import LEASE_S, Field, Site, counted, runs_of, span, spans_of
+from workbench import FULL, Tap, find_processes, need, same, wait_for
+
+def runs(f):
+    job = f.submit('echo out; echo err >&2; echo $BUSBAR_CHIPS; exit 3', chips=2)
+    end = f.ended(job)
+    same((end['state'], end['end'], end['code'], end['site'], end['chip']), ('ended', 'exited', 3, 'north', 'h20'), 'end')
+    same(f.logs(job), b'out\n2\n', 'output')
+    same(f.logs(job, 'err'), b'err\n', 'errors')
+    need(end['usage']['ms'] > 0, end)
+    wait_for(lambda: not (f.site.data / 'work' / job).exists(), 'the site keeps nothing of it', 15)
+    need(not list((f.site.data / 'jobs').iterdir()), 'a program is left')
+
+
+def bytes_are_whole(f):
+    """A megabyte that is no text, and what comes after the last newline."""
+    job = f.submit('head -c 3000000 /dev/zero | tr "\\0" "\\377"; printf end')
+    same(f.ended(job)['code'], 0, 'code')
+    wait_for(lambda: len(f.logs(job)) == 3000003, 'all of it is here', 15, 0.2)
+    need(f.logs(job) == b'\xff' * 3000000 + b'end', 'bytes')
+
+
+def follows(f):
+    """What it prints is seen while it runs."""
+    job = f.submit('echo first; sleep 20')
+    f.running(job)
+    wait_for(lambda: f.logs(job) == b'first\n', 'its first line', 10)
+    f.bench.api('DELETE', f'/api/v1/jobs/{job}')
+    same(f.job(job)['state'], 'cancelled', 'state')
+    f.nothing_runs()
+
+
+def queue(f):
+    """More than there is: they wait for one another, and no chip has two."""
+    mark = f.site.data / 'mark'
+    jobs = [f.submit(f'for c in $(echo $CUDA_VISIBLE_DEVICES | tr , " "); do mkdir {mark}-$c || exit 9; done; sleep 0.3; '
+                     f'for c in $(echo $CUDA_VISIBLE_DEVICES | tr , " "); do rmdir {mark}-$c; done', chips=1 + i % 3)
+            for i in range(12)]
+    for job in jobs:
+        end = f.ended(job, 60)
+        same((end['end'], end.get('code')), ('exited', 0), f.logs(job, 'err'))
+
+
+def ends(f):
+    same(f.ended(f.submit('kill -9 $$'))['signal'], 9, 'signal')
+    same(f.ended(f.submit('sleep 30', time_limit_s=1))['end'], 'timed-out', 'end')
+    nothing = {'tenant': 'default', 'argv': ['/nonexistent'], 'chip': 'h20', 'chips': 1}
+    same(f.ended(f.bench.api('POST', '/api/v1/jobs', nothing)['id'])['end'], 'not-started', 'end')
+
+
+def hub_killed(f):
+    """What runs goes on, what ends meanwhile is told when the hub is back, and nothing runs twice."""
+    long, short = f.submit(counted(f, 'sleep 6')), f.submit(counted(f, 'sleep 1'))
+    f.running(long)
+    f.running(short)
+    wait_for(lambda: runs_of(f, long) + runs_of(f, short) == 2, 'both have begun', 10)
+    f.bench.kill()
+    time.sleep(2.5)
+    f.bench.start()
+    same([f.ended(j)['code'] for j in (short, long)], [0, 0], 'codes')
+    same([runs_of(f, j) for j in (short, long)], [1, 1], 'runs')
+
+
+def agent_killed(f):
+    long, short = f.submit(counted(f, 'sleep 6')), f.submit(counted(f, 'echo said; sleep 1'))
+    f.running(long)
+    wait_for(lambda: runs_of(f, long) + runs_of(f, short) == 2, 'both have begun', 10)
+    f.site.kill()
+    waits = f.submit(counted(f, 'true'), chips=2)
+    time.sleep(2)
+    f.site.run()
+    same([f.ended(j)['code'] for j in (short, long, waits)], [0, 0, 0], 'codes')
+    same([runs_of(f, j) for j in (short, long, waits)], [1, 1, 1], 'runs')
+    same(f.logs(short), b'said\n', 'what it said')
+
+
+def cancelled_while_away(f):
+    """The hub took it back while the agent was not there: it is stopped when that is back."""
+    job = f.submit(counted(f, 'sleep 60'))
+    f.running(job)
+    wait_for(lambda: runs_of(f, job) == 1, 'it has begun', 10)
+    f.site.kill()
+    f.bench.api('DELETE', f'/api/v1/jobs/{job}')
+    f.site.run()
+    f.nothing_runs()
+
+
+def flap(f):
+    """Out of touch for less than a lease: nothing moves."""
+    job = f.submit(counted(f, f'sleep {LEASE_S}'))
+    f.running(job)
+    wait_for(lambda: runs_of(f, job) == 1, 'it has begun', 10)
+    f.site.process.send_signal(signal.SIGSTOP)
+    time.sleep(LEASE_S / 2)
+    f.site.process.send_signal(signal.SIGCONT)
+    end = f.ended(job)
+    same((end['code'], end['epoch'], runs_of(f, job)), (0, 1, 1), 'end, epoch and runs')
+
+
+def lost(f):
+    """Out of touch for longer: the lease ends the job there, and only then it is placed again, under the next epoch; a job that has
+    nowhere else to go waits for the site."""
+    job = f.submit(f'{span(f)} sleep {LEASE_S + 3}')
+    f.running(job)
+    wait_for(lambda: spans_of(f, job), 'it has begun', 10)
+    shims = find_processes(str(f.site.data / 'work'))
+    need(shims, 'no shim')
+    f.bench.kill()  # the agent hears nothing from here on
+    wait_for(lambda: not find_processes(str(f.site.data / 'work')), 'the lease ended it', LEASE_S + 15)
+    f.bench.start()
+    end = f.ended(job, 60)
+    same((end['code'], end['epoch']), (0, 2), 'end and epoch')
+
+
+def cut_off(f):
+    """The agent is not there for longer than leases and margin: the hub calls the site lost, and what ran is placed again when it is
+    back. No two epochs of a job ever run at a time."""
+    job = f.submit(f'{span(f)} sleep 3', time_limit_s=60)
+    f.running(job)
+    wait_for(lambda: spans_of(f, job), 'it has begun', 10)
+    f.site.kill()
+    wait_for(lambda: f.bench.api('GET', '/api/v1/sites/north')['state'] == 'lost', 'the site is lost', LEASE_S + 45, 0.5)
+    same(f.job(job)['state'], 'queued', 'state')
+    f.site.run()
+    wait_for(lambda: f.bench.api('GET', '/api/v1/sites/north')['state'] == 'up', 'the site is back', 15, 0.2)
+    end = f.ended(job, 30)
+    same((end['code'], end['epoch']), (0, 2), 'end and epoch')
+    spans = sorted(spans_of(f, job))
+    need(all(a[1] <= b[0] for a, b in zip(spans, spans[1:])), f'epochs overlap: {spans}')
+
+
+def killed_at_random(f):
+    """Hub and agent are killed again and again while jobs come: each runs once."""
+    jobs = []
+    for i in range(20 if FULL else 3):
+        jobs += [f.submit(counted(f, 'sleep 0.2')) for _ in range(3)]
+        time.sleep(random.random())
+        if i % 2:
+            f.site.kill()
+            f.site.run()
+        else:
+            f.bench.kill()
+            f.bench.start()
+    for job in jobs:
+        same((f.ended(job, 60)['code'], runs_of(f, job)), (0, 1), 'code and runs')
+
+
+def others_jobs(f):
+    """A site is told nothing of what runs at another one, and cannot say anything about it."""
+    job = f.submit('echo secret; sleep 20', env=['TOKEN=secret'])
+    f.running(job)
+    with Site() as other:
+        other.enter(f.bench, 'other')
+        hub = json.loads((other.data / 'site.json').read_text())['hub']
+        me = {'job': job, 'epoch': 1}
+        same(other.call(hub, '/site/v1/program', me)[0], 404, 'program')
+        same(other.call(hub, f'/site/v1/log?job={job}&epoch=1&stream=out&offset=0', {})[0], 404, 'log')
+        same(other.call(hub, '/site/v1/end', {**me, 'code': 0})[0], 200, 'an end that is none of its business')
+        same(f.job(job)['state'], 'running', 'state')
+        answer = other.call(hub, '/site/v1/orders', {})[1]
+        same(answer['wanted'], [], 'orders')
+        for path, body in (('program', {}), ('program', {'job': job, 'epoch': -1}), ('end', me), ('end', {**me, 'code': 0, 'exit': {'x': 1}}),
+                           ('orders', {'session': 'x'}), ('inventory', {}), ('inventory', {'kinds': [{}]}),
+                           ('inventory', {'kinds': [{'chip': 'no-such', 'node_chips': 1, 'nodes': 1, 'up': 1}]}),
+                           ('inventory', {'kinds': [{'chip': 'h20', 'node_chips': 99, 'nodes': 1, 'up': 1}]}),
+                           ('log?job=x', {}), (f'log?job={job}&epoch=1&stream=no&offset=0', {})):
+            same(other.call(hub, f'/site/v1/{path}', body)[0], 400, (path, body))
+            same(other.call(hub, f'/site/v1/{path}', body, cert=False)[0], 403, (path, 'nobody'))
+    f.bench.api('DELETE', f'/api/v1/jobs/{job}')
+    f.nothing_runs()
+
+
+def grows(f):
+    """Nodes that come are more room; nodes that go are cordoned, and what runs goes on."""
+    job = f.submit('sleep 4', chips=4)
+    f.running(job)
+    config = f.site.data / 'site.yaml'
+    text = config.read_text()
+    config.write_text(text + '  - {chip: mlu370-x8, count: 2}\n')
+    f.site.kill()
+    f.site.run()
+    more = wait_for(lambda: f.try_submit('true', chip='mlu370-x8', chips=2), 'the hub knows of the kind', 15, 0.2)
+    same(f.ended(more)['site'], 'north', 'site')
+    config.write_text(text)
+    f.site.kill()
+    f.site.run()
+    gone = f.submit('true', chip='mlu370-x8', chips=2)
+    same(f.ended(job)['code'], 0, 'code')
+    time.sleep(2)
+    same(f.job(gone)['state'], 'queued', 'state')  # given back if it was placed before the site had told
+    f.bench.api('DELETE', f'/api/v1/jobs/{gone}')
+
+
+def main():
+    tap, wanted = Tap(), sys.argv[1:]  # names of cases, when run by hand
+    with Field() as field:
+        for case in (runs, bytes_are_whole, follows, queue, ends, hub_killed, agent_killed, cancelled_while_away, flap,
+                     lost, killed_at_random, others_jobs, grows, cut_off):
+            if wanted and case.__name__ not in wanted:
+                continue
+            tap.case(case.__name__.replace('_', ' '), case, field)
+    tap.done()
+
+
+if __name__ == '__main__':
+    main()

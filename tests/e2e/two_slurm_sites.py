@@ -1,0 +1,165 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""One hub, its own machine, and two real Slurm clusters of different chips that joined it: mixed jobs, gangs among them, placed by the
+dispatcher, run by each site's own Slurm as an ordinary user. Every end is the right one, what is billed is what ran, and no
+chip is given twice. BUSBAR_FULL=1: 200 jobs instead of 24.
+"""
+import collections
+import json
+import os
+import random
+import shutil
+
+import slurm_site
+from site_agent import Site, free_port
+from workbench import FULL, Bench, Tap, need, same, wait_for
+
+CONFIG = '''
+engine: slurm
+work: {work}
+program: {program}
+chips:
+{chips}
+'''
+NORTH = [('a', 2, 'npu', 'ascend910b', 8), ('m', 1, 'mlu', 'mlu370-x8', 4)]
+SOUTH = [('g', 1, 'gpu', 'h20', 8), ('d', 2, 'dcu', 'hygon-k100', 4)]
+CAPACITY = {kind: nodes * chips for _, nodes, _, kind, chips in NORTH + SOUTH}
+NODE = {kind: chips for _, _, _, kind, chips in NORTH + SOUTH}
+JOBS = 200 if FULL else 24
+
+
+class SlurmSite:
+    """A cluster, and the agent that joined a hub with it, both an ordinary user's."""
+
+    def __init__(self, bench, name, pools):
+        self.name, self.site = name, Site()
+        work = self.site.data / 'work'
+        work.mkdir()
+        self.site.enter(bench, name)
+        self.cluster = slurm_site.Cluster(self.site.data / 'cluster', name, pools)
+        lines = [f'  - {{chip: {kind}, gres: "{gres}:{kind}", partitions: [{kind}]}}' for _, _, gres, kind, _ in pools]
+        (self.site.data / 'site.yaml').write_text(
+            CONFIG.format(work=work, program=os.environ['BUSBAR_BIN'], chips='\n'.join(lines)))
+        self.site.data.chmod(0o755)
+        for path in (self.site.data, self.site.data / 'pki', work, *self.site.data.glob('*.*'), *self.site.data.glob('pki/*')):
+            shutil.chown(path, slurm_site.USER)
+        self.site.env, self.site.user = {'SLURM_CONF': str(self.cluster.conf)}, slurm_site.USER
+
+    def start(self):
+        self.site.run()
+        wait_for(lambda: 'in touch' in self.site.said(), f'{self.name} is in touch', 30)
+
+    def stop(self):
+        self.cluster.stop()
+        self.site.end()
+
+
+class Network:
+    def __init__(self):
+        self.bench, self.sites = Bench(['--site-listen', f'127.0.0.1:{free_port()}', '--no-model']), []
+
+    def start(self):
+        for name, pools in (('north', NORTH), ('south', SOUTH)):
+            self.sites.append(SlurmSite(self.bench, name, pools))
+        for site in self.sites:
+            site.start()
+
+    def stop(self):
+        for site in self.sites:
+            site.stop()
+        self.bench.__exit__(None, None, None)
+
+    def submit(self, script, chip, chips, **fields):
+        return self.bench.api('POST', '/api/v1/jobs', {'tenant': 'default', 'argv': ['/bin/sh', '-c', script], 'chip': chip,
+                                                       'chips': chips, **fields})['id']
+
+    def job(self, job):
+        return self.bench.api('GET', f'/api/v1/jobs/{job}')
+
+    def ended(self, job, limit_s=300):
+        return wait_for(lambda: (j := self.job(job))['state'] not in ('queued', 'running') and j, f'{job} is over', limit_s, 0.2)
+
+    def logs(self, job):
+        return self.bench.request('GET', f'/api/v1/jobs/{job}/logs', local=True).body.decode()
+
+
+def known(net):
+    """The hub knows what both clusters have as soon as they have joined."""
+    for kind, chips in NODE.items():
+        job = wait_for(lambda kind=kind: net.bench.request(
+            'POST', '/api/v1/jobs', {'tenant': 'default', 'argv': ['true'], 'chip': kind, 'chips': 1}, local=True).status == 201,
+            f'the hub knows {kind}', 30, 0.5)
+        need(job and chips, kind)
+
+
+SAY = 'echo begins $(date +%s.%N); {body}; s=$?; echo ends $(date +%s.%N); exit $s'
+
+
+def draw(rng):
+    """Script, kind, chips, further fields, and the end that it must have."""
+    kind = rng.choice([*CAPACITY, 'cpu'])
+    code = rng.choice([0, 0, 0, 0, 7])
+    body, fields, end = f'sleep {rng.uniform(0.1, 2):.2f}; (exit {code})', {}, ('exited', code)
+    chips = 1 if kind == 'cpu' else rng.randint(1, NODE[kind])
+    what = rng.random()
+    if what < 0.15 and CAPACITY.get(kind, 0) > NODE.get(kind, 0):
+        chips, body, end = CAPACITY[kind], 'test "$WORLD_SIZE" = 2 && test -n "$MASTER_ADDR"', ('exited', 0)  # a gang
+    elif what < 0.25:
+        body, fields, end = 'sleep 60', {'time_limit_s': 1}, ('timed-out', None)
+    elif what < 0.3:
+        body, end = 'kill -9 $$', ('signalled', None)
+    return SAY.format(body=body), kind, chips, fields, end
+
+
+def mixed(net):
+    rng = random.Random(int(os.environ.get('BUSBAR_SEED', 1)))
+    drawn = [draw(rng) for _ in range(JOBS)]
+    jobs = [net.submit(script, kind, chips, **fields) for script, kind, chips, fields, _ in drawn]
+    spans, where = collections.defaultdict(list), collections.Counter()
+    for job, (_, kind, chips, _, (end, code)) in zip(jobs, drawn):
+        found = net.ended(job)
+        same((found['end'], found.get('code')), (end, code), f'{job}, {chips} of {kind}: {net.logs(job)}')
+        same(found['site'], 'local' if kind == 'cpu' else 'north' if kind in ('ascend910b', 'mlu370-x8') else 'south', 'site')
+        where[found['site']] += 1
+        lines = [line.split() for line in net.logs(job).splitlines()]
+        if kind != 'cpu' and len(lines) >= 2 and lines[0][0] == 'begins' and lines[-1][0] == 'ends':
+            spans[kind].append((float(lines[0][1]), chips))
+            spans[kind].append((float(lines[-1][1]), -chips))
+    for kind, list_ in spans.items():
+        used = most = 0
+        for _, change in sorted(list_):
+            used += change
+            most = max(most, used)
+        need(most <= CAPACITY[kind], f'{most} of {CAPACITY[kind]} {kind} at a time')
+    return f'{JOBS} jobs: {dict(where)}'
+
+
+def nothing_left(net):
+    for site in net.sites:
+        wait_for(lambda site=site: not any(' RUNNING' in line or ' PENDING' in line for line in site.cluster.queue()),
+                 f'{site.name} has nothing in its queue', 30, 0.5)
+        wait_for(lambda site=site: not [d for d in (site.site.data / 'work').iterdir() if d.name != 'batch'],
+                 f'{site.name} keeps nothing', 20, 0.5)
+
+
+def main():
+    tap = Tap()
+    lacking = slurm_site.missing()
+    if lacking:
+        tap.skip('two Slurm sites', lacking)
+        tap.done()
+    net = Network()
+    try:
+        net.start()
+        for case in (known, mixed, nothing_left):
+            tap.case(case.__name__.replace('_', ' '), case, net)
+    finally:
+        if os.environ.get('BUSBAR_KEEP'):
+            for site in net.sites:
+                print('# kept', shutil.copytree(site.site.data, f'{site.site.data}-kept', ignore=shutil.ignore_patterns('cluster')))
+        net.stop()
+    tap.done()
+
+
+if __name__ == '__main__':
+    main()

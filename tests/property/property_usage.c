@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What epochs of jobs use, told in any order, again and late, against a model that knows the greatest total of each epoch.
+ *
+ * Jobs start, end, come back and lose their money at three sites with prices of their own. Held against the model all the time:
+ * what an epoch has cost is what its greatest total comes to, paid or owed (invariant 3: each chip-second once, under one epoch);
+ * what left a wallet is what rows say was paid and sites got (4), and never more than the budget (2); a job goes on unless its
+ * tenant has spent all. The core is loaded from its rows now and then.
+ */
+#include "base/checked.h"
+#include "dispatch_support.h"
+
+#define SITES 3u
+#define TENANTS 2u
+#define CHIPS 16u
+#define JOBS 120u
+#define EPOCHS 1000u
+#define REPORTS 4000u
+
+struct m_epoch {
+    uint64_t job;
+    uint32_t epoch, tenant, site, chips;
+    int64_t start_ms, end_ms; /* 0: it runs */
+    uint64_t chip_ms;         /* the greatest total that was taken */
+    int64_t paid;
+    bool final, closed;
+};
+
+struct play {
+    struct world *w;
+    uint64_t seed;
+    int64_t price[SITES];
+    int64_t budget[TENANTS], spent[TENANTS];
+    struct m_epoch epoch[EPOCHS];
+    uint32_t n, jobs;
+    struct event_job_meter sent[REPORTS];
+    uint32_t nsent;
+    uint64_t stops, closed, repeats, unpaid;
+};
+
+static struct play the_play;
+
+static uint64_t draw(struct play *p, uint64_t n)
+{
+    return test_below(&p->seed, n);
+}
+
+static struct m_epoch *epoch_of(struct play *p, const struct uuid *job, uint32_t epoch)
+{
+    for (uint32_t i = 0; i < p->n; i++) {
+        if (p->epoch[i].epoch == epoch && is_uid(job, 'J', p->epoch[i].job))
+            return &p->epoch[i];
+    }
+    return NULL;
+}
+
+static void build(struct play *p, uint64_t seed, uint32_t meters, bool rich)
+{
+    struct limits limits = dispatch_limits(4, 4, JOBS);
+    limits.meters = meters;
+    memset(p, 0, sizeof *p);
+    p->seed = seed;
+    p->w = world_dispatch(&limits, 0);
+    for (uint32_t i = 0; i < TENANTS; i++) {
+        p->budget[i] = rich ? MONEY_MAX / 4 : (int64_t)draw(p, 200000);
+        assert_int_equal(do_tenant(p->w, i + 1, p->budget[i]), 0);
+    }
+    assert_int_equal(do_chip(p->w, "chip", "v", 100), 0);
+    for (uint32_t i = 0; i < SITES; i++) {
+        assert_int_equal(do_site(p->w, i + 1), 0);
+        struct event_pool_add pool = pool_request(i + 1, i + 1, 2, CHIPS / 2);
+        p->price[i] = i == 0 ? 0 : 1 + (int64_t)draw(p, i == 1 ? 100 : 100000);
+        pool.price = p->price[i];
+        assert_int_equal(do_pool(p->w, pool), 0);
+    }
+}
+
+/* ---- what comes back ---- */
+
+static void follow(struct play *p)
+{
+    for (uint32_t i = 0; i < p->w->effects.n; i++) {
+        const struct effect *e = &p->w->list[i];
+        if (e->kind == EFFECT_JOB_START) {
+            struct m_epoch *m = &p->epoch[p->n++];
+            uint64_t job = (uint64_t)e->job.b[14] << 8 | e->job.b[15];
+            assert_true(p->n <= EPOCHS && !epoch_of(p, &e->job, e->epoch + 1));
+            *m = (struct m_epoch){.job = job,
+                                  .epoch = e->epoch,
+                                  .tenant = job % TENANTS,
+                                  .site = e->pool.b[15] - 1u,
+                                  .chips = e->chips,
+                                  .start_ms = p->w->now};
+        } else if (e->kind == EFFECT_JOB_STOP) {
+            epoch_of(p, &e->job, e->epoch)->end_ms = p->w->now;
+        }
+    }
+}
+
+static int64_t cost_of(const struct play *p, const struct m_epoch *m)
+{
+    return (int64_t)((int128)p->price[m->site] * m->chip_ms / 3600000);
+}
+
+static void check(struct play *p)
+{
+    int64_t rows = 0, revenue = 0, spent = 0;
+    for (uint32_t i = 0; i < p->n; i++) {
+        const struct m_epoch *m = &p->epoch[i];
+        struct row_job_usage key = {.job = uid('J', m->job), .epoch = m->epoch};
+        const struct row_job_usage *row = mirror_find(&p->w->mirror, ROW_KIND_job_usage, &key);
+        assert_non_null(row);
+        assert_true(row->cost == m->paid && row->cost + row->unpaid == cost_of(p, m));
+        assert_true(row->chip_ms == m->chip_ms && row->price == p->price[m->site]);
+        assert_int_equal(row->state == JOB_USAGE_RUNS, m->end_ms == 0);
+        rows += row->cost;
+    }
+    assert_int_equal(p->w->mirror.count[ROW_KIND_job_usage], p->n);
+    for (uint32_t i = 0; i < TENANTS; i++) {
+        struct view_balance b = balance_of(p->w, i + 1);
+        assert_true(b.spent == p->spent[i] && b.spent <= b.budget && b.budget == p->budget[i]);
+        spent += b.spent;
+    }
+    uint32_t pos = 0;
+    for (const struct row_account *a; (a = view_account_at(p->w->core, &pos)) != NULL;)
+        revenue += a->code == ACCOUNT_REVENUE ? a->credits_posted : 0;
+    assert_true(rows == spent && revenue == spent);
+    assert_int_equal(core_check(p->w->core), 0); /* debits equal credits */
+}
+
+/* ---- what is done ---- */
+
+static void submit(struct play *p)
+{
+    if (p->jobs == JOBS)
+        return;
+    uint64_t job = ++p->jobs;
+    struct event_job_submit request = job_request(job, 1 + (uint32_t)draw(p, CHIPS), HOUR);
+    request.tenant = uid('T', job % TENANTS + 1);
+    assert_int_equal(do_submit(p->w, request), 0);
+}
+
+/* Of one that runs, if there is any. */
+static void end(struct play *p)
+{
+    uint32_t i = 0, last = p->n > 30 ? p->n - 30 : 0;
+    for (i = p->n; i > last && (p->epoch[i - 1].end_ms > 0 || draw(p, 3));)
+        i--;
+    if (i == last)
+        return;
+    struct m_epoch *m = &p->epoch[i - 1];
+    struct event e = {.kind = EVENT_KIND_job_return,
+                      .u.job_return = {.job = uid('J', m->job), .epoch = m->epoch, .code = 1}};
+    assert_int_equal(draw(p, 2) ? do_end(p->w, m->job, m->epoch) : world_step(p->w, &e), 0);
+    m->end_ms = p->w->now;
+}
+
+/* Some total of what it used until now, or the last one. */
+static struct event_job_meter report_of(struct play *p, const struct m_epoch *m, bool final)
+{
+    uint64_t most = (uint64_t)((m->end_ms ? m->end_ms : p->w->now) - m->start_ms);
+    uint64_t ms = final ? most : draw(p, most + 1);
+    return (struct event_job_meter){.job = uid('J', m->job),
+                                    .epoch = m->epoch,
+                                    .site = uid('S', m->site + 1),
+                                    .ms = ms,
+                                    .chip_ms = ms * m->chips,
+                                    .cpu_ms = ms / 2,
+                                    .energy_mj = ms * 7,
+                                    .flags = final ? JOB_METER_FINAL : 0};
+}
+
+static void tell(struct play *p, const struct event_job_meter *report)
+{
+    struct event e = {.kind = EVENT_KIND_job_meter, .u.job_meter = *report};
+    struct m_epoch *m = epoch_of(p, &report->job, report->epoch);
+    const struct row_job_usage key = {.job = report->job, .epoch = report->epoch};
+    int64_t *spent = &p->spent[m->tenant];
+    uint32_t runs = 0;
+    for (uint32_t i = 0; i < p->n; i++)
+        runs += p->epoch[i].job == m->job && p->epoch[i].end_ms == 0;
+    int rc = world_step(p->w, &e);
+    if (rc != 0) { /* there was no more to come, or others wait for theirs */
+        const struct row_job_usage *row = mirror_find(&p->w->mirror, ROW_KIND_job_usage, &key);
+        assert_true((rc == ERR_NOT_FOUND || rc == ERR_WRONG_STATE) && m->end_ms > 0);
+        assert_int_equal(row->state, JOB_USAGE_CLOSED);
+        world_assert_untouched(p->w);
+        p->closed += !m->closed && !m->final;
+        m->closed = true;
+        return;
+    }
+    assert_false(m->closed);
+    if (!m->final && (report->chip_ms > m->chip_ms || (report->flags & JOB_METER_FINAL))) {
+        m->chip_ms = report->chip_ms > m->chip_ms ? report->chip_ms : m->chip_ms;
+        int64_t owed = cost_of(p, m) - m->paid, has = p->budget[m->tenant] - *spent;
+        int64_t pays = owed < has ? owed : has;
+        m->paid += pays;
+        *spent += pays;
+        p->unpaid += owed > pays;
+        assert_int_equal(world_count(p->w, EFFECT_JOB_STOP), owed > pays ? runs : 0);
+        p->stops += world_count(p->w, EFFECT_JOB_STOP);
+    }
+    m->final |= report->flags & JOB_METER_FINAL;
+    m->closed |= m->final && m->end_ms > 0;
+    follow(p);
+}
+
+static void meter(struct play *p)
+{
+    if (p->n == 0)
+        return;
+    if (p->nsent > 0 && draw(p, 3) == 0) {
+        tell(p, &p->sent[draw(p, p->nsent)]);
+        p->repeats++;
+        return;
+    }
+    const struct m_epoch *m = &p->epoch[p->n - 1 - draw(p, p->n < 25 ? p->n : 25)];
+    struct event_job_meter report = report_of(p, m, m->end_ms > 0 && draw(p, 3) == 0);
+    assert_true(p->nsent < REPORTS);
+    p->sent[p->nsent++] = report;
+    tell(p, &report);
+}
+
+static void happen(struct play *p)
+{
+    switch (draw(p, 10)) {
+    case 0:
+        submit(p);
+        break;
+    case 1:
+        end(p);
+        break;
+    case 2:
+        p->w->now += (int64_t)draw(p, 100000);
+        break;
+    case 3:
+        if (draw(p, 20) == 0) {
+            uint32_t i = (uint32_t)draw(p, TENANTS);
+            p->budget[i] += (int64_t)draw(p, 50000);
+            assert_int_equal(do_budget(p->w, i + 1, p->budget[i]), 0);
+        }
+        break;
+    case 4:
+        if (draw(p, 4) == 0)
+            assert_int_equal(world_reload(p->w), 0);
+        break;
+    default:
+        meter(p);
+        break;
+    }
+    while (core_deadline_ms(p->w->core) <= p->w->now) {
+        assert_int_equal(do_tick(p->w), 0);
+        follow(p);
+    }
+    check(p);
+}
+
+static void test_model(void **state)
+{
+    (void)state;
+    struct play *p = &the_play;
+    uint64_t seed = test_seed(), stops = 0, closed = 0, repeats = 0, unpaid = 0;
+    uint64_t rounds = test_count(10, 300);
+    for (uint64_t i = 0; i < rounds; i++) {
+        build(p, seed + i, 6, i % 4 == 0);
+        for (uint32_t k = 0; k < 2000; k++)
+            happen(p);
+        for (uint32_t k = 0; k < p->n; k++) { /* whatever is not told yet */
+            struct event_job_meter report = report_of(p, &p->epoch[k], true);
+            tell(p, &report);
+            check(p);
+        }
+        stops += p->stops;
+        closed += p->closed;
+        repeats += p->repeats;
+        unpaid += p->unpaid;
+        world_free(p->w);
+    }
+    printf(
+        "# %llu stops, %llu reports that could not be paid, %llu repeats, %llu accounts closed unfinished\n",
+        (unsigned long long)stops, (unsigned long long)unpaid, (unsigned long long)repeats,
+        (unsigned long long)closed);
+    assert_true(stops > rounds && unpaid > stops && repeats > rounds * 100 && closed > rounds);
+}
+
+/* The same reports in two orders, one of them as they were made and each once: every row is the same. */
+static void test_any_order(void **state)
+{
+    (void)state;
+    static struct play both[2];
+    uint64_t seed = test_seed();
+    for (uint64_t i = 0; i < test_count(20, 1000); i++) {
+        for (uint32_t k = 0; k < 2; k++) {
+            struct play *p = &both[k];
+            build(p, seed + i, 64, true);
+            for (uint32_t n = 0; n < 60; n++) {
+                if (n % 3 == 0)
+                    submit(p);
+                else if (n % 3 == 1)
+                    end(p);
+                p->w->now += 1 + (int64_t)draw(p, 100000);
+                assert_int_equal(do_tick(p->w), 0);
+                follow(p);
+            }
+            for (uint32_t n = 0; n < p->n; n++) {
+                for (uint64_t more = draw(p, 5); more > 0; more--)
+                    p->sent[p->nsent++] = report_of(p, &p->epoch[n], false);
+                if (p->epoch[n].end_ms > 0 && draw(p, 3))
+                    p->sent[p->nsent++] = report_of(p, &p->epoch[n], true);
+            }
+        }
+        assert_int_equal(both[0].nsent, both[1].nsent);
+        assert_memory_equal(both[0].sent, both[1].sent, both[0].nsent * sizeof both[0].sent[0]);
+        struct play *p = &both[1];
+        for (uint32_t n = 0; n < both[0].nsent; n++)
+            tell(&both[0], &both[0].sent[n]);
+        uint32_t repeats = p->nsent;
+        for (uint32_t n = 0; n < repeats; n++)
+            p->sent[p->nsent++] = p->sent[draw(p, repeats)];
+        for (uint32_t n = p->nsent; n > 0; n--) {
+            uint32_t at = (uint32_t)draw(p, n);
+            tell(p, &p->sent[at]);
+            p->sent[at] = p->sent[n - 1];
+            if (draw(p, 10) == 0)
+                assert_int_equal(world_reload(p->w), 0);
+        }
+        for (uint32_t k = 0; k < 2; k++)
+            check(&both[k]);
+        assert_true(p->w->mirror.digest[ROW_KIND_job_usage] == both[0].w->mirror.digest[ROW_KIND_job_usage]);
+        assert_true(p->w->mirror.digest[ROW_KIND_account] == both[0].w->mirror.digest[ROW_KIND_account]);
+        world_free(both[0].w);
+        world_free(both[1].w);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_model), cmocka_unit_test(test_any_order)};
+    return cmocka_run_group_tests_name("property_usage", tests, NULL, NULL);
+}

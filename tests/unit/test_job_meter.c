@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What epochs of jobs use and cost: totals, late and repeated reports, a budget that ends, accounts that are closed. */
+#include "dispatch_support.h"
+
+#define PRICE 3600 /* nano-units for a chip-hour: one for 1,000 chip-ms */
+#define CHIPS 8
+
+static struct world *world;
+
+static struct world *with(uint32_t meters, int64_t budget)
+{
+    struct limits limits = dispatch_limits(4, 4, 64);
+    limits.meters = meters;
+    struct world *w = world_dispatch(&limits, 0);
+    assert_int_equal(do_tenant(w, 1, budget), 0);
+    assert_int_equal(do_chip(w, "chip", "v", 100), 0);
+    for (uint64_t i = 1; i <= 2; i++) {
+        assert_int_equal(do_site(w, i), 0);
+        struct event_pool_add pool = pool_request(i, i, 1, CHIPS);
+        pool.price = i == 1 ? PRICE : 0;
+        assert_int_equal(do_pool(w, pool), 0);
+    }
+    return w;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    world = with(4, 1000000);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    world_free(world);
+    return 0;
+}
+
+/* At site 1, the one that has a price, or at site 2. */
+static void run_at(uint64_t job, uint64_t site)
+{
+    struct event_job_submit request = job_request(job, CHIPS, HOUR);
+    request.site = uid('S', site);
+    assert_int_equal(do_submit(world, request), 0);
+    world_settle(world);
+    assert_int_equal(world_job(world, job)->state, JOB_RUNNING);
+}
+
+static struct event_job_meter report_of(uint64_t job, uint32_t epoch, uint64_t ms)
+{
+    return (struct event_job_meter){.job = uid('J', job),
+                                    .epoch = epoch,
+                                    .site = uid('S', 1),
+                                    .ms = ms,
+                                    .chip_ms = CHIPS * ms,
+                                    .cpu_ms = 2 * ms,
+                                    .energy_mj = 3 * ms};
+}
+
+static int do_report(struct event_job_meter report)
+{
+    struct event e = {.kind = EVENT_KIND_job_meter, .u.job_meter = report};
+    int rc = world_step(world, &e);
+    if (rc != 0)
+        world_assert_untouched(world);
+    assert_int_equal(core_check(world->core), 0);
+    return rc;
+}
+
+static int meter(uint64_t job, uint32_t epoch, uint64_t ms, uint32_t flags)
+{
+    struct event_job_meter report = report_of(job, epoch, ms);
+    report.flags = flags;
+    return do_report(report);
+}
+
+static int returned(uint64_t job, uint32_t epoch)
+{
+    struct event e = {.kind = EVENT_KIND_job_return,
+                      .u.job_return = {.job = uid('J', job), .epoch = epoch, .code = 1}};
+    return world_step(world, &e);
+}
+
+static const struct row_job_usage *usage(uint64_t job, uint32_t epoch)
+{
+    struct row_job_usage key = {.job = uid('J', job), .epoch = epoch};
+    const struct row_job_usage *row = mirror_find(&world->mirror, ROW_KIND_job_usage, &key);
+    assert_non_null(row);
+    return row;
+}
+
+static int64_t revenue_of(uint64_t site)
+{
+    struct row_account key = {.owner = uid('S', site), .code = ACCOUNT_REVENUE, .ledger = EUR};
+    const struct row_account *row = mirror_find(&world->mirror, ROW_KIND_account, &key);
+    return row ? row->credits_posted : 0;
+}
+
+static void test_totals(void **state)
+{
+    (void)state;
+    run_at(1, 1);
+    world->now += MINUTE;
+    assert_int_equal(meter(1, 1, 10000, JOB_METER_ESTIMATED), 0);
+    assert_int_equal(usage(1, 1)->cost, 80);
+    assert_int_equal(meter(1, 1, 10000, 0), 0); /* again */
+    world_assert_untouched(world);
+    assert_int_equal(meter(1, 1, 4000, 0), 0); /* late */
+    world_assert_untouched(world);
+    assert_int_equal(meter(1, 1, 10020, 0), 0); /* 80.16: what is less than one is kept */
+    assert_int_equal(usage(1, 1)->cost, 80);
+    assert_int_equal(usage(1, 1)->remainder, 160 * PRICE);
+    assert_int_equal(world_reload(world), 0);
+    assert_int_equal(meter(1, 1, 10130, 0), 0);
+    const struct row_job_usage *row = usage(1, 1);
+    assert_int_equal(row->cost, 81);
+    assert_int_equal(row->unpaid, 0);
+    assert_int_equal(row->ms, 10130);
+    assert_int_equal(row->chip_ms, 81040);
+    assert_int_equal(row->cpu_ms, 20260);
+    assert_int_equal(row->energy_mj, 30390);
+    assert_int_equal(row->flags, JOB_METER_ESTIMATED);
+    assert_int_equal(row->price, PRICE);
+    assert_true(is_uid(&row->site, 'S', 1) && is_uid(&row->pool, 'p', 1) && is_uid(&row->tenant, 'T', 1));
+    assert_int_equal(balance_of(world, 1).spent, 81);
+    assert_int_equal(revenue_of(1), 81);
+}
+
+static void test_refused(void **state)
+{
+    (void)state;
+    run_at(1, 1);
+    world->now += MINUTE;
+    struct event_job_meter report = report_of(1, 1, 1000);
+    report.site = uid('S', 2);
+    assert_int_equal(do_report(report), ERR_FORBIDDEN);
+    assert_int_equal(meter(1, 2, 1000, 0), ERR_WRONG_STATE);
+    assert_int_equal(meter(2, 1, 1000, 0), ERR_NOT_FOUND);
+    assert_int_equal(meter(1, 1, 1000, 8), ERR_INVALID);
+    assert_int_equal(meter(1, 1, 3 * MINUTE, 0), ERR_INVALID); /* it has not run for so long */
+    report = report_of(1, 1, 1000);
+    report.chip_ms = (CHIPS + 1) * (uint64_t)(2 * MINUTE); /* nor had it so many chips */
+    assert_int_equal(do_report(report), ERR_INVALID);
+    report.chip_ms = 0;
+    report.energy_mj = UINT64_MAX;
+    assert_int_equal(do_report(report), ERR_INVALID);
+    report.energy_mj = 0;
+    report.site = (struct uuid){{0}}; /* the hub's own process */
+    assert_int_equal(do_report(report), 0);
+}
+
+/* Figures of an epoch that is over, while the next one runs and when the job is forgotten; each is billed by itself, once. */
+static void test_after_the_end(void **state)
+{
+    (void)state;
+    run_at(1, 1);
+    world->now += MINUTE;
+    assert_int_equal(returned(1, 1), 0);
+    world_settle(world);
+    world->now += MINUTE;
+    assert_int_equal(meter(1, 2, 5000, 0), 0);
+    assert_int_equal(meter(1, 1, 60000, 0), 0);
+    assert_int_equal(do_end(world, 1, 2), 0);
+    assert_int_equal(world_reload(world), 0);
+    assert_int_equal(meter(1, 1, 61000, JOB_METER_FINAL), 0); /* a grace of a second */
+    assert_int_equal(usage(1, 1)->state, JOB_USAGE_CLOSED);
+    assert_int_equal(meter(1, 1, 61000, JOB_METER_FINAL), ERR_NOT_FOUND);
+    assert_int_equal(meter(1, 2, 60000, JOB_METER_FINAL | JOB_METER_TRUNCATED), 0);
+    assert_int_equal(meter(1, 2, 60000, JOB_METER_FINAL), ERR_NOT_FOUND);
+    assert_int_equal(usage(1, 2)->flags, JOB_METER_FINAL | JOB_METER_TRUNCATED);
+    assert_int_equal(balance_of(world, 1).spent, 488 + 480);
+    assert_int_equal(world_reload(world), 0);
+    assert_int_equal(meter(1, 2, 60000, JOB_METER_FINAL), ERR_NOT_FOUND);
+    assert_int_equal(world->mirror.count[ROW_KIND_job_usage], 2);
+}
+
+/* The last figures first, then the end. */
+static void test_final_before_the_end(void **state)
+{
+    (void)state;
+    run_at(1, 1);
+    world->now += MINUTE;
+    assert_int_equal(meter(1, 1, 60000, JOB_METER_FINAL), 0);
+    assert_int_equal(usage(1, 1)->state, JOB_USAGE_RUNS);
+    assert_int_equal(meter(1, 1, 60000, JOB_METER_FINAL), 0);
+    world_assert_untouched(world);
+    assert_int_equal(meter(1, 1, 70000, 0), 0); /* there was to be no more */
+    world_assert_untouched(world);
+    assert_int_equal(world_reload(world), 0);
+    assert_int_equal(do_end(world, 1, 1), 0);
+    assert_int_equal(usage(1, 1)->state, JOB_USAGE_CLOSED);
+    assert_int_equal(meter(1, 1, 60000, JOB_METER_FINAL), ERR_NOT_FOUND);
+    assert_int_equal(balance_of(world, 1).spent, 480);
+}
+
+/* A site that was cut off let it run on, when its chips were given back: nobody pays for that but for a moment's grace. */
+static void test_ran_on(void **state)
+{
+    (void)state;
+    run_at(1, 1);
+    world->now += MINUTE;
+    assert_int_equal(do_end(world, 1, 1), 0);
+    world->now += HOUR;
+    assert_int_equal(meter(1, 1, 60 * 60000, 0), 0);
+    assert_int_equal(usage(1, 1)->chip_ms, CHIPS * 2 * 60000);
+    assert_int_equal(usage(1, 1)->cost, 2 * 480);
+    assert_int_equal(meter(1, 1, 60 * 60000, 0), 0);
+    world_assert_untouched(world);
+}
+
+/* Of those that wait for their last figures the one that ended first is closed for one too many. */
+static void test_forgotten(void **state)
+{
+    (void)state;
+    for (uint64_t job = 1; job <= 6; job++) {
+        run_at(job, 1);
+        world->now += MINUTE;
+        assert_int_equal(do_end(world, job, 1), 0);
+        assert_int_equal(world_reload(world), 0);
+    }
+    for (uint64_t job = 1; job <= 6; job++) {
+        assert_int_equal(usage(job, 1)->state, job <= 2 ? JOB_USAGE_CLOSED : JOB_USAGE_OVER);
+        assert_int_equal(meter(job, 1, 60000, 0), job <= 2 ? ERR_NOT_FOUND : 0);
+    }
+    assert_int_equal(balance_of(world, 1).spent, 4 * 480);
+}
+
+static void test_free_of_charge(void **state)
+{
+    (void)state;
+    struct event_job_meter report = report_of(1, 1, 60000);
+    run_at(1, 2);
+    world->now += MINUTE;
+    report.site = uid('S', 2);
+    assert_int_equal(do_report(report), 0);
+    assert_int_equal(usage(1, 1)->chip_ms, 480000);
+    assert_int_equal(usage(1, 1)->cost, 0);
+    assert_int_equal(balance_of(world, 1).spent, 0);
+    assert_int_equal(world_count(world, EFFECT_JOB_STOP), 0);
+}
+
+/* The wallet is emptied, not overdrawn; the job is over, what it still used in its last moments is written down. */
+static void test_budget_spent(void **state)
+{
+    (void)state;
+    world_free(world);
+    world = with(4, 100);
+    run_at(1, 1);
+    world->now += MINUTE;
+    assert_int_equal(meter(1, 1, 12500, 0), 0); /* to the last nano-unit */
+    assert_int_equal(world_count(world, EFFECT_JOB_STOP), 0);
+    assert_int_equal(meter(1, 1, 13000, 0), 0);
+    const struct effect *stop = world_effect(world, EFFECT_JOB_STOP, 1);
+    assert_non_null(stop);
+    assert_int_equal(stop->code, ERR_BUDGET_SPENT);
+    assert_int_equal(stop->epoch, 1);
+    assert_int_equal(world_job(world, 1)->state, JOB_ENDED);
+    assert_int_equal(world_job(world, 1)->code, ENDING_BUDGET << JOB_CODE_BITS);
+    assert_string_equal(job_ending_text(world_job(world, 1)->code), "budget");
+    assert_int_equal(usage(1, 1)->cost, 100);
+    assert_int_equal(usage(1, 1)->unpaid, 4);
+    assert_int_equal(world_reload(world), 0);
+    assert_int_equal(meter(1, 1, 14000, 0), 0);
+    assert_int_equal(usage(1, 1)->unpaid, 12);
+    assert_int_equal(balance_of(world, 1).spent, 100);
+    assert_int_equal(do_budget(world, 1, 110), 0);
+    assert_int_equal(meter(1, 1, 14000, JOB_METER_FINAL), 0); /* there is something again */
+    assert_int_equal(usage(1, 1)->cost, 110);
+    assert_int_equal(usage(1, 1)->unpaid, 2);
+    run_at(2, 2); /* its chips are free */
+}
+
+/* An epoch that is over ends the job as well, if that runs again. */
+static void test_budget_spent_before(void **state)
+{
+    (void)state;
+    world_free(world);
+    world = with(4, 100);
+    run_at(1, 1);
+    world->now += MINUTE;
+    assert_int_equal(returned(1, 1), 0);
+    assert_int_equal(meter(1, 1, 13000, 0), 0); /* it waits: the next epoch will tell */
+    assert_int_equal(world_job(world, 1)->state, JOB_QUEUED);
+    world_settle(world);
+    assert_int_equal(meter(1, 1, 13500, 0), 0);
+    assert_int_equal(world_effect(world, EFFECT_JOB_STOP, 1)->epoch, 2);
+    assert_int_equal(world_job(world, 1)->state, JOB_ENDED);
+    assert_int_equal(usage(1, 2)->state, JOB_USAGE_OVER);
+}
+
+/* What a gateway holds is not spent: it is asked back, and the job runs on until it is. */
+static void test_budget_held(void **state)
+{
+    (void)state;
+    world_free(world);
+    world = with(4, 100);
+    assert_int_equal(do_worker(world, 1), 0);
+    assert_int_equal(do_key(world, 1, 1, -1), 0);
+    assert_int_equal(do_ask(world, 1, 1, 1, 1, 60), 0);
+    assert_int_equal(balance_of(world, 1).held, 60);
+    run_at(1, 1);
+    world->now += MINUTE;
+    assert_int_equal(meter(1, 1, 10000, 0), 0); /* 80 */
+    assert_int_equal(world_count(world, EFFECT_RECALL), 1);
+    assert_int_equal(world_count(world, EFFECT_JOB_STOP), 0);
+    assert_int_equal(usage(1, 1)->cost, 40);
+    assert_int_equal(usage(1, 1)->unpaid, 40);
+    assert_int_equal(do_return(world, 1, 1, 0, true), 0);
+    assert_int_equal(meter(1, 1, 11000, 0), 0);
+    assert_int_equal(usage(1, 1)->cost, 88);
+    assert_int_equal(usage(1, 1)->unpaid, 0);
+    assert_int_equal(meter(1, 1, 20000, 0), 0);
+    assert_int_equal(world_count(world, EFFECT_JOB_STOP), 1);
+    assert_int_equal(balance_of(world, 1).spent, 100);
+}
+
+/* An id may be in use again when its job is forgotten: that one has an account of its own. */
+static void test_id_again(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 2; i++) {
+        run_at(1, 1);
+        world->now += MINUTE;
+        assert_int_equal(meter(1, 1, 60000, 0), 0);
+        assert_int_equal(usage(1, 1)->cost, 480);
+        assert_int_equal(do_end(world, 1, 1), 0);
+        assert_int_equal(world_reload(world), 0);
+    }
+    assert_int_equal(balance_of(world, 1).spent, 960);
+}
+
+/* A job that ran when epochs had no accounts yet has one from the load on; a row that does not add up is refused. */
+static void test_rows(void **state)
+{
+    (void)state;
+    run_at(1, 1);
+    struct row_job_usage row = *usage(1, 1);
+    mirror_apply(&world->mirror, ROW_KIND_job_usage, ROW_DELETE, &row);
+    assert_int_equal(world_reload(world), 0);
+    world->now += MINUTE;
+    assert_int_equal(meter(1, 1, 1000, 0), 0);
+    assert_int_equal(usage(1, 1)->cost, 8);
+    row = *usage(1, 1);
+    row.cost++;
+    mirror_apply(&world->mirror, ROW_KIND_job_usage, ROW_PUT, &row);
+    assert_int_equal(world_reload(world), ERR_CORRUPT);
+    row.cost--;
+    row.state = JOB_USAGE_OVER;
+    mirror_apply(&world->mirror, ROW_KIND_job_usage, ROW_PUT, &row);
+    assert_int_equal(world_reload(world), ERR_CORRUPT);
+    row.state = JOB_USAGE_RUNS;
+    mirror_apply(&world->mirror, ROW_KIND_job_usage, ROW_PUT, &row);
+    assert_int_equal(world_reload(world), 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_totals),        TEST(test_refused),
+        TEST(test_after_the_end), TEST(test_final_before_the_end),
+        TEST(test_forgotten),     TEST(test_free_of_charge),
+        TEST(test_budget_spent),  TEST(test_budget_spent_before),
+        TEST(test_budget_held),   TEST(test_ran_on),
+        TEST(test_id_again),      TEST(test_rows),
+    };
+    return cmocka_run_group_tests_name("job_meter", tests, NULL, NULL);
+}
