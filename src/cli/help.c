@@ -23,7 +23,10 @@
     "If it can be stopped\n" \
     "  --interruptible        it may be stopped for others, and is started again\n" \
     "  --checkpoint-every TIME, --checkpoint-cost TIME\n" \
-    "                         how often it writes a checkpoint, and what one and a start from it cost\n"
+    "                         how often it writes a checkpoint, and what one and a start from it cost\n" \
+    "Nothing yet\n" \
+    "  --dry-run              submit nothing: tell where it could run, at what price, and what is in its " \
+    "way\n"
 
 static const struct {
     const char *verb, *text;

@@ -36,6 +36,7 @@ static const struct column fields[] = {{"id", "/id"},
                                        {"priority", "/priority"},
                                        {"submitted", "/submitted"},
                                        {"started", "/started"},
+                                       {"expected end", "/expected_end"},
                                        {"ended", "/ended"},
                                        {"CPU ms", "/usage/cpu_ms"},
                                        {"chip ms", "/chip_ms"},
@@ -58,18 +59,69 @@ static const struct column array_fields[] = {{"id", "/id"},
                                              {"waits for", "/why/text"},
                                              {"submitted", "/submitted"},
                                              {"over", "/ended"}};
+static const struct column place_columns[] = {{"SITE", "/site"},
+                                              {"CHIP", "/chip"},
+                                              {"CHIPS", "/chips"},
+                                              {"FREE", "/chips_free"},
+                                              {"OF", "/chips_all"},
+                                              {"CHIP-HOUR", "/price_chip_hour"},
+                                              {"SECONDS", "/time_s"},
+                                              {"CHIPS COST", "/cost_chips"},
+                                              {"ENERGY COST", "/cost_energy"},
+                                              {"NOW", "/starts_now"},
+                                              {"IN THE WAY", "/in_the_way"}};
+static const struct column epoch_columns[] = {
+    {"EPOCH", "/epoch"},     {"SITE", "/site"},       {"CHIPS", "/chips"},   {"END", "/end"},
+    {"MS", "/ms"},           {"CHIP MS", "/chip_ms"}, {"CPU MS", "/cpu_ms"}, {"JOULES", "/energy_j"},
+    {"CHIP-HOUR", "/price"}, {"COST", "/cost"}};
 #define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
 
 /* ---- verbs ---- */
+
+/* Sends and prints the new id. */
+static int post(const struct cli *cli, struct request *r, const char *path)
+{
+    yyjson_doc *doc = NULL;
+    int rc = client_call(cli, "POST", path, request_body(r), &doc);
+    if (rc == CLI_OK && cli->json)
+        rc = job_print(doc);
+    else if (rc == CLI_OK)
+        puts(job_text(doc, "/id"));
+    yyjson_doc_free(doc);
+    return rc;
+}
+
+/* Where it could run, and a line on what would become of it. */
+static int dry_run(const struct cli *cli, struct request *r)
+{
+    yyjson_doc *doc = NULL;
+    int rc = client_call(cli, "POST", "/api/v1/dry-run", request_body(r), &doc);
+    if (rc == CLI_OK)
+        rc = print_table(cli, doc, place_columns, COUNT(place_columns));
+    const char *why = job_text(doc, "/why/text");
+    if (rc == CLI_OK && !cli->json)
+        fprintf(stderr, "busbar: it would %s%s; nothing was submitted\n", why[0] ? "wait: " : "start at once",
+                why);
+    if (rc == CLI_OK && !cli->json &&
+        !yyjson_get_bool(yyjson_ptr_get(yyjson_doc_get_root(doc), "/time_known")))
+        fprintf(stderr, "busbar: without --time its cost is a guess, as long as jobs like it took\n");
+    yyjson_doc_free(doc);
+    return rc;
+}
 
 int cli_run(const struct cli *cli)
 {
     struct request r;
     yyjson_doc *doc = NULL;
-    struct job_follow f = {.cli = cli, .quiet = cli->json};
+    struct job_follow f = {.cli = cli, .quiet = cli->json, .ours = true};
     request_begin(&r);
     job_options_add(&r, cli, false);
     job_argv_add(&r, cli->args, cli->nargs);
+    if (cli_option(cli, "dry-run")) {
+        int done = r.bad ? CLI_USAGE : dry_run(cli, &r);
+        request_end(&r);
+        return done;
+    }
     int rc = r.bad ? CLI_USAGE : client_call(cli, "POST", "/api/v1/jobs", request_body(&r), &doc);
     request_end(&r);
     if (rc == CLI_OK) {
@@ -135,17 +187,21 @@ static int list_all(const struct cli *cli)
 int cli_submit(const struct cli *cli)
 {
     struct request r;
-    yyjson_doc *doc = NULL;
     request_begin(&r);
     int rc = job_file_add(&r, cli);
     if (rc == CLI_OK)
-        rc = client_call(cli, "POST", "/api/v1/jobs", request_body(&r), &doc);
+        rc = cli_option(cli, "dry-run") ? dry_run(cli, &r) : post(cli, &r, "/api/v1/jobs");
     request_end(&r);
-    if (rc == CLI_OK && cli->json)
-        rc = job_print(doc);
-    else if (rc == CLI_OK)
-        puts(job_text(doc, "/id"));
-    yyjson_doc_free(doc);
+    return rc;
+}
+
+int cli_job_retry(const struct cli *cli)
+{
+    struct request r;
+    request_begin(&r);
+    request_path(&r, "/api/v1/jobs/", cli->args[0], "/retry");
+    int rc = post(cli, &r, request_path_text(&r));
+    request_end(&r);
     return rc;
 }
 
@@ -158,6 +214,24 @@ int cli_jobs(const struct cli *cli)
     return request_list(&r, cli, "/api/v1/jobs", "state array tenant limit cursor", columns, COUNT(columns));
 }
 
+/* Each in a line, below the rest. */
+static int print_epochs(const struct cli *cli, yyjson_doc *job)
+{
+    yyjson_val *epochs = yyjson_obj_get(yyjson_doc_get_root(job), "epochs");
+    if (cli->json || yyjson_arr_size(epochs) == 0)
+        return CLI_OK;
+    yyjson_mut_doc *table = yyjson_mut_doc_new(NULL);
+    yyjson_mut_val *root = yyjson_mut_obj(table);
+    yyjson_mut_doc_set_root(table, root);
+    yyjson_mut_obj_add_val(table, root, "data", yyjson_val_mut_copy(table, epochs));
+    yyjson_doc *doc = yyjson_mut_doc_imut_copy(table, NULL);
+    yyjson_mut_doc_free(table);
+    putchar('\n');
+    int rc = doc ? print_table(cli, doc, epoch_columns, COUNT(epoch_columns)) : CLI_FAILED;
+    yyjson_doc_free(doc);
+    return rc;
+}
+
 int cli_job_show(const struct cli *cli)
 {
     yyjson_doc *doc = NULL;
@@ -166,6 +240,8 @@ int cli_job_show(const struct cli *cli)
         rc = print_object(cli, doc, array_fields, COUNT(array_fields));
     else if (rc == CLI_OK)
         rc = print_object(cli, doc, fields, COUNT(fields));
+    if (rc == CLI_OK)
+        rc = print_epochs(cli, doc);
     yyjson_doc_free(doc);
     return rc;
 }

@@ -20,6 +20,7 @@ struct job_follow {
     uint32_t epoch;
     uint64_t offset[2]; /* of what it printed, and of its errors */
     bool quiet;
+    bool ours;      /* we submitted it: Ctrl-C at a terminal asks what is to become of it */
     char told[320]; /* why it waits, or where an array stands, as last told */
 };
 

@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "base/clock.h"
 #include "base/str.h"
 #include "cli/job.h"
 
@@ -128,12 +130,17 @@ static void tell_tasks(struct job_follow *f, yyjson_doc *doc)
     free(text);
 }
 
-/* Of an array it is told how many tasks are in which state; what each printed is in its own log. */
-static int follow_array(struct job_follow *f, yyjson_doc *doc)
+/* Of an array it is told how many tasks are in which state; what each printed is in its own log. The hub counts them each time:
+ * for a tenth of the time at most. */
+static int follow_array(struct job_follow *f, yyjson_doc *doc, uint64_t answer_ns)
 {
+    const uint64_t pause_ns = answer_ns * 9 > QUEUED_LOOK_MS * UINT64_C(1000000)
+                                  ? answer_ns * 9
+                                  : QUEUED_LOOK_MS * UINT64_C(1000000);
+    const struct timespec pause = {(time_t)(pause_ns / 1000000000), (long)(pause_ns % 1000000000)};
     tell_tasks(f, doc);
     if (!is_over(doc))
-        nanosleep(&(struct timespec){.tv_nsec = QUEUED_LOOK_MS * 1000000L}, NULL);
+        nanosleep(&pause, NULL);
     return CLI_OK;
 }
 
@@ -141,11 +148,12 @@ static int follow_array(struct job_follow *f, yyjson_doc *doc)
 static int follow_step(struct job_follow *f, yyjson_doc **doc)
 {
     uint64_t bytes;
+    const uint64_t asked_ns = clock_mono_ns();
     int rc = job_get(f->cli, f->id, doc);
     if (rc != CLI_OK)
         return rc;
     if (job_is_array(*doc))
-        return follow_array(f, *doc);
+        return follow_array(f, *doc, clock_mono_ns() - asked_ns);
     uint32_t epoch = (uint32_t)yyjson_get_uint(yyjson_obj_get(yyjson_doc_get_root(*doc), "epoch"));
     bool running = strcmp(job_text(*doc, "/state"), "running") == 0;
     if (f->epoch > 0 && !f->quiet)
@@ -203,24 +211,77 @@ static void tell_detached(const struct job_follow *f, const char *why)
             why, f->id, f->id, f->id);
 }
 
+/* Ctrl-C at a terminal: what is to become of the job. */
+enum choice { GO_ON, DETACH, CANCEL };
+
+static enum choice ask(const struct job_follow *f)
+{
+    char answer[16] = "";
+    if (!f->ours || !isatty(STDIN_FILENO))
+        return DETACH;
+    fprintf(stderr, "\nbusbar: job %s runs on without us. d: leave it; c: cancel it; Enter: stay with it? ",
+            f->id);
+    fflush(stderr);
+    if (!fgets(answer, sizeof answer, stdin)) /* a second Ctrl-C, or the end of input */
+        return DETACH;
+    return answer[0] == 'd' ? DETACH : answer[0] == 'c' ? CANCEL : GO_ON;
+}
+
+static int cancel(const struct job_follow *f)
+{
+    struct request r;
+    request_begin(&r);
+    request_path(&r, "/api/v1/jobs/", f->id, "");
+    int rc = client_call(f->cli, "DELETE", request_path_text(&r), NULL, NULL);
+    request_end(&r);
+    return rc;
+}
+
+/* Without SA_RESTART: a second one ends the question. */
+static void catch_interrupt(void)
+{
+    const struct sigaction action = {.sa_handler = on_interrupt};
+    interrupted = 0;
+    (void)sigaction(SIGINT, &action, NULL);
+}
+
+static void forget_interrupt(void)
+{
+    const struct sigaction action = {.sa_handler = SIG_DFL};
+    (void)sigaction(SIGINT, &action, NULL);
+}
+
+/* True: the job was left alone. */
+static bool on_ctrl_c(struct job_follow *f, int *rc)
+{
+    const enum choice choice = ask(f);
+    catch_interrupt();
+    if (choice == CANCEL)
+        *rc = cancel(f);
+    if (choice == DETACH)
+        tell_detached(f, "detached");
+    return choice == DETACH;
+}
+
 int job_follow(struct job_follow *f)
 {
-    const struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
     yyjson_doc *doc = NULL;
     int rc = CLI_OK;
-    bool over = false;
-    (void)sigaction(SIGINT, &action, NULL);
-    while (rc == CLI_OK && !over && !interrupted) {
+    bool over = false, detached = false;
+    catch_interrupt();
+    while (rc == CLI_OK && !over && !detached) {
         yyjson_doc_free(doc);
         doc = NULL;
         rc = follow_step(f, &doc);
         over = rc == CLI_OK && is_over(doc);
+        if (interrupted && !over)
+            detached = on_ctrl_c(f, &rc);
     }
+    forget_interrupt();
     if (over) {
         rc = f->cli->json ? job_print(doc) : CLI_OK;
         rc = rc ? rc : exit_status(f, doc);
-    } else if (interrupted) {
-        tell_detached(f, "detached");
+    } else if (detached) {
         rc = EXIT_INTERRUPTED;
     } else {
         tell_detached(f, "the hub does not tell any more");

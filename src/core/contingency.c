@@ -223,6 +223,12 @@ static bool is_planned(const struct core *core, uint32_t index)
     return whole;
 }
 
+bool reserve_leaves(const struct core *core, const struct job *job, uint32_t pool_index, uint32_t chips)
+{
+    return !keeps(core) || !job_is_firm(job) || job->row.epoch > 0 ||
+           core->net.pool[pool_index].room >= (uint64_t)core->reserve.kept[pool_index] + chips;
+}
+
 bool reserve_allows(const struct core *core, const struct job *job, uint32_t pool_index, uint32_t chips)
 {
     const struct reserve *r = &core->reserve;
@@ -230,7 +236,7 @@ bool reserve_allows(const struct core *core, const struct job *job, uint32_t poo
     uint32_t take;
     if (!keeps(core) || !job_is_firm(job) || job->row.epoch > 0)
         return true;
-    if (pool->room < (uint64_t)r->kept[pool_index] + chips)
+    if (!reserve_leaves(core, job, pool_index, chips))
         return false;
     for (uint32_t i = 0; i < r->nlosses; i++) {
         const struct shape *shape = &core->work.shape[core->work.lane[job->lane].shape];

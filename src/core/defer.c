@@ -18,10 +18,9 @@
 
 /* ---- who is held ---- */
 
-int64_t job_latest_ms(const struct core *core, const struct job *job)
+int64_t job_latest_of(const struct job *job, const struct shape *shape)
 {
     const struct row_job *row = &job->row;
-    const struct shape *shape = &core->work.shape[core->work.lane[job->lane].shape];
     int64_t latest_ms = row->start_by_ms, run_ms = 0;
     if (row->deadline_ms == 0)
         return latest_ms;
@@ -32,6 +31,11 @@ int64_t job_latest_ms(const struct core *core, const struct job *job)
     }
     int64_t by_ms = row->deadline_ms > run_ms ? row->deadline_ms - run_ms : 1;
     return latest_ms == 0 || by_ms < latest_ms ? by_ms : latest_ms;
+}
+
+int64_t job_latest_ms(const struct core *core, const struct job *job)
+{
+    return job_latest_of(job, &core->work.shape[core->work.lane[job->lane].shape]);
 }
 
 static struct lane *lane_in_latest(const struct heap_node *node)

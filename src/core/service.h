@@ -14,8 +14,8 @@
  * What is due is decided at the next tick, which is due at once, so that what is told of several places at one time is one demand:
  * - Up, without delay: while what the replicas sustain, those that wait or start counted, times `target` is less than the demand.
  * - Down: one is too many if the others would do, whichever it is. When that was so for `hold_ms`, those go that the greatest
- *   demand of that time did not need; so one too many goes after twice `hold_ms` at the latest. Who waits for a place goes
- *   first, then who is cold, then the youngest.
+ *   demand of that time did not need, by the `target` of now; so one too many goes after twice `hold_ms` at the latest, from the
+ *   last change of the two. Who waits for a place goes first, then who is cold, then the youngest.
  * - To none: where `min` is 0 and nothing was asked for during `idle_ms`. Whatever is in flight keeps one.
  *
  * Services take their turns in the order of their ids. A replica is cold until `cold_ms` after its start. All of it lies in rows; what is derived are sums and lists. Bounds:

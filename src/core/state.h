@@ -453,6 +453,8 @@ bool reach_is_tied(const struct core *core, const struct reach *reach, const str
 void reserve_reset(struct core *core);
 /* Whether the job may have so many chips of the pool without using what is kept for a loss. */
 bool reserve_allows(const struct core *core, const struct job *job, uint32_t pool, uint32_t chips);
+/* The part of it that needs no lane: whether so many are left beside those that are kept. */
+bool reserve_leaves(const struct core *core, const struct job *job, uint32_t pool, uint32_t chips);
 /* It has them now. */
 void reserve_take(struct core *core, const struct job *job, uint32_t pool);
 
@@ -518,6 +520,8 @@ void dispatch_pass(struct core *core);
 void defer_init(struct core *core);
 /* The latest start of a job by what it asks for; 0: it is ordinary work from the beginning. */
 int64_t job_latest_ms(const struct core *core, const struct job *job);
+/* The same of a job that is in no lane. */
+int64_t job_latest_of(const struct job *job, const struct shape *shape);
 /* The job waits by choice from now on; false: it is ordinary work. */
 bool defer_enter(struct core *core, struct job_id id);
 void defer_leave(struct core *core, struct job_id id);

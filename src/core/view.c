@@ -85,6 +85,12 @@ const struct row_site *view_site_named(const struct core *core, const char *name
     return row;
 }
 
+uint32_t view_pool_free(const struct core *core, const struct uuid *id)
+{
+    uint32_t i = map_get(&core->net.pool_map, id, sizeof *id);
+    return i == MAP_NONE ? 0 : core->net.pool[i].free;
+}
+
 bool view_chip_known(const struct core *core, const char *name)
 {
     return map_get(&core->net.chip_map, name, text_len(name, CHIP_CAP)) != MAP_NONE;

@@ -46,6 +46,8 @@ const struct row_variant *view_variant(const struct core *core, const struct uui
 const struct row_price *view_price(const struct core *core, const struct uuid *id);
 const struct row_deployment *view_deployment(const struct core *core, const struct uuid *id);
 const struct row_pool *view_pool(const struct core *core, const struct uuid *id);
+/* Chips of its nodes that are up and that nobody has; 0 if there is no such pool. */
+uint32_t view_pool_free(const struct core *core, const struct uuid *id);
 /* One that waits or runs. */
 const struct row_job *view_job(const struct core *core, const struct uuid *id);
 /* One of which something waits or runs, or is to come. */

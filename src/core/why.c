@@ -195,7 +195,9 @@ static struct option option_of(const struct question *q, uint32_t pool_index, ui
     if (until_ms > 0 &&
         !plan_allows(core, q->key, alternative, pool_index, plan_threshold(core, q->lane->group, until_ms)))
         o.bars |= BAR(CHOICE);
-    if (!reserve_allows(core, q->job, pool_index, alternative->count))
+    bool spared = q->shape->reach ? reserve_allows(core, q->job, pool_index, alternative->count)
+                                  : reserve_leaves(core, q->job, pool_index, alternative->count);
+    if (!spared)
         o.bars |= BAR(RESERVE);
     if (o.bars & (BAR(SIZE) | BAR(FULL) | BAR(NODE_DOWN)))
         return o; /* there is nothing to be kept for anybody */
@@ -454,5 +456,67 @@ int why_job(const struct core *core, const struct uuid *id, struct why *out)
     out->pool = q.job->row.pool;
     out->alternative = q.job->row.alternative;
     tell_terms(&q, &chosen, out);
+    return 0;
+}
+
+/* ---- a job that is not there ---- */
+
+/* It, and the lane and shape that it would have: those of core are left alone. */
+struct imagined {
+    struct job job;
+    struct lane lane;
+    struct shape shape;
+};
+
+static void row_terms(struct row_job *to, const struct event_job_submit *from)
+{
+    JOB_COPY_TERMS
+}
+
+static void imagine(const struct core *core, const struct event_job_submit *e, struct tenant_id tenant,
+                    struct imagined *out)
+{
+    struct job *job = &out->job;
+    struct shape *shape = &out->shape;
+    while (shape->nalternatives < ALTERNATIVES && shape->key.alternative[shape->nalternatives].count > 0)
+        shape->nalternatives++;
+    out->lane.tenant = tenant.v;
+    out->lane.group = plan_group_of(core, &shape->key);
+    job->row.id = e->job;
+    job->row.tenant = e->tenant;
+    row_terms(&job->row, e);
+    habit_estimate(core, &job->row);
+    job->row.sequence = core->work.row.jobs + 1;
+    job->row.state = JOB_QUEUED;
+    job->row.submitted_ms = core->now_ms;
+    job->in_lane.rank = rank_of(core, job);
+    job->in_lane.key = lane_key(core, job, job_typical_ms(job, job->row.rate0));
+    job->in_lane.sequence = job->row.sequence;
+    job->latest_ms = job_latest_of(job, shape);
+    job->held = out->lane.group != INDEX_NONE && job->latest_ms > core->now_ms;
+}
+
+int why_request(const struct core *core, const struct event_job_submit *e, struct why *out,
+                struct why_terms *places, uint32_t cap, uint32_t *n)
+{
+    struct imagined it = {.shape = {.reach = NULL}};
+    struct tenant_id tenant = tenant_by_id(core, &e->tenant);
+    struct option o;
+    *out = (struct why){.rule = RULES_NONE, .state = JOB_QUEUED};
+    *n = 0;
+    if (tenant.v == INDEX_NONE)
+        return ERR_NOT_FOUND;
+    int rc = work_terms_hold(e) ? shape_read(core, e, tenant, &it.shape.key) : ERR_INVALID;
+    if (rc != 0)
+        return rc;
+    if (it.shape.key.source != INDEX_NONE)
+        return ERR_UNSUPPORTED; /* which corridors rules close is known of shapes of core only */
+    imagine(core, e, tenant, &it);
+    const struct question q = {core, &it.job, &it.lane, &it.shape, &it.shape.key, it.shape.nalternatives};
+    tell_waiting(&q, out);
+    for (uint32_t i = 0; i < core->net.pools.used && *n < cap; i++) {
+        if (cheapest(&q, i, &o))
+            places[(*n)++] = terms_of(&q, &o);
+    }
     return 0;
 }

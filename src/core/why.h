@@ -90,6 +90,12 @@ struct why {
 /* 0; ERR_NOT_FOUND: no job of that id waits or runs. */
 int why_job(const struct core *core, const struct uuid *job, struct why *out);
 
+/* The same of a job that would come now, after all that waits: nothing of it is kept. `places`: the pools, *n of at most `cap`, that
+ * it could ever have as they are, each with its cheapest size, in no order. Of what is kept for losses only the count of chips is looked
+ * at. Errors as of a submission; ERR_UNSUPPORTED where it brings data. */
+int why_request(const struct core *core, const struct event_job_submit *e, struct why *out,
+                struct why_terms *places, uint32_t cap, uint32_t *n);
+
 const char *why_bar_word(enum why_bar bar);
 const char *why_bar_text(enum why_bar bar);
 

@@ -19,6 +19,7 @@
 
 #define LOOK_MS 1000
 #define LOOK_MEMORY_MS 200
+#define UNTOLD_MS 20
 #define USAGE_MS 10000
 #define LEASE_GRACE_MS 10000 /* the hub places the job again 30 s after its lease */
 #define GANG_GRACE_MS 5000   /* for srun to end after its last rank */
@@ -31,8 +32,9 @@ static uint64_t least(uint64_t a, uint64_t b)
 
 /* ---- stopping ---- */
 
-/* The group of the command. In a sandbox it is that of the first process inside, the only child of bwrap. */
-static void signal_command(const struct shim *s, int signal)
+/* The group of the command. In a sandbox it is that of the first process inside, the only child of bwrap. False: there is none
+ * yet. */
+static bool signal_command(const struct shim *s, int signal)
 {
     char path[64];
     struct buf text;
@@ -44,8 +46,16 @@ static void signal_command(const struct shim *s, int signal)
                         &inner);
     buf_fini(&text);
     pid_t group = s->sandboxed ? (pid_t)inner : s->main;
-    if (group > 1)
-        (void)kill(-group, signal);
+    return group > 1 && kill(-group, signal) == 0;
+}
+
+/* A stop may come while the command is being started: it is told as soon as there is somebody to tell. */
+static void tell_command(struct shim *s)
+{
+    if (!s->untold || s->main <= 0 || !signal_command(s, SIGTERM))
+        return;
+    s->untold = false;
+    (void)signal_command(s, SIGCONT);
 }
 
 /* A second reason does not take the place of the first, but can shorten the wait. */
@@ -60,10 +70,8 @@ static void stop(struct shim *s, enum job_end end, uint64_t grace_ms, uint64_t n
     s->kill_ms = kill_ms;
     if (s->gang_lead) /* the ranks see the reason themselves; srun would end them without a word */
         return;
-    if (s->main > 0 && grace_ms > 0) {
-        signal_command(s, SIGTERM);
-        signal_command(s, SIGCONT);
-    }
+    s->untold = grace_ms > 0;
+    tell_command(s);
 }
 
 static void kill_now(struct shim *s)
@@ -299,6 +307,8 @@ static bool on_report(struct shim *s)
 static int wait_ms(const struct shim *s, uint64_t now)
 {
     uint64_t until = now + (watches_memory(s) ? LOOK_MEMORY_MS : LOOK_MS);
+    if (s->untold)
+        until = least(until, now + UNTOLD_MS);
     until = least(until, s->usage_ms);
     if (s->spec.time_limit_ms && s->end == JOB_END_NONE)
         until = least(until, s->meter.start_ms + s->spec.time_limit_ms);
@@ -328,6 +338,7 @@ static void watch(struct shim *s)
             look_at_stop(s, now);
             look_at_lease(s, now);
         }
+        tell_command(s);
         look_at_time(s, now);
         if (watches_memory(s) || now >= s->usage_ms)
             look_at_memory(s, now);

@@ -25,6 +25,7 @@ struct shim {
     bool rank;      /* one node of a gang */
     bool gang_lead; /* the command is srun, which starts a shim on each node */
     bool usage_torn, killed, oom;
+    bool untold;       /* it is to be stopped, and the command has not had SIGTERM yet */
     enum job_end end;  /* why it is being stopped */
     uint64_t kill_ms;  /* when what is left is killed */
     uint64_t usage_ms; /* when the next line is due */

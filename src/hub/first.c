@@ -65,7 +65,7 @@ static void add_tenant(struct script *s, struct hub_first *out)
     struct event *site = &s->events[s->n++];
     site->kind = EVENT_KIND_site_add;
     site->u.site_add.site = uuid_new();
-    memcpy(site->u.site_add.name, "local", 6);
+    memcpy(site->u.site_add.name, HUB_LOCAL_SITE, sizeof HUB_LOCAL_SITE);
     struct event *tenant = &s->events[s->n++];
     tenant->kind = EVENT_KIND_tenant_add;
     tenant->u.tenant_add = (struct event_tenant_add){.tenant = uuid_new(),

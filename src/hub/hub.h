@@ -12,6 +12,8 @@
 
 struct door;
 
+#define HUB_LOCAL_SITE "local" /* the site of the hub's own machine */
+
 struct hub {
     struct gateway *gateway;
     struct runtime *runtime;

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "core/why.h"
-#include "engine/workdir.h"
 #include "hub/job_bill.h"
 #include "hub/job_terms.h"
 #include "hub/jobs.h"
@@ -240,6 +239,7 @@ struct one {
     struct label label;
     uint32_t count[JOB_UNMET + 1]; /* tasks by enum job_state */
     struct uuid waits;             /* the first task that does */
+    struct job_told told[JOB_EPOCHS_SHOWN];
     uint32_t nepochs, epochs_max;
     bool no_memory;
     struct row_job_usage epoch[]; /* as metered; of a job, not of an array */
@@ -270,21 +270,13 @@ static void add_spec(struct api_call *call, struct one *one)
     job_spec_free(&spec);
 }
 
-/* What its shim wrote at the end, while the site keeps it. */
-static void add_record(struct api_call *call, const struct row_job *row)
+/* By its time limit, or where it has none by what is thought of its like. */
+static void add_expected(struct buf *out, const struct row_job *row)
 {
-    const struct job_id id = {row->id, row->epoch};
-    struct job_exit exit = {0};
-    char dir[FS_PATH_MAX], path[FS_PATH_MAX];
-    if (!call->hub->work_dir || row->epoch == 0)
-        return;
-    workdir_path(dir, call->hub->work_dir, &id);
-    workdir_file(path, dir, "exit");
-    if (form_load(&job_exit_table, path, &exit, NULL) == 0)
-        buf_addf(&call->out, ",\"usage\":{\"ms\":%llu,\"cpu_ms\":%llu,\"memory_peak_kib\":%llu}",
-                 (unsigned long long)exit.usage.ms, (unsigned long long)exit.usage.cpu_ms,
-                 (unsigned long long)exit.usage.memory_peak_kib);
-    form_free(&job_exit_table, &exit);
+    const uint32_t rates[] = {row->rate0, row->rate1, row->rate2, row->rate3};
+    const int64_t ms = row->duration_ms ? row->duration_ms : row->estimate_ms, rate = rates[row->alternative];
+    if (row->state == JOB_RUNNING && ms > row->done_ms && rate > 0)
+        add_time(out, "expected_end", row->started_ms + row->transit_ms + (ms - row->done_ms) * 1000 / rate);
 }
 
 /* The newest comes first, so the last one is the first task. */
@@ -336,7 +328,7 @@ static int show_work(struct api_call *call)
         return rc;
     add_spec(call, one);
     if (!one->ref.is_array) {
-        add_record(call, &one->ref.job);
+        job_told_read(one->told, call->hub->work_dir, &one->ref.job);
         return find_epochs(call);
     }
     const struct job_query query = {.array = &one->ref.id, .limit = ARRAY_TASKS_MAX};
@@ -397,11 +389,13 @@ static int show_finish(struct api_call *call, const struct core *core)
     else
         add_row(&call->out, core, row, &one->label);
     job_terms_render(&call->out, core, row);
+    if (!one->ref.is_array)
+        add_expected(&call->out, row);
     if (files.len > 0)
         buf_add(&call->out, files.data, files.len);
     buf_fini(&files);
     if (!one->ref.is_array)
-        job_bill_render(&call->out, core, one->epoch, one->nepochs);
+        job_bill_render(&call->out, core, row, one->told, one->epoch, one->nepochs);
     add_why(&call->out, core, one->ref.is_array ? &one->waits : &one->ref.id);
     buf_add_char(&call->out, '}');
     return 0;

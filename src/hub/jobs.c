@@ -6,7 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/osrandom.h"
+#include "hub/job_check.h"
 #include "hub/job_terms.h"
 
 #define TRIES_MAX 5
@@ -76,6 +78,15 @@ static int check_members(struct api_call *call)
     return body_only(call, all);
 }
 
+/* That of an array has room for its tasks. */
+static struct uuid new_id(bool array)
+{
+    struct uuid id = uuid_new();
+    if (array)
+        id.b[14] = id.b[15] = 0;
+    return id;
+}
+
 static int add_parse(struct api_call *call)
 {
     struct event *event = &call->events[0];
@@ -93,9 +104,7 @@ static int add_parse(struct api_call *call)
         rc = body_name(call, "name", name);
     if (rc == 0)
         rc = job_terms_read(call, &s->terms, &event->u.job_array);
-    call->id = uuid_new();
-    if (s->terms.total > 0)
-        call->id.b[14] = call->id.b[15] = 0;
+    call->id = new_id(s->terms.total > 0);
     event->u.job_array.job = call->id;
     return rc == 0 ? render_file(call, &s->terms, &call->out) : rc;
 }
@@ -167,12 +176,10 @@ static int make_events(struct api_call *call, const struct job_terms *terms)
     return 0;
 }
 
-static int add_work(struct api_call *call)
+/* The events, and before them the file, which is in call->out. */
+static int write_file(struct api_call *call, struct submission *s)
 {
-    struct submission *s = call->data;
-    int rc = look_back(call, s);
-    if (rc == 0)
-        rc = make_events(call, &s->terms);
+    int rc = make_events(call, &s->terms);
     if (rc != 0)
         return rc;
     if (!job_file_path(s->path, call->hub->specs_dir, &call->id))
@@ -181,6 +188,12 @@ static int add_work(struct api_call *call)
     if (rc != 0)
         (void)unlink(s->path);
     return rc;
+}
+
+static int add_work(struct api_call *call)
+{
+    int rc = look_back(call, call->data);
+    return rc == 0 ? write_file(call, call->data) : rc;
 }
 
 /* What it comes after may have ended since the look: then it is looked for again. */
@@ -207,6 +220,99 @@ static int add_finish(struct api_call *call, const struct core *core)
                  s->terms.first + s->terms.total - 1, s->terms.at_once);
     buf_add_char(&call->out, '}');
     return 0;
+}
+
+/* ---- only thought of ---- */
+
+static int check_work(struct api_call *call)
+{
+    return look_back(call, call->data); /* and there are no events */
+}
+
+static int check_finish(struct api_call *call, const struct core *core)
+{
+    const struct submission *s = call->data;
+    return job_check_render(call, core, &call->events[0].u.job_array, &s->terms);
+}
+
+/* ---- again ---- */
+
+#define COPY_TERM(to_from, type, name, size) COPY_##type(name)
+#define COPY_u32(name) e->name = row->name;
+#define COPY_u64(name) e->name = row->name;
+#define COPY_i64(name) e->name = row->name;
+#define COPY_uuid(name) e->name = row->name;
+#define COPY_text(name) memcpy(e->name, row->name, sizeof e->name);
+
+/* The terms of before; moments that have passed are none any more, and what it came after is over. */
+static void copy_terms(const struct row_job *row, struct event_job_array *e)
+{
+    const int64_t now_ms = clock_wall_ms();
+    e->tenant = row->tenant;
+    JOB_REQUEST(COPY_TERM, _)
+    JOB_DECLARED(COPY_TERM, _)
+    JOB_TIMING(COPY_TERM, _)
+    if (e->deadline_ms <= now_ms)
+        e->deadline_ms = 0;
+    if (e->start_by_ms <= now_ms)
+        e->start_by_ms = 0;
+}
+
+static int any_task(struct api_call *call, struct job_ref *ref)
+{
+    struct store *store = runtime_store(call->hub->runtime);
+    struct uuid first = ref->id;
+    first.b[15] = 1;
+    return store->ops->get(store, ROW_KIND_job, &first, &ref->job, &call->err);
+}
+
+/* The file of before as that of the new job. A task alone is a job of its own that has its index in its environment. */
+static int copy_file(struct api_call *call, const struct job_ref *ref, struct job_terms *terms)
+{
+    struct job_spec spec;
+    int rc = job_file_load(&spec, call->hub->specs_dir, &ref->id, &call->err);
+    if (rc != 0)
+        return err_set(&call->err, ERR_NOT_FOUND, "What the job ran is not known any more.");
+    if (ref->is_array) {
+        terms->first = spec.array.first;
+        terms->total = spec.array.total;
+        terms->at_once = ref->array.at_once;
+    } else {
+        spec.array.total = 0;
+    }
+    spec.job = call->id;
+    buf_clear(&call->out);
+    form_write(&job_spec_table, &spec, &call->out);
+    job_spec_free(&spec);
+    return call->out.failed ? ERR_NO_MEMORY : 0;
+}
+
+static int retry_parse(struct api_call *call)
+{
+    static const char *const none[] = {NULL};
+    call->data = calloc(1, sizeof(struct submission));
+    return call->data ? body_only(call, none) : ERR_NO_MEMORY;
+}
+
+static int retry_work(struct api_call *call)
+{
+    struct submission *s = call->data;
+    struct job_ref ref;
+    int rc = job_find(call, call->param, &ref);
+    if (rc != 0)
+        return rc;
+    if (ref.is_array ? ref.array.ended_ms == 0 : !job_over(&ref.job))
+        return err_set(&call->err, ERR_WRONG_STATE, "The job is not over: it can be cancelled first.");
+    if (ref.is_array)
+        rc = any_task(call, &ref);
+    call->id = new_id(ref.is_array);
+    if (rc == 0)
+        rc = copy_file(call, &ref, &s->terms);
+    if (rc != 0)
+        return rc;
+    call->events[0].u.job_array.job = call->id;
+    copy_terms(&ref.job, &call->events[0].u.job_array);
+    return write_file(call, s);
 }
 
 /* ---- cancelling ---- */
@@ -252,5 +358,9 @@ const struct api_handler api_job_add = {.parse = add_parse,
                                         .refused = add_refused,
                                         .finish = add_finish,
                                         .status = 201};
+const struct api_handler api_job_check = {
+    .parse = add_parse, .prepare = add_prepare, .work = check_work, .finish = check_finish};
+const struct api_handler api_job_retry = {
+    .parse = retry_parse, .work = retry_work, .refused = add_refused, .finish = add_finish, .status = 201};
 const struct api_handler api_job_cancel = {
     .work = cancel_work, .refused = cancel_refused, .finish = cancel_finish};

@@ -6,7 +6,6 @@
 #include "base/osrandom.h"
 #include "hub/api.h"
 
-#define LOCAL_SITE "local"
 #define POOLS_MAX 16 /* of the local site: as often the machine may change its size */
 /* Of a server's watts when it does nothing, as in data/chips.yaml. */
 #define IDLE_SHARE_PERCENT 30
@@ -58,7 +57,7 @@ static const struct row_site *local_site(const struct core *core)
 {
     const struct row_site *row;
     for (uint32_t pos = 0; (row = view_site_at(core, &pos)) != NULL;) {
-        if (strcmp(row->name, LOCAL_SITE) == 0)
+        if (strcmp(row->name, HUB_LOCAL_SITE) == 0)
             break;
     }
     return row;
@@ -94,7 +93,7 @@ int hub_local_pool(struct hub *hub, struct hub_pool *pool, struct err *err)
     l->pool = pool;
     int rc = hub_settle(hub, look, l, l->events, &l->n);
     if (rc == 0 && l->no_site)
-        rc = err_set(err, ERR_NOT_FOUND, "there is no site `" LOCAL_SITE "`");
+        rc = err_set(err, ERR_NOT_FOUND, "there is no site `" HUB_LOCAL_SITE "`");
     else if (rc != 0)
         err_set(err, rc, "cannot tell the core which chips are here: %s", err_text(rc));
     pool->id = l->found;

@@ -133,6 +133,9 @@ static int token_prepare(struct api_call *call, const struct core *core)
     const struct row_site *row = site_named(call, core);
     if (!row)
         return ERR_NOT_FOUND;
+    if (strcmp(row->name, HUB_LOCAL_SITE) == 0)
+        return err_set(&call->err, ERR_WRONG_STATE,
+                       "This site is the hub's own machine: nobody else can join as it.");
     call->id = call->events[0].u.site_token.site = row->id;
     return 0;
 }

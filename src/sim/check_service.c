@@ -5,7 +5,7 @@
  * The checker adds up by itself what replicas sustain: one that waits counts as the first kind, one that runs as the kind it
  * was started as. At the end of each instant there must be enough of them, not more than `max`, none where nothing was
  * asked for in the idle time, and none that all others could have replaced, whatever it is, for twice the hold time without
- * any change. Replicas are jobs as well, and judged as such.
+ * any change of replicas, target or hold time. Replicas are jobs as well, and judged as such.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -106,6 +106,8 @@ void checker_service_set(struct checker *c, const struct event *event)
     }
     struct check_service *s = &all->service[i];
     const uint32_t counts[CHECKER_ALTERNATIVES] = {e->count0, e->count1, e->count2, e->count3};
+    if (e->target != s->told.target || e->hold_ms != s->told.hold_ms)
+        s->slack_ms = INT64_MAX; /* its time begins anew: by a lower target earlier demand may need all */
     s->told = *e;
     s->most = 0;
     for (uint32_t a = 0; a < CHECKER_ALTERNATIVES && counts[a] > 0; a++)

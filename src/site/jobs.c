@@ -275,6 +275,13 @@ static void submit(struct run *run)
     }
 }
 
+void site_jobs_loaded(struct site_jobs *jobs, const struct job_id *id)
+{
+    struct run *run = run_find(jobs, id);
+    if (run && run->state == RUN_WANTED && jobs->compared && !jobs->ending)
+        submit(run);
+}
+
 /* ---- stops ---- */
 
 static void on_cancelled(void *ctx, struct engine_call *call)

@@ -69,6 +69,8 @@ void site_jobs_wanted(struct site_jobs *jobs, const struct site_order *orders, u
 /* What changed since. Starts that came before site_jobs_wanted did wait for it. */
 void site_jobs_start(struct site_jobs *jobs, const struct site_order *order);
 void site_jobs_stop(struct site_jobs *jobs, const struct job_id *id, enum job_end why);
+/* What it runs is here now. */
+void site_jobs_loaded(struct site_jobs *jobs, const struct job_id *id);
 /* The hub has recorded the end, or will not have it: ERR_UNAVAILABLE: neither, it is told again. */
 void site_jobs_recorded(struct site_jobs *jobs, const struct job_id *id, int code);
 

@@ -184,6 +184,8 @@ static void on_program(void *ctx, const struct err *err, yyjson_val *answer)
         log_error("program", "error=\"%s\"", why.msg);
     item->wants_program = rc != 0;
     buf_fini(&text);
+    if (rc == 0)
+        site_jobs_loaded(o->jobs, &item->id);
 }
 
 static void ask_program(struct outbox *o, struct item *item)

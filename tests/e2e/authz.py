@@ -115,7 +115,13 @@ class Matrix:
             return '', f'?tenant={tenant}', None
         if handler.startswith('job_'):  # one that waits for ever: no machine has so many chips
             body = {'argv': ['true'], 'tenant': tenant, 'chips': 5000}
-            return ('', '', body) if handler == 'job_add' else (hub.api('POST', '/api/v1/jobs', body)['id'], '', None)
+            if handler in ('job_add', 'job_check'):
+                return '', '', body
+            ident = hub.api('POST', '/api/v1/jobs', body)['id']
+            if handler != 'job_retry':
+                return ident, '', None
+            hub.api('DELETE', f'/api/v1/jobs/{ident}')
+            return ident, '', {}
         if handler == 'backup':
             return '', '', {'path': os.path.join(self.folder, self.unique('b'))}
         raise AssertionError(f'this test does not know how to call {handler}')
@@ -125,7 +131,7 @@ class Matrix:
         if caller not in ALLOWED[role]:
             return (401,) if caller in NOBODY and role != 'LOCAL' else (401, 403)
         scoped = handler in ('tenant_show', 'key_list', 'key_add', 'key_revoke', 'usage', 'usage_records', 'job_list',
-                             'job_add', 'job_show', 'job_logs', 'job_cancel')
+                             'job_add', 'job_show', 'job_logs', 'job_cancel', 'job_retry', 'job_check')
         mine = {'inference': 'own', 'jobs': 'own', 'admin': 'own', 'other admin': 'other'}.get(caller)
         if scoped and mine and mine != tenant:
             return (404,)

@@ -27,6 +27,8 @@ ANY = 1000  # of a verb's arguments: they are another program's
 def verbs():
     text = (ROOT / 'src' / 'cli' / 'cli.c').read_text(encoding='utf-8')
     table = text[text.index('cli_verbs[]'):text.index('{NULL, NULL')]
+    for name, value in re.findall(r'#define (\w+_OPTIONS) ((?:[^\n]*\\\n)+[^\n]*)', text):  # shared by several
+        table = table.replace(name, value.replace('\\\n', ' '))
     found = re.findall(r'\{"([a-z ]+)", "([^"]*)", (\d+), (\d+|CLI_ARGS_MAX),\s*((?:"[^"]*"\s*)+),', table)
     need(len(found) >= 24, f'{len(found)} verbs were read')
     return [(name, args, int(low), ANY if high == 'CLI_ARGS_MAX' else int(high),
@@ -112,7 +114,7 @@ def unreachable(hub):
     try:
         for name, _, low, _, _ in verbs():
             if name in ('up', 'restore', 'completion', 'version', 'sim', 'rules check', 'rules explain', 'network check',
-                        'network show', 'site join', 'site run'):
+                        'network show', 'site join', 'site run', 'submit'):
                 continue
             done = subprocess.run([hub.bin, *name.split(), *['x'] * low, '--data', nowhere], capture_output=True,
                                   text=True,
@@ -121,6 +123,7 @@ def unreachable(hub):
         same(os.listdir(nowhere), [], 'files were made')
         run(hub, UNREACHABLE, 'status', '--hub', 'http://127.0.0.1:9', '--key', 'x')
         run(hub, UNREACHABLE, 'status', '--hub', 'nonsense://x', '--key', 'x')
+        run(hub, UNREACHABLE, 'submit', str(ROOT / 'script' / 'up'), '--hub', 'http://127.0.0.1:9', '--key', 'x')
     finally:
         shutil.rmtree(nowhere)
 

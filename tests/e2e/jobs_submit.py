@@ -4,13 +4,18 @@
 
 tests/e2e/jobs_up.py has how jobs run and end, and the helpers.
 """
+import collections
+import os
 import pathlib
+import pty
+import signal
 import subprocess
 import tempfile
+import threading
 import time
 
-from jobs_up import CHIPS, folders, job, log, over, quiet, run, sh, state, submit
-from workbench import Bench, Tap, need, same, wait_for
+from jobs_up import CHIPS, folders, job, log, over, printed, quiet, run, sh, state, submit
+from workbench import ROOT, Bench, Tap, need, same, wait_for
 
 
 # ---- terms ----
@@ -125,6 +130,54 @@ def array_large(hub):
     return f'1000 tasks in {seconds * 1000:.0f} ms'
 
 
+def array_killed(hub):
+    """However the hub dies, an array is there whole or not at all, and is there if that was said."""
+    blocker = submit(hub, 'sleep', '60', chips=CHIPS)
+    answered, threads = [], []
+
+    def ask():
+        try:
+            while True:
+                answered.append(submit(hub, 'true', array='1-600', chips=CHIPS))
+        except (OSError, AssertionError):
+            pass
+    for n in range(3):
+        threads = [threading.Thread(target=ask) for _ in range(2)]
+        for t in threads:
+            t.start()
+        before = len(answered)
+        wait_for(lambda: len(answered) > before + n, 'some are answered')  # pylint: disable=cell-var-from-loop
+        hub.kill()
+        for t in threads:
+            t.join()
+        hub.start()
+    tasks_of = collections.Counter(j['array'] for j in hub.pages('/api/v1/jobs?state=queued') if 'array' in j)
+    same(set(tasks_of.values()), {600}, 'whole ones')
+    need(set(answered) <= set(tasks_of), 'an acknowledged array is lost')
+    files = {name.removesuffix('.json') for name in folders(hub)}
+    same({j.get('array', j['id']) for j in hub.pages('/api/v1/jobs')} ^ files, set(), 'files and jobs')
+    for array in tasks_of:
+        hub.api('DELETE', f'/api/v1/jobs/{array}')
+    hub.api('DELETE', f'/api/v1/jobs/{blocker}')
+    wait_for(lambda: not hub.api('GET', '/api/v1/jobs?state=queued')['data'], 'all are cancelled')
+    return f'{len(answered)} answered, {len(tasks_of)} there'
+
+
+def strangers(hub):
+    """An array of another tenant, its tasks and what comes after them do not exist."""
+    hub.api('POST', '/api/v1/tenants', {'name': 'stranger', 'budget': '1'})
+    key = hub.add_key('stranger', tenant='stranger', scopes=['jobs'])['key']
+    array = submit(hub, 'true', array='1-2')
+    over(hub, array)
+    for name in (array, f'{array}_1'):
+        for method, path, body in (('GET', '', None), ('DELETE', '', None), ('GET', '/logs', None), ('POST', '/retry', {})):
+            same(hub.request(method, f'/api/v1/jobs/{name}{path}', body, key=key).status, 404, f'{method} {name}{path}')
+        for path in ('jobs', 'dry-run'):
+            same(hub.request('POST', f'/api/v1/{path}', {'argv': ['true'], 'after': [f'afterany:{name}']}, key=key).status, 404, path)
+    same(hub.request('GET', f'/api/v1/jobs?array={array}', key=key).json()['data'], [], 'list')
+    same(hub.request('POST', '/api/v1/dry-run', {'argv': ['true']}, key=key).json()['starts_now'], True, 'its own')
+
+
 # ---- files ----
 
 def submit_file(hub, text, *args, name='job.sh'):
@@ -213,11 +266,115 @@ alternatives:
         need(submit_file(hub, text).returncode in (1, 2), text)
 
 
+def examples(hub):
+    sweep, nightly = (hub.run('submit', str(ROOT / 'examples' / 'jobs' / name)) for name in ('sweep.sh', 'nightly.yaml'))
+    same((sweep.returncode, sweep.stderr, nightly.returncode, nightly.stderr), (0, '', 0, ''), 'submitted')
+    same(over(hub, sweep.stdout.strip())['array'], {'first': 1, 'last': 8, 'at_once': 4, 'failed': 0, 'tasks': {'ended': 8}}, 'sweep')
+    same(log(hub, f'{sweep.stdout.strip()}_4'), b'task 4 of 8: learning rate 0.025\n', 'log')
+    found = over(hub, nightly.stdout.strip())
+    same((found['code'], found['checkpoint_every_s'], log(hub, found['id'])), (0, 1800, b'on 1 chips of the kind cpu\n'), found)
+
+
+# ---- only thought of ----
+
+def dry_run(hub):
+    """What would become of it is told, and nothing is recorded."""
+    events = hub.api('GET', '/api/v1/status')['journal_events']
+    before = folders(hub), len(hub.pages('/api/v1/jobs'))
+    body = {'tenant': 'default', 'argv': ['true'], 'time_limit_s': 60}
+    told = hub.api('POST', '/api/v1/dry-run', body)
+    place = told['data'][0]
+    same((told['starts_now'], told['time_known'], len(told['data'])), (True, True, 1), told)
+    same((place['site'], place['chip'], place['chips_free'], place['chips_all'], place['time_s'], place['in_the_way']),
+         ('local', 'cpu', CHIPS, CHIPS, 60, []), place)
+    done = run(hub, 'true', before=['--dry-run', '--jurisdiction', 'XX'])
+    need(done.returncode == 0 and 'would wait: it asks for one jurisdiction' in done.stderr, done)
+    need(run(hub, 'true', before=['--dry-run', '--site', 'nowhere']).returncode == 4, 'site')
+    done = submit_file(hub, '#!/bin/sh\n#SBATCH --array=1-9 --time=10\n', '--dry-run')
+    need('would start at once' in done.stderr and ' 600 ' in done.stdout, done)
+    same((folders(hub), len(hub.pages('/api/v1/jobs'))), before, 'jobs and files')
+    need(hub.api('GET', '/api/v1/status')['journal_events'] - events < 9, 'ticks at most')
+    blocker = submit(hub, 'sleep', '30', chips=CHIPS)
+    wait_for(lambda: state(hub, blocker) == 'running', 'it runs')
+    told = hub.api('POST', '/api/v1/dry-run', body)
+    same((told['starts_now'], told['why']['bar'], told['data'][0]['chips_free'], told['data'][0]['in_the_way']),
+         (False, 'full', 0, ['full']), told)
+    told = hub.api('POST', '/api/v1/dry-run', {**body, 'after': [blocker]})
+    same((told['starts_now'], told['why']['bar']), (False, 'after'), told)
+    hub.api('DELETE', f'/api/v1/jobs/{blocker}')
+    told = hub.api('POST', '/api/v1/dry-run', {**body, 'after': [blocker]})
+    same((told['starts_now'], told['why']['bar']), (False, 'unmet'), told)
+
+
+# ---- again, and in between ----
+
+def retried(hub):
+    """The same file on the same terms; a task alone keeps its index, an array is one again."""
+    first = run(hub, 'sh', '-c', 'echo $A; exit 3', before=['--env', 'A=b', '--name', 'again', '--priority', '7', '--time', '1m',
+                                                           '--deadline', '+1s'])
+    same(first.returncode, 3, first.stderr)
+    old = job(hub, hub.api('GET', '/api/v1/jobs?limit=1')['data'][0]['id'])
+    time.sleep(1)
+    new = over(hub, hub.run('job', 'retry', old['id']).stdout.strip())
+    keys = ('name', 'argv', 'code', 'priority', 'time_limit_s', 'chips')
+    same([new[k] for k in keys], [old[k] for k in keys], new)
+    need(new['id'] != old['id'] and 'deadline' not in new and log(hub, new['id']) == b'b\n', new)
+    array = submit(hub, 'sh', '-c', 'echo $BUSBAR_ARRAY_INDEX', array='4-5')
+    over(hub, array)
+    alone = over(hub, hub.run('job', 'retry', f'{array}_5').stdout.strip())
+    same((log(hub, alone['id']), 'array' in alone), (b'5\n', False), alone)
+    again = hub.run('job', 'retry', array).stdout.strip()
+    same((over(hub, again)['array']['last'], log(hub, f'{again}_4')), (5, b'4\n'), 'the array')
+    runs_on = submit(hub, 'sleep', '30')
+    need('not over' in hub.run('job', 'retry', runs_on).stderr, 'not while it runs')
+    hub.api('DELETE', f'/api/v1/jobs/{runs_on}')
+
+
+def epochs(hub):
+    ident = submit(hub, 'sh', '-c', 'echo on; sleep 30', chips=CHIPS, interruptible=True, time_limit_s=600)
+    printed(hub, ident, b'on\n')
+    found = job(hub, ident)
+    only, = found['epochs']
+    same((found['expected_end'] > found['started'], only['epoch'], only['ended'], only['final'], 'end' in only),
+         (True, 1, None, False, False), found)
+    over(hub, submit(hub, 'true', chips=CHIPS, time_limit_s=60))
+    found = wait_for(lambda: (j := job(hub, ident))['epoch'] == 2 and 'end' in j['epochs'][0] and j, 'it is there again')
+    same([e.get('end') for e in found['epochs']], ['preempted', None], found)
+    printed(hub, ident, b'on\n')
+    hub.api('DELETE', f'/api/v1/jobs/{ident}')
+
+
+def ctrl_c(hub):
+    """At a terminal Ctrl-C asks; without one it leaves the job alone (jobs_up.py)."""
+    for answers, status, end in (([b'\n', b'c\n'], 1, 'cancelled'), ([b'd\n'], 130, 'running')):
+        here, there = pty.openpty()
+        process = subprocess.Popen([hub.bin, 'run', '--data', str(hub.data), '--', 'sh', '-c', 'echo on; sleep 20'], stdin=there,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        same(process.stdout.readline(), b'on\n', 'the log is followed')
+        for answer in answers:
+            process.send_signal(signal.SIGINT)
+            asked = b''
+            while b'stay with it? ' not in asked:
+                more = os.read(process.stderr.fileno(), 4096)
+                need(more, 'it asks', asked)
+                asked += more
+            os.write(here, answer)
+            time.sleep(0.3)  # a second Ctrl-C before it has the answer would be one
+        _, errors = process.communicate(timeout=20)
+        same(process.returncode, status, errors)
+        newest = hub.api('GET', '/api/v1/jobs?limit=1')['data'][0]
+        same(newest['state'], end, errors)
+        if end == 'running':
+            hub.api('DELETE', f"/api/v1/jobs/{newest['id']}")
+        os.close(here)
+        os.close(there)
+
+
 def main():
     tap = Tap()
     with Bench(['--no-model']) as hub:
-        for case in (alternatives, place, when, array_of_three, array_limited, array_large, script, script_large, script_refused,
-                     in_yaml):
+        for case in (alternatives, place, when, array_of_three, array_limited, array_large, array_killed, strangers, script, script_large, script_refused,
+                     in_yaml, examples, dry_run, retried, epochs, ctrl_c):
             tap.case(case.__name__.replace('_', ' '), case, hub)
         tap.case('nothing is left', quiet, hub)
     tap.done()

@@ -141,6 +141,16 @@ def cancelled(hub):
     same(state(hub, ident), 'cancelled', 'state')
 
 
+def cancelled_at_its_start(hub):
+    """A stop that comes while the command is being started reaches it: nobody waits for SIGKILL."""
+    for i in range(6):
+        ident = submit(hub, 'sleep', 30)
+        wait_for(lambda: state(hub, ident) == 'running', 'it runs')  # pylint: disable=cell-var-from-loop
+        time.sleep(0.01 * i)
+        hub.api('DELETE', f'/api/v1/jobs/{ident}')
+        quiet(hub, 5)
+
+
 def interrupted(hub):
     process = subprocess.Popen([hub.bin, 'run', '--data', str(hub.data), '--', 'sh', '-c', 'echo on; sleep 3; echo off'],
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -267,6 +277,7 @@ def unrecorded(hub):
     stray = hub.data / 'jobs' / f'{ident[:-12]}{"f" * 12}.json'
     hub.kill()
     stray.write_bytes(spec.read_bytes())
+    stray.with_name(f'{ident[:-12]}{"f" * 8}0000.json').write_bytes(spec.read_bytes())  # an array's
     (hub.data / 'jobs' / f'{ident}.json.17.tmp').touch()
     (hub.data / 'jobs' / 'notes.txt').touch()
     hub.start()
@@ -466,7 +477,7 @@ def listing(hub):
 def main():
     tap = Tap()
     with Bench(['--no-model']) as hub:
-        for case in (runs, bytes_are_whole, by_signal, out_of_time, out_of_memory, no_program, cancelled, interrupted, queue,
+        for case in (runs, bytes_are_whole, by_signal, out_of_time, out_of_memory, no_program, cancelled, cancelled_at_its_start, interrupted, queue,
                      too_large, after, hub_killed, ended_while_away, restarts_keep_jobs, stopped_while_followed,
                      killed_at_random, unrecorded,
                      killed_while_submitting, preempted, restored, taken_back, fewer_cores, keys,

@@ -11,7 +11,7 @@ import ssl
 import subprocess
 import tempfile
 
-from workbench import OK, busbar
+from workbench import OK, Bench, busbar, find_processes, nano, need, wait_for
 
 LISTEN = ['--site-listen', '127.0.0.1:0']
 
@@ -21,14 +21,14 @@ class Site:
 
     def __init__(self):
         self.data = pathlib.Path(tempfile.mkdtemp(prefix='bb-site-', dir='/tmp'))
-        self.process, self.env, self.user = None, None, None
+        self.process, self.env, self.user, self.prefix = None, None, None, []
 
     def join(self, status, hub, token):
         return busbar(status, 'site', 'join', hub, '--token', token, '--data', self.data)
 
     def run(self):
         self.log = open(self.data / 'log', 'ab')
-        self.process = subprocess.Popen([os.environ['BUSBAR_BIN'], 'site', 'run', '--data', str(self.data)],
+        self.process = subprocess.Popen([*self.prefix, os.environ['BUSBAR_BIN'], 'site', 'run', '--data', str(self.data)],
                                         stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, user=self.user,
                                         env={**os.environ, **(self.env or {})})
 
@@ -72,13 +72,100 @@ class Site:
         return answer.status, json.loads(text)
 
 
-def free_port():
+def free_port(host='127.0.0.1'):
     """One that a hub can have again after it was killed."""
     with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
+        s.bind((host, 0))
         return s.getsockname()[1]
 
 
 def invite(bench, name):
     found = bench.api('POST', f'/api/v1/sites/{name}/token', {})
     return found['hub'], found['token']
+
+
+CONFIG = '''
+engine: local
+work: {data}/work
+isolation: process
+chips:
+  - {{chip: h20, count: 4}}
+'''
+LEASE_S = 8
+
+
+class Field:
+    """A hub with a site whose machine has four chips of a kind that the hub's own does not have."""
+
+    def __init__(self, host='127.0.0.1', prefix=()):
+        self.bench = Bench(['--site-listen', f'{host}:{free_port(host)}', '--lease', str(LEASE_S), '--no-model'])
+        self.site = Site()
+        self.site.prefix = list(prefix)
+        self.site.enter(self.bench, 'north')
+        (self.site.data / 'site.yaml').write_text(CONFIG.format(data=self.site.data))
+        self.site.run()
+        wait_for(lambda: 'in touch' in self.site.said(), 'the agent is in touch', 20)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.site.end()
+        self.bench.__exit__(*exc)
+
+    def submit(self, script, chips=1, **fields):
+        body = {'tenant': 'default', 'argv': ['/bin/sh', '-c', script], 'chip': 'h20', 'chips': chips, **fields}
+        return self.bench.api('POST', '/api/v1/jobs', body)['id']
+
+    def try_submit(self, script, **fields):
+        """None: refused."""
+        reply = self.bench.request('POST', '/api/v1/jobs', {'tenant': 'default', 'argv': ['/bin/sh', '-c', script], **fields},
+                                   local=True)
+        return reply.json()['id'] if reply.status == 201 else None
+
+    def job(self, job):
+        return self.bench.api('GET', f'/api/v1/jobs/{job}')
+
+    def ended(self, job, limit_s=30):
+        return wait_for(lambda: (j := self.job(job))['state'] not in ('queued', 'running') and j, f'{job} is over', limit_s, 0.1)
+
+    def logs(self, job, stream='out'):
+        return self.bench.request('GET', f'/api/v1/jobs/{job}/logs?stream={stream}', local=True).body
+
+    def running(self, job, limit_s=20):
+        return wait_for(lambda: (j := self.job(job))['state'] == 'running' and j, f'{job} runs', limit_s)
+
+    def pool(self, chip='h20'):
+        found, = [p for p in self.bench.api('GET', '/api/v1/pools')['data'] if (p['site'], p['chip']) == ('north', chip)]
+        return found
+
+    def spent(self):
+        return nano(self.bench.api('GET', '/api/v1/tenants/default')['spent'])
+
+    def nothing_runs(self):
+        wait_for(lambda: not find_processes(str(self.site.data / 'work')), 'nothing runs at the site', 20)
+
+
+def counted(f, script):
+    """A script that leaves a line each time that it is started."""
+    return f'echo run >>{f.site.data}/ran-$BUSBAR_JOB; {script}'
+
+
+def span(f):
+    """Leaves when it began and, by a process that outlives nothing of the job, until when it was seen to run."""
+    return (f'e=$BUSBAR_EPOCH; d={f.site.data}/span-$BUSBAR_JOB-$e; date +%s.%N >$d.from; '
+            f'(while :; do date +%s.%N >$d.new && mv $d.new $d.to; sleep 0.05; done) &')
+
+
+def spans_of(f, job):
+    out = []
+    for path in f.site.data.glob(f'span-{job}-*.from'):
+        until = path.with_suffix('.to')
+        if until.exists():
+            out.append((float(path.read_text()), float(until.read_text())))
+    return out
+
+
+def runs_of(f, job):
+    path = f.site.data / f'ran-{job}'
+    return path.read_text().count('run') if path.exists() else 0

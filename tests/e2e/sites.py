@@ -51,6 +51,7 @@ def tokens(bench):
         same(first.call(hub, '/site/v1/orders', {})[0], 403, 'the one before')
     same(bench.request('POST', '/api/v1/sites/tokens/token', {'minutes': 0}, local=True).status, 400, 'no minutes')
     same(bench.request('POST', '/api/v1/sites/nowhere/token', {}, local=True).status, 404, 'no such site')
+    same(bench.request('POST', '/api/v1/sites/local/token', {}, local=True).status, 409, "the hub's own")
     same(bench.request('POST', '/api/v1/sites/tokens/token', {}, key=bench.key).status, 403, 'a tenant')
 
 

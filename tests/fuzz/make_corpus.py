@@ -57,10 +57,11 @@ RULES = [b'', b'# nothing\n', b'deny', b'  deny a' + B, b'deny a when site.name 
 
 JOB = b'{"version":1,"job":"0193a1b2-0000-7000-8000-000000000001","epoch":1,"argv":["a"]'
 USAGE = b'{"ms":5,"wall_ms":6,"chips":[{"kind":"a","chip_ms":9}],"cpu_ms":1,"memory_peak_kib":2,"energy_mj":3,"energy":"measured"}'
-H = b'#!/bin/sh\n#SBATCH '
-SCRIPTS = [b'', b'#!/bin/sh\n', H + b'--time=1-12:00:00 -N 2-4 --gres=gpu:h100:8 # why\n\n# c\n#SBATCH -J "My Job" -pgpu\nsrun x\n#SBATCH -n 9\n',
+# Without a first line #!, which the reader does not ask for: other tools would take them for scripts of ours.
+H = b'#SBATCH '
+SCRIPTS = [b'', b'', H + b'--time=1-12:00:00 -N 2-4 --gres=gpu:h100:8 # why\n\n# c\n#SBATCH -J "My Job" -pgpu\nsrun x\n#SBATCH -n 9\n',
            H + b'-n4 -c 8 --mem=16G --array=0-9%2\n', H + b'--dependency=afterok:01a2:01a3,afterany:01a4_7 --exclusive --mail-user=x\n',
-           b'#!/bin/bash\n#BUSBAR --chip h100:4,a100:8 --green\n#BUSBAR\t--deadline +36h --env "A=b c"\r\n',
+           b'#BUSBAR --chip h100:4,a100:8 --green\n#BUSBAR\t--deadline +36h --env "A=b c"\r\n',
            H + b'--gpus-per-task=a100:2 --ntasks-per-node 4 -N2\n', H + b'--nodes=0\n', H + b'-t "1:2', H + b'word\n', H + b'--gres=fpga\n',
            H + b'--dependency=singleton\n', H + b'--time\n']
 S = b'\x1f'

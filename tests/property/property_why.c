@@ -2,7 +2,8 @@
 /*
  * `why` tells the truth: in a random world, one job that waits is asked about; in a copy of that world without the bar that
  * was named, the job starts at the next pass. Others that wait are cancelled first, but for the one that comes first by
- * name: what remains is what `alone` speaks of. And of jobs that run, the pool is the cheapest that was open.
+ * name: what remains is what `alone` speaks of. And of jobs that run, the pool is the cheapest that was open. Of a job that
+ * is not there yet, the same is told as of the job once it is.
  */
 #include "dispatch_world.h"
 
@@ -321,13 +322,43 @@ static void check_terms(const struct dispatch_world *w)
     }
 }
 
+/* A request of before, once more: told beforehand, and then submitted, asked about and cancelled. */
+static void foretell(struct dispatch_world *w, uint64_t *foretold)
+{
+    struct event e = w->log[test_below(&w->random, w->nlog)];
+    if (e.kind != EVENT_KIND_job_submit)
+        return;
+    struct event_job_submit *j = &e.u.job_submit;
+    struct why_terms places[DW_POOLS + 1];
+    struct why before, after;
+    uint32_t n;
+    j->job = uid('j', w->submitted);
+    j->data_bytes = 0;
+    int said = why_request(w->core, j, &before, places, DW_POOLS + 1, &n);
+    int rc = dispatch_world_step(w, &e);
+    assert_int_equal(said, rc);
+    if (rc != 0)
+        return;
+    w->submitted++;
+    assert_int_equal(why_job(w->core, &j->job, &after), 0);
+    /* What is kept for losses is foretold by its count of chips only. */
+    if (w->dispatch.reserve != RESERVE_KEEP && after.state == JOB_QUEUED) {
+        assert_string_equal(why_bar_word(before.bar), why_bar_word(after.bar));
+        assert_true(before.alone == after.alone && uuid_eq(&before.pool, &after.pool) &&
+                    before.alternative == after.alternative && before.nterms == after.nterms);
+        assert_memory_equal(before.terms, after.terms, after.nterms * sizeof after.terms[0]);
+        ++*foretold;
+    }
+    cancel(w, &j->job);
+}
+
 static struct dispatch_world world;
 
 static void test_truth(void **state)
 {
     (void)state;
     uint64_t seed = test_seed();
-    uint64_t wanted = test_count(100, 2000), proved = 0;
+    uint64_t wanted = test_count(100, 2000), proved = 0, foretold = 0;
     struct tally tally = {0};
     for (uint64_t round = 0; proved < wanted; round++) {
         dispatch_world_init(&world, seed + round, 0);
@@ -345,6 +376,8 @@ static void test_truth(void **state)
             ask(&world, job, &tally);
             asked++;
         }
+        for (uint32_t i = 0; i < 16; i++)
+            foretell(&world, &foretold);
         dispatch_world_fini(&world);
         proved = 0;
         for (uint32_t i = 0; i < WHYS_N; i++)
@@ -353,6 +386,8 @@ static void test_truth(void **state)
     for (uint32_t i = 0; i < WHYS_N; i++)
         printf("# %s: %llu answers, %llu proved\n", why_bar_word(i), (unsigned long long)tally.of[i],
                (unsigned long long)tally.true_[i]);
+    printf("# %llu foretold\n", (unsigned long long)foretold);
+    assert_true(foretold > 0);
     printf("# %llu of which more than one thing is in the way\n", (unsigned long long)tally.not_alone);
     /* A job with nothing in its way would have started: the pass that should have looked at it did not. */
     assert_int_equal(tally.of[WHY_NOTHING], 0);

@@ -156,6 +156,34 @@ static void test_slack(void **state)
     ck_found(CHECKER_REPLICA_SLACK);
 }
 
+static void set_terms(uint32_t max, int64_t hold_ms)
+{
+    set(max);
+    ck_event.u.service_set.target = 400;
+    ck_event.u.service_set.hold_ms = hold_ms;
+    ck_step();
+}
+
+/* With another target or another hold time its time begins anew; with the same ones set again it does not. */
+static void test_slack_by_other_terms(void **state)
+{
+    (void)state;
+    two();
+    ask(50, 0);
+    end_of_time(90 * SECOND);
+    ask(20, 0);
+    set_terms(3, 100 * SECOND);
+    end_of_time(200 * SECOND);
+    end_of_time(0);
+    set_terms(3, 60 * SECOND);
+    end_of_time(120 * SECOND);
+    set_terms(2, 60 * SECOND);
+    end_of_time(1);
+    ck_clean();
+    checker_end_of_time(ck_checker, ck_now_ms);
+    ck_found(CHECKER_REPLICA_SLACK);
+}
+
 static void test_idle(void **state)
 {
     (void)state;
@@ -255,18 +283,12 @@ static void test_accepted(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(test_life),
-                                       TEST(test_over),
-                                       TEST(test_short),
-                                       TEST(test_none_under_load),
-                                       TEST(test_slack),
-                                       TEST(test_idle),
-                                       TEST(test_warm),
-                                       TEST(test_both_warm),
-                                       TEST(test_gone),
-                                       TEST(test_of_no_service),
-                                       TEST(test_drop_without_stop),
-                                       TEST(test_chips),
-                                       TEST(test_accepted)};
+    const struct CMUnitTest tests[] = {TEST(test_life),          TEST(test_over),
+                                       TEST(test_short),         TEST(test_none_under_load),
+                                       TEST(test_slack),         TEST(test_slack_by_other_terms),
+                                       TEST(test_idle),          TEST(test_warm),
+                                       TEST(test_both_warm),     TEST(test_gone),
+                                       TEST(test_of_no_service), TEST(test_drop_without_stop),
+                                       TEST(test_chips),         TEST(test_accepted)};
     return cmocka_run_group_tests_name("checker_service", tests, NULL, NULL);
 }

@@ -216,6 +216,11 @@ static void test_refused(void **state)
         assert_int_equal(world_step(w, &bad[i]), want[i]);
         world_assert_untouched(w);
     }
+    struct event vast =
+        array_event(1, 2001, 0); /* the first part is refused where there is no room for all */
+    vast.u.job_array.tasks = ARRAY_EVENT_TASKS_MAX;
+    assert_int_equal(world_step(w, &vast), ERR_LIMIT);
+    world_assert_untouched(w);
     struct event good = array_event(1, 4, 0);
     assert_int_equal(world_step(w, &good), 0);
     good.token = 0;

@@ -175,6 +175,27 @@ static void test_hysteresis(void **state)
     world_free(w);
 }
 
+/* A shorter hold time and a lower target: by that target the demand of before needed all, and the time begins anew. */
+static void test_other_terms(void **state)
+{
+    (void)state;
+    struct world *w = served(500);
+    pass(w, 100 * SECOND);
+    assert_int_equal(demand(w, 0, 450, 0), 0); /* nine would do */
+    pass(w, 100 * SECOND);
+    assert_int_equal(demand(w, 0, 200, 0), 0);
+    pass(w, 180 * SECOND);
+    struct event_service_set terms = service_request(1);
+    terms.target = 400;
+    terms.hold_ms = 150 * SECOND;
+    assert_int_equal(set(w, terms), 0);
+    pass(w, 149 * SECOND);
+    assert_int_equal(replicas(w), 10);
+    pass(w, 1 * SECOND);
+    assert_int_equal(replicas(w), 5);
+    world_free(w);
+}
+
 static void test_to_none(void **state)
 {
     (void)state;
@@ -554,6 +575,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_up),
         cmocka_unit_test(test_hysteresis),
+        cmocka_unit_test(test_other_terms),
         cmocka_unit_test(test_to_none),
         cmocka_unit_test(test_warm_stays),
         cmocka_unit_test(test_moves),

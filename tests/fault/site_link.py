@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The link between a hub and a site is cut and healed, in a network namespace: for less than a lease nothing moves; for more, the
+site ends its jobs, and only then the hub places them again. Nobody hears of a cut: packets go nowhere.
+"""
+import os
+import random
+import shutil
+import subprocess
+import time
+
+from faultlib import FULL, Tap  # noqa: F401 pylint: disable=unused-import
+from site_agent import LEASE_S, Field, counted, runs_of, span, spans_of
+from workbench import find_processes, need, same, wait_for
+
+NAME = f'bb{os.getpid() % 100000}'
+NET = f'10.{231 + os.getpid() % 16}.{os.getpid() // 256 % 256}'
+
+
+def ip(*words):
+    return subprocess.run(['ip', *words], check=True, capture_output=True)
+
+
+class Link:
+    """A namespace with one end of a cable, whose other end is the hub's."""
+
+    def __enter__(self):
+        ip('netns', 'add', NAME)
+        try:
+            ip('link', 'add', f'{NAME}h', 'type', 'veth', 'peer', 'name', f'{NAME}s', 'netns', NAME)
+            ip('addr', 'add', f'{NET}.1/24', 'dev', f'{NAME}h')
+            ip('-n', NAME, 'addr', 'add', f'{NET}.2/24', 'dev', f'{NAME}s')
+            ip('-n', NAME, 'link', 'set', 'lo', 'up')
+            ip('-n', NAME, 'link', 'set', f'{NAME}s', 'up')
+            self.heal()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *exc):
+        subprocess.run(['ip', 'netns', 'del', NAME], check=False, capture_output=True)  # and with it the cable
+
+    def cut(self):
+        ip('-n', NAME, 'link', 'set', f'{NAME}s', 'down')
+
+    def heal(self):
+        ip('link', 'set', f'{NAME}h', 'up')
+        ip('-n', NAME, 'link', 'set', f'{NAME}s', 'up')
+
+
+def site_state(f):
+    return f.bench.api('GET', '/api/v1/sites/north')['state']
+
+
+def short(f, link):
+    for _ in range(20 if FULL else 2):
+        job = f.submit(counted(f, f'echo begins; sleep {LEASE_S / 2}; echo ends'))
+        f.running(job)
+        wait_for(lambda j=job: runs_of(f, j) == 1, 'it has begun', 15)
+        link.cut()
+        time.sleep(random.uniform(0.2, LEASE_S * 0.6))
+        same(f.job(job)['state'], 'running', 'state while it is cut')
+        link.heal()
+        end = f.ended(job, 60)
+        same((end['code'], end['epoch'], runs_of(f, job)), (0, 1, 1), 'code, epoch, runs')
+        wait_for(lambda j=job: f.logs(j) == b'begins\nends\n', 'all that it printed is here', 30)
+        same(site_state(f), 'up', 'the site')
+
+
+def flaps(f, link):
+    """On and off again while jobs come and go."""
+    jobs = []
+    for _ in range(20 if FULL else 4):
+        jobs.append(f.submit(counted(f, 'sleep 0.3')))
+        link.cut()
+        time.sleep(random.uniform(0.05, 1))
+        link.heal()
+        time.sleep(random.uniform(0.05, 1))
+    for job in jobs:
+        end = f.ended(job, 90)
+        same((end['code'], end['epoch'], runs_of(f, job)), (0, 1, 1), 'code, epoch, runs')
+
+
+def long(f, link):
+    for _ in range(20 if FULL else 1):
+        job = f.submit(f'{span(f)} sleep 600')
+        f.running(job)
+        wait_for(lambda j=job: spans_of(f, j), 'it has begun', 15)
+        link.cut()
+        wait_for(lambda: not find_processes(str(f.site.data / 'work')), 'the lease has ended it', LEASE_S + 15)
+        same(f.job(job)['state'], 'running', 'the hub waits for longer than the site')
+        wait_for(lambda: site_state(f) == 'lost', 'the site is lost', 60, 0.5)
+        same(f.job(job)['state'], 'queued', 'state')
+        link.heal()
+        wait_for(lambda j=job: len(spans_of(f, j)) == 2, 'it runs again', 60)
+        same((f.job(job)['epoch'], site_state(f)), (2, 'up'), 'epoch and site')
+        f.bench.api('DELETE', f'/api/v1/jobs/{job}')
+        f.nothing_runs()
+        spans = sorted(spans_of(f, job))
+        need(spans[0][1] < spans[1][0], f'epochs overlap: {spans}')
+
+
+def main():
+    tap = Tap()
+    lacking = '' if shutil.which('ip') else 'ip (iproute2) is not installed'
+    if not lacking and os.getuid() != 0:
+        lacking = 'network namespaces need root'
+    if lacking:
+        tap.skip('a link that is cut', lacking)
+        tap.done()
+    with Link() as link, Field(f'{NET}.1', ['ip', 'netns', 'exec', NAME]) as field:
+        for case in (short, flaps, long):
+            tap.case(case.__name__, case, field, link)
+    tap.done()
+
+
+if __name__ == '__main__':
+    main()
