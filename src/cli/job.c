@@ -70,6 +70,10 @@ static const struct column place_columns[] = {{"SITE", "/site"},
                                               {"ENERGY COST", "/cost_energy"},
                                               {"NOW", "/starts_now"},
                                               {"IN THE WAY", "/in_the_way"}};
+static const struct column epoch_columns[] = {
+    {"EPOCH", "/epoch"},     {"SITE", "/site"},       {"CHIPS", "/chips"},   {"END", "/end"},
+    {"MS", "/ms"},           {"CHIP MS", "/chip_ms"}, {"CPU MS", "/cpu_ms"}, {"JOULES", "/energy_j"},
+    {"CHIP-HOUR", "/price"}, {"COST", "/cost"}};
 #define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
 
 /* ---- verbs ---- */
@@ -210,6 +214,24 @@ int cli_jobs(const struct cli *cli)
     return request_list(&r, cli, "/api/v1/jobs", "state array tenant limit cursor", columns, COUNT(columns));
 }
 
+/* Each in a line, below the rest. */
+static int print_epochs(const struct cli *cli, yyjson_doc *job)
+{
+    yyjson_val *epochs = yyjson_obj_get(yyjson_doc_get_root(job), "epochs");
+    if (cli->json || yyjson_arr_size(epochs) == 0)
+        return CLI_OK;
+    yyjson_mut_doc *table = yyjson_mut_doc_new(NULL);
+    yyjson_mut_val *root = yyjson_mut_obj(table);
+    yyjson_mut_doc_set_root(table, root);
+    yyjson_mut_obj_add_val(table, root, "data", yyjson_val_mut_copy(table, epochs));
+    yyjson_doc *doc = yyjson_mut_doc_imut_copy(table, NULL);
+    yyjson_mut_doc_free(table);
+    putchar('\n');
+    int rc = doc ? print_table(cli, doc, epoch_columns, COUNT(epoch_columns)) : CLI_FAILED;
+    yyjson_doc_free(doc);
+    return rc;
+}
+
 int cli_job_show(const struct cli *cli)
 {
     yyjson_doc *doc = NULL;
@@ -218,6 +240,8 @@ int cli_job_show(const struct cli *cli)
         rc = print_object(cli, doc, array_fields, COUNT(array_fields));
     else if (rc == CLI_OK)
         rc = print_object(cli, doc, fields, COUNT(fields));
+    if (rc == CLI_OK)
+        rc = print_epochs(cli, doc);
     yyjson_doc_free(doc);
     return rc;
 }

@@ -161,16 +161,21 @@ static void pool_set_rate(const struct core *core, struct pool *pool)
     pool->rate = (int64_t)((int128)pool->hour * RATE_MS / 3600000);
 }
 
+/* What goes into its rate is otherwise. */
+static void pool_rate(struct core *core, struct pool_id id)
+{
+    struct pool *pool = &core->net.pool[id.v];
+    int64_t hour = pool->hour;
+    pool_set_rate(core, pool);
+    if (pool->hour < hour && !list_empty(&core->work.holding))
+        pool_changed(core, id); /* who waits by choice may want it now */
+}
+
 void site_rate(struct core *core, struct site_id id)
 {
     for (uint32_t i = 0; i < core->net.pools.used; i++) {
-        struct pool *pool = &core->net.pool[i];
-        if (pool->site.v != id.v)
-            continue;
-        int64_t hour = pool->hour;
-        pool_set_rate(core, pool);
-        if (pool->hour < hour && !list_empty(&core->work.holding))
-            pool_changed(core, (struct pool_id){i}); /* who waits by choice may want it now */
+        if (core->net.pool[i].site.v == id.v)
+            pool_rate(core, (struct pool_id){i});
     }
 }
 
@@ -347,6 +352,20 @@ int step_site_signal(struct core *core, const struct event *event)
     if (cooler)
         site_eased(core, id);
     site_judge(core, id);
+    return 0;
+}
+
+int step_pool_price(struct core *core, const struct event *event)
+{
+    const struct event_pool_price *e = &event->u.pool_price;
+    struct pool_id id = {map_get(&core->net.pool_map, &e->pool, sizeof e->pool)};
+    if (id.v == MAP_NONE)
+        return ERR_NOT_FOUND;
+    if (e->price < 0 || e->price > PRICE_MAX)
+        return ERR_INVALID;
+    core->net.pool[id.v].row.price = e->price;
+    table_touch(&core->net.pools, id.v);
+    pool_rate(core, id);
     return 0;
 }
 

@@ -41,6 +41,8 @@ struct uuid_list {
 #define EVENT_POOL_ADD(F, S) \
     F(S, uuid, pool, 0) F(S, uuid, site, 0) F(S, text, chip, CHIP_CAP) F(S, u32, nodes, 0) \
     F(S, u32, node_chips, 0) F(S, u32, domain, 0) F(S, i64, price, 0)
+/* From now on a chip-hour of the pool costs so much, nano-units; epochs that run already go on at theirs. */
+#define EVENT_POOL_PRICE(F, S) F(S, uuid, pool, 0) F(S, i64, price, 0)
 /* A WAN link, both ways. rtt in microseconds; price in nano-units for a GB, energy in joules for a GB (1e9 bytes). */
 #define EVENT_CORRIDOR_ADD(F, S) \
     F(S, uuid, corridor, 0) F(S, uuid, a, 0) F(S, uuid, b, 0) F(S, u64, bits_s, 0) F(S, u32, rtt, 0) \
@@ -209,6 +211,7 @@ struct uuid_list {
     E(chip_add, 4, EVENT_CHIP_ADD) \
     E(pool_add, 5, EVENT_POOL_ADD) \
     E(corridor_add, 6, EVENT_CORRIDOR_ADD) \
+    E(pool_price, 7, EVENT_POOL_PRICE) \
     E(tenant_add, 10, EVENT_TENANT_ADD) \
     E(tenant_budget, 11, EVENT_TENANT_BUDGET) \
     E(key_add, 12, EVENT_KEY_ADD) \

@@ -111,6 +111,14 @@ uint32_t view_node_state(const struct core *core, const struct uuid *pool, uint3
     return down == MAP_NONE ? PLACE_UP : core->net.down_node[down].row.state;
 }
 
+struct view_pool_use view_pool_use(const struct core *core, const struct uuid *pool)
+{
+    uint32_t i = map_get(&core->net.pool_map, pool, sizeof *pool);
+    if (i == MAP_NONE)
+        return (struct view_pool_use){0};
+    return (struct view_pool_use){.nodes_up = core->net.pool[i].nodes_up, .chips = core->net.pool[i].busy};
+}
+
 const struct row_deployment *view_deployment_of(const struct core *core, const struct uuid *model)
 {
     for (uint32_t pos = 0;;) {

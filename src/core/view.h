@@ -59,6 +59,11 @@ bool view_chip_known(const struct core *core, const char *name);
 uint32_t view_site_state(const struct row_site *site);
 /* enum place_state; 0 if there is no such node. */
 uint32_t view_node_state(const struct core *core, const struct uuid *pool, uint32_t node);
+/* What of a pool is up, and how many of its chips work has, wherever they are; zero if there is no such pool. */
+struct view_pool_use {
+    uint32_t nodes_up, chips;
+};
+struct view_pool_use view_pool_use(const struct core *core, const struct uuid *pool);
 const struct row_deployment *view_deployment_of(const struct core *core, const struct uuid *model);
 
 /* Where a tenant or a key with a limit stands, nano-units. */

@@ -2,7 +2,31 @@
 #include "hub/job_bill.h"
 
 #include "base/checked.h"
+#include "engine/workdir.h"
 #include "hub/api.h"
+
+static uint32_t first_shown(uint32_t epoch)
+{
+    return epoch > JOB_EPOCHS_SHOWN ? epoch - JOB_EPOCHS_SHOWN + 1 : 1;
+}
+
+void job_told_read(struct job_told told[JOB_EPOCHS_SHOWN], const char *work_dir, const struct row_job *job)
+{
+    for (uint32_t epoch = first_shown(job->epoch); work_dir && epoch <= job->epoch; epoch++) {
+        const struct job_id id = {job->id, epoch};
+        struct job_exit exit = {0};
+        char dir[FS_PATH_MAX], path[FS_PATH_MAX];
+        workdir_path(dir, work_dir, &id);
+        workdir_file(path, dir, "exit");
+        if (form_load(&job_exit_table, path, &exit, NULL) == 0)
+            told[epoch % JOB_EPOCHS_SHOWN] = (struct job_told){.epoch = epoch,
+                                                               .end = exit.end,
+                                                               .ms = exit.usage.ms,
+                                                               .cpu_ms = exit.usage.cpu_ms,
+                                                               .memory_peak_kib = exit.usage.memory_peak_kib};
+        form_free(&job_exit_table, &exit);
+    }
+}
 
 /* What is owed has no bound that a sum of many epochs keeps. */
 static int64_t sum(int64_t a, int64_t b)
@@ -11,11 +35,16 @@ static int64_t sum(int64_t a, int64_t b)
     return i64_add(a, b, &both) ? both : INT64_MAX;
 }
 
-static void add_epoch(struct buf *out, const struct core *core, const struct row_job_usage *row,
-                      enum job_end end)
+static void add_usage(struct buf *out, const struct job_told *told)
+{
+    buf_addf(out, ",\"usage\":{\"ms\":%llu,\"cpu_ms\":%llu,\"memory_peak_kib\":%llu}",
+             (unsigned long long)told->ms, (unsigned long long)told->cpu_ms,
+             (unsigned long long)told->memory_peak_kib);
+}
+
+static void add_metered(struct buf *out, const struct core *core, const struct row_job_usage *row)
 {
     const struct row_site *site = view_site(core, &row->site);
-    buf_addf(out, "{\"epoch\":%u", row->epoch);
     add_text(out, "site", site ? site->name : "?", NAME_CAP);
     buf_addf(out, ",\"chips\":%u", row->chips);
     add_time(out, "started", row->started_ms);
@@ -33,13 +62,36 @@ static void add_epoch(struct buf *out, const struct core *core, const struct row
     add_amount(out, "cost", row->cost);
     if (row->unpaid > 0)
         add_amount(out, "unpaid", row->unpaid);
-    buf_add_char(out, '}');
 }
 
-void job_bill_render(struct buf *out, const struct core *core, const struct row_job_usage *row, uint32_t n,
-                     const enum job_end *end)
+/* Those that ran before epochs were metered have no row. */
+static void add_epochs(struct buf *out, const struct core *core, uint32_t last,
+                       const struct job_told told[JOB_EPOCHS_SHOWN], const struct row_job_usage *row,
+                       uint32_t n)
 {
-    const uint32_t first = n > BILL_EPOCHS_SHOWN ? n - BILL_EPOCHS_SHOWN : 0;
+    uint32_t i = 0;
+    buf_add_text(out, ",\"epochs\":[");
+    for (uint32_t epoch = first_shown(last); epoch <= last; epoch++) {
+        const struct job_told *end = &told[epoch % JOB_EPOCHS_SHOWN];
+        while (i < n && row[i].epoch < epoch)
+            i++;
+        buf_addf(out, "%s{\"epoch\":%u", epoch > first_shown(last) ? "," : "", epoch);
+        if (i < n && row[i].epoch == epoch)
+            add_metered(out, core, &row[i]);
+        if (end->epoch == epoch) {
+            add_text(out, "end", job_end_text((enum job_end)end->end), KIND_TEXT_CAP);
+            add_usage(out, end);
+        }
+        buf_add_char(out, '}');
+    }
+    buf_add_char(out, ']');
+}
+
+void job_bill_render(struct buf *out, const struct core *core, const struct row_job *job,
+                     const struct job_told told[JOB_EPOCHS_SHOWN], const struct row_job_usage *row,
+                     uint32_t n)
+{
+    const struct job_told *last = &told[job->epoch % JOB_EPOCHS_SHOWN];
     uint64_t chip_ms = 0;
     int64_t cost = 0, unpaid = 0;
     for (uint32_t i = 0; i < n; i++) {
@@ -47,14 +99,11 @@ void job_bill_render(struct buf *out, const struct core *core, const struct row_
         cost = sum(cost, row[i].cost);
         unpaid = sum(unpaid, row[i].unpaid);
     }
+    if (job->epoch > 0 && last->epoch == job->epoch)
+        add_usage(out, last);
     buf_addf(out, ",\"chip_ms\":%llu", (unsigned long long)chip_ms);
     add_amount(out, "cost", cost);
     if (unpaid > 0)
         add_amount(out, "unpaid", unpaid);
-    buf_add_text(out, ",\"epochs\":[");
-    for (uint32_t i = first; i < n; i++) {
-        buf_add_text(out, i > first ? "," : "");
-        add_epoch(out, core, &row[i], end[i - first]);
-    }
-    buf_add_char(out, ']');
+    add_epochs(out, core, job->epoch, told, row, n);
 }

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "core/why.h"
-#include "engine/workdir.h"
 #include "hub/job_bill.h"
 #include "hub/job_terms.h"
 #include "hub/jobs.h"
@@ -240,6 +239,7 @@ struct one {
     struct label label;
     uint32_t count[JOB_UNMET + 1]; /* tasks by enum job_state */
     struct uuid waits;             /* the first task that does */
+    struct job_told told[JOB_EPOCHS_SHOWN];
     uint32_t nepochs, epochs_max;
     bool no_memory;
     enum job_end end[BILL_EPOCHS_SHOWN]; /* of the newest epochs */
@@ -269,38 +269,6 @@ static void add_spec(struct api_call *call, struct one *one)
             buf_addf(&call->out, ",\"time_limit_s\":%llu", (unsigned long long)(spec.time_limit_ms / 1000));
     }
     job_spec_free(&spec);
-}
-
-static bool read_exit(const struct api_call *call, const struct uuid *job, uint32_t epoch,
-                      struct job_exit *exit)
-{
-    const struct job_id id = {*job, epoch};
-    char dir[FS_PATH_MAX], path[FS_PATH_MAX];
-    *exit = (struct job_exit){0};
-    if (!call->hub->work_dir || epoch == 0)
-        return false;
-    workdir_path(dir, call->hub->work_dir, &id);
-    workdir_file(path, dir, "exit");
-    return form_load(&job_exit_table, path, exit, NULL) == 0;
-}
-
-/* How the newest epochs ended, as their shims wrote it, while that is kept; and what the last one used. */
-static void add_records(struct api_call *call)
-{
-    struct one *one = call->data;
-    const struct row_job *row = &one->ref.job;
-    struct job_exit exit;
-    const uint32_t first = one->nepochs > BILL_EPOCHS_SHOWN ? one->nepochs - BILL_EPOCHS_SHOWN : 0;
-    for (uint32_t i = first; i < one->nepochs; i++) {
-        if (read_exit(call, &row->id, one->epoch[i].epoch, &exit))
-            one->end[i - first] = (enum job_end)exit.end;
-        form_free(&job_exit_table, &exit);
-    }
-    if (read_exit(call, &row->id, row->epoch, &exit))
-        buf_addf(&call->out, ",\"usage\":{\"ms\":%llu,\"cpu_ms\":%llu,\"memory_peak_kib\":%llu}",
-                 (unsigned long long)exit.usage.ms, (unsigned long long)exit.usage.cpu_ms,
-                 (unsigned long long)exit.usage.memory_peak_kib);
-    form_free(&job_exit_table, &exit);
 }
 
 /* By its time limit, or where it has none by what is thought of its like. */
@@ -361,9 +329,8 @@ static int show_work(struct api_call *call)
         return rc;
     add_spec(call, one);
     if (!one->ref.is_array) {
-        int found = find_epochs(call);
-        add_records(call);
-        return found;
+        job_told_read(one->told, call->hub->work_dir, &one->ref.job);
+        return find_epochs(call);
     }
     const struct job_query query = {.array = &one->ref.id, .limit = ARRAY_TASKS_MAX};
     return store->ops->jobs(store, &query, take_task, one, &call->err);
@@ -429,7 +396,7 @@ static int show_finish(struct api_call *call, const struct core *core)
         buf_add(&call->out, files.data, files.len);
     buf_fini(&files);
     if (!one->ref.is_array)
-        job_bill_render(&call->out, core, one->epoch, one->nepochs, one->end);
+        job_bill_render(&call->out, core, row, one->told, one->epoch, one->nepochs);
     add_why(&call->out, core, one->ref.is_array ? &one->waits : &one->ref.id);
     buf_add_char(&call->out, '}');
     return 0;

@@ -118,6 +118,15 @@ static void site_signal(struct checker *c, const struct event *event)
     c->power = true;
 }
 
+static void pool_price(struct checker *c, const struct event *event)
+{
+    uint32_t i = checker_pool_find(c, &event->u.pool_price.pool);
+    if (i == NONE)
+        accepted(c, NULL, &event->u.pool_price.pool, "a price of a pool that is not there");
+    else
+        c->pool[i].price = event->u.pool_price.price;
+}
+
 static void site_cap(struct checker *c, const struct event *event)
 {
     struct check_site *site = site_named(c, &event->u.site_cap.site);
@@ -398,6 +407,7 @@ void checker_apply(struct checker *c, const struct event *event)
         [EVENT_KIND_site_add] = site_add,
         [EVENT_KIND_chip_add] = chip_add,
         [EVENT_KIND_pool_add] = pool_add,
+        [EVENT_KIND_pool_price] = pool_price,
         [EVENT_KIND_corridor_add] = checker_corridor_add,
         [EVENT_KIND_corridor_state] = checker_corridor_state,
         [EVENT_KIND_site_signal] = site_signal,

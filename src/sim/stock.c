@@ -119,6 +119,13 @@ static void set_site(struct stock *f, const struct event *event)
     }
 }
 
+static void set_price(struct stock *f, const struct event_pool_price *e)
+{
+    struct stock_pool *p = find_pool(f, &e->pool);
+    if (p)
+        p->price = e->price;
+}
+
 void stock_event(struct stock *f, const struct event *event)
 {
     switch (event->kind) {
@@ -130,6 +137,9 @@ void stock_event(struct stock *f, const struct event *event)
         break;
     case EVENT_KIND_pool_add:
         add_pool(f, &event->u.pool_add);
+        break;
+    case EVENT_KIND_pool_price:
+        set_price(f, &event->u.pool_price);
         break;
     case EVENT_KIND_node_state:
         set_node(f, &event->u.node_state);

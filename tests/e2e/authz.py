@@ -56,6 +56,7 @@ class Matrix:
         return ([{k: v for k, v in t.items() if k not in ('held', 'available', 'spent')}
                  for t in hub.pages('/api/v1/tenants')], hub.pages('/api/v1/keys'),
                 hub.api('GET', '/api/v1/models'),
+                [(p['id'], p['price']) for p in hub.api('GET', '/api/v1/pools')['data']],
                 [(d['id'], d['model'], d['replicas_wanted']) for d in hub.api('GET', '/api/v1/deployments')['data']],
                 [(j['id'], j['state']) for j in hub.pages('/api/v1/jobs')], sorted(os.listdir(hub.data / 'jobs')),
                 sorted(os.listdir(self.folder)), sorted(os.listdir(hub.data / 'models')))
@@ -67,7 +68,8 @@ class Matrix:
     def call(self, handler, tenant):
         """(path parameter, query, body) of a call that would succeed and that concerns the tenant."""
         hub = self.hub
-        plain = {'healthz', 'readyz', 'metrics', 'status', 'tenant_list', 'model_list', 'deployment_list', 'site_list'}
+        plain = {'healthz', 'readyz', 'metrics', 'status', 'tenant_list', 'model_list', 'deployment_list', 'site_list',
+                 'pool_list'}
         if handler in plain:
             return '', '', None
         if handler in ('key_list', 'usage', 'usage_records'):
@@ -107,6 +109,8 @@ class Matrix:
                 hub.request('POST', '/api/v1/sites', {'name': name}, local=True)  # once; then it is there
                 hub.api('POST', f'/api/v1/sites/{name}/token', {})
             return name, '', None if handler in ('site_show', 'site_remove') else {}
+        if handler == 'pool_price':
+            return hub.api('GET', '/api/v1/pools')['data'][0]['id'], '', {'price': str(self.n)}
         if handler == 'job_list':
             return '', f'?tenant={tenant}', None
         if handler.startswith('job_'):  # one that waits for ever: no machine has so many chips

@@ -334,7 +334,9 @@ def epochs(hub):
     ident = submit(hub, 'sh', '-c', 'echo on; sleep 30', chips=CHIPS, interruptible=True, time_limit_s=600)
     printed(hub, ident, b'on\n')
     found = job(hub, ident)
-    same((found['expected_end'] > found['started'], [e['epoch'] for e in found['epochs']]), (True, [1]), found)
+    only, = found['epochs']
+    same((found['expected_end'] > found['started'], only['epoch'], only['ended'], only['final'], 'end' in only),
+         (True, 1, None, False, False), found)
     over(hub, submit(hub, 'true', chips=CHIPS, time_limit_s=60))
     found = wait_for(lambda: (j := job(hub, ident))['epoch'] == 2 and 'end' in j['epochs'][0] and j, 'it is there again')
     same([e.get('end') for e in found['epochs']], ['preempted', None], found)

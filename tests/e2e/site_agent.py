@@ -11,7 +11,7 @@ import ssl
 import subprocess
 import tempfile
 
-from workbench import OK, Bench, busbar, find_processes, need, wait_for
+from workbench import OK, Bench, busbar, find_processes, nano, need, wait_for
 
 LISTEN = ['--site-listen', '127.0.0.1:0']
 
@@ -135,6 +135,12 @@ class Field:
     def running(self, job, limit_s=20):
         return wait_for(lambda: (j := self.job(job))['state'] == 'running' and j, f'{job} runs', limit_s)
 
+    def pool(self, chip='h20'):
+        found, = [p for p in self.bench.api('GET', '/api/v1/pools')['data'] if (p['site'], p['chip']) == ('north', chip)]
+        return found
+
+    def spent(self):
+        return nano(self.bench.api('GET', '/api/v1/tenants/default')['spent'])
 
     def nothing_runs(self):
         wait_for(lambda: not find_processes(str(self.site.data / 'work')), 'nothing runs at the site', 20)

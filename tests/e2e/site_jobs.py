@@ -10,7 +10,7 @@ import sys
 import time
 
 from site_agent import LEASE_S, Field, Site, counted, runs_of, span, spans_of
-from workbench import FULL, Tap, find_processes, need, same, wait_for
+from workbench import FAILED, FULL, NOT_FOUND, OK, Tap, find_processes, nano, need, same, wait_for
 
 def runs(f):
     job = f.submit('echo out; echo err >&2; echo $BUSBAR_CHIPS; exit 3', chips=2)
@@ -21,6 +21,75 @@ def runs(f):
     need(end['usage']['ms'] > 0, end)
     wait_for(lambda: not (f.site.data / 'work' / job).exists(), 'the site keeps nothing of it', 15)
     need(not list((f.site.data / 'jobs').iterdir()), 'a program is left')
+
+
+def bill(job):
+    """What a job has of money and use, after it was compared with itself."""
+    for e in job['epochs']:
+        same(nano(e['cost']), nano(e['price']) * e['chip_ms'] // 3600000, e)
+        need('unpaid' not in e, e)
+    same(nano(job['cost']), sum(nano(e['cost']) for e in job['epochs']), job)
+    same(job['chip_ms'], sum(e['chip_ms'] for e in job['epochs']), job)
+    return job['cost'], job['chip_ms'], job['epochs']
+
+
+def priced(f):
+    """A chip-hour has a price from now on: what a job used leaves the wallet once, and is the same whenever it is looked at."""
+    pool = f.pool()
+    same((pool['nodes'], pool['node_chips'], pool['chips'], pool['state'], pool['price']), (1, 4, 4, 'up', '0'), 'pool')
+    running = f.submit('sleep 2', chips=2)
+    f.running(running)
+    same(f.pool()['chips_in_use'], 2, 'in use')
+    same(f.bench.run('pool', 'price', pool['id'], '7.2').returncode, OK, 'set')
+    before = f.spent()
+    free = f.ended(running)
+    same((free['cost'], free['epochs'][0]['price'], f.spent()), ('0', '0', before), 'who ran already')
+    job = f.submit('sleep 1', chips=2)
+    end = f.ended(job)
+    cost, chip_ms, (epoch,) = bill(end)
+    same((epoch['price'], epoch['site'], epoch['chips'], epoch['final'], epoch['truncated']), ('7.2', 'north', 2, True, False), 'epoch')
+    same((chip_ms, epoch['ms']), (2 * epoch['ms'], end['usage']['ms']), 'chip time')
+    need(1000 <= epoch['ms'] < 10000, epoch)
+    same(f.spent() - before, nano(cost), 'spent')
+    table = f.bench.run('pool', 'list').stdout.splitlines()
+    need([line.split() for line in table if pool['id'] in line] == [['north', 'h20', '1', '1', '4', '0', 'up', '7.2', pool['id']]], table)
+    f.bench.kill()
+    f.bench.start()
+    same(bill(f.job(job)), bill(end), 'after a kill')
+    same((f.spent() - before, f.pool()['price']), (nano(cost), '7.2'), 'after a kill')
+
+
+def no_price(f):
+    pool, events = f.pool(), f.bench.api('GET', '/api/v1/status')['journal_events']
+    path = f'/api/v1/pools/{pool["id"]}/price'
+    for body in ({}, {'price': '-1'}, {'price': 'x'}, {'price': None}, {'price': '1000000.000000001'}, {'price': '1', 'x': 1}):
+        same(f.bench.request('PUT', path, body, local=True).status, 400, body)
+    for name in ('north', 'x', '01a202f0-19c2-783f-b73d-61dd2eeb1f91'):
+        same(f.bench.request('PUT', f'/api/v1/pools/{name}/price', {'price': '1'}, local=True).status, 404, name)
+        same(f.bench.run('pool', 'price', name, '1').returncode, NOT_FOUND, name)
+    same(f.bench.run('pool', 'price', pool['id'], '-1').returncode, FAILED, 'less than nothing')
+    same(f.pool(), pool, 'pool')
+    need(events == f.bench.api('GET', '/api/v1/status')['journal_events'], 'a refusal was recorded')
+    f.bench.api('POST', '/api/v1/sites/north/cordon', {})
+    same(f.pool()['state'], 'cordoned', 'state')
+    f.bench.api('POST', '/api/v1/sites/north/resume', {})
+    same(f.pool()['state'], 'up', 'state')
+
+
+def adds_up(f):
+    """After all of that: what left the wallet is what the jobs cost, each epoch at most what its chips can have done."""
+    jobs = [f.job(j['id']) for j in f.bench.pages('/api/v1/jobs')]
+    wait_for(lambda: not any(f.job(j['id'])['state'] in ('queued', 'running') for j in jobs), 'all are over', 60, 0.5)
+    jobs = [f.job(j['id']) for j in jobs]
+    costs = [nano(bill(j)[0]) for j in jobs]
+    for e in (e for j in jobs for e in j['epochs']):
+        need(e['chip_ms'] <= e['chips'] * e['ms'], e)
+    same(sum(costs), f.spent(), 'spent')
+    f.bench.kill()
+    f.bench.start()
+    same([nano(f.job(j['id'])['cost']) for j in jobs], costs, 'after a kill')
+    same(sum(costs), f.spent(), 'after a kill')
+    return f'{len(jobs)} jobs, {sum(c > 0 for c in costs)} that cost something'
 
 
 def bytes_are_whole(f):
@@ -215,8 +284,8 @@ def grows(f):
 def main():
     tap, wanted = Tap(), sys.argv[1:]  # names of cases, when run by hand
     with Field() as field:
-        for case in (runs, bytes_are_whole, follows, queue, ends, scripts_and_arrays, hub_killed, agent_killed, cancelled_while_away, flap,
-                     lost, killed_at_random, others_jobs, grows, cut_off):
+        for case in (runs, priced, no_price, bytes_are_whole, follows, queue, ends, hub_killed, agent_killed, cancelled_while_away, flap,
+                     lost, killed_at_random, others_jobs, grows, cut_off, adds_up):
             if wanted and case.__name__ not in wanted:
                 continue
             tap.case(case.__name__.replace('_', ' '), case, field)

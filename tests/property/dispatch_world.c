@@ -578,6 +578,11 @@ static void happen(struct dispatch_world *w)
     case 22:
         meter(w);
         return;
+    case 23: /* mostly free: who pays is soon stopped, see meter */
+        e.kind = EVENT_KIND_pool_price;
+        e.u.pool_price = (struct event_pool_price){.pool = uid('p', pool),
+                                                   .price = below(w, 3) ? 0 : (int64_t)below(w, 600)};
+        break;
     case 15:
     case 16:
     case 17:

@@ -20,6 +20,7 @@
 struct m_epoch {
     uint64_t job;
     uint32_t epoch, tenant, site, chips;
+    int64_t price;            /* of its site when it began */
     int64_t start_ms, end_ms; /* 0: it runs */
     uint64_t chip_ms;         /* the greatest total that was taken */
     int64_t paid;
@@ -90,6 +91,7 @@ static void follow(struct play *p)
                                   .tenant = job % TENANTS,
                                   .site = e->pool.b[15] - 1u,
                                   .chips = e->chips,
+                                  .price = p->price[e->pool.b[15] - 1u],
                                   .start_ms = p->w->now};
         } else if (e->kind == EFFECT_JOB_STOP) {
             epoch_of(p, &e->job, e->epoch)->end_ms = p->w->now;
@@ -97,9 +99,9 @@ static void follow(struct play *p)
     }
 }
 
-static int64_t cost_of(const struct play *p, const struct m_epoch *m)
+static int64_t cost_of(const struct m_epoch *m)
 {
-    return (int64_t)((int128)p->price[m->site] * m->chip_ms / 3600000);
+    return (int64_t)((int128)m->price * m->chip_ms / 3600000);
 }
 
 static void check(struct play *p)
@@ -110,8 +112,8 @@ static void check(struct play *p)
         struct row_job_usage key = {.job = uid('J', m->job), .epoch = m->epoch};
         const struct row_job_usage *row = mirror_find(&p->w->mirror, ROW_KIND_job_usage, &key);
         assert_non_null(row);
-        assert_true(row->cost == m->paid && row->cost + row->unpaid == cost_of(p, m));
-        assert_true(row->chip_ms == m->chip_ms && row->price == p->price[m->site]);
+        assert_true(row->cost == m->paid && row->cost + row->unpaid == cost_of(m));
+        assert_true(row->chip_ms == m->chip_ms && row->price == m->price);
         assert_int_equal(row->state == JOB_USAGE_RUNS, m->end_ms == 0);
         rows += row->cost;
     }
@@ -192,7 +194,7 @@ static void tell(struct play *p, const struct event_job_meter *report)
     assert_false(m->closed);
     if (!m->final && (report->chip_ms > m->chip_ms || (report->flags & JOB_METER_FINAL))) {
         m->chip_ms = report->chip_ms > m->chip_ms ? report->chip_ms : m->chip_ms;
-        int64_t owed = cost_of(p, m) - m->paid, has = p->budget[m->tenant] - *spent;
+        int64_t owed = cost_of(m) - m->paid, has = p->budget[m->tenant] - *spent;
         int64_t pays = owed < has ? owed : has;
         m->paid += pays;
         *spent += pays;
@@ -238,6 +240,10 @@ static void happen(struct play *p)
             uint32_t i = (uint32_t)draw(p, TENANTS);
             p->budget[i] += (int64_t)draw(p, 50000);
             assert_int_equal(do_budget(p->w, i + 1, p->budget[i]), 0);
+        } else if (draw(p, 20) == 0) {
+            uint32_t i = (uint32_t)draw(p, SITES);
+            p->price[i] = (int64_t)draw(p, 100000);
+            assert_int_equal(do_pool_price(p->w, i + 1, p->price[i]), 0);
         }
         break;
     case 4:

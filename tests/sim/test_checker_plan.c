@@ -81,6 +81,35 @@ static void test_rent_counts(void **state)
     ck_found(CHECKER_THRESHOLD);
 }
 
+static void test_chip_counts(void **state)
+{
+    (void)state;
+    price(1, 1000);
+    ck_event.kind = EVENT_KIND_pool_price;
+    ck_event.u.pool_price = (struct event_pool_price){.pool = ck_pool(1), .price = 100};
+    ck_step();
+    put_class(0, FIRST + 100000, 600);
+    set_plan(1, FIRST + 100000);
+    submit(1, 1, FIRST + 1000);
+    ck_tick_one(1, 1, 0, 1, 1);
+    ck_clean();
+    ck_event.kind = EVENT_KIND_pool_price;
+    ck_event.u.pool_price = (struct event_pool_price){.pool = ck_pool(1), .price = 101};
+    ck_step();
+    submit(2, 1, FIRST + 1000);
+    ck_tick_one(2, 1, 0, 1, 1);
+    ck_found(CHECKER_THRESHOLD);
+}
+
+static void test_price_of_nothing(void **state)
+{
+    (void)state;
+    ck_event.kind = EVENT_KIND_pool_price;
+    ck_event.u.pool_price.pool = ck_pool(99);
+    ck_step();
+    ck_found(CHECKER_ACCEPTED);
+}
+
 static void test_carbon_counts(void **state)
 {
     (void)state;
@@ -278,6 +307,8 @@ int main(void)
         TEST(test_at_threshold),
         TEST(test_above_threshold),
         TEST(test_rent_counts),
+        TEST(test_chip_counts),
+        TEST(test_price_of_nothing),
         TEST(test_carbon_counts),
         TEST(test_class),
         TEST(test_by_deadline),

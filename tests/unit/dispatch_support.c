@@ -47,6 +47,13 @@ int do_pool(struct world *w, struct event_pool_add pool)
     return world_step(w, &e);
 }
 
+int do_pool_price(struct world *w, uint64_t pool, int64_t price)
+{
+    struct event e = {.kind = EVENT_KIND_pool_price,
+                      .u.pool_price = {.pool = uid('p', pool), .price = price}};
+    return world_step(w, &e);
+}
+
 int do_dispatch(struct world *w, struct event_dispatch_set set)
 {
     set.pack = PACK_BEST_FIT;

@@ -24,6 +24,7 @@ int do_chip(struct world *w, const char *chip, const char *vendor, uint32_t idle
 /* Of nodes of "chip" that fail one by one. */
 struct event_pool_add pool_request(uint64_t pool, uint64_t site, uint32_t nodes, uint32_t node_chips);
 int do_pool(struct world *w, struct event_pool_add pool);
+int do_pool_price(struct world *w, uint64_t pool, int64_t price);
 /* By best fit, whatever the request says. */
 int do_dispatch(struct world *w, struct event_dispatch_set set);
 int do_site_state(struct world *w, uint64_t site, uint32_t state);

@@ -173,6 +173,16 @@ static void test_what_wakes(void **state)
     assert_int_equal(do_end(w, 1, 1), 0);
     assert_int_equal(settle(w), 1);
     runs_in(w, 3, 1);
+    assert_int_equal(do_pool_price(w, 2, 40), 0);
+    assert_int_equal(signal_price(w, 2, 61), 0);
+    submit(w, 5, 1, w->now + 80 * HOUR);
+    assert_int_equal(settle(w), 0);
+    assert_int_equal(do_pool_price(w, 2, 39), 0);
+    assert_int_equal(settle(w), 1); /* chip and power together */
+    runs_in(w, 5, 2);
+    assert_int_equal(do_end(w, 5, 1), 0);
+    assert_int_equal(do_pool_price(w, 2, 0), 0);
+    assert_int_equal(signal_price(w, 2, 200), 0);
     submit(w, 4, 1, w->now + 80 * HOUR);
     assert_int_equal(put_class(w, 0, until, 230), 0);
     assert_int_equal(put_rent(w, 1, 2, 31), 0);

@@ -127,6 +127,49 @@ static void test_totals(void **state)
     assert_int_equal(revenue_of(1), 81);
 }
 
+/* A price holds for what starts from then on. */
+static void test_price_changes(void **state)
+{
+    (void)state;
+    run_at(1, 1);
+    world->now += MINUTE;
+    assert_int_equal(meter(1, 1, 10000, 0), 0);
+    assert_int_equal(do_pool_price(world, 1, 2 * PRICE), 0);
+    assert_int_equal(meter(1, 1, 20000, 0), 0);
+    assert_int_equal(usage(1, 1)->cost, 160);
+    assert_int_equal(world_reload(world), 0);
+    assert_int_equal(returned(1, 1), 0);
+    world_settle(world);
+    assert_int_equal(usage(1, 2)->price, 2 * PRICE);
+    assert_int_equal(do_pool_price(world, 1, 0), 0);
+    world->now += MINUTE;
+    assert_int_equal(meter(1, 2, 10000, 0), 0);
+    assert_int_equal(meter(1, 1, 30000, 0), 0);
+    assert_int_equal(usage(1, 2)->cost, 160);
+    assert_int_equal(usage(1, 1)->cost, 240);
+    assert_int_equal(balance_of(world, 1).spent, 400);
+    assert_int_equal(do_end(world, 1, 2), 0);
+    run_at(2, 1);
+    assert_int_equal(usage(2, 1)->price, 0);
+}
+
+static void test_price_refused(void **state)
+{
+    (void)state;
+    const int64_t wrong[] = {-1, PRICE_MAX + 1, INT64_MIN, INT64_MAX};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        assert_int_equal(do_pool_price(world, 1, wrong[i]), ERR_INVALID);
+        world_assert_untouched(world);
+    }
+    assert_int_equal(do_pool_price(world, 9, 1), ERR_NOT_FOUND);
+    world_assert_untouched(world);
+    assert_int_equal(do_pool_price(world, 1, PRICE_MAX), 0);
+    assert_int_equal(core_check(world->core), 0);
+    assert_int_equal(world_reload(world), 0);
+    run_at(1, 1);
+    assert_true(usage(1, 1)->price == PRICE_MAX);
+}
+
 static void test_refused(void **state)
 {
     (void)state;
@@ -359,7 +402,8 @@ static void test_rows(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_totals),        TEST(test_refused),
+        TEST(test_totals),        TEST(test_price_changes),
+        TEST(test_price_refused), TEST(test_refused),
         TEST(test_after_the_end), TEST(test_final_before_the_end),
         TEST(test_forgotten),     TEST(test_free_of_charge),
         TEST(test_budget_spent),  TEST(test_budget_spent_before),

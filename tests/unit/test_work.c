@@ -210,6 +210,34 @@ static void test_capacity_weighs(void **state)
     world_free(w);
 }
 
+/* Of two pools alike the next job takes the one that costs less by then. */
+static void test_price_places(void **state)
+{
+    (void)state;
+    struct limits limits = dispatch_limits(4, POOLS, 400);
+    struct world *w = world_dispatch(&limits, 1);
+    assert_int_equal(do_chip(w, "chip", "v", 0), 0);
+    for (uint64_t i = 1; i <= 2; i++) {
+        assert_int_equal(do_site(w, i), 0);
+        struct event_pool_add pool = pool_request(i, i, 1, 8);
+        pool.price = UNIT;
+        assert_int_equal(do_pool(w, pool), 0);
+    }
+    for (uint64_t job = 1; job <= 6; job++) {
+        const uint64_t dear = 1 + job % 2;
+        assert_int_equal(do_pool_price(w, dear, 2 * UNIT), 0);
+        assert_int_equal(do_pool_price(w, 3 - dear, UNIT), 0);
+        if (job > 3)
+            assert_int_equal(world_reload(w), 0);
+        assert_int_equal(do_submit(w, job_request(job, 8, HOUR)), 0);
+        assert_int_equal(do_tick(w), 0);
+        const struct effect *start = world_effect(w, EFFECT_JOB_START, job);
+        assert_true(start && is_uid(&start->pool, 'p', 3 - dear));
+        assert_int_equal(do_end(w, job, 1), 0);
+    }
+    world_free(w);
+}
+
 /* Power and carbon at the most that is accepted: dear, and never less than nothing. */
 static void test_dearest_power(void **state)
 {
@@ -251,8 +279,11 @@ static void test_dearest_power(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_power_wakes_the_site), cmocka_unit_test(test_capacity_weighs),
-        cmocka_unit_test(test_dearest_power), cmocka_unit_test(test_reload), cmocka_unit_test(test_damaged)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_power_wakes_the_site),
+                                       cmocka_unit_test(test_capacity_weighs),
+                                       cmocka_unit_test(test_price_places),
+                                       cmocka_unit_test(test_dearest_power),
+                                       cmocka_unit_test(test_reload),
+                                       cmocka_unit_test(test_damaged)};
     return cmocka_run_group_tests_name("work", tests, NULL, NULL);
 }
