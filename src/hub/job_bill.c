@@ -49,8 +49,6 @@ static void add_metered(struct buf *out, const struct core *core, const struct r
     buf_addf(out, ",\"chips\":%u", row->chips);
     add_time(out, "started", row->started_ms);
     add_time(out, "ended", row->ended_ms);
-    if (end != JOB_END_NONE)
-        add_text(out, "end", job_end_text(end), KIND_TEXT_CAP);
     buf_addf(out, ",\"ms\":%llu,\"chip_ms\":%llu,\"cpu_ms\":%llu,\"energy_j\":%llu.%03u",
              (unsigned long long)row->ms, (unsigned long long)row->chip_ms, (unsigned long long)row->cpu_ms,
              (unsigned long long)(row->energy_mj / 1000), (unsigned)(row->energy_mj % 1000));

@@ -10,9 +10,6 @@
 
 #include "base/buf.h"
 #include "core/view.h"
-#include "engine/job.h"
-
-#define BILL_EPOCHS_SHOWN 32 /* a job that gives way again and again has many more */
 
 #define JOB_EPOCHS_SHOWN 32 /* the last ones: a job that gives way again and again has many more */
 

@@ -242,8 +242,7 @@ struct one {
     struct job_told told[JOB_EPOCHS_SHOWN];
     uint32_t nepochs, epochs_max;
     bool no_memory;
-    enum job_end end[BILL_EPOCHS_SHOWN]; /* of the newest epochs */
-    struct row_job_usage epoch[];        /* as metered; of a job, not of an array */
+    struct row_job_usage epoch[]; /* as metered; of a job, not of an array */
 };
 
 static void add_texts(struct buf *out, const char *name, char *const *texts, uint32_t n)
