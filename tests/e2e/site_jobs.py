@@ -285,7 +285,7 @@ def main():
     tap, wanted = Tap(), sys.argv[1:]  # names of cases, when run by hand
     with Field() as field:
         for case in (runs, priced, no_price, bytes_are_whole, follows, queue, ends, hub_killed, agent_killed, cancelled_while_away, flap,
-                     lost, killed_at_random, others_jobs, grows, cut_off, adds_up):
+                     lost, killed_at_random, scripts_and_arrays, others_jobs, grows, cut_off, adds_up):
             if wanted and case.__name__ not in wanted:
                 continue
             tap.case(case.__name__.replace('_', ' '), case, field)
