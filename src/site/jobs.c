@@ -108,41 +108,6 @@ static void run_log(const char *event, const struct run *run, const char *words)
 
 /* ---- ends ---- */
 
-static uint32_t code_of(const struct job_exit *exit)
-{
-    static const struct {
-        enum job_end end;
-        enum job_ending ending;
-    } endings[] = {{JOB_END_OOM, ENDING_OOM},
-                   {JOB_END_TIMED_OUT, ENDING_TIMED_OUT},
-                   {JOB_END_LEASE_OVER, ENDING_LEASE_OVER},
-                   {JOB_END_NOT_STARTED, ENDING_NOT_STARTED},
-                   {JOB_END_LOST, ENDING_LOST}};
-    const uint32_t most = (1u << JOB_CODE_BITS) - 1;
-    if (exit->end == JOB_END_EXITED)
-        return exit->code < most ? exit->code : most;
-    if (exit->end == JOB_END_SIGNALLED)
-        return (uint32_t)ENDING_SIGNALLED << JOB_CODE_BITS | (exit->signal < most ? exit->signal : most);
-    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
-        if (endings[i].end == exit->end)
-            return (uint32_t)endings[i].ending << JOB_CODE_BITS;
-    }
-    return (uint32_t)ENDING_STOPPED << JOB_CODE_BITS;
-}
-
-bool site_end_returns(const struct site_end *end)
-{
-    switch (end->code >> JOB_CODE_BITS) {
-    case ENDING_LEASE_OVER:
-    case ENDING_LOST:
-        return true;
-    case ENDING_NOT_STARTED:
-        return !end->exit; /* else its shim could not: nobody could */
-    default:
-        return false;
-    }
-}
-
 void site_jobs_recorded(struct site_jobs *jobs, const struct job_id *id, int code)
 {
     struct run *run = run_find(jobs, id);
@@ -160,30 +125,6 @@ static void tell(struct run *run)
     run->asked = hub->tell(hub->ctx, &(struct site_end){.id = run->order.id,
                                                         .code = run->code,
                                                         .exit = run->recorded ? &run->exit : NULL});
-}
-
-struct event_job_meter site_meter(const struct job_id *id, const struct uuid *site,
-                                  const struct job_usage *usage)
-{
-    struct event_job_meter meter = {.job = id->job,
-                                    .epoch = id->epoch,
-                                    .site = *site,
-                                    .ms = usage->ms,
-                                    .cpu_ms = usage->cpu_ms,
-                                    .energy_mj = usage->energy_mj,
-                                    .flags = usage->energy == ENERGY_ESTIMATED ? JOB_METER_ESTIMATED : 0};
-    for (uint32_t i = 0; i < usage->chips_count; i++)
-        meter.chip_ms += usage->chips[i].chip_ms;
-    return meter;
-}
-
-struct event_job_meter site_last_meter(const struct job_id *id, const struct uuid *site,
-                                       const struct job_exit *exit)
-{
-    static const struct job_usage nothing;
-    struct event_job_meter meter = site_meter(id, site, exit ? &exit->usage : &nothing);
-    meter.flags |= JOB_METER_FINAL | (exit && exit->truncated ? JOB_METER_TRUNCATED : 0);
-    return meter;
 }
 
 static void gone(struct site_jobs *jobs, const struct job_id *id, const struct job_exit *exit, bool old)
@@ -304,20 +245,6 @@ static void cancel(struct run *run)
         engine_call_free(call);
 }
 
-enum job_end site_stop_reason(int code)
-{
-    switch (code) {
-    case ERR_PREEMPTED:
-        return JOB_END_PREEMPTED;
-    case ERR_CURTAILED:
-        return JOB_END_CURTAILED;
-    case ERR_FORBIDDEN:
-        return JOB_END_EVICTED;
-    default:
-        return JOB_END_CANCELLED;
-    }
-}
-
 static void stop(struct run *run, enum job_end why)
 {
     run->stop = true;
@@ -371,7 +298,7 @@ static void on_polled(void *ctx, struct engine_call *call)
             run->exit = status->exit;
             run->recorded = true;
             call->statuses[i].exit = (struct job_exit){0}; /* it is the run's now */
-            run_end(run, code_of(&run->exit));
+            run_end(run, site_end_code(&run->exit));
         } else if (status->state == ENGINE_UNKNOWN && run->stop) {
             run_drop(run);
         } else if (status->state == ENGINE_UNKNOWN) { /* no folder, so nothing ran */

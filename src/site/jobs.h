@@ -13,8 +13,9 @@
 #ifndef BUSBAR_SITE_JOBS_H
 #define BUSBAR_SITE_JOBS_H
 
-#include "core/schema.h"
+#include "core/limits.h"
 #include "engine/engine.h"
+#include "site/end.h"
 
 /* A job that is to run here. */
 struct site_order {
@@ -23,23 +24,6 @@ struct site_order {
     uint32_t nodes;
     uint32_t chips; /* of each node */
 };
-
-/* How an epoch came to its end. */
-struct site_end {
-    struct job_id id;
-    uint32_t code;               /* as core has it: JOB_ENDINGS in core/kinds.h */
-    const struct job_exit *exit; /* as its engine recorded it; NULL: it was never begun */
-};
-
-/* The totals as core is told them. */
-struct event_job_meter site_meter(const struct job_id *id, const struct uuid *site,
-                                  const struct job_usage *usage);
-/* The same at the end: the last that is told. */
-struct event_job_meter site_last_meter(const struct job_id *id, const struct uuid *site,
-                                       const struct job_exit *exit);
-/* Whether the epoch is over and the job is not: its lease ran out, its node was lost, or the engine would not have it. It is
- * placed again. */
-bool site_end_returns(const struct site_end *end);
 
 /* The hub, as the jobs of a site see it. */
 struct site_hub {
@@ -83,8 +67,5 @@ struct engine *site_jobs_engine(struct site_jobs *jobs);
 void site_jobs_shutdown(struct site_jobs *jobs, void (*done)(void *ctx), void *ctx);
 /* After done, and after the hub's last answer. */
 void site_jobs_free(struct site_jobs *jobs);
-
-/* How the hub calls it, from the code of JOB_STOP. */
-enum job_end site_stop_reason(int code);
 
 #endif

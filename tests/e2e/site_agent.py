@@ -21,7 +21,8 @@ class Site:
 
     def __init__(self):
         self.data = pathlib.Path(tempfile.mkdtemp(prefix='bb-site-', dir='/tmp'))
-        self.process, self.env, self.user, self.prefix = None, None, None, []
+        self.marks = pathlib.Path(tempfile.mkdtemp(prefix='bb-marks-', dir='/tmp'))  # what jobs leave for us
+        self.process, self.env, self.user, self.prefix, self.disk = None, None, None, [], None
 
     def join(self, status, hub, token):
         return busbar(status, 'site', 'join', hub, '--token', token, '--data', self.data)
@@ -48,7 +49,10 @@ class Site:
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             self.process.wait(10)
+        if self.disk:
+            self.disk.end()
         shutil.rmtree(self.data)
+        shutil.rmtree(self.marks)
 
     def __enter__(self):
         return self
@@ -97,10 +101,11 @@ LEASE_S = 8
 class Field:
     """A hub with a site whose machine has four chips of a kind that the hub's own does not have."""
 
-    def __init__(self, host='127.0.0.1', prefix=()):
+    def __init__(self, host='127.0.0.1', prefix=(), disk=None):
         self.bench = Bench(['--site-listen', f'{host}:{free_port(host)}', '--lease', str(LEASE_S), '--no-model'])
         self.site = Site()
         self.site.prefix = list(prefix)
+        self.site.disk = disk and disk(self.site.data)
         self.site.enter(self.bench, 'north')
         (self.site.data / 'site.yaml').write_text(CONFIG.format(data=self.site.data))
         self.site.run()
@@ -148,18 +153,18 @@ class Field:
 
 def counted(f, script):
     """A script that leaves a line each time that it is started."""
-    return f'echo run >>{f.site.data}/ran-$BUSBAR_JOB; {script}'
+    return f'echo run >>{f.site.marks}/ran-$BUSBAR_JOB; {script}'
 
 
 def span(f):
     """Leaves when it began and, by a process that outlives nothing of the job, until when it was seen to run."""
-    return (f'e=$BUSBAR_EPOCH; d={f.site.data}/span-$BUSBAR_JOB-$e; date +%s.%N >$d.from; '
+    return (f'e=$BUSBAR_EPOCH; d={f.site.marks}/span-$BUSBAR_JOB-$e; date +%s.%N >$d.from; '
             f'(while :; do date +%s.%N >$d.new && mv $d.new $d.to; sleep 0.05; done) &')
 
 
 def spans_of(f, job):
     out = []
-    for path in f.site.data.glob(f'span-{job}-*.from'):
+    for path in f.site.marks.glob(f'span-{job}-*.from'):
         until = path.with_suffix('.to')
         if until.exists():
             out.append((float(path.read_text()), float(until.read_text())))
@@ -167,5 +172,5 @@ def spans_of(f, job):
 
 
 def runs_of(f, job):
-    path = f.site.data / f'ran-{job}'
+    path = f.site.marks / f'ran-{job}'
     return path.read_text().count('run') if path.exists() else 0

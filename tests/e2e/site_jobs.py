@@ -4,6 +4,7 @@
 them may end at any moment, and every job has run once.
 """
 import json
+import os
 import random
 import signal
 import sys
@@ -112,7 +113,7 @@ def follows(f):
 
 def queue(f):
     """More than there is: they wait for one another, and no chip has two."""
-    mark = f.site.data / 'mark'
+    mark = f.site.marks / 'mark'
     jobs = [f.submit(f'for c in $(echo $CUDA_VISIBLE_DEVICES | tr , " "); do mkdir {mark}-$c || exit 9; done; sleep 0.3; '
                      f'for c in $(echo $CUDA_VISIBLE_DEVICES | tr , " "); do rmdir {mark}-$c; done', chips=1 + i % 3)
             for i in range(12)]
@@ -202,6 +203,18 @@ def lost(f):
     same((end['code'], end['epoch']), (0, 2), 'end and epoch')
 
 
+def shim_killed(f):
+    """What watches a job is killed, and with it the job: it is given back, and runs again."""
+    job = f.submit(counted(f, 'test $BUSBAR_EPOCH = 2 || sleep 60'))
+    f.running(job)
+    wait_for(lambda: runs_of(f, job) == 1, 'it has begun', 10)
+    shim, = [pid for pid in find_processes(f'{job}/1') if 'shim' in open(f'/proc/{pid}/cmdline').read()][:1]
+    os.kill(shim, signal.SIGKILL)
+    end = f.ended(job, 60)
+    same((end['code'], end['epoch'], runs_of(f, job)), (0, 2, 2), 'code, epoch, runs')
+    same(end['epochs'][0]['truncated'], True, 'the first epoch is billed up to its last line')
+
+
 def cut_off(f):
     """The agent is not there for longer than leases and margin: the hub calls the site lost, and what ran is placed again when it is
     back. No two epochs of a job ever run at a time."""
@@ -285,7 +298,7 @@ def main():
     tap, wanted = Tap(), sys.argv[1:]  # names of cases, when run by hand
     with Field() as field:
         for case in (runs, priced, no_price, bytes_are_whole, follows, queue, ends, hub_killed, agent_killed, cancelled_while_away, flap,
-                     lost, killed_at_random, scripts_and_arrays, others_jobs, grows, cut_off, adds_up):
+                     lost, shim_killed, killed_at_random, scripts_and_arrays, others_jobs, grows, cut_off, adds_up):
             if wanted and case.__name__ not in wanted:
                 continue
             tap.case(case.__name__.replace('_', ' '), case, field)
