@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """One hub, its own machine, and two real Slurm clusters of different chips that joined it: mixed jobs, gangs among them, placed by the
-dispatcher, run by each site's own Slurm as an ordinary user. Every end is the right one, what is billed is what ran, and no
-chip is given twice. BUSBAR_FULL=1: 200 jobs instead of 24.
+dispatcher, run by each site's own Slurm as an ordinary user. Every end is the right one, what is billed is what ran, to the
+millisecond and the last nano-unit, and no chip is given twice. BUSBAR_FULL=1: 200 jobs instead of 24.
 """
 import collections
 import json
@@ -12,7 +12,7 @@ import shutil
 
 import slurm_site
 from site_agent import Site, free_port
-from workbench import FULL, Bench, Tap, need, same, wait_for
+from workbench import FULL, OK, Bench, Tap, nano, need, same, wait_for
 
 CONFIG = '''
 engine: slurm
@@ -26,6 +26,7 @@ SOUTH = [('g', 1, 'gpu', 'h20', 8), ('d', 2, 'dcu', 'hygon-k100', 4)]
 CAPACITY = {kind: nodes * chips for _, nodes, _, kind, chips in NORTH + SOUTH}
 NODE = {kind: chips for _, _, _, kind, chips in NORTH + SOUTH}
 JOBS = 200 if FULL else 24
+PRICES = {'ascend910b': '1.3', 'mlu370-x8': '0.700000001', 'h20': '2.25', 'hygon-k100': '0.9', 'cpu': '0.01'}  # a chip-hour
 
 
 class SlurmSite:
@@ -79,6 +80,9 @@ class Network:
     def ended(self, job, limit_s=300):
         return wait_for(lambda: (j := self.job(job))['state'] not in ('queued', 'running') and j, f'{job} is over', limit_s, 0.2)
 
+    def spent(self):
+        return nano(self.bench.api('GET', '/api/v1/tenants/default')['spent'])
+
     def logs(self, job):
         return self.bench.request('GET', f'/api/v1/jobs/{job}/logs', local=True).body.decode()
 
@@ -90,6 +94,16 @@ def known(net):
             'POST', '/api/v1/jobs', {'tenant': 'default', 'argv': ['true'], 'chip': kind, 'chips': 1}, local=True).status == 201,
             f'the hub knows {kind}', 30, 0.5)
         need(job and chips, kind)
+
+
+def priced(net):
+    """Every pool gets its price, by hand as an operator does it."""
+    for pool in net.bench.api('GET', '/api/v1/pools')['data']:
+        same(pool['price'], '0', 'price')
+        same(net.bench.run('pool', 'price', pool['id'], PRICES[pool['chip']]).returncode, OK, pool)
+    found = {pool['chip']: (pool['chips'], pool['price']) for pool in net.bench.api('GET', '/api/v1/pools')['data']}
+    same({kind: found[kind][0] for kind in CAPACITY}, CAPACITY, 'chips')
+    same({kind: price for kind, (_, price) in found.items()}, PRICES, 'prices')
 
 
 SAY = 'echo begins $(date +%s.%N); {body}; s=$?; echo ends $(date +%s.%N); exit $s'
@@ -111,16 +125,33 @@ def draw(rng):
     return SAY.format(body=body), kind, chips, fields, end
 
 
+def billed(net, job):
+    """What was metered is what the shims wrote, all nodes and chips together; what it costs is that at the pool's price. The cost."""
+    cost = 0
+    for epoch in job['epochs']:
+        record = json.loads((net.bench.data / 'work' / job['id'] / str(epoch['epoch']) / 'exit').read_text())
+        usage = record['usage']
+        same((epoch['ms'], epoch['cpu_ms'], epoch['chip_ms']),
+             (usage['ms'], usage['cpu_ms'], sum(chip['chip_ms'] for chip in usage['chips'])), f'{job["id"]}: {record}')
+        same((epoch['final'], epoch['truncated'], epoch['price']), (True, record.get('truncated', False), PRICES[job['chip']]), epoch)
+        same(nano(epoch['cost']), nano(epoch['price']) * epoch['chip_ms'] // 3600000, epoch)
+        cost += nano(epoch['cost'])
+    same((nano(job['cost']), len(job['epochs']), 'unpaid' in job), (cost, job['epoch'], False), job)
+    return cost
+
+
 def mixed(net):
     rng = random.Random(int(os.environ.get('BUSBAR_SEED', 1)))
     drawn = [draw(rng) for _ in range(JOBS)]
+    before = net.spent()
     jobs = [net.submit(script, kind, chips, **fields) for script, kind, chips, fields, _ in drawn]
-    spans, where = collections.defaultdict(list), collections.Counter()
+    spans, where, cost = collections.defaultdict(list), collections.Counter(), 0
     for job, (_, kind, chips, _, (end, code)) in zip(jobs, drawn):
         found = net.ended(job)
         same((found['end'], found.get('code')), (end, code), f'{job}, {chips} of {kind}: {net.logs(job)}')
         same(found['site'], 'local' if kind == 'cpu' else 'north' if kind in ('ascend910b', 'mlu370-x8') else 'south', 'site')
         where[found['site']] += 1
+        cost += billed(net, found)
         lines = [line.split() for line in net.logs(job).splitlines()]
         if kind != 'cpu' and len(lines) >= 2 and lines[0][0] == 'begins' and lines[-1][0] == 'ends':
             spans[kind].append((float(lines[0][1]), chips))
@@ -131,7 +162,12 @@ def mixed(net):
             used += change
             most = max(most, used)
         need(most <= CAPACITY[kind], f'{most} of {CAPACITY[kind]} {kind} at a time')
-    return f'{JOBS} jobs: {dict(where)}'
+    need(cost > 0, 'all of it was free')
+    same(net.spent() - before, cost, 'what left the wallet, and what the jobs cost')
+    net.bench.kill()
+    net.bench.start()
+    same((net.spent() - before, sum(nano(net.job(job)['cost']) for job in jobs)), (cost, cost), 'after a kill')
+    return f'{JOBS} jobs: {dict(where)}, {cost / 1e9:.9f} USD'
 
 
 def nothing_left(net):
@@ -151,7 +187,7 @@ def main():
     net = Network()
     try:
         net.start()
-        for case in (known, mixed, nothing_left):
+        for case in (known, priced, mixed, nothing_left):
             tap.case(case.__name__.replace('_', ' '), case, net)
     finally:
         if os.environ.get('BUSBAR_KEEP'):
