@@ -128,6 +128,16 @@ def ends(f):
     same(f.ended(f.bench.api('POST', '/api/v1/jobs', nothing)['id'])['end'], 'not-started', 'end')
 
 
+def scripts_and_arrays(f):
+    """A script's text, as long as it may be, travels to the site, and so does a task's index."""
+    text = '#!/bin/sh\necho $BUSBAR_ARRAY_INDEX of $SLURM_ARRAY_TASK_COUNT $1\n'
+    text += '#\n' * (((256 << 10) - len(text)) // 2)
+    body = {'tenant': 'default', 'argv': ['name', 'arg'], 'script': text, 'array': '4-5', 'chip': 'h20'}
+    array = f.bench.api('POST', '/api/v1/jobs', body)['id']
+    same([f.ended(f'{array}_{i}')['code'] for i in (4, 5)], [0, 0], 'codes')
+    same([f.logs(f'{array}_{i}') for i in (4, 5)], [b'4 of 2 arg\n', b'5 of 2 arg\n'], 'output')
+
+
 def hub_killed(f):
     """What runs goes on, what ends meanwhile is told when the hub is back, and nothing runs twice."""
     long, short = f.submit(counted(f, 'sleep 6')), f.submit(counted(f, 'sleep 1'))
@@ -275,7 +285,7 @@ def main():
     tap, wanted = Tap(), sys.argv[1:]  # names of cases, when run by hand
     with Field() as field:
         for case in (runs, priced, no_price, bytes_are_whole, follows, queue, ends, hub_killed, agent_killed, cancelled_while_away, flap,
-                     lost, killed_at_random, others_jobs, grows, cut_off, adds_up):
+                     lost, killed_at_random, scripts_and_arrays, others_jobs, grows, cut_off, adds_up):
             if wanted and case.__name__ not in wanted:
                 continue
             tap.case(case.__name__.replace('_', ' '), case, field)
