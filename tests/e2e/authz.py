@@ -104,9 +104,10 @@ class Matrix:
         if handler == 'site_add':
             return '', '', {'name': self.unique('s')}
         if handler.startswith('site_'):
-            name = 'local' if handler != 'site_remove' else 'leaves'
-            if handler == 'site_remove':
+            name = {'site_remove': 'leaves', 'site_token': 'invited'}.get(handler, 'local')  # nobody joins as the hub's own
+            if name != 'local':
                 hub.request('POST', '/api/v1/sites', {'name': name}, local=True)  # once; then it is there
+            if handler == 'site_remove':
                 hub.api('POST', f'/api/v1/sites/{name}/token', {})
             return name, '', None if handler in ('site_show', 'site_remove') else {}
         if handler == 'pool_price':

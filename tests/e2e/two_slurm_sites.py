@@ -143,8 +143,9 @@ def billed(net, job):
 def mixed(net):
     rng = random.Random(int(os.environ.get('BUSBAR_SEED', 1)))
     drawn = [draw(rng) for _ in range(JOBS)]
+    before = net.spent()
     jobs = [net.submit(script, kind, chips, **fields) for script, kind, chips, fields, _ in drawn]
-    spans, where, cost, before = collections.defaultdict(list), collections.Counter(), 0, net.spent()
+    spans, where, cost = collections.defaultdict(list), collections.Counter(), 0
     for job, (_, kind, chips, _, (end, code)) in zip(jobs, drawn):
         found = net.ended(job)
         same((found['end'], found.get('code')), (end, code), f'{job}, {chips} of {kind}: {net.logs(job)}')

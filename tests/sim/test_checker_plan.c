@@ -304,21 +304,11 @@ static void test_more_parts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_at_threshold),
-        TEST(test_above_threshold),
-        TEST(test_rent_counts),
-        TEST(test_chip_counts),
-        TEST(test_price_of_nothing),
-        TEST(test_carbon_counts),
-        TEST(test_class),
-        TEST(test_by_deadline),
-        TEST(test_by_deadline_after_stop),
-        TEST(test_plan_over),
-        TEST(test_held_too_long),
-        TEST(test_held_for_a_reason),
-        TEST(test_order),
-        TEST(test_order_after_latest),
-        TEST(test_accepted),
+        TEST(test_at_threshold), TEST(test_above_threshold),    TEST(test_rent_counts),
+        TEST(test_chip_counts),  TEST(test_price_of_nothing),   TEST(test_carbon_counts),
+        TEST(test_class),        TEST(test_by_deadline),        TEST(test_by_deadline_after_stop),
+        TEST(test_plan_over),    TEST(test_held_too_long),      TEST(test_held_for_a_reason),
+        TEST(test_order),        TEST(test_order_after_latest), TEST(test_accepted),
         TEST(test_more_parts),
     };
     return cmocka_run_group_tests_name("checker_plan", tests, NULL, NULL);
