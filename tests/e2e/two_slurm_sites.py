@@ -170,6 +170,26 @@ def mixed(net):
     return f'{JOBS} jobs: {dict(where)}, {cost / 1e9:.9f} USD'
 
 
+def array(net):
+    """Its tasks run at a Slurm site, no more at a time than may, each with its own index, end and bill."""
+    tasks, at_once = (40, 6) if FULL else (8, 3)
+    ident = net.submit(SAY.format(body='echo task $SLURM_ARRAY_TASK_ID; sleep 0.5; exit $((BUSBAR_ARRAY_INDEX == 3))'), 'mlu370-x8', 1,
+                       array=f'1-{tasks}%{at_once}')
+    spans = []
+    for index in range(1, tasks + 1):
+        found = net.ended(f'{ident}_{index}')
+        same((found['end'], found['code'], found['site']), ('exited', int(index == 3), 'north'), f'task {index}')
+        lines = net.logs(f'{ident}_{index}').splitlines()
+        need(f'task {index}' in lines, lines)
+        spans += [(float(lines[0].split()[1]), 1), (float(lines[0].split()[1]) + 0.5, -1)]
+        need(billed(net, found) > 0, found)
+    used = most = 0
+    for _, change in sorted(spans):
+        used += change
+        most = max(most, used)
+    need(most <= at_once, f'{most} at a time')
+
+
 def nothing_left(net):
     for site in net.sites:
         wait_for(lambda site=site: not any(' RUNNING' in line or ' PENDING' in line for line in site.cluster.queue()),
@@ -187,7 +207,7 @@ def main():
     net = Network()
     try:
         net.start()
-        for case in (known, priced, mixed, nothing_left):
+        for case in (known, priced, mixed, array, nothing_left):
             tap.case(case.__name__.replace('_', ' '), case, net)
     finally:
         if os.environ.get('BUSBAR_KEEP'):
