@@ -53,7 +53,7 @@ def main():
     parser = harness.options('drills', __doc__)
     parser.add_argument('--quick', action='store_true')
     args = parser.parse_args()
-    copies, days, at = (10, 4, '3d') if args.quick else (50, 8, '6d')
+    copies, days, at = (30, 3, '2d') if args.quick else (50, 8, '6d')
     runs = {}
     head = (f"{'lost':<26} {'firm':>7} {'chips':>8} {'again %':>7} {'95 % after':>10} {'last after':>10} {'waits':>6} "
             f"{'interr.':>8} {'waits':>7} {'alarms':>7} {'uncov h':>7} {'viol.':>5} {'CPU s':>6}")
