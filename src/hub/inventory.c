@@ -71,14 +71,19 @@ static bool add_chip(struct inventory *v, const struct core *core, const struct 
     return event != NULL;
 }
 
+/* `price`: that of the chips of the kind that the site has. */
 static void add_pool(struct inventory *v, const struct core *core, const struct uuid *site,
-                     const struct kind *kind, uint32_t nodes)
+                     const struct kind *kind, uint32_t nodes, int64_t price)
 {
     struct event *event = add_chip(v, core, kind) ? add_event(v, EVENT_KIND_pool_add) : NULL;
     if (!event)
         return;
-    event->u.pool_add = (struct event_pool_add){
-        .pool = uuid_new(), .site = *site, .nodes = nodes, .node_chips = kind->node_chips, .domain = 1};
+    event->u.pool_add = (struct event_pool_add){.pool = uuid_new(),
+                                                .site = *site,
+                                                .nodes = nodes,
+                                                .node_chips = kind->node_chips,
+                                                .domain = 1,
+                                                .price = price};
     memcpy(event->u.pool_add.chip, kind->chip, sizeof kind->chip);
     v->grown = true;
 }
@@ -92,18 +97,20 @@ static void settle_kind(struct inventory *v, const struct core *core, const stru
                         const struct kind *kind)
 {
     const struct row_pool *row;
-    uint32_t known = 0, up = kind->up;
+    uint32_t up = kind->up;
+    int64_t price = 0;
     for (uint32_t pos = 0; (row = view_pool_at(core, &pos)) != NULL;) {
-        if (!uuid_eq(&row->site, site) || !is_of(row, kind))
+        if (!uuid_eq(&row->site, site) || strcmp(row->chip, kind->chip) != 0)
+            continue;
+        price = row->price;
+        if (!is_of(row, kind))
             continue;
         uint32_t here = up < row->nodes ? up : row->nodes;
         settle_nodes(v, core, row, here);
-        known += row->nodes;
         up -= here;
     }
     if (up > 0)
-        add_pool(v, core, site, kind,
-                 kind->nodes > known && kind->nodes - known < up ? kind->nodes - known : up);
+        add_pool(v, core, site, kind, up, price);
 }
 
 /* Pools of kinds that the site does not speak of any more. */

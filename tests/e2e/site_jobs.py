@@ -294,11 +294,24 @@ def grows(f):
     f.bench.api('DELETE', f'/api/v1/jobs/{gone}')
 
 
+def same_price(f):
+    """A machine that comes back with more chips is another pool, at the price that its chips had."""
+    pools = lambda: [p for p in f.bench.api('GET', '/api/v1/pools')['data'] if (p['site'], p['chip']) == ('north', 'h20')]
+    old, = pools()
+    f.bench.api('PUT', f"/api/v1/pools/{old['id']}/price", {'price': '3.5'})
+    config = f.site.data / 'site.yaml'
+    config.write_text(config.read_text().replace('h20, count: 4', 'h20, count: 5'))
+    f.site.kill()
+    f.site.run()
+    new, = wait_for(lambda: [p for p in pools() if p['id'] != old['id']], 'the new pool', 20, 0.2)
+    same((new['node_chips'], new['price']), (5, '3.5'), 'chips and price')
+
+
 def main():
     tap, wanted = Tap(), sys.argv[1:]  # names of cases, when run by hand
     with Field() as field:
         for case in (runs, priced, no_price, bytes_are_whole, follows, queue, ends, hub_killed, agent_killed, cancelled_while_away, flap,
-                     lost, shim_killed, killed_at_random, scripts_and_arrays, others_jobs, grows, cut_off, adds_up):
+                     lost, shim_killed, killed_at_random, scripts_and_arrays, others_jobs, grows, cut_off, adds_up, same_price):
             if wanted and case.__name__ not in wanted:
                 continue
             tap.case(case.__name__.replace('_', ' '), case, field)
