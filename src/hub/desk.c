@@ -315,8 +315,9 @@ static void acknowledge(struct counter *c, uint64_t number)
     uint32_t done = 0;
     while (done < c->n && c->order[done].number <= number)
         done++;
-    memmove(c->order, c->order + done, (c->n - done) * sizeof *c->order);
     c->n -= done;
+    if (done > 0)
+        memmove(c->order, c->order + done, c->n * sizeof *c->order);
 }
 
 static void hold(struct desk *desk, struct counter *c, struct visit *visit)
