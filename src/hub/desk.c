@@ -107,12 +107,18 @@ static void add_stop(struct buf *out, const struct order *order)
 
 /* ---- answers ---- */
 
+static uint64_t hold_ms(const struct desk *desk)
+{
+    uint64_t quarter = desk->config.lease_ms / 4;
+    return quarter < HOLD_MS_MAX ? quarter : HOLD_MS_MAX;
+}
+
 static void begin(const struct desk *desk, const struct counter *c, const struct visit *visit,
                   struct buf *out)
 {
     visit_begin(visit, out);
-    buf_addf(out, ",\"session\":%llu,\"lease_ms\":%llu", (unsigned long long)c->session,
-             (unsigned long long)desk->config.lease_ms);
+    buf_addf(out, ",\"session\":%llu,\"lease_ms\":%llu,\"hold_ms\":%llu", (unsigned long long)c->session,
+             (unsigned long long)desk->config.lease_ms, (unsigned long long)hold_ms(desk));
 }
 
 static void answer_orders(struct desk *desk, struct counter *c, struct visit *visit)
@@ -322,11 +328,10 @@ static void acknowledge(struct counter *c, uint64_t number)
 
 static void hold(struct desk *desk, struct counter *c, struct visit *visit)
 {
-    uint64_t quarter = desk->config.lease_ms / 4;
     release(desk, c); /* one who waited before has gone, or will */
     visit->kept = true;
     c->waiting = visit;
-    c->until_ms = uv_now(&desk->config.loop->uv) + (quarter < HOLD_MS_MAX ? quarter : HOLD_MS_MAX);
+    c->until_ms = uv_now(&desk->config.loop->uv) + hold_ms(desk);
 }
 
 static void answer(struct visit *visit)

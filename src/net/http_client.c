@@ -467,6 +467,12 @@ int http_client_new(struct http_client **out, struct loop *loop, const struct ht
     return 0;
 }
 
+void http_client_patience(struct http_client *client, uint64_t first_byte_ms)
+{
+    assert(list_empty(&client->first_q.armed));
+    client->first_q.after_ms = first_byte_ms;
+}
+
 void http_client_free(struct http_client *client)
 {
     client->closing = true;

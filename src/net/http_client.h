@@ -60,6 +60,8 @@ struct http_body {
 };
 
 int http_client_new(struct http_client **out, struct loop *loop, const struct http_client_config *config);
+/* Another time for the first byte of the answer; asserts that no call waits for one. */
+void http_client_patience(struct http_client *client, uint64_t first_byte_ms);
 /* Cuts calls without on_end, closes kept connections; frees once the loop has run. */
 void http_client_free(struct http_client *client);
 

@@ -101,6 +101,11 @@ bool link_busy(const struct link *link)
     return link->call != NULL;
 }
 
+void link_patience(struct link *link, uint64_t ms)
+{
+    http_client_patience(link->client, ms);
+}
+
 void link_post(struct link *link, const char *path, const struct buf *body, link_fn *fn, void *ctx)
 {
     static const struct http_call_events events = {.on_head = on_head, .on_body = on_body, .on_end = on_end};

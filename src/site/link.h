@@ -26,6 +26,8 @@ int link_open(struct link **out, struct loop *loop, const char *hub, struct tls_
 /* Sends the body, of at most LINK_BODY_MAX; asserts that no call is under way. */
 void link_post(struct link *link, const char *path, const struct buf *body, link_fn *fn, void *ctx);
 bool link_busy(const struct link *link);
+/* How long the next calls wait for the hub to begin its answer, ms. No call is under way. */
+void link_patience(struct link *link, uint64_t ms);
 /* A call under way ends without its function; the memory goes once the loop has run. */
 void link_close(struct link *link);
 

@@ -9,6 +9,7 @@
 
 #define TICK_MS 200
 #define RETRY_MS_MAX 5000
+#define SLACK_MS 2000      /* of an answer, at least */
 #define INVENTORY_MS 30000 /* between looks */
 
 struct remote {
@@ -21,6 +22,7 @@ struct remote {
     bool counting, ending; /* the inventory is being read */
     uint64_t session, ack;
     uint64_t sent_ms, until_ms; /* on the clock of leases: of the call under way; until when jobs may run */
+    uint64_t hold_ms;           /* for so long the hub keeps an answer back; 0: it has not said */
     uint64_t retry_ms, next_ms, count_ms;
     struct buf inventory, told; /* as it is; as the hub has it */
     void (*done)(void *ctx);
@@ -102,6 +104,7 @@ static bool take_orders(struct remote *r, yyjson_val *answer)
     if (!good)
         return false;
     r->until_ms = r->sent_ms + lease_ms;
+    r->hold_ms = yyjson_get_uint(yyjson_obj_get(answer, "hold_ms"));
     if (!wanted && session != r->session) {
         r->session = 0; /* over: another one begins with the next call */
         return true;
@@ -144,6 +147,9 @@ static void ask(struct remote *r)
     buf_addf(&body, "{\"session\":%llu,\"ack\":%llu}", (unsigned long long)r->session,
              (unsigned long long)r->ack);
     r->sent_ms = clock_boot_ms();
+    /* A link that was cut may be dead without a word; the hub answers within its time, or is not heard. */
+    if (r->hold_ms > 0)
+        link_patience(r->orders, r->hold_ms + (r->hold_ms / 2 > SLACK_MS ? r->hold_ms / 2 : SLACK_MS));
     link_post(r->orders, "/site/v1/orders", &body, on_orders, r);
     buf_fini(&body);
 }
