@@ -401,6 +401,8 @@ def main():
         for case in (embeddings, reranking, alias, counting_chunks, counting_usage, greedy_engine, silent_about_usage,
                      breaks_off, whole_answers_go_wrong, error_mapping, llama_words, never_answers, refuses_connections,
                      unhealthy_engine, strange_streams, tricky_words, many_streams):
+            if case is refuses_connections and not FULL:
+                continue  # the gateway tries for a minute
             tap.case(case.__name__.replace('_', ' '), case, hub)
         tap.case('the hub stops cleanly', lambda: same(hub.stop(), 0, 'exit status'))
     tap.done()

@@ -176,6 +176,22 @@ def cancelled_while_away(f):
     f.nothing_runs()
 
 
+def last_figures(f):
+    """An end that crosses a cancel on the way: nothing comes of it but what the job used until then."""
+    job = f.submit(counted(f, 'sleep 60'))
+    f.running(job)
+    wait_for(lambda: runs_of(f, job) == 1, 'it has begun', 10)
+    f.site.kill()
+    f.bench.api('DELETE', f'/api/v1/jobs/{job}')
+    hub = json.loads((f.site.data / 'site.json').read_text())['hub']
+    record = {'end': 'exited', 'usage': {'ms': 700, 'wall_ms': 700, 'chips': [{'kind': 'h20', 'chip_ms': 700}], 'cpu_ms': 1}}
+    same(f.site.call(hub, '/site/v1/end', {'job': job, 'epoch': 1, 'code': 0, 'exit': record})[0], 200, 'end')
+    found = wait_for(lambda: (j := f.job(job))['epochs'][0]['final'] and j, 'the last figures', 5)
+    same((found['state'], found['chip_ms']), ('cancelled', 700), 'state and chip time')
+    f.site.run()
+    f.nothing_runs()
+
+
 def flap(f):
     """Out of touch for less than a lease: nothing moves."""
     job = f.submit(counted(f, f'sleep {LEASE_S}'))
@@ -311,7 +327,7 @@ def main():
     tap, wanted = Tap(), sys.argv[1:]  # names of cases, when run by hand
     long = {cut_off, flap}  # tests/fault/site_link.py cuts the link in the sample
     with Field() as field:
-        for case in (runs, priced, no_price, bytes_are_whole, follows, queue, ends, hub_killed, agent_killed, cancelled_while_away, flap,
+        for case in (runs, priced, no_price, bytes_are_whole, follows, queue, ends, hub_killed, agent_killed, cancelled_while_away, last_figures, flap,
                      lost, shim_killed, killed_at_random, scripts_and_arrays, others_jobs, grows, cut_off, adds_up, same_price):
             if case.__name__ not in wanted if wanted else case in long and not FULL:
                 continue

@@ -255,7 +255,7 @@ def model_added(disk):
 def first_start(disk):
     """A first start during which one commit fails; then the disk is well, and the next start serves."""
     bad = []
-    for n in range(1, 100) if FULL else range(15, 100, 2):  # the tables come first
+    for n in range(1, 100) if FULL else range(15, 100, 4):  # the tables come first
         folder = pathlib.Path(disk.folder) / f'first-{n}'
         hub = unstarted(folder, disk.faults.env)
         disk.fail('sync', errno.EIO, n, 1)
