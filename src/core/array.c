@@ -163,7 +163,7 @@ static void request_of(struct event_job_submit *to, const struct event_job_array
 static void park(struct core *core, struct job_id id)
 {
     core->work.job[id.v].parked = true;
-    lane_place(core, id);
+    lane_seat(core, &core->work.job[id.v]);
 }
 
 static int submit_one(struct core *core, const struct event_job_array *e,

@@ -246,6 +246,18 @@ static void look_at_reach(struct core *core, struct reach *reach, bool unreserve
     }
 }
 
+/* Whether the holder of the pool's reservation fits there now, in any of its sizes: not only in that which was reserved. */
+static bool holder_fits(struct core *core, const struct lane *holder, uint32_t pool)
+{
+    const struct reach *reach = shape_now(core, holder->shape)->reach;
+    for (uint32_t a = 0; a < reach->nalternatives; a++) {
+        struct ask ask = ask_for(reach->key->flags, &reach->key->alternative[a]);
+        if (bit_of(reach_mask(core, reach, a), pool) && pool_fits(&core->net.pool[pool], ask, HELD_OWN))
+            return true;
+    }
+    return false;
+}
+
 /* Lists the lanes that this pass has to look at. */
 static void look(struct core *core)
 {
@@ -263,7 +275,7 @@ static void look(struct core *core)
         if (pool->reserved_for == INDEX_NONE)
             continue;
         struct lane *holder = &w->lane[pool->reserved_for];
-        if (pool_fits(pool, pool_ask(core, shape_now(core, holder->shape)->reach, w->look_at[i]), HELD_OWN))
+        if (holder_fits(core, holder, w->look_at[i]))
             turns_list(core, holder, false);
     }
     if (w->nlook_at == 0)

@@ -186,7 +186,7 @@ static void keep(struct core *core, uint32_t index)
         uint32_t most = 0;
         for (uint32_t i = 0; i < r->nlosses; i++)
             most = r->planned[(size_t)i * stride + p] > most ? r->planned[(size_t)i * stride + p] : most;
-        if (most < r->kept[p])
+        if (most < r->kept[p] || bit_of(core->work.spared, p))
             pool_changed(core, (struct pool_id){p}); /* firm work may have more of it */
         r->kept[p] = most;
     }
@@ -245,6 +245,15 @@ bool reserve_allows(const struct core *core, const struct job *job, uint32_t poo
             return false;
     }
     return true;
+}
+
+bool reserve_grants(struct core *core, const struct job *job, uint32_t pool, uint32_t chips)
+{
+    if (reserve_allows(core, job, pool, chips))
+        return true;
+    if (reserve_leaves(core, job, pool, chips)) /* it is other pools that have no room for it after a loss */
+        core->work.spared[pool / 64] |= UINT64_C(1) << pool % 64;
+    return false;
 }
 
 void reserve_take(struct core *core, const struct job *job, uint32_t pool)

@@ -268,15 +268,27 @@ static bool evict(struct core *core)
     return follow_turn(core);
 }
 
+/* What the pass is to look at: pools that changed, and if there are any those that the reserve kept from somebody for want
+ * of room elsewhere. */
+static void look_at_changed(struct work *w)
+{
+    uint64_t any = 0;
+    for (uint32_t k = 0; k < w->pool_words; k++)
+        any |= w->changed[k];
+    for (uint32_t k = 0; k < w->pool_words; k++) {
+        w->looking[k] = w->changed[k] | (any ? w->spared[k] : 0);
+        w->spared[k] &= any ? 0 : UINT64_MAX;
+        w->changed[k] = 0;
+    }
+}
+
 /* Once around. False: there was no room for a start in this step. */
 static bool pass(struct core *core)
 {
     struct work *w = &core->work;
-    size_t bytes = w->pool_words * sizeof *w->changed;
     w->pass++;
     w->again = false;
-    memcpy(w->looking, w->changed, bytes);
-    memset(w->changed, 0, bytes);
+    look_at_changed(w);
     bool whole = w->row.fit == FIT_STRICT ? pass_strict(core) : pass_backfill(core);
     if (whole && !w->again)
         whole = defer_pass(core);

@@ -50,9 +50,8 @@ static void lane_unlist(struct core *core, struct lane *lane)
         shape_unlist(shape);
 }
 
-void lane_place(struct core *core, struct job_id id)
+void lane_seat(const struct core *core, struct job *job)
 {
-    struct job *job = &core->work.job[id.v];
     job->in_lane.rank = rank_of(core, job);
     job->in_lane.key = lane_key(core, job, job_typical_ms(job, job->row.rate0));
     job->in_lane.sequence = job->row.sequence;
@@ -63,7 +62,7 @@ void lane_enter(struct core *core, struct job_id id)
 {
     struct job *job = &core->work.job[id.v];
     struct lane *lane = &core->work.lane[job->lane];
-    lane_place(core, id);
+    lane_seat(core, job);
     if (defer_enter(core, id))
         return;
     queue_add(&lane->waiting, &job->in_lane);
@@ -199,7 +198,7 @@ void work_reorder(struct core *core)
         if (!table_live(&core->work.jobs, i) || job->row.state != JOB_QUEUED)
             continue;
         if (job->parked) {
-            lane_place(core, (struct job_id){i});
+            lane_seat(core, job);
             continue;
         }
         lane_leave(core, (struct job_id){i});

@@ -53,6 +53,11 @@ bool lane_ahead(const struct core *core, const struct lane *a, const struct lane
     return rank_before(core, a->tenant, queue_first(&a->waiting), b->tenant, queue_first(&b->waiting));
 }
 
+static bool is_gang(const struct job *job)
+{
+    return job->row.count0 > 1 || job->row.count1 > 1 || job->row.count2 > 1 || job->row.count3 > 1;
+}
+
 /* The reservation of a lane is that of its first job. A single chip never has one: whoever waits for it and is ahead of
  * the job with the reservation may take a chip that is held. */
 enum held_use place_use(const struct core *core, const struct pool *pool, const struct lane *lane,
@@ -61,9 +66,9 @@ enum held_use place_use(const struct core *core, const struct pool *pool, const 
     if (pool->reserved_for == INDEX_NONE)
         return HELD_OWN;
     const struct lane *holder = &core->work.lane[pool->reserved_for];
-    bool first = queue_first(&lane->waiting) == &job->in_lane;
-    if (first &&
-        (holder == lane || (!core->work.shape[lane->shape].reach->gang && lane_ahead(core, lane, holder))))
+    bool own = holder->tenant == lane->tenant && holder->shape == lane->shape;
+    if (queue_first(&lane->waiting) == &job->in_lane &&
+        (own || (!is_gang(job) && lane_ahead(core, lane, holder))))
         return HELD_OWN;
     return end_ms <= pool->reserved_ms ? HELD_FIRST : HELD_AVOID;
 }
@@ -132,7 +137,7 @@ static void consider(struct search *s, uint32_t i, uint32_t a, int64_t run_ms)
     enum held_use use = place_use(core, pool, s->lane, s->job, core->now_ms + s->way.ms + run_ms);
     if (better(core, &s->best, pool, cost) &&
         pool_fits(pool, ask_for(s->shape->key.flags, alternative), use) &&
-        power_for(core, pool, alternative->count) && reserve_allows(core, s->job, i, alternative->count))
+        power_for(core, pool, alternative->count) && reserve_grants(core, s->job, i, alternative->count))
         s->best = (struct choice){.pool = i, .alternative = a, .use = use, .cost = cost};
 }
 

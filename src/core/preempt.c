@@ -386,7 +386,7 @@ static struct choice next_pool(struct core *core, const struct lane *lane, const
             struct choice at = {
                 .pool = i, .alternative = a, .cost = place_cost(pool, alternative, run_ms, &way)};
             if (less(core, &at, &next) && (last->pool == INDEX_NONE || less(core, last, &at)) &&
-                reserve_allows(core, job, i, alternative->count))
+                reserve_grants(core, job, i, alternative->count))
                 next = at;
         }
     }

@@ -291,6 +291,8 @@ bool work_terms_hold(const struct event_job_submit *request);
 void work_unmet(struct core *core, struct job_id id);
 /* A job ends here, whether it waits or runs. */
 void work_cancel(struct core *core, struct job_id id);
+/* What it was submitted with. */
+void job_take_terms(struct row_job *to, const struct event_job_submit *from);
 /* A job that runs is over, as its site told. */
 void work_end(struct core *core, struct job_id id, uint32_t code);
 /* A job that runs is stopped for good; `why` as in EFFECT_JOB_STOP. */
@@ -314,8 +316,8 @@ void work_weigh(struct core *core);
 /* The lane of a tenant for requests of this shape, with one more job in it; INDEX_NONE: too many different ones. */
 uint32_t lane_of(struct core *core, uint32_t tenant, const struct shape_key *key);
 void lane_enter(struct core *core, struct job_id id);
-/* Where in the queue it would be. */
-void lane_place(struct core *core, struct job_id id);
+/* Sets where in its lane's queue it belongs. */
+void lane_seat(const struct core *core, struct job *job);
 void lane_leave(struct core *core, struct job_id id);
 /* The lane has a job less in memory. */
 void lane_unref(struct core *core, uint32_t lane);
@@ -453,6 +455,8 @@ bool reach_is_tied(const struct core *core, const struct reach *reach, const str
 void reserve_reset(struct core *core);
 /* Whether the job may have so many chips of the pool without using what is kept for a loss. */
 bool reserve_allows(const struct core *core, const struct job *job, uint32_t pool, uint32_t chips);
+/* The same for one that would start there now: if it may not, it is asked again once there is more room anywhere. */
+bool reserve_grants(struct core *core, const struct job *job, uint32_t pool, uint32_t chips);
 /* The part of it that needs no lane: whether so many are left beside those that are kept. */
 bool reserve_leaves(const struct core *core, const struct job *job, uint32_t pool, uint32_t chips);
 /* It has them now. */

@@ -85,12 +85,6 @@ const struct row_site *view_site_named(const struct core *core, const char *name
     return row;
 }
 
-uint32_t view_pool_free(const struct core *core, const struct uuid *id)
-{
-    uint32_t i = map_get(&core->net.pool_map, id, sizeof *id);
-    return i == MAP_NONE ? 0 : core->net.pool[i].free;
-}
-
 bool view_chip_known(const struct core *core, const char *name)
 {
     return map_get(&core->net.chip_map, name, text_len(name, CHIP_CAP)) != MAP_NONE;
@@ -111,12 +105,13 @@ uint32_t view_node_state(const struct core *core, const struct uuid *pool, uint3
     return down == MAP_NONE ? PLACE_UP : core->net.down_node[down].row.state;
 }
 
-struct view_pool_use view_pool_use(const struct core *core, const struct uuid *pool)
+struct view_pool_use view_pool_use(const struct core *core, const struct uuid *id)
 {
-    uint32_t i = map_get(&core->net.pool_map, pool, sizeof *pool);
+    uint32_t i = map_get(&core->net.pool_map, id, sizeof *id);
     if (i == MAP_NONE)
         return (struct view_pool_use){0};
-    return (struct view_pool_use){.nodes_up = core->net.pool[i].nodes_up, .chips = core->net.pool[i].busy};
+    const struct pool *pool = &core->net.pool[i];
+    return (struct view_pool_use){.nodes_up = pool->nodes_up, .chips = pool->busy, .free = pool->free};
 }
 
 const struct row_deployment *view_deployment_of(const struct core *core, const struct uuid *model)

@@ -46,8 +46,6 @@ const struct row_variant *view_variant(const struct core *core, const struct uui
 const struct row_price *view_price(const struct core *core, const struct uuid *id);
 const struct row_deployment *view_deployment(const struct core *core, const struct uuid *id);
 const struct row_pool *view_pool(const struct core *core, const struct uuid *id);
-/* Chips of its nodes that are up and that nobody has; 0 if there is no such pool. */
-uint32_t view_pool_free(const struct core *core, const struct uuid *id);
 /* One that waits or runs. */
 const struct row_job *view_job(const struct core *core, const struct uuid *id);
 /* One of which something waits or runs, or is to come. */
@@ -59,11 +57,12 @@ bool view_chip_known(const struct core *core, const char *name);
 uint32_t view_site_state(const struct row_site *site);
 /* enum place_state; 0 if there is no such node. */
 uint32_t view_node_state(const struct core *core, const struct uuid *pool, uint32_t node);
-/* What of a pool is up, and how many of its chips work has, wherever they are; zero if there is no such pool. */
+/* What of a pool is up, how many of its chips work has, wherever they are, and how many nobody has on nodes that are up; zero if
+ * there is no such pool. */
 struct view_pool_use {
-    uint32_t nodes_up, chips;
+    uint32_t nodes_up, chips, free;
 };
-struct view_pool_use view_pool_use(const struct core *core, const struct uuid *pool);
+struct view_pool_use view_pool_use(const struct core *core, const struct uuid *id);
 const struct row_deployment *view_deployment_of(const struct core *core, const struct uuid *model);
 
 /* Where a tenant or a key with a limit stands, nano-units. */

@@ -468,9 +468,19 @@ struct imagined {
     struct shape shape;
 };
 
-static void row_terms(struct row_job *to, const struct event_job_submit *from)
+/* Its lane has the key of that which it would have, and the job in its queue if it would be the first there. */
+static void imagine_lane(const struct core *core, uint32_t tenant, struct imagined *out)
 {
-    JOB_COPY_TERMS
+    const struct work *w = &core->work;
+    const uint32_t key[2] = {tenant, map_get(&w->shape_map, &out->shape.key, sizeof out->shape.key)};
+    const uint32_t real = map_get(&w->lane_map, key, sizeof key);
+    const struct queue_node *first = real == MAP_NONE ? NULL : queue_first(&w->lane[real].waiting);
+    out->lane.tenant = tenant;
+    out->lane.shape = key[1];
+    out->lane.group = plan_group_of(core, &out->shape.key);
+    out->job.held = out->lane.group != INDEX_NONE && out->job.latest_ms > core->now_ms;
+    if (!out->job.held && (!first || queue_before(&out->job.in_lane, first)))
+        queue_add(&out->lane.waiting, &out->job.in_lane);
 }
 
 static void imagine(const struct core *core, const struct event_job_submit *e, struct tenant_id tenant,
@@ -480,20 +490,16 @@ static void imagine(const struct core *core, const struct event_job_submit *e, s
     struct shape *shape = &out->shape;
     while (shape->nalternatives < ALTERNATIVES && shape->key.alternative[shape->nalternatives].count > 0)
         shape->nalternatives++;
-    out->lane.tenant = tenant.v;
-    out->lane.group = plan_group_of(core, &shape->key);
     job->row.id = e->job;
     job->row.tenant = e->tenant;
-    row_terms(&job->row, e);
+    job_take_terms(&job->row, e);
     habit_estimate(core, &job->row);
     job->row.sequence = core->work.row.jobs + 1;
     job->row.state = JOB_QUEUED;
     job->row.submitted_ms = core->now_ms;
-    job->in_lane.rank = rank_of(core, job);
-    job->in_lane.key = lane_key(core, job, job_typical_ms(job, job->row.rate0));
-    job->in_lane.sequence = job->row.sequence;
     job->latest_ms = job_latest_of(job, shape);
-    job->held = out->lane.group != INDEX_NONE && job->latest_ms > core->now_ms;
+    lane_seat(core, job);
+    imagine_lane(core, tenant.v, out);
 }
 
 int why_request(const struct core *core, const struct event_job_submit *e, struct why *out,

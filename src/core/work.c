@@ -51,6 +51,7 @@ void work_carve(struct core *core, struct arena *arena)
     w->blocked = arena_take(arena, w->pool_words * sizeof *w->blocked);
     w->still = arena_take(arena, w->pool_words * sizeof *w->still);
     w->reserved = arena_take(arena, w->pool_words * sizeof *w->reserved);
+    w->spared = arena_take(arena, w->pool_words * sizeof *w->spared);
     w->place = arena_take(arena, POOL_NODES_MAX * sizeof *w->place);
     w->free_ms = arena_take(arena, POOL_NODES_MAX * sizeof *w->free_ms);
     w->loss = arena_take(arena, POOL_NODES_MAX * sizeof *w->loss);
@@ -293,7 +294,7 @@ bool work_terms_hold(const struct event_job_submit *e)
            e->deadline_ms >= 0 && e->start_by_ms >= 0 && e->data_bytes <= DATA_BYTES_MAX;
 }
 
-static void row_terms(struct row_job *to, const struct event_job_submit *from)
+void job_take_terms(struct row_job *to, const struct event_job_submit *from)
 {
     JOB_COPY_TERMS
 }
@@ -323,7 +324,7 @@ int work_park(struct core *core, const struct event_job_submit *e, struct job_id
                         .link = INDEX_NONE};
     job->row.id = e->job;
     job->row.tenant = e->tenant;
-    row_terms(&job->row, e);
+    job_take_terms(&job->row, e);
     habit_estimate(core, &job->row);
     job->row.sequence = ++w->row.jobs;
     w->row_touched = true;

@@ -183,6 +183,7 @@ struct work {
     uint64_t *blocked;  /* closed in the pass that runs */
     uint64_t *still;    /* not changed: closed to who did not fit before */
     uint64_t *reserved; /* pools with a reservation */
+    uint64_t *spared;   /* pools that the reserve kept from somebody for what others have, at the last try */
     uint32_t pool_words;
     uint64_t pass;
     uint64_t started; /* jobs */

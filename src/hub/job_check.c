@@ -39,7 +39,7 @@ static void add_place(struct buf *out, const struct core *core, const struct eve
     add_text(out, "chip", pool->chip, CHIP_CAP);
     add_id(out, "pool", &pool->id);
     buf_addf(out, ",\"chips\":%u,\"chips_free\":%u,\"chips_all\":%llu,\"starts_now\":%s",
-             counts[place->alternative], view_pool_free(core, &pool->id),
+             counts[place->alternative], view_pool_use(core, &pool->id).free,
              (unsigned long long)pool->nodes * pool->node_chips,
              place->bars == 0 && !held_up ? "true" : "false");
     add_bars(out, place->bars);

@@ -228,10 +228,38 @@ static void test_leaves_room(void **state)
     world_free(w);
 }
 
+/* Who waits because elsewhere there would be no room after a loss starts once there is, where it has fitted all along. */
+static void test_room_elsewhere(void **state)
+{
+    (void)state;
+    struct world *w = network(2, 1, 1, RESERVE_KEEP);
+    assert_int_equal(do_dispatch(w, (struct event_dispatch_set){.order = ORDER_FIFO,
+                                                                .fit = FIT_BACKFILL,
+                                                                .reserve = RESERVE_KEEP}),
+                     0);
+    struct event_job_submit soft = job(9, 8, JOB_INTERRUPTIBLE);
+    soft.site = uid('S', 2);
+    submit(w, soft);
+    world_settle(w);
+    for (uint64_t i = 1; i <= 3; i++)
+        submit(w, job(i, 4, 0));
+    world_settle(w);
+    assert_true(why_of(w, 1).state == JOB_RUNNING && why_of(w, 2).state == JOB_RUNNING);
+    assert_int_equal(do_end(w, 1, 1), 0);
+    world_settle(w);
+    struct why why = why_of(w, 3);
+    assert_true(why.state == JOB_QUEUED && why.bar == WHY_RESERVE); /* the last plan is of two jobs */
+    struct effect last;
+    (void)go_round(w, &last);
+    assert_int_equal(why_of(w, 3).state, JOB_RUNNING);
+    world_free(w);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_counts), cmocka_unit_test(test_nodes_and_power),
-                                       cmocka_unit_test(test_alarm), cmocka_unit_test(test_kept),
-                                       cmocka_unit_test(test_leaves_room)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_counts),      cmocka_unit_test(test_nodes_and_power),
+        cmocka_unit_test(test_alarm),       cmocka_unit_test(test_kept),
+        cmocka_unit_test(test_leaves_room), cmocka_unit_test(test_room_elsewhere)};
     return cmocka_run_group_tests_name("contingency", tests, NULL, NULL);
 }

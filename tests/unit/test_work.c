@@ -210,6 +210,35 @@ static void test_capacity_weighs(void **state)
     world_free(w);
 }
 
+/* A reservation is for the first of the sizes that may be had; where there is room for another the job does not wait. */
+static void test_reserved_in_another_size(void **state)
+{
+    (void)state;
+    struct limits limits = dispatch_limits(4, POOLS, 400);
+    struct world *w = world_dispatch(&limits, 1);
+    assert_int_equal(do_chip(w, "chip", "v", 0), 0);
+    assert_int_equal(do_site(w, 1), 0);
+    assert_int_equal(do_pool(w, pool_request(1, 1, 3, 8)), 0);
+    assert_int_equal(
+        do_dispatch(
+            w, (struct event_dispatch_set){.order = ORDER_FIFO, .fit = FIT_BACKFILL, .reserve = RESERVE_OFF}),
+        0);
+    for (uint64_t job = 1; job <= 3; job++)
+        assert_int_equal(do_submit(w, job_request(job, 8, HOUR)), 0);
+    struct event_job_submit either = job_request(4, 24, 2 * HOUR);
+    either.count1 = 16;
+    either.rate1 = 1000;
+    assert_int_equal(do_submit(w, either), 0);
+    world_settle(w);
+    for (uint64_t job = 1; job <= 2; job++) {
+        assert_int_equal(do_end(w, job, 1), 0);
+        world_settle(w);
+    }
+    struct why why = why_of(w, 4);
+    assert_true(why.state == JOB_RUNNING && why.alternative == 1);
+    world_free(w);
+}
+
 /* Of two pools alike the next job takes the one that costs less by then. */
 static void test_price_places(void **state)
 {
@@ -281,6 +310,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_power_wakes_the_site),
                                        cmocka_unit_test(test_capacity_weighs),
+                                       cmocka_unit_test(test_reserved_in_another_size),
                                        cmocka_unit_test(test_price_places),
                                        cmocka_unit_test(test_dearest_power),
                                        cmocka_unit_test(test_reload),
