@@ -171,7 +171,7 @@ static const struct job *who_is_before(const struct question *q, uint32_t pool)
 
 /* ---- bars ---- */
 
-static struct option option_of(const struct question *q, uint32_t pool_index, uint32_t a)
+static struct option bars_of_place(const struct question *q, uint32_t pool_index, uint32_t a)
 {
     const struct core *core = q->core;
     const struct pool *pool = &core->net.pool[pool_index];
@@ -210,9 +210,17 @@ static struct option option_of(const struct question *q, uint32_t pool_index, ui
         o.bars |= BAR(RESERVED);
         o.first = heap_entry(queue_first(&holder->waiting), struct job, in_lane)->row.id;
     }
-    if (o.bars != 0 || core->work.row.fit != FIT_STRICT || q->job->row.state != JOB_QUEUED)
+    return o;
+}
+
+/* The same, and where jobs go strictly in turn whether it is this one's: with one more bar it would not be the only one. */
+static struct option option_of(const struct question *q, uint32_t pool, uint32_t a)
+{
+    struct option o = bars_of_place(q, pool, a);
+    bool several = (o.bars & (o.bars - 1)) != 0;
+    if (several || q->core->work.row.fit != FIT_STRICT || q->job->row.state != JOB_QUEUED)
         return o;
-    const struct job *before = who_is_before(q, pool_index);
+    const struct job *before = who_is_before(q, pool);
     if (before) {
         o.bars |= BAR(TURN);
         o.first = before->row.id;

@@ -174,3 +174,11 @@ def spans_of(f, job):
 def runs_of(f, job):
     path = f.site.marks / f'ran-{job}'
     return path.read_text().count('run') if path.exists() else 0
+
+
+def begun(f, script):
+    """A job that counts its starts, once it has begun."""
+    job = f.submit(counted(f, script))
+    f.running(job)
+    wait_for(lambda: runs_of(f, job) == 1, 'it has begun', 10)
+    return job

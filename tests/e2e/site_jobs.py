@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 
-from site_agent import LEASE_S, Field, Site, counted, runs_of, span, spans_of
+from site_agent import LEASE_S, Field, Site, begun, counted, runs_of, span, spans_of
 from workbench import FAILED, FULL, NOT_FOUND, OK, Tap, find_processes, nano, need, same, wait_for
 
 def runs(f):
@@ -167,9 +167,7 @@ def agent_killed(f):
 
 def cancelled_while_away(f):
     """The hub took it back while the agent was not there: it is stopped when that is back."""
-    job = f.submit(counted(f, 'sleep 60'))
-    f.running(job)
-    wait_for(lambda: runs_of(f, job) == 1, 'it has begun', 10)
+    job = begun(f, 'sleep 60')
     f.site.kill()
     f.bench.api('DELETE', f'/api/v1/jobs/{job}')
     f.site.run()
@@ -178,9 +176,7 @@ def cancelled_while_away(f):
 
 def last_figures(f):
     """An end that crosses a cancel on the way: nothing comes of it but what the job used until then."""
-    job = f.submit(counted(f, 'sleep 60'))
-    f.running(job)
-    wait_for(lambda: runs_of(f, job) == 1, 'it has begun', 10)
+    job = begun(f, 'sleep 60')
     f.site.kill()
     f.bench.api('DELETE', f'/api/v1/jobs/{job}')
     hub = json.loads((f.site.data / 'site.json').read_text())['hub']
@@ -194,9 +190,7 @@ def last_figures(f):
 
 def flap(f):
     """Out of touch for less than a lease: nothing moves."""
-    job = f.submit(counted(f, f'sleep {LEASE_S}'))
-    f.running(job)
-    wait_for(lambda: runs_of(f, job) == 1, 'it has begun', 10)
+    job = begun(f, f'sleep {LEASE_S}')
     f.site.process.send_signal(signal.SIGSTOP)
     time.sleep(LEASE_S / 2)
     f.site.process.send_signal(signal.SIGCONT)
@@ -221,9 +215,7 @@ def lost(f):
 
 def shim_killed(f):
     """What watches a job is killed, and with it the job: it is given back, and runs again."""
-    job = f.submit(counted(f, 'test $BUSBAR_EPOCH = 2 || sleep 60'))
-    f.running(job)
-    wait_for(lambda: runs_of(f, job) == 1, 'it has begun', 10)
+    job = begun(f, 'test $BUSBAR_EPOCH = 2 || sleep 60')
     shim, = [pid for pid in find_processes(f'{job}/1') if 'shim' in open(f'/proc/{pid}/cmdline').read()][:1]
     os.kill(shim, signal.SIGKILL)
     end = f.ended(job, 60)

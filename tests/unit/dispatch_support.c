@@ -47,6 +47,17 @@ int do_pool(struct world *w, struct event_pool_add pool)
     return world_step(w, &e);
 }
 
+void do_two_sites(struct world *w, int64_t price)
+{
+    assert_int_equal(do_chip(w, "chip", "v", 100), 0);
+    for (uint64_t i = 1; i <= 2; i++) {
+        assert_int_equal(do_site(w, i), 0);
+        struct event_pool_add pool = pool_request(i, i, 1, 8);
+        pool.price = i == 1 ? price : 0;
+        assert_int_equal(do_pool(w, pool), 0);
+    }
+}
+
 int do_pool_price(struct world *w, uint64_t pool, int64_t price)
 {
     struct event e = {.kind = EVENT_KIND_pool_price,
@@ -103,6 +114,15 @@ int do_submit(struct world *w, struct event_job_submit job)
 {
     struct event e = {.kind = EVENT_KIND_job_submit, .u.job_submit = job};
     return world_step(w, &e);
+}
+
+void do_run_at(struct world *w, uint64_t job, uint64_t site)
+{
+    struct event_job_submit request = job_request(job, 8, HOUR);
+    request.site = uid('S', site);
+    assert_int_equal(do_submit(w, request), 0);
+    world_settle(w);
+    assert_int_equal(world_job(w, job)->state, JOB_RUNNING);
 }
 
 int do_end(struct world *w, uint64_t job, uint32_t epoch)

@@ -25,6 +25,8 @@ int do_chip(struct world *w, const char *chip, const char *vendor, uint32_t idle
 struct event_pool_add pool_request(uint64_t pool, uint64_t site, uint32_t nodes, uint32_t node_chips);
 int do_pool(struct world *w, struct event_pool_add pool);
 int do_pool_price(struct world *w, uint64_t pool, int64_t price);
+/* Sites 1 and 2 with a pool each of the same number: one node of eight chips of "chip", a chip-hour of the first for `price`. */
+void do_two_sites(struct world *w, int64_t price);
 /* By best fit, whatever the request says. */
 int do_dispatch(struct world *w, struct event_dispatch_set set);
 int do_site_state(struct world *w, uint64_t site, uint32_t state);
@@ -36,6 +38,8 @@ int do_rules(struct world *w, const char *text);
 /* Of tenant 1, on any kind of chip. */
 struct event_job_submit job_request(uint64_t job, uint32_t chips, int64_t duration_ms);
 int do_submit(struct world *w, struct event_job_submit job);
+/* Submits one of eight chips for an hour that may run at this site only, and starts it. */
+void do_run_at(struct world *w, uint64_t job, uint64_t site);
 int do_end(struct world *w, uint64_t job, uint32_t epoch);
 int do_cancel(struct world *w, uint64_t job);
 

@@ -7,17 +7,12 @@
 
 static struct world *world;
 
-/* Pool i is site i's: one node of eight chips; two sites. */
 static int setup(void **state)
 {
     (void)state;
     struct limits limits = dispatch_limits(4, 4, 64);
     world = world_dispatch(&limits, 1);
-    assert_int_equal(do_chip(world, "chip", "v", 100), 0);
-    for (uint64_t i = 1; i <= 2; i++) {
-        assert_int_equal(do_site(world, i), 0);
-        assert_int_equal(do_pool(world, pool_request(i, i, 1, 8)), 0);
-    }
+    do_two_sites(world, 0);
     return 0;
 }
 
@@ -26,16 +21,6 @@ static int teardown(void **state)
     (void)state;
     world_free(world);
     return 0;
-}
-
-/* At this site only, and started. */
-static void run_at(uint64_t job, uint64_t site)
-{
-    struct event_job_submit request = job_request(job, 8, HOUR);
-    request.site = uid('S', site);
-    assert_int_equal(do_submit(world, request), 0);
-    world_settle(world);
-    assert_int_equal(world_job(world, job)->state, JOB_RUNNING);
 }
 
 /* site 0: the hub's own process. */
@@ -50,7 +35,7 @@ static int end_from(uint64_t site, uint64_t job, uint32_t epoch)
 static void test_who_ends(void **state)
 {
     (void)state;
-    run_at(1, 1);
+    do_run_at(world, 1, 1);
     assert_int_equal(end_from(2, 1, 1), ERR_FORBIDDEN);
     world_assert_untouched(world);
     assert_int_equal(end_from(9, 1, 1), ERR_FORBIDDEN);
@@ -59,7 +44,7 @@ static void test_who_ends(void **state)
     assert_int_equal(end_from(2, 1, 2), ERR_WRONG_STATE);
     assert_int_equal(end_from(1, 1, 1), 0);
     assert_int_equal(world_job(world, 1)->state, JOB_ENDED);
-    run_at(2, 1);
+    do_run_at(world, 2, 1);
     assert_int_equal(end_from(0, 2, 1), 0);
     assert_int_equal(world_job(world, 2)->state, JOB_ENDED);
 }
@@ -106,7 +91,7 @@ static void test_returns(void **state)
 static void test_returns_refused(void **state)
 {
     (void)state;
-    run_at(1, 1);
+    do_run_at(world, 1, 1);
     assert_int_equal(return_from(1, 9, 1, LOST), ERR_NOT_FOUND);
     assert_int_equal(return_from(1, 1, 2, LOST), ERR_WRONG_STATE);
     assert_int_equal(return_from(2, 1, 1, LOST), ERR_FORBIDDEN);
@@ -125,7 +110,7 @@ static void test_returns_refused(void **state)
 static void test_returns_too_often(void **state)
 {
     (void)state;
-    run_at(1, 1);
+    do_run_at(world, 1, 1);
     for (uint32_t epoch = 1; epoch <= JOB_RETURNS_MAX; epoch++) {
         assert_int_equal(world_job(world, 1)->state, JOB_RUNNING);
         assert_int_equal(return_from(1, 1, epoch, epoch), 0);
@@ -137,7 +122,7 @@ static void test_returns_too_often(void **state)
     assert_int_equal(world_job(world, 1)->code, JOB_RETURNS_MAX);
     assert_int_equal(world_job(world, 1)->returns, JOB_RETURNS_MAX);
     assert_int_equal(world->mirror.count[ROW_KIND_share], 0);
-    run_at(2, 1); /* its chips are free */
+    do_run_at(world, 2, 1); /* its chips are free */
 }
 
 /* ---- contact with a site ---- */
@@ -166,7 +151,7 @@ static uint32_t state_of(uint64_t site)
 static void test_contact_lost(void **state)
 {
     (void)state;
-    run_at(1, 1);
+    do_run_at(world, 1, 1);
     assert_int_equal(do_site_state(world, 2, PLACE_CORDONED), 0);
     assert_int_equal(do_submit(world, job_request(2, 8, HOUR)), 0);
     world_settle(world);

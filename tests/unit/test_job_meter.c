@@ -7,19 +7,14 @@
 
 static struct world *world;
 
+/* Site 1 has a price. */
 static struct world *with(uint32_t meters, int64_t budget)
 {
     struct limits limits = dispatch_limits(4, 4, 64);
     limits.meters = meters;
     struct world *w = world_dispatch(&limits, 0);
     assert_int_equal(do_tenant(w, 1, budget), 0);
-    assert_int_equal(do_chip(w, "chip", "v", 100), 0);
-    for (uint64_t i = 1; i <= 2; i++) {
-        assert_int_equal(do_site(w, i), 0);
-        struct event_pool_add pool = pool_request(i, i, 1, CHIPS);
-        pool.price = i == 1 ? PRICE : 0;
-        assert_int_equal(do_pool(w, pool), 0);
-    }
+    do_two_sites(w, PRICE);
     return w;
 }
 
@@ -35,16 +30,6 @@ static int teardown(void **state)
     (void)state;
     world_free(world);
     return 0;
-}
-
-/* At site 1, the one that has a price, or at site 2. */
-static void run_at(uint64_t job, uint64_t site)
-{
-    struct event_job_submit request = job_request(job, CHIPS, HOUR);
-    request.site = uid('S', site);
-    assert_int_equal(do_submit(world, request), 0);
-    world_settle(world);
-    assert_int_equal(world_job(world, job)->state, JOB_RUNNING);
 }
 
 static struct event_job_meter report_of(uint64_t job, uint32_t epoch, uint64_t ms)
@@ -100,7 +85,7 @@ static int64_t revenue_of(uint64_t site)
 static void test_totals(void **state)
 {
     (void)state;
-    run_at(1, 1);
+    do_run_at(world, 1, 1);
     world->now += MINUTE;
     assert_int_equal(meter(1, 1, 10000, JOB_METER_ESTIMATED), 0);
     assert_int_equal(usage(1, 1)->cost, 80);
@@ -131,7 +116,7 @@ static void test_totals(void **state)
 static void test_price_changes(void **state)
 {
     (void)state;
-    run_at(1, 1);
+    do_run_at(world, 1, 1);
     world->now += MINUTE;
     assert_int_equal(meter(1, 1, 10000, 0), 0);
     assert_int_equal(do_pool_price(world, 1, 2 * PRICE), 0);
@@ -149,7 +134,7 @@ static void test_price_changes(void **state)
     assert_int_equal(usage(1, 1)->cost, 240);
     assert_int_equal(balance_of(world, 1).spent, 400);
     assert_int_equal(do_end(world, 1, 2), 0);
-    run_at(2, 1);
+    do_run_at(world, 2, 1);
     assert_int_equal(usage(2, 1)->price, 0);
 }
 
@@ -166,14 +151,14 @@ static void test_price_refused(void **state)
     assert_int_equal(do_pool_price(world, 1, PRICE_MAX), 0);
     assert_int_equal(core_check(world->core), 0);
     assert_int_equal(world_reload(world), 0);
-    run_at(1, 1);
+    do_run_at(world, 1, 1);
     assert_true(usage(1, 1)->price == PRICE_MAX);
 }
 
 static void test_refused(void **state)
 {
     (void)state;
-    run_at(1, 1);
+    do_run_at(world, 1, 1);
     world->now += MINUTE;
     struct event_job_meter report = report_of(1, 1, 1000);
     report.site = uid('S', 2);
@@ -197,7 +182,7 @@ static void test_refused(void **state)
 static void test_after_the_end(void **state)
 {
     (void)state;
-    run_at(1, 1);
+    do_run_at(world, 1, 1);
     world->now += MINUTE;
     assert_int_equal(returned(1, 1), 0);
     world_settle(world);
@@ -222,7 +207,7 @@ static void test_after_the_end(void **state)
 static void test_final_before_the_end(void **state)
 {
     (void)state;
-    run_at(1, 1);
+    do_run_at(world, 1, 1);
     world->now += MINUTE;
     assert_int_equal(meter(1, 1, 60000, JOB_METER_FINAL), 0);
     assert_int_equal(usage(1, 1)->state, JOB_USAGE_RUNS);
@@ -241,7 +226,7 @@ static void test_final_before_the_end(void **state)
 static void test_ran_on(void **state)
 {
     (void)state;
-    run_at(1, 1);
+    do_run_at(world, 1, 1);
     world->now += MINUTE;
     assert_int_equal(do_end(world, 1, 1), 0);
     world->now += HOUR;
@@ -257,7 +242,7 @@ static void test_forgotten(void **state)
 {
     (void)state;
     for (uint64_t job = 1; job <= 6; job++) {
-        run_at(job, 1);
+        do_run_at(world, job, 1);
         world->now += MINUTE;
         assert_int_equal(do_end(world, job, 1), 0);
         assert_int_equal(world_reload(world), 0);
@@ -273,7 +258,7 @@ static void test_free_of_charge(void **state)
 {
     (void)state;
     struct event_job_meter report = report_of(1, 1, 60000);
-    run_at(1, 2);
+    do_run_at(world, 1, 2);
     world->now += MINUTE;
     report.site = uid('S', 2);
     assert_int_equal(do_report(report), 0);
@@ -289,7 +274,7 @@ static void test_budget_spent(void **state)
     (void)state;
     world_free(world);
     world = with(4, 100);
-    run_at(1, 1);
+    do_run_at(world, 1, 1);
     world->now += MINUTE;
     assert_int_equal(meter(1, 1, 12500, 0), 0); /* to the last nano-unit */
     assert_int_equal(world_count(world, EFFECT_JOB_STOP), 0);
@@ -311,7 +296,7 @@ static void test_budget_spent(void **state)
     assert_int_equal(meter(1, 1, 14000, JOB_METER_FINAL), 0); /* there is something again */
     assert_int_equal(usage(1, 1)->cost, 110);
     assert_int_equal(usage(1, 1)->unpaid, 2);
-    run_at(2, 2); /* its chips are free */
+    do_run_at(world, 2, 2); /* its chips are free */
 }
 
 /* An epoch that is over ends the job as well, if that runs again. */
@@ -320,7 +305,7 @@ static void test_budget_spent_before(void **state)
     (void)state;
     world_free(world);
     world = with(4, 100);
-    run_at(1, 1);
+    do_run_at(world, 1, 1);
     world->now += MINUTE;
     assert_int_equal(returned(1, 1), 0);
     assert_int_equal(meter(1, 1, 13000, 0), 0); /* it waits: the next epoch will tell */
@@ -342,7 +327,7 @@ static void test_budget_held(void **state)
     assert_int_equal(do_key(world, 1, 1, -1), 0);
     assert_int_equal(do_ask(world, 1, 1, 1, 1, 60), 0);
     assert_int_equal(balance_of(world, 1).held, 60);
-    run_at(1, 1);
+    do_run_at(world, 1, 1);
     world->now += MINUTE;
     assert_int_equal(meter(1, 1, 10000, 0), 0); /* 80 */
     assert_int_equal(world_count(world, EFFECT_RECALL), 1);
@@ -363,7 +348,7 @@ static void test_id_again(void **state)
 {
     (void)state;
     for (uint32_t i = 0; i < 2; i++) {
-        run_at(1, 1);
+        do_run_at(world, 1, 1);
         world->now += MINUTE;
         assert_int_equal(meter(1, 1, 60000, 0), 0);
         assert_int_equal(usage(1, 1)->cost, 480);
@@ -377,7 +362,7 @@ static void test_id_again(void **state)
 static void test_rows(void **state)
 {
     (void)state;
-    run_at(1, 1);
+    do_run_at(world, 1, 1);
     struct row_job_usage row = *usage(1, 1);
     mirror_apply(&world->mirror, ROW_KIND_job_usage, ROW_DELETE, &row);
     assert_int_equal(world_reload(world), 0);

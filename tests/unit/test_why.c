@@ -137,9 +137,27 @@ static void test_one_bar(void **state)
     world_free(w);
 }
 
+/* Strictly in turn, what else is in the way of the second is never all: the first one comes before it. */
+static void test_in_turn(void **state)
+{
+    (void)state;
+    struct world *w = network();
+    assert_int_equal(do_dispatch(w, (struct event_dispatch_set){.order = ORDER_FIFO, .fit = FIT_STRICT}), 0);
+    for (uint32_t i = 1; i <= POOLS; i++)
+        assert_int_equal(do_site_cap(w, i, 1), 0);
+    submit(w, 1, 4);
+    submit(w, 2, 2);
+    world_settle(w);
+    struct why first = why_of(w, 1), second = why_of(w, 2);
+    assert_true(first.bar == WHY_POWER && first.alone);
+    assert_true(second.bar == WHY_POWER && !second.alone);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_terms), cmocka_unit_test(test_equals),
-                                       cmocka_unit_test(test_rule), cmocka_unit_test(test_one_bar)};
+                                       cmocka_unit_test(test_rule), cmocka_unit_test(test_one_bar),
+                                       cmocka_unit_test(test_in_turn)};
     return cmocka_run_group_tests_name("why", tests, NULL, NULL);
 }
