@@ -159,11 +159,30 @@ static void print_verb(FILE *out, const struct verb *verb)
             verb->help, more, more[0] ? "\n" : "");
 }
 
-static void print_usage(FILE *out)
+/* Whether the verb is `group` or has two words of which that is the first. */
+static bool is_of(const struct verb *v, const char *group)
 {
-    fprintf(out, "usage: busbar VERB [ARGUMENTS] [OPTIONS]\n\n");
-    for (const struct verb *v = cli_verbs; v->name; v++)
-        fprintf(out, "  %-14s %-16s %s\n", v->name, v->args, v->help);
+    size_t len = strlen(group);
+    return strncmp(v->name, group, len) == 0 && (v->name[len] == 0 || v->name[len] == ' ');
+}
+
+static bool is_group(const char *word)
+{
+    const struct verb *v = cli_verbs;
+    while (v->name && !is_of(v, word))
+        v++;
+    return v->name != NULL;
+}
+
+/* `group`: only verbs that begin with this word; NULL: all. */
+static void print_usage(FILE *out, const char *group)
+{
+    fprintf(out, "usage: busbar %s%s [ARGUMENTS] [OPTIONS]\n\n", group ? group : "VERB",
+            group ? " VERB" : "");
+    for (const struct verb *v = cli_verbs; v->name; v++) {
+        if (!group || is_of(v, group))
+            fprintf(out, "  %-14s %-16s %s\n", v->name, v->args, v->help);
+    }
     fprintf(out, "\n`busbar VERB --help` shows a verb's options; busbar(1) the whole.\n");
 }
 
@@ -282,12 +301,17 @@ int cli_main(int argc, char **argv, cli_fn *up)
     struct cli cli = {.hub = getenv("BUSBAR_HUB"), .key = getenv("BUSBAR_KEY")};
     int words = 0;
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
-        print_usage(argc < 2 ? stderr : stdout);
+        print_usage(argc < 2 ? stderr : stdout, NULL);
         return argc < 2 ? CLI_USAGE : CLI_OK;
     }
     if (strcmp(argv[1], "--version") == 0)
         return cli_version(&cli);
     cli.verb = find_verb(argc - 1, argv + 1, &words);
+    bool alone = argc == 2 || strcmp(argv[2], "--help") == 0;
+    if (!cli.verb && alone && is_group(argv[1])) {
+        print_usage(argc == 2 ? stderr : stdout, argv[1]);
+        return argc == 2 ? CLI_USAGE : CLI_OK;
+    }
     if (!cli.verb) {
         fprintf(stderr, "busbar: there is no verb `%s%s%s` (busbar --help)\n", argv[1], argc > 2 ? " " : "",
                 argc > 2 ? argv[2] : "");

@@ -56,6 +56,10 @@ def help_for_all(hub):
         need(f'  {name} ' in everything, f'{name} is in the list')
         text = run(hub, OK, *name.split(), '--help', data=False).stdout
         need(text.startswith(f'usage: busbar {name} {args}'.rstrip()), text)
+    for group in sorted({name.split()[0] for name, *_ in verbs() if ' ' in name}):
+        text = run(hub, OK, group, '--help', data=False).stdout
+        same([n for n, *_ in verbs() if f'\n  {n} ' in text], [n for n, *_ in verbs() if n.split()[0] == group], f'{group} --help')
+        same(run(hub, USAGE, group, data=False).stderr, text, f'{group} alone')
     same(run(hub, OK, '--version', data=False).stdout, run(hub, OK, 'version', data=False).stdout, 'version')
     need(re.fullmatch(r'busbar \d+\.\d+\.\d+\n', run(hub, OK, 'version', data=False).stdout), 'version')
     man = ROOT / 'man' / 'busbar.1.scd'
