@@ -35,13 +35,13 @@ void rank_leave(struct core *core, uint32_t tenant, const struct queue_node *nod
     turn->front = NULL;
 }
 
-/* The job that stands for the tenant's `own` among other tenants' jobs. */
+/* The job that stands for the tenant's `own` among other tenants' jobs. `own` may be one that is in no queue (why_request). */
 static const struct queue_node *stand_in(const struct core *core, uint32_t tenant,
                                          const struct queue_node *own)
 {
     const struct work *w = &core->work;
     struct turn *turn = &w->turn[tenant];
-    if (turn->ranked == 0)
+    if (turn->ranked == 0 && own->rank == 0)
         return own;
     const struct queue_node *front = turn->front;
     for (uint32_t i = 0; i < w->lanes.used && !turn->front; i++) {
@@ -51,7 +51,7 @@ static const struct queue_node *stand_in(const struct core *core, uint32_t tenan
             front = first;
     }
     turn->front = front;
-    return front;
+    return front && queue_before(front, own) ? front : own;
 }
 
 bool rank_before(const struct core *core, uint32_t tenant_a, const struct queue_node *a, uint32_t tenant_b,

@@ -154,10 +154,74 @@ static void test_in_turn(void **state)
     world_free(w);
 }
 
+static struct why foretold(const struct world *w, struct event_job_submit request)
+{
+    struct why_terms places[POOLS];
+    struct why why;
+    uint32_t n;
+    assert_int_equal(why_request(w->core, &request, &why, places, POOLS, &n), 0);
+    return why;
+}
+
+/* The reservation of the lane that it would be the first of would be its own. */
+static void test_request_of_lane(void **state)
+{
+    (void)state;
+    struct world *w = network();
+    assert_int_equal(
+        do_dispatch(w, (struct event_dispatch_set){.order = ORDER_SIZE, .fit = FIT_BACKFILL, .ageing = 1000}),
+        0);
+    assert_int_equal(do_site_cap(w, 1, 1), 0);
+    struct event_job_submit waits = job_request(1, 4, 2 * HOUR), request = job_request(2, 4, HOUR);
+    waits.site = request.site = uid('S', 1);
+    assert_int_equal(do_submit(w, waits), 0);
+    world_settle(w);
+    struct why before = foretold(w, request);
+    assert_int_equal(do_submit(w, request), 0);
+    struct why after = why_of(w, 2);
+    assert_true(after.bar == WHY_POWER && after.alone);
+    assert_true(before.bar == WHY_POWER && before.alone);
+    world_free(w);
+}
+
+/* A request that is only asked about stands for its tenant as it would if it were there: here as the next of its jobs, by its
+ * priority, and so behind what another tenant submitted before. */
+static void test_request_of_priority(void **state)
+{
+    (void)state;
+    struct world *w = network();
+    assert_int_equal(do_tenant(w, 2, 0), 0);
+    assert_int_equal(
+        do_dispatch(w, (struct event_dispatch_set){.order = ORDER_SIZE, .fit = FIT_STRICT, .ageing = 1000}),
+        0);
+    for (uint32_t i = 1; i <= POOLS; i++)
+        assert_int_equal(do_site_cap(w, i, 1), 0);
+    struct event_job_submit ours = job_request(1, 4, HOUR), theirs = job_request(2, 4, HOUR);
+    ours.priority = 50;
+    theirs.tenant = uid('T', 2);
+    assert_int_equal(do_submit(w, ours), 0);
+    w->now += MINUTE;
+    assert_int_equal(do_submit(w, theirs), 0);
+    w->now += MINUTE;
+    world_settle(w);
+    struct event_job_submit request = job_request(3, 4, HOUR);
+    request.priority = 100;
+    struct why before = foretold(w, request);
+    assert_int_equal(do_submit(w, request), 0);
+    struct why after = why_of(w, 3);
+    assert_true(after.bar == WHY_POWER && !after.alone);
+    assert_true(before.bar == WHY_POWER && !before.alone);
+    world_free(w);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_terms), cmocka_unit_test(test_equals),
-                                       cmocka_unit_test(test_rule), cmocka_unit_test(test_one_bar),
-                                       cmocka_unit_test(test_in_turn)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_terms),
+                                       cmocka_unit_test(test_equals),
+                                       cmocka_unit_test(test_rule),
+                                       cmocka_unit_test(test_one_bar),
+                                       cmocka_unit_test(test_in_turn),
+                                       cmocka_unit_test(test_request_of_lane),
+                                       cmocka_unit_test(test_request_of_priority)};
     return cmocka_run_group_tests_name("why", tests, NULL, NULL);
 }
