@@ -56,6 +56,7 @@ const struct verb cli_verbs[] = {
     {"site token", "NAME", 1, 1, "minutes=N", "make a token with which somebody may join as the site, once",
      cli_site_token},
     {"site cordon", "NAME", 1, 1, "", "give the site no more work", cli_site_cordon},
+    {"site drain", "NAME", 1, 1, "", "the same, and move what may be stopped to other sites", cli_site_drain},
     {"site resume", "NAME", 1, 1, "", "give it work again", cli_site_resume},
     {"site remove", "NAME", 1, 1, "", "the site is no member any more, at once", cli_site_remove},
     {"site join", "HUB", 1, 1, "token=T", "at the site: join the network of the hub at HOST:PORT",

@@ -68,6 +68,11 @@ int cli_site_cordon(const struct cli *cli)
     return act(cli, "POST", "/cordon");
 }
 
+int cli_site_drain(const struct cli *cli)
+{
+    return act(cli, "POST", "/drain");
+}
+
 int cli_site_resume(const struct cli *cli)
 {
     return act(cli, "POST", "/resume");

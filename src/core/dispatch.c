@@ -220,13 +220,22 @@ static bool pass_strict(struct core *core)
 
 /* ---- what may run no longer ---- */
 
-/* Stops what runs at sites that are lost. False: there was no room for all the effects. */
-static bool evict_lost(struct core *core)
+static bool is_interruptible(struct core *core, const struct job *job)
+{
+    (void)core;
+    return !job_is_firm(job);
+}
+
+/* Stops what runs at sites that are lost, and what may be stopped at those that are drained. False: there was no room for
+ * all the effects. */
+static bool evict_from_sites(struct core *core)
 {
     for (uint32_t k = 0; k < core->net.pools.used; k++) {
         struct pool_id id = {core->net.pools_by_id[k]};
-        if (site_state(&core->net.site[core->net.pool[id.v].site.v].row) == PLACE_LOST &&
-            !work_evict(core, id, INDEX_NONE, NULL, 0))
+        uint32_t state = site_state(&core->net.site[core->net.pool[id.v].site.v].row);
+        if (state == PLACE_LOST && !work_evict(core, id, INDEX_NONE, NULL, 0))
+            return false;
+        if (state == PLACE_DRAINING && !work_evict(core, id, INDEX_NONE, is_interruptible, ERR_DRAINED))
             return false;
     }
     return true;
@@ -256,7 +265,7 @@ static bool evict_forbidden(struct core *core)
 /* Stops what may run no longer where it does, before anything starts. */
 static bool evict(struct core *core)
 {
-    if (core->work.lost && !evict_lost(core))
+    if (core->work.lost && !evict_from_sites(core))
         return false;
     core->work.lost = false;
     if (core->book.changed && !evict_forbidden(core))

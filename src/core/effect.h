@@ -35,7 +35,7 @@ enum effect_kind {
 struct effect {
     enum effect_kind kind;
     /* REPLY: 0 or an error. JOB_STOP: ERR_FORBIDDEN, the rules forbid it now; ERR_PREEMPTED, for the start that follows;
-     * ERR_CURTAILED, the site has to draw less; ERR_CORRIDOR, its data comes no more; ERR_BUDGET_SPENT, and the job is over; 0: its place is lost, its
+     * ERR_CURTAILED, the site has to draw less; ERR_DRAINED, its site gives its work away; ERR_CORRIDOR, its data comes no more; ERR_BUDGET_SPENT, and the job is over; 0: its place is lost, its
      * site gave it back, or it was cancelled. ALARM: ERR_UNAVAILABLE or 0. */
     int code;
     uint64_t token; /* REPLY */

@@ -66,7 +66,8 @@ enum meter_flag {
 #define PLACE_STATES(P) \
     P(UP, 1, "up") \
     P(CORDONED, 2, "cordoned") /* keeps what runs, gets no more */ \
-    P(LOST, 3, "lost")         /* what ran there is over */
+    P(LOST, 3, "lost")         /* what ran there is over */ \
+    P(DRAINING, 4, "draining") /* a site only: as cordoned, and what is interruptible is stopped and waits for another place */
 
 /* Which of the waiting jobs is next; of equals the one that was submitted first. */
 #define DISPATCH_ORDERS(O) \

@@ -389,16 +389,23 @@ uint32_t site_state(const struct row_site *site)
     return site->away ? PLACE_LOST : site->state;
 }
 
+/* Of nodes and corridors too. */
 static bool place_state_valid(uint32_t state)
 {
     return state == PLACE_UP || state == PLACE_CORDONED || state == PLACE_LOST;
 }
 
-/* It is up, cordoned or lost otherwise than before. */
+bool site_gives_up(const struct site *site)
+{
+    uint32_t state = site_state(&site->row);
+    return state == PLACE_LOST || state == PLACE_DRAINING;
+}
+
+/* Its state is another than before. */
 static void site_turned(struct core *core, struct site_id id)
 {
     table_touch(&core->net.sites, id.v);
-    core->work.lost |= site_state(&core->net.site[id.v].row) == PLACE_LOST;
+    core->work.lost |= site_gives_up(&core->net.site[id.v]);
     network_changed(core);
 }
 
@@ -414,7 +421,7 @@ int step_site_state(struct core *core, const struct event *event)
     struct site_id id = site_by_id(core, &e->site);
     if (id.v == INDEX_NONE)
         return ERR_NOT_FOUND;
-    if (!place_state_valid(e->state))
+    if (!place_state_valid(e->state) && e->state != PLACE_DRAINING)
         return ERR_INVALID;
     site_set_state(core, id, e->state);
     return 0;

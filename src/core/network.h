@@ -68,6 +68,8 @@ struct network {
 
 /* enum place_state: what holds for work there, by what an operator set and by whether the site is heard of. */
 uint32_t site_state(const struct row_site *site);
+/* Whether work there is stopped: all, or what is interruptible. */
+bool site_gives_up(const struct site *site);
 /* Thousandths; a guess until a signal says more. */
 uint32_t site_pue(const struct row_site *site);
 /* Facility watts that a site draws with `more` watts of load before PUE on top. */

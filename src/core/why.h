@@ -26,7 +26,7 @@
     W(CHIP, 0, "chip", "it asks for other kinds of chips") \
     W(RULE, 1, "rule", "the rules deny it every pool that it asks for") \
     W(SIZE, 2, "size", "no pool is large enough, even empty") \
-    W(SITE_DOWN, 3, "site-down", "the site is cordoned or lost") \
+    W(SITE_DOWN, 3, "site-down", "the site is cordoned, drained or lost") \
     W(NODE_DOWN, 3, "node-down", "nodes are cordoned or lost, the others are not enough") \
     W(CORRIDOR_DOWN, 3, "corridor-down", "no chain of corridors that are up, and that rules allow, leads there from its data") \
     W(FULL, 4, "full", "other work has the chips") \

@@ -197,7 +197,7 @@ struct work {
     uint64_t matched; /* version of the network that reservations were checked against */
     uint64_t reached; /* and that all shapes were for which jobs wait */
     bool due;         /* something changed since the last pass */
-    bool lost;        /* a site is, and not all that ran there is stopped */
+    bool lost;        /* a site is, or is drained, and not all that is to stop there has stopped */
     struct row_dispatch row;
     bool row_touched;
     bool over;           /* a site may draw more than it is allowed to */

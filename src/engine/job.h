@@ -56,6 +56,7 @@ const char *isolation_text(enum isolation isolation);
     E(CANCELLED, "cancelled", "it was cancelled") \
     E(PREEMPTED, "preempted", "other work took its chips") \
     E(CURTAILED, "curtailed", "the site had to draw less power") \
+    E(DRAINED, "drained", "its site was drained") \
     E(EVICTED, "evicted", "a rule no longer allows it here") \
     E(STOPPED, "stopped", "the site's engine or its machine stopped it") \
     E(NOT_STARTED, "not-started", "it could not be started") \

@@ -172,6 +172,11 @@ static int cordon_prepare(struct api_call *call, const struct core *core)
     return set_state(call, core, PLACE_CORDONED);
 }
 
+static int drain_prepare(struct api_call *call, const struct core *core)
+{
+    return set_state(call, core, PLACE_DRAINING);
+}
+
 static int resume_prepare(struct api_call *call, const struct core *core)
 {
     return set_state(call, core, PLACE_UP);
@@ -198,5 +203,6 @@ const struct api_handler api_site_add = {
 const struct api_handler api_site_token = {
     .parse = token_parse, .prepare = token_prepare, .finish = token_finish, .status = 201};
 const struct api_handler api_site_cordon = {.prepare = cordon_prepare, .finish = show_id};
+const struct api_handler api_site_drain = {.prepare = drain_prepare, .finish = show_id};
 const struct api_handler api_site_resume = {.prepare = resume_prepare, .finish = show_id};
 const struct api_handler api_site_remove = {.prepare = remove_prepare, .finish = show_id};

@@ -111,6 +111,8 @@ void checker_judge_stop(struct checker *c, uint32_t i, const struct effect *e)
         checker_violate(c, CHECKER_PREEMPTED_FIRM, &e->job, &e->pool, NONE, "epoch %" PRIu32, e->epoch);
     if (e->code == ERR_PREEMPTED && (c->fit == FIT_STRICT || c->preempt == PREEMPT_NONE))
         checker_violate(c, CHECKER_PREEMPTED_STRICTLY, &e->job, &e->pool, NONE, "epoch %" PRIu32, e->epoch);
+    if (e->code == ERR_DRAINED && (job->firm || site->state != PLACE_DRAINING))
+        checker_violate(c, CHECKER_DRAINED_WRONGLY, &e->job, &e->pool, NONE, "epoch %" PRIu32, e->epoch);
     if (e->code == ERR_CURTAILED && job->firm && site->soft_load > 0)
         checker_violate(c, CHECKER_CURTAILED_FIRM, &e->job, &e->pool, NONE, "%" PRIu64 " W", site->soft_load);
 }

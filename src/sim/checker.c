@@ -216,6 +216,24 @@ void checker_event(struct checker *c, const struct event *event)
     checker_plan_time(c);
 }
 
+/* Of work on the node a job that a drain should have stopped; NONE: there is none. */
+static uint32_t left_by_drain(const struct checker *c, const struct check_node *node)
+{
+    uint32_t s = node->shares;
+    while (s != NONE && c->job[c->share[s].job].firm)
+        s = c->share[s].next_on_node;
+    return s == NONE ? NONE : c->share[s].job;
+}
+
+static void judge_drain(struct checker *c, uint32_t node)
+{
+    const struct check_pool *pool = &c->pool[c->node[node].pool];
+    uint32_t job = c->site[pool->site].state == PLACE_DRAINING ? left_by_drain(c, &c->node[node]) : NONE;
+    if (job != NONE)
+        checker_violate(c, CHECKER_DRAINED_RUNS, &c->job[job].id, &pool->id, node - pool->first,
+                        "no stop came in the instant of the drain");
+}
+
 void checker_end_of_time(struct checker *c, int64_t now_ms)
 {
     if (now_ms > c->now_ms)
@@ -224,6 +242,7 @@ void checker_end_of_time(struct checker *c, int64_t now_ms)
         struct check_node *node = &c->node[c->doomed[i]];
         const struct check_pool *pool = &c->pool[node->pool];
         node->doomed = false;
+        judge_drain(c, c->doomed[i]);
         if (node->shares == NONE || (node->state != PLACE_LOST && c->site[pool->site].state != PLACE_LOST))
             continue;
         checker_violate(c, CHECKER_LOST_RUNS, &c->job[c->share[node->shares].job].id, &pool->id,

@@ -156,7 +156,8 @@ static void site_state(struct checker *c, const struct event *event)
     uint32_t state = site->away ? PLACE_LOST : site->set_state;
     c->stale |= (site->state == PLACE_UP) != (state == PLACE_UP);
     site->state = state;
-    for (uint32_t p = 0; p < c->npools && state == PLACE_LOST; p++) {
+    bool gives_up = state == PLACE_LOST || state == PLACE_DRAINING;
+    for (uint32_t p = 0; p < c->npools && gives_up; p++) {
         const struct check_pool *pool = &c->pool[p];
         for (uint32_t n = 0; n < pool->nodes && &c->site[pool->site] == site; n++)
             node_doom(c, pool->first + n);

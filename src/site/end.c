@@ -72,6 +72,8 @@ enum job_end site_stop_reason(int code)
         return JOB_END_PREEMPTED;
     case ERR_CURTAILED:
         return JOB_END_CURTAILED;
+    case ERR_DRAINED:
+        return JOB_END_DRAINED;
     case ERR_FORBIDDEN:
         return JOB_END_EVICTED;
     default:

@@ -97,7 +97,7 @@ def grace_ends(site, engine):
 
 
 def reasons(site, engine):
-    for end in ('cancelled', 'preempted', 'curtailed', 'evicted'):
+    for end in ('cancelled', 'preempted', 'curtailed', 'drained', 'evicted'):
         job = site.job()
         engine.submit(job.spec('sleep', '60'))
         engine.running(job)

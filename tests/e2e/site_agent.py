@@ -176,9 +176,9 @@ def runs_of(f, job):
     return path.read_text().count('run') if path.exists() else 0
 
 
-def begun(f, script):
+def begun(f, script, **fields):
     """A job that counts its starts, once it has begun."""
-    job = f.submit(counted(f, script))
+    job = f.submit(counted(f, script), **fields)
     f.running(job)
     wait_for(lambda: runs_of(f, job) == 1, 'it has begun', 10)
     return job

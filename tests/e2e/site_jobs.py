@@ -174,6 +174,21 @@ def cancelled_while_away(f):
     f.nothing_runs()
 
 
+def drained(f):
+    """What may be stopped is told so, and waits; what is firm runs to its end."""
+    soft = begun(f, 'trap "exit 0" TERM; while :; do sleep 0.1; done', interruptible=True)
+    firm = begun(f, 'sleep 3')
+    same(f.bench.run('site', 'drain', 'north').returncode, OK, 'drain')
+    waits = wait_for(lambda: (j := f.job(soft))['state'] == 'queued' and j['epochs'][0]['final'] and j, 'it waits', 15)
+    same((waits['why']['bar'], f.pool()['state'], f.job(firm)['state']), ('site-down', 'draining', 'running'), 'states')
+    same(f.ended(firm)['code'], 0, 'code')
+    same(f.pool()['chips_in_use'], 0, 'chips in use')
+    same(f.bench.run('site', 'resume', 'north').returncode, OK, 'resume')
+    f.running(soft)
+    f.bench.api('DELETE', f'/api/v1/jobs/{soft}')
+    f.nothing_runs()
+
+
 def last_figures(f):
     """An end that crosses a cancel on the way: nothing comes of it but what the job used until then."""
     job = begun(f, 'sleep 60')
@@ -319,7 +334,7 @@ def main():
     tap, wanted = Tap(), sys.argv[1:]  # names of cases, when run by hand
     long = {cut_off, flap}  # tests/fault/site_link.py cuts the link in the sample
     with Field() as field:
-        for case in (runs, priced, no_price, bytes_are_whole, follows, queue, ends, hub_killed, agent_killed, cancelled_while_away, last_figures, flap,
+        for case in (runs, priced, no_price, bytes_are_whole, follows, queue, ends, hub_killed, agent_killed, cancelled_while_away, drained, last_figures, flap,
                      lost, shim_killed, killed_at_random, scripts_and_arrays, others_jobs, grows, cut_off, adds_up, same_price):
             if case.__name__ not in wanted if wanted else case in long and not FULL:
                 continue

@@ -282,6 +282,54 @@ static void test_shed_firm_first(void **state)
     ck_found(CHECKER_CURTAILED_FIRM);
 }
 
+/* ---- drained ---- */
+
+/* An interruptible job and a firm one, at a site that is drained now. */
+static void drain(void)
+{
+    run(1, 0, 8, JOB_INTERRUPTIBLE);
+    run(2, 1, 8, 0);
+    ck_set_site(1, PLACE_DRAINING);
+    ck_step();
+    ck_clean();
+}
+
+static void test_drained(void **state)
+{
+    (void)state;
+    drain();
+    (void)stop(1, ERR_DRAINED, 0);
+    ck_tick();
+    checker_end_of_time(ck_checker, ck_now_ms);
+    ck_clean();
+}
+
+static void test_drained_not(void **state)
+{
+    (void)state;
+    drain();
+    checker_end_of_time(ck_checker, ck_now_ms);
+    ck_found(CHECKER_DRAINED_RUNS);
+}
+
+static void test_drained_firm(void **state)
+{
+    (void)state;
+    drain();
+    (void)stop(2, ERR_DRAINED, 0);
+    ck_tick();
+    ck_found(CHECKER_DRAINED_WRONGLY);
+}
+
+static void test_drained_elsewhere(void **state)
+{
+    (void)state;
+    run(1, 0, 8, JOB_INTERRUPTIBLE);
+    (void)stop(1, ERR_DRAINED, 0);
+    ck_tick();
+    ck_found(CHECKER_DRAINED_WRONGLY);
+}
+
 /* ---- losses ---- */
 
 static void alarm_of_site(uint32_t site, int code, uint32_t chips, int64_t placed)
@@ -369,6 +417,10 @@ int main(void)
                                        TEST(test_shed_not),
                                        TEST(test_shed_is_no_cap),
                                        TEST(test_shed_firm_first),
+                                       TEST(test_drained),
+                                       TEST(test_drained_not),
+                                       TEST(test_drained_firm),
+                                       TEST(test_drained_elsewhere),
                                        TEST(test_alarm),
                                        TEST(test_alarm_twice),
                                        TEST(test_alarm_counts),

@@ -302,6 +302,43 @@ static void test_shed(void **state)
 }
 
 /* A cap below the draw stops work as well; and with 0 and 0 a site sheds no more. */
+/* What may be stopped leaves a site that is drained, with what it has done; what is firm stays; nothing comes until it is up. */
+static void drain(bool reloaded)
+{
+    struct world *w = network(PREEMPT_FIRM);
+    submit(w, 1, CHIPS, 60 * MINUTE, 5 * MINUTE, JOB_INTERRUPTIBLE); /* at site 1, which costs less */
+    submit(w, 2, CHIPS, 60 * MINUTE, 0, 0);
+    world_settle(w);
+    w->now += 20 * MINUTE;
+    assert_int_equal(do_site_state(w, 1, PLACE_DRAINING), 0);
+    if (reloaded)
+        assert_int_equal(world_reload(w), 0);
+    assert_int_equal(do_tick(w), 0);
+    assert_int_equal(stopped(w, 1)->code, ERR_DRAINED);
+    assert_int_equal(stopped(w, 1)->amount, 20 * MINUTE);
+    assert_null(stopped(w, 2));
+    assert_true(is_uid(&world_effect(w, EFFECT_JOB_START, 1)->pool, 'p', 2));
+    submit(w, 3, 2 * CHIPS, MINUTE, 0,
+           JOB_INTERRUPTIBLE); /* room for it would only be there, without job 2 */
+    assert_int_equal(do_end(w, 2, 1), 0);
+    world_settle(w);
+    assert_int_equal(world_job(w, 3)->state, JOB_QUEUED);
+    assert_int_equal(do_site_state(w, 1, PLACE_UP), 0);
+    world_settle(w);
+    assert_int_equal(world_job(w, 3)->state, JOB_RUNNING);
+    assert_int_equal(do_node_state(w, &(struct uuid){{0}}, 0, PLACE_DRAINING), ERR_NOT_FOUND);
+    struct uuid pool = uid('p', 1);
+    assert_int_equal(do_node_state(w, &pool, 0, PLACE_DRAINING), ERR_INVALID);
+    world_free(w);
+}
+
+static void test_drain(void **state)
+{
+    (void)state;
+    drain(false);
+    drain(true);
+}
+
 static void test_cap(void **state)
 {
     (void)state;
@@ -370,11 +407,16 @@ static void test_too_many_stops(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_too_many_stops), cmocka_unit_test(test_least_is_lost),
-        cmocka_unit_test(test_whole_gangs),    cmocka_unit_test(test_who_does_not),
-        cmocka_unit_test(test_shorter),        cmocka_unit_test(test_shorter_with_data),
-        cmocka_unit_test(test_lost_place),     cmocka_unit_test(test_reservation),
-        cmocka_unit_test(test_shed),           cmocka_unit_test(test_cap)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_too_many_stops),
+                                       cmocka_unit_test(test_least_is_lost),
+                                       cmocka_unit_test(test_whole_gangs),
+                                       cmocka_unit_test(test_who_does_not),
+                                       cmocka_unit_test(test_shorter),
+                                       cmocka_unit_test(test_shorter_with_data),
+                                       cmocka_unit_test(test_lost_place),
+                                       cmocka_unit_test(test_reservation),
+                                       cmocka_unit_test(test_shed),
+                                       cmocka_unit_test(test_drain),
+                                       cmocka_unit_test(test_cap)};
     return cmocka_run_group_tests_name("preempt", tests, NULL, NULL);
 }
