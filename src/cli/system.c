@@ -173,17 +173,18 @@ int cli_completion(const struct cli *cli)
     printf("    *) words=\"");
     for (const struct verb *v = cli_verbs; v->name; v++)
         printf("%s%.*s", v == cli_verbs ? "" : " ", (int)strcspn(v->name, " "), v->name);
-    printf("\"\n       case ${COMP_WORDS[1]} in\n"
-           "       tenant) [ \"$COMP_CWORD\" = 2 ] && words=\"add list show budget\" ;;\n"
-           "       key) [ \"$COMP_CWORD\" = 2 ] && words=\"add list revoke\" ;;\n"
-           "       model) [ \"$COMP_CWORD\" = 2 ] && words=\"add list show rm price\" ;;\n"
-           "       rules) [ \"$COMP_CWORD\" = 2 ] && words=\"check explain\" ;;\n"
-           "       job) [ \"$COMP_CWORD\" = 2 ] && words=\"show logs retry cancel\" ;;\n"
-           "       site) [ \"$COMP_CWORD\" = 2 ] && words=\"list show add token cordon drain resume remove join "
-           "run\" ;;\n"
-           "       network) [ \"$COMP_CWORD\" = 2 ] && words=\"check show\" ;;\n"
-           "       esac ;;\n    esac\n"
-           "    mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n}\n"
-           "complete -o default -F _busbar busbar\n");
+    printf(
+        "\"\n       case ${COMP_WORDS[1]} in\n"
+        "       tenant) [ \"$COMP_CWORD\" = 2 ] && words=\"add list show budget\" ;;\n"
+        "       key) [ \"$COMP_CWORD\" = 2 ] && words=\"add list revoke\" ;;\n"
+        "       model) [ \"$COMP_CWORD\" = 2 ] && words=\"add list show rm price\" ;;\n"
+        "       rules) [ \"$COMP_CWORD\" = 2 ] && words=\"check explain\" ;;\n"
+        "       job) [ \"$COMP_CWORD\" = 2 ] && words=\"show logs retry cancel\" ;;\n"
+        "       site) [ \"$COMP_CWORD\" = 2 ] && words=\"list show add token cordon drain resume remove join "
+        "run\" ;;\n"
+        "       network) [ \"$COMP_CWORD\" = 2 ] && words=\"check show\" ;;\n"
+        "       esac ;;\n    esac\n"
+        "    mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n}\n"
+        "complete -o default -F _busbar busbar\n");
     return CLI_OK;
 }

@@ -503,14 +503,15 @@ static void serve(struct dispatch_world *w)
 
 static void happen(struct dispatch_world *w)
 {
-    static const uint32_t states[] = {PLACE_UP, PLACE_UP, PLACE_CORDONED, PLACE_LOST, PLACE_DRAINING};
+    static const uint32_t states[] = {PLACE_UP,   PLACE_UP,       PLACE_CORDONED,
+                                      PLACE_LOST, PLACE_DRAINING, PLACE_UP};
     struct event e = {0};
     uint32_t pool = (uint32_t)below(w, DW_POOLS);
     switch (below(w, 60)) {
     case 0:
         e.kind = EVENT_KIND_site_state;
         e.u.site_state =
-            (struct event_site_state){.site = uid('s', below(w, DW_SITES)), .state = states[below(w, 5)]};
+            (struct event_site_state){.site = uid('s', below(w, DW_SITES)), .state = states[below(w, 6)]};
         break;
     case 1:
     case 2:
