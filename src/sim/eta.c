@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sim/eta.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,46 +11,47 @@
 #include "sim/duration.h"
 #include "sim/times.h"
 
-#define ONE (1u << 16)
-#define FACTOR_MAX (64u * ONE)
-#define FACTOR_MIN (ONE / 64u)
+#define ONE_BITS 16
+#define LEARNED_FROM 10u
 /* Waits are stretched as if they were longer by this: seconds more or less are no matter of proportion. */
 #define GRACE_MS INT64_C(60000)
 #define HORIZON_MS (30 * DAY_MS)
 
 /* ---- what is learned ---- */
 
-void eta_fit_init(struct eta_fit *fit)
+static int by_size(const void *a, const void *b)
 {
-    *fit = (struct eta_fit){.low = ONE, .high = ONE};
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
 }
 
-static int64_t stretch(int64_t ms, uint32_t factor)
+/* How many times as long the wait was as the end of the interval says, in 2^-16. */
+static uint64_t factor_of(int64_t wait_ms, int64_t end_ms)
 {
-    int64_t out = (int64_t)((int128)(ms + GRACE_MS) * factor >> 16) - GRACE_MS;
+    return (uint64_t)(((int128)(wait_ms + GRACE_MS) << ONE_BITS) / (end_ms + GRACE_MS));
+}
+
+static int64_t stretch(int64_t ms, uint64_t factor)
+{
+    int64_t out = i64_clamp((int128)(ms + GRACE_MS) * (int128)factor >> ONE_BITS, INT64_MAX) - GRACE_MS;
     return out > 0 ? out : 0;
 }
 
-struct eta_span eta_fit_apply(const struct eta_fit *fit, struct eta_span raw)
+struct eta_span eta_stretch(const struct eta_outcome *past, uint32_t n, struct eta_span raw)
 {
-    return (struct eta_span){stretch(raw.low_ms, fit->low), stretch(raw.high_ms, fit->high)};
-}
-
-static uint32_t move(uint32_t factor, int64_t part)
-{
-    int64_t to = factor + factor * part / (int64_t)ONE;
-    return to > FACTOR_MAX ? FACTOR_MAX : to < FACTOR_MIN ? FACTOR_MIN : (uint32_t)to;
-}
-
-void eta_fit_learn(struct eta_fit *fit, struct eta_span raw, int64_t wait_ms)
-{
-    struct eta_span span = eta_fit_apply(fit, raw);
-    /* Steps become smaller, to a floor: what is learned is kept, and a change is followed. */
-    int64_t step = ONE / (2 + fit->outcomes / 8);
-    step = step < ONE / 8 ? ONE / 8 : step;
-    fit->outcomes++;
-    fit->high = move(fit->high, wait_ms > span.high_ms ? step * 9 / 10 : -step / 10);
-    fit->low = move(fit->low, wait_ms < span.low_ms ? -step * 9 / 10 : step / 10);
+    uint64_t low[ETA_PAST_MAX], high[ETA_PAST_MAX];
+    assert(n <= ETA_PAST_MAX);
+    if (n < LEARNED_FROM)
+        return raw;
+    for (uint32_t i = 0; i < n; i++) {
+        low[i] = factor_of(past[i].wait_ms, past[i].raw.low_ms);
+        high[i] = factor_of(past[i].wait_ms, past[i].raw.high_ms);
+    }
+    qsort(low, n, sizeof *low, by_size);
+    qsort(high, n, sizeof *high, by_size);
+    /* Of n + 1, the next one among them, one in ten is below the lower bound and one in ten above the upper. */
+    uint32_t tenth = (n + 1) / 10;
+    return (struct eta_span){stretch(raw.low_ms, low[tenth - 1]), stretch(raw.high_ms, high[n - tenth])};
 }
 
 /* ---- asking ---- */
@@ -58,7 +60,6 @@ struct answer {
     int64_t at_ms, wait_ms; /* wait_ms < 0: not yet */
     int64_t middle_ms;
     struct eta_span raw, span;
-    bool learned;
 };
 
 struct eta {
@@ -68,7 +69,6 @@ struct eta {
     struct answer *answer;
     uint32_t n;
     uint32_t *of_job; /* answer + 1 */
-    struct eta_fit fit;
     uint64_t seed;
     struct eta_report report;
 };
@@ -97,7 +97,6 @@ struct eta *eta_new(uint32_t asks, uint32_t jobs, uint64_t seed)
     for (uint32_t i = 0; i < asks && jobs > 0; i++)
         eta->draw[i] = (uint32_t)rng_below(&rng, jobs);
     qsort(eta->draw, asks, sizeof *eta->draw, by_number);
-    eta_fit_init(&eta->fit);
     return eta;
 }
 
@@ -125,22 +124,18 @@ bool eta_wants(struct eta *eta, uint32_t job, bool started)
     return true;
 }
 
-static void learn(struct eta *eta, struct answer *a, int64_t wait_ms)
+/* What is known now of the last answers. That a job waits beyond its interval is known before it starts; to count it only then
+ * would count short waits first. */
+static uint32_t known(const struct eta *eta, int64_t now_ms, struct eta_outcome past[ETA_PAST_MAX])
 {
-    if (!a->learned)
-        eta_fit_learn(&eta->fit, a->raw, wait_ms);
-    a->learned = true;
-}
-
-/* That a job waits longer than its interval would now allow is known before it starts; to learn it only then would count
- * short waits first. */
-static void learn_late(struct eta *eta, int64_t now_ms)
-{
-    for (uint32_t i = 0; i < eta->n; i++) {
-        struct answer *a = &eta->answer[i];
-        if (a->wait_ms < 0 && now_ms - a->at_ms > eta_fit_apply(&eta->fit, a->raw).high_ms)
-            learn(eta, a, now_ms - a->at_ms);
+    uint32_t n = 0;
+    for (uint32_t i = eta->n > ETA_PAST_MAX ? eta->n - ETA_PAST_MAX : 0; i < eta->n; i++) {
+        const struct answer *a = &eta->answer[i];
+        int64_t wait_ms = a->wait_ms >= 0 ? a->wait_ms : now_ms - a->at_ms;
+        if (a->wait_ms >= 0 || wait_ms > a->raw.high_ms)
+            past[n++] = (struct eta_outcome){a->raw, wait_ms};
     }
+    return n;
 }
 
 int eta_ask(struct eta *eta, uint32_t job, const struct core *core, const struct limits *limits,
@@ -156,13 +151,14 @@ int eta_ask(struct eta *eta, uint32_t job, const struct core *core, const struct
     eta->report.cpu_ns += cpu_ns() - begin;
     if (rc != 0)
         return rc;
+    struct eta_outcome outcomes[ETA_PAST_MAX];
+    uint32_t npast = known(eta, now_ms, outcomes);
     struct answer *a = &eta->answer[eta->n++];
     *a = (struct answer){.at_ms = now_ms,
                          .wait_ms = -1,
                          .middle_ms = wait[ETA_RUNS / 2],
                          .raw = {wait[ETA_RUNS / 10], wait[ETA_RUNS - 1 - ETA_RUNS / 10]}};
-    learn_late(eta, now_ms);
-    a->span = eta_fit_apply(&eta->fit, a->raw);
+    a->span = eta_stretch(outcomes, npast, a->raw);
     eta->of_job[job] = eta->n;
     return 0;
 }
@@ -184,7 +180,6 @@ void eta_started(struct eta *eta, uint32_t job, int64_t now_ms)
     eta->report.covered_raw += holds(a->raw, a->wait_ms);
     eta->report.below += a->wait_ms < a->span.low_ms;
     eta->report.above += a->wait_ms > a->span.high_ms;
-    learn(eta, a, a->wait_ms);
 }
 
 /* ---- the report ---- */

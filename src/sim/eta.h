@@ -3,10 +3,10 @@
  * Eta: when waiting jobs will start, as intervals, and how often the truth lies in them.
  *
  * Asked for when a job was submitted and has to wait. The runs of a forecast (sim/forecast.h) give its waits; the tenth and the
- * ninetieth of a hundred are an interval that should hold four times in five. Whether it does is learned from what became
- * of earlier ones: each end of the interval is stretched by a factor that grows when the truth lay beyond it and shrinks when it
- * did not, by steps whose balance is at one in ten (quantile tracking: Gibbs and Candes, NeurIPS 2021; Angelopoulos,
- * Candes and Tibshirani, NeurIPS 2023). Only outcomes that were known when an interval was given count for it.
+ * ninetieth of a hundred are an interval that should hold four times in five. How far its ends were off is learned from what became
+ * of earlier ones: each end is stretched in the proportion that would have been enough for nine in ten of them (split conformal
+ * prediction: Papadopoulos et al., ECML 2002; Vovk, Gammerman and Shafer, 2005). Only what was known when an interval is given counts for
+ * it; of a job that has waited beyond its interval and not started, so much as it has waited.
  */
 #ifndef BUSBAR_SIM_ETA_H
 #define BUSBAR_SIM_ETA_H
@@ -19,19 +19,20 @@
 #define ETA_ASKS_MAX 100000u
 #define ETA_RUNS 40u
 
-/* The ends of an interval, stretched by what was learned: factors in 2^16. */
-struct eta_fit {
-    uint32_t low, high;
-    uint32_t outcomes;
-};
+#define ETA_PAST_MAX 1024u
+
 struct eta_span {
     int64_t low_ms, high_ms;
 };
+/* What became of an interval as the runs gave it: how long the job waited, or has waited so far. */
+struct eta_outcome {
+    struct eta_span raw;
+    int64_t wait_ms;
+};
 
-void eta_fit_init(struct eta_fit *fit);
-/* What an interval would be made into, and what its outcome teaches. */
-struct eta_span eta_fit_apply(const struct eta_fit *fit, struct eta_span raw);
-void eta_fit_learn(struct eta_fit *fit, struct eta_span raw, int64_t wait_ms);
+/* The interval with its ends stretched by what n earlier ones teach; as it is if they are fewer than ten. `past`: at most
+ * ETA_PAST_MAX, in any order. */
+struct eta_span eta_stretch(const struct eta_outcome *past, uint32_t n, struct eta_span raw);
 
 struct eta_report {
     uint32_t drawn, at_once; /* jobs drawn at random; of them, those that started when they came */

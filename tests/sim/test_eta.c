@@ -252,25 +252,30 @@ static void test_drawn(void **state)
 /* Intervals that are far too narrow come to hold four in five, and far too wide ones as well. */
 static void covers(struct eta_span raw, uint32_t seed)
 {
-    struct eta_fit fit;
+    struct eta_outcome past[ETA_PAST_MAX];
     struct rng rng;
     uint32_t covered = 0, low = 0, n = 4000;
-    eta_fit_init(&fit);
     rng_init(&rng, seed);
     for (uint32_t i = 0; i < n; i++) {
         int64_t wait = HOUR / 2 + (int64_t)rng_below(&rng, HOUR);
-        struct eta_span span = eta_fit_apply(&fit, raw);
+        struct eta_span span = eta_stretch(past, i < ETA_PAST_MAX ? i : ETA_PAST_MAX, raw);
         covered += i >= n / 2 && wait >= span.low_ms && wait <= span.high_ms;
         low += i >= n / 2 && wait < span.low_ms;
-        eta_fit_learn(&fit, raw, wait);
+        past[i % ETA_PAST_MAX] = (struct eta_outcome){raw, wait};
     }
     assert_in_range(covered, n / 2 * 76 / 100, n / 2 * 84 / 100);
     assert_in_range(low, n / 2 * 7 / 100, n / 2 * 13 / 100);
 }
 
-static void test_fit(void **state)
+static void test_stretch(void **state)
 {
     (void)state;
+    struct eta_outcome past[9];
+    const struct eta_span raw = {HOUR, 2 * HOUR};
+    for (uint32_t i = 0; i < 9; i++)
+        past[i] = (struct eta_outcome){raw, 10 * HOUR};
+    struct eta_span same = eta_stretch(past, 9, raw); /* too few to learn from */
+    assert_true(same.low_ms == raw.low_ms && same.high_ms == raw.high_ms);
     covers((struct eta_span){HOUR, HOUR}, 1);
     covers((struct eta_span){HOUR / 10, 10 * HOUR}, 2);
     covers((struct eta_span){2 * HOUR, 3 * HOUR}, 3);
@@ -309,7 +314,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_parked),   cmocka_unit_test(test_certain),
                                        cmocka_unit_test(test_arrivals), cmocka_unit_test(test_drawn),
-                                       cmocka_unit_test(test_fit),      cmocka_unit_test(test_whom),
+                                       cmocka_unit_test(test_stretch),  cmocka_unit_test(test_whom),
                                        cmocka_unit_test(test_nobody)};
     return cmocka_run_group_tests_name("eta", tests, NULL, NULL);
 }
