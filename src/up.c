@@ -34,7 +34,7 @@ struct up {
     char self[FS_PATH_MAX];  /* our own binary */
     char share[FS_PATH_MAX]; /* engines.yaml, models/ */
     char engine_path[FS_PATH_MAX];
-    char specs_dir[FS_PATH_MAX], work_dir[FS_PATH_MAX];
+    char specs_dir[FS_PATH_MAX], work_dir[FS_PATH_MAX], blobs_dir[FS_PATH_MAX];
     struct engine_config *machine;
     char socket[FS_PATH_MAX], run_dir[FS_PATH_MAX], log_dir[FS_PATH_MAX], database[FS_PATH_MAX];
     char host[64], site_host[64];
@@ -79,7 +79,8 @@ static int make_folders(struct up *up, struct err *err)
     const char *data = up->options->data_dir;
     if (!fs_join(up->socket, data, "busbar.sock") || !fs_join(up->run_dir, data, "run") ||
         !fs_join(up->specs_dir, data, "jobs") || !fs_join(up->work_dir, data, "work") ||
-        !fs_join(up->log_dir, data, "logs") || !fs_join(up->database, data, "busbar.db"))
+        !fs_join(up->blobs_dir, data, "blobs") || !fs_join(up->log_dir, data, "logs") ||
+        !fs_join(up->database, data, "busbar.db"))
         return err_set(err, ERR_INVALID, "the data folder's path is too long");
     if (strlen(up->run_dir) > SOCKET_PATH_MAX - 20)
         return err_set(err, ERR_INVALID,
@@ -203,6 +204,8 @@ static int open_door(struct up *up, struct err *err)
                                  .dir = dir,
                                  .host = up->site_host,
                                  .port = up->site_port,
+                                 .data_dir = up->options->data_dir,
+                                 .blobs_dir = up->blobs_dir,
                                  .specs_dir = up->specs_dir,
                                  .work_dir = up->work_dir,
                                  .lease_ms = up->options->lease_s * UINT64_C(1000)};
@@ -247,6 +250,7 @@ static int start_hub(struct up *up, struct err *err)
                            .engines = up->engines,
                            .data_dir = up->options->data_dir,
                            .specs_dir = up->specs_dir,
+                           .blobs_dir = up->blobs_dir,
                            .work_dir = up->work_dir,
                            .started_ms = clock_wall_ms(),
                            .uid = getuid()};
@@ -288,6 +292,7 @@ static int start_site(struct up *up, struct err *err)
                                   .busy = replica_busy};
     struct site_home_config jobs = {.engine = up->machine,
                                     .specs = up->specs_dir,
+                                    .blobs = up->blobs_dir,
                                     .pool = up->pool.id,
                                     .lease_ms = up->options->lease_s * UINT64_C(1000)};
     memcpy(jobs.chip, up->pool.chip, sizeof jobs.chip);

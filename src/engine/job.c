@@ -5,7 +5,8 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "base/fs.h"
+#include "base/blob.h"
+#include "engine/data.h"
 
 #define COUNT(array) ((uint32_t)(sizeof(array) / sizeof(array)[0]))
 #define TABLE(fields, type) \
@@ -63,6 +64,14 @@ static const struct form_field bind_fields[] = {
 };
 static const struct form_table bind_table = TABLE(bind_fields, struct job_bind);
 
+static const struct form_field blob_fields[] = {
+    FIELD_AS(TEXT, name, job_blob, .max = DATA_NAME_MAX, .required = true),
+    FIELD_AS(TEXT, sha256, job_blob, .max = BLOB_NAME_LEN, .required = true),
+    FIELD_AS(U64, size, job_blob, .max = BLOB_MAX, .required = true),
+    FIELD(BOOL, program, job_blob),
+};
+const struct form_table job_blob_table = TABLE(blob_fields, struct job_blob);
+
 static const struct form_field gang_fields[] = {
     FIELD_AS(U32, rank, job_gang, .max = JOB_NODES_MAX),
     FIELD_AS(U32, world, job_gang, .max = JOB_NODES_MAX),
@@ -98,6 +107,9 @@ static const struct form_field spec_fields[] = {
     FIELD_AS(WORD, isolation, job_spec, .words = isolation_words),
     FIELD(BOOL, network, job_spec),
     LIST_AS(LIST, binds, job_spec, JOB_BINDS_MAX, .of = &bind_table),
+    LIST_AS(LIST, inputs, job_spec, JOB_BLOBS_MAX, .of = &job_blob_table),
+    LIST(TEXTS, outputs, job_spec, JOB_OUTPUTS_MAX),
+    FIELD(BOOL, checkpoint, job_spec),
     FIELD_AS(OBJECT, gang, job_spec, .of = &gang_table),
     FIELD_AS(OBJECT, array, job_spec, .of = &tasks_table),
     FIELD_AS(TEXT, account, job_spec, .max = 63),
@@ -211,6 +223,14 @@ static int check(const struct job_spec *s, struct err *err)
         int rc = check_chips(&s->chips[i], err);
         if (rc != 0)
             return rc;
+    }
+    int rc = data_check(s->inputs, s->inputs_count, err);
+    if (rc != 0)
+        return rc;
+    for (uint32_t i = 0; i < s->outputs_count; i++) {
+        if (!data_name_valid(s->outputs[i]))
+            return err_set(err, ERR_INVALID, "`outputs`: `%.80s` is not a path in the job's own folder",
+                           s->outputs[i]);
     }
     if (s->gang.world && s->gang.rank >= s->gang.world)
         return err_set(err, ERR_INVALID, "`gang`: rank %u of %u", s->gang.rank, s->gang.world);

@@ -19,6 +19,8 @@
 #define JOB_INDICES_MAX 256 /* chips of one kind on one node */
 #define JOB_CORES_MAX 1024  /* what a cpu_set_t holds */
 #define JOB_NODES_MAX 4096
+#define JOB_BLOBS_MAX 512 /* files of one list */
+#define JOB_OUTPUTS_MAX 64
 #define JOB_BINDS_MAX 64
 #define JOB_GRACE_MS_MAX 3600000u
 #define JOB_SCRIPT_MAX ((size_t)256 << 10)
@@ -91,6 +93,14 @@ struct job_bind {
     bool may_lack; /* left out where it is not there */
 };
 
+/* A file by its content: base/blob.h. */
+struct job_blob {
+    char *name; /* a path without a way out: data_name_valid in engine/data.h */
+    char *sha256;
+    uint64_t size;
+    bool program; /* it may be run */
+};
+
 /* Who is who among the nodes of a job. Where the site's engine places it, the engine says it. */
 struct job_gang {
     uint32_t rank;
@@ -132,6 +142,11 @@ struct job_spec {
     bool network;
     struct job_bind *binds;
     uint32_t binds_count;
+    struct job_blob *inputs; /* lie in its folder before it starts */
+    uint32_t inputs_count;
+    char **outputs; /* paths and patterns in its folder: what is kept of it */
+    uint32_t outputs_count;
+    bool checkpoint; /* it gets a folder for checkpoints, which its next epoch finds */
     struct job_gang gang;
     struct job_tasks array;
     char *account;
@@ -182,8 +197,8 @@ struct job_exit {
     struct job_usage usage;
 };
 
-extern const struct form_table job_spec_table, job_lease_table, job_stop_table, job_usage_table,
-    job_exit_table;
+extern const struct form_table job_blob_table, job_spec_table, job_lease_table, job_stop_table,
+    job_usage_table, job_exit_table;
 
 /* Reads and checks: absolute paths, names of variables, indices that are there once. */
 int job_spec_parse(struct job_spec *spec, const char *text, size_t len, struct err *err);

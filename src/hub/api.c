@@ -350,6 +350,8 @@ static int authorise(struct api_call *call, enum role role)
 static int read_body(struct api_call *call)
 {
     const struct buf *body = &call->request->body;
+    if (call->handler->raw)
+        return 0;
     if (call->request->method != HTTP_POST && call->request->method != HTTP_PUT)
         return body->len ? err_set(&call->err, ERR_INVALID, "This request takes no body.") : 0;
     call->doc = json_parse_object(body->data ? body->data : "", body->len, &call->err);

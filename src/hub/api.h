@@ -45,6 +45,7 @@ struct api_handler {
     /* Of `work`, asked on the worker's thread while it runs. True: tell the client, in lines of JSON. */
     bool (*progress)(struct api_call *call, uint64_t *bytes, uint64_t *total);
     int status;       /* of success; 0: 200 */
+    bool raw;         /* the body is bytes, not JSON */
     const char *type; /* of the answer; NULL: JSON */
 };
 

@@ -7,6 +7,11 @@
  *   POST /site/v1/program    what a job runs, that the site has orders for
  *   POST /site/v1/log        what it printed, from an offset on; the answer tells how much the hub has
  *   POST /site/v1/usage      what epochs have used so far
+ *   POST /site/v1/blob       bytes of a blob from an offset on, BLOB_PIECE_MAX at most: an input of an epoch that runs there, or
+ *                            weights of a model of which the site has a replica
+ *   POST /site/v1/prior      the checkpoint that an epoch starts from; `pending`: the one before may still bring it
+ *   POST /site/v1/put        bytes of what is kept of an epoch, from an offset on; the answer tells how much the hub has
+ *   POST /site/v1/kept       what is kept of it, once all its bytes are here
  *   POST /site/v1/end        how an epoch ended; answered when that is durable
  *
  * Orders have a session and sequence numbers. A session begins with all that should run at the site; what changes after
@@ -19,11 +24,13 @@
 #ifndef BUSBAR_HUB_DESK_H
 #define BUSBAR_HUB_DESK_H
 
+#include "base/blob.h"
 #include "hub/visit.h"
 #include "runtime/asks.h"
 #include "runtime/runtime.h"
 
 #define DESK_ANSWER_MAX ((size_t)8 << 20)
+#define DESK_PUT_MAX BLOB_PIECE_MAX /* bytes of one /site/v1/put */
 
 struct netfile;
 
@@ -32,6 +39,8 @@ struct desk_config {
     struct runtime *runtime;
     struct mailbox *box; /* the door's, and its asks */
     struct asks *asks;
+    const char *data_dir;            /* models lie below it */
+    const char *blobs_dir;           /* a folder of blobs for each tenant (base/blob.h) */
     const char *specs_dir;           /* what jobs run (site/job_file.h) */
     const char *work_dir;            /* where outputs and ends are kept */
     const struct netfile *catalogue; /* of chips */
@@ -51,10 +60,18 @@ int desk_take_orders(struct visit *visit, yyjson_val *root, struct err *err);
 int desk_take_program(struct visit *visit, yyjson_val *root, struct err *err);
 int desk_take_log(struct visit *visit, yyjson_val *root, struct err *err);
 int desk_take_usage(struct visit *visit, yyjson_val *root, struct err *err);
+int desk_take_blob(struct visit *visit, yyjson_val *root, struct err *err);
+int desk_take_prior(struct visit *visit, yyjson_val *root, struct err *err);
+int desk_take_put(struct visit *visit, yyjson_val *root, struct err *err);
+int desk_take_kept(struct visit *visit, yyjson_val *root, struct err *err);
 int desk_take_end(struct visit *visit, yyjson_val *root, struct err *err);
 
 /* For the files of the desk. The site's pools have changed: it begins another session. */
 void desk_renew(struct desk *desk, const struct uuid *site);
+/* The job and epoch that a call names. */
+bool desk_take_job(struct visit *visit, yyjson_val *root);
+/* The folder of an epoch that runs at the site, or ran there: "WORK/<job>/<epoch>", made if need be. ERR_NOT_FOUND. */
+int desk_open_folder(const struct visit *visit, char dir[FS_PATH_MAX], struct err *err);
 const struct desk_config *desk_config(const struct desk *desk);
 
 #endif

@@ -23,7 +23,7 @@ static int nobody(struct err *err)
     return err_set(err, ERR_FORBIDDEN, "This is for sites of this network only.");
 }
 
-static bool take_job(struct visit *visit, yyjson_val *root)
+bool desk_take_job(struct visit *visit, yyjson_val *root)
 {
     yyjson_val *job = yyjson_obj_get(root, "job"), *epoch = yyjson_obj_get(root, "epoch");
     visit->job.epoch = (uint32_t)yyjson_get_uint(epoch);
@@ -59,7 +59,7 @@ int desk_take_program(struct visit *visit, yyjson_val *root, struct err *err)
     visit->answer = answer_program;
     if (!visit_know(visit))
         return nobody(err);
-    if (!take_job(visit, root))
+    if (!desk_take_job(visit, root))
         return err_set(err, ERR_INVALID, "job and epoch must say which");
     visit_ask(visit);
     return 0;
@@ -80,7 +80,7 @@ static bool is_theirs(const struct visit *visit, const char *dir)
     return same;
 }
 
-static int open_folder(const struct visit *visit, char dir[FS_PATH_MAX], struct err *err)
+int desk_open_folder(const struct visit *visit, char dir[FS_PATH_MAX], struct err *err)
 {
     char path[FS_PATH_MAX], id[UUID_TEXT_LEN + 1];
     workdir_path(dir, desk_config(visit_desk(visit))->work_dir, &visit->job);
@@ -130,7 +130,7 @@ static void answer_log(struct visit *visit)
     struct err err = {0};
     struct buf out;
     uint64_t size = 0;
-    int rc = open_folder(visit, dir, &err);
+    int rc = desk_open_folder(visit, dir, &err);
     if (rc == 0) {
         workdir_file(path, dir, piece->errors ? "err" : "out");
         rc = append(path, piece, &visit->request->body, &size, &err);
@@ -247,7 +247,7 @@ static void answer_end(struct visit *visit)
     const struct ending *ending = visit->data;
     char dir[FS_PATH_MAX], path[FS_PATH_MAX];
     struct err err = {0};
-    int rc = ending->recorded ? open_folder(visit, dir, &err) : 0;
+    int rc = ending->recorded ? desk_open_folder(visit, dir, &err) : 0;
     if (rc == 0 && ending->recorded) {
         workdir_file(path, dir, "exit");
         rc = form_save(&job_exit_table, path, &ending->exit, &err);
@@ -285,7 +285,7 @@ int desk_take_end(struct visit *visit, yyjson_val *root, struct err *err)
     visit->answer = answer_end;
     if (!visit_know(visit))
         return nobody(err);
-    if (!take_job(visit, root))
+    if (!desk_take_job(visit, root))
         return err_set(err, ERR_INVALID, "job and epoch must say which");
     int rc = take_exit(ending, root, err);
     if (rc == 0)

@@ -245,14 +245,18 @@ static const struct {
              {"/site/v1/orders", desk_take_orders},
              {"/site/v1/inventory", desk_take_inventory},
              {"/site/v1/program", desk_take_program},
+             {"/site/v1/blob", desk_take_blob},
+             {"/site/v1/prior", desk_take_prior},
+             {"/site/v1/put", desk_take_put},
+             {"/site/v1/kept", desk_take_kept},
              {"/site/v1/end", desk_take_end},
              {"/site/v1/usage", desk_take_usage},
              {"/site/v1/log", desk_take_log}};
 
 static int64_t admit(struct http_request *request)
 {
-    (void)request;
-    return BODY_MAX;
+    static const char put[] = "/site/v1/put";
+    return text_eq(put, sizeof put - 1, request->path, request->path_len) ? (int64_t)DESK_PUT_MAX : BODY_MAX;
 }
 
 static void handle(struct http_request *request)
@@ -266,7 +270,8 @@ static void handle(struct http_request *request)
         hub_refuse(request, ERR_NOT_FOUND, "There is nothing at this path.");
         return;
     }
-    bool bytes = calls[i].take == desk_take_log; /* what a job printed is no JSON */
+    /* What a job printed, or wrote, is no JSON. */
+    bool bytes = calls[i].take == desk_take_log || calls[i].take == desk_take_put;
     yyjson_doc *doc =
         bytes ? json_parse_object("{}", 2, &err)
               : json_parse_object(request->body.data ? request->body.data : "", request->body.len, &err);
@@ -348,6 +353,8 @@ int door_open(struct door **out, const struct door_config *config, struct err *e
                                      .runtime = config->runtime,
                                      .box = &door->box,
                                      .asks = &door->asks,
+                                     .data_dir = config->data_dir,
+                                     .blobs_dir = config->blobs_dir,
                                      .specs_dir = config->specs_dir,
                                      .work_dir = config->work_dir,
                                      .catalogue = config->catalogue,

@@ -25,7 +25,7 @@ struct door_config {
     struct loop *loop;
     struct runtime *runtime;
     const char *dir; /* of the authority's files */
-    const char *specs_dir, *work_dir;
+    const char *data_dir, *blobs_dir, *specs_dir, *work_dir;
     const struct netfile *catalogue; /* of chips */
     uint64_t lease_ms;               /* of jobs, past the last contact */
     const char *host;                /* an address to listen on, and by which members reach it */

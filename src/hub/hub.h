@@ -19,6 +19,7 @@ struct hub {
     struct runtime *runtime;
     const struct engine_specs *engines;
     const char *data_dir;
+    const char *blobs_dir; /* a folder of blobs for each tenant (base/blob.h) */
     const char *specs_dir; /* what jobs run, by id (site/job_file.h) */
     const char *work_dir;  /* of the local site's engine; NULL: it runs no jobs */
     char listen[64];

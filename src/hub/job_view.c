@@ -6,6 +6,7 @@
 
 #include "core/why.h"
 #include "hub/job_bill.h"
+#include "hub/job_data.h"
 #include "hub/job_terms.h"
 #include "hub/jobs.h"
 
@@ -266,6 +267,7 @@ static void add_spec(struct api_call *call, struct one *one)
             buf_addf(&call->out, ",\"script_bytes\":%zu", strlen(spec.script));
         if (spec.time_limit_ms > 0)
             buf_addf(&call->out, ",\"time_limit_s\":%llu", (unsigned long long)(spec.time_limit_ms / 1000));
+        job_data_add_spec(&call->out, &spec);
     }
     job_spec_free(&spec);
 }
@@ -329,6 +331,7 @@ static int show_work(struct api_call *call)
     add_spec(call, one);
     if (!one->ref.is_array) {
         job_told_read(one->told, call->hub->work_dir, &one->ref.job);
+        job_data_add_kept(&call->out, call->hub->work_dir, &one->ref.job);
         return find_epochs(call);
     }
     const struct job_query query = {.array = &one->ref.id, .limit = ARRAY_TASKS_MAX};

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/osrandom.h"
 #include "hub/job_check.h"
+#include "hub/job_data.h"
 #include "hub/job_terms.h"
 
 #define TRIES_MAX 5
@@ -21,8 +22,8 @@ struct submission {
 
 /* ---- submitting ---- */
 
-static const char *const file_members[] = {"name", "argv",       "script",  "env",
-                                           "cwd",  "memory_mib", "network", NULL};
+static const char *const file_members[] = {"name",       "argv",    "script", "env",     "cwd",
+                                           "memory_mib", "network", "inputs", "outputs", NULL};
 
 /* A script is its own command unless it is given arguments. */
 static int check_script(struct api_call *call, struct buf *out)
@@ -59,6 +60,8 @@ static int render_file(struct api_call *call, const struct job_terms *terms, str
     }
     if (ms > 0)
         buf_addf(out, ",\"time_limit_ms\":%lld", (long long)ms);
+    if (call->events[0].u.job_array.flags & JOB_INTERRUPTIBLE)
+        buf_add_text(out, ",\"checkpoint\":true");
     if (terms->total > 0)
         buf_addf(out, ",\"array\":{\"first\":%u,\"total\":%u}", terms->first, terms->total);
     buf_add_char(out, '}');
@@ -193,6 +196,8 @@ static int write_file(struct api_call *call, struct submission *s)
 static int add_work(struct api_call *call)
 {
     int rc = look_back(call, call->data);
+    if (rc == 0)
+        rc = job_data_check(call, &call->events[0].u.job_array.tenant, call->out.data, call->out.len);
     return rc == 0 ? write_file(call, call->data) : rc;
 }
 
@@ -312,7 +317,8 @@ static int retry_work(struct api_call *call)
         return rc;
     call->events[0].u.job_array.job = call->id;
     copy_terms(&ref.job, &call->events[0].u.job_array);
-    return write_file(call, s);
+    rc = job_data_check(call, &ref.job.tenant, call->out.data, call->out.len);
+    return rc ? rc : write_file(call, s);
 }
 
 /* ---- cancelling ---- */

@@ -27,7 +27,7 @@ struct agent {
     struct tls_context *tls;
     struct engine_config *engine;
     struct remote *remote;
-    char programs[FS_PATH_MAX], work[FS_PATH_MAX];
+    char programs[FS_PATH_MAX], work[FS_PATH_MAX], blobs[FS_PATH_MAX];
     int lock;
     uv_timer_t timer;
     uv_signal_t sigterm, sigint;
@@ -156,7 +156,7 @@ static int load_engine(struct agent *a, const char *data_dir, const char *file, 
     char path[FS_PATH_MAX];
     struct machine machine;
     if (!fs_join(path, data_dir, "site.yaml") || !fs_join(a->work, data_dir, "work") ||
-        !fs_join(a->programs, data_dir, "jobs"))
+        !fs_join(a->programs, data_dir, "jobs") || !fs_join(a->blobs, data_dir, "blobs"))
         return err_set(err, ERR_INVALID, "the data folder's path is too long");
     int rc = fs_mkdirs(a->programs, 0700, err);
     if (rc != 0)
@@ -186,6 +186,7 @@ static int prepare(struct agent *a, const char *data_dir, const char *engine, st
 static int run(struct agent *a, struct err *err)
 {
     const struct remote_config config = {.engine = a->engine,
+                                         .blobs = a->blobs,
                                          .outbox = {.loop = &a->loop,
                                                     .hub = a->identity.hub,
                                                     .tls = a->tls,

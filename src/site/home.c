@@ -7,6 +7,7 @@
 #include "base/list.h"
 #include "core/kinds.h"
 #include "core/view.h"
+#include "site/home_data.h"
 #include "site/job_file.h"
 
 #define RETRY_MS 100
@@ -17,6 +18,7 @@ struct site_home {
     struct asks *asks;
     struct site_home_config config;
     struct site_jobs *jobs;
+    struct home_data *data;
     uv_timer_t timer; /* until the core has said what it wants */
     bool looking;
     struct list telling; /* ends whose reply has not come */
@@ -69,7 +71,8 @@ static void on_recorded(void *ctx, const struct effect *reply)
 static bool tell(void *ctx, const struct site_end *end)
 {
     struct site_home *home = ctx;
-    struct telling *telling = runtime_ready(home->runtime) ? calloc(1, sizeof *telling) : NULL;
+    const bool settled = !end->exit || home_data_over(home->data, &end->id);
+    struct telling *telling = settled && runtime_ready(home->runtime) ? calloc(1, sizeof *telling) : NULL;
     if (!telling)
         return false;
     telling->home = home;
@@ -109,6 +112,7 @@ static void used(void *ctx, const struct job_id *id, const struct job_usage *usa
 static void gone(void *ctx, const struct job_id *id, const struct job_exit *exit, bool old)
 {
     const struct event_job_meter meter = site_last_meter(id, &(struct uuid){{0}}, exit);
+    (void)home_data_over(((struct site_home *)ctx)->data, id);
     if (!old)
         post_meter(ctx, &meter);
 }
@@ -116,7 +120,13 @@ static void gone(void *ctx, const struct job_id *id, const struct job_exit *exit
 static int load(void *ctx, const struct job_id *id, struct job_spec *spec, struct err *err)
 {
     const struct site_home *home = ctx;
-    return job_file_load(spec, home->config.specs, &id->job, err);
+    int rc = job_file_load(spec, home->config.specs, &id->job, err);
+    return rc ? rc : home_data_ready(home->data, id, spec, err);
+}
+
+static void dropped(void *ctx, const struct job_id *id)
+{
+    home_data_forget(((struct site_home *)ctx)->data, id);
 }
 
 static uint64_t lease_ms(void *ctx)
@@ -198,13 +208,19 @@ int site_home_new(struct site_home **out, struct runtime *runtime, struct loop *
                                  .tell = tell,
                                  .used = used,
                                  .gone = gone,
+                                 .dropped = dropped,
                                  .lease_ms = lease_ms,
                                  .ctx = home};
     if (!home)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     *home = (struct site_home){.runtime = runtime, .box = box, .asks = asks, .config = *config};
     list_init(&home->telling);
-    int rc = site_jobs_new(&home->jobs, loop, config->engine, &hub, err);
+    int rc = home_data_new(&home->data, loop, runtime, config->blobs, config->engine->work, err);
+    if (rc == 0 && (rc = site_jobs_new(&home->jobs, loop, config->engine, &hub, err)) != 0) {
+        home_data_close(home->data);
+        (void)uv_run(&loop->uv, UV_RUN_NOWAIT);
+        home_data_free(home->data);
+    }
     if (rc != 0) {
         free(home);
         return rc;
@@ -227,12 +243,14 @@ void site_home_shutdown(struct site_home *home, void (*done)(void *ctx), void *c
     home->done = done;
     home->done_ctx = ctx;
     uv_timer_stop(&home->timer);
+    home_data_close(home->data);
     site_jobs_shutdown(home->jobs, on_jobs_gone, home);
 }
 
 void site_home_free(struct site_home *home)
 {
     site_jobs_free(home->jobs);
+    home_data_free(home->data);
     list_for_each_safe (it, next, &home->telling)
         telling_free(list_entry(it, struct telling, node));
     free(home);

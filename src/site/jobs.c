@@ -9,6 +9,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "core/kinds.h"
+#include "engine/data.h"
 
 #define TICK_MS 100
 #define BUCKETS 1024  /* a power of two */
@@ -50,6 +51,7 @@ struct ended {
 
 struct site_jobs {
     struct site_hub hub;
+    const char *work; /* of the engine */
     struct engine *engine;
     uv_timer_t timer;
     struct list runs, bucket[BUCKETS]; /* in order of arrival; by job */
@@ -138,6 +140,13 @@ static void run_gone(const struct run *run)
     gone(run->jobs, &run->order.id, run->recorded ? &run->exit : NULL, false);
 }
 
+static void dropped(const struct run *run)
+{
+    const struct site_hub *hub = &run->jobs->hub;
+    if (hub->dropped)
+        hub->dropped(hub->ctx, &run->order.id);
+}
+
 static void run_end(struct run *run, uint32_t code)
 {
     if (run->stop) {
@@ -154,6 +163,7 @@ static void run_end(struct run *run, uint32_t code)
 static void run_not_started(struct run *run, const char *words)
 {
     run_log("job_not_started", run, words);
+    dropped(run);
     run_end(run, (uint32_t)ENDING_NOT_STARTED << JOB_CODE_BITS);
 }
 
@@ -174,6 +184,17 @@ static void on_submitted(void *ctx, struct engine_call *call)
     run_not_started(run, call->err.msg);
 }
 
+/* A folder of the epoch's own, in which that of the epoch before lies already. */
+static int add_checkpoint(const struct run *run, struct job_spec *spec, struct err *err)
+{
+    char dir[FS_PATH_MAX], path[FS_PATH_MAX];
+    workdir_path(dir, run->jobs->work, &run->order.id);
+    workdir_file(path, dir, DATA_CHECKPOINT);
+    free(spec->checkpoint_dir);
+    spec->checkpoint_dir = strdup(path);
+    return spec->checkpoint_dir ? 0 : err_set(err, ERR_NO_MEMORY, "out of memory");
+}
+
 static int load_spec(struct run *run, struct job_spec *spec, struct err *err)
 {
     const struct site_hub *hub = &run->jobs->hub;
@@ -183,6 +204,9 @@ static int load_spec(struct run *run, struct job_spec *spec, struct err *err)
     spec->epoch = run->order.id.epoch;
     spec->grace_ms = spec->grace_ms ? spec->grace_ms : GRACE_MS;
     spec->nodes = run->order.nodes > 1 ? run->order.nodes : 0;
+    rc = spec->checkpoint ? add_checkpoint(run, spec, err) : 0;
+    if (rc != 0)
+        return rc;
     spec->chips = calloc(1, sizeof *spec->chips);
     if (!spec->chips || !(spec->chips[0].kind = strdup(run->order.chip)))
         return err_set(err, ERR_NO_MEMORY, "out of memory");
@@ -252,6 +276,8 @@ static void stop(struct run *run, enum job_end why)
     run_log("job_stopped", run, job_end_text(why));
     if (run->state == RUN_ENDED && !run->asked)
         run_gone(run);
+    if (run->state == RUN_WANTED)
+        dropped(run);
     if (run->state == RUN_WANTED || (run->state == RUN_ENDED && !run->asked))
         run_drop(run);
     else if (run->state == RUN_LIVE)
@@ -476,6 +502,7 @@ int site_jobs_new(struct site_jobs **out, struct loop *loop, const struct engine
     if (!jobs)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     jobs->hub = *hub;
+    jobs->work = engine->work;
     list_init(&jobs->runs);
     for (size_t i = 0; i < BUCKETS; i++)
         list_init(&jobs->bucket[i]);

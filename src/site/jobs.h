@@ -37,6 +37,8 @@ struct site_hub {
     void (*used)(void *ctx, const struct job_id *id, const struct job_usage *usage);
     /* An epoch is over that the hub had taken back, or whose end it knew before the site started (`old`). May be NULL. */
     void (*gone)(void *ctx, const struct job_id *id, const struct job_exit *exit, bool old);
+    /* An epoch whose specification was asked for is not to be started here. May be NULL. */
+    void (*dropped)(void *ctx, const struct job_id *id);
     /* For how long from now jobs may run without another word from the hub, ms; 0: it has not been heard for too long. */
     uint64_t (*lease_ms)(void *ctx);
     void *ctx;

@@ -16,6 +16,7 @@ struct link {
     struct buf sent, answer;
     int status;
     link_fn *fn;
+    link_bytes_fn *bytes_fn; /* in place of fn: the answer is no JSON */
     void *ctx;
 };
 
@@ -53,7 +54,7 @@ static void judge(const struct link *link, int rc, yyjson_val *root, struct err 
         err_set(err, rc, "the hub at %s is not reached, or is not the hub that we know", link->endpoint.text);
     else if (link->status != 200)
         err_set(err, refused(link->status), "%s", words ? words : "the hub refused");
-    else if (!yyjson_is_obj(root))
+    else if (!link->bytes_fn && !yyjson_is_obj(root))
         err_set(err, ERR_UPSTREAM, "the hub's answer is not what it should be");
 }
 
@@ -62,10 +63,16 @@ static void on_end(struct http_call *call, int rc)
     struct link *link = http_call_ctx(call);
     struct err err = {0};
     bool whole = rc == 0 && !link->answer.failed && link->answer.len > 0;
-    yyjson_doc *doc = whole ? json_read(link->answer.data, link->answer.len) : NULL;
+    bool bytes = link->bytes_fn && link->status == 200;
+    yyjson_doc *doc = whole && !bytes ? json_read(link->answer.data, link->answer.len) : NULL;
     judge(link, rc, yyjson_doc_get_root(doc), &err);
     link->call = NULL;
-    link->fn(link->ctx, &err, err.code == 0 ? yyjson_doc_get_root(doc) : NULL);
+    if (link->answer.failed)
+        err_set(&err, ERR_UPSTREAM, "the hub's answer is too long");
+    if (link->bytes_fn)
+        link->bytes_fn(link->ctx, &err, link->answer.data, err.code == 0 ? link->answer.len : 0);
+    else
+        link->fn(link->ctx, &err, err.code == 0 ? yyjson_doc_get_root(doc) : NULL);
     yyjson_doc_free(doc);
 }
 
@@ -106,13 +113,11 @@ void link_patience(struct link *link, uint64_t ms)
     http_client_patience(link->client, ms);
 }
 
-void link_post(struct link *link, const char *path, const struct buf *body, link_fn *fn, void *ctx)
+static void post(struct link *link, const char *path, const struct buf *body)
 {
     static const struct http_call_events events = {.on_head = on_head, .on_body = on_body, .on_end = on_end};
     struct buf head;
     assert(!link->call);
-    link->fn = fn;
-    link->ctx = ctx;
     link->status = 0;
     buf_clear(&link->answer);
     buf_clear(&link->sent);
@@ -123,6 +128,21 @@ void link_post(struct link *link, const char *path, const struct buf *body, link
                            (struct http_body){link->sent.data, link->sent.len}, &events, link);
     if (!link->call)
         abort(); /* out of memory */
+}
+
+void link_post(struct link *link, const char *path, const struct buf *body, link_fn *fn, void *ctx)
+{
+    link->fn = fn;
+    link->bytes_fn = NULL;
+    link->ctx = ctx;
+    post(link, path, body);
+}
+
+void link_fetch(struct link *link, const char *path, const struct buf *body, link_bytes_fn *fn, void *ctx)
+{
+    link->bytes_fn = fn;
+    link->ctx = ctx;
+    post(link, path, body);
 }
 
 void link_close(struct link *link)

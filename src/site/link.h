@@ -11,7 +11,7 @@
 #include "net/http_client.h"
 #include "net/tls.h"
 
-#define LINK_BODY_MAX ((size_t)1 << 20)
+#define LINK_BODY_MAX ((size_t)4 << 20) /* the hub takes 1 MiB, of what is kept of jobs 4 */
 #define LINK_ANSWER_MAX ((size_t)8 << 20)
 
 struct link;
@@ -25,6 +25,9 @@ int link_open(struct link **out, struct loop *loop, const char *hub, struct tls_
               struct err *err);
 /* Sends the body, of at most LINK_BODY_MAX; asserts that no call is under way. */
 void link_post(struct link *link, const char *path, const struct buf *body, link_fn *fn, void *ctx);
+/* The same for an answer that is bytes, LINK_ANSWER_MAX at most; they are the link's, until its next call. */
+typedef void link_bytes_fn(void *ctx, const struct err *err, const char *data, size_t len);
+void link_fetch(struct link *link, const char *path, const struct buf *body, link_bytes_fn *fn, void *ctx);
 bool link_busy(const struct link *link);
 /* How long the next calls wait for the hub to begin its answer, ms. No call is under way. */
 void link_patience(struct link *link, uint64_t ms);

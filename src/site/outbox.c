@@ -53,6 +53,7 @@ struct outbox {
     struct outbox_config config;
     struct link *link;
     struct site_jobs *jobs;
+    struct haul *haul;
     struct list items;
     struct own_call own;
     struct item *busy; /* that the call under way is about */
@@ -221,8 +222,10 @@ bool outbox_tell(struct outbox *o, const struct site_end *end)
     item->look_ms = 0;
     item->dry[STREAM_OUT] = item->dry[STREAM_ERR] = !end->exit;
     buf_clear(&item->exit);
-    if (end->exit)
+    if (end->exit) {
         form_write(&job_exit_table, end->exit, &item->exit);
+        haul_over(o->haul, &end->id);
+    }
     pump(o);
     return true;
 }
@@ -235,6 +238,7 @@ void outbox_gone(struct outbox *o, const struct job_id *id, const struct job_exi
     item->ended = item->told = true;
     item->look_ms = 0;
     item->dry[STREAM_OUT] = item->dry[STREAM_ERR] = false;
+    haul_over(o->haul, id);
     item->metered = true;
     item->meter = site_last_meter(id, &(struct uuid){{0}}, exit);
 }
@@ -419,7 +423,8 @@ static bool wants_program(const struct outbox *o, const struct item *item)
 
 static bool is_to_be_told(const struct outbox *o, const struct item *item)
 {
-    return item->ended && !item->told && (flushed(item) || now_ms(o) >= item->until_ms);
+    bool all = flushed(item) && haul_settled(o->haul, &item->id);
+    return item->ended && !item->told && (all || now_ms(o) >= item->until_ms);
 }
 
 static bool is_to_be_looked_at(const struct outbox *o, const struct item *item)
@@ -437,7 +442,7 @@ static bool is_metered(const struct outbox *o, const struct item *item)
 static bool is_over(const struct outbox *o, const struct item *item)
 {
     return item->told && flushed(item) && !item->metered && !item->metering && !item->forgetting &&
-           now_ms(o) >= item->look_ms;
+           now_ms(o) >= item->look_ms && haul_settled(o->haul, &item->id);
 }
 
 static struct item *first(struct outbox *o, bool (*which)(const struct outbox *, const struct item *))
@@ -531,9 +536,10 @@ int outbox_new(struct outbox **out, const struct outbox_config *config, struct e
     return 0;
 }
 
-void outbox_jobs(struct outbox *o, struct site_jobs *jobs)
+void outbox_jobs(struct outbox *o, struct site_jobs *jobs, struct haul *haul)
 {
     o->jobs = jobs;
+    o->haul = haul;
 }
 
 void outbox_close(struct outbox *o)

@@ -7,12 +7,13 @@
  *
  * Nothing is kept here that the engine's work folder does not hold: an end is told until the hub has it, and what a job
  * printed from where the hub says that it is. So a site that dies, or is cut off for days, forgets nothing. An end
- * waits for what the job printed, for OUTBOX_FLUSH_MS at most. What the hub has all of is removed from the work folder.
+ * waits for what the job printed and what is kept of it (site/haul.h), for OUTBOX_FLUSH_MS at most. What the hub has all of is removed from the work folder.
  */
 #ifndef BUSBAR_SITE_OUTBOX_H
 #define BUSBAR_SITE_OUTBOX_H
 
 #include "net/tls.h"
+#include "site/haul.h"
 #include "site/jobs.h"
 #include "site/link.h"
 
@@ -30,8 +31,8 @@ struct outbox_config {
 struct outbox;
 
 int outbox_new(struct outbox **out, const struct outbox_config *config, struct err *err);
-/* From now on it looks after the jobs. */
-void outbox_jobs(struct outbox *outbox, struct site_jobs *jobs);
+/* From now on it looks after the jobs; what is kept of them goes by the haul. */
+void outbox_jobs(struct outbox *outbox, struct site_jobs *jobs, struct haul *haul);
 
 /* For struct site_hub. */
 int outbox_load(struct outbox *outbox, const struct job_id *id, struct job_spec *spec, struct err *err);

@@ -16,6 +16,8 @@ struct remote {
     struct remote_config config;
     struct link *orders;
     struct outbox *outbox;
+    struct cache *cache;
+    struct haul *haul;
     struct site_jobs *jobs;
     uv_timer_t timer;
     bool ready;            /* what runs here is known */
@@ -163,7 +165,14 @@ static void on_ready(void *ctx)
 
 static int load(void *ctx, const struct job_id *id, struct job_spec *spec, struct err *err)
 {
-    return outbox_load(((struct remote *)ctx)->outbox, id, spec, err);
+    struct remote *r = ctx;
+    int rc = outbox_load(r->outbox, id, spec, err);
+    return rc ? rc : haul_ready(r->haul, id, spec, err);
+}
+
+static void dropped(void *ctx, const struct job_id *id)
+{
+    haul_forget(((struct remote *)ctx)->haul, id);
 }
 
 static bool tell(void *ctx, const struct site_end *end)
@@ -288,6 +297,40 @@ bool remote_call(struct remote *r, const char *path, const struct buf *body, lin
     return outbox_call(r->outbox, path, body, fn, ctx);
 }
 
+struct cache *remote_cache(struct remote *r)
+{
+    return r->cache;
+}
+
+static int open_data(struct remote *r, struct err *err)
+{
+    const struct outbox_config *o = &r->config.outbox;
+    const struct cache_config cache = {.loop = o->loop,
+                                       .hub = o->hub,
+                                       .tls = o->tls,
+                                       .dir = r->config.blobs,
+                                       .max = CACHE_BYTES,
+                                       .heard = o->heard,
+                                       .ctx = o->ctx};
+    int rc = cache_new(&r->cache, &cache, err);
+    const struct haul_config haul = {.loop = o->loop,
+                                     .hub = o->hub,
+                                     .tls = o->tls,
+                                     .cache = r->cache,
+                                     .work = r->config.engine->work,
+                                     .heard = o->heard,
+                                     .ctx = o->ctx};
+    return rc ? rc : haul_new(&r->haul, &haul, err);
+}
+
+static void close_data(struct remote *r)
+{
+    if (r->haul)
+        haul_close(r->haul);
+    if (r->cache)
+        cache_close(r->cache);
+}
+
 static int open_parts(struct remote *r, struct err *err)
 {
     const struct site_hub hub = {.ready = on_ready,
@@ -295,12 +338,15 @@ static int open_parts(struct remote *r, struct err *err)
                                  .tell = tell,
                                  .used = used,
                                  .gone = gone,
+                                 .dropped = dropped,
                                  .lease_ms = lease_ms,
                                  .ctx = r};
     const struct outbox_config *o = &r->config.outbox;
     int rc = outbox_new(&r->outbox, o, err);
     if (rc == 0)
         rc = link_open(&r->orders, o->loop, o->hub, o->tls, err);
+    if (rc == 0)
+        rc = open_data(r, err);
     return rc ? rc : site_jobs_new(&r->jobs, o->loop, r->config.engine, &hub, err);
 }
 
@@ -318,11 +364,12 @@ int remote_new(struct remote **out, const struct remote_config *config, struct e
         if (r->outbox)
             outbox_close(r->outbox);
         link_close(r->orders);
+        close_data(r);
         uv_run(&config->outbox.loop->uv, UV_RUN_DEFAULT);
         remote_free(r);
         return rc;
     }
-    outbox_jobs(r->outbox, r->jobs);
+    outbox_jobs(r->outbox, r->jobs, r->haul);
     uv_timer_init(&config->outbox.loop->uv, &r->timer);
     r->timer.data = r;
     uv_timer_start(&r->timer, on_tick, 0, TICK_MS);
@@ -336,6 +383,7 @@ void remote_shutdown(struct remote *r, void (*done)(void *ctx), void *ctx)
     uv_close((uv_handle_t *)&r->timer, NULL);
     link_close(r->orders);
     outbox_close(r->outbox);
+    close_data(r);
     site_jobs_shutdown(r->jobs, done, ctx);
 }
 
@@ -346,6 +394,8 @@ void remote_free(struct remote *r)
     if (r->jobs)
         site_jobs_free(r->jobs);
     outbox_free(r->outbox);
+    haul_free(r->haul);
+    cache_free(r->cache);
     buf_fini(&r->inventory);
     buf_fini(&r->told);
     free(r);

@@ -15,6 +15,7 @@
 struct remote_config {
     const struct engine_config *engine; /* outlives it */
     struct outbox_config outbox;        /* and what it says */
+    const char *blobs;                  /* folder of the cache (site/cache.h) */
 };
 
 struct remote;
@@ -23,6 +24,8 @@ struct remote;
 int remote_new(struct remote **out, const struct remote_config *config, struct err *err);
 /* As outbox_call. */
 bool remote_call(struct remote *remote, const char *path, const struct buf *body, link_fn *fn, void *ctx);
+/* Blobs of the hub, for whoever else needs some. */
+struct cache *remote_cache(struct remote *remote);
 /* Ends the links and the engine's threads; what runs goes on. `done` runs on the loop; then remote_free. */
 void remote_shutdown(struct remote *remote, void (*done)(void *ctx), void *ctx);
 void remote_free(struct remote *remote);
