@@ -16,7 +16,8 @@
 #define JOB_OPTIONS \
     "chips=N chip=KIND[:N],... time=TIME name=NAME priority=N interruptible after=JOBS env=NAME=VALUE " \
     "memory=MIB network site=NAME jurisdiction=CODE vendor=NAME deadline=WHEN defer=WHEN green " \
-    "checkpoint-every=TIME checkpoint-cost=TIME array=A-B[%C] cwd=DIR dry-run tenant=NAME"
+    "checkpoint-every=TIME checkpoint-cost=TIME array=A-B[%C] cwd=DIR in=[NAME=]PATH out=PATH dry-run " \
+    "tenant=NAME"
 
 const struct verb cli_verbs[] = {
     {"up", "", 0, 0,
@@ -85,6 +86,8 @@ const struct verb cli_verbs[] = {
     {"job logs", "JOB", 1, 1, "follow", "what a job printed", cli_job_logs},
     {"job retry", "JOB", 1, 1, "", "submit what is over again, on the same terms; prints the new id",
      cli_job_retry},
+    {"job cp", "JOB[:NAME] TARGET", 2, 2, "",
+     "copy what was kept of a job to here, or one file or folder of it", cli_job_cp},
     {"job cancel", "JOB", 1, 1, "", "end a job, or all tasks of an array", cli_job_cancel},
     {"cancel", "JOB", 1, 1, "", "the same as job cancel", cli_job_cancel},
     {"sim", "", 0, 0,

@@ -70,7 +70,7 @@ static int unreachable(const struct cli *cli, CURLcode rc)
     return CLI_UNREACHABLE;
 }
 
-static int perform(const struct cli *cli, const char *method, const char *path, const char *body,
+static int perform(const struct cli *cli, const char *method, const char *path, const char *body, size_t len,
                    const char *key, struct receiver *r, long *status)
 {
     struct curl_slist *headers = NULL;
@@ -88,8 +88,10 @@ static int perform(const struct cli *cli, const char *method, const char *path, 
     curl_easy_setopt(curl, CURLOPT_TCP_NODELAY, 1L);
     if (getenv("SSL_CERT_FILE")) /* a hub with a certificate of its own authority */
         curl_easy_setopt(curl, CURLOPT_CAINFO, getenv("SSL_CERT_FILE"));
-    if (body)
+    if (body) {
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)len);
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
+    }
     CURLcode rc = curl_easy_perform(curl);
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, status);
     curl_slist_free_all(headers);
@@ -111,20 +113,20 @@ int client_stream(const struct cli *cli, const char *method, const char *path, c
     struct receiver r = {.on_data = on_data, .ctx = ctx};
     buf_init(&r.buf, ANSWER_MAX);
     *status = 0;
-    int rc = perform(cli, method, path, body, key, &r, status);
+    int rc = perform(cli, method, path, body, body ? strlen(body) : 0, key, &r, status);
     if (rc == CLI_OK && *status >= 400)
         rc = client_error(*status, r.buf.data ? r.buf.data : "", r.buf.len);
     buf_fini(&r.buf);
     return rc;
 }
 
-int client_call(const struct cli *cli, const char *method, const char *path, const char *body,
+static int call(const struct cli *cli, const char *method, const char *path, const char *body, size_t len,
                 yyjson_doc **doc)
 {
     struct receiver r = {.on_data = NULL};
     long status = 0;
     buf_init(&r.buf, ANSWER_MAX);
-    int rc = perform(cli, method, path, body, cli->key, &r, &status);
+    int rc = perform(cli, method, path, body, len, cli->key, &r, &status);
     const char *text = r.buf.data ? r.buf.data : "";
     if (rc == CLI_OK && status >= 400)
         rc = client_error(status, text, r.buf.len);
@@ -137,4 +139,15 @@ int client_call(const struct cli *cli, const char *method, const char *path, con
     }
     buf_fini(&r.buf);
     return rc;
+}
+
+int client_call(const struct cli *cli, const char *method, const char *path, const char *body,
+                yyjson_doc **doc)
+{
+    return call(cli, method, path, body, body ? strlen(body) : 0, doc);
+}
+
+int client_put(const struct cli *cli, const char *path, const void *data, size_t len, yyjson_doc **doc)
+{
+    return call(cli, "PUT", path, data, len, doc);
 }

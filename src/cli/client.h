@@ -11,6 +11,9 @@
 int client_call(const struct cli *cli, const char *method, const char *path, const char *body,
                 yyjson_doc **doc);
 
+/* As client_call, with a body of bytes. */
+int client_put(const struct cli *cli, const char *path, const void *data, size_t len, yyjson_doc **doc);
+
 /* As client_call, but hands each piece of the answer over as it comes; `on_data` false: stop. `key` overrides. */
 typedef bool client_data_fn(void *ctx, const char *data, size_t len);
 int client_stream(const struct cli *cli, const char *method, const char *path, const char *body,

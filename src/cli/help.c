@@ -9,6 +9,10 @@
     "  --chips N              chips of one kind; 1 if nothing is said\n" \
     "  --chip KIND[:N],...    up to four alternatives, of which one is enough\n" \
     "  --memory MIB, --network, --env NAME[=VALUE], --cwd DIR\n" \
+    "What it brings and leaves\n" \
+    "  --in [NAME=]PATH       a file, or all files of a folder, to lie in its folder; may be given again\n" \
+    "  --out PATH             a file, folder or pattern in its folder, kept when it is over: busbar job " \
+    "cp\n" \
     "Where it may run\n" \
     "  --site NAME, --jurisdiction CODE, --vendor NAME\n" \
     "When\n" \

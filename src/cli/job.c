@@ -6,6 +6,7 @@
 
 #include "base/str.h"
 #include "cli/job.h"
+#include "cli/job_data.h"
 
 static const struct column columns[] = {{"ID", "/id"},       {"INDEX", "/index"}, {"NAME", "/name"},
                                         {"STATE", "/state"}, {"END", "/end"},     {"CODE", "/code"},
@@ -39,6 +40,8 @@ static const struct column fields[] = {{"id", "/id"},
                                        {"expected end", "/expected_end"},
                                        {"ended", "/ended"},
                                        {"CPU ms", "/usage/cpu_ms"},
+                                       {"bytes in", "/data/bytes_in"},
+                                       {"bytes out", "/data/bytes_out"},
                                        {"chip ms", "/chip_ms"},
                                        {"cost", "/cost"},
                                        {"unpaid", "/unpaid"}};
@@ -74,6 +77,8 @@ static const struct column epoch_columns[] = {
     {"EPOCH", "/epoch"},     {"SITE", "/site"},       {"CHIPS", "/chips"},   {"END", "/end"},
     {"MS", "/ms"},           {"CHIP MS", "/chip_ms"}, {"CPU MS", "/cpu_ms"}, {"JOULES", "/energy_j"},
     {"CHIP-HOUR", "/price"}, {"COST", "/cost"}};
+static const struct column input_columns[] = {{"INPUT", "/name"}, {"SIZE", "/size"}, {"SHA256", "/sha256"}};
+static const struct column output_columns[] = {{"OUTPUT", "/name"}, {"SIZE", "/size"}, {"SHA256", "/sha256"}};
 #define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
 
 /* ---- verbs ---- */
@@ -117,12 +122,14 @@ int cli_run(const struct cli *cli)
     request_begin(&r);
     job_options_add(&r, cli, false);
     job_argv_add(&r, cli->args, cli->nargs);
+    int rc = r.bad ? CLI_USAGE : job_data_add(&r, cli, !cli_option(cli, "dry-run"));
     if (cli_option(cli, "dry-run")) {
-        int done = r.bad ? CLI_USAGE : dry_run(cli, &r);
+        rc = rc == CLI_OK ? dry_run(cli, &r) : rc;
         request_end(&r);
-        return done;
+        return rc;
     }
-    int rc = r.bad ? CLI_USAGE : client_call(cli, "POST", "/api/v1/jobs", request_body(&r), &doc);
+    if (rc == CLI_OK)
+        rc = client_call(cli, "POST", "/api/v1/jobs", request_body(&r), &doc);
     request_end(&r);
     if (rc == CLI_OK) {
         const char *id = job_text(doc, "/id");
@@ -190,6 +197,8 @@ int cli_submit(const struct cli *cli)
     request_begin(&r);
     int rc = job_file_add(&r, cli);
     if (rc == CLI_OK)
+        rc = job_data_add(&r, cli, !cli_option(cli, "dry-run"));
+    if (rc == CLI_OK)
         rc = cli_option(cli, "dry-run") ? dry_run(cli, &r) : post(cli, &r, "/api/v1/jobs");
     request_end(&r);
     return rc;
@@ -215,19 +224,20 @@ int cli_jobs(const struct cli *cli)
 }
 
 /* Each in a line, below the rest. */
-static int print_epochs(const struct cli *cli, yyjson_doc *job)
+static int print_rows(const struct cli *cli, yyjson_doc *job, const char *member, const struct column *list,
+                      int n)
 {
-    yyjson_val *epochs = yyjson_obj_get(yyjson_doc_get_root(job), "epochs");
-    if (cli->json || yyjson_arr_size(epochs) == 0)
+    yyjson_val *rows = yyjson_obj_get(yyjson_doc_get_root(job), member);
+    if (cli->json || yyjson_arr_size(rows) == 0)
         return CLI_OK;
     yyjson_mut_doc *table = yyjson_mut_doc_new(NULL);
     yyjson_mut_val *root = yyjson_mut_obj(table);
     yyjson_mut_doc_set_root(table, root);
-    yyjson_mut_obj_add_val(table, root, "data", yyjson_val_mut_copy(table, epochs));
+    yyjson_mut_obj_add_val(table, root, "data", yyjson_val_mut_copy(table, rows));
     yyjson_doc *doc = yyjson_mut_doc_imut_copy(table, NULL);
     yyjson_mut_doc_free(table);
     putchar('\n');
-    int rc = doc ? print_table(cli, doc, epoch_columns, COUNT(epoch_columns)) : CLI_FAILED;
+    int rc = doc ? print_table(cli, doc, list, n) : CLI_FAILED;
     yyjson_doc_free(doc);
     return rc;
 }
@@ -241,7 +251,11 @@ int cli_job_show(const struct cli *cli)
     else if (rc == CLI_OK)
         rc = print_object(cli, doc, fields, COUNT(fields));
     if (rc == CLI_OK)
-        rc = print_epochs(cli, doc);
+        rc = print_rows(cli, doc, "epochs", epoch_columns, COUNT(epoch_columns));
+    if (rc == CLI_OK)
+        rc = print_rows(cli, doc, "inputs", input_columns, COUNT(input_columns));
+    if (rc == CLI_OK)
+        rc = print_rows(cli, doc, "outputs", output_columns, COUNT(output_columns));
     yyjson_doc_free(doc);
     return rc;
 }

@@ -120,6 +120,24 @@ static void add_flag(struct request *r, const struct cli *cli, const char *name)
     buf_add_text(&r->body, "true");
 }
 
+/* Each of an option that may be given several times, as a list. */
+static void add_each(struct request *r, const struct cli *cli, const char *name, const char *member)
+{
+    const char *sep = "";
+    if (!cli_option(cli, name))
+        return;
+    request_member(r, member);
+    buf_add_char(&r->body, '[');
+    for (int i = 0; i < cli->noptions; i++) {
+        if (strcmp(cli->options[i].name, name) != 0)
+            continue;
+        buf_add_text(&r->body, sep);
+        buf_add_json(&r->body, cli->options[i].value, strlen(cli->options[i].value));
+        sep = ",";
+    }
+    buf_add_char(&r->body, ']');
+}
+
 /* Each --env; one without a value is taken from our own environment. */
 static void add_env(struct request *r, const struct cli *cli)
 {
@@ -148,9 +166,12 @@ static void add_env(struct request *r, const struct cli *cli)
 
 void job_options_add(struct request *r, const struct cli *cli, bool tenant)
 {
-    if (!cli_option(cli, "tenant") && !cli->key && !tenant)
-        request_text(r, "tenant", "default");
+    const char *named = cli_option(cli, "tenant");
+    if (!named && !cli->key && !tenant)
+        request_text(r, "tenant", named = "default");
     request_option(r, cli, "tenant", "tenant");
+    if (named && !text_set(r->tenant, sizeof r->tenant, named, strlen(named)))
+        wrong(r, "tenant", "a name", named);
     request_option(r, cli, "name", "name");
     add_chips(r, cli);
     request_option_count(r, cli, "memory", "memory_mib");
@@ -168,6 +189,7 @@ void job_options_add(struct request *r, const struct cli *cli, bool tenant)
     add_priority(r, cli);
     add_flag(r, cli, "interruptible");
     add_flag(r, cli, "network");
+    add_each(r, cli, "out", "outputs");
     add_env(r, cli);
 }
 

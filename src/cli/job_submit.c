@@ -160,6 +160,8 @@ static void given_members(const struct cli *cli, const char *given[], size_t cap
                                            {"interruptible", "interruptible"},
                                            {"network", "network"},
                                            {"cwd", "cwd"},
+                                           {"in", "in"},
+                                           {"out", "outputs"},
                                            {"env", "env"}};
     size_t n = 0;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {

@@ -10,7 +10,7 @@
 
 #define ITEMS_MAX 4096
 
-enum kind { TEXT, COUNT, FLAG, PRIORITY, LIST, ENV, COMMAND, SPAN, GREEN, CHOICES };
+enum kind { TEXT, COUNT, FLAG, PRIORITY, LIST, ENV, COMMAND, SPAN, GREEN, CHOICES, PATHS };
 
 static const struct member {
     const char *key;
@@ -23,6 +23,8 @@ static const struct member {
                {"script", TEXT, NULL},
                {"env", ENV, NULL},
                {"cwd", TEXT, NULL},
+               {"in", PATHS, NULL},
+               {"out", LIST, "outputs"},
                {"memory_mib", COUNT, NULL},
                {"network", FLAG, NULL},
                {"chip", TEXT, NULL},
@@ -231,10 +233,39 @@ static void add_value(struct buf *out, enum kind kind, const struct at *at)
     case CHOICES:
         add_choices(out, at);
         return;
+    case PATHS: /* no member: they are looked at here */
+        return;
     }
 }
 
 /* ---- the file ---- */
+
+/* Local files and folders, one or a list. */
+static void add_paths(struct buf *out, const struct at *at)
+{
+    bool one = at->node->type == YAML_SCALAR_NODE;
+    uint32_t n = one ? 1 : at_items(at, ITEMS_MAX);
+    for (uint32_t i = 0; i < n; i++) {
+        const struct at item = one ? *at : at_item(at, i);
+        size_t len;
+        const char *text = at_scalar(&item, &len);
+        if (text && (len == 0 || memchr(text, 0, len)))
+            at_problem(&item, "expected PATH or NAME=PATH");
+        else if (text)
+            buf_add(out, text, len);
+        if (text)
+            buf_add_char(out, 0);
+    }
+}
+
+/* Whose the job is, for its data. */
+static void note_tenant(struct request *r, const struct at *at)
+{
+    size_t len;
+    const char *text = at_scalar(at, &len);
+    if (text && !text_set(r->tenant, sizeof r->tenant, text, len))
+        at_problem(at, "is too long");
+}
 
 static bool is_given(const char *const *given, const char *name)
 {
@@ -262,6 +293,12 @@ static void add_member(struct request *r, const struct at *root, const char *key
     seen[(*nseen)++] = target(m);
     if (is_given(given, target(m)))
         return;
+    if (strcmp(key, "tenant") == 0)
+        note_tenant(r, value);
+    if (m->kind == PATHS) {
+        add_paths(&r->inputs, value);
+        return;
+    }
     request_member(r, target(m));
     add_value(&r->body, m->kind, value);
 }

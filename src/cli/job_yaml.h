@@ -3,6 +3,7 @@
  * Jobs written down in YAML: the members of `POST /api/v1/jobs`, beside a few that are easier to write.
  *
  *   command: a text for /bin/sh, in place of argv        time, checkpoint_every, checkpoint_cost: 90s, 45m, 12h
+ *   in, out: --in and --out, one or a list
  *   env: a mapping, or a list of NAME=VALUE              green: true, for defer_until: +24h
  */
 #ifndef BUSBAR_CLI_JOB_YAML_H

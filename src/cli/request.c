@@ -13,6 +13,8 @@ void request_begin(struct request *r)
     r->bad = false;
     buf_init(&r->body, BODY_MAX);
     buf_init(&r->path, 4096);
+    buf_init(&r->inputs, BODY_MAX);
+    r->tenant[0] = 0;
     buf_add_char(&r->body, '{');
 }
 
@@ -20,6 +22,7 @@ void request_end(struct request *r)
 {
     buf_fini(&r->body);
     buf_fini(&r->path);
+    buf_fini(&r->inputs);
 }
 
 void request_member(struct request *r, const char *member)

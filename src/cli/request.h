@@ -8,7 +8,9 @@
 struct request {
     struct buf body; /* the members so far, without the closing brace */
     struct buf path;
-    bool bad; /* a message was printed */
+    struct buf inputs; /* of a job's file: local paths, each ended by a NUL (cli/job_data.h) */
+    char tenant[64];   /* of a job; empty: the key's own */
+    bool bad;          /* a message was printed */
 };
 
 void request_begin(struct request *r);
