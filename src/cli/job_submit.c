@@ -127,6 +127,10 @@ static int add_script(struct request *r, const struct cli *cli, const struct buf
         return rc;
     tell_ignored(file, &script);
     job_options_add(r, &merged, false);
+    for (int i = 0; i < merged.noptions; i++) {
+        if (strcmp(merged.options[i].name, "in") == 0)
+            buf_add(&r->inputs, merged.options[i].value, strlen(merged.options[i].value) + 1);
+    }
     memcpy(args, cli->args, (size_t)cli->nargs * sizeof args[0]);
     args[0] = base_name(file);
     job_argv_add(r, args, cli->nargs);

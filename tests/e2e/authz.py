@@ -5,6 +5,7 @@
 What is refused changes nothing: all listings are compared before and after. A route that this test does not know how to
 call fails it, so none can be added without being tested.
 """
+import hashlib
 import os
 import re
 import shutil
@@ -110,6 +111,11 @@ class Matrix:
             if handler == 'site_remove':
                 hub.api('POST', f'/api/v1/sites/{name}/token', {})
             return name, '', None if handler in ('site_show', 'site_remove') else {}
+        if handler.startswith('blob_'):
+            data = f'{tenant} has this'.encode()
+            name = hashlib.sha256(data).hexdigest()
+            hub.request('PUT', f'/api/v1/blobs/{name}?tenant={tenant}&size={len(data)}', data, local=True)
+            return (name, f'?tenant={tenant}&size={len(data)}', data) if handler == 'blob_put' else (name, f'?tenant={tenant}', None)
         if handler == 'pool_price':
             return hub.api('GET', '/api/v1/pools')['data'][0]['id'], '', {'price': str(self.n)}
         if handler == 'job_list':
@@ -132,7 +138,7 @@ class Matrix:
         if caller not in ALLOWED[role]:
             return (401,) if caller in NOBODY and role != 'LOCAL' else (401, 403)
         scoped = handler in ('tenant_show', 'key_list', 'key_add', 'key_revoke', 'usage', 'usage_records', 'job_list',
-                             'job_add', 'job_show', 'job_logs', 'job_cancel', 'job_retry', 'job_check')
+                             'job_add', 'job_show', 'job_logs', 'job_cancel', 'job_retry', 'job_check', 'blob_read', 'blob_have', 'blob_put')
         mine = {'inference': 'own', 'jobs': 'own', 'admin': 'own', 'other admin': 'other'}.get(caller)
         if scoped and mine and mine != tenant:
             return (404,)

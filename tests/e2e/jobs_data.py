@@ -14,8 +14,8 @@ import sys
 import tempfile
 import time
 
-from site_agent import CONFIG, Field, Site
-from workbench import FAILED, NOT_FOUND, OK, USAGE, Tap, need, same, wait_for
+from site_agent import Field
+from workbench import FAILED, FULL, NOT_FOUND, OK, USAGE, Tap, need, same, wait_for
 
 PIECE = 4 << 20  # of one call
 
@@ -75,7 +75,7 @@ class Data(Field):
         """By name; what they are is fetched and compared."""
         found = self.job(job)
         for o in found['outputs']:
-            need(self.read(o['sha256'], o['size']), o)
+            need(self.read(o['sha256'], o['size']) is not False, o)
         return {o['name']: (o['size'], o['sha256']) for o in found['outputs']}
 
     def read(self, name, size, tenant='default'):
@@ -214,7 +214,7 @@ def refused(d):
 
 def agent_killed(d):
     """Killed while its input comes, again and again: it goes on from where the file ends, and the job starts once."""
-    data = noise(24 * PIECE, 3)
+    data = noise(12 * PIECE, 3)
     files = [d.input('data', data)]
     job = d.submit('sha256sum <data; cp data copy', inputs=files, outputs=['copy'])
     part = d.site.data / 'blobs' / (sha(data) + '.part')
@@ -236,12 +236,194 @@ def agent_killed(d):
     need(d.job(job)['data']['bytes_fetched'] <= len(data) - seen[-1], 'bytes that were here came again')
 
 
+def sending_killed(d):
+    """Killed while what is kept goes to the hub, and then the hub: all of it comes, and goes on from where it was."""
+    size = 16 * PIECE
+    job = d.submit(f'yes $BUSBAR_JOB | head -c {size} >big', outputs=['*'])
+    data = ((job + '\n').encode() * (size // 37 + 1))[:size]
+    part = lambda: sum(p.stat().st_size for p in (d.bench.data / 'blobs').glob(f'*/{sha(data)}.part'))
+    wait_for(part, 'some of it is at the hub', 30, 0.001)
+    d.site.kill()
+    had = part()
+    need(had > 0, 'it was not killed in the middle')
+    d.site.run()
+    wait_for(lambda: part() > had or not part(), 'it goes on', 20, 0.001)
+    d.bench.kill()
+    d.bench.start()
+    same(d.ended(job, 60)['code'], 0, 'end')
+    wait_for(lambda: d.job(job).get('outputs'), 'what was kept', 30, 0.2)
+    same(d.outputs(job), is_of(('big', data)), 'outputs')
+    need(d.job(job)['data']['bytes_sent'] <= size - had, 'bytes that the hub had came again')
+
+
+# ---- the command line ----
+
+def run(d, *args, status=OK, **more):
+    words = list(map(str, args))
+    verbs = 2 if words[0] == 'job' else 1
+    done = d.bench.run(*words[:verbs], '--data', str(d.bench.data), *words[verbs:], data=False, **more)
+    same(done.returncode, status, f'{args}: {done.stdout[-300:]}{done.stderr[-500:]}')
+    return done.stdout
+
+
+def command_line(d):
+    big = noise(PIECE + 3, 4)
+    d.file('set/a.txt', b'a\n')
+    d.file('set/sub/b.txt', b'b\n')
+    d.file('big', big)
+    tool = d.file('tool', b'#!/bin/sh\nmkdir -p res/sub && cat set/a.txt set/sub/b.txt >res/ab && cp data res/sub/copy\n')
+    tool.chmod(0o755)
+    same(run(d, 'run', '--chip', 'cpu', '--name', 'brings', '--in', d.folder / 'set', '--in', f'data={d.folder}/big', '--in', tool,
+             '--out', 'res', '--', 'sh', '-c', './tool && cat res/ab'), 'a\nb\n', 'output')
+    job = d.bench.api('GET', '/api/v1/jobs?limit=1')['data'][0]['id']
+    table = run(d, 'job', 'show', job)
+    for word in ('OUTPUT', 'INPUT', 'res/ab', 'res/sub/copy', 'set/sub/b.txt', sha(big), f'bytes out       {len(big) + 4}\n'):
+        need(word in table, f'{word}: {table}')
+    to = d.folder / 'to'
+    to.mkdir()
+    run(d, 'job', 'cp', job, to)
+    same(((to / 'res/ab').read_bytes(), (to / 'res/sub/copy').read_bytes() == big), (b'a\nb\n', True), 'all')
+    (d.folder / 'one.part').write_bytes(big[:1000])  # one that broke off goes on
+    run(d, 'job', 'cp', f'{job}:res/sub/copy', d.folder / 'one')
+    need((d.folder / 'one').read_bytes() == big and not (d.folder / 'one.part').exists(), 'one')
+    (d.folder / 'bad.part').write_bytes(b'x' * 1000)
+    run(d, 'job', 'cp', f'{job}:res/sub/copy', d.folder / 'bad', status=FAILED)
+    need(not (d.folder / 'bad').exists() and not (d.folder / 'bad.part').exists(), 'bytes that are others stay')
+    run(d, 'job', 'cp', f'{job}:nothing', to, status=NOT_FOUND)
+    before = len(d.bench.pages('/api/v1/jobs'))
+    for bad in (d.folder / 'none', f'../x={d.folder}/big', '/dev/null', f'a=b={d.folder}/big'):
+        run(d, 'run', '--chip', 'cpu', '--in', bad, '--', 'true', status=USAGE)
+    run(d, 'run', '--chip', 'cpu', '--out', '../x', '--', 'true', status=FAILED)
+    run(d, 'run', '--dry-run', '--chip', 'cpu', '--in', d.file('unsent', b'unsent'), '--', 'true')
+    same(d.have(sha(b'unsent'))['have'], 0, 'a dry run sends nothing')
+    same(len(d.bench.pages('/api/v1/jobs')), before, 'jobs')
+
+
+def files_say_it(d):
+    """#BUSBAR lines and YAML; and a job that is submitted again has its data again."""
+    a = d.file('line.txt', b'line\n')
+    script = d.file('job.sh', f'#!/bin/sh\n#BUSBAR --in {a} --chip cpu\n#BUSBAR --out kept --out "*.md"\n'
+                    'cat line.txt >kept; echo md >x.md\n'.encode())
+    first = run(d, 'submit', script).strip()
+    same(d.ended(first)['code'], 0, 'code')
+    same(d.outputs(first), is_of(('kept', b'line\n'), ('x.md', b'md\n')), 'of a script')
+    text = d.file('job.yaml', f'command: cat in.txt y/line.txt >kept\nchip: h20\nin: ["in.txt={a}", "y={a.parent / "set"}"]\nout: kept\n'
+                  .replace('y/line', 'y/a').encode())
+    second = run(d, 'submit', text).strip()
+    same(d.ended(second)['code'], 0, d.logs(second, 'err'))
+    same(d.outputs(second), is_of(('kept', b'line\na\n')), 'of YAML')
+    third = run(d, 'job', 'retry', second).strip()
+    same((d.ended(third)['code'], d.outputs(third)), (0, d.outputs(second)), 'again')
+    for wrong in ('in: {a: b}', 'out: {a: b}', 'in: ""'):
+        run(d, 'submit', d.file('bad.yaml', f'command: "true"\n{wrong}\n'.encode()), status=USAGE)
+
+
+# ---- checkpoints ----
+
+COUNTER = ("cd $BUSBAR_CHECKPOINT_DIR; n=$(cat n 2>/dev/null || echo 0); echo $BUSBAR_EPOCH from $n; "
+           "trap 'mkdir -p deep; echo $n >n; yes $BUSBAR_JOB | head -c 5000000 >deep/big; exit 0' TERM; "
+           "while [ $n -lt %d ]; do sleep 0.1; n=$((n+1)); done; echo $BUSBAR_EPOCH to $n")
+EITHER = [{'chip': 'h20', 'chips': 4, 'rate': 1}, {'chip': 'cpu', 'chips': 1, 'rate': 1}]
+
+
+def lines(d, job, epoch):
+    return d.bench.request('GET', f'/api/v1/jobs/{job}/logs?epoch={epoch}', local=True).body.decode().split('\n')[:-1]
+
+
+def flexible(d, script, **fields):
+    body = {'tenant': 'default', 'argv': ['/bin/sh', '-c', script], 'interruptible': True, 'time_limit_s': 600, **fields}
+    return d.bench.api('POST', '/api/v1/jobs', body)['id']
+
+
+def prefers(d, site):
+    """Work that could run at either goes there, as long as it can: the other one costs money."""
+    for pool in d.bench.api('GET', '/api/v1/pools')['data']:
+        if pool['chip'] in ('cpu', 'h20'):
+            d.bench.api('PUT', f'/api/v1/pools/{pool["id"]}/price', {'price': '0' if pool['site'] == site else '20'})
+
+
+def counts(d, job, epochs):
+    """It went on from where it was stopped, and came to its end."""
+    end = d.ended(job, 60)
+    same((end['end'], end.get('code'), end['epoch']), ('exited', 0, epochs), (end, d.logs(job, 'err')))
+    starts = [int(lines(d, job, e)[0].split()[2]) for e in range(1, epochs + 1)]
+    same(starts[0], 0, starts)
+    need(all(a < b for a, b in zip(starts, starts[1:])), starts)
+    return end
+
+
+def same_site(d):
+    """A firm job takes its chips; afterwards it goes on there."""
+    job = flexible(d, COUNTER % 40, chip='h20', chips=4)
+    wait_for(lambda: lines(d, job, 1), 'it has begun', 20)
+    time.sleep(0.5)
+    firm = d.submit('sleep 1', chips=4)
+    same(d.ended(firm, 40)['code'], 0, 'the firm one')
+    end = counts(d, job, 2)
+    same([e['site'] for e in end['epochs']], ['north', 'north'], end['epochs'])
+    need(end['data']['bytes_sent'] >= 5000000 and end['data']['bytes_fetched'] == 0, end['data'])
+
+
+def two_sites(d):
+    """The firm one stays: it goes on at the hub's own machine; and from there to the site when that is free."""
+    prefers(d, 'north')
+    job = flexible(d, COUNTER % 40, alternatives=EITHER)
+    wait_for(lambda: lines(d, job, 1), 'it has begun', 20)
+    same(d.job(job)['site'], 'north', 'where it starts')
+    time.sleep(0.5)
+    firm = d.submit('sleep 30', chips=4)
+    end = counts(d, job, 2)
+    same((end['site'], lines(d, job, 2)[-1]), ('local', '2 to 40'), 'where it ends')
+    need(end['data']['bytes_in'] > 5000000, end['data'])
+    d.bench.api('DELETE', f'/api/v1/jobs/{firm}')
+    d.nothing_runs()
+    # From the hub to the site.
+    prefers(d, 'local')
+    cores = next(p['chips'] for p in d.bench.api('GET', '/api/v1/pools')['data'] if p['site'] == 'local')
+    job = flexible(d, COUNTER % 40, alternatives=[EITHER[0], {'chip': 'cpu', 'chips': cores, 'rate': 1}])
+    wait_for(lambda: lines(d, job, 1), 'it has begun', 20)
+    same(d.job(job)['site'], 'local', 'where it starts')
+    time.sleep(0.5)
+    firm = d.here('sleep 30')
+    end = counts(d, job, 2)
+    same((end['site'], lines(d, job, 2)[-1]), ('north', '2 to 40'), 'where it ends')
+    need(end['data']['bytes_fetched'] >= 5000000, end['data'])
+    d.bench.api('DELETE', f'/api/v1/jobs/{firm}')
+
+
+def training(d):
+    """The training example, stopped by a firm job and gone on with: the model is that of a run that was never stopped."""
+    train = pathlib.Path(os.environ['BUSBAR_BIN']).parent / 'examples' / 'train' / 'busbar-train'
+    if not train.exists():
+        return 'SKIP: the training example is not built (-Dtrain=true)'
+    args = ['--text-bytes', '300000', '--vocab', '512', '--dim', '64', '--ffn', '96', '--layers', '2', '--heads', '4', '--kv-heads',
+            '2', '--context', '128', '--rows', '2', '--steps', '1500' if FULL else '600']
+    whole = d.folder / 'whole.gguf'
+    subprocess.run([train, *args, '--quiet', '--out', whole], check=True)
+    prefers(d, 'north')
+    command = f'./busbar-train {" ".join(args)} --resume --out m.gguf'
+    job = flexible(d, command, alternatives=EITHER, inputs=[d.input('busbar-train', train.read_bytes(), program=True)],
+                   outputs=['m.gguf'])
+    d.running(job)
+    wait_for(lambda: b'step' in d.logs(job) + d.logs(job, 'err'), 'it has begun', 20)
+    firm = d.submit('sleep 60', chips=4)
+    end = d.ended(job, 120)
+    same((end['end'], end.get('code'), end['epoch'], end['site']), ('exited', 0, 2, 'local'), (end, d.logs(job, 'err')))
+    need(end['data']['bytes_in'] > train.stat().st_size * 2, end)
+    same(d.outputs(job), is_of(('m.gguf', whole.read_bytes())), 'the model')
+    d.bench.api('DELETE', f'/api/v1/jobs/{firm}')
+    return None
+
+
 def main():
-    tap, wanted = Tap(), sys.argv[1:]
+    tap, wanted = Tap(), sys.argv[1:]  # names of cases, when run by hand
+    long = {training}
     with Data() as data:
-        for case in (pieces, others, at_hub, at_site, refused, agent_killed):
-            if not wanted or case.__name__ in wanted:
-                tap.case(case.__name__.replace('_', ' '), case, data)
+        for case in (pieces, others, at_hub, at_site, refused, command_line, files_say_it, agent_killed, sending_killed,
+                     same_site, two_sites, training):
+            if case.__name__ not in wanted if wanted else case in long and not FULL:
+                continue
+            tap.case(case.__name__.replace('_', ' '), case, data)
     tap.done()
 
 
