@@ -179,7 +179,7 @@ int cli_completion(const struct cli *cli)
         "       key) [ \"$COMP_CWORD\" = 2 ] && words=\"add list revoke\" ;;\n"
         "       model) [ \"$COMP_CWORD\" = 2 ] && words=\"add list show rm price\" ;;\n"
         "       rules) [ \"$COMP_CWORD\" = 2 ] && words=\"check explain\" ;;\n"
-        "       job) [ \"$COMP_CWORD\" = 2 ] && words=\"show logs retry cancel\" ;;\n"
+        "       job) [ \"$COMP_CWORD\" = 2 ] && words=\"show logs cp retry cancel\" ;;\n"
         "       site) [ \"$COMP_CWORD\" = 2 ] && words=\"list show add token cordon drain resume remove join "
         "run\" ;;\n"
         "       network) [ \"$COMP_CWORD\" = 2 ] && words=\"check show\" ;;\n"

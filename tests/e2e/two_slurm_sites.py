@@ -5,6 +5,7 @@ dispatcher, run by each site's own Slurm as an ordinary user. Every end is the r
 millisecond and the last nano-unit, and no chip is given twice. BUSBAR_FULL=1: 200 jobs instead of 24.
 """
 import collections
+import hashlib
 import json
 import os
 import random
@@ -104,6 +105,37 @@ def priced(net):
     found = {pool['chip']: (pool['chips'], pool['price']) for pool in net.bench.api('GET', '/api/v1/pools')['data']}
     same({kind: found[kind][0] for kind in CAPACITY}, CAPACITY, 'chips')
     same({kind: price for kind, (_, price) in found.items()}, PRICES, 'prices')
+
+
+def data(net):
+    """A gang finds its input on each node; what it leaves is kept; stopped for a firm job it goes on from its checkpoint at the other
+    cluster.
+    """
+    text = os.urandom(5 << 20)
+    name = hashlib.sha256(text).hexdigest()
+    for at in range(0, len(text), 4 << 20):
+        reply = net.bench.request('PUT', f'/api/v1/blobs/{name}?tenant=default&size={len(text)}&offset={at}',
+                                  text[at:at + (4 << 20)], local=True)
+        same(reply.status, 200, reply.body)
+    inputs = [{'name': 'in/file', 'sha256': name, 'size': len(text)}]
+    gang = net.submit('cp in/file out-$RANK', 'ascend910b', 16, inputs=inputs, outputs=['out-*'])
+    end = net.ended(gang)
+    same((end['end'], end.get('code')), ('exited', 0), net.logs(gang))
+    kept = wait_for(lambda: net.job(gang).get('outputs'), 'what was kept', 20)
+    same([(o['name'], o['sha256']) for o in kept], [('out-0', name), ('out-1', name)], 'outputs')
+    counter = ('cd $BUSBAR_CHECKPOINT_DIR; n=$(cat n 2>/dev/null || echo 0); echo from $n; trap "echo \\$n >n; exit 0" TERM; '
+               'while [ $n -lt 60 ]; do sleep 0.1; n=$((n+1)); done')
+    body = {'tenant': 'default', 'argv': ['/bin/sh', '-c', counter], 'interruptible': True, 'time_limit_s': 600,
+            'alternatives': [{'chip': 'h20', 'chips': 8}, {'chip': 'ascend910b', 'chips': 1, 'rate': 0.02}]}
+    job = net.bench.api('POST', '/api/v1/jobs', body)['id']
+    first = lambda epoch: net.bench.request('GET', f'/api/v1/jobs/{job}/logs?epoch={epoch}', local=True).body
+    wait_for(lambda: first(1) == b'from 0\n', 'it has begun', 60, 0.2)
+    same(net.job(job)['site'], 'south', 'where it begins')
+    firm = net.submit('sleep 40', 'h20', 8)
+    end = net.ended(job)
+    same((end['end'], end.get('code'), end['epoch'], end['site']), ('exited', 0, 2, 'north'), end)
+    need(int(first(2).split()[1]) > 0, first(2))
+    net.bench.api('DELETE', f'/api/v1/jobs/{firm}')
 
 
 SAY = 'echo begins $(date +%s.%N); {body}; s=$?; echo ends $(date +%s.%N); exit $s'
@@ -207,7 +239,7 @@ def main():
     net = Network()
     try:
         net.start()
-        for case in (known, priced, mixed, array, nothing_left):
+        for case in (known, priced, mixed, array, data, nothing_left):
             tap.case(case.__name__.replace('_', ' '), case, net)
     finally:
         if os.environ.get('BUSBAR_KEEP'):
