@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/timetext.h"
 #include "cli/cli.h"
 #include "engine/shim.h"
 #include "up.h"
@@ -9,6 +10,7 @@
 #define LISTEN_DEFAULT "127.0.0.1:7070"
 #define DRAIN_S_DEFAULT 30
 #define LEASE_S_DEFAULT 900 /* of jobs, past the last contact between hub and site */
+#define KEEP_JOBS_S_DEFAULT (UINT64_C(30) * 86400)
 #define LEASE_S_MIN 4
 #define QUEUE_MAX_DEFAULT 4096
 
@@ -39,6 +41,7 @@ static int run_up(const struct cli *cli)
                                  .engine_threads = 1,
                                  .drain_s = DRAIN_S_DEFAULT,
                                  .lease_s = LEASE_S_DEFAULT,
+                                 .keep_jobs_s = KEEP_JOBS_S_DEFAULT,
                                  .queue_max = QUEUE_MAX_DEFAULT,
                                  .detach = cli_option(cli, "detach") != NULL,
                                  .log_json = cli_option(cli, "log-json") != NULL,
@@ -57,6 +60,11 @@ static int run_up(const struct cli *cli)
     }
     if (options.lease_s < LEASE_S_MIN) {
         fprintf(stderr, "busbar: --lease: at least %d seconds\n", LEASE_S_MIN);
+        return CLI_USAGE;
+    }
+    const char *kept = cli_option(cli, "keep-jobs");
+    if (kept && !span_parse(kept, strlen(kept), &options.keep_jobs_s)) {
+        fprintf(stderr, "busbar: --keep-jobs: expected a time such as 12h, 30d or 8w, got %s\n", kept);
         return CLI_USAGE;
     }
     if (level && read_level(level, &options.log_level) != 0) {

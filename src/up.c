@@ -19,6 +19,7 @@
 #include "cli/cli.h"
 #include "hub/door.h"
 #include "hub/hub.h"
+#include "hub/keep.h"
 #include "network/netfile.h"
 #include "site/local.h"
 #include "site/machine.h"
@@ -51,6 +52,7 @@ struct up {
     struct hub hub;
     struct netfile *catalogue; /* of chips */
     struct door *door;         /* NULL: it is closed */
+    struct keep *keep;
     struct hub_first first;
     struct hub_pool pool;
     uint64_t started_ns, drain_ns;
@@ -296,7 +298,9 @@ static int start_site(struct up *up, struct err *err)
                                     .pool = up->pool.id,
                                     .lease_ms = up->options->lease_s * UINT64_C(1000)};
     memcpy(jobs.chip, up->pool.chip, sizeof jobs.chip);
-    int rc = site_new(&up->site, up->runtime, up->options->data_dir, &config, up->gateway, err);
+    int rc = keep_start(&up->keep, &up->loop, &up->hub, up->options->keep_jobs_s, err);
+    if (rc == 0)
+        rc = site_new(&up->site, up->runtime, up->options->data_dir, &config, up->gateway, err);
     return rc ? rc : site_run_jobs(up->site, &jobs, err);
 }
 
@@ -374,6 +378,7 @@ static void stop(struct up *up)
     gateway_stop(up->gateway);
     if (up->door)
         door_close(up->door);
+    keep_stop(up->keep);
     site_shutdown(up->site, on_site_stopped, up);
 }
 
@@ -453,6 +458,7 @@ static void free_all(struct up *up)
     if (up->gateway)
         gateway_free(up->gateway);
     door_free(up->door);
+    keep_free(up->keep);
     netfile_free(up->catalogue);
     tls_context_free(up->tls);
     tls_context_free(up->upstream_tls);

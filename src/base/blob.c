@@ -81,6 +81,14 @@ int blob_look(const char *dir, const char *name, uint64_t *have, bool *whole, st
     return 0;
 }
 
+void blob_use(const char *dir, const char *name)
+{
+    const struct timespec now[2] = {{.tv_nsec = UTIME_NOW}, {.tv_nsec = UTIME_NOW}};
+    char path[FS_PATH_MAX];
+    if (blob_path(path, dir, name))
+        (void)utimensat(AT_FDCWD, path, now, 0);
+}
+
 /* ---- pieces ---- */
 
 /* Opens the part, locked, and as it is named now: who held the lock before may have renamed or removed it. */

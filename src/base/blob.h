@@ -39,6 +39,9 @@ bool blob_owner_dir(char dst[FS_PATH_MAX], const char *root, const struct uuid *
 /* What there is of it: all, *whole, or the first *have bytes. No folder, no blob: 0 bytes. */
 int blob_look(const char *dir, const char *name, uint64_t *have, bool *whole, struct err *err);
 
+/* Counts as a use of a whole one. */
+void blob_use(const char *dir, const char *name);
+
 struct blob_piece {
     const char *name; /* valid */
     uint64_t size;    /* of the whole, at most BLOB_MAX */

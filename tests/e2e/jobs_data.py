@@ -15,7 +15,7 @@ import tempfile
 import time
 
 from site_agent import Field
-from workbench import FAILED, FULL, NOT_FOUND, OK, USAGE, Tap, need, same, wait_for
+from workbench import FAILED, FULL, NOT_FOUND, OK, USAGE, Bench, Tap, need, same, wait_for
 
 PIECE = 4 << 20  # of one call
 
@@ -415,12 +415,52 @@ def training(d):
     return None
 
 
+# ---- what is kept, and for how long ----
+
+class Alone(Data):
+    """A hub without sites, that keeps nothing for long."""
+
+    def __init__(self):  # pylint: disable=super-init-not-called
+        self.bench = Bench(['--keep-jobs', '3s', '--no-model'])
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix='bb-data-', dir='/tmp'))
+
+    def __exit__(self, *exc):
+        shutil.rmtree(self.folder)
+        self.bench.__exit__(*exc)
+
+
+def kept_for_a_while(_d):
+    """What ended goes, with what nobody names any more; what runs, and what it needs, stays."""
+    with Alone() as d:
+        mine, other, unused = (d.input(name, name.encode()) for name in ('mine', 'other', 'unused'))
+        d.piece(sha(b'never whole'), 11, 0, b'never')
+        long = d.here('sleep 9; cat mine >kept', inputs=[mine], outputs=['kept'])
+        short = d.here('echo of-short >o; echo said', inputs=[mine, other], outputs=['o'])
+        array = d.here('true', array='1-2')
+        same(d.ended(short)['code'], 0, 'code')
+        same(d.outputs(short), is_of(('o', b'of-short\n')), 'outputs')
+        folder, = (d.bench.data / 'blobs').iterdir()
+        left = lambda: {p.name for p in folder.iterdir()}
+        need({f['sha256'] for f in (mine, other, unused)} | {sha(b'of-short\n')} < left(), left())
+        wait_for(lambda: left() == {mine['sha256']}, 'what nobody needs is gone', 15, 0.2)
+        wait_for(lambda: not (d.bench.data / 'work' / short).exists() and not (d.bench.data / 'jobs' / f'{array}.json').exists(),
+                 'what ended is gone', 15, 0.2)
+        same([p.name for p in (d.bench.data / 'jobs').iterdir()], [f'{long}.json'], 'files')
+        same((d.job(short)['state'], d.logs(short), d.job(array)['state']), ('ended', b'', 'ended'), 'what is told of them')
+        same(d.bench.request('POST', f'/api/v1/jobs/{short}/retry', {}, local=True).status, 404, 'again')
+        same(d.ended(long)['code'], 0, 'code')
+        same(d.outputs(long), is_of(('kept', b'mine')), 'of the one that ran')
+        for bad in ('0s', '3', 'x', '500d'):
+            same(subprocess.run([d.bench.bin, 'up', '--data', d.folder / 'x', '--keep-jobs', bad], capture_output=True, check=False,
+                                timeout=20).returncode, USAGE, bad)
+
+
 def main():
     tap, wanted = Tap(), sys.argv[1:]  # names of cases, when run by hand
     long = {training}
     with Data() as data:
         for case in (pieces, others, at_hub, at_site, refused, command_line, files_say_it, agent_killed, sending_killed,
-                     same_site, two_sites, training):
+                     same_site, two_sites, training, kept_for_a_while):
             if case.__name__ not in wanted if wanted else case in long and not FULL:
                 continue
             tap.case(case.__name__.replace('_', ' '), case, data)
