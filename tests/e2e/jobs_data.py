@@ -401,15 +401,14 @@ def training(d):
     whole = d.folder / 'whole.gguf'
     subprocess.run([train, *args, '--quiet', '--out', whole], check=True)
     prefers(d, 'north')
-    command = f'./busbar-train {" ".join(args)} --resume --out m.gguf'
-    job = flexible(d, command, alternatives=EITHER, inputs=[d.input('busbar-train', train.read_bytes(), program=True)],
+    job = flexible(d, '', argv=['./busbar-train', *args, '--resume', '--out', 'm.gguf'], alternatives=EITHER, inputs=[d.input('busbar-train', train.read_bytes(), program=True)],
                    outputs=['m.gguf'])
     d.running(job)
     wait_for(lambda: b'step' in d.logs(job) + d.logs(job, 'err'), 'it has begun', 20)
     firm = d.submit('sleep 60', chips=4)
     end = d.ended(job, 120)
     same((end['end'], end.get('code'), end['epoch'], end['site']), ('exited', 0, 2, 'local'), (end, d.logs(job, 'err')))
-    need(end['data']['bytes_in'] > train.stat().st_size * 2, end)
+    need(end['data']['bytes_in'] > train.stat().st_size * 2, end, lines(d, job, 1))
     same(d.outputs(job), is_of(('m.gguf', whole.read_bytes())), 'the model')
     d.bench.api('DELETE', f'/api/v1/jobs/{firm}')
     return None
