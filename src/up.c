@@ -24,6 +24,7 @@
 #include "site/local.h"
 #include "site/machine.h"
 
+#define THREADS "16" /* for files */
 #define SERVING_LIMIT_MS 120000
 #define POLL_MS 20
 #define DESCRIPTORS_KEPT 200 /* for engines, the store, logs */
@@ -475,6 +476,8 @@ static int serve_here(struct up *up)
     if (rc == 0) {
         signal(SIGPIPE, SIG_IGN);
         raise_limits();
+        (void)setenv("UV_THREADPOOL_SIZE", THREADS,
+                     0); /* large blobs are hashed there, and small questions come between */
         up->started_ns = clock_mono_ns();
         if (loop_init(&up->loop) != 0)
             abort();

@@ -21,7 +21,8 @@
 
 const struct verb cli_verbs[] = {
     {"up", "", 0, 0,
-     "listen=HOST:PORT site-listen=HOST:PORT detach workers=N engine-threads=N drain=SECONDS lease=SECONDS keep-jobs=TIME "
+     "listen=HOST:PORT site-listen=HOST:PORT detach workers=N engine-threads=N drain=SECONDS lease=SECONDS "
+     "keep-jobs=TIME "
      "queue=N "
      "tls-cert=FILE tls-key=FILE "
      "engines=FILE no-model log-json log-level=LEVEL",

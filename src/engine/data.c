@@ -313,6 +313,17 @@ static int keep_both(const char *dir, const struct job_spec *spec, uint32_t end,
     return rc;
 }
 
+bool data_concerns(const char *dir)
+{
+    char path[FS_PATH_MAX];
+    struct job_spec spec;
+    workdir_file(path, dir, "spec");
+    bool any = job_spec_load(&spec, path, NULL) == 0 &&
+               (spec.outputs_count > 0 || spec.checkpoint || spec.inputs_count > 0);
+    job_spec_free(&spec);
+    return any;
+}
+
 int data_keep(const char *dir, const char *outputs, const char *checkpoint, struct data_kept *out,
               bool *wanted, struct err *err)
 {

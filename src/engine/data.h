@@ -57,6 +57,8 @@ struct data_kept {
 extern const struct form_table data_list_table, data_staged_table, data_kept_table;
 void data_kept_free(struct data_kept *kept);
 
+/* Whether there may be something to keep of the epoch in this folder, or to tell of it: a look that costs little. */
+bool data_concerns(const char *dir);
 /* What is to be kept of an epoch that is over, by what stands in its folder: outputs of one that came to its own end or was
  * cancelled, a checkpoint of one whose job goes on. Copies are taken into `outputs` and `checkpoint`, NULL: none are.
  * *wanted: there is something that the hub is to know. ERR_NOT_FOUND: the folder is not there. */

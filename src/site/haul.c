@@ -369,7 +369,11 @@ void haul_forget(struct haul *h, const struct job_id *id)
 void haul_over(struct haul *h, const struct job_id *id)
 {
     struct item *item = find(h, id);
+    char dir[FS_PATH_MAX];
     if (item && item->state >= HAUL_LOOK)
+        return;
+    workdir_path(dir, h->config.work, id);
+    if (!item && !data_concerns(dir))
         return;
     if (item)
         haul_forget(h, id);

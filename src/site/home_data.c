@@ -296,7 +296,7 @@ bool home_data_over(struct home_data *d, const struct job_id *id)
     char dir[FS_PATH_MAX], path[FS_PATH_MAX];
     workdir_path(dir, d->work, id);
     workdir_file(path, dir, DATA_KEPT);
-    if (fs_exists(path))
+    if (fs_exists(path) || (!item && !data_concerns(dir)))
         return true;
     if (item && item->state < ITEM_KEEP)
         home_data_forget(d, id);

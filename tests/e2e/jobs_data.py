@@ -260,7 +260,7 @@ def sending_killed(d):
 
 def run(d, *args, status=OK, **more):
     words = list(map(str, args))
-    verbs = 2 if words[0] == 'job' else 1
+    verbs = 2 if words[0] in ('job', 'site') else 1
     done = d.bench.run(*words[:verbs], '--data', str(d.bench.data), *words[verbs:], data=False, **more)
     same(done.returncode, status, f'{args}: {done.stdout[-300:]}{done.stderr[-500:]}')
     return done.stdout
@@ -377,6 +377,8 @@ def two_sites(d):
     need(end['data']['bytes_in'] > 5000000, end['data'])
     d.bench.api('DELETE', f'/api/v1/jobs/{firm}')
     d.nothing_runs()
+    if not FULL:
+        return
     # From the hub to the site.
     prefers(d, 'local')
     cores = next(p['chips'] for p in d.bench.api('GET', '/api/v1/pools')['data'] if p['site'] == 'local')
@@ -391,6 +393,18 @@ def two_sites(d):
     d.bench.api('DELETE', f'/api/v1/jobs/{firm}')
 
 
+def drained(d):
+    """A site that is to be empty: what may be stopped goes elsewhere, and takes its checkpoint along."""
+    prefers(d, 'north')
+    job = flexible(d, COUNTER % 40, alternatives=EITHER)
+    wait_for(lambda: lines(d, job, 1), 'it has begun', 20)
+    time.sleep(0.5)
+    run(d, 'site', 'drain', 'north')
+    end = counts(d, job, 2)
+    same([e['site'] for e in end['epochs']], ['north', 'local'], end['epochs'])
+    run(d, 'site', 'resume', 'north')
+
+
 def training(d):
     """The training example, stopped by a firm job and gone on with: the model is that of a run that was never stopped."""
     train = pathlib.Path(os.environ['BUSBAR_BIN']).parent / 'examples' / 'train' / 'busbar-train'
@@ -401,8 +415,8 @@ def training(d):
     whole = d.folder / 'whole.gguf'
     subprocess.run([train, *args, '--quiet', '--out', whole], check=True)
     prefers(d, 'north')
-    job = flexible(d, '', argv=['./busbar-train', *args, '--resume', '--out', 'm.gguf'], alternatives=EITHER, inputs=[d.input('busbar-train', train.read_bytes(), program=True)],
-                   outputs=['m.gguf'])
+    job = flexible(d, '', argv=['./busbar-train', *args, '--resume', '--out', 'm.gguf'], alternatives=EITHER, outputs=['m.gguf'],
+                   inputs=[d.input('busbar-train', train.read_bytes(), program=True)])
     d.running(job)
     wait_for(lambda: b'step' in d.logs(job) + d.logs(job, 'err'), 'it has begun', 20)
     firm = d.submit('sleep 60', chips=4)
@@ -420,7 +434,7 @@ class Alone(Data):
     """A hub without sites, that keeps nothing for long."""
 
     def __init__(self):  # pylint: disable=super-init-not-called
-        self.bench = Bench(['--keep-jobs', '3s', '--no-model'])
+        self.bench = Bench(['--keep-jobs', '2s', '--no-model'])
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix='bb-data-', dir='/tmp'))
 
     def __exit__(self, *exc):
@@ -433,7 +447,7 @@ def kept_for_a_while(_d):
     with Alone() as d:
         mine, other, unused = (d.input(name, name.encode()) for name in ('mine', 'other', 'unused'))
         d.piece(sha(b'never whole'), 11, 0, b'never')
-        long = d.here('sleep 9; cat mine >kept', inputs=[mine], outputs=['kept'])
+        long = d.here('sleep 6; cat mine >kept', inputs=[mine], outputs=['kept'])
         short = d.here('echo of-short >o; echo said', inputs=[mine, other], outputs=['o'])
         array = d.here('true', array='1-2')
         same(d.ended(short)['code'], 0, 'code')
@@ -456,10 +470,10 @@ def kept_for_a_while(_d):
 
 def main():
     tap, wanted = Tap(), sys.argv[1:]  # names of cases, when run by hand
-    long = {training}
+    long = {drained, training}
     with Data() as data:
         for case in (pieces, others, at_hub, at_site, refused, command_line, files_say_it, agent_killed, sending_killed,
-                     same_site, two_sites, training, kept_for_a_while):
+                     same_site, two_sites, drained, training, kept_for_a_while):
             if case.__name__ not in wanted if wanted else case in long and not FULL:
                 continue
             tap.case(case.__name__.replace('_', ' '), case, data)
