@@ -147,6 +147,10 @@ static int load_deployment(struct core *core, const struct row_deployment *row)
     struct model_id model = model_by_id(core, &row->model);
     if (model.v == INDEX_NONE || taken(&core->deployment_map, &row->id, sizeof row->id))
         return ERR_CORRUPT;
+    for (uint32_t k = 0; k < row->sites.n; k++) {
+        if (site_by_id(core, &row->sites.v[k]).v == INDEX_NONE)
+            return ERR_CORRUPT;
+    }
     uint32_t i = table_take(&core->deployments);
     if (i == INDEX_NONE)
         return ERR_LIMIT;
@@ -159,7 +163,8 @@ static int load_deployment(struct core *core, const struct row_deployment *row)
 static int load_replica(struct core *core, const struct row_replica *row)
 {
     uint32_t d = map_get(&core->deployment_map, &row->deployment, sizeof row->deployment);
-    if (d == MAP_NONE || row->state < REPLICA_WANTED || row->state > REPLICA_STOPPED)
+    if (d == MAP_NONE || row->state < REPLICA_WANTED || row->state > REPLICA_STOPPED ||
+        site_by_id(core, &row->site).v == INDEX_NONE)
         return ERR_CORRUPT;
     uint32_t i = table_take(&core->replicas);
     if (i == INDEX_NONE)

@@ -24,7 +24,7 @@ struct uuid_list {
 
 /* ---- events: what happened outside, or was asked for ---- */
 
-/* A process took over the data: leases of workers before it are void, replicas start again. */
+/* A process took over the data: leases of workers before it are void, replicas of its own machine start again. */
 #define EVENT_HUB_BOOT(F, S) F(S, uuid, boot, 0) F(S, u64, seed, 0) F(S, text, version, NAME_CAP)
 #define EVENT_TICK(F, S) F(S, u32, unused, 0)
 /* Coordinates in millionths of a degree. */
@@ -154,8 +154,10 @@ struct uuid_list {
 #define EVENT_PRICE_SET(F, S) \
     F(S, uuid, price, 0) F(S, uuid, model, 0) F(S, i64, prompt, 0) F(S, i64, cached, 0) \
     F(S, i64, completion, 0) F(S, i64, reasoning, 0)
+/* sites: where replicas may be (core/replica.c); none: the hub's own machine. */
 #define EVENT_DEPLOY(F, S) \
-    F(S, uuid, deployment, 0) F(S, uuid, model, 0) F(S, u32, replicas, 0) F(S, u32, slots, 0)
+    F(S, uuid, deployment, 0) F(S, uuid, model, 0) F(S, u32, replicas, 0) F(S, u32, slots, 0) \
+    F(S, uuids, sites, 0)
 #define EVENT_UNDEPLOY(F, S) F(S, uuid, deployment, 0)
 #define EVENT_REPLICA_STATE(F, S) \
     F(S, uuid, deployment, 0) F(S, u32, ordinal, 0) F(S, u32, epoch, 0) F(S, u32, state, 0) \
@@ -339,7 +341,7 @@ struct uuid_list {
 #define ROW_WORKER(F, S) F(S, uuid, id, 0) F(S, u64, sequence, 0) F(S, i64, joined_ms, 0)
 #define ROW_DEPLOYMENT(F, S) \
     F(S, uuid, id, 0) F(S, uuid, model, 0) F(S, u32, replicas, 0) F(S, u32, slots, 0) \
-    F(S, i64, created_ms, 0)
+    F(S, i64, created_ms, 0) F(S, uuids, sites, 0)
 #define ROW_REPLICA(F, S) \
     F(S, uuid, deployment, 0) F(S, u32, ordinal, 0) F(S, uuid, variant, 0) F(S, uuid, site, 0) \
     F(S, u32, epoch, 0) F(S, u32, state, 0) F(S, u32, slots, 0) F(S, u32, context, 0) \

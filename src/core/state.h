@@ -245,8 +245,10 @@ void lease_refuse_waiters(struct core *core, const struct uuid *key, int code);
 void lease_recall(struct core *core, struct tenant_id tenant);
 struct lease *lease_by_id(const struct core *core, const struct uuid *id);
 
-/* Starts every replica of every deployment anew: at a boot. */
+/* Starts every replica of the hub's own machine anew: at a boot. */
 void replica_restart_all(struct core *core, int64_t now_ms);
+/* The site is lost, or up again: replicas leave it, or come. */
+void replicas_at_site(struct core *core, struct site_id id);
 
 /* ---- core/network.c ---- */
 

@@ -90,6 +90,12 @@ bool view_chip_known(const struct core *core, const char *name)
     return map_get(&core->net.chip_map, name, text_len(name, CHIP_CAP)) != MAP_NONE;
 }
 
+const struct row_site *view_site_own(const struct core *core)
+{
+    uint32_t first = site_first(core);
+    return first == INDEX_NONE ? NULL : &core->net.site[first].row;
+}
+
 uint32_t view_site_state(const struct row_site *site)
 {
     return site_state(site);

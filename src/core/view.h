@@ -35,6 +35,8 @@ bool view_is_member(const struct core *core, const struct uuid *site, const uint
 
 /* By id or name; NULL if there is none. */
 const struct row_site *view_site(const struct core *core, const struct uuid *id);
+/* The hub's own machine: the site that was there first; NULL before it is. */
+const struct row_site *view_site_own(const struct core *core);
 const struct row_site *view_site_named(const struct core *core, const char *name, size_t len);
 const struct row_tenant *view_tenant(const struct core *core, const struct uuid *id);
 const struct row_tenant *view_tenant_named(const struct core *core, const char *name, size_t len);

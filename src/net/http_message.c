@@ -194,7 +194,7 @@ static int check_request(struct http_message *m)
             (!is_pchar((unsigned char)host[i]) && host[i] != '[' && host[i] != ']'))
             return refuse(m, 400, "the Host field is not valid");
     }
-    if (m->parser.method == HTTP_CONNECT || m->parser.upgrade)
+    if (m->parser.method == HTTP_CONNECT || (m->parser.upgrade && !m->upgrades))
         return refuse(m, 501, "CONNECT and Upgrade are not supported");
     if (m->head->target_len == 0 || m->head->bytes[0] != '/')
         return refuse(m, 400, "the request target must be a path");
@@ -278,9 +278,10 @@ void http_message_fini(struct http_message *m)
 
 void http_message_reset(struct http_message *m)
 {
-    bool request = m->parser.type == HTTP_REQUEST;
+    bool request = m->parser.type == HTTP_REQUEST, upgrades = m->upgrades;
     http_head_drop(m); /* an idle connection costs no head; the next one takes a spare */
     http_message_init(m, request, m->events);
+    m->upgrades = upgrades;
 }
 
 static ssize_t broken(struct http_message *m, llhttp_errno_t code)

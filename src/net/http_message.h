@@ -6,7 +6,7 @@
  * message that streams for minutes costs little. Refused, beyond what llhttp refuses: a request without exactly one
  * Host; any repeated Content-Length, Transfer-Encoding, Host, Authorization or Content-Type; Content-Length that is
  * not 1 to 15 digits; any Transfer-Encoding but "chunked", and that in HTTP/1.0 or beside Content-Length; trailers
- * and chunk extensions; versions other than 1.0 and 1.1; Upgrade and CONNECT; bytes in the target or in fields that
+ * and chunk extensions; versions other than 1.0 and 1.1; CONNECT, and Upgrade unless `upgrades` is set; bytes in the target or in fields that
  * RFC 9110 and 9112 do not allow. (RFC 9112 sections 2.2, 3.2, 5, 6.1, 7.1, 11.2.)
  */
 #ifndef BUSBAR_NET_HTTP_MESSAGE_H
@@ -55,6 +55,7 @@ struct http_message {
     bool head_done;
     bool complete;
     bool field_open; /* a value was begun; the next name begins a new field */
+    bool upgrades;   /* of a request: it may ask for another protocol; kept by a reset */
 };
 
 void http_message_init(struct http_message *m, bool request, const struct http_message_events *events);

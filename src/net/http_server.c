@@ -48,11 +48,7 @@ void http_conn_close(struct http_conn *c)
 
 static void on_closed(struct stream *stream)
 {
-    struct http_conn *c = conn_of(stream);
-    http_message_fini(&c->message);
-    buf_fini(&c->request.body);
-    buf_fini(&c->ahead);
-    free(c);
+    http_upgraded_free(stream);
 }
 
 static void stall_arm(struct http_conn *c)
@@ -482,6 +478,7 @@ struct http_conn *http_conn_new(struct http_server *server, int fd, bool is_unix
     c->request.local = is_unix;
     buf_init(&c->ahead, HTTP_AHEAD_MAX);
     http_message_init(&c->message, true, &message_events);
+    c->message.upgrades = server->config.upgrades;
     if (stream_accept(&c->stream, server->loop, fd, is_unix, &conn_events) < 0) {
         free(c);
         return NULL;

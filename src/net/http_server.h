@@ -38,6 +38,7 @@ struct http_server_config {
     /* Error body (JSON) for refusals that the server makes itself. */
     void (*render_error)(struct buf *out, int status, const char *reason);
     void *ctx;
+    bool upgrades; /* a request may ask for another protocol (http_upgrade); else that is refused */
 };
 
 struct http_server {
@@ -98,6 +99,10 @@ void http_begin(struct http_request *request, int status, const char *type, cons
 bool http_send(struct http_request *request, const void *data, size_t len);
 /* The last chunk, perhaps with data, and the end of the request. */
 void http_end(struct http_request *request, const void *data, size_t len);
+/* Answers 101 and gives the connection up: from now on it is the caller's, who sets its events and closes it. In on_closed it
+ * is freed with http_upgraded_free. NULL, and nothing has happened: the client has sent more than the request, or is gone. */
+struct stream *http_upgrade(struct http_request *request, const char *protocol);
+void http_upgraded_free(struct stream *stream);
 /* Cuts the connection: the client sees an answer that is not complete. Ends the request; no on_abort. */
 void http_cut(struct http_request *request);
 /* Bytes of all answers on this connection, framing included, that the socket has taken; and that were handed over. */

@@ -143,6 +143,21 @@ int stream_end(struct stream *s)
     return shutdown(fd, SHUT_WR) == 0 ? 0 : uv_translate_sys_error(errno);
 }
 
+void stream_alive(struct stream *s, unsigned ms)
+{
+    uv_os_fd_t fd;
+    int on = 1, probes = 3, idle_s = (int)(ms / 2000), gap_s = (int)(ms / 6000);
+    idle_s = idle_s > 0 ? idle_s : 1;
+    gap_s = gap_s > 0 ? gap_s : 1;
+    if (s->closing || uv_fileno(&s->uv.handle, &fd) < 0)
+        return;
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &gap_s, sizeof gap_s);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
+}
+
 /* ---- reading ---- */
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
@@ -208,6 +223,7 @@ void stream_pause(struct stream *s)
 static void stream_init(struct stream *s, const struct stream_events *events)
 {
     s->events = events;
+    s->owner = NULL;
     s->tls = NULL;
     s->written = s->lost = 0;
     s->closing = s->reading = s->failed = false;

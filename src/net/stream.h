@@ -37,6 +37,7 @@ struct stream {
         uv_pipe_t pipe;
     } uv;
     const struct stream_events *events;
+    void *owner;             /* for whoever has the events; nobody else reads it */
     struct tls_session *tls; /* NULL: plain */
     uint64_t written;        /* bytes handed to stream_write, before TLS */
     uint64_t lost;           /* of them, those that a failed write dropped */
@@ -66,6 +67,8 @@ int stream_write(struct stream *stream, const uv_buf_t *bufs, unsigned nbufs);
 size_t stream_queued(const struct stream *stream);
 /* Ends our side, when nothing is queued; the peer's data still come. 0 or a negative libuv error. */
 int stream_end(struct stream *stream);
+/* Of a TCP stream: a peer that acknowledges nothing for `ms`, be it of what was written or of an empty probe, is lost. */
+void stream_alive(struct stream *stream, unsigned ms);
 void stream_close(struct stream *stream);
 
 #endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Tunnels: what is said on a connection from a site to its hub before it carries bytes of somebody else.
+ *
+ *   site  POST /site/v1/tunnel, with Upgrade: busbar-tunnel
+ *   hub   101, and from then on nothing, until it has use for the connection
+ *   hub   one line, DEPLOYMENT ORDINAL EPOCH: the replica that is asked; what follows is what a client sends to it
+ *   site  what the replica answers
+ *
+ * A site that does not serve that replica closes the connection. Bounds: TUNNEL_HEAD_MAX bytes to the end of the hub's head,
+ * TUNNEL_LINE_MAX of a line.
+ */
+#ifndef BUSBAR_NET_TUNNEL_H
+#define BUSBAR_NET_TUNNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/str.h"
+
+#define TUNNEL_PATH "/site/v1/tunnel"
+#define TUNNEL_PROTOCOL "busbar-tunnel"
+#define TUNNEL_HEAD_MAX 2048
+#define TUNNEL_LINE_MAX 64
+/* A link that has died without a word is given up after so long without a byte acknowledged. */
+#define TUNNEL_SILENCE_MS 10000
+
+struct tunnel_target {
+    struct uuid deployment;
+    uint32_t ordinal;
+    uint32_t epoch;
+};
+
+enum tunnel_read { TUNNEL_BAD = -1, TUNNEL_MORE = 0, TUNNEL_WHOLE = 1 };
+
+/* Whether data begins with the head of an answer that switches protocols; then *used is its length. */
+enum tunnel_read tunnel_read_head(const char *data, size_t len, size_t *used);
+/* Whether data begins with a whole line; then *used is its length with the newline. */
+enum tunnel_read tunnel_read_line(const char *data, size_t len, struct tunnel_target *out, size_t *used);
+/* Returns the length of the line. */
+size_t tunnel_write_line(char dst[TUNNEL_LINE_MAX], const struct tunnel_target *target);
+
+#endif
