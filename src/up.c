@@ -199,6 +199,11 @@ static int load_catalogue(struct up *up, struct err *err)
     return rc;
 }
 
+static uint32_t replica_busy(void *ctx, const struct uuid *deployment, uint32_t ordinal)
+{
+    return gateway_replica_busy(ctx, deployment, ordinal);
+}
+
 static int open_door(struct up *up, struct err *err)
 {
     char dir[FS_PATH_MAX];
@@ -211,6 +216,9 @@ static int open_door(struct up *up, struct err *err)
                                  .blobs_dir = up->blobs_dir,
                                  .specs_dir = up->specs_dir,
                                  .work_dir = up->work_dir,
+                                 .run_dir = up->run_dir,
+                                 .busy = replica_busy,
+                                 .busy_ctx = up->gateway,
                                  .lease_ms = up->options->lease_s * UINT64_C(1000)};
     if (!up->options->site_listen)
         return 0;
@@ -275,11 +283,6 @@ static int start_hub(struct up *up, struct err *err)
     (void)snprintf(up->hub.listen, sizeof up->hub.listen, "%s://%.40s:%u", up->tls ? "https" : "http",
                    up->host, gateway_port(up->gateway));
     return rc;
-}
-
-static uint32_t replica_busy(void *ctx, const struct uuid *deployment, uint32_t ordinal)
-{
-    return gateway_replica_busy(ctx, deployment, ordinal);
 }
 
 static int start_site(struct up *up, struct err *err)

@@ -4,6 +4,7 @@
 static const struct column columns[] = {{"MODEL", "/model"},
                                         {"WANTED", "/replicas_wanted"},
                                         {"SLOTS", "/slots"},
+                                        {"SITE", "/replicas/0/site"},
                                         {"FIRST REPLICA", "/replicas/0/state"},
                                         {"SINCE", "/replicas/0/since"},
                                         {"DETAIL", "/replicas/0/detail"}};
@@ -14,6 +15,7 @@ int cli_deploy(const struct cli *cli)
     struct request r;
     request_begin(&r);
     request_text(&r, "model", cli->args[0]);
+    request_option_list(&r, cli, "site", "sites");
     request_option_count(&r, cli, "replicas", "replicas");
     request_option_count(&r, cli, "slots", "slots");
     return request_send(&r, cli, "POST", "/api/v1/deployments", columns, NCOLUMNS);

@@ -8,8 +8,9 @@
 #include "site/identity.h"
 
 static const struct column columns[] = {
-    {"NAME", "/name"},   {"STATE", "/state"},   {"JURISDICTION", "/jurisdiction"}, {"REGION", "/region"},
-    {"OWNER", "/owner"}, {"JOINED", "/joined"}, {"CONTACT", "/contact"},           {"ID", "/id"}};
+    {"NAME", "/name"},       {"STATE", "/state"},       {"JURISDICTION", "/jurisdiction"},
+    {"REGION", "/region"},   {"OWNER", "/owner"},       {"JOINED", "/joined"},
+    {"CONTACT", "/contact"}, {"REPLICAS", "/replicas"}, {"ID", "/id"}};
 static const struct column invited[] = {
     {"site", "/name"}, {"hub", "/hub"}, {"token", "/token"}, {"until", "/token_expires"}};
 #define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
@@ -125,5 +126,9 @@ int cli_site_join(const struct cli *cli)
 int cli_site_run(const struct cli *cli)
 {
     struct err err = {0};
-    return exit_of(agent_run(cli->data, cli_option(cli, "engine"), &err), &err);
+    struct agent_options options = {
+        .data_dir = cli->data, .engine = cli_option(cli, "engine"), .engine_threads = 1};
+    if (cli_count(cli, "engine-threads", &options.engine_threads) != 0)
+        return CLI_USAGE;
+    return exit_of(agent_run(&options, &err), &err);
 }

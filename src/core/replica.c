@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "core/kinds.h"
 #include "core/state.h"
+#include "core/view.h"
 
 #define BIT(state) (1u << REPLICA_##state)
 
@@ -144,6 +145,38 @@ static int check_sites(const struct core *core, const struct event_deploy *e)
         room += chips > taken ? chips - taken : 0;
     }
     return e->sites.n == 0 || room >= e->replicas ? 0 : ERR_NO_CAPACITY;
+}
+
+/* As rules see it at a pool: nothing is known of who will ask, so he is taken to be at home there. */
+static bool is_lawful(const struct core *core, uint32_t pool, const struct row_model *model)
+{
+    const struct row_site *site = &core->net.site[core->net.pool[pool].site.v].row;
+    struct rule_facts facts;
+    struct verdict ignored;
+    rule_facts_clear(&facts);
+    rule_facts_text(&facts, RULE_TENANT_JURISDICTION, site->jurisdiction, sizeof site->jurisdiction);
+    rule_facts_text(&facts, RULE_JOB_KIND, job_kind_text(JOB_KIND_INFERENCE), KIND_TEXT_CAP);
+    rule_facts_text(&facts, RULE_MODEL_NAME, model->name, sizeof model->name);
+    rule_facts_text(&facts, RULE_MODEL_ORIGIN, model->origin, sizeof model->origin);
+    rule_facts_text(&facts, RULE_MODEL_LICENCE, model->licence, sizeof model->licence);
+    rule_facts_of_pool(core, pool, &facts);
+    return rules_judge(rulebook_rules(core), &facts, core->book.row.judged_ms, &ignored) == 0;
+}
+
+bool view_may_deploy(const struct core *core, const struct uuid_list *sites, const struct row_model *model)
+{
+    for (uint32_t k = 0; k < sites->n; k++) {
+        struct site_id site = site_by_id(core, &sites->v[k]);
+        bool any = false, lawful = false;
+        for (uint32_t i = 0; i < core->net.pools.used && !lawful; i++) {
+            bool here = table_live(&core->net.pools, i) && core->net.pool[i].site.v == site.v;
+            any = any || here;
+            lawful = here && is_lawful(core, i, model);
+        }
+        if (any && !lawful)
+            return false;
+    }
+    return true;
 }
 
 static void replica_add(struct core *core, uint32_t d, uint32_t ordinal, const struct uuid *variant)
@@ -293,7 +326,8 @@ static void replica_forget(struct core *core, uint32_t i)
 void replica_restart_all(struct core *core, int64_t now_ms)
 {
     for (uint32_t i = 0; i < core->replicas.used; i++) {
-        if (!table_live(&core->replicas, i) || is_elsewhere(core, site_by_id(core, &core->replica[i].row.site)))
+        if (!table_live(&core->replicas, i) ||
+            is_elsewhere(core, site_by_id(core, &core->replica[i].row.site)))
             continue;
         if (is_draining(core, i))
             replica_forget(core, i);

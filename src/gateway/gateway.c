@@ -172,7 +172,7 @@ bool gateway_serving(struct gateway *g)
     struct snapshot *s = gateway_snapshot(g, &version);
     bool all = true;
     for (uint32_t i = 0; i < s->nmodels; i++)
-        all = all && (s->model[i].nwanted == 0 || s->model[i].nbackends > 0);
+        all = all && (s->model[i].nhere == 0 || s->model[i].nbackends > 0);
     snapshot_unref(s);
     return all;
 }

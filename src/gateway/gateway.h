@@ -59,7 +59,7 @@ int worker_query(struct worker *worker, query_fn *query, ask_fn *fn, void *ctx);
 /* The key that the request carries, from the snapshot; ERR_UNAUTHENTICATED with words. Copied out. */
 int worker_authenticate(struct worker *worker, const struct http_request *request, struct snap_key *key,
                         struct err *err);
-/* Every deployed model has a replica that answers. From any thread. */
+/* Every model that is deployed on this machine has a replica that answers. From any thread. */
 bool gateway_serving(struct gateway *gateway);
 /* Requests that the replica still answers. From any thread. */
 uint32_t gateway_replica_busy(struct gateway *gateway, const struct uuid *deployment, uint32_t ordinal);

@@ -463,7 +463,11 @@ static void on_end(struct http_call *call, int rc)
         }
         return;
     }
-    if (rc == ERR_UNAVAILABLE && r->state == RELAY_CALL)
+    bool silent = rc == ERR_UPSTREAM && r->state == RELAY_CALL && !http_call_answered(call);
+    if (silent && r->backend->far && !r->moved) {
+        r->moved = true; /* of the two one is billed: what answers */
+        relay_again(r);
+    } else if (rc == ERR_UNAVAILABLE && r->state == RELAY_CALL)
         relay_again(r);
     else if (rc != 0)
         relay_refuse(r, rc,

@@ -55,6 +55,7 @@ struct relay {
     enum relay_state state;
     enum engine_surface surface;
     bool stream, include_usage, final_posted, freed;
+    bool moved;       /* a way to a site broke before the first byte: it was asked elsewhere, once */
     uint32_t pending; /* meter records without a reply yet */
     struct uuid id, key, tenant;
     uint32_t max_tokens, rpm, tpm;
@@ -81,7 +82,8 @@ struct relay {
 void relay_begin(struct worker *worker, struct http_request *request, enum engine_surface surface);
 /* The slot came. */
 void relay_granted(struct relay *relay);
-/* The engine could not be reached and knows nothing of the request: it waits for another, or for this one's return. */
+/* The engine could not be reached, or the way to it broke before it said anything: the request waits for another one, or for
+ * this one's return. */
 void relay_again(struct relay *relay);
 void relay_hold_late(struct deadline *deadline);
 void relay_queue_late(struct deadline *deadline);

@@ -26,6 +26,7 @@ struct backend {
     struct uuid deployment;
     uint32_t ordinal;
     uint32_t epoch;
+    bool far; /* at another site than the hub's own machine */
     struct uuid variant;
     struct uuid site;
     struct http_endpoint endpoint;

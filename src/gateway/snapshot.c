@@ -80,7 +80,7 @@ static struct slot_queue *queue_of(struct registry *r, const struct uuid *model)
     return q;
 }
 
-static struct backend *backend_of(struct registry *r, const struct row_replica *row)
+static struct backend *backend_of(struct registry *r, const struct row_replica *row, bool far)
 {
     for (struct backend *b = r->backends; b; b = b->next) {
         if (!atomic_load(&b->gone) && uuid_eq(&b->deployment, &row->deployment) &&
@@ -100,6 +100,7 @@ static struct backend *backend_of(struct registry *r, const struct row_replica *
     b->epoch = row->epoch;
     b->variant = row->variant;
     b->site = row->site;
+    b->far = far;
     b->endpoint = endpoint;
     b->slots = row->slots;
     b->salt = map_hash(row->ordinal, &row->deployment, sizeof row->deployment);
@@ -204,15 +205,18 @@ static struct snap_model *model_with_id(struct snapshot *s, const struct uuid *i
 static void add_backends(struct registry *r, struct snapshot *s, const struct core *core)
 {
     const struct row_replica *row;
+    const struct row_site *own = view_site_own(core);
     for (uint32_t pos = 0; (row = view_replica_at(core, &pos)) != NULL;) {
         const struct row_deployment *d = view_deployment(core, &row->deployment);
         struct snap_model *m = d ? model_with_id(s, &d->model) : NULL;
         if (!m || row->state == REPLICA_DRAINING || row->state == REPLICA_STOPPED)
             continue;
         m->nwanted++;
+        bool here = uuid_eq(&row->site, &own->id);
+        m->nhere += here;
         if (row->state != REPLICA_READY || m->nbackends == REPLICAS_PER_DEPLOYMENT_MAX)
             continue;
-        struct backend *b = backend_of(r, row);
+        struct backend *b = backend_of(r, row, !here);
         if (!b)
             continue;
         if (row->context && row->context < m->context)

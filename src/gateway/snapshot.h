@@ -45,6 +45,7 @@ struct snap_model {
     struct backend *backends[REPLICAS_PER_DEPLOYMENT_MAX];
     uint32_t nbackends;
     uint32_t nwanted; /* replicas that shall run */
+    uint32_t nhere;   /* of them, on the hub's own machine */
 };
 
 struct registry; /* limiters, queues, backends: shared over snapshots */

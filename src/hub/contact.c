@@ -84,10 +84,15 @@ static void look(void *ctx, const struct core *core)
     }
 }
 
-static bool is_away(struct contacts *c, const struct uuid *site)
+uint64_t contacts_silent_ms(struct contacts *c, const struct uuid *site)
 {
     uint64_t heard_ms = find(c, site).heard_ms;
-    return clock_boot_ms() - (heard_ms ? heard_ms : c->opened_ms) > c->config.lease_ms + CONTACT_MARGIN_MS;
+    return clock_boot_ms() - (heard_ms ? heard_ms : c->opened_ms);
+}
+
+static bool is_away(struct contacts *c, const struct uuid *site)
+{
+    return contacts_silent_ms(c, site) > c->config.lease_ms + CONTACT_MARGIN_MS;
 }
 
 static void tell(struct contacts *c, const struct uuid *site, bool away)

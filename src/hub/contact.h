@@ -31,6 +31,8 @@ int contacts_open(struct contacts **out, const struct contacts_config *config, s
 void contacts_heard(struct contacts *contacts, const struct uuid *site);
 /* When it was last heard of in this run of the hub, Unix ms; 0: not yet. From any thread. */
 int64_t contacts_ms(struct contacts *contacts, const struct uuid *site);
+/* For how long it was not heard of, or since the hub's start; ms. From any thread. */
+uint64_t contacts_silent_ms(struct contacts *contacts, const struct uuid *site);
 /* Then the loop runs, then contacts_free. */
 void contacts_close(struct contacts *contacts);
 void contacts_free(struct contacts *contacts);

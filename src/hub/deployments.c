@@ -2,7 +2,9 @@
 #include <string.h>
 
 #include "base/osrandom.h"
+#include "core/kinds.h"
 #include "hub/api.h"
+#include "hub/door.h"
 
 #define SLOTS_DEFAULT 4
 
@@ -32,7 +34,7 @@ static int show_id(struct api_call *call, const struct core *core)
 
 static int add_parse(struct api_call *call)
 {
-    static const char *const members[] = {"model", "replicas", "slots", NULL};
+    static const char *const members[] = {"model", "sites", "replicas", "slots", NULL};
     struct event_deploy *e = &call->events[0].u.deploy;
     uint64_t replicas = 1, slots = SLOTS_DEFAULT;
     call->events[0].kind = EVENT_KIND_deploy;
@@ -52,6 +54,81 @@ static int add_parse(struct api_call *call)
     return rc;
 }
 
+/* ---- at sites ---- */
+
+static bool is_own(const struct core *core, const struct row_site *site)
+{
+    const struct row_site *own = view_site_own(core);
+    return own && uuid_eq(&own->id, &site->id);
+}
+
+/* Whether replicas can be there at all; with words. */
+static int check_site(struct api_call *call, const struct core *core, const struct row_site *site)
+{
+    const struct row_member *member = view_member(core, &site->id);
+    const char *name = site->name;
+    if (is_own(core, site))
+        return 0;
+    if (!call->hub->door || !member || member->joined_ms == 0)
+        return err_set(&call->err, ERR_WRONG_STATE, "The site %s has not joined.", name);
+    if (view_site_state(site) != PLACE_UP)
+        return err_set(&call->err, ERR_WRONG_STATE, "The site %s is %s.", name,
+                       place_state_text(view_site_state(site)));
+    switch (door_serves(call->hub->door, &site->id)) {
+    case -1:
+        return err_set(&call->err, ERR_UNAVAILABLE,
+                       "The site %s has not been heard of since the hub started.", name);
+    case 0:
+        return err_set(&call->err, ERR_UNSUPPORTED,
+                       "The site %s cannot serve models: that takes the engine `local`, not a batch system.",
+                       name);
+    default:
+        return 0;
+    }
+}
+
+/* A site fetches the weights; an engine at a URL has none, and is where it is. */
+static int check_weights(struct api_call *call, const struct core *core, const struct row_model *model)
+{
+    const struct row_variant *row;
+    for (uint32_t pos = 0; (row = view_variant_at(core, &pos)) != NULL;) {
+        if (uuid_eq(&row->model, &model->id) && (row->size_bytes == 0 || strstr(row->location, "://")))
+            return err_set(&call->err, ERR_UNSUPPORTED,
+                           "`%s` is an engine at a URL, which no site can start.", model->name);
+    }
+    return 0;
+}
+
+static int add_sites(struct api_call *call, const struct core *core, const struct row_model *model)
+{
+    struct uuid_list *sites = &call->events[0].u.deploy.sites;
+    yyjson_val *list = body_member(call, "sites"), *item;
+    size_t n = yyjson_arr_size(list);
+    int rc = 0;
+    sites->n = 0;
+    if (!list)
+        return 0;
+    if (!yyjson_is_arr(list) || n == 0 || n > KEY_MODELS_MAX)
+        return err_set(&call->err, ERR_INVALID, "sites: must be a list of 1 to %d names", KEY_MODELS_MAX);
+    yyjson_arr_iter it = yyjson_arr_iter_with(list);
+    while (rc == 0 && (item = yyjson_arr_iter_next(&it)) != NULL) {
+        const char *name = yyjson_get_str(item);
+        const struct row_site *site = name ? view_site_named(core, name, strlen(name)) : NULL;
+        if (!site)
+            return err_set(&call->err, ERR_NOT_FOUND, "There is no site %.64s.",
+                           name ? name : "of that name");
+        for (uint32_t i = 0; i < sites->n; i++) {
+            if (uuid_eq(&sites->v[i], &site->id))
+                return err_set(&call->err, ERR_INVALID, "sites: %s is named twice", name);
+        }
+        sites->v[sites->n++] = site->id;
+        rc = check_site(call, core, site);
+        if (rc == 0 && !is_own(core, site))
+            rc = check_weights(call, core, model);
+    }
+    return rc;
+}
+
 static int add_prepare(struct api_call *call, const struct core *core)
 {
     const struct row_model *row = call_model(call, core, call->param);
@@ -60,7 +137,11 @@ static int add_prepare(struct api_call *call, const struct core *core)
     call->events[0].u.deploy.model = row->id;
     if (view_deployment_of(core, &row->id))
         return err_set(&call->err, ERR_EXISTS, "`%s` is deployed already.", row->name);
-    return 0;
+    int rc = add_sites(call, core, row);
+    if (rc == 0 && !view_may_deploy(core, &call->events[0].u.deploy.sites, row))
+        rc = err_set(&call->err, ERR_FORBIDDEN, "The rules let nobody use `%s` at one of these sites.",
+                     row->name);
+    return rc;
 }
 
 static int remove_prepare(struct api_call *call, const struct core *core)

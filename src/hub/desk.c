@@ -11,6 +11,7 @@
 #include "core/kinds.h"
 #include "core/view.h"
 #include "hub/api.h"
+#include "hub/hosting.h"
 #include "site/jobs.h"
 
 #define HOLD_MS_MAX 20000 /* that a site waits for an answer; and at most a quarter of its leases */
@@ -42,6 +43,7 @@ struct counter {
     struct pool *pool;
     uint32_t npools;
     struct visit *waiting; /* for an answer; NULL: nobody does */
+    uint64_t serves;       /* the version that the one who waits has of what it should serve */
     uint64_t until_ms;     /* on the loop's clock */
 };
 
@@ -107,7 +109,7 @@ static void add_stop(struct buf *out, const struct order *order)
 
 /* ---- answers ---- */
 
-static uint64_t hold_ms(const struct desk *desk)
+uint64_t desk_hold_ms(const struct desk *desk)
 {
     uint64_t quarter = desk->config.lease_ms / 4;
     return quarter < HOLD_MS_MAX ? quarter : HOLD_MS_MAX;
@@ -118,7 +120,29 @@ static void begin(const struct desk *desk, const struct counter *c, const struct
 {
     visit_begin(visit, out);
     buf_addf(out, ",\"session\":%llu,\"lease_ms\":%llu,\"hold_ms\":%llu", (unsigned long long)c->session,
-             (unsigned long long)desk->config.lease_ms, (unsigned long long)hold_ms(desk));
+             (unsigned long long)desk->config.lease_ms, (unsigned long long)desk_hold_ms(desk));
+}
+
+/* All that runs at the site, and its pools. */
+struct wanted {
+    uint64_t session, ack; /* as the site knows them */
+    bool begins;
+    struct pool *pool;
+    uint32_t npools;
+    struct site_order *order;
+    uint32_t n;
+    uint64_t serves, version; /* of what it should serve: the site's, and that of the list */
+    bool asks_hosting;        /* it has another one */
+    bool can_serve;
+    struct hosting_list *hosting;
+};
+
+/* Once: the next call says whether the site has understood it. */
+static void add_hosting(const struct desk *desk, const struct visit *visit, struct buf *out)
+{
+    const struct wanted *w = visit->data;
+    if (w->hosting)
+        hosting_answer(desk->config.hosting, &visit->site, w->hosting, w->version, out);
 }
 
 static void answer_orders(struct desk *desk, struct counter *c, struct visit *visit)
@@ -127,6 +151,7 @@ static void answer_orders(struct desk *desk, struct counter *c, struct visit *vi
     if (!visit->request)
         return;
     begin(desk, c, visit, &out);
+    add_hosting(desk, visit, &out);
     buf_addf(&out, ",\"last\":%llu,\"orders\":[", (unsigned long long)c->last);
     for (uint32_t i = 0; i < c->n; i++) {
         const struct order *order = &c->order[i];
@@ -158,7 +183,8 @@ static void on_tick(uv_timer_t *timer)
     uint64_t now = uv_now(&desk->config.loop->uv);
     list_for_each_safe (it, next, &desk->counters) {
         struct counter *c = list_entry(it, struct counter, node);
-        if (c->waiting && (c->n > 0 || !c->waiting->request || now >= c->until_ms))
+        bool other = c->serves != 0 && c->serves != hosting_version(desk->config.hosting);
+        if (c->waiting && (c->n > 0 || other || !c->waiting->request || now >= c->until_ms))
             release(desk, c);
     }
 }
@@ -200,6 +226,11 @@ static void put(struct desk *desk, struct counter *c, const struct order *order)
         uv_timer_start(&desk->timer, on_tick, SOON_MS, TICK_MS); /* with what else has been decided */
 }
 
+void desk_wake(struct desk *desk)
+{
+    uv_timer_start(&desk->timer, on_tick, SOON_MS, TICK_MS);
+}
+
 static struct counter *find_pool(struct desk *desk, const struct uuid *id, const struct pool **out)
 {
     list_for_each_safe (it, next, &desk->counters) {
@@ -230,21 +261,12 @@ void desk_effect(struct desk *desk, const struct effect *effect)
 
 /* ---- sessions ---- */
 
-/* All that runs at the site, and its pools. */
-struct wanted {
-    uint64_t session, ack; /* as the site knows them */
-    bool begins;
-    struct pool *pool;
-    uint32_t npools;
-    struct site_order *order;
-    uint32_t n;
-};
-
 static void drop_wanted(void *data)
 {
     struct wanted *w = data;
     free(w->pool);
     free(w->order);
+    hosting_list_free(w->hosting);
     free(w);
 }
 
@@ -276,6 +298,8 @@ static void look(struct visit *visit, const struct core *core)
 {
     struct wanted *w = visit->data;
     const struct row_job *row;
+    if (w->asks_hosting)
+        w->hosting = hosting_look(core, &visit->site);
     if (!w->begins)
         return;
     look_pools(w, core, &visit->site);
@@ -305,6 +329,7 @@ static void begin_session(struct desk *desk, struct counter *c, struct visit *vi
     c->npools = w->npools;
     w->pool = NULL;
     begin(desk, c, visit, &out);
+    add_hosting(desk, visit, &out);
     buf_add_text(&out, ",\"last\":0,\"wanted\":[");
     for (uint32_t i = 0; i < w->n; i++) {
         buf_add_text(&out, i ? "," : "");
@@ -331,7 +356,8 @@ static void hold(struct desk *desk, struct counter *c, struct visit *visit)
     release(desk, c); /* one who waited before has gone, or will */
     visit->kept = true;
     c->waiting = visit;
-    c->until_ms = uv_now(&desk->config.loop->uv) + hold_ms(desk);
+    c->serves = ((const struct wanted *)visit->data)->serves;
+    c->until_ms = uv_now(&desk->config.loop->uv) + desk_hold_ms(desk);
 }
 
 static void answer(struct visit *visit)
@@ -339,6 +365,7 @@ static void answer(struct visit *visit)
     struct desk *desk = visit_desk(visit);
     struct counter *c = counter_of(desk, &visit->site);
     const struct wanted *w = visit->data;
+    hosting_says(desk->config.hosting, &visit->site, w->can_serve);
     if (w->begins) {
         release(desk, c);
         begin_session(desk, c, visit);
@@ -347,7 +374,7 @@ static void answer(struct visit *visit)
     if (w->session == c->session)
         acknowledge(c, w->ack);
     /* A session that ended between the call and now is told to be over, by its number. */
-    if (c->n > 0 || w->session != c->session)
+    if (c->n > 0 || w->hosting || w->session != c->session)
         answer_orders(desk, c, visit);
     else
         hold(desk, c, visit);
@@ -374,6 +401,12 @@ int desk_take_orders(struct visit *visit, yyjson_val *root, struct err *err)
         return err_set(err, ERR_FORBIDDEN, "This is for sites of this network only.");
     if (!take_count(root, "session", &w->session) || !take_count(root, "ack", &w->ack))
         return err_set(err, ERR_INVALID, "session and ack must be whole numbers");
+    yyjson_val *can = yyjson_obj_get(root, "can_serve");
+    if (!take_count(root, "serves", &w->serves) || (can && !yyjson_is_bool(can)))
+        return err_set(err, ERR_INVALID, "serves must be a whole number, can_serve true or false");
+    w->version = hosting_version(desk->config.hosting);
+    w->asks_hosting = yyjson_obj_get(root, "serves") && w->serves != w->version;
+    w->can_serve = yyjson_is_true(can);
     const struct counter *c = counter_of(desk, &visit->site);
     w->begins = w->session == 0 || w->session != c->session;
     visit_ask(visit);

@@ -15,7 +15,8 @@
  *   POST /site/v1/end        how an epoch ended; answered when that is durable
  *
  * Orders have a session and sequence numbers. A session begins with all that should run at the site; what changes after
- * that are starts and stops, each sent until the site has acknowledged it. The hub forgets sessions when it ends, and so may
+ * that are starts and stops, each sent until the site has acknowledged it. What models it should serve goes with them
+ * (hub/hosting.h). The hub forgets sessions when it ends, and so may
  * the site: whoever knows none begins one. All of it is by job and epoch, and may be said again.
  *
  * What a job printed and how it ended is kept in the work folder of the hub's own site, so that it can be read in the same
@@ -33,12 +34,14 @@
 #define DESK_PUT_MAX BLOB_PIECE_MAX /* bytes of one /site/v1/put */
 
 struct netfile;
+struct hosting;
 
 struct desk_config {
     struct loop *loop;
     struct runtime *runtime;
     struct mailbox *box; /* the door's, and its asks */
     struct asks *asks;
+    struct hosting *hosting;         /* what sites should serve goes with their orders */
     const char *data_dir;            /* models lie below it */
     const char *blobs_dir;           /* a folder of blobs for each tenant (base/blob.h) */
     const char *specs_dir;           /* what jobs run (site/job_file.h) */
@@ -50,6 +53,10 @@ struct desk_config {
 int desk_open(struct desk **out, const struct desk_config *config, struct err *err);
 /* JOB_START and JOB_STOP; the others are not its business. */
 void desk_effect(struct desk *desk, const struct effect *effect);
+/* A site that waits for orders is answered within so long, and calls again. */
+uint64_t desk_hold_ms(const struct desk *desk);
+/* What sites should serve has changed: who waits for orders asks again. */
+void desk_wake(struct desk *desk);
 /* Answers who waits. Then the loop runs, then desk_free. */
 void desk_close(struct desk *desk);
 void desk_free(struct desk *desk);

@@ -12,13 +12,16 @@
 #include "hub/api.h"
 #include "hub/contact.h"
 #include "hub/desk.h"
+#include "hub/hosting.h"
 #include "hub/visit.h"
 #include "net/http_server.h"
 #include "net/spiffe.h"
+#include "net/tunnel.h"
 #include "runtime/asks.h"
 
 #define BODY_MAX 1048576
 #define CONNECTIONS_MAX 1024
+#define SILENCE_MS 10000                 /* beyond what a site that waits for orders is kept waiting */
 #define RENEW_MS (UINT64_C(8) * 3600000) /* the hub's own certificate, which lives for MEMBER_S */
 
 struct door {
@@ -29,6 +32,7 @@ struct door {
     struct mailbox box;
     struct asks asks;
     struct desk *desk;
+    struct hosting *hosting;
     struct contacts *contacts;
     uv_timer_t renew;
     uint16_t port;
@@ -37,6 +41,11 @@ struct door {
 int64_t door_contact_ms(struct door *door, const struct uuid *site)
 {
     return contacts_ms(door->contacts, site);
+}
+
+int door_serves(struct door *door, const struct uuid *site)
+{
+    return hosting_can(door->hosting, site);
 }
 
 /* ---- a visit ---- */
@@ -52,6 +61,11 @@ void visit_free(struct visit *visit)
 struct desk *visit_desk(const struct visit *visit)
 {
     return visit->door->desk;
+}
+
+struct hosting *visit_hosting(const struct visit *visit)
+{
+    return visit->door->hosting;
 }
 
 void visit_refuse(struct visit *visit, int code, const char *words)
@@ -251,7 +265,9 @@ static const struct {
              {"/site/v1/kept", desk_take_kept},
              {"/site/v1/end", desk_take_end},
              {"/site/v1/usage", desk_take_usage},
-             {"/site/v1/log", desk_take_log}};
+             {"/site/v1/log", desk_take_log},
+             {"/site/v1/replicas", hosting_take_report},
+             {TUNNEL_PATH, hosting_take_tunnel}};
 
 static int64_t admit(struct http_request *request)
 {
@@ -301,10 +317,12 @@ static void render_error(struct buf *out, int status, const char *reason)
 static void on_effect(void *ctx, const struct effect *effect)
 {
     struct door *door = ctx;
-    if (effect->kind == EFFECT_REPLY)
+    if (effect->kind == EFFECT_REPLY) {
         asks_reply(&door->asks, effect);
-    else
-        desk_effect(door->desk, effect);
+        return;
+    }
+    desk_effect(door->desk, effect);
+    hosting_effect(door->hosting, effect);
 }
 
 static void on_renew(uv_timer_t *timer)
@@ -326,10 +344,60 @@ static int listen_here(struct door *door, const struct door_config *config, stru
                                         .admit = admit,
                                         .handle = handle,
                                         .render_error = render_error,
+                                        .upgrades = true,
                                         .ctx = door};
     http_server_init(&door->server, config->loop, &server);
     door->port = config->port;
     return http_listen_tcp(&door->server, config->host, &door->port, err);
+}
+
+static void on_hosting_changed(void *ctx)
+{
+    desk_wake(((struct door *)ctx)->desk);
+}
+
+/* One that waits for orders calls at least that often. */
+static bool is_silent(void *ctx, const struct uuid *site)
+{
+    struct door *door = ctx;
+    return contacts_silent_ms(door->contacts, site) > desk_hold_ms(door->desk) + SILENCE_MS;
+}
+
+static int open_parts(struct door *door, const struct door_config *config, struct err *err)
+{
+    const struct hosting_config hosting = {.loop = config->loop,
+                                           .runtime = config->runtime,
+                                           .box = &door->box,
+                                           .asks = &door->asks,
+                                           .run_dir = config->run_dir,
+                                           .busy = config->busy,
+                                           .busy_ctx = config->busy_ctx,
+                                           .silent = is_silent,
+                                           .changed = on_hosting_changed,
+                                           .ctx = door};
+    int rc = hosting_open(&door->hosting, &hosting, err);
+    if (rc != 0)
+        return rc;
+    const struct desk_config desk = {.loop = config->loop,
+                                     .runtime = config->runtime,
+                                     .box = &door->box,
+                                     .asks = &door->asks,
+                                     .hosting = door->hosting,
+                                     .data_dir = config->data_dir,
+                                     .blobs_dir = config->blobs_dir,
+                                     .specs_dir = config->specs_dir,
+                                     .work_dir = config->work_dir,
+                                     .catalogue = config->catalogue,
+                                     .lease_ms = config->lease_ms};
+    const struct contacts_config contacts = {.loop = config->loop,
+                                             .runtime = config->runtime,
+                                             .box = &door->box,
+                                             .asks = &door->asks,
+                                             .lease_ms = config->lease_ms};
+    rc = desk_open(&door->desk, &desk, err);
+    if (rc == 0)
+        rc = contacts_open(&door->contacts, &contacts, err);
+    return rc ? rc : runtime_attach(config->runtime, &door->box);
 }
 
 int door_open(struct door **out, const struct door_config *config, struct err *err)
@@ -348,24 +416,8 @@ int door_open(struct door **out, const struct door_config *config, struct err *e
     asks_init(&door->asks);
     if (mailbox_init(&door->box, &config->loop->uv, on_effect, door) != 0)
         abort(); /* out of memory */
-    door->box.jobs = true;
-    const struct desk_config desk = {.loop = config->loop,
-                                     .runtime = config->runtime,
-                                     .box = &door->box,
-                                     .asks = &door->asks,
-                                     .data_dir = config->data_dir,
-                                     .blobs_dir = config->blobs_dir,
-                                     .specs_dir = config->specs_dir,
-                                     .work_dir = config->work_dir,
-                                     .catalogue = config->catalogue,
-                                     .lease_ms = config->lease_ms};
-    const struct contacts_config contacts = {.loop = config->loop,
-                                             .runtime = config->runtime,
-                                             .box = &door->box,
-                                             .asks = &door->asks,
-                                             .lease_ms = config->lease_ms};
-    if (desk_open(&door->desk, &desk, err) != 0 || contacts_open(&door->contacts, &contacts, err) != 0 ||
-        runtime_attach(config->runtime, &door->box) != 0)
+    door->box.jobs = door->box.replicas = true;
+    if (open_parts(door, config, err) != 0)
         abort(); /* a hub has few mailboxes */
     uv_timer_init(&config->loop->uv, &door->renew);
     door->renew.data = door;
@@ -390,6 +442,7 @@ const uint8_t *door_root(const struct door *door)
 void door_close(struct door *door)
 {
     desk_close(door->desk);
+    hosting_close(door->hosting);
     contacts_close(door->contacts);
     http_server_drain(&door->server);
     http_server_close(&door->server);
@@ -404,6 +457,7 @@ void door_free(struct door *door)
         return;
     tls_context_free(door->tls);
     desk_free(door->desk);
+    hosting_free(door->hosting);
     asks_fini(&door->asks);
     contacts_free(door->contacts);
     free(door);

@@ -5,7 +5,7 @@
  *   POST /site/v1/join   a token and a request for a certificate; the only thing that is open to who has no certificate
  *   POST /site/v1/renew  a request for another certificate, for the key that the member has
  *
- * and what hub/desk.h answers.
+ * and what hub/desk.h and hub/hosting.h answer.
  *
  * Who a member is, its certificate alone tells; whether it still is one, the core is asked each time. Runs on the loop that
  * it is given.
@@ -26,6 +26,10 @@ struct door_config {
     struct runtime *runtime;
     const char *dir; /* of the authority's files */
     const char *data_dir, *blobs_dir, *specs_dir, *work_dir;
+    const char *run_dir; /* of sockets */
+    /* Requests that a replica still answers. */
+    uint32_t (*busy)(void *ctx, const struct uuid *deployment, uint32_t ordinal);
+    void *busy_ctx;
     const struct netfile *catalogue; /* of chips */
     uint64_t lease_ms;               /* of jobs, past the last contact */
     const char *host;                /* an address to listen on, and by which members reach it */
@@ -34,6 +38,8 @@ struct door_config {
 
 int door_open(struct door **out, const struct door_config *config, struct err *err);
 uint16_t door_port(const struct door *door);
+/* From any thread: whether the site can serve models; -1: it has not said since the hub started. */
+int door_serves(struct door *door, const struct uuid *site);
 /* Of the network's root certificate, SHA-256. */
 const uint8_t *door_root(const struct door *door);
 /* No more calls; the memory goes once the loop has run out of handles, door_free. */

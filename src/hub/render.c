@@ -179,7 +179,13 @@ void render_deployment(struct buf *out, const struct core *core, const struct ro
     add_text(out, "model", model ? model->name : "?", NAME_CAP);
     buf_addf(out, ",\"replicas_wanted\":%u,\"slots\":%u", row->replicas, row->slots);
     add_time(out, "created", row->created_ms);
-    buf_add_text(out, ",\"replicas\":[");
+    buf_add_text(out, ",\"sites\":[");
+    for (uint32_t i = 0; i < row->sites.n; i++) {
+        const struct row_site *site = view_site(core, &row->sites.v[i]);
+        buf_add_text(out, i ? "," : "");
+        buf_add_json(out, site->name, strlen(site->name));
+    }
+    buf_add_text(out, "],\"replicas\":[");
     for (uint32_t pos = 0; (r = view_replica_at(core, &pos)) != NULL;) {
         if (!uuid_eq(&r->deployment, &row->id))
             continue;
@@ -187,6 +193,7 @@ void render_deployment(struct buf *out, const struct core *core, const struct ro
                  r->slots, r->context);
         sep = ",";
         add_text(out, "state", replica_state_text(r->state), 16);
+        add_text(out, "site", view_site(core, &r->site)->name, NAME_CAP);
         add_text(out, "detail", r->detail, TEXT_CAP);
         add_text(out, "endpoint", r->endpoint, TEXT_CAP);
         add_time(out, "since", r->since_ms);

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/osrandom.h"
+#include "core/kinds.h"
 #include "hub/api.h"
 #include "hub/door.h"
 #include "net/spiffe.h"
@@ -28,6 +29,25 @@ static const char *joined_text(const struct row_member *member, int64_t now_ms)
     return member && member->expires_ms > now_ms ? "invited" : "no";
 }
 
+/* Models that are served there, and what may keep more from coming. */
+static void render_serving(struct api_call *call, const struct core *core, const struct row_site *site)
+{
+    static const char *const words[] = {"null", "false", "true"}; /* it has not said; no; yes */
+    const struct row_site *own = view_site_own(core);
+    const struct row_replica *row;
+    uint32_t replicas = 0, ready = 0;
+    int can = own && uuid_eq(&own->id, &site->id) ? 1
+              : call->hub->door                   ? door_serves(call->hub->door, &site->id)
+                                                  : -1;
+    for (uint32_t pos = 0; (row = view_replica_at(core, &pos)) != NULL;) {
+        bool here = uuid_eq(&row->site, &site->id);
+        replicas += here;
+        ready += here && row->state == REPLICA_READY;
+    }
+    buf_addf(&call->out, ",\"serves\":%s,\"replicas\":%u,\"replicas_ready\":%u", words[can + 1], replicas,
+             ready);
+}
+
 static void render_site(struct api_call *call, const struct core *core, const struct row_site *row)
 {
     struct buf *out = &call->out;
@@ -43,6 +63,7 @@ static void render_site(struct api_call *call, const struct core *core, const st
     add_text(out, "joined", joined_text(member, clock_wall_ms()), NAME_CAP);
     add_time(out, "joined_at", member ? member->joined_ms : 0);
     add_time(out, "contact", contact_ms);
+    render_serving(call, core, row);
     buf_add_char(out, '}');
 }
 

@@ -19,6 +19,7 @@
 
 struct door;
 struct desk;
+struct hosting;
 
 struct visit {
     struct door *door;
@@ -52,5 +53,6 @@ void visit_refuse(struct visit *visit, int code, const char *words);
 void visit_begin(const struct visit *visit, struct buf *out);
 void visit_end(struct visit *visit, struct buf *out);
 struct desk *visit_desk(const struct visit *visit);
+struct hosting *visit_hosting(const struct visit *visit);
 
 #endif

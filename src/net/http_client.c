@@ -417,6 +417,11 @@ void *http_call_ctx(const struct http_call *call)
     return call->ctx;
 }
 
+bool http_call_answered(const struct http_call *call)
+{
+    return call->answered;
+}
+
 const char *http_call_field(const struct http_call *call, const char *name, size_t *len)
 {
     return http_field(&call->upstream->message, name, len);

@@ -72,6 +72,8 @@ struct http_call *http_call(struct http_client *client, const struct http_endpoi
                             void *ctx);
 void *http_call_ctx(const struct http_call *call);
 const char *http_call_field(const struct http_call *call, const char *name, size_t *len);
+/* Whether a byte of the answer has come. */
+bool http_call_answered(const struct http_call *call);
 /* Closes the connection at once, so the engine stops; no callback follows. */
 void http_call_cancel(struct http_call *call);
 /* Back-pressure: stops and resumes reading the answer. */

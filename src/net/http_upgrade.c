@@ -15,8 +15,9 @@ struct stream *http_upgrade(struct http_request *request, const char *protocol)
     assert(c->state == CONN_HANDLING && !c->streaming);
     if (c->ahead.len > 0 || c->stream.failed || request->server->draining)
         return NULL;
-    int n = snprintf(head, sizeof head,
-                     "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n", protocol);
+    int n =
+        snprintf(head, sizeof head,
+                 "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n", protocol);
     assert(n > 0 && n < SWITCH_MAX);
     uv_buf_t buf = uv_buf_init(head, (unsigned)n);
     c->request.owner = (struct http_owner){0};

@@ -69,7 +69,8 @@ static void on_closed(struct stream *stream)
 
 static const struct stream_events events = {.on_read = on_read, .on_drain = on_drain, .on_closed = on_closed};
 
-struct splice *splice_new(struct splice_end asks, struct splice_end answers, void (*over)(void *ctx), void *ctx)
+struct splice *splice_new(struct splice_end asks, struct splice_end answers, void (*over)(void *ctx),
+                          void *ctx)
 {
     struct splice *s = malloc(sizeof *s);
     if (!s)

@@ -26,7 +26,8 @@ struct splice_end {
 
 /* Takes both streams, connected, and reads them from now on. `over` runs once, when both are closed and freed; the splice
  * is gone after it. NULL when out of memory: the streams stay the caller's. */
-struct splice *splice_new(struct splice_end asks, struct splice_end answers, void (*over)(void *ctx), void *ctx);
+struct splice *splice_new(struct splice_end asks, struct splice_end answers, void (*over)(void *ctx),
+                          void *ctx);
 /* Closes both; `over` follows. */
 void splice_close(struct splice *splice);
 

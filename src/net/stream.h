@@ -67,7 +67,8 @@ int stream_write(struct stream *stream, const uv_buf_t *bufs, unsigned nbufs);
 size_t stream_queued(const struct stream *stream);
 /* Ends our side, when nothing is queued; the peer's data still come. 0 or a negative libuv error. */
 int stream_end(struct stream *stream);
-/* Of a TCP stream: a peer that acknowledges nothing for `ms`, be it of what was written or of an empty probe, is lost. */
+/* Of a TCP stream on which nothing is said: a peer that answers no probe for `ms` is lost. (TCP_USER_TIMEOUT would find it
+ * while bytes are under way, too, but takes a peer that does not read for one that is lost.) */
 void stream_alive(struct stream *stream, unsigned ms);
 void stream_close(struct stream *stream);
 

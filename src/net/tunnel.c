@@ -37,9 +37,9 @@ enum tunnel_read tunnel_read_line(const char *data, size_t len, struct tunnel_ta
     *used = newline ? (size_t)(newline - data) + 1 : 0;
     if (!newline)
         return len < TUNNEL_LINE_MAX ? TUNNEL_MORE : TUNNEL_BAD;
-    bool good = *used > UUID_TEXT_LEN + 1 && uuid_parse(&out->deployment, data, UUID_TEXT_LEN) && at[-1] == ' ' &&
-                read_number(&at, newline + 1, ' ', &out->ordinal) && read_number(&at, newline + 1, '\n', &out->epoch) &&
-                at == newline + 1;
+    bool good = *used > UUID_TEXT_LEN + 1 && uuid_parse(&out->deployment, data, UUID_TEXT_LEN) &&
+                at[-1] == ' ' && read_number(&at, newline + 1, ' ', &out->ordinal) &&
+                read_number(&at, newline + 1, '\n', &out->epoch) && at == newline + 1;
     return good ? TUNNEL_WHOLE : TUNNEL_BAD;
 }
 

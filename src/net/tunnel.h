@@ -23,7 +23,8 @@
 #define TUNNEL_PROTOCOL "busbar-tunnel"
 #define TUNNEL_HEAD_MAX 2048
 #define TUNNEL_LINE_MAX 64
-/* A link that has died without a word is given up after so long without a byte acknowledged. */
+/* An idle one whose link has died without a word is found after so long; in use it is cut when the other end is not heard
+ * of elsewhere. */
 #define TUNNEL_SILENCE_MS 10000
 
 struct tunnel_target {

@@ -96,10 +96,14 @@ void delivery_send(struct delivery *d, const struct effect *list, uint32_t n)
             continue;
         }
         uint32_t number = find(d, &list[i]);
-        if (number != 0) {
+        bool replica = list[i].kind == EFFECT_REPLICA_START || list[i].kind == EFFECT_REPLICA_STOP;
+        if (number != 0)
             put(d, &list[i], number, woken);
-        } else if (list[i].kind == EFFECT_REPLICA_START || list[i].kind == EFFECT_REPLICA_STOP) {
+        else if (replica)
             keep_early(d, &list[i]);
+        for (uint32_t k = 1; k < d->used && replica; k++) {
+            if (d->boxes[k] && d->boxes[k]->replicas)
+                put(d, &list[i], k, woken);
         }
     }
     for (uint32_t i = 1; i < d->used; i++) {

@@ -17,6 +17,7 @@
 #include "site/identity.h"
 #include "site/machine.h"
 #include "site/remote.h"
+#include "site/replicas.h"
 
 #define LOOK_MS 5000                      /* between looks at the certificate */
 #define RENEW_LEFT_S (INT64_C(16) * 3600) /* of a day: a hub may be away for long before a certificate ends */
@@ -27,6 +28,8 @@ struct agent {
     struct tls_context *tls;
     struct engine_config *engine;
     struct remote *remote;
+    struct site_replicas *replicas; /* NULL: no models are served here */
+    unsigned ending;                /* parts that are */
     char programs[FS_PATH_MAX], work[FS_PATH_MAX], blobs[FS_PATH_MAX];
     int lock;
     uv_timer_t timer;
@@ -40,6 +43,8 @@ struct agent {
 static void on_gone(void *ctx)
 {
     struct agent *a = ctx;
+    if (--a->ending > 0)
+        return;
     uv_close((uv_handle_t *)&a->timer, NULL);
     uv_close((uv_handle_t *)&a->sigterm, NULL);
     uv_close((uv_handle_t *)&a->sigint, NULL);
@@ -51,6 +56,9 @@ static void stop(struct agent *a)
         return;
     a->stopping = true;
     uv_timer_stop(&a->timer);
+    a->ending = a->replicas ? 2 : 1;
+    if (a->replicas)
+        site_replicas_shutdown(a->replicas, on_gone, a);
     remote_shutdown(a->remote, on_gone, a);
 }
 
@@ -183,8 +191,25 @@ static int prepare(struct agent *a, const char *data_dir, const char *engine, st
     return rc ? rc : tls_member_client_new(&a->tls, a->identity.cert, a->identity.key, uri, err);
 }
 
-static int run(struct agent *a, struct err *err)
+/* Models are served by this machine's own processes; a site that cannot still runs jobs. */
+static void open_replicas(struct agent *a, const struct agent_options *options)
 {
+    struct err err = {0};
+    const struct site_replicas_config config = {.loop = &a->loop,
+                                                .hub = a->identity.hub,
+                                                .tls = a->tls,
+                                                .cache = remote_cache(a->remote),
+                                                .data_dir = options->data_dir,
+                                                .threads = options->engine_threads};
+    if (a->engine->engine == ENGINE_KIND_LOCAL && site_replicas_new(&a->replicas, &config, &err) != 0)
+        log_warn("no models are served here", "error=\"%s\"", err.msg);
+}
+
+static int run(struct agent *a, const struct agent_options *options, struct err *err)
+{
+    signal(SIGPIPE, SIG_IGN);
+    if (loop_init(&a->loop) != 0)
+        abort();
     const struct remote_config config = {.engine = a->engine,
                                          .blobs = a->blobs,
                                          .outbox = {.loop = &a->loop,
@@ -193,28 +218,28 @@ static int run(struct agent *a, struct err *err)
                                                     .programs = a->programs,
                                                     .heard = heard,
                                                     .ctx = a}};
-    signal(SIGPIPE, SIG_IGN);
-    if (loop_init(&a->loop) != 0)
-        abort();
     int rc = remote_new(&a->remote, &config, err);
     if (rc == 0) {
+        open_replicas(a, options);
+        remote_serve(a->remote, a->replicas);
         watch(a);
         uv_run(&a->loop.uv, UV_RUN_DEFAULT);
         remote_free(a->remote);
     }
+    site_replicas_free(a->replicas);
     loop_fini(&a->loop);
     return rc;
 }
 
-int agent_run(const char *data_dir, const char *engine, struct err *err)
+int agent_run(const struct agent_options *options, struct err *err)
 {
     struct agent *a = calloc(1, sizeof *a);
     if (!a)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     a->lock = -1;
-    int rc = prepare(a, data_dir, engine, err);
+    int rc = prepare(a, options->data_dir, options->engine, err);
     if (rc == 0)
-        rc = run(a, err);
+        rc = run(a, options, err);
     if (rc == 0 && a->end.code != 0)
         rc = err_set(err, a->end.code, "%s", a->end.msg);
     tls_context_free(a->tls);

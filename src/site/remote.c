@@ -17,6 +17,7 @@ struct remote {
     struct link *orders;
     struct outbox *outbox;
     struct cache *cache;
+    struct site_replicas *replicas; /* NULL: no models can be served here */
     struct haul *haul;
     struct site_jobs *jobs;
     uv_timer_t timer;
@@ -102,8 +103,9 @@ static bool take_orders(struct remote *r, yyjson_val *answer)
     yyjson_val *wanted = yyjson_obj_get(answer, "wanted"), *orders = yyjson_obj_get(answer, "orders"), *item;
     uint64_t session = yyjson_get_uint(yyjson_obj_get(answer, "session"));
     uint64_t lease_ms = yyjson_get_uint(yyjson_obj_get(answer, "lease_ms"));
+    yyjson_val *replicas = r->replicas ? yyjson_obj_get(answer, "replicas") : NULL;
     bool good = lease_ms > 0 && (wanted ? yyjson_is_arr(wanted) : yyjson_is_arr(orders));
-    if (!good)
+    if (!good || (replicas && !site_replicas_take(r->replicas, replicas)))
         return false;
     r->until_ms = r->sent_ms + lease_ms;
     r->hold_ms = yyjson_get_uint(yyjson_obj_get(answer, "hold_ms"));
@@ -133,6 +135,8 @@ static void on_orders(void *ctx, const struct err *err, yyjson_val *answer)
     r->config.outbox.heard(r->config.outbox.ctx, strange.code ? &strange : err);
     if (r->ending)
         return;
+    if (err->code == ERR_TIMEOUT && r->replicas)
+        site_replicas_unheard(r->replicas);
     if (good) {
         r->retry_ms = TICK_MS;
         ask(r);
@@ -144,10 +148,14 @@ static void on_orders(void *ctx, const struct err *err, yyjson_val *answer)
 
 static void ask(struct remote *r)
 {
+    const struct site_replicas *replicas = r->replicas;
     struct buf body;
     buf_init(&body, 256);
-    buf_addf(&body, "{\"session\":%llu,\"ack\":%llu}", (unsigned long long)r->session,
-             (unsigned long long)r->ack);
+    buf_addf(&body, "{\"session\":%llu,\"ack\":%llu,\"can_serve\":%s", (unsigned long long)r->session,
+             (unsigned long long)r->ack, replicas ? "true" : "false");
+    if (replicas)
+        buf_addf(&body, ",\"serves\":%llu", (unsigned long long)site_replicas_version(replicas));
+    buf_add_char(&body, '}');
     r->sent_ms = clock_boot_ms();
     /* A link that was cut may be dead without a word; the hub answers within its time, or is not heard. */
     if (r->hold_ms > 0)
@@ -291,6 +299,11 @@ static void on_tick(uv_timer_t *timer)
 }
 
 /* ---- the whole ---- */
+
+void remote_serve(struct remote *r, struct site_replicas *replicas)
+{
+    r->replicas = replicas;
+}
 
 bool remote_call(struct remote *r, const char *path, const struct buf *body, link_fn *fn, void *ctx)
 {

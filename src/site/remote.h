@@ -11,6 +11,7 @@
 #define BUSBAR_SITE_REMOTE_H
 
 #include "site/outbox.h"
+#include "site/replicas.h"
 
 struct remote_config {
     const struct engine_config *engine; /* outlives it */
@@ -22,6 +23,8 @@ struct remote;
 
 /* Opens the engine, which blocks, up to seconds. */
 int remote_new(struct remote **out, const struct remote_config *config, struct err *err);
+/* From now on the site serves models, too. */
+void remote_serve(struct remote *remote, struct site_replicas *replicas);
 /* As outbox_call. */
 bool remote_call(struct remote *remote, const char *path, const struct buf *body, link_fn *fn, void *ctx);
 /* Blobs of the hub, for whoever else needs some. */

@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "site/replicas.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "engine/spec.h"
+#include "site/bridge.h"
+#include "site/link.h"
+
+#define TICK_MS 200
+#define RETRY_MS 500
+#define PAUSE_MS 5000 /* after weights that could not be had */
+#define TENTHS 10
+#define PATIENCE_MS 10000 /* for the answer to a report */
+#define RUN_DIR_MAX 80    /* with a socket's name: what its address may hold */
+
+/* A replica that the hub wants, or that is still here. */
+struct item {
+    struct list node;
+    struct site_replicas *replicas;
+    struct serve_order order; /* as wanted now */
+    char digest[BLOB_NAME_LEN + 1];
+    uint64_t size;
+    struct cache_want *want; /* of its weights, while it is wanted or runs */
+    bool here;               /* they are, at `location` */
+    uint64_t next_ms;        /* they are asked for again */
+    bool wanted, listed;
+    bool running, stopping; /* an engine is supervised for it, under run_epoch */
+    uint32_t run_epoch;
+    /* As it is told to the hub. */
+    uint32_t state, slots, context;
+    char detail[TEXT_CAP];
+    char socket[TEXT_CAP];
+    char location[PATH_CAP]; /* of its weights */
+};
+
+struct site_replicas {
+    struct site_replicas_config config;
+    char run_dir[FS_PATH_MAX], log_dir[FS_PATH_MAX];
+    char self[FS_PATH_MAX], engine_path[FS_PATH_MAX];
+    struct engine_specs *specs;
+    struct serve *serve;
+    struct bridge *bridge;
+    struct link *link;
+    struct list items;
+    uint64_t version;
+    bool dirty; /* something is to be told */
+    bool ending;
+    uint64_t not_before_ms;
+    uv_timer_t timer;
+};
+
+static struct item *find(const struct site_replicas *r, const struct uuid *deployment, uint32_t ordinal)
+{
+    list_for_each_safe (it, next, &r->items) {
+        struct item *item = list_entry(it, struct item, node);
+        if (uuid_eq(&item->order.deployment, deployment) && item->order.ordinal == ordinal)
+            return item;
+    }
+    return NULL;
+}
+
+static void set(struct site_replicas *r, struct item *item, uint32_t state, const char *detail)
+{
+    if (item->state == state && strcmp(item->detail, detail) == 0)
+        return;
+    item->state = state;
+    (void)snprintf(item->detail, sizeof item->detail, "%s", detail);
+    r->dirty = true;
+}
+
+/* ---- from what is to what should be ---- */
+
+static void drop_weights(struct item *item)
+{
+    if (item->want)
+        cache_drop(item->want);
+    item->want = NULL;
+    item->here = false;
+}
+
+static void settle(struct site_replicas *r, struct item *item);
+
+static void on_weights(void *ctx, const struct err *err, const char *path)
+{
+    struct item *item = ctx;
+    struct site_replicas *r = item->replicas;
+    char words[TEXT_CAP];
+    (void)snprintf(words, sizeof words, "no weights: %.100s",
+                   err->code == ERR_DIGEST ? "what the hub gives is not what their digest says" : err->msg);
+    if (err->code == 0) {
+        item->here = text_set(item->location, sizeof item->location, path, strlen(path));
+        (void)snprintf(words, sizeof words, "the data folder's path is too long");
+    }
+    if (!item->here) {
+        drop_weights(item);
+        item->next_ms = uv_now(&r->config.loop->uv) + PAUSE_MS;
+        set(r, item, REPLICA_BACKOFF, words);
+    }
+    settle(r, item);
+}
+
+static void start(struct site_replicas *r, struct item *item)
+{
+    char words[TEXT_CAP];
+    if (item->here) {
+        item->running = true;
+        item->run_epoch = item->order.epoch;
+        memcpy(item->order.location, item->location, sizeof item->order.location);
+        serve_start(r->serve, &item->order);
+        return;
+    }
+    if (!item->want && uv_now(&r->config.loop->uv) < item->next_ms)
+        return; /* the reason is told */
+    if (!item->want)
+        item->want = cache_get(r->config.cache, item->digest, item->size, "", on_weights, item);
+    uint64_t tenths = item->size ? cache_have(item->want) / (item->size / TENTHS + 1) : 0;
+    (void)snprintf(words, sizeof words, "fetching its weights: %llu0 %%", (unsigned long long)tenths);
+    set(r, item, REPLICA_STARTING, words);
+}
+
+static void settle(struct site_replicas *r, struct item *item)
+{
+    if (item->stopping || r->ending)
+        return;
+    if (item->running && (!item->wanted || item->run_epoch != item->order.epoch)) {
+        item->stopping = true;
+        serve_stop(r->serve, &item->order.deployment, item->order.ordinal);
+    } else if (!item->running && item->wanted) {
+        start(r, item);
+    } else if (!item->running) {
+        drop_weights(item);
+        set(r, item, REPLICA_STOPPED, "");
+    }
+}
+
+static void settle_all(void *ctx)
+{
+    struct site_replicas *r = ctx;
+    list_for_each_safe (it, next, &r->items)
+        settle(r, list_entry(it, struct item, node));
+}
+
+static void on_state(void *ctx, const struct serve_report *report)
+{
+    struct site_replicas *r = ctx;
+    struct item *item = find(r, &report->deployment, report->ordinal);
+    if (!item)
+        return;
+    if (report->state == REPLICA_STOPPED) {
+        item->running = item->stopping = false;
+        item->socket[0] = 0;
+        settle(r, item);
+        return;
+    }
+    item->slots = report->slots;
+    item->context = report->context;
+    item->socket[0] = 0;
+    if (report->state == REPLICA_READY && strncmp(report->endpoint, "unix:", 5) == 0)
+        (void)snprintf(item->socket, sizeof item->socket, "%s", report->endpoint + 5);
+    if (item->run_epoch == item->order.epoch && !item->stopping)
+        set(r, item, report->state, report->detail);
+}
+
+/* For the tunnels. */
+static const char *socket_of(void *ctx, const struct tunnel_target *target)
+{
+    const struct item *item = find(ctx, &target->deployment, target->ordinal);
+    return item && item->running && item->run_epoch == target->epoch && item->socket[0] ? item->socket : NULL;
+}
+
+/* ---- what the hub wants ---- */
+
+static bool take_u32(yyjson_val *v, const char *name, uint32_t max, uint32_t *out)
+{
+    yyjson_val *number = yyjson_obj_get(v, name);
+    *out = (uint32_t)yyjson_get_uint(number);
+    return yyjson_is_uint(number) && yyjson_get_uint(number) <= max;
+}
+
+static bool take_text(yyjson_val *v, const char *name, char *dst, size_t cap)
+{
+    yyjson_val *text = yyjson_obj_get(v, name);
+    return yyjson_is_str(text) && text_set(dst, cap, yyjson_get_str(text), yyjson_get_len(text));
+}
+
+static bool read_item(yyjson_val *v, struct item *out)
+{
+    struct serve_order *o = &out->order;
+    char id[UUID_TEXT_LEN + 1];
+    yyjson_val *size = yyjson_obj_get(v, "size"), *stop = yyjson_obj_get(v, "stop");
+    *out = (struct item){.wanted = yyjson_is_false(stop), .listed = true};
+    out->size = yyjson_get_uint(size);
+    return yyjson_is_uint(size) && yyjson_is_bool(stop) && take_text(v, "deployment", id, sizeof id) &&
+           uuid_parse(&o->deployment, id, strlen(id)) &&
+           take_text(v, "digest", out->digest, sizeof out->digest) &&
+           blob_name_valid(out->digest, strlen(out->digest)) && out->size <= BLOB_MAX &&
+           take_u32(v, "ordinal", REPLICAS_PER_DEPLOYMENT_MAX, &o->ordinal) &&
+           take_u32(v, "epoch", UINT32_MAX, &o->epoch) && take_u32(v, "slots", SLOTS_MAX, &o->slots) &&
+           take_u32(v, "context", CONTEXT_MAX, &o->context) && take_u32(v, "kind", UINT32_MAX, &o->kind) &&
+           take_text(v, "model", o->model, sizeof o->model) && name_valid(o->model, strlen(o->model)) &&
+           take_text(v, "engine", o->engine, sizeof o->engine);
+}
+
+static void want(struct site_replicas *r, const struct item *wanted)
+{
+    struct item *item = find(r, &wanted->order.deployment, wanted->order.ordinal);
+    if (!item) {
+        item = calloc(1, sizeof *item);
+        if (!item)
+            abort(); /* a kilobyte for a replica of gigabytes */
+        list_push(&r->items, &item->node);
+        item->replicas = r;
+        item->state = REPLICA_STARTING;
+        memcpy(item->digest, wanted->digest, sizeof item->digest); /* a deployment keeps its weights */
+        item->size = wanted->size;
+    }
+    item->order = wanted->order;
+    item->wanted = wanted->wanted;
+    item->listed = true;
+    item->slots = item->slots ? item->slots : item->order.slots;
+    item->context = item->context ? item->context : item->order.context;
+}
+
+bool site_replicas_take(struct site_replicas *r, yyjson_val *given)
+{
+    yyjson_val *list = yyjson_obj_get(given, "list"), *v;
+    struct item item;
+    bool any = false;
+    if (!yyjson_is_arr(list) || !yyjson_is_uint(yyjson_obj_get(given, "version")))
+        return false;
+    yyjson_arr_iter it = yyjson_arr_iter_with(list);
+    while ((v = yyjson_arr_iter_next(&it)) != NULL) {
+        if (!read_item(v, &item))
+            return false;
+    }
+    list_for_each_safe (at, next, &r->items) {
+        struct item *old = list_entry(at, struct item, node);
+        old->wanted = old->listed = false;
+    }
+    it = yyjson_arr_iter_with(list);
+    while ((v = yyjson_arr_iter_next(&it)) != NULL) {
+        if (read_item(v, &item))
+            want(r, &item);
+        any = true;
+    }
+    r->version = yyjson_get_uint(yyjson_obj_get(given, "version"));
+    r->dirty = true; /* the hub may have forgotten what it was told */
+    settle_all(r);
+    bridge_want(r->bridge, any);
+    return true;
+}
+
+uint64_t site_replicas_version(const struct site_replicas *r)
+{
+    return r->version;
+}
+
+void site_replicas_unheard(struct site_replicas *r)
+{
+    bridge_cut(r->bridge);
+}
+
+/* ---- what the hub is told ---- */
+
+static void add_item(struct buf *out, const struct item *item, bool more)
+{
+    char id[UUID_TEXT_LEN + 1];
+    uuid_format(id, &item->order.deployment);
+    buf_addf(
+        out,
+        "%s{\"deployment\":\"%s\",\"ordinal\":%u,\"epoch\":%u,\"state\":\"%s\",\"slots\":%u,\"context\":%u",
+        more ? "," : "", id, item->order.ordinal, item->order.epoch, replica_state_text(item->state),
+        item->slots, item->context);
+    buf_add_text(out, ",\"detail\":");
+    buf_add_json(out, item->detail, strlen(item->detail));
+    buf_add_char(out, '}');
+}
+
+/* Gone, and the hub knows that, or has no use for it. */
+static void forget_stopped(struct site_replicas *r)
+{
+    list_for_each_safe (it, next, &r->items) {
+        struct item *item = list_entry(it, struct item, node);
+        if (item->running || item->wanted || item->listed)
+            continue;
+        drop_weights(item);
+        list_remove(&item->node);
+        free(item);
+    }
+}
+
+static void on_told(void *ctx, const struct err *err, yyjson_val *answer)
+{
+    struct site_replicas *r = ctx;
+    (void)answer;
+    if (err->code == 0) {
+        forget_stopped(r);
+        return;
+    }
+    if (err->code == ERR_INVALID)
+        log_error("replicas", "error=\"%s\"", err->msg);
+    r->dirty = true;
+    r->not_before_ms = uv_now(&r->config.loop->uv) + RETRY_MS;
+}
+
+static void tell(struct site_replicas *r)
+{
+    struct buf body;
+    bool more = false;
+    buf_init(&body, LINK_BODY_MAX);
+    buf_add_text(&body, "{\"replicas\":[");
+    list_for_each_safe (it, next, &r->items) {
+        const struct item *item = list_entry(it, struct item, node);
+        if (!item->listed || item->stopping)
+            continue;
+        add_item(&body, item, more);
+        more = true;
+    }
+    buf_add_text(&body, "]}");
+    r->dirty = false;
+    link_post(r->link, "/site/v1/replicas", &body, on_told, r);
+    buf_fini(&body);
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct site_replicas *r = timer->data;
+    settle_all(r);
+    if (r->dirty && !link_busy(r->link) && uv_now(&r->config.loop->uv) >= r->not_before_ms)
+        tell(r);
+}
+
+/* ---- the whole ---- */
+
+static int find_places(struct site_replicas *r, char engines[FS_PATH_MAX], struct err *err)
+{
+    char share[FS_PATH_MAX], dir[FS_PATH_MAX];
+    const char *data = r->config.data_dir, *engine = getenv("BUSBAR_ENGINE_PATH");
+    if (!fs_self(r->self) || !fs_share(share))
+        return err_set(err, ERR_IO, "cannot find our own program's folder");
+    memcpy(dir, r->self, sizeof dir);
+    *strrchr(dir, '/') = 0;
+    if (!fs_join(engines, share, "engines.yaml") || !fs_join(r->run_dir, data, "run") ||
+        !fs_join(r->log_dir, data, "logs") || strlen(r->run_dir) > RUN_DIR_MAX)
+        return err_set(err, ERR_INVALID, "the data folder's path is too long for sockets in it");
+    if (engine ? snprintf(r->engine_path, sizeof r->engine_path, "%s", engine) >= (int)sizeof r->engine_path
+               : !fs_join(r->engine_path, dir, "../.deps/llama/bin"))
+        return err_set(err, ERR_INVALID, "the path of engines is too long");
+    int rc = fs_mkdirs(r->run_dir, 0700, err);
+    return rc ? rc : fs_mkdirs(r->log_dir, 0700, err);
+}
+
+static int open_parts(struct site_replicas *r, struct err *err)
+{
+    char engines[FS_PATH_MAX];
+    struct loop *loop = r->config.loop;
+    int rc = find_places(r, engines, err);
+    if (rc == 0)
+        rc = engine_specs_load(&r->specs, engines, err);
+    const struct serve_config serve = {.loop = loop,
+                                       .specs = r->specs,
+                                       .socket_dir = r->run_dir,
+                                       .log_dir = r->log_dir,
+                                       .self = r->self,
+                                       .engine_path = r->engine_path,
+                                       .threads = r->config.threads,
+                                       .report = on_state,
+                                       .ctx = r};
+    const struct bridge_config bridge = {
+        .loop = loop, .hub = r->config.hub, .tls = r->config.tls, .find = socket_of, .ctx = r};
+    if (rc == 0)
+        rc = link_open(&r->link, loop, r->config.hub, r->config.tls, err);
+    if (rc == 0)
+        rc = bridge_open(&r->bridge, &bridge, err);
+    return rc ? rc : serve_new(&r->serve, &serve, err);
+}
+
+static void close_parts(struct site_replicas *r)
+{
+    if (r->bridge)
+        bridge_close(r->bridge);
+    link_close(r->link);
+    r->link = NULL;
+}
+
+int site_replicas_new(struct site_replicas **out, const struct site_replicas_config *config, struct err *err)
+{
+    struct site_replicas *r = calloc(1, sizeof *r);
+    if (!r)
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    r->config = *config;
+    list_init(&r->items);
+    int rc = open_parts(r, err);
+    if (rc != 0) {
+        close_parts(r);
+        uv_run(&config->loop->uv, UV_RUN_DEFAULT);
+        site_replicas_free(r);
+        return rc;
+    }
+    link_patience(r->link, PATIENCE_MS);
+    uv_timer_init(&config->loop->uv, &r->timer);
+    r->timer.data = r;
+    uv_timer_start(&r->timer, on_tick, TICK_MS, TICK_MS);
+    *out = r;
+    return 0;
+}
+
+void site_replicas_shutdown(struct site_replicas *r, void (*done)(void *ctx), void *ctx)
+{
+    r->ending = true;
+    uv_close((uv_handle_t *)&r->timer, NULL);
+    list_for_each_safe (it, next, &r->items)
+        drop_weights(list_entry(it, struct item, node));
+    close_parts(r);
+    serve_shutdown(r->serve, done, ctx);
+}
+
+void site_replicas_free(struct site_replicas *r)
+{
+    if (!r)
+        return;
+    list_for_each_safe (it, next, &r->items)
+        free(list_entry(it, struct item, node));
+    if (r->serve)
+        serve_free(r->serve);
+    bridge_free(r->bridge);
+    if (r->specs)
+        engine_specs_free(r->specs);
+    free(r);
+}

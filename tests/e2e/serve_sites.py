@@ -1,0 +1,330 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Models at a site that joined: weights fetched and checked, requests through tunnels, billed once; hub, agent and the way between
+them may end at any moment.
+"""
+import http.client
+import json
+import os
+import pathlib
+import random
+import signal
+import statistics
+import threading
+import time
+
+from site_agent import Field, Site
+from workbench import NOT_FOUND, OK, STORY, Tap, alive, find_processes, nano, need, same, wait_for
+
+MODEL = pathlib.Path(os.environ['BUSBAR_BIN']).resolve().parent.parent / 'data' / 'models' / 'stories.gguf'
+PRICES = ('--price-prompt', '1', '--price-completion', '2')
+
+
+def add(f, name, path=MODEL):
+    same(f.bench.run('model', 'add', name, str(path), *PRICES).returncode, OK, name)
+
+
+def deploy(f, name, *options):
+    done = f.bench.run('deploy', name, *options)
+    same(done.returncode, OK, done.stderr)
+
+
+def ready(f, name, n=1, limit_s=30):
+    return f.bench.wait_ready(name, n, limit_s)
+
+
+def replica(f, name, ordinal=0):
+    found, = [r for r in f.bench.deployment(name)['replicas'] if r['ordinal'] == ordinal]
+    return found
+
+
+def engines(f):
+    """Pids of the engines at the site."""
+    return find_processes(str(f.site.data / 'run'))
+
+
+def refused(f, status, words, **body):
+    before = f.bench.api('GET', '/api/v1/deployments')
+    reply = f.bench.request('POST', '/api/v1/deployments', body, local=True)
+    same(reply.status, status, reply.body)
+    need(words in reply.json()['error']['message'], reply.body)
+    same(f.bench.api('GET', '/api/v1/deployments'), before, 'deployments')
+
+
+def refusals(f):
+    """Bad sites get a clear error, and nothing changes."""
+    f.bench.api('POST', '/api/v1/sites', {'name': 'empty'})
+    refused(f, 404, 'no site nowhere', model='story', sites=['nowhere'])
+    refused(f, 400, 'list', model='story', sites='north')
+    refused(f, 400, 'list', model='story', sites=[])
+    refused(f, 400, 'twice', model='story', sites=['north', 'north'])
+    refused(f, 409, 'has not joined', model='story', sites=['empty'])
+    refused(f, 409, 'chips', model='story', sites=['north'], replicas=5)
+    f.bench.api('POST', '/api/v1/sites/north/cordon', {})
+    refused(f, 409, 'cordoned', model='story', sites=['north'])
+    f.bench.api('POST', '/api/v1/sites/north/resume', {})
+    f.bench.api('POST', '/api/v1/models', {'name': 'far', 'source': 'http://127.0.0.1:9', 'engine': 'url', 'kind': 'chat', 'context': 64})
+    refused(f, 501, 'URL', model='far', sites=['north'])
+    same(f.bench.run('deploy', 'story', '--site', 'nowhere').returncode, NOT_FOUND, 'status')
+
+
+def rules_forbid(f, put):
+    put('deny no-models-north when site.name = "north" and job.kind = "inference" because "x" cite "y"\n')
+    refused(f, 403, 'rules', model='story', sites=['north'])
+    put('')
+
+
+def serves(f):
+    """One at the site: its weights come there once, an answer and a stream are billed as they say."""
+    deploy(f, 'story', '--site', 'north')
+    ready(f, 'story')
+    r = replica(f, 'story')
+    same((r['site'], f.bench.deployment('story')['sites']), ('north', ['north']), 'where it is')
+    need(r['endpoint'].startswith(f'unix:{f.bench.data}/run/at-'), r)
+    same((len(engines(f)), len(f.bench.engines())), (1, 1), 'engines: one is at the site')
+    before = f.spent()
+    reply = f.bench.chat(model='story', max_tokens=20)
+    same(reply.status, 200, reply.body)
+    usage = reply.json()['usage']
+    bill = f.bench.billed(reply.fields['x-request-id'])
+    same((bill['prompt_tokens'], bill['completion_tokens']), (usage['prompt_tokens'], usage['completion_tokens']), 'tokens')
+    same(bill['records'], 1, 'records')
+    with f.bench.stream(model='story', max_tokens=60, stream_options={'include_usage': True}) as s:
+        s.read()
+        need(s.done and s.text, s.events)
+        second = f.bench.billed(s.id)
+        same(second['completion_tokens'], s.usage['completion_tokens'], 'tokens of the stream')
+    same(f.spent() - before, bill['cost'] + second['cost'], 'spent')
+    need([p.stat().st_size for p in (f.site.data / 'blobs').iterdir()] == [MODEL.stat().st_size], 'weights')
+    table = f.bench.run('deployments').stdout
+    need('north' in table, table)
+
+
+def large(f):
+    """A prompt of many kilobytes goes there, and an answer with all that can be said of each token comes back, while others go on."""
+    answers = []
+
+    def one(i):
+        answers.append(f.bench.chat(model='story', max_tokens=40, logprobs=True, top_logprobs=20, seed=i,
+                                    messages=[{'role': 'user', 'content': 'Once ' * 60}]))
+    threads = [threading.Thread(target=one, args=(i,)) for i in range(12)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    same([a.status for a in answers], [200] * 12, [a.body[:200] for a in answers])
+    need(all(len(a.body) > 20000 for a in answers), [len(a.body) for a in answers])
+
+
+def descriptors(f):
+    return len(os.listdir(f'/proc/{f.site.process.pid}/fd'))
+
+
+def aborts(f):
+    """A client that goes away ends its way to the engine within half a second; it pays for what was written to it."""
+    pid, = find_processes(str(f.site.data / 'run' / 'story-0.sock'))
+    with f.bench.stream(model='story', max_tokens=400, temperature=0.5, logprobs=True, top_logprobs=20) as s:
+        s.read(5)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            s.sock.settimeout(0.4)
+            try:
+                s.read()
+            except TimeoutError:
+                pass
+            got = s.chunks
+            before = descriptors(f)
+            s.close()
+            closed = time.monotonic()
+            wait_for(lambda: descriptors(f) <= before - 2, 'both ends of the way are closed', 5, 0.01)
+            took = time.monotonic() - closed
+        finally:
+            os.kill(pid, signal.SIGCONT)
+    bill = f.bench.billed(s.id)
+    need(took < 0.5, f'{took:.2f} s')
+    need('aborted' in bill['flags'] and bill['status'] == 499, bill)
+    same(bill['completion_tokens'], got, 'billed is what was written')
+    same(f.bench.chat(model='story', max_tokens=2).status, 200, 'and goes on')
+    return f'closed after {took * 1000:.0f} ms'
+
+
+def latency(f):
+    """The same request to the hub's own machine and through a tunnel, in turn, over kept connections."""
+    took = {'own': [], 'story': []}
+    c = http.client.HTTPConnection('127.0.0.1', f.bench.port, timeout=30)
+    for _ in range(60):
+        for model, out in random.sample(sorted(took.items()), 2):
+            body = json.dumps({'model': model, 'messages': STORY, 'max_tokens': 1, 'temperature': 0, 'seed': 1})
+            start = time.perf_counter()
+            c.request('POST', '/v1/chat/completions', body, {'Authorization': f'Bearer {f.bench.key}', 'Content-Type': 'application/json'})
+            answer = c.getresponse()
+            answer.read()
+            out.append(time.perf_counter() - start)
+            same(answer.status, 200, model)
+    c.close()
+    own, far = (statistics.median(took[m][5:]) * 1000 for m in ('own', 'story'))
+    return f'median of 55: own machine {own:.2f} ms, through a tunnel {far:.2f} ms, {far - own:+.2f} ms'
+
+
+def agent_dies(f):
+    """kill -9: its engines go with it; who asks meanwhile is answered by the other site, or waits; and it comes back."""
+    pids = engines(f)
+    f.site.kill()
+    same([f.bench.chat(model='both', max_tokens=3).status for _ in range(8)], [200] * 8, 'failed over')
+    wait_for(lambda: not any(map(alive, pids)), 'its engines are gone', 5)
+    wait_for(lambda: replica(f, 'story')['state'] == 'backoff', 'the hub knows', 10)
+    need('out of touch' in replica(f, 'story')['detail'], replica(f, 'story'))
+    before, answers = f.spent(), []
+    waiting = threading.Thread(target=lambda: answers.append(f.bench.chat(model='story', max_tokens=3)))
+    waiting.start()
+    time.sleep(0.3)
+    f.site.run()
+    waiting.join()
+    same(answers[0].status, 200, answers[0].body)
+    bill = f.bench.billed(answers[0].fields['x-request-id'])
+    same((bill['records'], f.spent() - before), (1, bill['cost']), 'billed once')
+    ready(f, 'both', 2)
+
+
+def hangs(f):
+    """An agent that neither ends nor answers: its ways are given up after a while, before the first byte others are asked."""
+    os.kill(f.site.process.pid, signal.SIGSTOP)
+    try:
+        answers = []
+
+        def one(i):  # each prefix has a replica that it goes to first
+            story = [{'role': 'user', 'content': f'Story {i}'}]
+            answers.append(f.bench.chat(model='both', max_tokens=3, timeout=60, messages=story))
+        threads = [threading.Thread(target=one, args=(i,)) for i in range(8)]
+        start = time.monotonic()
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        took = time.monotonic() - start
+        same([a.status for a in answers], [200] * 8, [a.body for a in answers])
+        need(took > 5, f'nobody was on the way there: {took:.1f} s')
+        wait_for(lambda: replica(f, 'story')['state'] == 'backoff', 'the hub knows', 20)
+    finally:
+        os.kill(f.site.process.pid, signal.SIGCONT)
+    ready(f, 'story')
+    same(f.bench.chat(model='story', max_tokens=3).status, 200, 'back')
+    return f'all were answered after {took:.1f} s'
+
+
+def hub_dies(f):
+    """What runs at the site goes on, and is reached again by the next hub."""
+    pids = engines(f)
+    epochs = [replica(f, 'story')['epoch'], replica(f, 'both', 1)['epoch']]
+    f.bench.kill()
+    f.bench.start()
+    ready(f, 'story')
+    ready(f, 'both', 2)
+    same((engines(f), [replica(f, 'story')['epoch'], replica(f, 'both', 1)['epoch']]), (pids, epochs), 'engines and epochs')
+    same(wait_for(lambda: f.bench.chat(model='story', max_tokens=3), 'an answer').status, 200, 'answer')
+
+
+def weights(f):
+    return sorted(p.name for p in (f.site.data / 'blobs').iterdir())
+
+
+def other_bytes(f):
+    """A file that is not what its digest says is not served, nor kept; when it is whole again, it is."""
+    had = weights(f)
+    source = f.site.marks / 'other.gguf'
+    source.write_bytes(MODEL.read_bytes() + bytes(64))
+    add(f, 'bad', source)
+    variant, = f.bench.api('GET', '/api/v1/models/bad')['variants']
+    path = f.bench.data / variant['location']
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + b'x')
+    deploy(f, 'bad', '--site', 'north')
+    wait_for(lambda: 'digest' in replica(f, 'bad')['detail'], 'the digest is looked at', 15)
+    same((replica(f, 'bad')['state'], f.bench.chat(model='both').status), ('backoff', 200), 'state')
+    same(weights(f), had, 'what is kept')
+    path.write_bytes(whole)
+    ready(f, 'bad')
+    same(weights(f), sorted([*had, variant['sha256']]), 'what is kept')
+
+
+def goes_on(f):
+    """What has come of a file counts: half of it with other bytes spoils the whole, which then comes anew."""
+    name = f.bench.api('GET', '/api/v1/models/bad')['variants'][0]['sha256']
+    path, part = (f.site.data / 'blobs' / (name + tail) for tail in ('', '.part'))
+    whole, said = path.read_bytes(), f.site.said().count('they were removed')
+    same(f.bench.run('undeploy', 'bad').returncode, OK, 'undeploy')
+    wait_for(lambda: f.bench.deployment('bad') is None, 'it is gone', 15)
+    path.unlink()
+    part.write_bytes(b'x' * (len(whole) // 2))
+    deploy(f, 'bad', '--site', 'north')
+    ready(f, 'bad')
+    need(f.site.said().count('they were removed') > said, 'the half was not used')
+    need(path.read_bytes() == whole and not part.exists(), 'weights')
+
+
+def undeploys(f):
+    pids = engines(f)
+    with f.bench.stream(model='story', max_tokens=200) as s:
+        s.read(3)
+        same(f.bench.run('undeploy', 'story').returncode, OK, 'undeploy')
+        s.read()
+        need(s.done and not s.error, 'what it answered came to its end')
+    wait_for(lambda: f.bench.deployment('story') is None, 'it is gone', 20)
+    wait_for(lambda: len(engines(f)) == len(pids) - 1, 'and so is its engine', 5)
+    same(f.bench.chat(model='story').status, 503, 'not deployed')
+
+
+def stranger(f):
+    """A tunnel is for members, who say what they want; a site gets weights that it serves, and no others."""
+    hub = f.bench.args[f.bench.args.index('--site-listen') + 1]
+    same(f.site.call(hub, '/site/v1/tunnel', {}, cert=False)[0], 403, 'no certificate')
+    same(f.site.call(hub, '/site/v1/tunnel', {})[0], 400, 'no upgrade')
+    same(f.site.call(hub, '/site/v1/blob', {'sha256': '00' * 32, 'offset': 0})[0], 404, 'weights')
+    same(f.site.call(hub, '/site/v1/blob', {'sha256': '00', 'offset': 0})[0], 400, 'digest')
+    same(f.site.call(hub, '/site/v1/replicas', {'replicas': [{}]})[0], 400, 'report')
+    same(f.site.call(hub, '/site/v1/replicas', {'replicas': []}, cert=False)[0], 403, 'no certificate')
+    with Site() as south:
+        south.enter(f.bench, 'south')
+        d = f.bench.deployment('both')
+        told = {'deployment': d['id'], 'ordinal': 1, 'epoch': replica(f, 'both', 1)['epoch'], 'state': 'backoff', 'slots': 1, 'context': 1,
+                'detail': 'x'}
+        same(south.call(hub, '/site/v1/replicas', {'replicas': [told]})[1]['changes'], 0, "another site's replica")
+        digest = f.bench.api('GET', '/api/v1/models/both')['variants'][0]['sha256']
+        same(south.call(hub, '/site/v1/blob', {'sha256': digest, 'offset': 0})[0], 404, "another site's weights")
+        south.call(hub, '/site/v1/orders', {'session': 0, 'ack': 0, 'can_serve': False})
+        refused(f, 501, 'batch system', model='story', sites=['south'])
+
+
+def leaves(f):
+    """A site that is removed has no tunnel from then on; its replica goes to the other site of the list."""
+    same(f.bench.run('site', 'remove', 'north').returncode, OK, 'remove')
+    ready(f, 'both', 2)
+    same({r['site'] for r in f.bench.deployment('both')['replicas']}, {'local'}, 'where they are')
+    refused(f, 409, 'has not joined', model='story', sites=['north'])
+    wait_for(lambda: f.site.process.poll() is not None, 'the agent has ended', 15)
+    need(not engines(f), 'an engine is left')
+    need('Sanitizer' not in f.site.said(), f.site.said()[-3000:])
+    same([f.bench.chat(model='both', max_tokens=3).status for _ in range(4)], [200] * 4, 'answers')
+
+
+def main():
+    t = Tap()
+    with Field() as f:
+        for name in ('own', 'story', 'both'):
+            add(f, name)
+        deploy(f, 'own')
+        ready(f, 'own')
+        t.case('sites that cannot have it', refusals, f)
+        t.case('an answer and a stream', serves, f)
+        deploy(f, 'both', '--site', 'local,north', '--replicas', '2')
+        ready(f, 'both', 2)
+        same(sorted(r['site'] for r in f.bench.deployment('both')['replicas']), ['local', 'north'], 'sites')
+        for name, case in (('latency', latency), ('large ones beside one another', large), ('a client goes away', aborts), ('the agent is killed', agent_dies),
+                           ('the agent hangs', hangs), ('the hub is killed', hub_dies), ('other bytes', other_bytes),
+                           ('half a file', goes_on), ('undeploy', undeploys), ('strangers', stranger), ('the site leaves', leaves)):
+            t.case(name, case, f)
+    t.done()
+
+
+if __name__ == '__main__':
+    main()
