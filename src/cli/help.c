@@ -35,6 +35,13 @@
 static const struct {
     const char *verb, *text;
 } helps[] = {
+    {"deploy", "Without --site it is served by the hub's own machine, whose name is `local`.\n"
+               "  --site NAME,...        sites that replicas may be at, as evenly as they have room\n"
+               "  --replicas N           1 if nothing is said; one chip of a site for each, by count\n"
+               "  --slots N              requests that a replica answers at a time; 4\n"
+               "\nExamples\n"
+               "  busbar deploy stories\n"
+               "  busbar deploy stories --site north,south --replicas 4\n"},
     {"run", TERMS "\nExamples\n"
                   "  busbar run -- python3 train.py\n"
                   "  busbar run --chip h100:4,mi300x:8 --time 12h --name train -- ./train.sh\n"
