@@ -22,7 +22,7 @@ class Site:
     def __init__(self):
         self.data = pathlib.Path(tempfile.mkdtemp(prefix='bb-site-', dir='/tmp'))
         self.marks = pathlib.Path(tempfile.mkdtemp(prefix='bb-marks-', dir='/tmp'))  # what jobs leave for us
-        self.process, self.env, self.user, self.prefix, self.disk = None, None, None, [], None
+        self.process, self.env, self.prefix, self.disk = None, None, [], None
 
     def join(self, status, hub, token):
         return busbar(status, 'site', 'join', hub, '--token', token, '--data', self.data)
@@ -30,7 +30,7 @@ class Site:
     def run(self):
         self.log = open(self.data / 'log', 'ab')
         self.process = subprocess.Popen([*self.prefix, os.environ['BUSBAR_BIN'], 'site', 'run', '--data', str(self.data)],
-                                        stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, user=self.user,
+                                        stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
                                         env={**os.environ, **(self.env or {})})
 
     def said(self):

@@ -6,6 +6,7 @@ Each process is ended by its own pid.
 """
 import os
 import pathlib
+import pwd
 import secrets
 import shutil
 import signal
@@ -14,6 +15,7 @@ import subprocess
 import time
 
 USER = 'nobody'
+AS_USER = ('setpriv', f'--reuid={USER}', f'--regid={pwd.getpwnam(USER).pw_gid}', '--clear-groups')
 PATH = os.environ.get('PATH', '') + ':/usr/sbin:/sbin'
 PROGRAMS = ('slurmctld', 'slurmd', 'sbatch', 'srun', 'squeue', 'scancel', 'scontrol', 'sinfo', 'munged', 'munge')
 
@@ -112,7 +114,8 @@ def free_ports(n):
 class Cluster:
     """`pools`: (prefix, nodes, gres, type, chips a node). Each type is a partition of its own; `all` holds every node."""
 
-    def __init__(self, folder, name, pools, accounting=False, timeout_s=10, min_job_age=300):
+    def __init__(self, folder, name, pools, accounting=False, timeout_s=10, min_job_age=300, prefix=()):
+        self.prefix = list(prefix)  # words before each command, root's
         self.dir, self.name, self.pools, self.accounting = pathlib.Path(folder), name, pools, accounting
         self.timeout_s, self.processes, self.out = timeout_s, {}, None
         for sub in ('etc', 'state', 'spool', 'run', 'log', 'munge', 'dev'):
@@ -175,7 +178,7 @@ class Cluster:
     # ---- daemons ----
 
     def spawn(self, key, name, *args):
-        self.processes[key] = subprocess.Popen([program(name), *map(str, args)], env=self.env, cwd=self.dir / 'log',
+        self.processes[key] = subprocess.Popen([*self.prefix, program(name), *map(str, args)], env=self.env, cwd=self.dir / 'log',
                                                stdin=subprocess.DEVNULL, stdout=self.out, stderr=subprocess.STDOUT,
                                                start_new_session=True)
         return self.processes[key]
@@ -261,9 +264,10 @@ class Cluster:
             process.kill()
             process.wait()
 
-    def run(self, name, *args, check=True, limit_s=60, user=None):
-        done = subprocess.run([program(name), *map(str, args)], env=self.env, capture_output=True, text=True, check=False,
-                              timeout=limit_s, stdin=subprocess.DEVNULL, user=user)
+    def run(self, name, *args, check=True, limit_s=60, as_user=False):
+        words = [*self.prefix, *(AS_USER if as_user else ()), program(name), *map(str, args)]
+        done = subprocess.run(words, env=self.env, capture_output=True, text=True, check=False, timeout=limit_s,
+                              stdin=subprocess.DEVNULL)
         if check and done.returncode != 0:
             raise RuntimeError(f'{name} {args}: {done.stdout}{done.stderr}')
         return done

@@ -12,48 +12,16 @@ import random
 import shutil
 
 import slurm_site
-from site_agent import Site, free_port
+from site_agent import free_port
+from slurm_agent import SlurmSite
 from workbench import FULL, OK, Bench, Tap, nano, need, same, wait_for
 
-CONFIG = '''
-engine: slurm
-work: {work}
-program: {program}
-chips:
-{chips}
-'''
 NORTH = [('a', 2, 'npu', 'ascend910b', 8), ('m', 1, 'mlu', 'mlu370-x8', 4)]
 SOUTH = [('g', 1, 'gpu', 'h20', 8), ('d', 2, 'dcu', 'hygon-k100', 4)]
 CAPACITY = {kind: nodes * chips for _, nodes, _, kind, chips in NORTH + SOUTH}
 NODE = {kind: chips for _, _, _, kind, chips in NORTH + SOUTH}
 JOBS = 200 if FULL else 24
 PRICES = {'ascend910b': '1.3', 'mlu370-x8': '0.700000001', 'h20': '2.25', 'hygon-k100': '0.9', 'cpu': '0.01'}  # a chip-hour
-
-
-class SlurmSite:
-    """A cluster, and the agent that joined a hub with it, both an ordinary user's."""
-
-    def __init__(self, bench, name, pools):
-        self.name, self.site = name, Site()
-        work = self.site.data / 'work'
-        work.mkdir()
-        self.site.enter(bench, name)
-        self.cluster = slurm_site.Cluster(self.site.data / 'cluster', name, pools)
-        lines = [f'  - {{chip: {kind}, gres: "{gres}:{kind}", partitions: [{kind}]}}' for _, _, gres, kind, _ in pools]
-        (self.site.data / 'site.yaml').write_text(
-            CONFIG.format(work=work, program=os.environ['BUSBAR_BIN'], chips='\n'.join(lines)))
-        self.site.data.chmod(0o755)
-        for path in (self.site.data, self.site.data / 'pki', work, *self.site.data.glob('*.*'), *self.site.data.glob('pki/*')):
-            shutil.chown(path, slurm_site.USER)
-        self.site.env, self.site.user = {'SLURM_CONF': str(self.cluster.conf)}, slurm_site.USER
-
-    def start(self):
-        self.site.run()
-        wait_for(lambda: 'in touch' in self.site.said(), f'{self.name} is in touch', 30)
-
-    def stop(self):
-        self.cluster.stop()
-        self.site.end()
 
 
 class Network:

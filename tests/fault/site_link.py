@@ -24,6 +24,8 @@ def ip(*words):
 class Link:
     """A namespace with one end of a cable, whose other end is the hub's."""
 
+    host, prefix = f'{NET}.1', ('nsenter', f'--net=/run/netns/{NAME}')
+
     def __enter__(self):
         ip('netns', 'add', NAME)
         try:
@@ -47,6 +49,13 @@ class Link:
     def heal(self):
         ip('link', 'set', f'{NAME}h', 'up')
         ip('-n', NAME, 'link', 'set', f'{NAME}s', 'up')
+
+
+def lacks():
+    """Why there can be no link that is cut, in words."""
+    if not shutil.which('ip'):
+        return 'ip (iproute2) is not installed'
+    return '' if os.getuid() == 0 else 'network namespaces need root'
 
 
 def site_state(f):
@@ -103,13 +112,11 @@ def long(f, link):
 
 def main():
     tap = Tap()
-    lacking = '' if shutil.which('ip') else 'ip (iproute2) is not installed'
-    if not lacking and os.getuid() != 0:
-        lacking = 'network namespaces need root'
+    lacking = lacks()
     if lacking:
         tap.skip('a link that is cut', lacking)
         tap.done()
-    with Link() as link, Field(f'{NET}.1', ['ip', 'netns', 'exec', NAME]) as field:
+    with Link() as link, Field(link.host, link.prefix) as field:
         for case in (short, flaps, long):
             tap.case(case.__name__, case, field, link)
     tap.done()

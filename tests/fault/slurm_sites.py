@@ -1,0 +1,178 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Whatever dies at a hub and its Slurm site while jobs come and go, no job is lost, none runs in two epochs at a time, and none is
+billed twice. Twenty times each with BUSBAR_FULL=1; names of cases on the command line run those alone.
+"""
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+from faultlib import FULL, Tap
+import slurm_site
+from site_link import Link, lacks
+from slurm_field import LEASE_S, MESSAGE_TIMEOUT_S, Ground
+from workbench import find_processes, need, same, wait_for
+
+ROUNDS = 20 if FULL else 1
+
+
+def hub(g, rng):
+    """kill -9 of the hub"""
+    jobs = g.mixed()
+    wait_for(lambda: any(g.begun(j) for j in jobs), 'one has begun', 30)
+    time.sleep(rng.uniform(0, 1))
+    g.bench.kill()
+    time.sleep(rng.uniform(0, 2))
+    g.bench.start()
+    g.mixed(1)
+
+
+def agent(g, rng):
+    """kill -9 of the agent"""
+    g.mixed()
+    time.sleep(rng.uniform(0, 2))
+    g.agent.kill()
+    g.mixed(2)
+    time.sleep(rng.uniform(0, 2))
+    g.agent.run()
+
+
+def shim(g, rng):
+    """kill -9 of a shim: its job runs again, under the next epoch"""
+    g.mixed(2)
+    job = g.submit(f'sleep $((BUSBAR_EPOCH == 1 ? 60 : 1))', chips=2, epochs=(2,))
+    g.wait_begun([job])
+    time.sleep(rng.uniform(0, 1))
+    os.kill(g.shims(job)[0], signal.SIGKILL)
+
+
+def forgets(g, rng):
+    """kill -9 of slurmctld just after it took jobs"""
+    jobs = g.mixed(6)
+    wait_for(lambda: sum(j.id in g.agent.said() for j in jobs) >= 4, 'Slurm has them', 30)
+    time.sleep(rng.uniform(0, 0.5))
+    g.cluster.end('slurmctld', hard=True)
+    here = g.mixed(1)
+    g.cluster.start_controller()
+    g.cluster.wait('slurmctld', g.cluster.answers, 60)
+    g.resume_nodes()
+    return len(here)
+
+
+def hangs(g, rng):
+    """SIGSTOP of slurmctld past its time-out: the submission that failed exists"""
+    g.mixed(2)
+    g.cluster.signal('slurmctld', signal.SIGSTOP)
+    try:
+        g.mixed(3)
+        time.sleep(MESSAGE_TIMEOUT_S + rng.uniform(1, 4))
+    finally:
+        g.cluster.signal('slurmctld', signal.SIGCONT)
+
+
+def munge(g, rng):
+    """munge is down for a while"""
+    g.mixed(2)
+    g.cluster.end('munged')
+    try:
+        g.mixed(3)
+        time.sleep(rng.uniform(2, 4))
+    finally:
+        g.cluster.start_munge()
+
+
+def node(g, rng):
+    """a node goes down, and all that ran on it"""
+    job = g.submit('echo $SLURMD_NODENAME; sleep $((BUSBAR_EPOCH == 1 ? 60 : 1))', chips=8, epochs=(2,))
+    g.wait_begun([job])
+    name = wait_for(lambda: g.bench.request('GET', f'/api/v1/jobs/{job.id}/logs', local=True).body.decode().strip(), 'its node', 15)
+    g.mixed(2)
+    time.sleep(rng.uniform(0, 2))
+    g.cluster.end(name, hard=True)
+    for pid in find_processes(job.id):
+        os.kill(pid, signal.SIGKILL)
+    g.cluster.run('scontrol', 'update', f'nodename={name}', 'state=down', 'reason=test')
+    wait_for(lambda: g.begun(job, 2), 'it runs elsewhere', 120, 0.2)
+    g.cluster.start_node(name)
+
+
+def cut_short(g, rng):
+    """the link is cut for less than a lease: nothing moves"""
+    jobs = g.mixed(3, 3)
+    g.wait_begun(jobs[:2])
+    g.link.cut()
+    time.sleep(rng.uniform(0.2, LEASE_S * 0.6))
+    g.mixed(1)
+    g.link.heal()
+
+
+def cut_long(g, _):
+    """the link is cut for more than a lease: the site ends its jobs, and only then they are placed again"""
+    job = g.submit('sleep $((BUSBAR_EPOCH == 1 ? 600 : 1))', chips=4, epochs=(2,))
+    g.wait_begun([job])
+    g.link.cut()
+    wait_for(lambda: not find_processes(str(g.agent.data / 'work' / job.id)), 'the lease has ended it', LEASE_S + 30, 0.2)
+    same(g.job(job)['state'], 'running', 'the hub waits for longer than the site')
+    wait_for(lambda: g.site_state() == 'lost', 'the site is lost', 60, 0.5)
+    g.mixed(2)
+    g.link.heal()
+
+
+CASES = [hub, agent, shim, forgets, hangs, munge, node, cut_short, cut_long]
+LONG = [node, cut_long]  # most of a minute each
+
+
+def rounds(g, case):
+    rng = random.Random(f'{os.environ.get("BUSBAR_SEED", 1)} {case.__name__}')
+    n = 0
+    for i in range(ROUNDS):
+        try:
+            case(g, rng)
+            n += g.check()
+            g.settle()
+        except Exception as e:
+            g.jobs = []
+            raise AssertionError(f'round {i + 1}') from e
+    return f'{ROUNDS} times, {n} jobs: 0 lost, 0 epochs overlap, 0 billed twice'
+
+
+def main():
+    tap = Tap()
+    wanted = set(sys.argv[1:])
+    cases = [c for c in CASES if c.__name__ in wanted or (not wanted and (FULL or c not in LONG))]
+    lacking = slurm_site.missing()
+    if lacking:
+        tap.skip('faults at a Slurm site', lacking)
+        tap.done()
+    no_link = lacks()
+    with Link() if not no_link else Nothing() as link:
+        g = Ground(link)
+        g.link = link
+        try:
+            for case in cases:
+                if link or not case.__name__.startswith('cut'):
+                    tap.case(f'{case.__doc__}', rounds, g, case)
+                else:
+                    tap.skip(case.__doc__, no_link)
+        finally:
+            if os.environ.get('BUSBAR_KEEP'):
+                for at in (g.agent.data, g.bench.data):
+                    print('# kept', shutil.copytree(at, f'{at}-kept', ignore=shutil.ignore_patterns('munge', '*.sock'), symlinks=True))
+            g.stop()
+    tap.done()
+
+
+class Nothing:
+    def __enter__(self):
+        return None
+
+    def __exit__(self, *exc):
+        pass
+
+
+if __name__ == '__main__':
+    main()
