@@ -23,8 +23,10 @@
 #include "core/view.h"
 
 #define HOUR_MS 3600000
-/* Clocks of a site and of the hub do not run alike. */
+/* Clocks of a site and of the hub do not run alike, and time goes slower here while the wall clock is behind
+ * (runtime/event_clock.h). */
 #define SLACK_MS 60000
+#define SLACK_PART 32
 #define KEY_LEN (sizeof(struct uuid) + sizeof(uint32_t)) /* a row begins with job and epoch */
 
 static bool usage_equal(const void *table, uint32_t i, const void *key, size_t len)
@@ -197,7 +199,8 @@ static void collect_debt(struct core *core, const struct row_job_usage *row, str
 /* The longest that it can have run by then. */
 static uint64_t most_ms(const struct row_job_usage *row, int64_t by_ms)
 {
-    return SLACK_MS + (by_ms > row->started_ms ? (uint64_t)(by_ms - row->started_ms) : 0);
+    uint64_t ms = by_ms > row->started_ms ? (uint64_t)(by_ms - row->started_ms) : 0;
+    return SLACK_MS + ms + ms / SLACK_PART;
 }
 
 /* No chip was the job's before the epoch began, so a total above what its chips can have done since then is wrong. */

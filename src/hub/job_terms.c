@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/timetext.h"
 #include "hub/jobs.h"
 
@@ -119,7 +118,7 @@ static int read_span(struct api_call *call, const char *name, int64_t *ms)
 
 static int read_moment(struct api_call *call, const char *name, int64_t *ms)
 {
-    const int64_t now_ms = clock_wall_ms();
+    const int64_t now_ms = runtime_now_ms(call->hub->runtime);
     char text[64] = "";
     int rc = body_text(call, name, false, text, sizeof text);
     if (rc != 0 || !body_member(call, name))

@@ -6,7 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/osrandom.h"
 #include "hub/job_check.h"
 #include "hub/job_data.h"
@@ -250,9 +249,8 @@ static int check_finish(struct api_call *call, const struct core *core)
 #define COPY_text(name) memcpy(e->name, row->name, sizeof e->name);
 
 /* The terms of before; moments that have passed are none any more, and what it came after is over. */
-static void copy_terms(const struct row_job *row, struct event_job_array *e)
+static void copy_terms(const struct row_job *row, int64_t now_ms, struct event_job_array *e)
 {
-    const int64_t now_ms = clock_wall_ms();
     e->tenant = row->tenant;
     JOB_REQUEST(COPY_TERM, _)
     JOB_DECLARED(COPY_TERM, _)
@@ -316,7 +314,7 @@ static int retry_work(struct api_call *call)
     if (rc != 0)
         return rc;
     call->events[0].u.job_array.job = call->id;
-    copy_terms(&ref.job, &call->events[0].u.job_array);
+    copy_terms(&ref.job, runtime_now_ms(call->hub->runtime), &call->events[0].u.job_array);
     rc = job_data_check(call, &ref.job.tenant, call->out.data, call->out.len);
     return rc ? rc : write_file(call, s);
 }

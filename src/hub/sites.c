@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/osrandom.h"
 #include "core/kinds.h"
 #include "hub/api.h"
@@ -60,7 +59,7 @@ static void render_site(struct api_call *call, const struct core *core, const st
     add_text(out, "jurisdiction", row->jurisdiction, sizeof row->jurisdiction);
     add_text(out, "region", row->region, sizeof row->region);
     add_text(out, "owner", row->owner, sizeof row->owner);
-    add_text(out, "joined", joined_text(member, clock_wall_ms()), NAME_CAP);
+    add_text(out, "joined", joined_text(member, runtime_now_ms(call->hub->runtime)), NAME_CAP);
     add_time(out, "joined_at", member ? member->joined_ms : 0);
     add_time(out, "contact", contact_ms);
     render_serving(call, core, row);
@@ -145,7 +144,7 @@ static int token_parse(struct api_call *call)
     _Static_assert(sizeof call->secret > JOIN_TOKEN_LEN, "a token fits");
     join_token_new(call->secret, door_root(call->hub->door));
     digest_sha256(e->token, call->secret, JOIN_TOKEN_LEN);
-    e->expires_ms = clock_wall_ms() + (int64_t)minutes * 60000;
+    e->expires_ms = runtime_now_ms(call->hub->runtime) + (int64_t)minutes * 60000;
     return rc;
 }
 

@@ -60,3 +60,18 @@ int journal_next(const uint8_t *events, size_t len, size_t *offset, struct journ
     *offset += entry_len;
     return 0;
 }
+
+static int take_last(void *ctx, const struct journal_row *row)
+{
+    struct journal_entry entry;
+    int rc = 0;
+    for (size_t at = 0; (rc = journal_next(row->events, row->events_len, &at, &entry)) == 0;)
+        *(int64_t *)ctx = entry.event.at_ms;
+    return rc == ERR_NOT_FOUND ? 0 : rc;
+}
+
+int journal_last_ms(struct store *store, uint64_t count, int64_t *ms, struct err *err)
+{
+    *ms = 0;
+    return count > 0 ? store->ops->journal(store, count - 1, take_last, ms, err) : 0;
+}

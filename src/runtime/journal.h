@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "core/schema.h"
+#include "store/store.h"
 
 #define JOURNAL_LEAF_LEN 32
 
@@ -27,5 +28,8 @@ struct journal_entry {
 
 /* Reads the entry at *offset and advances. 0, or ERR_NOT_FOUND at the end, or ERR_CORRUPT. */
 int journal_next(const uint8_t *events, size_t len, size_t *offset, struct journal_entry *out);
+
+/* The time of the last of `count` events that a store has; 0 if there is none. */
+int journal_last_ms(struct store *store, uint64_t count, int64_t *ms, struct err *err);
 
 #endif

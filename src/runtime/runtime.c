@@ -17,6 +17,8 @@
 #include "core/view.h"
 #include "runtime/batch.h"
 #include "runtime/delivery.h"
+#include "runtime/event_clock.h"
+#include "runtime/journal.h"
 
 #define QUEUE_MAX ((size_t)64 << 20)
 /* While the core thread is about to look again by itself, so many posts wake it earlier. */
@@ -60,7 +62,7 @@ struct runtime {
     bool lost; /* the state could not be loaded before the end: nothing is stepped any more */
     uint64_t next_event;
     uint64_t last_submit_ns;
-    int64_t last_ms; /* time of the last event */
+    struct event_clock clock;
 
     struct delivery delivery;
 
@@ -182,10 +184,7 @@ static int load(struct runtime *rt, struct err *err)
 
 static void step(struct runtime *rt, struct event *event)
 {
-    /* The wall clock may be set back; the events' clock never goes back. */
-    int64_t now_ms = clock_wall_ms();
-    rt->last_ms = now_ms > rt->last_ms ? now_ms : rt->last_ms;
-    event->at_ms = rt->last_ms;
+    event->at_ms = event_clock_now(&rt->clock);
     int rc = batch_step(rt->open, rt->core, event);
     rt->next_event++;
     if (rc == ERR_CORRUPT || rc == ERR_LIMIT)
@@ -297,12 +296,12 @@ static void step_items(struct runtime *rt)
 }
 
 /* When the core thread must act although nobody posts, monotonic ns. */
-static uint64_t due_ns(const struct runtime *rt, bool store_idle)
+static uint64_t due_ns(struct runtime *rt, bool store_idle)
 {
     uint64_t due = UINT64_MAX;
     int64_t deadline = core_deadline_ms(rt->core);
     if (deadline != INT64_MAX) {
-        int64_t left = deadline - clock_wall_ms();
+        int64_t left = deadline - event_clock_now(&rt->clock);
         due = clock_mono_ns() + (left > 0 ? (uint64_t)left * 1000000u : 0);
     }
     if (store_idle && !batch_empty(rt->open)) {
@@ -362,7 +361,7 @@ static void *core_main(void *arg)
         step_items(rt);
         if (rt->lost)
             continue;
-        if (core_deadline_ms(rt->core) <= clock_wall_ms() && rt->open->count < BATCH_EVENTS_MAX &&
+        if (core_deadline_ms(rt->core) <= event_clock_now(&rt->clock) && rt->open->count < BATCH_EVENTS_MAX &&
             rt->open->effects.n <= EFFECTS_MAX / 2)
             step(rt, &(struct event){.kind = EVENT_KIND_tick});
         pthread_mutex_lock(&rt->lock);
@@ -438,6 +437,11 @@ bool runtime_ready(const struct runtime *rt)
     return rt->ready;
 }
 
+int64_t runtime_now_ms(const struct runtime *rt)
+{
+    return event_clock_peek(&rt->clock);
+}
+
 struct store *runtime_store(struct runtime *rt)
 {
     return rt->store;
@@ -451,6 +455,16 @@ int runtime_attach(struct runtime *rt, struct mailbox *box)
 void runtime_detach(struct runtime *rt, struct mailbox *box)
 {
     delivery_detach(&rt->delivery, box);
+}
+
+/* Events go on from the time of the last one; where that cannot be read, from the wall clock's. */
+static void start_clock(struct runtime *rt)
+{
+    struct err err = {0};
+    int64_t last_ms = 0;
+    if (journal_last_ms(rt->store, rt->next_event, &last_ms, &err) != 0)
+        log_warn("clock", "the time of the last event is not known: %s", err.msg);
+    event_clock_init(&rt->clock, last_ms, clock_wall_ms(), clock_boot_ms());
 }
 
 /* The first batch: steps and commits the boot event before anything else can happen. */
@@ -519,8 +533,10 @@ int runtime_start(struct runtime **out, const struct runtime_config *config, str
         rc = batch_init(&rt->batches[1]);
     if (rc == 0)
         rc = load(rt, err);
-    if (rc == 0)
+    if (rc == 0) {
+        start_clock(rt);
         rc = boot(rt, err);
+    }
     if (rc == 0) {
         rt->ready = true;
         if (pthread_create(&rt->store_thread, NULL, store_main, rt) != 0 ||

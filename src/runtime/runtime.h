@@ -61,6 +61,8 @@ typedef void query_fn(void *ctx, const struct core *core);
 int runtime_query(struct runtime *rt, query_fn *fn, void *ctx, uint64_t token);
 
 bool runtime_ready(const struct runtime *rt);
+/* What an event would have as its time now (runtime/event_clock.h): for moments that core will compare with. From any thread. */
+int64_t runtime_now_ms(const struct runtime *rt);
 struct store *runtime_store(struct runtime *rt);
 
 /* Counters for /metrics; read from any thread. */

@@ -287,16 +287,19 @@ static int sqlite_commit(struct store *store, const struct store_batch *batch, s
 
 static int sqlite_journal(struct store *store, uint64_t from, journal_fn *fn, void *ctx, struct err *err)
 {
+    /* The row that holds it begins less than a batch before it: the index is asked, not the whole journal. */
     static const char sql[] = "SELECT first, count, events, leaves FROM bb_journal"
-                              " WHERE first + count > ? ORDER BY first";
+                              " WHERE first > ?2 AND first + count > ?1 ORDER BY first";
     struct sqlite *s = self(store);
     sqlite3_stmt *stmt = NULL;
     int rc = 0;
     pthread_mutex_lock(&s->read_lock);
     if (!s->read || sqlite3_prepare_v2(s->read, sql, -1, &stmt, NULL) != SQLITE_OK)
         rc = sql_err(s->read, err, "journal");
-    else
+    if (rc == 0) {
         sqlite3_bind_int64(stmt, 1, (sqlite3_int64)from);
+        sqlite3_bind_int64(stmt, 2, (sqlite3_int64)from - BATCH_EVENTS_MAX);
+    }
     int step = SQLITE_DONE;
     while (rc == 0 && (step = sqlite3_step(stmt)) == SQLITE_ROW) {
         struct journal_row row = {.first = (uint64_t)sqlite3_column_int64(stmt, 0),

@@ -231,10 +231,24 @@ static void test_ran_on(void **state)
     assert_int_equal(do_end(world, 1, 1), 0);
     world->now += HOUR;
     assert_int_equal(meter(1, 1, 60 * 60000, 0), 0);
-    assert_int_equal(usage(1, 1)->chip_ms, CHIPS * 2 * 60000);
-    assert_int_equal(usage(1, 1)->cost, 2 * 480);
+    const uint64_t most_ms = 2 * 60000 + 60000 / 32;
+    assert_int_equal(usage(1, 1)->chip_ms, CHIPS * most_ms);
+    assert_int_equal(usage(1, 1)->cost, CHIPS * most_ms / 1000);
     assert_int_equal(meter(1, 1, 60 * 60000, 0), 0);
     world_assert_untouched(world);
+}
+
+/* While the events' clock is slowed, since the wall clock was set back, what runs is billed for all its time. */
+static void test_slow_clock(void **state)
+{
+    (void)state;
+    do_run_at(world, 1, 1);
+    world->now += 63 * HOUR / 2;
+    assert_int_equal(meter(1, 1, 32 * HOUR, 0), 0);
+    assert_int_equal(do_end(world, 1, 1), 0);
+    world->now += MINUTE;
+    assert_int_equal(meter(1, 1, 32 * HOUR + 1000, JOB_METER_FINAL), 0);
+    assert_int_equal(balance_of(world, 1).spent, CHIPS * (32 * HOUR + 1000) / 1000);
 }
 
 /* Of those that wait for their last figures the one that ended first is closed for one too many. */
@@ -393,7 +407,8 @@ int main(void)
         TEST(test_forgotten),     TEST(test_free_of_charge),
         TEST(test_budget_spent),  TEST(test_budget_spent_before),
         TEST(test_budget_held),   TEST(test_ran_on),
-        TEST(test_id_again),      TEST(test_rows),
+        TEST(test_slow_clock),    TEST(test_id_again),
+        TEST(test_rows),
     };
     return cmocka_run_group_tests_name("job_meter", tests, NULL, NULL);
 }
