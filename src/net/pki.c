@@ -16,7 +16,7 @@
 #include "base/fs.h"
 
 /* Clocks of others may be so far behind ours, in seconds. */
-#define SKEW_S 300
+#define SKEW_S 86400
 #define SERIAL_BITS 127 /* RFC 5280, 4.1.2.2: positive, at most 20 octets; unguessable */
 #define NAMES_MAX 600
 
