@@ -241,7 +241,8 @@ static void post_end(struct visit *visit, const struct ending *ending)
     visit->request = NULL;
 }
 
-/* Core judges it: an epoch that was taken back meanwhile still has its last figures, and of another site's none are taken. */
+/* Core judges it: an epoch that was taken back meanwhile still has its last figures, and of another site's none are taken. What
+ * cannot be written down is not taken: the site keeps it, and tells it again. */
 static void answer_end(struct visit *visit)
 {
     const struct ending *ending = visit->data;
@@ -252,8 +253,12 @@ static void answer_end(struct visit *visit)
         workdir_file(path, dir, "exit");
         rc = form_save(&job_exit_table, path, &ending->exit, &err);
     }
-    if (rc != 0 && rc != ERR_NOT_FOUND)
-        log_error("job_end", "site=%s error=\"%s\"", visit->name, err.msg); /* the end counts all the same */
+    if (rc != 0 && rc != ERR_NOT_FOUND) {
+        log_error("job_end", "site=%s error=\"%s\"", visit->name, err.msg);
+        hub_refuse(visit->request, ERR_UNAVAILABLE, err.msg);
+        visit->request = NULL;
+        return;
+    }
     post_end(visit, ending);
 }
 

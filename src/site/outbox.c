@@ -248,8 +248,10 @@ static void on_told(void *ctx, const struct err *err, yyjson_val *answer)
     struct outbox *o = ctx;
     struct item *item = finished(o);
     (void)answer;
-    if (!reached(o, err) && err->code != ERR_INVALID)
+    if (!reached(o, err) && err->code != ERR_INVALID) {
+        to_the_end(o, item);
         return;
+    }
     if (err->code == ERR_INVALID && item->exit.len > 0) {
         log_error("job_end", "error=\"%s\"", err->msg);
         buf_clear(&item->exit); /* the hub does not understand it: then without it */

@@ -17,9 +17,9 @@ SIZE_MIB = 8
 class Disk:
     """A file system in memory, over the folder of the site's agent; the marks that jobs leave are elsewhere."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, size_mib=SIZE_MIB):
         self.folder, self.ballast = folder, folder / 'ballast'
-        subprocess.run(['mount', '-t', 'tmpfs', '-o', f'size={SIZE_MIB}m', 'busbar', str(folder)], check=True, capture_output=True)
+        subprocess.run(['mount', '-t', 'tmpfs', '-o', f'size={size_mib}m', 'busbar', str(folder)], check=True, capture_output=True)
 
     def fill(self):
         with open(self.ballast, 'ab', buffering=0) as f:
