@@ -99,11 +99,16 @@ LEASE_S = 8
 
 
 class Field:
-    """A hub with a site whose machine has four chips of a kind that the hub's own does not have."""
+    """A hub with a site whose machine has four chips of a kind that the hub's own does not have. `env`: of `hub` and of `site`,
+    beside ours; `data`: the hub's folder.
+    """
 
-    def __init__(self, host='127.0.0.1', prefix=(), disk=None):
-        self.bench = Bench(['--site-listen', f'{host}:{free_port(host)}', '--lease', str(LEASE_S), '--no-model'])
+    def __init__(self, host='127.0.0.1', prefix=(), disk=None, env=None, data=None):
+        env = env or {}
+        self.bench = Bench(['--site-listen', f'{host}:{free_port(host)}', '--lease', str(LEASE_S), '--no-model'], env=env.get('hub'),
+                           data=data)
         self.site = Site()
+        self.site.env = env.get('site')
         self.site.prefix = list(prefix)
         self.site.disk = disk and disk(self.site.data)
         self.site.enter(self.bench, 'north')

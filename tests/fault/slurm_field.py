@@ -7,7 +7,8 @@ end. Nothing of that goes through the hub or Slurm, so it tells whether a job wa
 """
 import json
 import os
-import time
+import pathlib
+import signal
 
 import faultlib  # noqa: F401 pylint: disable=unused-import
 from site_agent import CONFIG, Site, free_port
@@ -107,6 +108,26 @@ class Ground:
                 return f.read().split(b'\0')[1:2] == [b'shim']
         except OSError:
             return False
+
+    def processes(self, job):
+        """All of it: what Slurm started, the shim and its keeper, and the job, which carries its id in its environment."""
+        out, mark = set(find_processes(job.id)), f'BUSBAR_JOB={job.id}\0'.encode()
+        for entry in pathlib.Path('/proc').iterdir():
+            try:
+                if entry.name.isdigit() and mark in (entry / 'environ').read_bytes():
+                    out.add(int(entry.name))
+            except OSError:
+                pass
+        return out
+
+    def lose(self, job):
+        """As when a node loses its power: nothing of the job says another word. What is stopped starts no others."""
+        for number in (signal.SIGSTOP, signal.SIGSTOP, signal.SIGKILL, signal.SIGKILL):
+            for pid in self.processes(job):
+                try:
+                    os.kill(pid, number)
+                except ProcessLookupError:
+                    pass
 
     def site_state(self):
         return self.bench.api('GET', '/api/v1/sites/north')['state']

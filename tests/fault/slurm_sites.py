@@ -93,8 +93,7 @@ def node(g, rng):
     g.mixed(2)
     time.sleep(rng.uniform(0, 2))
     g.cluster.end(name, hard=True)
-    for pid in find_processes(job.id):
-        os.kill(pid, signal.SIGKILL)
+    g.lose(job)
     g.cluster.run('scontrol', 'update', f'nodename={name}', 'state=down', 'reason=test')
     wait_for(lambda: g.begun(job, 2), 'it runs elsewhere', 120, 0.2)
     g.cluster.start_node(name)
