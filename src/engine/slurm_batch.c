@@ -263,7 +263,9 @@ int slurm_sbatch(const struct slurm_tools *t, const struct job_spec *spec, const
     add(&a, "--job-name=%s", name);
     add(&a, "--comment=%s", name);
     add(&a, "--no-requeue");
-    add(&a, "--export=NONE");
+    /* Nothing of ours: by the name of no variable. NONE would have the node log our user in for an environment, which from 26.05
+     * on fails the job where he has no shell; to newer ones NIL is a word that says this. */
+    add(&a, "--export=NIL");
     add(&a, "--chdir=%s", t->config->work);
     add(&a, "--output=%s%s", tasks ? "/dev/null" : argument, tasks ? "" : "/batch");
     add_size(&a, spec);

@@ -33,7 +33,7 @@ class SlurmSite:
                      *self.site.data.glob('pki/*')):
             shutil.chown(path, slurm_site.USER)
         self.site.env = {'SLURM_CONF': str(self.cluster.conf)}
-        self.site.prefix = [*prefix, *slurm_site.AS_USER]
+        self.site.prefix = [*self.cluster.prefix, *slurm_site.AS_USER]
 
     def start(self):
         self.site.run()

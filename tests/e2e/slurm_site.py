@@ -17,6 +17,10 @@ import time
 USER = 'nobody'
 AS_USER = ('setpriv', f'--reuid={USER}', f'--regid={pwd.getpwnam(USER).pw_gid}', '--clear-groups')
 PATH = os.environ.get('PATH', '') + ':/usr/sbin:/sbin'
+CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = os.environ.get('BUSBAR_SLURM_ROOT', '')  # a folder with another Slurm, as script/slurm-root makes it
+IN_ROOT = (str(CHECKOUT / 'script/lib/in_root.sh'), os.path.realpath(ROOT), str(CHECKOUT),
+           os.path.realpath(CHECKOUT / '.deps')) if ROOT else ()
 PROGRAMS = ('slurmctld', 'slurmd', 'sbatch', 'srun', 'squeue', 'scancel', 'scontrol', 'sinfo', 'munged', 'munge')
 
 CONF = '''
@@ -82,7 +86,10 @@ StorageLoc=slurm_acct
 
 
 def program(name):
-    return shutil.which(name, path=PATH)
+    """Its path, in the root that it is run in."""
+    if not ROOT:
+        return shutil.which(name, path=PATH)
+    return next((f'/{folder}/{name}' for folder in ('usr/bin', 'usr/sbin') if os.path.exists(f'{ROOT}/{folder}/{name}')), None)
 
 
 def missing(accounting=False):
@@ -115,9 +122,9 @@ class Cluster:
     """`pools`: (prefix, nodes, gres, type, chips a node). Each type is a partition of its own; `all` holds every node."""
 
     def __init__(self, folder, name, pools, accounting=False, timeout_s=10, min_job_age=300, prefix=()):
-        self.prefix = list(prefix)  # words before each command, root's
+        self.prefix = [*prefix, *IN_ROOT]  # words before each command, root's
         self.dir, self.name, self.pools, self.accounting = pathlib.Path(folder), name, pools, accounting
-        self.timeout_s, self.processes, self.out = timeout_s, {}, None
+        self.timeout_s, self.processes, self.out, self.version = timeout_s, {}, None, ''
         for sub in ('etc', 'state', 'spool', 'run', 'log', 'munge', 'dev'):
             (self.dir / sub).mkdir(parents=True, exist_ok=True)
         for sub in ('.', 'munge', 'etc', 'dev'):
@@ -169,8 +176,9 @@ class Cluster:
             text += f'AccountingStorageTRES={",".join(tres)}\n'
         self.conf.write_text(text, encoding='utf-8')
         (self.dir / 'etc' / 'gres.conf').write_text(gres_conf, encoding='utf-8')
-        version = subprocess.run([program('slurmctld'), '-V'], capture_output=True, text=True, check=True).stdout
-        if int(version.split()[1].split('.')[0]) >= 23:  # it would look for a cgroup tree of its own
+        version = subprocess.run([*self.prefix, program('slurmctld'), '-V'], capture_output=True, text=True, check=True).stdout
+        self.version = version.split()[1]
+        if int(self.version.split('.')[0]) >= 23:  # it would look for a cgroup tree of its own
             (self.dir / 'etc' / 'cgroup.conf').write_text('CgroupPlugin=disabled\n', encoding='utf-8')
         else:
             (self.dir / 'etc' / 'cgroup.conf').write_text('CgroupAutomount=no\n', encoding='utf-8')
@@ -200,7 +208,7 @@ class Cluster:
         at = {name: self.dir / 'munge' / name for name in ('socket', 'pid', 'log', 'seed')}
         self.spawn('munged', 'munged', '--foreground', '--force', '--num-threads=2', f'--socket={at["socket"]}',
                    f'--key-file={key}', f'--pid-file={at["pid"]}', f'--log-file={at["log"]}', f'--seed-file={at["seed"]}')
-        self.wait('munged', lambda: subprocess.run([program('munge'), '-n', '-S', str(at['socket'])], check=False,
+        self.wait('munged', lambda: subprocess.run([*self.prefix, program('munge'), '-n', '-S', str(at['socket'])], check=False,
                                                    capture_output=True).returncode == 0, 20)
 
     def _start_accounting(self):

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One hub, its own machine, and two real Slurm clusters of different chips that joined it: mixed jobs, gangs among them, placed by the
 dispatcher, run by each site's own Slurm as an ordinary user. Every end is the right one, what is billed is what ran, to the
-millisecond and the last nano-unit, and no chip is given twice. BUSBAR_FULL=1: 200 jobs instead of 24.
+millisecond and the last nano-unit, and no chip is given twice. BUSBAR_FULL=1: 200 jobs instead of 24; BUSBAR_SLURM_ROOT: with another
+Slurm (script/slurm-root).
 """
 import collections
 import hashlib
@@ -207,6 +208,7 @@ def main():
     net = Network()
     try:
         net.start()
+        tap.note(f'Slurm {net.sites[0].cluster.version}')
         for case in (known, priced, mixed, array, data, nothing_left):
             tap.case(case.__name__.replace('_', ' '), case, net)
     finally:
