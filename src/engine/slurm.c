@@ -83,6 +83,10 @@ static int slurm_cancel_call(void *self, struct engine_call *c)
 static int slurm_inventory(void *self, struct engine_call *c)
 {
     struct slurm *s = self;
+    if (s->n > 0) { /* nobody may be asking for jobs: what is there in vain goes all the same */
+        slurm_refresh(s);
+        slurm_sweep(s);
+    }
     int rc = slurm_tools_settle(&s->tools, &c->err);
     c->inventory.isolation = s->config->isolation ? s->config->isolation - 1 : ISOLATION_PROCESS;
     (void)snprintf(c->inventory.version, sizeof c->inventory.version, "%s", s->tools.settings.version);

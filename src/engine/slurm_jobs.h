@@ -9,8 +9,8 @@
  * because its shim claims the folder. What can be known only by time (a node that is lost) is waited for: such a job has ended
  * when its lease has run out and cannot have been renewed.
  *
- * One thread has all of it. What is tracked of a job can be had again from its folder; it is dropped once the job has
- * ended and Slurm has nothing of it that lives.
+ * One thread has all of it. What is tracked of a job can be had again from its folder; it is dropped a while after the job has
+ * ended, when Slurm has nothing of it that lives: a controller that is killed forgets ends as well, and keeps chips for them.
  */
 #ifndef BUSBAR_ENGINE_SLURM_JOBS_H
 #define BUSBAR_ENGINE_SLURM_JOBS_H
@@ -29,7 +29,8 @@ struct tracked {
     uint64_t usage_ms;     /* the last line's */
     uint64_t changed_ms;   /* when it was seen to grow */
     uint64_t over_ms;      /* since when Slurm calls it over */
-    uint64_t ended_ms;     /* since when it has ended */
+    uint64_t ended_ms;     /* since when it has ended; 0: it has not */
+    bool ran;              /* ended: a shim wrote its end, and not we */
     uint64_t stop_ms;      /* when scancel is to help; 0: nothing to stop */
     bool suspect;          /* told to stop, its lease not renewed: silent and not in the queue */
 };

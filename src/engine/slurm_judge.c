@@ -10,8 +10,10 @@
 #define MISSING_MS 4000   /* not in the queue for so long: Slurm has no such job */
 #define RESUBMIT_MS 10000 /* and it was not just submitted */
 #define AGAIN_MAX 5
-#define SILENT_MS 45000       /* a shim writes a line each ten seconds */
-#define OVER_MS 12000         /* Slurm says that it is over: how long an exit record may be on its way */
+#define SILENT_MS 45000 /* a shim writes a line each ten seconds */
+#define OVER_MS 12000   /* Slurm says that it is over: how long an exit record may be on its way */
+#define LINGER_MS \
+    60000 /* a controller that is killed forgets that a job has ended, and believes in it again */
 #define LEASE_MARGIN_MS 15000 /* a shim ends what runs within ten seconds of its lease */
 
 /* ---- judging ---- */
@@ -236,12 +238,12 @@ void slurm_sweep(struct slurm *s)
     uint64_t now = clock_boot_ms();
     for (uint32_t i = 0; s->rows_good && i < s->n;) {
         struct tracked *t = &s->jobs[i];
-        bool ran, ended = has_ended(s, t, &ran);
+        bool ended = t->ended_ms || has_ended(s, t, &t->ran);
         /* A shim that has just written its record ends by itself; what Slurm still has after that is to go. */
         t->ended_ms = !ended ? 0 : t->ended_ms ? t->ended_ms : now;
-        bool due = ended && (!ran || now - t->ended_ms >= OVER_MS);
+        bool due = ended && (!t->ran || now - t->ended_ms >= OVER_MS);
         cancel_rows(s, t, due || (t->stop_ms && now > t->stop_ms));
-        if (ended && !has_live_row(s, t))
+        if (ended && !has_live_row(s, t) && now - t->ended_ms >= LINGER_MS)
             slurm_drop(s, t);
         else
             i++;

@@ -255,7 +255,7 @@ def twice(site, engine):
     job = site.job()
     engine.submit(job.sh(counted('sleep 2'), chips=[NPU]))
     for _ in range(2):
-        subprocess.run([slurm_site.program('sbatch'), '--parsable', f'--job-name=bb-{job.job}-1', '--export=NONE',
+        subprocess.run([slurm_site.program('sbatch'), '--parsable', f'--job-name=bb-{job.job}-1', '--export=NIL',
                         '--gres=npu:1', '--partition=ascend910b', '--output=/dev/null'], check=True, text=True,
                        input=f'#!/bin/sh\nexec {os.environ["BUSBAR_BIN"]} shim {job.dir}\n', env=site.cluster.env,
                        user=slurm_site.USER, extra_groups=[], cwd='/tmp', stdout=subprocess.DEVNULL)
@@ -316,6 +316,26 @@ def kill_controller_running(site, engine):
     finish_all(engine, jobs, 60)
     wait_for('the queue', lambda: engine.status(jobs[0]) and not [
         r for r in site.cluster.queue() if any(j.job in r for j in jobs) and ('PENDING' in r or 'RUNNING' in r)], 60, 1)
+
+
+def kill_controller_ended(site, engine):
+    """kill -9 of slurmctld when it has not written down yet that a job has ended: it believes in it again, and that goes."""
+    believed = 0
+    for _ in range(20 if FULL else 3):
+        job = site.job()
+        engine.submit(job.sh(counted('sleep 6'), chips=[NPU]))  # its start is written down, within five seconds
+        engine.ended_as(job, 'exited', 60)
+        site.cluster.wait('its end', lambda j=job: any(j.job in r and 'COMPLETED' in r for r in site.cluster.queue()), 20)
+        engine.status(job)
+        site.cluster.end('slurmctld', hard=True)
+        site.cluster.start_controller()
+        site.cluster.wait('slurmctld', site.cluster.answers, 60)
+        believed += any(job.job in r and 'RUNNING' in r for r in site.cluster.queue())
+        wait_for('it goes', lambda j=job: engine.call('inventory') and not [
+            r for r in site.cluster.queue() if j.job in r and 'RUNNING' in r], 30, 1)
+        same(runs_of(job), 1, 'runs')
+    need(believed > 0, 'the fault missed')
+    return f'{believed} jobs that had ended were believed to run'
 
 
 def stopped_controller(site, engine):
@@ -438,7 +458,7 @@ def accounting_down(site, engine):
 WORKS = [runs, ends, array, gang, gang_cancel, inventory, refused, lease, late_start]
 FAULTS = [twice, kill_controller, kill_shim]
 # Ten seconds to half a minute each, nearly all of it Slurm's own waiting.
-LONG = [waits_in_queue, array_cancel, by_hand, restart, failed_start, kill_controller_running, stopped_controller, no_munge,
+LONG = [waits_in_queue, array_cancel, by_hand, restart, failed_start, kill_controller_running, kill_controller_ended, stopped_controller, no_munge,
         node_down]
 ACCOUNTING = [accounting, runs, array, sandboxed, accounting_down]
 
