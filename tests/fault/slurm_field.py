@@ -18,6 +18,7 @@ from workbench import OK, Bench, find_processes, nano, need, same, wait_for
 LEASE_S = 8
 MESSAGE_TIMEOUT_S = 3
 POOLS = [('a', 3, 'npu', 'ascend910b', 8)]
+ANY = range(1, 21)  # epochs, where Slurm itself ends what runs
 PRICES = {'ascend910b': '1.3', 'h20': '2.250000001', 'cpu': '0.01'}
 # `read` and `echo` are the shell's own, so a job that is watched so costs little.
 RECORD = ('d={marks}/$BUSBAR_JOB.$BUSBAR_EPOCH; echo run >>$d.begin; '
@@ -84,10 +85,10 @@ class Ground:
         self.jobs.append(Job(ident, chip, code, epochs))
         return self.jobs[-1]
 
-    def mixed(self, n=4, seconds=2.0):
+    def mixed(self, n=4, seconds=2.0, epochs=(1,)):
         """Some at the Slurm site, of several sizes and ends, one beside it."""
-        return [self.submit(f'sleep {seconds * (1 + i % 3) / 2}; (exit {7 * (i % 4 == 3)})', chips=1 + 3 * (i % 3), code=7 * (i % 4 == 3))
-                for i in range(n)] + [self.submit(f'sleep {seconds}', 'h20', 2)]
+        return [self.submit(f'sleep {seconds * (1 + i % 3) / 2}; (exit {7 * (i % 4 == 3)})', chips=1 + 3 * (i % 3), code=7 * (i % 4 == 3),
+                            epochs=epochs) for i in range(n)] + [self.submit(f'sleep {seconds}', 'h20', 2)]
 
     def job(self, job):
         return self.bench.api('GET', f'/api/v1/jobs/{job.id}')
