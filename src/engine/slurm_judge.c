@@ -10,10 +10,9 @@
 #define MISSING_MS 4000   /* not in the queue for so long: Slurm has no such job */
 #define RESUBMIT_MS 10000 /* and it was not just submitted */
 #define AGAIN_MAX 5
-#define SILENT_MS 45000 /* a shim writes a line each ten seconds */
-#define OVER_MS 12000   /* Slurm says that it is over: how long an exit record may be on its way */
-#define LINGER_MS \
-    60000 /* a controller that is killed forgets that a job has ended, and believes in it again */
+#define SILENT_MS 45000       /* a shim writes a line each ten seconds */
+#define OVER_MS 12000         /* Slurm says that it is over: how long an exit record may be on its way */
+#define LINGER_MS 60000       /* a controller that is killed forgets ends, too */
 #define LEASE_MARGIN_MS 15000 /* a shim ends what runs within ten seconds of its lease */
 
 /* ---- judging ---- */
