@@ -91,6 +91,7 @@ const struct verb cli_verbs[] = {
     {"job cp", "JOB[:NAME] TARGET", 2, 2, "",
      "copy what was kept of a job to here, or one file or folder of it", cli_job_cp},
     {"job cancel", "JOB", 1, 1, "", "end a job, or all tasks of an array", cli_job_cancel},
+    {"logs", "JOB", 1, 1, "follow", "the same as job logs", cli_job_logs},
     {"cancel", "JOB", 1, 1, "", "the same as job cancel", cli_job_cancel},
     {"sim", "", 0, 0,
      "trace=FILES pools=FILE network=FILE chips-per-node=N policy=NAME ageing=N copies=N days=N start=DATE "

@@ -2,7 +2,9 @@
 """A real Slurm cluster on this machine, of made-up accelerators, in a folder of its own: no systemd, private munged.
 
 The daemons are root's and jobs an ordinary user's, as at a real site; with `accounting` there is a slurmdbd with a MariaDB.
-Each process is ended by its own pid.
+Each process is ended by its own pid. Run by itself it makes one and keeps it until it is told to end:
+
+    slurm_site.py FOLDER NAME CHIP:COUNT [NODES]
 """
 import os
 import pathlib
@@ -12,6 +14,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 USER = 'nobody'
@@ -292,3 +295,27 @@ class Cluster:
             self.end(key)
         if self.out:
             self.out.close()
+
+
+def main():
+    """A cluster in one partition, until SIGINT or SIGTERM; FOLDER/ready is there while it is."""
+    if len(sys.argv) not in (4, 5) or ':' not in sys.argv[3]:
+        sys.exit('usage: slurm_site.py FOLDER NAME CHIP:COUNT [NODES]')
+    if lacking := missing():
+        sys.exit(f'slurm_site.py: {lacking}')
+    folder, name, (chip, count) = pathlib.Path(sys.argv[1]).resolve(), sys.argv[2], sys.argv[3].split(':')
+    cluster = Cluster(folder, name, [('n', int(sys.argv[4]) if len(sys.argv) == 5 else 2, 'gpu', chip, int(count))])
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        (folder / 'ready').touch()
+        print(f'export SLURM_CONF={cluster.conf}', flush=True)
+        signal.pause()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        (folder / 'ready').unlink(missing_ok=True)
+        cluster.stop()
+
+
+if __name__ == '__main__':
+    main()
