@@ -87,6 +87,8 @@ static int have_work(struct api_call *call)
     uint64_t have;
     bool whole;
     int rc = blob_look(a->dir, call->param, &have, &whole, &call->err);
+    if (whole)
+        blob_use(a->dir, call->param); /* who asks counts on it */
     return rc ? rc : tell(call, have, whole);
 }
 

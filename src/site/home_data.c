@@ -9,6 +9,7 @@
 #include "engine/data.h"
 
 #define TICK_MS 200
+#define RETRY_MS 2000
 #define THREADS_MAX 2       /* of those that all share */
 #define PRIOR_WAIT_MS 60000 /* for what the epoch before leaves elsewhere */
 
@@ -189,9 +190,11 @@ static void after_keep(uv_work_t *work, int status)
     (void)status;
     if (!thread_done(item))
         return;
-    item->state = ITEM_SETTLED;
-    if (item->err.code != 0)
-        log_error("data", "error=\"what is to be kept of a job is not: %s\"", item->err.msg);
+    item->state = item->err.code == 0 ? ITEM_SETTLED : ITEM_KEEP;
+    item->next_ms = now_ms(d) + RETRY_MS;
+    if (item->err.code != 0) /* a full disk, say: it is tried again */
+        log_error("data", "error=\"what is to be kept of a job is not yet: %s\"", item->err.msg);
+    item->err = (struct err){0};
     pump(d);
 }
 
@@ -201,7 +204,7 @@ static void pump(struct home_data *d)
         struct item *item = list_entry(it, struct item, node);
         if (d->closed || d->threads == THREADS_MAX)
             return;
-        if (item->dropped || item->state != ITEM_KEEP)
+        if (item->dropped || item->state != ITEM_KEEP || now_ms(d) < item->next_ms)
             continue;
         item->state = ITEM_KEEPING;
         d->threads++;
@@ -298,9 +301,11 @@ bool home_data_over(struct home_data *d, const struct job_id *id)
     workdir_file(path, dir, DATA_KEPT);
     if (fs_exists(path) || (!item && !data_concerns(dir)))
         return true;
-    if (item && item->state < ITEM_KEEP)
-        home_data_forget(d, id);
-    if (!item || item->state < ITEM_KEEP)
+    if (item && item->state < ITEM_KEEP) {
+        home_data_forget(d, id); /* it was submitted, and has ended before anybody looked */
+        item = NULL;
+    }
+    if (!item)
         item = item_add(d, id, ITEM_KEEP);
     pump(d);
     return item->state == ITEM_SETTLED || now_ms(d) - item->since_ms > HOME_DATA_FLUSH_MS;

@@ -176,7 +176,11 @@ def both_ways(d, submit, fetched, word):
 
 
 def at_hub(d):
-    both_ways(d, d.here, False, 'done')
+    files = both_ways(d, d.here, False, 'done')
+    # Over before it is noticed that they were submitted.
+    brief = [d.here('true', inputs=files[1:3], outputs=['in']) for _ in range(12)]
+    same([d.ended(job)['code'] for job in brief], [0] * 12, 'codes')
+    same([list(d.outputs(job)) for job in brief], [['in/deep/a.txt']] * 12, 'outputs')
 
 
 def at_site(d):
@@ -431,10 +435,10 @@ def training(d):
 # ---- what is kept, and for how long ----
 
 class Alone(Data):
-    """A hub without sites, that keeps nothing for long."""
+    """A hub without sites."""
 
-    def __init__(self):  # pylint: disable=super-init-not-called
-        self.bench = Bench(['--keep-jobs', '2s', '--no-model'])
+    def __init__(self, *options):  # pylint: disable=super-init-not-called
+        self.bench = Bench([*options, '--no-model'])
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix='bb-data-', dir='/tmp'))
 
     def __exit__(self, *exc):
@@ -444,7 +448,7 @@ class Alone(Data):
 
 def kept_for_a_while(_d):
     """What ended goes, with what nobody names any more; what runs, and what it needs, stays."""
-    with Alone() as d:
+    with Alone('--keep-jobs', '2s') as d:
         mine, other, unused = (d.input(name, name.encode()) for name in ('mine', 'other', 'unused'))
         d.piece(sha(b'never whole'), 11, 0, b'never')
         long = d.here('sleep 6; cat mine >kept', inputs=[mine], outputs=['kept'])
@@ -468,12 +472,29 @@ def kept_for_a_while(_d):
                                 timeout=20).returncode, USAGE, bad)
 
 
+def kept_later(_d):
+    """What cannot be kept at once, since the disk does not take it, is kept when it does; the job has ended all the same."""
+    with Alone() as d:
+        d.put(b'first')
+        folder, = (d.bench.data / 'blobs').iterdir()
+        aside = folder.with_name('aside')
+        folder.rename(aside)
+        folder.write_bytes(b'in the way')
+        job = d.here('echo late >o', outputs=['o'])
+        end = d.ended(job, 30)
+        need(end['code'] == 0 and 'outputs' not in end, end)
+        folder.unlink()
+        aside.rename(folder)
+        wait_for(lambda: d.job(job).get('outputs'), 'it is kept', 10, 0.1)
+        same(d.outputs(job), is_of(('o', b'late\n')), 'outputs')
+
+
 def main():
     tap, wanted = Tap(), sys.argv[1:]  # names of cases, when run by hand
-    long = {drained, training}
+    long = {drained, training, kept_later}
     with Data() as data:
         for case in (pieces, others, at_hub, at_site, refused, command_line, files_say_it, agent_killed, sending_killed,
-                     same_site, two_sites, drained, training, kept_for_a_while):
+                     same_site, two_sites, drained, training, kept_for_a_while, kept_later):
             if case.__name__ not in wanted if wanted else case in long and not FULL:
                 continue
             tap.case(case.__name__.replace('_', ' '), case, data)
