@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "base/blob.h"
-#include "base/clock.h"
 #include "core/view.h"
 #include "engine/data.h"
 #include "hub/api.h"
@@ -226,7 +225,7 @@ static int run_prior(struct errand *e)
     if (rc != 0)
         return rc;
     /* A site that is out of touch brings nothing; one that is in touch and cannot is not waited for for ever. */
-    pending = pending && !e->prior_away && clock_wall_ms() - e->started_ms < PRIOR_WAIT_MS;
+    pending = pending && !e->prior_away && runtime_now_ms(e->config->runtime) - e->started_ms < PRIOR_WAIT_MS;
     buf_addf(&e->out, ",\"pending\":%s,\"checkpoint\":", pending ? "true" : "false");
     form_write(&data_list_table, &prior, &e->out);
     data_list_free(&prior);

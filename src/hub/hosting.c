@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/osrandom.h"
 #include "core/kinds.h"
@@ -163,7 +162,7 @@ static bool is_to_stop(struct hosting *s, const struct wanted *w)
 {
     bool answers = w->drains &&
                    s->config.busy(s->config.busy_ctx, &w->replica.deployment, w->replica.ordinal) > 0 &&
-                   clock_wall_ms() - w->replica.since_ms < DRAIN_MS;
+                   runtime_now_ms(s->config.runtime) - w->replica.since_ms < DRAIN_MS;
     s->draining = s->draining || answers;
     return w->drains && !answers;
 }

@@ -50,7 +50,7 @@ static bool is_past(const struct keep *k, const struct uuid *id)
         ended_ms = job.ended_ms;
     if (rc == ERR_NOT_FOUND && store->ops->get(store, ROW_KIND_job_array, id, &array, &err) == 0)
         ended_ms = array.ended_ms;
-    return ended_ms > 0 && clock_wall_ms() - ended_ms > (int64_t)k->keep_s * 1000;
+    return ended_ms > 0 && runtime_now_ms(k->hub->runtime) - ended_ms > (int64_t)k->keep_s * 1000;
 }
 
 /* Calls fn for each entry of a folder that begins with an id; `rest` is what follows it. */

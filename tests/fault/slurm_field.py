@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import signal
+import time
 
 import faultlib  # noqa: F401 pylint: disable=unused-import
 from site_agent import CONFIG, Site, free_port
@@ -148,8 +149,18 @@ class Ground:
         return out
 
     def over(self, job, limit_s):
-        return wait_for(lambda: (j := self.job(job))['state'] not in ('queued', 'running') and
-                        all(e['final'] for e in j['epochs']) and j, f'{job.id} is over: {self.job(job)}', limit_s, 0.2)
+        asked = time.monotonic()
+
+        def over():
+            nonlocal asked
+            row = self.job(job)
+            if row['state'] not in ('queued', 'running') and all(e['final'] for e in row['epochs']):
+                return row
+            if time.monotonic() - asked > 5:
+                self.resume_nodes()
+                asked = time.monotonic()
+            return None
+        return wait_for(over, f'{job.id} is over: {self.job(job)}', limit_s, 0.2)
 
     def _bill(self, job, row, spans):
         """Metered is what the shim wrote down; where no record of it reached the hub, what the job saw itself. The cost."""
@@ -190,7 +201,7 @@ class Ground:
         return n
 
     def resume_nodes(self):
-        """Slurm drains a node that it gave a number twice."""
+        """As an operator would: Slurm drains a node that it gave a number twice, and may have no other in the end."""
         for node in self.cluster.nodes:
             self.cluster.run('scontrol', 'update', f'nodename={node}', 'state=resume', check=False)
 
