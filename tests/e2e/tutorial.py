@@ -32,7 +32,7 @@ class Shell:
                                         stderr=subprocess.STDOUT, text=True, start_new_session=True)
 
     def run(self, block):
-        self.process.stdin.write(block + '\n:\necho "=== done"\n')
+        self.process.stdin.write(block + '\n:\nprintf "\\n=== done\\n"\n')
         self.process.stdin.flush()
         out, timer = [], threading.Timer(LIMIT_S, self.end)
         timer.start()
@@ -83,10 +83,9 @@ def pattern_of(line):
 
 
 def check_output(promised, out):
-    """Each line that is promised is there, in that order."""
-    lines = iter(out.splitlines())
+    """Each line that is promised is there; sites come in the order in which they joined."""
     for line in filter(str.strip, promised.splitlines()):
-        need(any(pattern_of(line).search(found) for found in lines), f'not printed: {line!r}, but:\n{out[-3000:]}')
+        need(any(pattern_of(line).search(found) for found in out.splitlines()), f'not printed: {line!r}, but:\n{out[-3000:]}')
 
 
 class Reader:
@@ -97,7 +96,10 @@ class Reader:
         for port in PORTS:
             text = text.replace(f':{port}', f':{free_port()}')
         self.blocks = list(BLOCK.finditer(text))
-        self.env = {**os.environ, 'PATH': f'{pathlib.Path(os.environ["BUSBAR_BIN"]).parent}:{os.environ["PATH"]}', 'SRC': str(ROOT)}
+        built = pathlib.Path(os.environ['BUSBAR_BIN']).resolve().parent
+        self.env = {**os.environ, 'PATH': f'{built}:{built}/examples/train:{os.environ["PATH"]}', 'SRC': str(ROOT), 'HOME': self.folder}
+        for name in ('XDG_DATA_HOME', 'BUSBAR_HUB', 'BUSBAR_KEY', 'BUSBAR_URL'):
+            self.env.pop(name, None)
         self.shell, self.terminals = Shell(self.folder, self.env), []
 
     def read(self):
