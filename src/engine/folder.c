@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/folder.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 
@@ -34,6 +36,15 @@ void folder_status(const char *work, struct engine_status *status, enum claim *c
     status->state = *claim == CLAIM_NONE ? ENGINE_PENDING : ENGINE_RUNNING;
     if (*claim != CLAIM_NONE)
         (void)workdir_usage(dir, &status->exit.usage);
+}
+
+bool folder_gone(const char *work, const struct job_id *id)
+{
+    char dir[FS_PATH_MAX], spec[FS_PATH_MAX];
+    struct stat st;
+    workdir_path(dir, work, id);
+    workdir_file(spec, dir, "spec");
+    return stat(spec, &st) != 0 && errno == ENOENT;
 }
 
 int folder_lost(const char *work, struct engine_status *status, enum job_end end, const char *why,

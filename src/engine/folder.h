@@ -11,6 +11,8 @@
 /* Fills `status` from the folder of status->id: UNKNOWN, PENDING (not claimed), ENDED (there is an exit record) or RUNNING,
  * then with the usage so far and *claim telling whether the shim's lock is held. */
 void folder_status(const char *work, struct engine_status *status, enum claim *claim);
+/* Whether there is no such job in the folder. False as well where that cannot be known: what cannot be looked at is not given up. */
+bool folder_gone(const char *work, const struct job_id *id);
 /* Writes the exit record of a job whose shim will not, from its last usage line, and makes the status ENDED. Should the
  * shim have written one meanwhile, that one counts. */
 int folder_lost(const char *work, struct engine_status *status, enum job_end end, const char *why,

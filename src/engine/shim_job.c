@@ -32,21 +32,30 @@ static uint64_t least(uint64_t a, uint64_t b)
 
 /* ---- stopping ---- */
 
-/* The group of the command. In a sandbox it is that of the first process inside, the only child of bwrap. False: there is none
- * yet. */
-static bool signal_command(const struct shim *s, int signal)
+/* The first child of a process that has one thread; 0: it has none. */
+static pid_t child_of(pid_t pid)
 {
     char path[64];
     struct buf text;
-    uint64_t inner = 0;
-    (void)snprintf(path, sizeof path, "/proc/%ld/task/%ld/children", (long)s->main, (long)s->main);
+    uint64_t child = 0;
+    (void)snprintf(path, sizeof path, "/proc/%ld/task/%ld/children", (long)pid, (long)pid);
     buf_init(&text, 256);
-    if (s->sandboxed && fs_read(path, &text, NULL) == 0)
+    if (fs_read(path, &text, NULL) == 0)
         (void)u64_parse(text.data ? text.data : "", text.data ? strcspn(text.data, " ") : 0, INT32_MAX,
-                        &inner);
+                        &child);
     buf_fini(&text);
-    pid_t group = s->sandboxed ? (pid_t)inner : s->main;
-    return group > 1 && kill(-group, signal) == 0;
+    return (pid_t)child;
+}
+
+/* To the group of the command. In a sandbox it is that of the first process inside, the only child of bwrap, whose child the
+ * command is: as long as that is not there a signal to the group is lost, for what is first in a sandbox takes none. False:
+ * there is nobody yet. */
+static bool signal_command(const struct shim *s, int signal)
+{
+    pid_t group = s->sandboxed ? child_of(s->main) : s->main;
+    if (group <= 1 || (s->sandboxed && child_of(group) == 0))
+        return false;
+    return kill(-group, signal) == 0;
 }
 
 /* A stop may come while the command is being started: it is told as soon as there is somebody to tell. */

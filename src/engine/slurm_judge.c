@@ -194,7 +194,8 @@ static bool has_ended(const struct slurm *s, const struct tracked *t, bool *ran)
     folder_status(s->config->work, &status, &claim);
     *ran = status.exit.host != NULL;
     form_free(&job_exit_table, &status.exit);
-    return status.state == ENGINE_ENDED || status.state == ENGINE_UNKNOWN;
+    return status.state == ENGINE_ENDED ||
+           (status.state == ENGINE_UNKNOWN && folder_gone(s->config->work, &t->id));
 }
 
 /* Whether tasks of this array wait, and all of them for nothing. */

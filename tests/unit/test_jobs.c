@@ -281,6 +281,26 @@ static void test_claim(void **state)
     remove_job(id);
 }
 
+/* A file system that does not answer has lost nothing. */
+static void test_gone(void **state)
+{
+    (void)state;
+    struct job_spec spec = spec_of(1);
+    struct job_id id = {spec.job, 1};
+    struct err err = {0};
+    char file[FS_PATH_MAX];
+    bool fresh;
+    assert_true(folder_gone(work, &id));
+    assert_int_equal(workdir_prepare(work, &spec, NULL, &fresh, &err), 0);
+    assert_false(folder_gone(work, &id));
+    (void)snprintf(file, sizeof file, "%s/file", work);
+    assert_int_equal(close(open(file, O_CREAT | O_WRONLY, 0600)), 0);
+    assert_false(folder_gone(file, &id)); /* no folder, so it cannot be looked at */
+    assert_int_equal(unlink(file), 0);
+    job_spec_free(&spec);
+    remove_job(id);
+}
+
 static void test_epochs(void **state)
 {
     (void)state;
@@ -719,6 +739,7 @@ int main(void)
         cmocka_unit_test(test_lease_here),
         cmocka_unit_test(test_lease_elsewhere),
         cmocka_unit_test_setup_teardown(test_claim, make_work, drop_work),
+        cmocka_unit_test_setup_teardown(test_gone, make_work, drop_work),
         cmocka_unit_test_setup_teardown(test_epochs, make_work, drop_work),
         cmocka_unit_test_setup_teardown(test_lost_is_not_renewed, make_work, drop_work),
         cmocka_unit_test_setup_teardown(test_energy, make_work, drop_work),
