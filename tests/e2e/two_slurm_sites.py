@@ -11,6 +11,7 @@ import json
 import os
 import random
 import shutil
+import time
 
 import slurm_site
 from site_agent import free_port
@@ -92,7 +93,7 @@ def data(net):
     same((end['end'], end.get('code')), ('exited', 0), net.logs(gang))
     kept = wait_for(lambda: net.job(gang).get('outputs'), 'what was kept', 20)
     same([(o['name'], o['sha256']) for o in kept], [('out-0', name), ('out-1', name)], 'outputs')
-    counter = ('cd $BUSBAR_CHECKPOINT_DIR; n=$(cat n 2>/dev/null || echo 0); echo from $n; trap "echo \\$n >n; exit 0" TERM; '
+    counter = ('cd $BUSBAR_CHECKPOINT_DIR; n=$(cat n 2>/dev/null || echo 0); trap "echo \\$n >n; exit 0" TERM; echo from $n; '
                'while [ $n -lt 60 ]; do sleep 0.1; n=$((n+1)); done')
     body = {'tenant': 'default', 'argv': ['/bin/sh', '-c', counter], 'interruptible': True, 'time_limit_s': 600,
             'alternatives': [{'chip': 'h20', 'chips': 8}, {'chip': 'ascend910b', 'chips': 1, 'rate': 0.02}]}
@@ -100,6 +101,7 @@ def data(net):
     first = lambda epoch: net.bench.request('GET', f'/api/v1/jobs/{job}/logs?epoch={epoch}', local=True).body
     wait_for(lambda: first(1) == b'from 0\n', 'it has begun', 60, 0.2)
     same(net.job(job)['site'], 'south', 'where it begins')
+    time.sleep(1)  # so that it has something to write down
     firm = net.submit('sleep 40', 'h20', 8)
     end = net.ended(job)
     same((end['end'], end.get('code'), end['epoch'], end['site']), ('exited', 0, 2, 'north'), end)
