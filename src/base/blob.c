@@ -91,7 +91,8 @@ void blob_use(const char *dir, const char *name)
 
 /* ---- pieces ---- */
 
-/* Opens the part, locked, and as it is named now: who held the lock before may have renamed or removed it. */
+/* Opens the part, locked, and as it is named now: who held the lock before may have renamed or removed it. Who holds it may
+ * be hashing all of it, so it is not waited for: the callers' threads are few. */
 static int part_open(const char *path, int *fd, struct err *err)
 {
     struct stat mine, named;
@@ -99,10 +100,14 @@ static int part_open(const char *path, int *fd, struct err *err)
         *fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
         if (*fd < 0)
             return io(err, "create", path);
-        if (flock(*fd, LOCK_EX) == 0 && fstat(*fd, &mine) == 0 && stat(path, &named) == 0 &&
-            mine.st_ino == named.st_ino)
+        const int locked = flock(*fd, LOCK_EX | LOCK_NB), why = errno;
+        if (locked == 0 && fstat(*fd, &mine) == 0 && stat(path, &named) == 0 && mine.st_ino == named.st_ino)
             return 0;
         (void)close(*fd);
+        if (locked < 0 && why == EWOULDBLOCK)
+            return err_set(err, ERR_UNAVAILABLE, "another call is writing this blob");
+        if (locked < 0 && why != EINTR)
+            return err_set(err, ERR_IO, "cannot lock %s: %s", path, strerror(why));
     }
 }
 
@@ -196,6 +201,8 @@ int blob_put(const char *dir, const struct blob_piece *piece, uint64_t *have, bo
         *have = rc == ERR_DIGEST ? 0 : *have;
     }
     (void)close(fd);
+    if (*whole)
+        blob_use(dir, piece->name); /* who sends it counts on it; its bytes may be as old as a part can be */
     return rc;
 }
 

@@ -9,8 +9,8 @@
  * A name stands for its bytes and for nothing else: it is no right to read them. Whoever has several readers gives each
  * a folder of its own: the hub's tenants have DATA/blobs/<tenant>. A site's cache is one folder (site/cache.h).
  *
- * Pieces come in any number of calls, from any number of threads and processes: each call holds a lock on the part, and
- * tells how much there is, so whoever sends goes on from there after a crash of either side. A part whose bytes turn out
+ * Pieces come in any number of calls, from any number of threads and processes: each call holds a lock on the part, which
+ * none waits for, and tells how much there is, so whoever sends goes on from there after a crash of either side. A part whose bytes turn out
  * to be others is removed. A blob's time of change is when it was last used, by which blob_evict chooses.
  *
  * All of it blocks: it is for threads that may, never for a loop.
@@ -50,8 +50,8 @@ struct blob_piece {
     size_t len; /* 0: an empty blob, or only to see what there is */
 };
 /* Appends the piece if it begins where the part ends; *have is what there is then, in any case. With the last byte the
- * whole is hashed and gets its name: *whole. Makes the folder. ERR_INVALID: it would be longer than `size`, or than what
- * came before said. ERR_DIGEST: the bytes are others; they are gone. ERR_LIMIT: the disk would have less than
+ * whole is hashed and gets its name: *whole; one that is whole is used by that. Makes the folder. ERR_INVALID: it would be
+ * longer than `size`, or than what came before said. ERR_UNAVAILABLE: another call is at it, and *have is 0: try again. ERR_DIGEST: the bytes are others; they are gone. ERR_LIMIT: the disk would have less than
  * BLOB_RESERVE left. */
 int blob_put(const char *dir, const struct blob_piece *piece, uint64_t *have, bool *whole, struct err *err);
 #define BLOB_RESERVE (UINT64_C(64) << 20)

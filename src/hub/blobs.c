@@ -16,6 +16,8 @@
 #include "base/blob.h"
 #include "hub/api.h"
 
+#define BUSY_MS 200 /* then a blob that another call writes is tried again */
+
 struct asked {
     struct uuid tenant;
     char tenant_name[CALL_PARAM_MAX];
@@ -103,6 +105,11 @@ static int put_work(struct api_call *call)
     uint64_t have;
     bool whole;
     int rc = blob_put(a->dir, &piece, &have, &whole, &call->err);
+    if (rc ==
+        ERR_UNAVAILABLE) { /* another call hashes it, which may take long: the client waits, no thread does */
+        call->again_ms = BUSY_MS;
+        return 0;
+    }
     return rc ? rc : tell(call, have, whole);
 }
 

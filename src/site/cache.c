@@ -168,6 +168,9 @@ static void after_files(uv_work_t *work, int status)
     if (f->err.code == ERR_DIGEST && ++f->digests < DIGEST_TRIES) {
         log_warn("blob", "name=%s error=\"%s\"", f->name, f->err.msg);
         f->next_ms = now_ms(cache) + RETRY_MS;
+    } else if (f->err.code == ERR_UNAVAILABLE) {
+        f->state = FETCH_LOOK; /* somebody else writes it: what there is then is looked at */
+        f->next_ms = now_ms(cache) + RETRY_MS;
     } else if (f->err.code != 0) {
         f->state = FETCH_FAILED;
     }
@@ -254,7 +257,7 @@ static void pump(struct cache *cache)
     list_for_each_safe (it, next, &cache->fetches) {
         struct fetch *f = list_entry(it, struct fetch, node);
         struct cache_want *want = first_waiting(f);
-        if (f->state == FETCH_LOOK)
+        if (f->state == FETCH_LOOK && now_ms(cache) >= f->next_ms)
             look(f);
         else if (f->state == FETCH_WAITS && want && now_ms(cache) >= f->next_ms &&
                  (link = free_link(cache)) != NULL)

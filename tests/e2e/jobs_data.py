@@ -3,6 +3,7 @@
 """Data of jobs: inputs lie in a job's folder before it starts, outputs are kept, a checkpoint goes where the job goes. At the
 hub's own machine and at a site; whoever is killed meanwhile, it goes on from where it was; another tenant has none of it.
 """
+import fcntl
 import hashlib
 import json
 import os
@@ -12,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 from site_agent import Field
@@ -107,6 +109,7 @@ def pieces(d):
     same(d.piece(name, len(data), 5, data[5:100]).json()['have'], PIECE, 'one that came before')
     same(d.put(data), {'sha256': name, 'have': len(data), 'whole': True}, 'whole')
     need(d.read(name, len(data)) == data, 'bytes')
+    busy(d)
     other = sha(b'something else')
     reply = d.piece(other, 14, 0, b'somethinG else')
     same((reply.status, d.have(other)['have']), (422, 0), 'other bytes')
@@ -116,6 +119,27 @@ def pieces(d):
         same(d.piece(name, size, offset, b'a').status, 400, (size, offset))
     same(d.piece(other, 100 << 20, 0, b'a' * (PIECE + 1)).status, 413, 'a piece that is too long')
     same(d.bench.request('GET', f'/api/v1/blobs/{other}?tenant=default', local=True).status, 404, 'one that is not there')
+
+
+def busy(d):
+    """While one call hashes a blob the others wait, and no thread of the hub with them: all else is answered."""
+    data = noise(PIECE + 1, 9)
+    name = sha(data)
+    same(d.piece(name, len(data), 0, data[:PIECE]).json()['have'], PIECE, 'have')
+    part, = (d.bench.data / 'blobs').glob(f'*/{name}.part')
+    replies = []
+    ends = [threading.Thread(target=lambda: replies.append(d.piece(name, len(data), PIECE, data[PIECE:]).json())) for _ in range(24)]
+    with part.open('rb') as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        for t in ends:
+            t.start()
+        time.sleep(1)
+        same(d.have(name)['have'], PIECE, 'another call')
+        same(replies, [], 'none has written')
+    for t in ends:
+        t.join(30)
+    same(replies, [{'sha256': name, 'have': len(data), 'whole': True}] * len(ends), 'answers')
+    need(d.read(name, len(data)) == data, 'bytes')
 
 
 def others(d):

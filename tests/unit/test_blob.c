@@ -4,8 +4,10 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -211,7 +213,13 @@ static void *send_all(void *arg)
     bool whole = false;
     while (s->rc == 0 && !whole) {
         size_t n = s->len - have < 4096 ? s->len - have : 4096;
-        s->rc = put(s->name, s->len, have, s->data + have, n, &have, &whole);
+        const uint64_t from = have;
+        s->rc = put(s->name, s->len, from, s->data + from, n, &have, &whole);
+        if (s->rc == ERR_UNAVAILABLE) { /* another one is at it */
+            s->rc = 0;
+            have = from;
+            (void)sched_yield();
+        }
     }
     return NULL;
 }
@@ -241,6 +249,29 @@ static void test_together(void **state)
     assert_int_equal(blob_look(dir, sender[0].name, &have, &whole, &err), 0);
     assert_true(whole && have == sizeof data);
     assert_int_equal(count_files(), 1);
+}
+
+/* One call hashes what is large for minutes: another one says so at once, and holds no thread meanwhile. */
+static void test_busy(void **state)
+{
+    (void)state;
+    char name[BLOB_NAME_LEN + 1], part[FS_PATH_MAX];
+    uint64_t have;
+    bool whole;
+    const size_t len = sizeof TEXT - 1;
+    name_of(name, TEXT, len);
+    part_of(part, name);
+    assert_int_equal(put(name, len, 0, TEXT, 10, &have, &whole), 0);
+    int fd = open(part, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(flock(fd, LOCK_EX), 0);
+    alarm(20); /* without an answer the test ends here */
+    assert_int_equal(put(name, len, 10, text_at + 10, len - 10, &have, &whole), ERR_UNAVAILABLE);
+    alarm(0);
+    assert_false(whole);
+    close(fd);
+    assert_int_equal(put(name, len, 10, text_at + 10, len - 10, &have, &whole), 0);
+    assert_true(have == len && whole);
 }
 
 static void take(const char *text, char name[BLOB_NAME_LEN + 1])
@@ -292,6 +323,37 @@ static void used_at(const char *name, int64_t seconds)
     assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
 }
 
+static int64_t used_s(const char *name)
+{
+    char path[FS_PATH_MAX];
+    struct stat st;
+    assert_true(blob_path(path, dir, name));
+    assert_int_equal(stat(path, &st), 0);
+    return st.st_mtim.tv_sec;
+}
+
+/* Who sends one that is here counts on it from then on, and so does who sends the end of one that was begun long ago. */
+static void test_put_is_use(void **state)
+{
+    (void)state;
+    char name[BLOB_NAME_LEN + 1], part[FS_PATH_MAX];
+    const struct timespec old[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+    uint64_t have;
+    bool whole;
+    const size_t len = sizeof TEXT - 1;
+    struct err err = {0};
+    take(TEXT, name);
+    used_at(name, 1000);
+    assert_int_equal(put(name, len, 0, NULL, 0, &have, &whole), 0);
+    assert_true(whole && used_s(name) > 1000);
+    blob_remove(dir, name);
+    part_of(part, name);
+    assert_int_equal(fs_write_atomic(part, TEXT, len, 0600, &err), 0);
+    assert_int_equal(utimensat(AT_FDCWD, part, old, 0), 0);
+    assert_int_equal(put(name, len, len, NULL, 0, &have, &whole), 0);
+    assert_true(whole && used_s(name) > 1000);
+}
+
 static bool is_kept(void *ctx, const char *name)
 {
     return strcmp(ctx, name) == 0;
@@ -338,6 +400,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_mismatch, make_root, drop_root),
         cmocka_unit_test_setup_teardown(test_crash_before_seal, make_root, drop_root),
         cmocka_unit_test_setup_teardown(test_together, make_root, drop_root),
+        cmocka_unit_test_setup_teardown(test_busy, make_root, drop_root),
+        cmocka_unit_test_setup_teardown(test_put_is_use, make_root, drop_root),
         cmocka_unit_test_setup_teardown(test_take_and_give, make_root, drop_root),
         cmocka_unit_test_setup_teardown(test_evict, make_root, drop_root),
     };
