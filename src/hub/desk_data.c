@@ -271,6 +271,7 @@ static int check_here(struct errand *e, const char *dir, const struct data_list 
         const struct job_blob *file = &list->files[i];
         uint64_t have;
         bool whole;
+        blob_use(dir, file->sha256); /* it is named now: not what hub/keep.h takes for forgotten */
         int rc = blob_look(dir, file->sha256, &have, &whole, &e->err);
         if (rc == 0 && (!whole || have != file->size))
             rc = err_set(&e->err, ERR_INVALID, "%.80s: the hub does not have it yet", file->name);

@@ -132,6 +132,7 @@ static void look_work(struct keep *k, const struct uuid *id, const char *path, c
     DIR *dir = rest[0] == 0 ? opendir(path) : NULL;
     const struct dirent *entry;
     uint64_t epoch;
+    k->unsure |= rest[0] == 0 && !dir && errno != ENOENT && errno != ENOTDIR;
     while (dir && (entry = readdir(dir)) != NULL) {
         if (u64_parse(entry->d_name, strlen(entry->d_name), UINT32_MAX, &epoch))
             look_epoch(k, &(struct job_id){*id, (uint32_t)epoch}, past);
