@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #define OURS ".busbar-" /* what the shim puts there */
+#define FILE_TEXT 192   /* bytes that a file of a list has in its form, besides its name */
+#define LIST_TEXT (FORM_MAX / 2 - 1024) /* of two lists, and of what is told beside them */
 
 /* clang-format off */
 static const struct form_field list_fields[] = {
@@ -143,8 +145,22 @@ struct walk {
     uint32_t npatterns;
     struct data_list *out;
     struct err *err;
+    uint32_t entries;                   /* that were looked at */
+    size_t text;                        /* bytes of the list's form, at most */
     char path[DATA_NAME_MAX + 256 + 2]; /* from the folder down */
 };
+
+/* Whether the list's form has room for this file as well: a quote in a name takes two bytes. */
+static bool has_text(struct walk *w)
+{
+    size_t len = FILE_TEXT;
+    for (const char *p = w->path; *p; p++)
+        len += *p == '"' || *p == '\\' ? 2 : 1;
+    if (len > LIST_TEXT - w->text)
+        return false;
+    w->text += len;
+    return true;
+}
 
 static bool matches(const struct walk *w)
 {
@@ -185,8 +201,8 @@ static int take_file(struct walk *w, int dir, const char *entry)
         return 0;
     /* Not to wait for a pipe's other end; and what it is, is asked of what was opened. */
     int fd = openat(dir, entry, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || !data_name_valid(w->path) ||
-        w->out->files_count == JOB_BLOBS_MAX) {
+    if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size > BLOB_MAX ||
+        !data_name_valid(w->path) || w->out->files_count == JOB_BLOBS_MAX || !has_text(w)) {
         if (fd >= 0)
             (void)close(fd);
         w->out->left_out++;
@@ -216,25 +232,93 @@ static int take_entry(struct walk *w, int dir, const char *entry, size_t len, ui
     if (!S_ISDIR(st.st_mode))
         return take_file(w, dir, entry);
     int fd = openat(dir, entry, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return 0; /* it went, or became something else */
+    if (fd < 0) { /* it went, or became something else, or is not for us to read */
+        w->out->left_out += errno == EACCES;
+        return 0;
+    }
     w->path[len + n] = '/';
     return take_folder(w, fd, len + n + 1, depth + 1);
+}
+
+struct names {
+    char **name;
+    uint32_t n, cap;
+};
+
+static void names_free(struct names *names)
+{
+    for (uint32_t i = 0; i < names->n; i++)
+        free(names->name[i]);
+    free(names->name);
+}
+
+static int names_add(struct names *names, const char *name, struct err *err)
+{
+    if (names->n == names->cap) {
+        const uint32_t cap = names->cap ? 2 * names->cap : 64;
+        char **more = realloc(names->name, cap * sizeof *more);
+        if (!more)
+            return err_set(err, ERR_NO_MEMORY, "out of memory");
+        names->name = more;
+        names->cap = cap;
+    }
+    names->name[names->n] = strdup(name);
+    if (!names->name[names->n])
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    names->n++;
+    return 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* A file that no pattern wants is passed over, however many there are; what a folder holds is not known yet. */
+static bool may_matter(struct walk *w, const struct dirent *entry, size_t len)
+{
+    const size_t n = strlen(entry->d_name);
+    if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+        return false;
+    if (entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN || len + n + 2 > sizeof w->path)
+        return true;
+    memcpy(w->path + len, entry->d_name, n + 1);
+    return matches(w);
+}
+
+static int read_names(struct walk *w, DIR *dir, size_t len, struct names *names)
+{
+    const struct dirent *entry;
+    int rc = 0;
+    while (rc == 0 && (entry = readdir(dir)) != NULL) {
+        if (!may_matter(w, entry, len))
+            continue;
+        if (w->entries == DATA_ENTRIES_MAX) {
+            w->out->left_out += w->out->left_out < UINT32_MAX;
+            continue;
+        }
+        w->entries++;
+        rc = names_add(names, entry->d_name, w->err);
+    }
+    return rc;
 }
 
 /* The descriptor is closed. */
 static int take_folder(struct walk *w, int fd, size_t len, uint32_t depth)
 {
-    struct dirent **entry;
-    int rc = 0, n = scandirat(fd, ".", &entry, NULL, alphasort);
-    for (int i = 0; i < n; i++) {
-        if (rc == 0)
-            rc = take_entry(w, fd, entry[i]->d_name, len, depth);
-        free(entry[i]);
+    struct names names = {0};
+    DIR *dir = fdopendir(fd);
+    if (!dir) {
+        (void)close(fd);
+        return err_set(w->err, ERR_NO_MEMORY, "out of memory");
     }
-    if (n >= 0)
-        free(entry);
-    (void)close(fd);
+    int rc = read_names(w, dir, len, &names);
+    if (names.n > 1)
+        qsort(names.name, names.n, sizeof *names.name, by_name);
+    for (uint32_t i = 0; i < names.n && rc == 0; i++)
+        rc = take_entry(w, fd, names.name[i], len, depth);
+    names_free(&names);
+    (void)closedir(dir);
     return rc;
 }
 
@@ -244,6 +328,10 @@ int data_collect(const char *folder, const char *blobs, char *const *patterns, u
     struct walk w = {.blobs = blobs, .patterns = patterns, .npatterns = npatterns, .out = out, .err = err};
     *out = (struct data_list){0};
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 && (errno == EACCES || errno == ELOOP || errno == ENOTDIR)) {
+        out->left_out = 1; /* the job did that, and it will not change */
+        return 0;
+    }
     if (fd < 0)
         return errno == ENOENT ? 0 : err_set(err, ERR_IO, "cannot open %s: %s", folder, strerror(errno));
     int rc = take_folder(&w, fd, 0, 1);
@@ -346,6 +434,15 @@ int data_keep(const char *dir, const char *outputs, const char *checkpoint, stru
     form_free(&job_exit_table, &exit);
     job_spec_free(&spec);
     return rc;
+}
+
+int data_keep_here(const char *dir, const char *cache, struct data_kept *out, bool *wanted, struct err *err)
+{
+    int rc = data_keep(dir, NULL, cache, out, wanted, err);
+    if (rc != ERR_LIMIT && rc != ERR_IO)
+        return rc;
+    *err = (struct err){0};
+    return data_keep(dir, NULL, NULL, out, wanted, err);
 }
 
 int data_prior(const char *work, const struct job_id *id, struct data_list *out, bool *pending,

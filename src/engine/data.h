@@ -16,6 +16,7 @@
 
 #define DATA_NAME_MAX 512
 #define DATA_DEPTH_MAX 32 /* folders in one another */
+#define DATA_ENTRIES_MAX 65536 /* folders, and files that patterns want, that are looked at for one list */
 
 /* Whether it names a place below a folder; a pattern is such a name too. */
 bool data_name_valid(const char *name);
@@ -30,12 +31,13 @@ int data_stage(const char *folder, const char *blobs, const struct job_blob *fil
 struct data_list {
     struct job_blob *files; /* on the heap, with their texts */
     uint32_t files_count;
-    uint32_t
-        left_out; /* files past JOB_BLOBS_MAX, or with names that no text can hold, or that are no files */
+    uint32_t left_out; /* what is no file, cannot be opened, is larger than a blob or has a name that no text can hold; files
+                        * past JOB_BLOBS_MAX, or whose names together are too long to be told; what is past DATA_ENTRIES_MAX */
     uint64_t bytes;
 };
 /* The files whose path matches one of the patterns, as fnmatch(3) with `/` apart, or that lie in a folder that does. No
- * `patterns`: all. `blobs`: copies are taken in there; NULL: they are hashed only. No folder: none. */
+ * `patterns`: all. `blobs`: copies are taken in there; NULL: they are hashed only. No folder: none. What a job can do to its
+ * folder is never an error: it is left out, and counted. The forms of two such lists fit into one of FORM_MAX. */
 int data_collect(const char *folder, const char *blobs, char *const *patterns, uint32_t npatterns,
                  struct data_list *out, struct err *err);
 void data_list_free(struct data_list *list);
@@ -64,6 +66,10 @@ bool data_concerns(const char *dir);
  * *wanted: there is something that the hub is to know. ERR_NOT_FOUND: the folder is not there. */
 int data_keep(const char *dir, const char *outputs, const char *checkpoint, struct data_kept *out,
               bool *wanted, struct err *err);
+
+/* The same at a site whose cache of blobs is this folder: a checkpoint is taken into it too, where it has room, since the next
+ * epoch is often here. */
+int data_keep_here(const char *dir, const char *cache, struct data_kept *out, bool *wanted, struct err *err);
 
 /* The checkpoint that an epoch starts from: of the latest before it that left one. *pending: what the one before it left is not
  * known yet. None: an empty list. */

@@ -135,7 +135,7 @@ static void on_lay(uv_work_t *work)
 static void on_keep(uv_work_t *work)
 {
     struct item *item = list_entry(work, struct item, work);
-    struct data_kept kept;
+    struct data_kept kept = {0};
     bool wanted = false;
     char dir[FS_PATH_MAX], blobs[FS_PATH_MAX], path[FS_PATH_MAX];
     workdir_path(dir, item->data->work, &item->id);
@@ -147,9 +147,10 @@ static void on_keep(uv_work_t *work)
         rc = data_keep(dir, blobs, blobs, &kept, &wanted, &item->err);
     if (rc == 0 && wanted)
         rc = form_save(&data_kept_table, path, &kept, &item->err);
-    if (rc == 0)
-        data_kept_free(&kept);
-    item->err.code = rc == ERR_NOT_FOUND ? 0 : rc; /* it never ran */
+    data_kept_free(&kept); /* nothing is in it where data_keep failed */
+    if (rc == ERR_TOO_LARGE)
+        log_error("data", "error=\"what is to be kept of a job never can be: %s\"", item->err.msg);
+    item->err.code = rc == ERR_NOT_FOUND || rc == ERR_TOO_LARGE ? 0 : rc; /* it never ran, or never can */
 }
 
 /* ---- on the loop ---- */
@@ -284,8 +285,10 @@ int home_data_ready(struct home_data *d, const struct job_id *id, const struct j
 void home_data_forget(struct home_data *d, const struct job_id *id)
 {
     struct item *item = find(d, id);
-    if (!item)
+    if (!item) { /* it failed, and its item has gone: what was laid has not */
+        data_unstage(d->work, id);
         return;
+    }
     item->dropped = true;
     if (item->state == ITEM_LAYING || item->state == ITEM_KEEPING)
         return;

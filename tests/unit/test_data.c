@@ -195,6 +195,93 @@ static void test_collect(void **state)
     data_list_free(&list);
 }
 
+/* What a job can do to its folder, so that it can never be kept: it is left out, and no error that would be tried for ever. */
+static void test_left_out(void **state)
+{
+    (void)state;
+    char folder[FS_PATH_MAX], path[FS_PATH_MAX];
+    struct data_list list;
+    struct err err = {0};
+    assert_true(fs_join(folder, root, "folder"));
+    write_at(folder, "a", "a", 0644);
+    write_at(folder, "huge", "", 0644);
+    assert_true(fs_join(path, folder, "huge"));
+    assert_int_equal(truncate(path, (off_t)BLOB_MAX + 1), 0);
+    alarm(30); /* to hash it would take an hour */
+    assert_int_equal(data_collect(folder, NULL, NULL, 0, &list, &err), 0);
+    alarm(0);
+    assert_true(list.files_count == 1 && list.left_out == 1 && file_of(&list, "a"));
+    data_list_free(&list);
+    /* The folder is a file, and then a link. */
+    assert_int_equal(data_collect(path, NULL, NULL, 0, &list, &err), 0);
+    assert_true(list.files_count == 0 && list.left_out == 1);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(symlink("/etc", path), 0);
+    assert_int_equal(data_collect(path, NULL, NULL, 0, &list, &err), 0);
+    assert_true(list.files_count == 0 && list.left_out == 1);
+}
+
+/* One that its own user may not read; root may read all, so another user looks. */
+static void test_unreadable(void **state)
+{
+    (void)state;
+    char folder[FS_PATH_MAX], sub[FS_PATH_MAX];
+    struct data_list list;
+    struct err err = {0};
+    const bool is_root = geteuid() == 0;
+    assert_true(fs_join(folder, root, "folder") && fs_join(sub, folder, "sub"));
+    write_at(folder, "a", "a", 0644);
+    write_at(folder, "sub/b", "b", 0644);
+    assert_int_equal(chmod(root, 0755), 0);
+    assert_int_equal(chmod(sub, 0), 0);
+    assert_int_equal(is_root ? seteuid(65534) : 0, 0);
+    int inner = data_collect(folder, NULL, NULL, 0, &list, &err);
+    const bool same = inner == 0 && list.files_count == 1 && list.left_out == 1;
+    data_list_free(&list);
+    int outer = data_collect(sub, NULL, NULL, 0, &list, &err);
+    assert_int_equal(is_root ? seteuid(0) : 0, 0);
+    assert_int_equal(chmod(sub, 0755), 0);
+    assert_true(same);
+    assert_int_equal(outer, 0);
+    assert_true(list.files_count == 0 && list.left_out == 1);
+}
+
+/* However much a folder holds, only so much of it is looked at, and what no pattern wants is no part of that. */
+static void test_many(void **state)
+{
+    (void)state;
+    char folder[FS_PATH_MAX], name[32];
+    struct data_list list;
+    struct err err = {0};
+    static char wanted[] = "wanted";
+    char *patterns[] = {wanted};
+    const uint32_t n = DATA_ENTRIES_MAX + 10;
+    assert_true(fs_join(folder, root, "folder"));
+    write_at(folder, "wanted", "w", 0644);
+    int dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(dir >= 0);
+    for (uint32_t i = 0; i < n; i++) {
+        (void)snprintf(name, sizeof name, "f%u", i);
+        int fd = openat(dir, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        assert_true(fd >= 0);
+        close(fd);
+    }
+    assert_int_equal(data_collect(folder, NULL, patterns, 1, &list, &err), 0);
+    assert_true(list.files_count == 1 && list.left_out == 0);
+    data_list_free(&list);
+    for (uint32_t i = 0; i < n; i++) {
+        (void)snprintf(name, sizeof name, "f%u", i);
+        assert_int_equal(unlinkat(dir, name, 0), 0);
+        assert_int_equal(mkdirat(dir, name, 0700), 0);
+    }
+    close(dir);
+    assert_int_equal(data_collect(folder, NULL, patterns, 1, &list, &err), 0);
+    /* `wanted` is among those that were looked at, or not. */
+    assert_int_equal(list.left_out, n + 1 - DATA_ENTRIES_MAX);
+    assert_true(list.files_count <= 1);
+    data_list_free(&list);
+}
+
 static void epoch_dir(char dir[FS_PATH_MAX], const struct job_id *id)
 {
     workdir_path(dir, work, id);
@@ -243,6 +330,65 @@ static void test_keep(void **state)
         assert_int_equal(kept.in.fetched, 5);
         data_kept_free(&kept);
     }
+}
+
+/* A cache that takes nothing, its disk being full or gone, keeps no checkpoint from the hub. */
+static void test_keep_without_cache(void **state)
+{
+    (void)state;
+    char dir[FS_PATH_MAX], cache[FS_PATH_MAX];
+    struct data_kept kept;
+    struct err err = {0};
+    bool wanted;
+    write_epoch(&first, "preempted");
+    epoch_dir(dir, &first);
+    write_at(root, "file", "no folder", 0600);
+    assert_true(fs_join(cache, root, "file"));
+    assert_int_equal(data_keep(dir, NULL, cache, &kept, &wanted, &err), ERR_IO);
+    assert_int_equal(data_keep_here(dir, cache, &kept, &wanted, &err), 0);
+    assert_true(wanted && kept.checkpoint.files_count == 1 && kept.in.bytes == 7);
+    assert_string_equal(kept.checkpoint.files[0].name, "n/state");
+    data_kept_free(&kept);
+    assert_int_equal(data_keep_here(dir, blobs, &kept, &wanted, &err), 0);
+    assert_true(fs_exists(blobs));
+    data_kept_free(&kept);
+}
+
+/* Names of the longest form, in both lists, as many as there may be: what is kept can be written down. */
+static void test_keep_long_names(void **state)
+{
+    (void)state;
+    static const char *const folders[] = {DATA_FOLDER, DATA_CHECKPOINT};
+    char dir[FS_PATH_MAX], name[DATA_NAME_MAX], path[FS_PATH_MAX];
+    struct data_kept kept, again;
+    struct err err = {0};
+    bool wanted;
+    epoch_dir(dir, &first);
+    write_epoch(&first, "cancelled");
+    for (int k = 0; k < 2; k++) {
+        char part[251];
+        memset(part, '"', sizeof part - 1);
+        part[0] = 'o';
+        part[sizeof part - 1] = 0;
+        (void)snprintf(name, sizeof name, "%s/%s", folders[k], part);
+        assert_true(fs_join(path, dir, name));
+        assert_int_equal(mkdir(path, 0700), 0);
+        for (int i = 0; i < JOB_BLOBS_MAX; i++) {
+            (void)snprintf(name, sizeof name, "%s/%s/%03d%s", folders[k], part, i, part + 3);
+            assert_true(fs_join(path, dir, name));
+            int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+            assert_true(fd >= 0);
+            close(fd);
+        }
+    }
+    assert_int_equal(data_keep(dir, NULL, NULL, &kept, &wanted, &err), 0);
+    assert_true(kept.outputs.files_count > 300 && kept.checkpoint.files_count > 300);
+    workdir_file(path, dir, DATA_KEPT);
+    assert_int_equal(form_save(&data_kept_table, path, &kept, &err), 0);
+    assert_int_equal(form_load(&data_kept_table, path, &again, &err), 0);
+    assert_int_equal(again.outputs.files_count, kept.outputs.files_count);
+    data_kept_free(&again);
+    data_kept_free(&kept);
 }
 
 static void write_kept(const struct job_id *id, const char *file)
@@ -308,7 +454,12 @@ int main(void)
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_check),
         cmocka_unit_test_setup_teardown(test_collect, make_root, drop_root),
+        cmocka_unit_test_setup_teardown(test_left_out, make_root, drop_root),
+        cmocka_unit_test_setup_teardown(test_unreadable, make_root, drop_root),
+        cmocka_unit_test_setup_teardown(test_many, make_root, drop_root),
         cmocka_unit_test_setup_teardown(test_keep, make_root, drop_root),
+        cmocka_unit_test_setup_teardown(test_keep_without_cache, make_root, drop_root),
+        cmocka_unit_test_setup_teardown(test_keep_long_names, make_root, drop_root),
         cmocka_unit_test_setup_teardown(test_prior, make_root, drop_root),
         cmocka_unit_test_setup_teardown(test_sweep, make_root, drop_root),
     };
