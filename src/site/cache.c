@@ -133,10 +133,12 @@ static void on_files(uv_work_t *work)
     if (rc == 0 && f->whole && f->have != f->size)
         rc = err_set(&f->err, ERR_INVALID, "%s has %llu bytes, not %llu", f->name,
                      (unsigned long long)f->have, (unsigned long long)f->size);
+    /* One that is here already makes others go too: jobs put their checkpoints here past the cache (engine/data.h). */
+    const uint64_t more = f->whole ? 0 : f->size;
+    if (rc == 0 && f->piece.len == 0)
+        rc = blob_evict(dir, max > more ? max - more : 0, is_kept, f, &left, &f->err);
     if (rc != 0 || f->whole)
         return;
-    if (f->piece.len == 0)
-        rc = blob_evict(dir, max > f->size ? max - f->size : 0, is_kept, f, &left, &f->err);
     const struct blob_piece piece = {f->name, f->size, f->have, f->piece.data, f->piece.len};
     if (rc == 0)
         (void)blob_put(dir, &piece, &f->have, &f->whole, &f->err);

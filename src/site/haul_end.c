@@ -21,14 +21,13 @@ static const struct job_blob *file_at(const struct item *item, const char **fold
                           : &item->kept.checkpoint.files[item->file - n];
 }
 
-/* A checkpoint goes to the cache as well: the next epoch is often here. */
 static void on_keep(uv_work_t *work)
 {
     struct item *item = list_entry(work, struct item, work);
     char dir[FS_PATH_MAX];
     workdir_path(dir, item->haul->config.work, &item->id);
     item->err.code =
-        data_keep(dir, NULL, cache_dir(item->haul->config.cache), &item->kept, &item->wanted, &item->err);
+        data_keep_here(dir, cache_dir(item->haul->config.cache), &item->kept, &item->wanted, &item->err);
 }
 
 static void after_keep(uv_work_t *work, int status)
