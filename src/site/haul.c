@@ -354,8 +354,10 @@ int haul_ready(struct haul *h, const struct job_id *id, struct job_spec *spec, s
 void haul_forget(struct haul *h, const struct job_id *id)
 {
     struct item *item = find(h, id);
-    if (!item)
+    if (!item) { /* it failed, and its item has gone: what was laid has not */
+        data_unstage(h->config.work, id);
         return;
+    }
     item->dropped = true;
     if (h->busy == item)
         h->busy = NULL;
