@@ -13,8 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define OURS ".busbar-" /* what the shim puts there */
-#define FILE_TEXT 192   /* bytes that a file of a list has in its form, besides its name */
+#define OURS ".busbar-"                 /* what the shim puts there */
+#define FILE_TEXT 192                   /* bytes that a file of a list has in its form, besides its name */
 #define LIST_TEXT (FORM_MAX / 2 - 1024) /* of two lists, and of what is told beside them */
 
 /* clang-format off */

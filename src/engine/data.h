@@ -15,7 +15,7 @@
 #include "engine/workdir.h"
 
 #define DATA_NAME_MAX 512
-#define DATA_DEPTH_MAX 32 /* folders in one another */
+#define DATA_DEPTH_MAX 32      /* folders in one another */
 #define DATA_ENTRIES_MAX 65536 /* folders, and files that patterns want, that are looked at for one list */
 
 /* Whether it names a place below a folder; a pattern is such a name too. */
@@ -31,8 +31,9 @@ int data_stage(const char *folder, const char *blobs, const struct job_blob *fil
 struct data_list {
     struct job_blob *files; /* on the heap, with their texts */
     uint32_t files_count;
-    uint32_t left_out; /* what is no file, cannot be opened, is larger than a blob or has a name that no text can hold; files
-                        * past JOB_BLOBS_MAX, or whose names together are too long to be told; what is past DATA_ENTRIES_MAX */
+    /* What is no file, cannot be opened, is larger than a blob or has a name that no text can hold; files past JOB_BLOBS_MAX,
+     * or whose names together are too long to be told; what is past DATA_ENTRIES_MAX. */
+    uint32_t left_out;
     uint64_t bytes;
 };
 /* The files whose path matches one of the patterns, as fnmatch(3) with `/` apart, or that lie in a folder that does. No
