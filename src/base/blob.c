@@ -15,6 +15,8 @@
 
 #define BLOCK ((size_t)64 << 10)
 #define PART ".part"
+#define NEW ".new"
+#define TAKEN "XXXXXX" NEW /* as mkostemps has it */
 
 bool blob_name_valid(const char *text, size_t len)
 {
@@ -290,7 +292,7 @@ int blob_take(const char *dir, int fd, char name[BLOB_NAME_LEN + 1], uint64_t *s
     uint8_t digest[DIGEST_LEN];
     struct stat st;
     int rc = fs_mkdirs(dir, 0700, err);
-    if (rc == 0 && !fs_join(temp, dir, "XXXXXX.new"))
+    if (rc == 0 && !fs_join(temp, dir, TAKEN))
         rc = err_set(err, ERR_INVALID, "path is too long");
     int to = rc == 0 ? mkostemps(temp, 4, O_CLOEXEC) : -1;
     if (rc != 0 || to < 0)
@@ -345,6 +347,34 @@ int blob_give(const char *dir, const char *name, const char *path, unsigned mode
 }
 
 /* ---- all of them ---- */
+
+enum blob_file blob_file(const char *name)
+{
+    const size_t len = strlen(name);
+    if (blob_name_valid(name, len))
+        return BLOB_FILE_WHOLE;
+    if (len == BLOB_NAME_LEN + sizeof PART - 1 && blob_name_valid(name, BLOB_NAME_LEN) &&
+        strcmp(name + BLOB_NAME_LEN, PART) == 0)
+        return BLOB_FILE_PART;
+    return len == sizeof TAKEN - 1 && strcmp(name + len - (sizeof NEW - 1), NEW) == 0 ? BLOB_FILE_TAKEN
+                                                                                      : BLOB_FILE_OTHER;
+}
+
+void blob_sweep(const char *dir, int64_t before_s)
+{
+    DIR *all = opendir(dir);
+    const struct dirent *entry;
+    while (all && (entry = readdir(all)) != NULL) {
+        const enum blob_file kind = blob_file(entry->d_name);
+        struct stat st;
+        if (kind == BLOB_FILE_TAKEN ||
+            (kind == BLOB_FILE_PART && fstatat(dirfd(all), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+             st.st_mtim.tv_sec < before_s))
+            (void)unlinkat(dirfd(all), entry->d_name, 0);
+    }
+    if (all)
+        (void)closedir(all);
+}
 
 int blob_each(const char *dir, blob_fn *fn, void *ctx, struct err *err)
 {

@@ -81,6 +81,12 @@ int blob_each(const char *dir, blob_fn *fn, void *ctx, struct err *err);
  * `keep` says true. *left: what they have then. */
 int blob_evict(const char *dir, uint64_t max, bool (*keep)(void *ctx, const char *name), void *ctx,
                uint64_t *left, struct err *err);
+/* What a file in such a folder is, by its name. */
+enum blob_file { BLOB_FILE_OTHER, BLOB_FILE_WHOLE, BLOB_FILE_PART, BLOB_FILE_TAKEN };
+enum blob_file blob_file(const char *name);
+/* Removes what a process that was killed left: all that was being taken in, and parts that have not grown since that time,
+ * Unix seconds. Only while nobody else is at the folder. */
+void blob_sweep(const char *dir, int64_t before_s);
 /* Removes it, and what has come of it. It need not be there. */
 void blob_remove(const char *dir, const char *name);
 

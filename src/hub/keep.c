@@ -18,7 +18,6 @@
 #define FIRST_MS 1000
 #define HOUR_MS (UINT64_C(3600) * 1000)
 #define ENDING ".json"
-#define PART ".part"
 
 struct keep {
     const struct hub *hub;
@@ -162,13 +161,11 @@ static void look_blobs(struct keep *k, const struct uuid *id, const char *path, 
     const struct dirent *entry;
     while (dir && !k->stopping && (entry = readdir(dir)) != NULL) {
         char file[FS_PATH_MAX];
-        const size_t len = strlen(entry->d_name);
-        const bool whole = blob_name_valid(entry->d_name, len);
-        const bool part =
-            len == BLOB_NAME_LEN + sizeof PART - 1 && strcmp(entry->d_name + BLOB_NAME_LEN, PART) == 0;
-        if ((!whole && !part) || !fs_join(file, path, entry->d_name) || !is_old(k, file))
+        const enum blob_file kind = blob_file(entry->d_name);
+        if (kind == BLOB_FILE_OTHER || !fs_join(file, path, entry->d_name) || !is_old(k, file))
             continue;
-        if (part || k->n == 0 || !bsearch(entry->d_name, k->name, k->n, sizeof k->name[0], by_name))
+        if (kind != BLOB_FILE_WHOLE || k->n == 0 ||
+            !bsearch(entry->d_name, k->name, k->n, sizeof k->name[0], by_name))
             k->blobs += unlink(file) == 0;
     }
     if (dir)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -13,6 +14,7 @@
 #define RETRY_MS 1000
 #define TICK_MS 200
 #define DIGEST_TRIES 3
+#define PART_KEEP_S 86400 /* what has come of a blob is kept that long while nobody fetches on */
 
 enum fetch_state {
     FETCH_LOOK,   /* what there is here is to be looked at */
@@ -353,6 +355,7 @@ int cache_new(struct cache **out, const struct cache_config *config, struct err 
     if (rc != 0)
         return rc;
     cache->config = *config;
+    blob_sweep(config->dir, clock_wall_ms() / 1000 - PART_KEEP_S);
     list_init(&cache->fetches);
     for (int i = 0; i < CACHE_LINKS && rc == 0; i++)
         rc = link_open(&cache->links[i], config->loop, config->hub, config->tls, err);

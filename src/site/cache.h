@@ -37,6 +37,7 @@ struct cache_config {
 struct cache;
 struct cache_want;
 
+/* Removes what an agent that was killed left half done, which blocks: before anybody else is at the folder. */
 int cache_new(struct cache **out, const struct cache_config *config, struct err *err);
 
 /* `path` lies in the cache until cache_drop; it must not be written to. With an error there is none: ERR_NOT_FOUND or

@@ -391,6 +391,36 @@ static void test_evict(void **state)
     assert_int_equal(count_files(), 0);
 }
 
+static void write_in(const char *file, int64_t seconds)
+{
+    char path[FS_PATH_MAX];
+    const struct timespec times[2] = {{.tv_sec = seconds}, {.tv_sec = seconds}};
+    struct err err = {0};
+    assert_true(fs_join(path, dir, file));
+    assert_int_equal(fs_write_atomic(path, "x", 1, 0600, &err), 0);
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+/* What processes that were killed left goes; what may still come whole stays, and so does what is none of ours. */
+static void test_sweep(void **state)
+{
+    (void)state;
+    char whole[BLOB_NAME_LEN + 1], part[BLOB_NAME_LEN + 8], path[FS_PATH_MAX];
+    blob_sweep(dir, 2000); /* no folder yet */
+    take(TEXT, whole);
+    used_at(whole, 1000);
+    (void)snprintf(part, sizeof part, "%s.part", whole);
+    write_in(part, 2000);
+    write_in("aB3xYz.new", 3000);
+    write_in("other.new", 1000);
+    blob_sweep(dir, 2000);
+    assert_int_equal(count_files(), 3);
+    assert_true(is_here(whole) && fs_join(path, dir, part) && fs_exists(path));
+    blob_sweep(dir, 2001);
+    assert_int_equal(count_files(), 2);
+    assert_true(is_here(whole) && !fs_exists(path) && fs_join(path, dir, "other.new") && fs_exists(path));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -404,6 +434,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_put_is_use, make_root, drop_root),
         cmocka_unit_test_setup_teardown(test_take_and_give, make_root, drop_root),
         cmocka_unit_test_setup_teardown(test_evict, make_root, drop_root),
+        cmocka_unit_test_setup_teardown(test_sweep, make_root, drop_root),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
