@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+import uuid
 
 from site_agent import Field
 from workbench import FAILED, FULL, NOT_FOUND, OK, USAGE, Bench, Tap, need, same, wait_for
@@ -475,6 +476,8 @@ def kept_for_a_while(_d):
     with Alone('--keep-jobs', '2s') as d:
         mine, other, unused = (d.input(name, name.encode()) for name in ('mine', 'other', 'unused'))
         d.piece(sha(b'never whole'), 11, 0, b'never')
+        for folder in (d.bench.data / 'blobs').iterdir():
+            (folder / 'aB3xYz.new').write_bytes(b'of a hub that was killed')
         long = d.here('sleep 6; cat mine >kept', inputs=[mine], outputs=['kept'])
         short = d.here('echo of-short >o; echo said', inputs=[mine, other], outputs=['o'])
         array = d.here('true', array='1-2')
@@ -494,6 +497,21 @@ def kept_for_a_while(_d):
         for bad in ('0s', '3', 'x', '500d'):
             same(subprocess.run([d.bench.bin, 'up', '--data', d.folder / 'x', '--keep-jobs', bad], capture_output=True, check=False,
                                 timeout=20).returncode, USAGE, bad)
+
+
+def kept_when_unsure(_d):
+    """A job's folder that cannot be opened may name any blob: none goes until it can be."""
+    with Alone('--keep-jobs', '2s') as d:
+        name = d.input('old', b'old')['sha256']
+        folder, = (d.bench.data / 'blobs').iterdir()
+        work = d.bench.data / 'work'
+        work.mkdir(exist_ok=True)
+        loop = work / str(uuid.uuid4())
+        loop.symlink_to(loop.name)
+        time.sleep(5)
+        need((folder / name).exists(), 'it went')
+        loop.unlink()
+        wait_for(lambda: not (folder / name).exists(), 'it goes', 15, 0.2)
 
 
 def kept_later(_d):
@@ -518,7 +536,7 @@ def main():
     long = {drained, training, kept_later}
     with Data() as data:
         for case in (pieces, others, at_hub, at_site, refused, command_line, files_say_it, agent_killed, sending_killed,
-                     same_site, two_sites, drained, training, kept_for_a_while, kept_later):
+                     same_site, two_sites, drained, training, kept_for_a_while, kept_when_unsure, kept_later):
             if case.__name__ not in wanted if wanted else case in long and not FULL:
                 continue
             tap.case(case.__name__.replace('_', ' '), case, data)
