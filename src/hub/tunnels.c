@@ -237,7 +237,9 @@ int tunnels_portal(struct tunnels *t, const struct uuid *site, const struct tunn
             return err_set(err, ERR_NO_MEMORY, "out of memory");
         portal->yard = yard;
         portal->address.sun_family = AF_UNIX;
-        uint32_t name = (uint32_t)map_hash(0, &target->deployment, sizeof target->deployment);
+        /* By site too: one that a replica has left must not listen for the one that it has gone to. */
+        uint64_t seed = map_hash(0, site, sizeof *site);
+        uint32_t name = (uint32_t)map_hash(seed, &target->deployment, sizeof target->deployment);
         (void)snprintf(portal->address.sun_path, sizeof portal->address.sun_path, "%s/at-%08x-%u.sock",
                        t->run_dir, name, target->ordinal);
         list_push(&yard->portals, &portal->node);
