@@ -19,7 +19,8 @@ struct reported {
     struct tunnel_target target;
     uint32_t state, slots, context;
     char detail[TEXT_CAP];
-    bool ours; /* the core has it at this site, under this epoch */
+    char known[TEXT_CAP]; /* the endpoint that the core has of one that is ready, else "" */
+    bool ours;            /* the core has it at this site, under this epoch */
     uint32_t step[STEPS_MAX];
     uint32_t nsteps;
 };
@@ -77,6 +78,8 @@ static void look(struct visit *visit, const struct core *core)
         struct reported *r = &report->item[i];
         const struct row_replica *row = replica_of(core, &r->target);
         r->ours = row && row->epoch == r->target.epoch && uuid_eq(&row->site, &visit->site);
+        if (r->ours && row->state == REPLICA_READY)
+            memcpy(r->known, row->endpoint, sizeof r->known);
         if (r->ours)
             plan(r, row);
         report->stopped = report->stopped || has_stopped(r);
@@ -134,7 +137,7 @@ static int open_portals(struct visit *visit, struct report *report, struct err *
 {
     struct tunnels *tunnels = hosting_tunnels(visit_hosting(visit));
     for (uint32_t i = 0; i < report->n; i++) {
-        const struct reported *r = &report->item[i];
+        struct reported *r = &report->item[i];
         char endpoint[TEXT_CAP] = "";
         bool runs = r->ours && (r->state == REPLICA_READY || r->state == REPLICA_STARTING);
         int rc = runs && !tunnels_any(tunnels, &visit->site) ? ERR_UNAVAILABLE : 0;
@@ -142,6 +145,8 @@ static int open_portals(struct visit *visit, struct report *report, struct err *
             rc = tunnels_portal(tunnels, &visit->site, &r->target, endpoint, err);
         if (rc != 0)
             return rc;
+        if (r->known[0] && endpoint[0] && r->nsteps == 0 && strcmp(r->known, endpoint) != 0)
+            r->step[r->nsteps++] = REPLICA_READY; /* a hub before this one had its portal elsewhere */
         add_events(report, r, endpoint);
     }
     return 0;

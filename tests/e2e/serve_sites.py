@@ -231,6 +231,22 @@ def hub_dies(f):
     same(wait_for(lambda: f.bench.chat(model='story', max_tokens=3), 'an answer').status, 200, 'answer')
 
 
+def hub_moves(f):
+    """The next hub has its folder elsewhere: what was ready at the site is reached there, though at the site nothing has changed."""
+    pids, epoch = engines(f), replica(f, 'story')['epoch']
+    os.kill(f.site.process.pid, signal.SIGSTOP)  # so that it is back before the hub takes it for gone, and says that all is new
+    try:
+        f.bench.kill()
+        f.bench.data = f.bench.data.rename(f.bench.data.with_name(f.bench.data.name + '-moved'))
+        f.bench.start()
+    finally:
+        os.kill(f.site.process.pid, signal.SIGCONT)
+    wait_for(lambda: replica(f, 'story')['endpoint'].startswith(f'unix:{f.bench.data}/run/at-'), 'where the replica is reached', 20)
+    same(f.bench.chat(model='story', max_tokens=3).status, 200, 'answer')
+    same((engines(f), replica(f, 'story')['epoch']), (pids, epoch), 'engines and epoch')
+    ready(f, 'both', 2)
+
+
 def weights(f):
     return sorted(p.name for p in (f.site.data / 'blobs').iterdir())
 
@@ -327,7 +343,7 @@ def main():
         ready(f, 'both', 2)
         same(sorted(r['site'] for r in f.bench.deployment('both')['replicas']), ['local', 'north'], 'sites')
         for name, case in (('latency', latency), ('large ones beside one another', large), ('a client goes away', aborts), ('the agent is killed', agent_dies),
-                           ('the agent hangs', hangs), ('the hub is killed', hub_dies), ('other bytes', other_bytes),
+                           ('the agent hangs', hangs), ('the hub is killed', hub_dies), ("the hub's folder is moved", hub_moves), ('other bytes', other_bytes),
                            ('half a file', goes_on), ('undeploy', undeploys), ('strangers', stranger), ('the site leaves', leaves)):
             t.case(name, case, f)
     t.done()
