@@ -115,6 +115,8 @@ class Field:
         (self.site.data / 'site.yaml').write_text(CONFIG.format(data=self.site.data))
         self.site.run()
         wait_for(lambda: 'in touch' in self.site.said(), 'the agent is in touch', 20)
+        # That was its first call; whether it can serve it says with a later one, and until then nothing can be deployed there.
+        wait_for(lambda: self.bench.api('GET', '/api/v1/sites/north')['serves'] is not None, 'the hub knows what the site can do', 20)
 
     def __enter__(self):
         return self
