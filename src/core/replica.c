@@ -80,6 +80,12 @@ static bool is_elsewhere(const struct core *core, struct site_id site)
     return site.v != site_first(core);
 }
 
+static bool is_at_lost(const struct core *core, const struct row_replica *row)
+{
+    struct site_id at = site_by_id(core, &row->site);
+    return is_elsewhere(core, at) && site_state(&core->net.site[at.v].row) == PLACE_LOST;
+}
+
 static uint32_t chips_up(const struct core *core, struct site_id site)
 {
     uint32_t chips = 0;
@@ -257,6 +263,9 @@ int step_undeploy(struct core *core, const struct event *event)
             continue;
         replica_move(core, i, REPLICA_DRAINING, event->at_ms);
         replica_effect(core, EFFECT_REPLICA_STOP, &core->replica[i].row);
+        /* Of a lost site nobody tells that it has stopped; when it is back it does not find it in its list. */
+        if (is_at_lost(core, &core->replica[i].row))
+            table_drop(&core->replicas, i);
     }
     deployment_reap(core, d); /* at once if none is left to stop */
     core->effects->routes_changed = true;
@@ -363,7 +372,7 @@ void replicas_at_site(struct core *core, struct site_id id)
             continue;
         struct row_replica *row = &core->replica[i].row;
         struct site_id at = site_by_id(core, &row->site);
-        bool lost = site_state(&core->net.site[at.v].row) == PLACE_LOST && is_elsewhere(core, at);
+        bool lost = is_at_lost(core, row);
         if (state == PLACE_LOST && at.v == id.v)
             replica_give_up(core, i, core->now_ms);
         else if (state == PLACE_UP && lost && site_for(core, core->replica[i].deployment) == id.v)

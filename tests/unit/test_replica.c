@@ -160,6 +160,34 @@ static void test_draining(void **state)
     assert_int_equal(view_counts(world->core).replicas, 0);
 }
 
+/* One that waits for its lost site is not waited for, and the model can be had elsewhere; one that is in touch stops first. */
+static void test_undeploy_lost(void **state)
+{
+    (void)state;
+    assert_int_equal(deploy(1, 2, "23"), 0);
+    assert_int_equal(do_replica(world, 1, 1, 1, REPLICA_READY), 0);
+    assert_int_equal(deploy(2, 2, "23"), 0);
+    assert_int_equal(lose(2, 1), 0); /* 3 has no room: those of 2 wait there */
+    assert_int_equal(do_undeploy(world, 2), 0);
+    assert_null(replica(2, 0));
+    is_at(2, 1, 3, 1, REPLICA_DRAINING);
+    assert_int_equal(world_reload(world), 0);
+    assert_int_equal(do_replica(world, 2, 1, 1, REPLICA_STOPPED), 0);
+    assert_int_equal(do_undeploy(world, 1), 0);
+    is_at(1, 1, 3, 1, REPLICA_DRAINING);
+    assert_int_equal(do_replica(world, 1, 1, 1, REPLICA_STOPPED), 0);
+    assert_int_equal(view_counts(world->core).deployments, 0);
+
+    assert_int_equal(lose(2, 0), 0);
+    assert_int_equal(deploy(3, 1, "2"), 0);
+    assert_int_equal(lose(2, 1), 0);
+    assert_int_equal(do_undeploy(world, 3), 0);
+    assert_int_equal(world_count(world, EFFECT_REPLICA_STOP), 1);
+    assert_int_equal(view_counts(world->core).deployments, 0);
+    assert_int_equal(view_counts(world->core).replicas, 0);
+    assert_int_equal(deploy(3, 1, "3"), 0);
+}
+
 /* What runs elsewhere outlives the hub; what runs here does not. */
 static void test_boot(void **state)
 {
@@ -213,6 +241,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lost, setup, teardown),
         cmocka_unit_test_setup_teardown(test_draining, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_undeploy_lost, setup, teardown),
         cmocka_unit_test_setup_teardown(test_boot, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rules, setup, teardown),
     };
