@@ -22,7 +22,7 @@
 #include "net/tunnel.h"
 
 #define TUNNELS_SITE_MAX 512
-#define TUNNELS_WAIT_MS 1000
+#define TUNNELS_WAIT_MS 10000 /* further ones take three round trips; where none is left it ends at once */
 #define TUNNELS_GRACE_MS 2000 /* a site without tunnels counts as served by them for so long */
 
 struct tunnels;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The hub's end of tunnels, with sites and callers on real sockets: a replica that moves. */
+/* The hub's end of tunnels, with sites and callers on real sockets: a replica that moves, and who finds all tunnels taken. */
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -174,10 +174,37 @@ static void test_moved(void **state)
     (void)close(first);
 }
 
+/* All tunnels are taken: the next one comes after round trips to a distant site. Where the site is gone nobody waits. */
+static void test_waits(void **state)
+{
+    (void)state;
+    struct tunnel_target target = {uid('D', 1), 3, 1};
+    struct uuid site = uid('S', 1);
+    char at[TEXT_CAP];
+    int first = tunnel(1), callers[3];
+    open_portal(1, &target, at);
+    callers[0] = call(at);
+    is_asked(first, &target);
+    callers[1] = call(at);
+    assert_false(told(callers[1], 2000));
+    int second = tunnel(1);
+    is_asked(second, &target);
+    callers[2] = call(at);
+    assert_false(told(callers[2], NOT_YET_MS));
+    tunnels_cut(hub.tunnels, &site);
+    uint64_t before = uv_now(&hub.loop.uv);
+    for (int i = 0; i < 3; i++)
+        is_cut(callers[i]);
+    assert_true(uv_now(&hub.loop.uv) - before < 1000);
+    is_cut(first);
+    is_cut(second);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_moved, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_waits, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
