@@ -253,7 +253,8 @@ static void top_up(struct bridge *b)
 {
     if (!b->wanted || b->closing || uv_now(&b->config.loop->uv) < b->not_before_ms)
         return;
-    while (b->waiting < BRIDGE_IDLE && b->n < BRIDGE_MAX && dial(b)) {
+    uint32_t in_use = b->n - b->waiting;
+    while (b->waiting < BRIDGE_IDLE + in_use / 2 && b->n < BRIDGE_MAX && dial(b)) {
     }
 }
 

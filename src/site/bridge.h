@@ -2,7 +2,8 @@
 /*
  * Bridge: the site's end of the tunnels through which its hub reaches replicas (net/tunnel.h).
  *
- * While there is something to reach, BRIDGE_IDLE connections to the hub's door wait. When the hub names a replica on one, the
+ * While there is something to reach, BRIDGE_IDLE connections to the hub's door wait, and one more for each two in use: a
+ * new one takes three round trips, so a distant site would be behind a burst with a number that does not grow. When the hub names a replica on one, the
  * replica's socket is dialled and the two become one (net/splice.h); another connection takes its place at once. A hub that
  * is not reached is tried again with growing pauses. Bounds: BRIDGE_MAX connections; BRIDGE_DIAL_MS until one is a tunnel.
  */
