@@ -125,7 +125,8 @@ struct view_balance balance_of(const struct world *w, uint64_t tenant);
 
 uint64_t test_random(uint64_t *state);
 uint64_t test_below(uint64_t *state, uint64_t n);
-/* BUSBAR_SEED, or one drawn from the clock; printed. */
+/* BUSBAR_SEED; else with BUSBAR_FULL=1 one drawn from the clock, and in the sample always the same, a further one with each
+ * call: what it finds it finds for everybody. Printed. */
 uint64_t test_seed(void);
 /* `few` by default, `many` when BUSBAR_FULL=1. */
 uint64_t test_count(uint64_t few, uint64_t many);
