@@ -155,6 +155,19 @@ int cli_version(const struct cli *cli)
 }
 
 /* Words for bash, straight from the table of verbs. */
+/* The second words of the verbs that begin as this one does; the last of them. */
+static const struct verb *print_group(const struct verb *v)
+{
+    const size_t first = strcspn(v->name, " ");
+    if (v->name[first] == 0)
+        return v;
+    printf("       %.*s) [ \"$COMP_CWORD\" = 2 ] && words=\"%s", (int)first, v->name, v->name + first + 1);
+    while (v[1].name && strncmp(v[1].name, v->name, first + 1) == 0)
+        printf(" %s", (++v)->name + first + 1);
+    printf("\" ;;\n");
+    return v;
+}
+
 int cli_completion(const struct cli *cli)
 {
     (void)cli;
@@ -173,18 +186,11 @@ int cli_completion(const struct cli *cli)
     printf("    *) words=\"");
     for (const struct verb *v = cli_verbs; v->name; v++)
         printf("%s%.*s", v == cli_verbs ? "" : " ", (int)strcspn(v->name, " "), v->name);
-    printf(
-        "\"\n       case ${COMP_WORDS[1]} in\n"
-        "       tenant) [ \"$COMP_CWORD\" = 2 ] && words=\"add list show budget\" ;;\n"
-        "       key) [ \"$COMP_CWORD\" = 2 ] && words=\"add list revoke\" ;;\n"
-        "       model) [ \"$COMP_CWORD\" = 2 ] && words=\"add list show rm price\" ;;\n"
-        "       rules) [ \"$COMP_CWORD\" = 2 ] && words=\"check explain\" ;;\n"
-        "       job) [ \"$COMP_CWORD\" = 2 ] && words=\"show logs cp retry cancel\" ;;\n"
-        "       site) [ \"$COMP_CWORD\" = 2 ] && words=\"list show add token cordon drain resume remove join "
-        "run\" ;;\n"
-        "       network) [ \"$COMP_CWORD\" = 2 ] && words=\"check show\" ;;\n"
-        "       esac ;;\n    esac\n"
-        "    mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n}\n"
-        "complete -o default -F _busbar busbar\n");
+    printf("\"\n       case ${COMP_WORDS[1]} in\n");
+    for (const struct verb *v = cli_verbs; v->name; v++)
+        v = print_group(v);
+    printf("       esac ;;\n    esac\n"
+           "    mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n}\n"
+           "complete -o default -F _busbar busbar\n");
     return CLI_OK;
 }

@@ -110,10 +110,18 @@ static uint32_t replicas_at(const struct core *core, struct site_id site, uint32
     return n;
 }
 
+/* How many more it could have; the hub's own machine any number. */
+static uint32_t room_at(const struct core *core, struct site_id site)
+{
+    if (!is_elsewhere(core, site))
+        return UINT32_MAX;
+    uint32_t chips = chips_up(core, site), taken = replicas_at(core, site, INDEX_NONE);
+    return chips > taken ? chips - taken : 0;
+}
+
 static bool has_room(const struct core *core, struct site_id site)
 {
-    return site_state(&core->net.site[site.v].row) == PLACE_UP &&
-           (!is_elsewhere(core, site) || replicas_at(core, site, INDEX_NONE) < chips_up(core, site));
+    return site_state(&core->net.site[site.v].row) == PLACE_UP && room_at(core, site) > 0;
 }
 
 /* Of the sites with room the one that has the fewest of the deployment's, the first of these in its list; INDEX_NONE: there
@@ -146,9 +154,7 @@ static int check_sites(const struct core *core, const struct event_deploy *e)
         }
         if (site_state(&core->net.site[site.v].row) != PLACE_UP)
             return ERR_WRONG_STATE;
-        uint32_t chips = is_elsewhere(core, site) ? chips_up(core, site) : UINT32_MAX;
-        uint32_t taken = is_elsewhere(core, site) ? replicas_at(core, site, INDEX_NONE) : 0;
-        room += chips > taken ? chips - taken : 0;
+        room += room_at(core, site);
     }
     return e->sites.n == 0 || room >= e->replicas ? 0 : ERR_NO_CAPACITY;
 }

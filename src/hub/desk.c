@@ -397,8 +397,8 @@ int desk_take_orders(struct visit *visit, yyjson_val *root, struct err *err)
     visit->drop = drop_wanted;
     visit->look = look;
     visit->answer = answer;
-    if (!visit_know(visit))
-        return err_set(err, ERR_FORBIDDEN, "This is for sites of this network only.");
+    if (!visit_know(visit, err))
+        return ERR_FORBIDDEN;
     if (!take_count(root, "session", &w->session) || !take_count(root, "ack", &w->ack))
         return err_set(err, ERR_INVALID, "session and ack must be whole numbers");
     yyjson_val *can = yyjson_obj_get(root, "can_serve");

@@ -148,9 +148,8 @@ static struct errand *begin(struct visit *visit, int (*run)(struct errand *e), s
     visit->drop = drop_errand;
     visit->look = look;
     visit->answer = answer;
-    if (visit_know(visit))
+    if (visit_know(visit, err))
         return e;
-    err_set(err, ERR_FORBIDDEN, "This is for sites of this network only.");
     return NULL;
 }
 

@@ -18,11 +18,6 @@
 
 #define NO_SUCH_JOB "This site does not run this epoch of this job."
 
-static int nobody(struct err *err)
-{
-    return err_set(err, ERR_FORBIDDEN, "This is for sites of this network only.");
-}
-
 bool desk_take_job(struct visit *visit, yyjson_val *root)
 {
     yyjson_val *job = yyjson_obj_get(root, "job"), *epoch = yyjson_obj_get(root, "epoch");
@@ -57,8 +52,8 @@ static void answer_program(struct visit *visit)
 int desk_take_program(struct visit *visit, yyjson_val *root, struct err *err)
 {
     visit->answer = answer_program;
-    if (!visit_know(visit))
-        return nobody(err);
+    if (!visit_know(visit, err))
+        return ERR_FORBIDDEN;
     if (!desk_take_job(visit, root))
         return err_set(err, ERR_INVALID, "job and epoch must say which");
     visit_ask(visit);
@@ -172,8 +167,8 @@ int desk_take_log(struct visit *visit, yyjson_val *root, struct err *err)
     visit->data = piece;
     visit->drop = free;
     visit->answer = answer_log;
-    if (!visit_know(visit))
-        return nobody(err);
+    if (!visit_know(visit, err))
+        return ERR_FORBIDDEN;
     if (!read_query(visit, piece))
         return err_set(err, ERR_INVALID, "which job, epoch, stream and offset?");
     visit_ask(visit);
@@ -288,8 +283,8 @@ int desk_take_end(struct visit *visit, yyjson_val *root, struct err *err)
     visit->data = ending;
     visit->drop = drop_ending;
     visit->answer = answer_end;
-    if (!visit_know(visit))
-        return nobody(err);
+    if (!visit_know(visit, err))
+        return ERR_FORBIDDEN;
     if (!desk_take_job(visit, root))
         return err_set(err, ERR_INVALID, "job and epoch must say which");
     int rc = take_exit(ending, root, err);
@@ -354,8 +349,8 @@ int desk_take_usage(struct visit *visit, yyjson_val *root, struct err *err)
     visit->data = m;
     visit->drop = free;
     visit->answer = answer_usage;
-    if (!visit_know(visit))
-        return nobody(err);
+    if (!visit_know(visit, err))
+        return ERR_FORBIDDEN;
     bool good = yyjson_is_arr(list) && yyjson_arr_size(list) <= METERS_MAX;
     yyjson_arr_iter it = yyjson_arr_iter_with(list);
     while (good && (item = yyjson_arr_iter_next(&it)) != NULL)

@@ -208,11 +208,14 @@ static void join(struct visit *visit, const char *token, size_t len)
 }
 
 /* Reads who the peer is from its certificate. */
-bool visit_know(struct visit *visit)
+bool visit_know(struct visit *visit, struct err *err)
 {
     const char *peer = http_request_peer(visit->request);
-    return peer && spiffe_site_of(peer, visit->door->authority.root, &visit->site) &&
-           http_request_peer_key(visit->request, visit->key);
+    if (peer && spiffe_site_of(peer, visit->door->authority.root, &visit->site) &&
+        http_request_peer_key(visit->request, visit->key))
+        return true;
+    (void)err_set(err, ERR_FORBIDDEN, "This is for sites of this network only.");
+    return false;
 }
 
 /* The text member `request` of the body, a request for a certificate, and the key that it is for. */
@@ -241,8 +244,7 @@ static int take_join(struct visit *visit, yyjson_val *root, struct err *err)
 static int take_renew(struct visit *visit, yyjson_val *root, struct err *err)
 {
     uint8_t key[DIGEST_LEN];
-    int rc = visit_know(visit) ? read_csr(visit, root, key, err)
-                               : err_set(err, ERR_FORBIDDEN, "This is for sites of this network only.");
+    int rc = visit_know(visit, err) ? read_csr(visit, root, key, err) : ERR_FORBIDDEN;
     if (rc == 0 && memcmp(key, visit->key, sizeof key) != 0)
         rc = err_set(err, ERR_FORBIDDEN, "Another key needs another token.");
     visit->answer = answer_certificate;

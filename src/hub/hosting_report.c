@@ -226,8 +226,8 @@ int hosting_take_report(struct visit *visit, yyjson_val *root, struct err *err)
     visit->drop = free;
     visit->look = look;
     visit->answer = answer;
-    if (!visit_know(visit))
-        return err_set(err, ERR_FORBIDDEN, "This is for sites of this network only.");
+    if (!visit_know(visit, err))
+        return ERR_FORBIDDEN;
     if (!yyjson_is_arr(list))
         return err_set(err, ERR_INVALID, "replicas: must be a list");
     yyjson_arr_iter it = yyjson_arr_iter_with(list);
@@ -255,8 +255,8 @@ int hosting_take_tunnel(struct visit *visit, yyjson_val *root, struct err *err)
     const char *protocol = http_request_field(visit->request, "upgrade", &len);
     (void)root;
     visit->answer = answer_tunnel;
-    if (!visit_know(visit))
-        return err_set(err, ERR_FORBIDDEN, "This is for sites of this network only.");
+    if (!visit_know(visit, err))
+        return ERR_FORBIDDEN;
     if (!protocol || !text_eq(TUNNEL_PROTOCOL, strlen(TUNNEL_PROTOCOL), protocol, len))
         return err_set(err, ERR_INVALID, "this takes Upgrade: " TUNNEL_PROTOCOL);
     visit_ask(visit);

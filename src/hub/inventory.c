@@ -231,8 +231,8 @@ int desk_take_inventory(struct visit *visit, yyjson_val *root, struct err *err)
     visit->look = look;
     visit->answer = answer;
     v->catalogue = desk_config(visit_desk(visit))->catalogue;
-    if (!visit_know(visit))
-        return err_set(err, ERR_FORBIDDEN, "This is for sites of this network only.");
+    if (!visit_know(visit, err))
+        return ERR_FORBIDDEN;
     if (!yyjson_is_arr(kinds))
         return err_set(err, ERR_INVALID, "kinds: must be a list");
     yyjson_arr_iter it = yyjson_arr_iter_with(kinds);

@@ -42,8 +42,8 @@ struct visit {
     uint32_t state;
 };
 
-/* Reads who calls from its certificate; false: nobody of this network. */
-bool visit_know(struct visit *visit);
+/* Reads who calls from its certificate; false, with ERR_FORBIDDEN: nobody of this network. */
+bool visit_know(struct visit *visit, struct err *err);
 /* Asks the core; then answer() is called, if it is a member that has not gone, and the visit is freed, unless answer() has
  * set `kept`: then it is its keeper's. */
 void visit_ask(struct visit *visit);

@@ -432,7 +432,7 @@ def completion(hub):
         return sorted(x for x in done.stdout.splitlines() if x)
     same(sorted(set(complete('busbar', ''))), first_words, 'verbs')
     same(complete('busbar', 'un'), ['undeploy'], 'un')
-    for group in ('tenant', 'key', 'model', 'site', 'job', 'rules', 'network'):
+    for group in sorted({name.split()[0] for name, *_ in verbs() if ' ' in name}):
         same(complete('busbar', group, ''), sorted(n.split()[1] for n, *_ in verbs() if n.startswith(group + ' ')),
              group)
     for name, _, _, _, options in verbs():
