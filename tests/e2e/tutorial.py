@@ -6,6 +6,7 @@ A block of `sh` is run in one shell, line by line as a reader would, and stops t
 `<!-- terminal: NAME -->` it is a terminal of its own, which stays. A block of `text` is what the commands before it
 print, where `...` may be anything. Ports of the tutorial become ports that are free.
 """
+import json
 import os
 import pathlib
 import re
@@ -17,7 +18,7 @@ import threading
 
 from site_agent import free_port
 from slurm_site import missing
-from workbench import ROOT, Tap, need
+from workbench import ROOT, Tap, nano, need, same
 
 BLOCK = re.compile(r'(?:<!-- terminal: (?P<terminal>[\w -]+) -->\n+)?^```(?P<kind>sh|text)\n(?P<body>.*?)^```$', re.M | re.S)
 PORTS = ('7070', '7443')
@@ -115,6 +116,21 @@ class Reader:
             else:
                 out = self.shell.run(block['body'])
 
+    def asked(self, *words):
+        """What the hub answers the operator, as JSON."""
+        done = subprocess.run([os.environ['BUSBAR_BIN'], *words, '--json'], env=self.env, capture_output=True, text=True, check=True,
+                              timeout=30)
+        return json.loads(done.stdout)
+
+    def check_bill(self):
+        """Chip time of both epochs of the training and the tokens of the answer: that, and no more, has left the wallet."""
+        jobs = [self.asked('job', 'show', j['id']) for j in self.asked('jobs')['data']]
+        trained, = [j for j in jobs if j['name'] == 'train']
+        same((trained['epoch'], all(e['final'] and nano(e['cost']) > 0 for e in trained['epochs'])), (2, True), trained['epochs'])
+        answers = sum(nano(u['cost']) for u in self.asked('usage', '--tenant', 'class')['data'])
+        need(answers > 0, 'the answer was free')
+        same(nano(self.asked('tenant', 'show', 'class')['spent']), sum(nano(j['cost']) for j in jobs) + answers, 'spent')
+
     def told(self):
         """What the terminals said, for whoever looks at a failure."""
         return '\n'.join(f'{t.log.name}: {t.log.read_text()[-1500:]}' for t in self.terminals)
@@ -131,6 +147,7 @@ def tutorial():
     need(len(reader.blocks) > 10, 'the text has hardly any commands')
     try:
         reader.read()
+        reader.check_bill()
     except AssertionError as e:
         raise AssertionError(f'{e}\n{reader.told()}') from e
     finally:
