@@ -299,6 +299,7 @@ static int start_site(struct up *up, struct err *err)
     struct site_home_config jobs = {.engine = up->machine,
                                     .specs = up->specs_dir,
                                     .blobs = up->blobs_dir,
+                                    .site = up->pool.site,
                                     .pool = up->pool.id,
                                     .lease_ms = up->options->lease_s * UINT64_C(1000)};
     memcpy(jobs.chip, up->pool.chip, sizeof jobs.chip);

@@ -181,6 +181,7 @@ void job_options_add(struct request *r, const struct cli *cli, bool tenant)
     request_option(r, cli, "site", "site");
     request_option(r, cli, "jurisdiction", "jurisdiction");
     request_option(r, cli, "vendor", "vendor");
+    request_option(r, cli, "isolation", "isolation");
     add_span(r, cli, "time", "time_limit_s", true);
     request_option(r, cli, "deadline", "deadline");
     add_defer(r, cli);

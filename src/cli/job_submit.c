@@ -154,6 +154,7 @@ static void given_members(const struct cli *cli, const char *given[], size_t cap
                                            {"site", "site"},
                                            {"jurisdiction", "jurisdiction"},
                                            {"vendor", "vendor"},
+                                           {"isolation", "isolation"},
                                            {"time", "time_limit_s"},
                                            {"deadline", "deadline"},
                                            {"defer", "defer_until"},

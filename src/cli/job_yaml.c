@@ -39,6 +39,7 @@ static const struct member {
                {"site", TEXT, NULL},
                {"jurisdiction", TEXT, NULL},
                {"vendor", TEXT, NULL},
+               {"isolation", TEXT, NULL},
                {"deadline", TEXT, NULL},
                {"defer_until", TEXT, NULL},
                {"green", GREEN, "defer_until"},

@@ -8,9 +8,10 @@
 #include "site/identity.h"
 
 static const struct column columns[] = {
-    {"NAME", "/name"},       {"STATE", "/state"},       {"JURISDICTION", "/jurisdiction"},
-    {"REGION", "/region"},   {"OWNER", "/owner"},       {"JOINED", "/joined"},
-    {"CONTACT", "/contact"}, {"REPLICAS", "/replicas"}, {"ID", "/id"}};
+    {"NAME", "/name"},         {"STATE", "/state"},   {"JURISDICTION", "/jurisdiction"},
+    {"REGION", "/region"},     {"OWNER", "/owner"},   {"JOINED", "/joined"},
+    {"CONTACT", "/contact"},   {"ENGINE", "/engine"}, {"ISOLATION", "/isolation"},
+    {"REPLICAS", "/replicas"}, {"ID", "/id"}};
 static const struct column invited[] = {
     {"site", "/name"}, {"hub", "/hub"}, {"token", "/token"}, {"until", "/token_expires"}};
 #define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))

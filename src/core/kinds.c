@@ -44,6 +44,31 @@ const char *place_state_text(uint32_t state)
     }
 }
 
+const char *isolation_text(uint32_t isolation)
+{
+    switch (isolation) {
+#define I(name, number, text) \
+    case (number): \
+        return text;
+        ISOLATIONS(I)
+#undef I
+    default:
+        return "?";
+    }
+}
+
+bool isolation_parse(const char *text, uint32_t *isolation)
+{
+#define I(name, number, words) \
+    if (strcmp(text, words) == 0) { \
+        *isolation = (number); \
+        return true; \
+    }
+    ISOLATIONS(I)
+#undef I
+    return false;
+}
+
 const char *job_kind_text(uint32_t kind)
 {
     switch (kind) {

@@ -5,6 +5,7 @@
 #ifndef BUSBAR_CORE_KINDS_H
 #define BUSBAR_CORE_KINDS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* What a key may do. */
@@ -97,6 +98,12 @@ enum meter_flag {
     J(INTERRUPTIBLE, 1u, "interruptible") /* may be stopped for firm work, and goes on later */ \
     J(ONE_DOMAIN, 2u, "one-domain")       /* all nodes of one scale-up domain */ \
     J(REPLICA, 256u, "replica")           /* of a service: core's own work, without an end */
+/* How far a job is kept from the rest of its machine. Ordered: a job that demands one is content with a later one. */
+#define ISOLATIONS(I) \
+    I(NONE, 0, "none")           /* an ordinary process */ \
+    I(PROCESS, 1, "process")     /* own session, limits on resources, no new privileges */ \
+    I(NAMESPACE, 2, "namespace") /* bubblewrap: own users, processes, IPC, host name, network and root */ \
+    I(CGROUP, 3, "cgroup")       /* and memory, processes and CPU held by the kernel as one */
 #define JOB_KINDS(J) \
     J(BATCH, 0, "batch") \
     J(TRAINING, 1, "training") \
@@ -178,6 +185,14 @@ enum job_flag {
     JOB_FLAGS(J)
 #undef J
 };
+/* Bits of a job's flags that hold the isolation that it demands. */
+#define JOB_ISOLATION_SHIFT 16
+#define JOB_ISOLATION_MASK (3u << JOB_ISOLATION_SHIFT)
+enum isolation {
+#define I(name, number, text) ISOLATION_##name = (number),
+    ISOLATIONS(I)
+#undef I
+};
 enum job_kind {
 #define J(name, number, text) JOB_KIND_##name = (number),
     JOB_KINDS(J)
@@ -220,6 +235,13 @@ const char *model_kind_text(uint32_t kind);
 const char *replica_state_text(uint32_t state);
 const char *place_state_text(uint32_t state);
 const char *job_kind_text(uint32_t kind);
+const char *isolation_text(uint32_t isolation);
+bool isolation_parse(const char *text, uint32_t *isolation);
+/* enum isolation: that a job with these flags demands. */
+static inline uint32_t job_isolation(uint32_t flags)
+{
+    return (flags & JOB_ISOLATION_MASK) >> JOB_ISOLATION_SHIFT;
+}
 const char *job_state_text(uint32_t state);
 /* Word and sentence of a job's code; the sentence has one %u, or none. */
 const char *job_ending_text(uint32_t code);

@@ -444,6 +444,24 @@ int step_site_contact(struct core *core, const struct event *event)
     return 0;
 }
 
+int step_site_engine(struct core *core, const struct event *event)
+{
+    const struct event_site_engine *e = &event->u.site_engine;
+    struct site_id id = site_by_id(core, &e->site);
+    if (id.v == INDEX_NONE)
+        return ERR_NOT_FOUND;
+    if (e->isolation > ISOLATION_CGROUP)
+        return ERR_INVALID;
+    struct row_site *row = &core->net.site[id.v].row;
+    bool reaches = row->isolation != e->isolation;
+    memcpy(row->engine, e->engine, sizeof row->engine);
+    row->isolation = e->isolation;
+    table_touch(&core->net.sites, id.v);
+    if (reaches)
+        network_changed(core);
+    return 0;
+}
+
 int step_node_state(struct core *core, const struct event *event)
 {
     const struct event_node_state *e = &event->u.node_state;

@@ -33,6 +33,8 @@ uint32_t place_bars(const struct core *core, struct shape *shape, const struct a
         bars |= 1u << WHY_JURISDICTION;
     if (key->vendor[0] && memcmp(key->vendor, chip->vendor, NAME_CAP) != 0)
         bars |= 1u << WHY_VENDOR;
+    if (job_isolation(key->flags) > site->isolation)
+        bars |= 1u << WHY_ISOLATION;
     if (a->chip != INDEX_NONE && a->chip != pool->chip.v)
         bars |= 1u << WHY_CHIP;
     if (!pool_could(pool, ask_for(key->flags, a)))

@@ -62,6 +62,8 @@ struct uuid_list {
 /* From the hub. lost: 1, it has not heard of the site for longer than the leases there may have lasted, so what ran there is over;
  * 0, it hears of it again. What an operator set with site_state holds as well. */
 #define EVENT_SITE_CONTACT(F, S) F(S, uuid, site, 0) F(S, u32, lost, 0)
+/* What the site runs work on: the engine with its version, in words, and enum isolation, what jobs really get there. */
+#define EVENT_SITE_ENGINE(F, S) F(S, uuid, site, 0) F(S, text, engine, NAME_CAP) F(S, u32, isolation, 0)
 /* How work is ordered and packed: enum dispatch_order, dispatch_fit, dispatch_pack, dispatch_preempt, dispatch_reserve. `ageing`: ms of wait that a
  * chip-second of size is worth, in thousandths; carbon_price in nano-units for a kg CO2e. */
 #define EVENT_DISPATCH_SET(F, S) \
@@ -72,7 +74,7 @@ struct uuid_list {
 #define JOB_ALTERNATIVE(F, S, i) F(S, text, chip##i, CHIP_CAP) F(S, u32, count##i, 0) F(S, u32, rate##i, 0)
 #define JOB_ALTERNATIVES(F, S) \
     JOB_ALTERNATIVE(F, S, 0) JOB_ALTERNATIVE(F, S, 1) JOB_ALTERNATIVE(F, S, 2) JOB_ALTERNATIVE(F, S, 3)
-/* duration_ms at rate 1, 0: not known; flags: enum job_flag; site, jurisdiction, vendor: the only one allowed, empty
+/* duration_ms at rate 1, 0: not known; flags: enum job_flag, and the isolation that it demands; site, jurisdiction, vendor: the only one allowed, empty
  * where any is; the job's input of data_bytes lies at data_site. priority: among the tenant's own jobs, a signed number in
  * two's complement, from -JOB_PRIORITY_MAX to JOB_PRIORITY_MAX. */
 #define JOB_REQUEST(F, S) \
@@ -253,19 +255,21 @@ struct uuid_list {
     E(rules_set, 71, EVENT_RULES_SET) \
     E(plan_class, 80, EVENT_PLAN_CLASS) \
     E(plan_rent, 81, EVENT_PLAN_RENT) \
-    E(plan_set, 82, EVENT_PLAN_SET)
+    E(plan_set, 82, EVENT_PLAN_SET) \
+    E(site_engine, 90, EVENT_SITE_ENGINE)
 
 /* ---- rows: the state, as the store keeps it. R(name, kind, fields, leading fields that are the key) ---- */
 
 #define ROW_CORE(F, S) \
     F(S, u32, id, 0) F(S, u64, events, 0) F(S, uuid, boot, 0) F(S, u64, rng0, 0) F(S, u64, rng1, 0) \
     F(S, u64, rng2, 0) F(S, u64, rng3, 0) F(S, i64, assessed_ms, 0) F(S, u64, assessments, 0)
-/* state: as an operator set it; away: contact is lost, so it counts as lost (core/network.h). */
+/* state: as an operator set it; away: contact is lost, so it counts as lost (core/network.h); isolation: enum isolation. */
 #define ROW_SITE(F, S) \
     F(S, uuid, id, 0) F(S, text, name, NAME_CAP) F(S, text, jurisdiction, CODE_CAP) \
     F(S, text, region, NAME_CAP) F(S, text, owner, NAME_CAP) F(S, i64, lat, 0) F(S, i64, lon, 0) \
     F(S, i64, price, 0) F(S, u64, carbon, 0) F(S, u32, pue, 0) F(S, u32, renewable, 0) F(S, u64, cap, 0) \
-    F(S, u32, state, 0) F(S, u64, shed_cap, 0) F(S, i64, shed_until_ms, 0) F(S, u32, away, 0)
+    F(S, u32, state, 0) F(S, u64, shed_cap, 0) F(S, i64, shed_until_ms, 0) F(S, u32, away, 0) \
+    F(S, text, engine, NAME_CAP) F(S, u32, isolation, 0)
 #define ROW_CHIP(F, S) \
     F(S, text, id, CHIP_CAP) F(S, text, vendor, NAME_CAP) F(S, text, origin, CODE_CAP) F(S, u32, watts, 0) \
     F(S, u32, idle_watts, 0) F(S, u32, memory_mib, 0) F(S, u64, gflops, 0) F(S, u32, tpp, 0) \

@@ -11,8 +11,8 @@
 #define BAR(name) (1u << WHY_##name)
 /* What the dispatcher has in the mask of a shape; the rest is of the moment. */
 #define LASTING \
-    (BAR(SITE) | BAR(JURISDICTION) | BAR(VENDOR) | BAR(CHIP) | BAR(RULE) | BAR(SIZE) | BAR(SITE_DOWN) | \
-     BAR(CORRIDOR_DOWN))
+    (BAR(SITE) | BAR(JURISDICTION) | BAR(VENDOR) | BAR(CHIP) | BAR(ISOLATION) | BAR(RULE) | BAR(SIZE) | \
+     BAR(SITE_DOWN) | BAR(CORRIDOR_DOWN))
 
 static const struct {
     uint32_t stage;

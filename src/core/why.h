@@ -24,6 +24,7 @@
     W(JURISDICTION, 0, "jurisdiction", "it asks for one jurisdiction") \
     W(VENDOR, 0, "vendor", "it asks for the chips of one vendor") \
     W(CHIP, 0, "chip", "it asks for other kinds of chips") \
+    W(ISOLATION, 0, "isolation", "it demands to be kept apart more strictly than any site does that would do otherwise") \
     W(RULE, 1, "rule", "the rules deny it every pool that it asks for") \
     W(SIZE, 2, "size", "no pool is large enough, even empty") \
     W(SITE_DOWN, 3, "site-down", "the site is cordoned, drained or lost") \

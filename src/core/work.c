@@ -289,9 +289,10 @@ bool work_terms_hold(const struct event_job_submit *e)
 {
     int32_t priority = (int32_t)e->priority;
     return priority >= -JOB_PRIORITY_MAX && priority <= JOB_PRIORITY_MAX &&
-           !(e->flags & ~(uint32_t)(JOB_INTERRUPTIBLE | JOB_ONE_DOMAIN)) && e->kind <= JOB_KIND_INFERENCE &&
-           is_length(e->duration_ms) && is_length(e->checkpoint_ms) && is_length(e->checkpoint_every_ms) &&
-           e->deadline_ms >= 0 && e->start_by_ms >= 0 && e->data_bytes <= DATA_BYTES_MAX;
+           !(e->flags & ~(uint32_t)(JOB_INTERRUPTIBLE | JOB_ONE_DOMAIN | JOB_ISOLATION_MASK)) &&
+           e->kind <= JOB_KIND_INFERENCE && is_length(e->duration_ms) && is_length(e->checkpoint_ms) &&
+           is_length(e->checkpoint_every_ms) && e->deadline_ms >= 0 && e->start_by_ms >= 0 &&
+           e->data_bytes <= DATA_BYTES_MAX;
 }
 
 void job_take_terms(struct row_job *to, const struct event_job_submit *from)

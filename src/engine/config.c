@@ -32,7 +32,7 @@ static const cyaml_schema_value_t chips_value = {
 
 static const cyaml_strval_t engine_names[] = {{"local", ENGINE_KIND_LOCAL}, {"slurm", ENGINE_KIND_SLURM}};
 static const cyaml_strval_t isolation_names[] = {
-#define I(name, text) {text, ISOLATION_##name + 1},
+#define I(name, number, text) {text, ISOLATION_##name + 1},
     ISOLATIONS(I)
 #undef I
 };

@@ -40,6 +40,13 @@ struct engine {
 
 /* ---- calls ---- */
 
+void engine_words(char dst[NAME_CAP], const struct engine_config *config,
+                  const struct engine_inventory *inventory)
+{
+    const char *name = config->engine == ENGINE_KIND_SLURM ? engine_slurm.name : engine_local.name;
+    (void)snprintf(dst, NAME_CAP, "%s%s%.40s", name, inventory->version[0] ? " " : "", inventory->version);
+}
+
 struct engine_call *engine_call_new(enum engine_op op, uint32_t n)
 {
     struct engine_call *c = n > ENGINE_BATCH_MAX ? NULL : calloc(1, sizeof *c);

@@ -117,6 +117,9 @@ struct engine;
 
 /* Opens what the configuration names, which outlives the engine; blocks, up to seconds. */
 int engine_new(struct engine **out, struct loop *loop, const struct engine_config *config, struct err *err);
+/* The engine's name with the version of its batch system, where there is one: "local", "slurm 22.05.8". */
+void engine_words(char dst[NAME_CAP], const struct engine_config *config,
+                  const struct engine_inventory *inventory);
 /* A call with room for n specs or ids. NULL when out of memory or past the bounds. */
 struct engine_call *engine_call_new(enum engine_op op, uint32_t n);
 void engine_call_free(struct engine_call *call);

@@ -15,7 +15,7 @@
     }
 
 static const char *const isolation_words[] = {
-#define I(name, text) text,
+#define I(name, number, text) text,
     ISOLATIONS(I)
 #undef I
         NULL};
@@ -27,11 +27,6 @@ static const char *const end_words[] = {
         NULL};
 
 static const char *const energy_words[] = {"", "estimated", "measured", NULL};
-
-const char *isolation_text(enum isolation isolation)
-{
-    return isolation_words[isolation];
-}
 
 const char *job_end_text(enum job_end end)
 {

@@ -11,6 +11,7 @@
 #define BUSBAR_ENGINE_JOB_H
 
 #include "base/str.h"
+#include "core/kinds.h"
 #include "engine/form.h"
 
 #define JOB_ARGS_MAX 4096
@@ -29,22 +30,6 @@ struct job_id {
     struct uuid job;
     uint32_t epoch;
 };
-
-/* How far a job is kept from the rest of its machine. Ordered: a job that demands one is content with a later one. */
-/* clang-format off */
-#define ISOLATIONS(I) \
-    I(NONE, "none")           /* an ordinary process */ \
-    I(PROCESS, "process")     /* own session, limits on resources, no new privileges */ \
-    I(NAMESPACE, "namespace") /* bubblewrap: own users, processes, IPC, host name, network and root */ \
-    I(CGROUP, "cgroup")       /* and memory, processes and CPU held by the kernel as one */
-/* clang-format on */
-
-enum isolation {
-#define I(name, text) ISOLATION_##name,
-    ISOLATIONS(I)
-#undef I
-};
-const char *isolation_text(enum isolation isolation);
 
 /* How a job ended: each its own word and sentence. EXITED and SIGNALLED are the command's own doing. */
 /* clang-format off */

@@ -53,7 +53,7 @@ struct hub_pool {
     uint32_t chips;
     uint32_t watts; /* of a chip */
     uint32_t memory_mib;
-    struct uuid id; /* found, or made */
+    struct uuid id, site; /* found; the pool, or made */
 };
 /* Sees that the core has that pool. A pool of another size, from before the machine changed, is told to be lost: its jobs are
  * placed again. Before the gateway starts; blocks. */

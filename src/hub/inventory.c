@@ -27,12 +27,13 @@ struct kind {
 };
 
 struct inventory {
+    struct event_site_engine engine; /* as the site says it is */
     struct kind kind[KINDS_MAX];
     uint32_t n;
     struct event event[EVENTS_MAX];
     uint32_t nevents, replies;
-    bool grown;
-    int rc; /* of the events, the first that was refused */
+    bool grown, named; /* it has said what its engine is */
+    int rc;            /* of the events, the first that was refused */
     const struct netfile *catalogue;
 };
 
@@ -126,12 +127,25 @@ static void settle_gone(struct inventory *v, const struct core *core, const stru
     }
 }
 
+static void settle_engine(struct inventory *v, const struct core *core, const struct uuid *site)
+{
+    const struct row_site *row = view_site(core, site);
+    bool same = row && row->isolation == v->engine.isolation &&
+                memcmp(row->engine, v->engine.engine, sizeof row->engine) == 0;
+    struct event *event = same || !v->named ? NULL : add_event(v, EVENT_KIND_site_engine);
+    if (!event)
+        return;
+    event->u.site_engine = v->engine;
+    event->u.site_engine.site = *site;
+}
+
 static void look(struct visit *visit, const struct core *core)
 {
     struct inventory *v = visit->data;
     for (uint32_t i = 0; i < v->n; i++)
         settle_kind(v, core, &visit->site, &v->kind[i]);
     settle_gone(v, core, &visit->site);
+    settle_engine(v, core, &visit->site);
 }
 
 /* ---- and is changed ---- */
@@ -219,6 +233,19 @@ static int take_kind(struct inventory *v, yyjson_val *item, struct err *err)
     return 0;
 }
 
+static int take_engine(struct inventory *v, yyjson_val *root, struct err *err)
+{
+    yyjson_val *engine = yyjson_obj_get(root, "engine"), *isolation = yyjson_obj_get(root, "isolation");
+    if (!engine && !isolation)
+        return 0; /* an agent from before they were told */
+    v->named = true;
+    if (yyjson_is_str(engine) && yyjson_is_str(isolation) &&
+        text_set(v->engine.engine, sizeof v->engine.engine, yyjson_get_str(engine), yyjson_get_len(engine)) &&
+        isolation_parse(yyjson_get_str(isolation), &v->engine.isolation))
+        return 0;
+    return err_set(err, ERR_INVALID, "engine and isolation: the engine in words, and a level of isolation");
+}
+
 int desk_take_inventory(struct visit *visit, yyjson_val *root, struct err *err)
 {
     struct inventory *v = calloc(1, sizeof *v);
@@ -235,6 +262,7 @@ int desk_take_inventory(struct visit *visit, yyjson_val *root, struct err *err)
         return ERR_FORBIDDEN;
     if (!yyjson_is_arr(kinds))
         return err_set(err, ERR_INVALID, "kinds: must be a list");
+    rc = take_engine(v, root, err);
     yyjson_arr_iter it = yyjson_arr_iter_with(kinds);
     while (rc == 0 && (item = yyjson_arr_iter_next(&it)) != NULL)
         rc = take_kind(v, item, err);

@@ -23,6 +23,7 @@ const char *const job_terms_members[] = {"tenant",
                                          "site",
                                          "jurisdiction",
                                          "vendor",
+                                         "isolation",
                                          "deadline",
                                          "defer_until",
                                          "checkpoint_every_s",
@@ -248,6 +249,17 @@ static int read_array(struct api_call *call, struct job_terms *terms)
                    ARRAY_TASKS_MAX);
 }
 
+static int read_isolation(struct api_call *call, uint32_t *flags)
+{
+    char text[NAME_CAP] = "none";
+    uint32_t level = ISOLATION_NONE;
+    int rc = body_text(call, "isolation", false, text, sizeof text);
+    if (rc == 0 && !isolation_parse(text, &level))
+        rc = err_set(&call->err, ERR_INVALID, "isolation: must be none, process, namespace or cgroup");
+    *flags |= level << JOB_ISOLATION_SHIFT;
+    return rc;
+}
+
 int job_terms_read(struct api_call *call, struct job_terms *terms, struct event_job_array *e)
 {
     bool interruptible = false;
@@ -259,6 +271,8 @@ int job_terms_read(struct api_call *call, struct job_terms *terms, struct event_
     if (rc == 0)
         rc = read_flag(call, "interruptible", &interruptible);
     e->flags = interruptible ? JOB_INTERRUPTIBLE : 0;
+    if (rc == 0)
+        rc = read_isolation(call, &e->flags);
     if (rc == 0)
         rc = read_times(call, e);
     if (rc == 0)
@@ -384,6 +398,8 @@ void job_terms_render(struct buf *out, const struct core *core, const struct row
         add_text(out, "jurisdiction", row->jurisdiction, CODE_CAP);
     if (row->vendor[0])
         add_text(out, "vendor", row->vendor, NAME_CAP);
+    if (job_isolation(row->flags) > ISOLATION_NONE)
+        add_text(out, "isolation", isolation_text(job_isolation(row->flags)), NAME_CAP);
     if (row->deadline_ms)
         add_time(out, "deadline", row->deadline_ms);
     if (row->start_by_ms)

@@ -61,6 +61,7 @@ static int render_file(struct api_call *call, const struct job_terms *terms, str
         buf_addf(out, ",\"time_limit_ms\":%lld", (long long)ms);
     if (call->events[0].u.job_array.flags & JOB_INTERRUPTIBLE)
         buf_add_text(out, ",\"checkpoint\":true");
+    buf_addf(out, ",\"isolation\":\"%s\"", isolation_text(job_isolation(call->events[0].u.job_array.flags)));
     if (terms->total > 0)
         buf_addf(out, ",\"array\":{\"first\":%u,\"total\":%u}", terms->first, terms->total);
     buf_add_char(out, '}');

@@ -14,7 +14,7 @@ struct look {
     const struct hub_pool *pool;
     struct event events[POOLS_MAX + 2];
     uint32_t n;
-    struct uuid found;
+    struct uuid found, site;
     bool no_site;
 };
 
@@ -70,6 +70,8 @@ static void look(void *ctx, const struct core *core)
     const struct row_site *site = local_site(core);
     const struct row_pool *row;
     l->no_site = !site;
+    if (site)
+        l->site = site->id;
     for (uint32_t pos = 0; site && (row = view_pool_at(core, &pos)) != NULL;) {
         if (!uuid_eq(&row->site, &site->id) || strcmp(row->chip, l->pool->chip) != 0)
             continue;
@@ -97,6 +99,7 @@ int hub_local_pool(struct hub *hub, struct hub_pool *pool, struct err *err)
     else if (rc != 0)
         err_set(err, rc, "cannot tell the core which chips are here: %s", err_text(rc));
     pool->id = l->found;
+    pool->site = l->site;
     free(l);
     return rc;
 }

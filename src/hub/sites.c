@@ -59,6 +59,10 @@ static void render_site(struct api_call *call, const struct core *core, const st
     add_text(out, "jurisdiction", row->jurisdiction, sizeof row->jurisdiction);
     add_text(out, "region", row->region, sizeof row->region);
     add_text(out, "owner", row->owner, sizeof row->owner);
+    if (row->engine[0]) {
+        add_text(out, "engine", row->engine, sizeof row->engine);
+        add_text(out, "isolation", isolation_text(row->isolation), NAME_CAP);
+    }
     add_text(out, "joined", joined_text(member, runtime_now_ms(call->hub->runtime)), NAME_CAP);
     add_time(out, "joined_at", member ? member->joined_ms : 0);
     add_time(out, "contact", contact_ms);

@@ -42,6 +42,7 @@
     V(EPOCH, "the epoch of a start does not follow the last one") \
     V(SITE_RULE, "the job may not run at this site") \
     V(JURISDICTION_RULE, "the job may not run in this jurisdiction") \
+    V(ISOLATION_RULE, "the job may not run where work is kept apart less strictly") \
     V(VENDOR_RULE, "the job may not run on this vendor's chips") \
     V(DOMAIN_RULE, "the job must have all its nodes in one domain") \
     V(CAP, "the site draws more than its cap after a start") \

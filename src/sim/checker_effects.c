@@ -107,6 +107,9 @@ static void judge_rules(struct checker *c, const struct effect *e, const struct 
     if (request->jurisdiction[0] && memcmp(request->jurisdiction, site->told.jurisdiction, CODE_CAP) != 0)
         checker_violate(c, CHECKER_JURISDICTION_RULE, &e->job, &e->pool, NONE, "%s where %s is asked for",
                         site->told.jurisdiction, request->jurisdiction);
+    if (request->isolation > site->isolation)
+        checker_violate(c, CHECKER_ISOLATION_RULE, &e->job, &e->pool, NONE, "%s where %s is asked for",
+                        isolation_text(site->isolation), isolation_text(request->isolation));
     if (request->vendor[0] && memcmp(request->vendor, chip->told.vendor, NAME_CAP) != 0)
         checker_violate(c, CHECKER_VENDOR_RULE, &e->job, &e->pool, NONE, "%s where %s is asked for",
                         chip->told.vendor, request->vendor);

@@ -142,6 +142,15 @@ static void node_doom(struct checker *c, uint32_t i)
     c->node[i].doomed = true;
 }
 
+static void site_engine(struct checker *c, const struct event *event)
+{
+    struct check_site *site = site_named(c, &event->u.site_engine.site);
+    if (!site)
+        return;
+    c->stale |= site->isolation != event->u.site_engine.isolation;
+    site->isolation = event->u.site_engine.isolation;
+}
+
 static void site_state(struct checker *c, const struct event *event)
 {
     bool contact = event->kind == EVENT_KIND_site_contact;
@@ -206,6 +215,7 @@ static bool request_read(const struct checker *c, const struct event_job_submit 
     memset(out, 0, sizeof *out);
     out->site = uuid_zero(&e->site) ? NONE : site_find(c, &e->site);
     out->one_domain = (e->flags & JOB_ONE_DOMAIN) != 0;
+    out->isolation = job_isolation(e->flags);
     out->source = e->data_bytes > 0 ? site_find(c, &e->data_site) : NONE;
     memcpy(out->jurisdiction, e->jurisdiction, sizeof out->jurisdiction);
     memcpy(out->vendor, e->vendor, sizeof out->vendor);
@@ -416,6 +426,7 @@ void checker_apply(struct checker *c, const struct event *event)
         [EVENT_KIND_site_shed] = checker_shed,
         [EVENT_KIND_site_state] = site_state,
         [EVENT_KIND_site_contact] = site_state,
+        [EVENT_KIND_site_engine] = site_engine,
         [EVENT_KIND_node_state] = node_state,
         [EVENT_KIND_dispatch_set] = dispatch_set,
         [EVENT_KIND_job_submit] = job_submit,

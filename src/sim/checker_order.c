@@ -96,7 +96,8 @@ bool checker_could_run(const struct checker *c, const struct check_request *r, c
 {
     const struct check_site *site = &c->site[pool->site];
     const struct check_chip *chip = &c->chip[pool->chip];
-    if (site->state != PLACE_UP || (r->site != NONE && r->site != pool->site) ||
+    if (site->state != PLACE_UP || r->isolation > site->isolation ||
+        (r->site != NONE && r->site != pool->site) ||
         (r->jurisdiction[0] &&
          memcmp(r->jurisdiction, site->told.jurisdiction, sizeof r->jurisdiction) != 0) ||
         (r->vendor[0] && memcmp(r->vendor, chip->told.vendor, sizeof r->vendor) != 0) ||

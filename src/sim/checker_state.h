@@ -28,6 +28,7 @@ struct check_site {
     uint32_t state;     /* for work */
     uint32_t set_state; /* by an operator */
     bool away;
+    uint32_t isolation;
     uint32_t pue;
     int64_t price;   /* nano-units for a kWh */
     uint64_t carbon; /* mg for a kWh */
@@ -93,6 +94,7 @@ struct check_request {
     uint32_t site; /* NONE: any */
     uint32_t one_domain;
     uint32_t source; /* the site where its data lies, NONE: there is none to bring */
+    uint32_t isolation;
     char jurisdiction[CODE_CAP];
     char vendor[NAME_CAP];
 };

@@ -19,9 +19,10 @@ struct site_home {
     struct site_home_config config;
     struct site_jobs *jobs;
     struct home_data *data;
-    uv_timer_t timer; /* until the core has said what it wants */
-    bool looking;
-    struct list telling; /* ends whose reply has not come */
+    uv_timer_t timer;     /* until the core has said what it wants, and has taken what the engine is */
+    bool looking, wanted; /* the core is asked; it has said */
+    bool counting;        /* what the engine is */
+    struct list telling;  /* ends whose reply has not come */
     void (*done)(void *ctx);
     void *done_ctx;
 };
@@ -136,6 +137,41 @@ static uint64_t lease_ms(void *ctx)
 
 /* ---- the start ---- */
 
+static void on_known(void *ctx, const struct effect *reply)
+{
+    struct site_home *home = ctx;
+    home->counting = false;
+    if (reply->code == 0)
+        uv_timer_stop(&home->timer);
+}
+
+static void on_counted(void *ctx, struct engine_call *call)
+{
+    struct site_home *home = ctx;
+    struct event event = {.kind = EVENT_KIND_site_engine,
+                          .token = mailbox_token(home->box),
+                          .u.site_engine = {home->config.site, .isolation = call->inventory.isolation}};
+    engine_words(event.u.site_engine.engine, home->config.engine, &call->inventory);
+    home->counting = call->err.code == 0 && !home->done;
+    if (!home->counting)
+        return;
+    asks_add(home->asks, event.token, on_known, home);
+    home->counting = runtime_post(home->runtime, &event) == 0;
+    if (!home->counting)
+        asks_forget(home->asks, event.token);
+}
+
+/* Tells what the engine is. */
+static void count(struct site_home *home)
+{
+    struct engine_call *call = engine_call_new(ENGINE_INVENTORY, 0);
+    if (!call)
+        return;
+    home->counting = engine_call(site_jobs_engine(home->jobs), call, on_counted, home) == 0;
+    if (!home->counting)
+        engine_call_free(call);
+}
+
 struct look {
     struct site_home *home;
     struct site_order *list;
@@ -162,8 +198,9 @@ static void on_looked(void *ctx, const struct effect *reply)
 {
     struct look *l = ctx;
     if (reply->code == 0) {
-        uv_timer_stop(&l->home->timer);
+        l->home->wanted = true;
         site_jobs_wanted(l->home->jobs, l->list, l->n);
+        count(l->home);
     }
     l->home->looking = false;
     free(l->list);
@@ -187,7 +224,11 @@ static void ask(struct site_home *home)
 
 static void on_timer(uv_timer_t *timer)
 {
-    ask(timer->data);
+    struct site_home *home = timer->data;
+    if (!home->wanted)
+        ask(home);
+    else if (!home->counting)
+        count(home);
 }
 
 static void ready(void *ctx)

@@ -14,6 +14,7 @@ struct site_home_config {
     const struct engine_config *engine; /* outlives the jobs */
     const char *specs;                  /* folder of what jobs run, by id (site/job_file.h) */
     const char *blobs;                  /* a folder of blobs for each tenant (base/blob.h) */
+    struct uuid site;                   /* the hub's own */
     struct uuid pool;                   /* what the core places here is placed in this one: one node */
     char chip[CHIP_CAP];                /* its kind */
     uint64_t lease_ms;

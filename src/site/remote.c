@@ -224,8 +224,10 @@ static void count_node(struct kind *kinds, uint32_t *n, const struct engine_node
     kinds[i].up += node->up;
 }
 
-static void render_inventory(struct buf *out, const struct engine_inventory *inv)
+static void render_inventory(struct buf *out, const struct engine_config *config,
+                             const struct engine_inventory *inv)
 {
+    char engine[NAME_CAP];
     struct kind *kinds = calloc(inv->nodes_count + 1, sizeof *kinds);
     uint32_t n = 0;
     for (uint32_t i = 0; kinds && i < inv->nodes_count; i++) {
@@ -233,7 +235,10 @@ static void render_inventory(struct buf *out, const struct engine_inventory *inv
             count_node(kinds, &n, &inv->nodes[i]);
     }
     buf_clear(out);
-    buf_addf(out, "{\"isolation\":\"%s\",\"kinds\":[", isolation_text((enum isolation)inv->isolation));
+    engine_words(engine, config, inv);
+    buf_add_text(out, "{\"engine\":");
+    buf_add_json(out, engine, strlen(engine));
+    buf_addf(out, ",\"isolation\":\"%s\",\"kinds\":[", isolation_text(inv->isolation));
     for (uint32_t i = 0; i < n; i++) {
         buf_addf(out, "%s{\"chip\":", i ? "," : "");
         buf_add_json(out, kinds[i].chip, strlen(kinds[i].chip));
@@ -273,7 +278,7 @@ static void on_counted(void *ctx, struct engine_call *call)
         log_warn("inventory", "error=\"%s\"", call->err.msg);
         return;
     }
-    render_inventory(&r->inventory, &call->inventory);
+    render_inventory(&r->inventory, r->config.engine, &call->inventory);
     if (!is_told(r) && !outbox_call(r->outbox, "/site/v1/inventory", &r->inventory, on_inventory, r))
         r->count_ms = 0;
 }

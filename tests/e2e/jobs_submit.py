@@ -47,6 +47,24 @@ def place(hub):
     hub.api('DELETE', f'/api/v1/jobs/{ident}')
 
 
+def isolation(hub):
+    """The hub knows what its engine has; what demands that runs, what demands more waits and says so."""
+    levels = ['none', 'process', 'namespace', 'cgroup']
+    here = hub.api('GET', '/api/v1/sites/local')
+    same(here['engine'], 'local', here)
+    level = levels.index(here['isolation'])
+    need(level >= 1, here)
+    done = run(hub, 'true', before=['--isolation', levels[level]])
+    same(done.returncode, 0, done.stderr)
+    for demanded in levels[level + 1:]:
+        ident = submit(hub, 'true', isolation=demanded)
+        found = job(hub, ident)
+        same((found['state'], found['why']['bar'], found['isolation']), ('queued', 'isolation', demanded), found)
+        hub.api('DELETE', f'/api/v1/jobs/{ident}')
+    done = run(hub, 'true', before=['--isolation', 'total'])
+    need(done.returncode == 1 and 'isolation: must be none, process, namespace or cgroup' in done.stderr, done)
+
+
 def when(hub):
     """Times reach the dispatcher; on a hub without a plan what may wait does not."""
     moment = later(3)
@@ -373,7 +391,7 @@ def ctrl_c(hub):
 def main():
     tap = Tap()
     with Bench(['--no-model']) as hub:
-        for case in (alternatives, place, when, array_of_three, array_limited, array_large, array_killed, strangers, script, script_large, script_refused,
+        for case in (alternatives, place, isolation, when, array_of_three, array_limited, array_large, array_killed, strangers, script, script_large, script_refused,
                      in_yaml, examples, dry_run, retried, epochs, ctrl_c):
             tap.case(case.__name__.replace('_', ' '), case, hub)
         tap.case('nothing is left', quiet, hub)

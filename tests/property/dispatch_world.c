@@ -366,6 +366,7 @@ static void submit(struct dispatch_world *w)
         (void)snprintf(j->jurisdiction, CODE_CAP, "%s", codes[below(w, 3)]);
     if (below(w, 6) == 0)
         (void)snprintf(j->vendor, NAME_CAP, "%s", vendors[below(w, 3)]);
+    const uint32_t isolation = below(w, 8) == 0 ? (uint32_t)below(w, 4) << JOB_ISOLATION_SHIFT : 0;
     if (below(w, 3) == 0)
         (void)snprintf(j->data_class, CODE_CAP, "secret");
     if (below(w, 4) == 0)
@@ -379,7 +380,8 @@ static void submit(struct dispatch_world *w)
     if (below(w, 6) == 0)
         j->deadline_ms = w->now_ms + (int64_t)below(w, 90000);
     j->kind = (uint32_t)below(w, 2);
-    j->flags = (below(w, 8) == 0 ? JOB_ONE_DOMAIN : 0) | (below(w, 2) == 0 ? JOB_INTERRUPTIBLE : 0);
+    j->flags =
+        (below(w, 8) == 0 ? JOB_ONE_DOMAIN : 0) | (below(w, 2) == 0 ? JOB_INTERRUPTIBLE : 0) | isolation;
     if (below(w, 2))
         j->checkpoint_ms = (int64_t)below(w, 4000);
     if (below(w, 3) == 0)
@@ -535,6 +537,11 @@ static void happen(struct dispatch_world *w)
     case 5:
         set_dispatch(w);
         return;
+    case 24:
+        e.kind = EVENT_KIND_site_engine;
+        e.u.site_engine = (struct event_site_engine){
+            .site = uid('s', below(w, DW_SITES)), .engine = "local", .isolation = (uint32_t)below(w, 4)};
+        break;
     case 9:
     case 10:
     case 11:

@@ -13,7 +13,7 @@ static const enum event_kind kinds[] = {
     EVENT_KIND_dispatch_set, EVENT_KIND_service_set, EVENT_KIND_service_demand, EVENT_KIND_service_remove,
     EVENT_KIND_rules_set,    EVENT_KIND_plan_set,    EVENT_KIND_corridor_state, EVENT_KIND_site_shed,
     EVENT_KIND_job_submit,   EVENT_KIND_job_cancel,  EVENT_KIND_job_end,        EVENT_KIND_job_return,
-    EVENT_KIND_site_contact, EVENT_KIND_job_meter,   EVENT_KIND_pool_price,
+    EVENT_KIND_site_contact, EVENT_KIND_job_meter,   EVENT_KIND_pool_price,     EVENT_KIND_site_engine,
 };
 
 #define KINDS (sizeof kinds / sizeof kinds[0])

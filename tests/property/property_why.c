@@ -92,6 +92,8 @@ static uint64_t ask_anew(struct dispatch_world *w, uint64_t job, const struct wh
         memset(j->jurisdiction, 0, sizeof j->jurisdiction);
     else if (why->bar == WHY_VENDOR)
         memset(j->vendor, 0, sizeof j->vendor);
+    else if (why->bar == WHY_ISOLATION)
+        j->flags &= ~JOB_ISOLATION_MASK;
     else
         memset(why->alternative == 0 ? j->chip0 : j->chip1, 0, CHIP_CAP);
     must(w, e);

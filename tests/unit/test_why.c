@@ -110,6 +110,35 @@ static void test_rule(void **state)
     world_free(w);
 }
 
+static int tell_engine(struct world *w, uint64_t site, uint32_t isolation)
+{
+    struct event e = {.kind = EVENT_KIND_site_engine,
+                      .u.site_engine = {.site = uid('S', site), .engine = "local", .isolation = isolation}};
+    return world_step(w, &e);
+}
+
+/* Who demands to be kept apart waits for a site that does so, and takes a dear one before a cheap one that does not. */
+static void test_isolation(void **state)
+{
+    (void)state;
+    struct world *w = network();
+    struct event_job_submit request = job_request(1, 1, HOUR);
+    request.flags = ISOLATION_NAMESPACE << JOB_ISOLATION_SHIFT;
+    assert_int_equal(tell_engine(w, 1, ISOLATION_PROCESS), 0);
+    assert_int_equal(tell_engine(w, 9, ISOLATION_PROCESS), ERR_NOT_FOUND);
+    assert_int_equal(tell_engine(w, 1, ISOLATION_CGROUP + 1), ERR_INVALID);
+    assert_int_equal(do_submit(w, request), 0);
+    world_settle(w);
+    struct why why = why_of(w, 1);
+    assert_true(why.state == JOB_QUEUED && why.bar == WHY_ISOLATION && why.alone);
+    assert_int_equal(tell_engine(w, 6, ISOLATION_CGROUP), 0);
+    world_settle(w);
+    why = why_of(w, 1);
+    assert_int_equal(why.state, JOB_RUNNING);
+    assert_true(is_uid(&why.terms[0].pool, 'p', 6));
+    world_free(w);
+}
+
 static void test_one_bar(void **state)
 {
     (void)state;
@@ -219,6 +248,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_terms),
                                        cmocka_unit_test(test_equals),
                                        cmocka_unit_test(test_rule),
+                                       cmocka_unit_test(test_isolation),
                                        cmocka_unit_test(test_one_bar),
                                        cmocka_unit_test(test_in_turn),
                                        cmocka_unit_test(test_request_of_lane),
