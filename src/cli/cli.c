@@ -240,10 +240,23 @@ int cli_take_options(struct cli *cli, int argc, char **argv)
     return 0;
 }
 
+/* The letters that everybody types: each for an option of the verb, and for help before the first argument, since what comes after it
+ * may be a command with letters of its own. Else the word as it is. */
+static char *spelt_out(const struct cli *cli, char *word)
+{
+    static char follow[] = "--follow", help[] = "--help";
+    bool value;
+    if (strcmp(word, "-f") == 0 && has_option(cli->verb->options, follow + 2, strlen(follow + 2), &value))
+        return follow;
+    return strcmp(word, "-h") == 0 && cli->nargs == 0 ? help : word;
+}
+
 static int parse(struct cli *cli, int argc, char **argv)
 {
     bool plain = false;
     for (int i = 0; i < argc; i++) {
+        if (!plain)
+            argv[i] = spelt_out(cli, argv[i]);
         if (!plain && strcmp(argv[i], "--") == 0) {
             plain = true;
         } else if (!plain && argv[i][0] == '-' && argv[i][1] == '-') {
@@ -308,14 +321,15 @@ int cli_main(int argc, char **argv, cli_fn *up)
 {
     struct cli cli = {.hub = getenv("BUSBAR_HUB"), .key = getenv("BUSBAR_KEY")};
     int words = 0;
-    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0) {
         print_usage(argc < 2 ? stderr : stdout, NULL);
         return argc < 2 ? CLI_USAGE : CLI_OK;
     }
     if (strcmp(argv[1], "--version") == 0)
         return cli_version(&cli);
     cli.verb = find_verb(argc - 1, argv + 1, &words);
-    bool alone = argc == 2 || strcmp(argv[2], "--help") == 0;
+    bool alone = argc == 2 || strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0;
     if (!cli.verb && alone && is_group(argv[1])) {
         print_usage(argc == 2 ? stderr : stdout, argv[1]);
         return argc == 2 ? CLI_USAGE : CLI_OK;

@@ -51,7 +51,10 @@ def parsed(hub, *args, **options):
 
 def help_for_all(hub):
     everything = run(hub, OK, '--help', data=False).stdout
-    same(run(hub, OK, 'help', data=False).stdout, everything, 'help')
+    for word in ('help', '-h'):
+        same(run(hub, OK, word, data=False).stdout, everything, word)
+    same(run(hub, OK, 'job', '-h', data=False).stdout, run(hub, OK, 'job', '--help', data=False).stdout, 'job -h')
+    same(run(hub, OK, 'jobs', '-h', data=False).stdout, run(hub, OK, 'jobs', '--help', data=False).stdout, 'jobs -h')
     for name, args, _, _, _ in verbs():
         need(f'  {name} ' in everything, f'{name} is in the list')
         text = run(hub, OK, *name.split(), '--help', data=False).stdout

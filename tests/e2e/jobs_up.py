@@ -161,7 +161,7 @@ def interrupted(hub):
     need('goes on' in errors and 'busbar job cancel' in errors, errors)
     newest = hub.api('GET', '/api/v1/jobs?limit=1')['data'][0]
     same(newest['state'], 'running', 'it goes on')
-    done = hub.run('job', 'logs', newest['id'], '--follow')
+    done = hub.run('job', 'logs', newest['id'], '-f')
     same((done.returncode, done.stdout), (0, 'on\noff\n'), done.stderr)
 
 
