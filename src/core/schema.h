@@ -346,10 +346,12 @@ struct uuid_list {
 #define ROW_DEPLOYMENT(F, S) \
     F(S, uuid, id, 0) F(S, uuid, model, 0) F(S, u32, replicas, 0) F(S, u32, slots, 0) \
     F(S, i64, created_ms, 0) F(S, uuids, sites, 0)
+/* chips: of the kind `chip`, that it has at its site; 0: it is counted nowhere. */
 #define ROW_REPLICA(F, S) \
     F(S, uuid, deployment, 0) F(S, u32, ordinal, 0) F(S, uuid, variant, 0) F(S, uuid, site, 0) \
     F(S, u32, epoch, 0) F(S, u32, state, 0) F(S, u32, slots, 0) F(S, u32, context, 0) \
-    F(S, text, endpoint, TEXT_CAP) F(S, text, detail, TEXT_CAP) F(S, i64, since_ms, 0)
+    F(S, text, endpoint, TEXT_CAP) F(S, text, detail, TEXT_CAP) F(S, i64, since_ms, 0) \
+    F(S, u32, chips, 0) F(S, text, chip, CHIP_CAP)
 /* Added to, not replaced: totals of one hour. `hour` counts hours since 1970. */
 #define ROW_USAGE(F, S) \
     F(S, uuid, tenant, 0) F(S, uuid, key, 0) F(S, uuid, model, 0) F(S, u64, hour, 0) \

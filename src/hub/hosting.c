@@ -175,6 +175,8 @@ static void add_wanted(struct buf *out, const struct wanted *w, bool stop)
     buf_addf(out, ",\"stop\":%s,\"slots\":%u,\"context\":%u,\"kind\":%u,\"size\":%llu,\"digest\":\"%s\"",
              stop ? "true" : "false", w->slots, w->context, w->kind,
              (unsigned long long)w->variant.size_bytes, digest);
+    buf_addf(out, ",\"chips\":%u,\"chip\":", w->replica.chips);
+    buf_add_json(out, w->replica.chip, strlen(w->replica.chip));
     buf_add_text(out, ",\"model\":");
     buf_add_json(out, w->model, strlen(w->model));
     buf_add_text(out, ",\"engine\":");
