@@ -176,7 +176,7 @@ static int submit_one(struct core *core, const struct event_job_array *e,
         return ERR_INVALID;
     int rc = array_has(core, &e->job) ? ERR_EXISTS : afters_check(core, e, after, n);
     if (rc == 0)
-        rc = work_park(core, request, &id);
+        rc = work_park(core, request, INDEX_NONE, &id);
     if (rc != 0)
         return rc;
     if (n == 0) {
@@ -251,7 +251,7 @@ static int submit_tasks(struct core *core, const struct event_job_array *e, stru
         rc = tasks_check(core, e);
     if (rc == 0) {
         request->job = task_id(&e->job, e->at + 1);
-        rc = work_park(core, request, &id);
+        rc = work_park(core, request, INDEX_NONE, &id);
     }
     if (rc != 0)
         return rc;
@@ -264,7 +264,7 @@ static int submit_tasks(struct core *core, const struct event_job_array *e, stru
         if (k == e->tasks)
             break;
         request->job = task_id(&e->job, e->at + k + 1);
-        rc = work_park(core, request, &id);
+        rc = work_park(core, request, INDEX_NONE, &id);
         assert(rc == 0); /* as the one before it */
     }
     array->row.tasks += e->tasks;

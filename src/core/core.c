@@ -187,6 +187,7 @@ int step_hub_boot(struct core *core, const struct event *event)
         map_remove(&core->worker_map, &core->worker[i].row.id, sizeof(struct uuid));
         table_drop(&core->workers, i);
     }
+    deployments_convert(core);
     replica_restart_all(core, event->at_ms);
     return 0;
 }

@@ -128,7 +128,8 @@ void job_usage_end(struct core *core, struct job_id id)
     row->state = JOB_USAGE_OVER;
     row->ended_ms = core->now_ms;
     table_touch(&core->meters.table, i);
-    if (row->flags & JOB_METER_FINAL)
+    /* Of a deployment's replica nobody will tell more. */
+    if (row->flags & JOB_METER_FINAL || !uuid_zero(&job->row.deployment))
         close_row(core, i);
     else
         await(core, i);

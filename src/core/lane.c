@@ -221,7 +221,7 @@ static uint32_t site_home(const struct core *core, const struct uuid *id)
 }
 
 int shape_read(const struct core *core, const struct event_job_submit *e, struct tenant_id tenant,
-               struct shape_key *key)
+               uint32_t deployment, struct shape_key *key)
 {
     const struct {
         const char *chip;
@@ -254,6 +254,7 @@ int shape_read(const struct core *core, const struct event_job_submit *e, struct
     if (e->data_bytes > 0 && key->source == INDEX_NONE)
         return ERR_NOT_FOUND;
     key->kind = e->kind;
+    key->deployment = deployment;
     memcpy(key->data_class, e->data_class, sizeof key->data_class);
     memcpy(key->jurisdiction, e->jurisdiction, sizeof key->jurisdiction);
     memcpy(key->vendor, e->vendor, sizeof key->vendor);

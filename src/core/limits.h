@@ -27,6 +27,8 @@
 #define RULES_PART_CAP 512                     /* a part of the text of a set of rules, and its NUL */
 #define RULES_PARTS_MAX 320       /* of a set: for RULES_TEXT_MAX bytes, cut between characters */
 #define SERVICE_REPLICAS_MAX 2048 /* of one service */
+/* Tokens of output a second that one slot is taken to yield before anything was measured (docs/serving.md). */
+#define SLOT_TOKENS_S 20
 #define SERVICE_TOKENS_MAX UINT64_C(1000000000000) /* a second, at one place of origin */
 #define SERVICE_MS_MAX (INT64_C(30) * 86400000)
 #define SITE_TOKEN_MS_MAX (INT64_C(24) * 3600000) /* that a token to join lives */

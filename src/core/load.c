@@ -154,7 +154,7 @@ static int load_deployment(struct core *core, const struct row_deployment *row)
     uint32_t i = table_take(&core->deployments);
     if (i == INDEX_NONE)
         return ERR_LIMIT;
-    core->deployment[i] = (struct deployment){.row = *row, .model = model};
+    core->deployment[i] = (struct deployment){.row = *row, .model = model, .service = INDEX_NONE};
     core->model[model.v].ndeployments++;
     map_put(&core->deployment_map, &row->id, sizeof row->id, i);
     return 0;
@@ -164,12 +164,12 @@ static int load_replica(struct core *core, const struct row_replica *row)
 {
     uint32_t d = map_get(&core->deployment_map, &row->deployment, sizeof row->deployment);
     if (d == MAP_NONE || row->state < REPLICA_WANTED || row->state > REPLICA_STOPPED ||
-        site_by_id(core, &row->site).v == INDEX_NONE)
+        (!uuid_zero(&row->site) && site_by_id(core, &row->site).v == INDEX_NONE))
         return ERR_CORRUPT;
     uint32_t i = table_take(&core->replicas);
     if (i == INDEX_NONE)
         return ERR_LIMIT;
-    core->replica[i] = (struct replica){.row = *row, .deployment = d};
+    core->replica[i] = (struct replica){.row = *row, .deployment = d, .served = INDEX_NONE};
     return 0;
 }
 

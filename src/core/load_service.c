@@ -42,9 +42,37 @@ int load_service_replica(struct core *core, const struct row_service_replica *ro
     return service_put_replica(core, i, row) == INDEX_NONE ? ERR_LIMIT : 0;
 }
 
+/* Finds the job of a deployment's replica, by its id. False: it has none, and should. */
+static bool host(struct core *core, uint32_t i)
+{
+    struct replica *replica = &core->replica[i];
+    uint32_t service = core->deployment[replica->deployment].service;
+    if (service == INDEX_NONE)
+        return true;
+    struct uuid id = replica_job_id(&core->service.service[service].row.id, replica->row.ordinal);
+    struct job_id job = job_by_id(core, &id);
+    uint32_t served = job.v == INDEX_NONE ? INDEX_NONE : core->work.job[job.v].replica;
+    if (served == INDEX_NONE || core->service.replica[served].service != service ||
+        core->service.replica[served].hosted != INDEX_NONE)
+        return false;
+    replica->served = served;
+    core->service.replica[served].hosted = i;
+    return true;
+}
+
 int load_services_done(struct core *core)
 {
     const struct work *w = &core->work;
+    for (uint32_t i = 0; i < core->replicas.used; i++) {
+        if (table_live(&core->replicas, i) && !host(core, i))
+            return ERR_CORRUPT;
+    }
+    for (uint32_t i = 0; i < core->service.replicas.used; i++) {
+        const struct service_replica *r = &core->service.replica[i];
+        if (table_live(&core->service.replicas, i) &&
+            (core->service.service[r->service].deployment == INDEX_NONE) != (r->hosted == INDEX_NONE))
+            return ERR_CORRUPT;
+    }
     for (uint32_t i = 0; i < w->jobs.used; i++) {
         bool says = w->job[i].row.flags & JOB_REPLICA;
         if (table_live(&w->jobs, i) && says != (w->job[i].replica != INDEX_NONE))
@@ -66,10 +94,15 @@ static bool service_adds_up(const struct core *core, uint32_t i)
     list_for_each_safe (it, next, (struct list *)&s->replicas) {
         const struct service_replica *r = list_entry(it, struct service_replica, in_service);
         const struct job *job = &core->work.job[r->job];
-        if (r->service != i || !uuid_eq(&job->row.id, &r->row.job) ||
+        if (r->row.draining || r->service != i || !uuid_eq(&job->row.id, &r->row.job) ||
             job->replica != (uint32_t)(r - core->service.replica) || r->row.ordinal >= s->row.made)
             return false;
         replicas++;
+    }
+    list_for_each_safe (it, next, (struct list *)&s->draining) {
+        const struct service_replica *r = list_entry(it, struct service_replica, in_service);
+        if (!r->row.draining || r->service != i || r->hosted == INDEX_NONE)
+            return false;
     }
     return tokens_s == s->tokens_s && in_flight == s->in_flight && replicas == s->nreplicas;
 }

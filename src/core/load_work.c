@@ -84,7 +84,9 @@ int load_job(struct core *core, const struct row_job *row)
         return 0; /* part of the books, not of the state */
     request_terms(&request, row);
     struct tenant_id tenant = tenant_by_id(core, &row->tenant);
-    if (tenant.v == INDEX_NONE || shape_read(core, &request, tenant, &key) != 0 ||
+    uint32_t deployment = uuid_zero(&row->deployment) ? INDEX_NONE : deployment_find(core, &row->deployment);
+    if (tenant.v == INDEX_NONE || (deployment == INDEX_NONE && !uuid_zero(&row->deployment)) ||
+        shape_read(core, &request, tenant, deployment, &key) != 0 ||
         job_by_id(core, &row->id).v != INDEX_NONE ||
         (row->state != JOB_QUEUED && row->state != JOB_RUNNING) || row->alternative >= ALTERNATIVES)
         return ERR_CORRUPT;

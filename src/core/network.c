@@ -407,7 +407,7 @@ static void site_turned(struct core *core, struct site_id id)
     table_touch(&core->net.sites, id.v);
     core->work.lost |= site_gives_up(&core->net.site[id.v]);
     network_changed(core);
-    replicas_at_site(core, id);
+    services_look(core);
 }
 
 void site_set_state(struct core *core, struct site_id id, uint32_t state)

@@ -4,7 +4,8 @@
  *
  * Every pool that fits is scored, in nano-units for the work: the chips and their power there, with carbon, over the
  * throughput of the alternative, and what it costs to bring the job's data there; the chips are held while it comes. The
- * least wins; of equals the pool with the lower id.
+ * least wins; of equals the pool with the lower id. Replicas of one deployment are spread over its sites first, so that the loss of
+ * one takes as few of them as can be.
  */
 #include <string.h>
 
@@ -27,7 +28,8 @@ uint32_t place_bars(const struct core *core, struct shape *shape, const struct a
     const struct row_site *site = &core->net.site[pool->site.v].row;
     const struct row_chip *chip = &core->net.chip[pool->chip.v].row;
     uint32_t bars = 0;
-    if (key->site != INDEX_NONE && key->site != pool->site.v)
+    if ((key->site != INDEX_NONE && key->site != pool->site.v) ||
+        (key->deployment != INDEX_NONE && !deployment_is_at(core, key->deployment, pool->site)))
         bars |= 1u << WHY_SITE;
     if (key->jurisdiction[0] && memcmp(key->jurisdiction, site->jurisdiction, CODE_CAP) != 0)
         bars |= 1u << WHY_JURISDICTION;
@@ -37,7 +39,9 @@ uint32_t place_bars(const struct core *core, struct shape *shape, const struct a
         bars |= 1u << WHY_ISOLATION;
     if (a->chip != INDEX_NONE && a->chip != pool->chip.v)
         bars |= 1u << WHY_CHIP;
-    if (!pool_could(pool, ask_for(key->flags, a)))
+    /* A replica is one process: its chips are of one node. */
+    if (!pool_could(pool, ask_for(key->flags, a)) ||
+        (key->deployment != INDEX_NONE && pool->row.node_chips < a->count))
         bars |= 1u << WHY_SIZE;
     if (site_state(site) != PLACE_UP)
         bars |= 1u << WHY_SITE_DOWN;
@@ -96,10 +100,13 @@ int128 place_cost(const struct pool *pool, const struct alternative *a, int64_t 
     return (int128)pool->rate * a->count * (way->ms + run_ms) + way->cost * RATE_MS;
 }
 
-static bool better(const struct core *core, const struct choice *best, const struct pool *pool, int128 cost)
+static bool better(const struct core *core, const struct choice *best, const struct pool *pool,
+                   uint32_t beside, int128 cost)
 {
-    if (best->pool == INDEX_NONE || cost != best->cost)
-        return best->pool == INDEX_NONE || cost < best->cost;
+    if (best->pool == INDEX_NONE || beside != best->beside)
+        return best->pool == INDEX_NONE || beside < best->beside;
+    if (cost != best->cost)
+        return cost < best->cost;
     return memcmp(&pool->row.id, &core->net.pool[best->pool].row.id, sizeof pool->row.id) < 0;
 }
 
@@ -136,11 +143,13 @@ static void consider(struct search *s, uint32_t i, uint32_t a, int64_t run_ms)
         !way_is_open(s, pool))
         return;
     int128 cost = place_cost(pool, alternative, run_ms, &s->way);
+    uint32_t of = s->shape->key.deployment;
+    uint32_t beside = of == INDEX_NONE ? 0 : deployment_count_at(core, of, pool->site);
     enum held_use use = place_use(core, pool, s->lane, s->job, core->now_ms + s->way.ms + run_ms);
-    if (better(core, &s->best, pool, cost) &&
+    if (better(core, &s->best, pool, beside, cost) &&
         pool_fits(pool, ask_for(s->shape->key.flags, alternative), use) &&
         power_for(core, pool, alternative->count) && reserve_grants(core, s->job, i, alternative->count))
-        s->best = (struct choice){.pool = i, .alternative = a, .use = use, .cost = cost};
+        s->best = (struct choice){.pool = i, .alternative = a, .use = use, .beside = beside, .cost = cost};
 }
 
 struct choice place_choose(struct core *core, uint32_t lane_index, const struct job *job,

@@ -319,6 +319,19 @@ static void place(void *ctx, uint32_t i, struct rule_facts *facts)
     rule_facts_of_pool(ctx, i, facts);
 }
 
+/* Pools differ in who is taken to ask there, so each is judged by itself. A replica has one alternative. */
+static void judge_replicas(const struct core *core, struct shape *shape)
+{
+    const struct deployment *d = &core->deployment[shape->key.deployment];
+    struct rule_facts facts;
+    struct verdict ignored;
+    for (uint32_t i = 0; i < core->net.pools.used; i++) {
+        rule_facts_of_deployment(core, i, &core->model[d->model.v].row, d->row.chips, &facts);
+        if (rules_judge(rulebook_rules(core), &facts, core->book.row.judged_ms, &ignored) == 0)
+            shape->lawful[i / 64] |= UINT64_C(1) << i % 64;
+    }
+}
+
 const uint64_t *shape_lawful(struct core *core, struct shape *shape)
 {
     const struct rules *rules = rulebook_rules(core);
@@ -329,6 +342,10 @@ const uint64_t *shape_lawful(struct core *core, struct shape *shape)
         return shape->lawful;
     shape->judged = core->book.version;
     memset(shape->lawful, 0, (size_t)ALTERNATIVES * words * sizeof *shape->lawful);
+    if (shape->key.deployment != INDEX_NONE) {
+        judge_replicas(core, shape);
+        return shape->lawful;
+    }
     for (uint32_t a = 0; a < shape->nalternatives; a++) {
         struct rule_facts work;
         rule_facts_of_work(core, &shape->key, shape->key.tenant, a, &work);

@@ -156,10 +156,14 @@ struct uuid_list {
 #define EVENT_PRICE_SET(F, S) \
     F(S, uuid, price, 0) F(S, uuid, model, 0) F(S, i64, prompt, 0) F(S, i64, cached, 0) \
     F(S, i64, completion, 0) F(S, i64, reasoning, 0)
-/* sites: where replicas may be (core/replica.c); none: the hub's own machine. */
+/* sites: where replicas may be (core/deployment.c); none: so many replicas on the hub's own machine, and what follows says nothing.
+ * At least `min` and at most `replicas`, of so many chips of a kind (empty: of any one kind) each; chips 0: as in events before there
+ * were these, `replicas` of one chip. hold_ms and idle_ms as of a service. tenant: whose share of the chips they count to; zero:
+ * that of the first one. near: what the sites were found by, for the record. */
 #define EVENT_DEPLOY(F, S) \
     F(S, uuid, deployment, 0) F(S, uuid, model, 0) F(S, u32, replicas, 0) F(S, u32, slots, 0) \
-    F(S, uuids, sites, 0)
+    F(S, uuids, sites, 0) F(S, u32, min, 0) F(S, u32, chips, 0) F(S, text, chip, CHIP_CAP) F(S, uuid, tenant, 0) \
+    F(S, i64, hold_ms, 0) F(S, i64, idle_ms, 0) F(S, text, near, NAME_CAP)
 #define EVENT_UNDEPLOY(F, S) F(S, uuid, deployment, 0)
 #define EVENT_REPLICA_STATE(F, S) \
     F(S, uuid, deployment, 0) F(S, u32, ordinal, 0) F(S, u32, epoch, 0) F(S, u32, state, 0) \
@@ -184,9 +188,11 @@ struct uuid_list {
 #define EVENT_SERVICE_SET(F, S) F(S, uuid, service, 0) SERVICE_PLACE(F, S) SERVICE_SCALE(F, S)
 #define EVENT_SERVICE_REMOVE(F, S) F(S, uuid, service, 0)
 /* What requests that come in at a site (zero: no site in particular) ask for now, in tokens of output a second, and how many
- * of them are not answered yet. It holds until the next event about the same service and site. */
+ * of them are not answered yet. It holds until the next event about the same service and site. replica_tokens_s: what one replica of
+ * a deployment sustains, as it was measured; 0: nothing was. */
 #define EVENT_SERVICE_DEMAND(F, S) \
-    F(S, uuid, service, 0) F(S, uuid, site, 0) F(S, u64, tokens_s, 0) F(S, u32, in_flight, 0)
+    F(S, uuid, service, 0) F(S, uuid, site, 0) F(S, u64, tokens_s, 0) F(S, u32, in_flight, 0) \
+    F(S, u32, replica_tokens_s, 0)
 /* Somebody may join as the site until then who has the token with this SHA-256; one before is worth nothing any more. */
 #define EVENT_SITE_TOKEN(F, S) F(S, uuid, site, 0) F(S, digest, token, 0) F(S, i64, expires_ms, 0)
 /* Whoever has the token joins with a public key: SHA-256 of its SubjectPublicKeyInfo. */
@@ -287,13 +293,13 @@ struct uuid_list {
     F(S, i64, carbon_price, 0) F(S, u64, jobs, 0) F(S, u32, preempt, 0) F(S, u32, reserve, 0)
 /* `sequence` numbers the jobs in order of submission; pool, alternative and epoch of the last start; done_ms: work, as run
  * time at rate 1, that a checkpoint keeps; transit_ms: how long its data came after that start, before it ran. Of a job that came without a duration, run time at rate 1 as thought of when it
- * came (core/habit.h): estimate_ms as likely as not, bound_ms with some certainty; else 0. returns: how often a site gave it back. */
+ * came (core/habit.h): estimate_ms as likely as not, bound_ms with some certainty; else 0. returns: how often a site gave it back. deployment: whose replica it is; zero: of none. */
 #define ROW_JOB(F, S) \
     F(S, uuid, id, 0) F(S, uuid, tenant, 0) JOB_REQUEST(F, S) F(S, u64, sequence, 0) F(S, u32, state, 0) \
     F(S, u32, epoch, 0) F(S, u32, alternative, 0) F(S, uuid, pool, 0) F(S, i64, submitted_ms, 0) \
     F(S, i64, started_ms, 0) F(S, i64, ended_ms, 0) F(S, u32, code, 0) JOB_DECLARED(F, S) \
     JOB_TIMING(F, S) F(S, i64, done_ms, 0) F(S, i64, transit_ms, 0) F(S, i64, estimate_ms, 0) F(S, i64, bound_ms, 0) \
-    F(S, u32, returns, 0)
+    F(S, u32, returns, 0) F(S, uuid, deployment, 0)
 /* tasks: those that came; failed: of them, those that are over otherwise than well; state: JOB_QUEUED, and then how it ends;
  * ended_ms: 0 until nothing of it is left. */
 #define ROW_JOB_ARRAY(F, S) \
@@ -343,9 +349,11 @@ struct uuid_list {
     F(S, uuid, id, 0) F(S, uuid, worker, 0) F(S, uuid, tenant, 0) F(S, uuid, key, 0) \
     F(S, uuid, key_transfer, 0) F(S, i64, opened_ms, 0)
 #define ROW_WORKER(F, S) F(S, uuid, id, 0) F(S, u64, sequence, 0) F(S, i64, joined_ms, 0)
+/* replicas: at most, 0: they are being stopped; min and chips are 0 of one on the hub's own machine alone. */
 #define ROW_DEPLOYMENT(F, S) \
     F(S, uuid, id, 0) F(S, uuid, model, 0) F(S, u32, replicas, 0) F(S, u32, slots, 0) \
-    F(S, i64, created_ms, 0) F(S, uuids, sites, 0)
+    F(S, i64, created_ms, 0) F(S, uuids, sites, 0) F(S, u32, min, 0) F(S, u32, chips, 0) F(S, text, chip, CHIP_CAP) \
+    F(S, text, near, NAME_CAP)
 /* chips: of the kind `chip`, that it has at its site; 0: it is counted nowhere. */
 #define ROW_REPLICA(F, S) \
     F(S, uuid, deployment, 0) F(S, u32, ordinal, 0) F(S, uuid, variant, 0) F(S, uuid, site, 0) \
@@ -371,8 +379,9 @@ struct uuid_list {
     F(S, u64, over_tokens_s, 0) F(S, i64, idle_since_ms, 0) F(S, i64, created_ms, 0)
 #define ROW_SERVICE_DEMAND(F, S) \
     F(S, uuid, service, 0) F(S, uuid, site, 0) F(S, u64, tokens_s, 0) F(S, u32, in_flight, 0) F(S, i64, at_ms, 0)
-/* The job that is a replica of a service. */
-#define ROW_SERVICE_REPLICA(F, S) F(S, uuid, job, 0) F(S, uuid, service, 0) F(S, u64, ordinal, 0)
+/* The job that is a replica of a service. draining: it keeps its chips until its process has stopped, and is not counted. */
+#define ROW_SERVICE_REPLICA(F, S) \
+    F(S, uuid, job, 0) F(S, uuid, service, 0) F(S, u64, ordinal, 0) F(S, u32, draining, 0)
 /* Data that comes for a running job: over these corridors, from where it lies, at this rate. */
 #define ROW_TRANSIT(F, S) \
     F(S, uuid, job, 0) F(S, uuids, corridors, 0) F(S, u64, bytes, 0) F(S, u64, bits_s, 0) \

@@ -76,14 +76,20 @@ uint32_t service_put(struct core *core, const struct row_service *row)
     memmove(all->by_id + at + 1, all->by_id + at, (before - at) * sizeof *all->by_id);
     all->by_id[at] = i;
     struct service *s = &all->service[i];
-    *s = (struct service){.row = *row, .model = INDEX_NONE, .next_ms = INT64_MAX};
+    *s = (struct service){.row = *row, .model = INDEX_NONE, .deployment = INDEX_NONE, .next_ms = INT64_MAX};
     list_init(&s->replicas);
+    list_init(&s->draining);
     list_init(&s->demands);
     uint32_t variant =
         uuid_zero(&row->variant) ? MAP_NONE : map_get(&core->variant_map, &row->variant, sizeof row->variant);
     if (variant != MAP_NONE) {
         s->model = core->variant[variant].model.v;
         core->model[s->model].nservices++;
+    }
+    uint32_t deployment = deployment_find(core, &row->id);
+    if (deployment != MAP_NONE) {
+        s->deployment = deployment;
+        core->deployment[deployment].service = i;
     }
     map_put(&all->service_map, &row->id, sizeof row->id, i);
     return i;
@@ -111,9 +117,11 @@ uint32_t service_put_replica(struct core *core, uint32_t service, const struct r
     uint32_t i = job != INDEX_NONE ? table_take(&all->replicas) : INDEX_NONE;
     if (i == INDEX_NONE)
         return i;
-    all->replica[i] = (struct service_replica){.row = *row, .service = service, .job = job};
-    list_push(&all->service[service].replicas, &all->replica[i].in_service);
-    all->service[service].nreplicas++;
+    struct service *s = &all->service[service];
+    all->replica[i] =
+        (struct service_replica){.row = *row, .service = service, .job = job, .hosted = INDEX_NONE};
+    list_push(row->draining ? &s->draining : &s->replicas, &all->replica[i].in_service);
+    s->nreplicas += !row->draining;
     core->work.job[job].replica = i;
     return i;
 }
@@ -138,7 +146,30 @@ static uint32_t tokens_of(const struct core *core, const struct service *s, cons
     return tokens_as(&s->row, job->state == JOB_RUNNING ? job->alternative : 0);
 }
 
-enum warmth { WAITING, COLD, WARM };
+enum warmth { WAITING, COLD, WARM, LEAVING };
+
+/* Its site is being drained: it stays for as long as it is needed there. */
+static bool is_leaving(const struct core *core, const struct service_replica *r)
+{
+    uint32_t pool = job_of(core, r)->pool;
+    return r->hosted != INDEX_NONE && pool != INDEX_NONE &&
+           site_state(&core->net.site[core->net.pool[pool].site.v].row) == PLACE_DRAINING;
+}
+
+static uint32_t leaving(const struct core *core, const struct service *s)
+{
+    uint32_t n = 0;
+    list_for_each_safe (it, next, (struct list *)&s->replicas) {
+        n += is_leaving(core, list_entry(it, struct service_replica, in_service));
+    }
+    return n;
+}
+
+/* Those that count for what is asked. */
+static uint32_t staying(const struct core *core, const struct service *s)
+{
+    return s->nreplicas - leaving(core, s);
+}
 
 static enum warmth warmth_of(const struct core *core, const struct service *s,
                              const struct service_replica *r, int64_t now_ms)
@@ -146,6 +177,10 @@ static enum warmth warmth_of(const struct core *core, const struct service *s,
     const struct row_job *job = &job_of(core, r)->row;
     if (job->state != JOB_RUNNING)
         return WAITING;
+    if (is_leaving(core, r))
+        return LEAVING;
+    if (r->hosted != INDEX_NONE)
+        return core->replica[r->hosted].row.state == REPLICA_READY ? WARM : COLD;
     return now_ms - job->started_ms < s->row.cold_ms ? COLD : WARM;
 }
 
@@ -156,19 +191,20 @@ static struct service_replica *first_to_go(const struct core *core, const struct
     list_for_each_safe (it, next, (struct list *)&s->replicas) {
         struct service_replica *r = list_entry(it, struct service_replica, in_service);
         enum warmth a = warmth_of(core, s, r, core->now_ms);
-        enum warmth b = best ? warmth_of(core, s, best, core->now_ms) : WARM;
+        enum warmth b = best ? warmth_of(core, s, best, core->now_ms) : LEAVING;
         if (!best || a < b || (a == b && r->row.ordinal > best->row.ordinal))
             best = r;
     }
     return best;
 }
 
-/* What all replicas sustain, and of it (unless NULL) what the one that sustains most does. */
+/* What all that stay sustain, and of it (unless NULL) what the one that sustains most does. */
 static uint64_t sustained(const struct core *core, const struct service *s, uint32_t *most)
 {
     uint64_t sum = 0;
     list_for_each_safe (it, next, (struct list *)&s->replicas) {
-        uint32_t tokens_s = tokens_of(core, s, list_entry(it, struct service_replica, in_service));
+        const struct service_replica *r = list_entry(it, struct service_replica, in_service);
+        uint32_t tokens_s = is_leaving(core, r) ? 0 : tokens_of(core, s, r);
         sum += tokens_s;
         if (most && tokens_s > *most)
             *most = tokens_s;
@@ -238,17 +274,36 @@ static bool add(struct core *core, uint32_t i)
     struct service *s = &core->service.service[i];
     struct event_job_submit request;
     request_of(s, &request);
-    if (table_room(&core->service.replicas) == 0 || work_submit(core, &request) != 0)
+    if (table_room(&core->service.replicas) == 0 ||
+        (s->deployment != INDEX_NONE && table_room(&core->replicas) == 0) ||
+        work_submit(core, &request, s->deployment) != 0)
         return false;
     struct row_service_replica row = {.job = request.job, .service = s->row.id, .ordinal = s->row.made};
-    (void)service_put_replica(core, i, &row); /* there is room */
+    uint32_t r = service_put_replica(core, i, &row); /* there is room */
+    if (s->deployment != INDEX_NONE)
+        core->service.replica[r].hosted = replica_wait(core, s->deployment, r);
     told(core, EFFECT_REPLICA_ADD, s, s->row.made++);
     table_touch(&core->service.services, i);
     return true;
 }
 
-static void drop(struct core *core, struct service *s, const struct service_replica *r)
+/* Its site ends it first. */
+static void drain(struct core *core, struct service *s, struct service_replica *r)
 {
+    list_remove(&r->in_service);
+    list_push(&s->draining, &r->in_service);
+    s->nreplicas--;
+    r->row.draining = 1;
+    table_touch(&core->service.replicas, (uint32_t)(r - core->service.replica));
+    replica_drain(core, r->hosted, core->now_ms);
+}
+
+static void drop(struct core *core, struct service *s, struct service_replica *r)
+{
+    if (r->hosted != INDEX_NONE && job_of(core, r)->row.state == JOB_RUNNING) {
+        drain(core, s, r);
+        return;
+    }
     uint64_t ordinal = r->row.ordinal;
     work_cancel(core, (struct job_id){r->job});
     told(core, EFFECT_REPLICA_DROP, s, ordinal);
@@ -263,7 +318,7 @@ static bool has_effects(const struct core *core)
 static bool one_too_many(const struct core *core, const struct service *s, uint64_t tokens_s)
 {
     uint32_t most = 0;
-    if (s->nreplicas <= least(core, s))
+    if (staying(core, s) <= least(core, s))
         return false;
     uint64_t sum = sustained(core, s, &most);
     return sum - most >= wanted(s, tokens_s);
@@ -294,7 +349,7 @@ static bool fewer(struct core *core, struct service *s)
     struct row_service *row = &s->row;
     note_time(core, s);
     bool held = row->over_since_ms > 0 && core->now_ms - row->over_since_ms >= row->hold_ms;
-    while (s->nreplicas > row->max || (s->nreplicas > 0 && least(core, s) == 0) ||
+    while (staying(core, s) > row->max || (s->nreplicas > 0 && least(core, s) == 0) ||
            (held && one_too_many(core, s, row->over_tokens_s))) {
         if (!has_effects(core))
             return false;
@@ -312,12 +367,33 @@ static bool more(struct core *core, uint32_t i)
 {
     const struct service *s = &core->service.service[i];
     uint64_t sum = sustained(core, s, NULL), want = wanted(s, s->tokens_s);
-    while (s->nreplicas < s->row.max && (s->nreplicas < least(core, s) || sum < want)) {
+    while (staying(core, s) < s->row.max && (staying(core, s) < least(core, s) || sum < want)) {
         if (!has_effects(core) || !add(core, i))
             return false;
         sum += s->row.tokens_s0;
     }
     return true;
+}
+
+/* Of deployments: what drained and lost its place is over; who leaves goes when all that stay are ready. */
+static void settle(struct core *core, struct service *s)
+{
+    bool ready = staying(core, s) > 0;
+    list_for_each_safe (it, next, &s->draining) {
+        const struct service_replica *r = list_entry(it, struct service_replica, in_service);
+        if (job_of(core, r)->row.state != JOB_RUNNING)
+            work_cancel(core, (struct job_id){r->job});
+    }
+    list_for_each_safe (it, next, &s->replicas) {
+        enum warmth warmth =
+            warmth_of(core, s, list_entry(it, struct service_replica, in_service), core->now_ms);
+        ready = ready && warmth >= WARM;
+    }
+    list_for_each_safe (it, next, &s->replicas) {
+        struct service_replica *r = list_entry(it, struct service_replica, in_service);
+        if (ready && is_leaving(core, r))
+            drop(core, s, r);
+    }
 }
 
 static void first(int64_t *next_ms, int64_t ms)
@@ -330,6 +406,8 @@ static void decide(struct core *core, uint32_t i)
     struct service *s = &core->service.service[i];
     int64_t over_ms = s->row.over_since_ms, idle_ms = s->row.idle_since_ms;
     uint64_t over_tokens_s = s->row.over_tokens_s;
+    if (s->deployment != INDEX_NONE)
+        settle(core, s);
     bool up = more(core, i);
     bool down = fewer(core, s);
     if (over_ms != s->row.over_since_ms || idle_ms != s->row.idle_since_ms ||
@@ -353,6 +431,7 @@ void services_turn(struct core *core)
         if (all->service[all->by_id[k]].next_ms <= core->now_ms)
             decide(core, all->by_id[k]);
     }
+    deployments_reap(core);
     all->next_ms = INT64_MAX;
     for (uint32_t k = 0; k < all->services.live; k++)
         first(&all->next_ms, all->service[all->by_id[k]].next_ms);
@@ -364,10 +443,29 @@ static void due(struct core *core, struct service *s)
     first(&core->service.next_ms, core->now_ms);
 }
 
-struct uuid replica_moved(struct core *core, uint32_t replica)
+void service_due(struct core *core, uint32_t service)
 {
-    struct service *s = &core->service.service[core->service.replica[replica].service];
+    due(core, &core->service.service[service]);
+}
+
+void services_look(struct core *core)
+{
+    for (uint32_t k = 0; k < core->service.services.live; k++) {
+        struct service *s = &core->service.service[core->service.by_id[k]];
+        if (s->deployment != INDEX_NONE)
+            due(core, s);
+    }
+}
+
+struct uuid replica_moved(struct core *core, uint32_t replica, bool starts)
+{
+    const struct service_replica *r = &core->service.replica[replica];
+    struct service *s = &core->service.service[r->service];
     due(core, s);
+    if (r->hosted != INDEX_NONE && starts)
+        replica_place(core, r->hosted, job_of(core, r)->pool);
+    else if (r->hosted != INDEX_NONE)
+        replica_displace(core, r->hosted);
     return s->row.id;
 }
 
@@ -376,7 +474,9 @@ void replica_over(struct core *core, uint32_t replica)
     struct service_replica *r = &core->service.replica[replica];
     struct service *s = &core->service.service[r->service];
     list_remove(&r->in_service);
-    s->nreplicas--;
+    s->nreplicas -= !r->row.draining;
+    if (r->hosted != INDEX_NONE)
+        replica_forget(core, r->hosted);
     core->work.job[r->job].replica = INDEX_NONE;
     table_drop(&core->service.replicas, replica);
     due(core, s);
@@ -448,7 +548,9 @@ int step_service_set(struct core *core, const struct event *event)
     set_place(&asked_for.row, e);
     set_scale(&asked_for.row, e);
     request_of(&asked_for, &request);
-    int rc = shape_read(core, &request, tenant, &key);
+    if (deployment_find(core, &e->service) != MAP_NONE)
+        return ERR_IN_USE; /* that one's own */
+    int rc = shape_read(core, &request, tenant, INDEX_NONE, &key);
     if (rc != 0)
         return rc;
     uint32_t i = service_find(core, &e->service);
@@ -465,15 +567,20 @@ int step_service_set(struct core *core, const struct event *event)
     return 0;
 }
 
-int step_service_remove(struct core *core, const struct event *event)
+void service_empty(struct core *core, uint32_t i)
 {
-    struct services *all = &core->service;
-    uint32_t i = service_find(core, &event->u.service_remove.service);
-    if (i == MAP_NONE)
-        return ERR_NOT_FOUND;
-    struct service *s = &all->service[i];
+    struct service *s = &core->service.service[i];
+    s->row.min = s->row.max = 0;
+    table_touch(&core->service.services, i);
     while (s->nreplicas > 0)
         drop(core, s, first_to_go(core, s));
+    due(core, s);
+}
+
+void service_drop(struct core *core, uint32_t i)
+{
+    struct services *all = &core->service;
+    struct service *s = &all->service[i];
     list_for_each_safe (it, next, &s->demands) {
         struct service_demand *d = list_entry(it, struct service_demand, in_service);
         map_remove(&all->demand_map, &d->row, sizeof d->row.service + sizeof d->row.site);
@@ -485,7 +592,33 @@ int step_service_remove(struct core *core, const struct event *event)
     uint32_t at = place_in_order(all, &s->row.id, all->services.live);
     memmove(all->by_id + at, all->by_id + at + 1, (all->services.live - at - 1) * sizeof *all->by_id);
     table_drop(&all->services, i);
+}
+
+int step_service_remove(struct core *core, const struct event *event)
+{
+    uint32_t i = service_find(core, &event->u.service_remove.service);
+    if (i == MAP_NONE)
+        return ERR_NOT_FOUND;
+    struct service *s = &core->service.service[i];
+    if (s->deployment != INDEX_NONE)
+        return ERR_IN_USE; /* it goes with that */
+    while (s->nreplicas > 0)
+        drop(core, s, first_to_go(core, s));
+    service_drop(core, i);
     return 0;
+}
+
+/* What a replica sustains, as measured, is another than thought by more than a quarter: what was counted with the figure before
+ * says nothing any more. */
+static void retune(struct core *core, struct service *s, uint32_t tokens_s)
+{
+    uint64_t now = s->row.tokens_s0, then = tokens_s;
+    if (s->deployment == INDEX_NONE || then == 0 || then > SERVICE_TOKENS_MAX || (4 * then <= 5 * now && 4 * now <= 5 * then))
+        return;
+    s->row.tokens_s0 = tokens_s;
+    s->row.over_since_ms = 0;
+    s->row.over_tokens_s = 0;
+    table_touch(&core->service.services, (uint32_t)(s - core->service.service));
 }
 
 int step_service_demand(struct core *core, const struct event *event)
@@ -513,6 +646,7 @@ int step_service_demand(struct core *core, const struct event *event)
         all->demand[d].row = row;
         table_touch(&all->demands, d);
     }
+    retune(core, s, e->replica_tokens_s);
     due(core, s);
     return 0;
 }

@@ -2,8 +2,8 @@
 /*
  * Services: models that are served wherever the dispatcher finds room, with as many replicas as are asked for.
  *
- * A deployment (core/replica.c) is a fixed number of replicas at the hub's own site; a service says what a replica is, and demand
- * says how many there are. Each replica is a firm job of kind inference without an end, submitted by core itself and
+ * A service says what a replica is, and demand says how many there are. A deployment at sites (core/deployment.c) is a service of the
+ * same id, each of whose replicas has a row that its site is told of (core/replica.c). Each replica is a firm job of kind inference without an end, submitted by core itself and
  * placed as any job is: caps, rules, prices and fairness hold for it, and on the loss of its site it waits for another place.
  * Its id is that of the service with the replica's ordinal mixed in, and no ordinal is given twice.
  *
@@ -17,6 +17,9 @@
  *   demand of that time did not need, by the `target` of now; so one too many goes after twice `hold_ms` at the latest, from the
  *   last change of the two. Who waits for a place goes first, then who is cold, then the youngest.
  * - To none: where `min` is 0 and nothing was asked for during `idle_ms`. Whatever is in flight keeps one.
+ *
+ * A deployment's replica that goes drains first: its job, and so its chips, stay until its site has told that it has stopped. One
+ * at a site that is being drained counts as gone, so that another comes elsewhere, but stays until those that are left are ready.
  *
  * Services take their turns in the order of their ids. A replica is cold until `cold_ms` after its start. All of it lies in rows; what is derived are sums and lists. Bounds:
  * SERVICE_REPLICAS_MAX, and the tables' limits: what does not fit is tried again each second.
@@ -35,8 +38,9 @@ struct core;
 struct service {
     struct row_service row;
     uint32_t model; /* INDEX_NONE: not in the catalogue */
-    struct list replicas, demands;
-    uint32_t nreplicas;
+    uint32_t deployment; /* INDEX_NONE: it is none's */
+    struct list replicas, draining, demands;
+    uint32_t nreplicas; /* without those that drain */
     uint64_t tokens_s, in_flight; /* sums of the demands */
     int64_t next_ms;              /* when there is something to decide, INT64_MAX: not before an event */
 };
@@ -50,6 +54,7 @@ struct service_replica {
     struct row_service_replica row;
     uint32_t service;
     uint32_t job;
+    uint32_t hosted; /* its row of a deployment's replica, INDEX_NONE: it is none's */
     struct list in_service;
 };
 
@@ -67,9 +72,16 @@ void services_carve(struct core *core, struct arena *arena);
 /* Decides what is due by now. */
 void services_turn(struct core *core);
 /* The replica starts, or stops where it ran: what it sustains may be another. Returns its service's id. */
-struct uuid replica_moved(struct core *core, uint32_t replica);
+struct uuid replica_moved(struct core *core, uint32_t replica, bool starts);
 /* The replica's job is over. */
 void replica_over(struct core *core, uint32_t replica);
+/* There may be something to decide: about one, or about those of deployments since a site is not as it was. */
+void service_due(struct core *core, uint32_t service);
+void services_look(struct core *core);
+/* None is wanted any more: those that run drain. */
+void service_empty(struct core *core, uint32_t service);
+/* It has no replicas left. */
+void service_drop(struct core *core, uint32_t service);
 /* The id of a service's replica. */
 struct uuid replica_job_id(const struct uuid *service, uint64_t ordinal);
 

@@ -72,11 +72,13 @@ struct price_entry {
 struct deployment {
     struct row_deployment row;
     struct model_id model;
+    uint32_t service; /* that says how many there are, INDEX_NONE: it is on the hub's own machine, outside all pools */
 };
 
 struct replica {
     struct row_replica row;
     uint32_t deployment;
+    uint32_t served; /* of core's services, INDEX_NONE: of a deployment without one */
 };
 
 struct worker {
@@ -247,8 +249,32 @@ struct lease *lease_by_id(const struct core *core, const struct uuid *id);
 
 /* Starts every replica of the hub's own machine anew: at a boot. */
 void replica_restart_all(struct core *core, int64_t now_ms);
-/* The site is lost, or up again: replicas leave it, or come. */
-void replicas_at_site(struct core *core, struct site_id id);
+/* One on the hub's own machine, outside all pools; there is room. */
+void replica_own(struct core *core, uint32_t deployment, uint32_t ordinal, const struct uuid *variant);
+/* A replica without a place, for the job that is `served`, of core's services; there is room. Returns it. */
+uint32_t replica_wait(struct core *core, uint32_t deployment, uint32_t served);
+/* Its job starts in the pool: its site is to run it. */
+void replica_place(struct core *core, uint32_t replica, uint32_t pool);
+/* Its job does not run any more: nor does it, and what it tells under that epoch is void. */
+void replica_displace(struct core *core, uint32_t replica);
+/* Its site is to stop it when it has answered what it answers. */
+void replica_drain(struct core *core, uint32_t replica, int64_t now_ms);
+void replica_forget(struct core *core, uint32_t replica);
+
+/* ---- core/deployment.c ---- */
+
+/* Deployments at sites from before these were services become such: at a boot. */
+void deployments_convert(struct core *core);
+/* Drops it if it is being stopped and nothing of it is left. */
+void deployment_reap(struct core *core, uint32_t deployment);
+void deployments_reap(struct core *core);
+uint32_t deployment_find(const struct core *core, const struct uuid *id);
+bool deployment_is_at(const struct core *core, uint32_t deployment, struct site_id site);
+/* Replicas that it has at the site. */
+uint32_t deployment_count_at(const struct core *core, uint32_t deployment, struct site_id site);
+/* What rules are told of a replica there. Nothing is known of who will ask: he is taken to be at home there. */
+void rule_facts_of_deployment(const struct core *core, uint32_t pool, const struct row_model *model,
+                              uint32_t chips, struct rule_facts *facts);
 
 /* ---- core/network.c ---- */
 
@@ -284,9 +310,10 @@ bool work_evict(struct core *core, struct pool_id pool, uint32_t node, job_test_
 void job_start(struct core *core, struct job_id id, struct pool_id pool, uint32_t alternative,
                const struct place *place, uint32_t n);
 /* A job waits from now on: 0, or why it cannot; its id is checked, what it says of itself is the caller's to check. */
-int work_submit(struct core *core, const struct event_job_submit *request);
+int work_submit(struct core *core, const struct event_job_submit *request, uint32_t deployment);
 /* The same of a job that is in no lane yet; *out: it. */
-int work_park(struct core *core, const struct event_job_submit *request, struct job_id *out);
+int work_park(struct core *core, const struct event_job_submit *request, uint32_t deployment,
+              struct job_id *out);
 /* Whether what a request says of itself can be. */
 bool work_terms_hold(const struct event_job_submit *request);
 /* What it comes after ended otherwise: it ends here, and has not run. */
@@ -325,9 +352,10 @@ void lane_leave(struct core *core, struct job_id id);
 void lane_unref(struct core *core, uint32_t lane);
 /* Whether the lane has jobs that no pass has tried. */
 void lane_refresh(struct core *core, struct lane *lane, bool fresh);
-/* The shape of a request of the tenant. 0, ERR_INVALID or ERR_NOT_FOUND. */
+/* The shape of a request of the tenant, for a replica of the deployment or, with INDEX_NONE, of none. 0, ERR_INVALID or
+ * ERR_NOT_FOUND. */
 int shape_read(const struct core *core, const struct event_job_submit *request, struct tenant_id tenant,
-               struct shape_key *key);
+               uint32_t deployment, struct shape_key *key);
 /* Every lane gets the shape that it has now that rules ask for tenants by name, or do no longer. Lanes must be no more
  * than shapes may be. */
 void lanes_rekey(struct core *core);
@@ -372,6 +400,7 @@ struct choice {
     uint32_t pool; /* INDEX_NONE: none fits */
     uint32_t alternative;
     enum held_use use;
+    uint32_t beside; /* replicas of the same deployment at its site */
     int128 cost;
     uint32_t victims; /* jobs to be stopped for it */
 };

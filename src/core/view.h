@@ -66,7 +66,8 @@ struct view_pool_use {
 };
 struct view_pool_use view_pool_use(const struct core *core, const struct uuid *id);
 /* Whether rules let somebody of each site's own jurisdiction use the model there, on some pool. Each tenant is not judged. */
-bool view_may_deploy(const struct core *core, const struct uuid_list *sites, const struct row_model *model);
+bool view_may_deploy(const struct core *core, const struct uuid_list *sites, const struct row_model *model,
+                     uint32_t chips);
 const struct row_deployment *view_deployment_of(const struct core *core, const struct uuid *model);
 
 /* Where a tenant or a key with a limit stands, nano-units. */

@@ -105,6 +105,11 @@ static bool power_is_enough(const struct core *core, const struct pool *pool, ui
 
 static void facts_of(const struct question *q, const struct option *o, struct rule_facts *facts)
 {
+    if (q->key->deployment != INDEX_NONE) {
+        const struct deployment *d = &q->core->deployment[q->key->deployment];
+        rule_facts_of_deployment(q->core, o->pool, &q->core->model[d->model.v].row, d->row.chips, facts);
+        return;
+    }
     rule_facts_of_work(q->core, q->key, q->lane->tenant, o->alternative, facts);
     rule_facts_of_pool(q->core, o->pool, facts);
 }
@@ -520,7 +525,7 @@ int why_request(const struct core *core, const struct event_job_submit *e, struc
     *n = 0;
     if (tenant.v == INDEX_NONE)
         return ERR_NOT_FOUND;
-    int rc = work_terms_hold(e) ? shape_read(core, e, tenant, &it.shape.key) : ERR_INVALID;
+    int rc = work_terms_hold(e) ? shape_read(core, e, tenant, INDEX_NONE, &it.shape.key) : ERR_INVALID;
     if (rc != 0)
         return rc;
     if (it.shape.key.source != INDEX_NONE)

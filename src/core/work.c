@@ -300,14 +300,14 @@ void job_take_terms(struct row_job *to, const struct event_job_submit *from)
     JOB_COPY_TERMS
 }
 
-int work_park(struct core *core, const struct event_job_submit *e, struct job_id *out)
+int work_park(struct core *core, const struct event_job_submit *e, uint32_t deployment, struct job_id *out)
 {
     struct work *w = &core->work;
     struct shape_key key;
     struct tenant_id tenant = tenant_by_id(core, &e->tenant);
     if (tenant.v == INDEX_NONE)
         return ERR_NOT_FOUND;
-    int rc = shape_read(core, e, tenant, &key);
+    int rc = shape_read(core, e, tenant, deployment, &key);
     if (rc != 0)
         return rc;
     if (job_by_id(core, &e->job).v != INDEX_NONE)
@@ -326,6 +326,8 @@ int work_park(struct core *core, const struct event_job_submit *e, struct job_id
     job->row.id = e->job;
     job->row.tenant = e->tenant;
     job_take_terms(&job->row, e);
+    if (deployment != INDEX_NONE)
+        job->row.deployment = core->deployment[deployment].row.id;
     habit_estimate(core, &job->row);
     job->row.sequence = ++w->row.jobs;
     w->row_touched = true;
@@ -336,10 +338,10 @@ int work_park(struct core *core, const struct event_job_submit *e, struct job_id
     return 0;
 }
 
-int work_submit(struct core *core, const struct event_job_submit *e)
+int work_submit(struct core *core, const struct event_job_submit *e, uint32_t deployment)
 {
     struct job_id id;
-    int rc = work_park(core, e, &id);
+    int rc = work_park(core, e, deployment, &id);
     if (rc == 0)
         lane_enter(core, id);
     return rc;
@@ -350,7 +352,7 @@ int step_job_submit(struct core *core, const struct event *event)
     const struct event_job_submit *e = &event->u.job_submit;
     if (uuid_zero(&e->job) || !work_terms_hold(e))
         return ERR_INVALID;
-    return array_has(core, &e->job) ? ERR_EXISTS : work_submit(core, e);
+    return array_has(core, &e->job) ? ERR_EXISTS : work_submit(core, e, INDEX_NONE);
 }
 
 void job_start(struct core *core, struct job_id id, struct pool_id pool, uint32_t alternative,
@@ -399,7 +401,7 @@ void job_start(struct core *core, struct job_id id, struct pool_id pool, uint32_
     effect->chips = a->count;
     effect->alternative = alternative;
     if (job->replica != INDEX_NONE)
-        effect->service = replica_moved(core, job->replica);
+        effect->service = replica_moved(core, job->replica, true);
     effect->amount = job->row.done_ms;
 }
 
@@ -412,7 +414,7 @@ static void stop(struct core *core, struct job_id id, int code)
     effect->epoch = job->row.epoch;
     effect->code = code;
     if (job->replica != INDEX_NONE)
-        effect->service = replica_moved(core, job->replica);
+        effect->service = replica_moved(core, job->replica, false);
     job->row.done_ms += job_kept_ms(core, job, code != 0);
     effect->amount = job->row.done_ms;
     job_release(core, id);

@@ -138,7 +138,7 @@ static int add_prepare(struct api_call *call, const struct core *core)
     if (view_deployment_of(core, &row->id))
         return err_set(&call->err, ERR_EXISTS, "`%s` is deployed already.", row->name);
     int rc = add_sites(call, core, row);
-    if (rc == 0 && !view_may_deploy(core, &call->events[0].u.deploy.sites, row))
+    if (rc == 0 && !view_may_deploy(core, &call->events[0].u.deploy.sites, row, 1))
         rc = err_set(&call->err, ERR_FORBIDDEN, "The rules let nobody use `%s` at one of these sites.",
                      row->name);
     return rc;

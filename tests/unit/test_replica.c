@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where a deployment's replicas are: at the sites that it names, as evenly as there is room; given up with their site; and what a
- * boot leaves alone. */
+/* Where a deployment's replicas are: at the sites that it names, as evenly as there is room, each with chips that nobody else has;
+ * given up with their site; as many as demand asks for; and what a boot leaves alone. */
 #include "dispatch_support.h"
 
 #define OWN 1
@@ -18,6 +18,12 @@ static int setup(void **state)
     limits.pools = SITES;
     limits.nodes = 8;
     limits.corridors = 1;
+    limits.jobs = limits.shares = 32;
+    limits.shapes = 8;
+    limits.meters = 32;
+    limits.services = 4;
+    limits.demands = 4;
+    limits.service_replicas = 32;
     world = world_usual(&limits, 1000 * UNIT);
     assert_int_equal(do_chip(world, "h20", "nvidia", 0), 0);
     for (uint64_t i = OWN + 1; i <= SITES; i++) {
@@ -47,14 +53,32 @@ static int teardown(void **state)
 }
 
 /* `sites`: digits. */
+static struct event_deploy request(uint64_t n, uint32_t min, uint32_t max, const char *sites)
+{
+    struct event_deploy e = {.deployment = uid('D', n),
+                             .model = uid('M', n),
+                             .replicas = max,
+                             .min = min,
+                             .slots = 4,
+                             .chips = 1,
+                             .tenant = uid('T', 1)};
+    for (const char *p = sites; *p; p++)
+        e.sites.v[e.sites.n++] = uid('S', (uint64_t)(*p - '0'));
+    return e;
+}
+
+static int send(struct event_deploy deploy)
+{
+    return world_step(world, &(struct event){.kind = EVENT_KIND_deploy, .u.deploy = deploy});
+}
+
+/* So many, as before they could be more or fewer. */
 static int deploy(uint64_t n, uint32_t replicas, const char *sites)
 {
-    struct event e = {
-        .kind = EVENT_KIND_deploy,
-        .u.deploy = {.deployment = uid('D', n), .model = uid('M', n), .replicas = replicas, .slots = 4}};
-    for (const char *p = sites; *p; p++)
-        e.u.deploy.sites.v[e.u.deploy.sites.n++] = uid('S', (uint64_t)(*p - '0'));
-    return world_step(world, &e);
+    struct event_deploy e = request(n, 0, replicas, sites);
+    e.chips = 0;
+    e.tenant = (struct uuid){{0}};
+    return send(e);
 }
 
 static int lose(uint64_t site, uint32_t lost)
@@ -85,33 +109,122 @@ static void is_at(uint64_t deployment, uint32_t ordinal, uint64_t site, uint32_t
     assert_int_equal(row->state, state);
 }
 
+static void is_nowhere(uint64_t deployment, uint32_t ordinal)
+{
+    const struct row_replica *row = replica(deployment, ordinal);
+    assert_non_null(row);
+    assert_true(uuid_zero(&row->site));
+    assert_int_equal(row->state, REPLICA_WANTED);
+}
+
+static int tick(void)
+{
+    return do_tick(world);
+}
+
+/* Time goes on, with a tick whenever one is due. */
+static void pass(int64_t ms)
+{
+    int64_t until = world->now + ms;
+    while (core_deadline_ms(world->core) <= until) {
+        if (core_deadline_ms(world->core) > world->now)
+            world->now = core_deadline_ms(world->core);
+        assert_int_equal(tick(), 0);
+    }
+    world->now = until;
+}
+
+static uint32_t measured;
+
+static int ask(uint64_t deployment, uint64_t tokens_s, uint32_t in_flight)
+{
+    struct event e = {.kind = EVENT_KIND_service_demand,
+                      .u.service_demand = {.service = uid('D', deployment),
+                                           .tokens_s = tokens_s,
+                                           .in_flight = in_flight,
+                                           .replica_tokens_s = measured}};
+    int rc = world_step(world, &e);
+    return rc == 0 ? tick() : rc;
+}
+
+static uint32_t chips_free(uint64_t pool)
+{
+    struct uuid id = uid('p', pool);
+    return view_pool_use(world->core, &id).free;
+}
+
+static int drain(uint64_t site, uint32_t state)
+{
+    int rc = do_site_state(world, site, state);
+    return rc == 0 ? tick() : rc;
+}
+
 static void test_spread(void **state)
 {
     (void)state;
     assert_int_equal(deploy(1, 3, "23"), 0);
+    assert_int_equal(tick(), 0);
     assert_int_equal(world_count(world, EFFECT_REPLICA_START), 3);
     is_at(1, 0, 2, 1, REPLICA_WANTED);
     is_at(1, 1, 3, 1, REPLICA_WANTED);
     is_at(1, 2, 2, 1, REPLICA_WANTED);
-    assert_int_equal(deploy(2, 1, "23"), 0); /* one chip is left, at 3 */
+    assert_int_equal(replica(1, 2)->chips, 1);
+    assert_string_equal(replica(1, 2)->chip, "h20");
+    assert_int_equal(chips_free(2), 0);
+    assert_int_equal(chips_free(3), 1);
+    assert_int_equal(deploy(2, 2, "23"), 0); /* one chip is left, at 3 */
+    assert_int_equal(tick(), 0);
     is_at(2, 0, 3, 1, REPLICA_WANTED);
-    assert_int_equal(deploy(3, 3, "12"), 0); /* 2 is full; the hub's own machine has no bound */
-    for (uint32_t k = 0; k < 3; k++)
-        is_at(3, k, OWN, 1, REPLICA_WANTED);
-    assert_int_equal(deploy(4, 2, ""), 0);
+    is_nowhere(2, 1);
+    assert_int_equal(deploy(4, 2, ""), 0); /* the hub's own machine has no bound */
     is_at(4, 1, OWN, 1, REPLICA_WANTED);
     assert_int_equal(world_reload(world), 0);
     is_at(1, 1, 3, 1, REPLICA_WANTED);
+    is_nowhere(2, 1);
+}
+
+/* Jobs and replicas have the same chips: who comes later waits. */
+static void test_chips(void **state)
+{
+    (void)state;
+    struct event_job_submit job = job_request(1, 2, HOUR);
+    job.site = uid('S', 2);
+    assert_int_equal(do_submit(world, job), 0);
+    assert_int_equal(tick(), 0);
+    assert_int_equal(deploy(1, 1, "2"), 0);
+    assert_int_equal(tick(), 0);
+    is_nowhere(1, 0);
+    assert_int_equal(do_cancel(world, 1), 0);
+    assert_int_equal(tick(), 0);
+    is_at(1, 0, 2, 1, REPLICA_WANTED);
+    job = job_request(2, 2, HOUR);
+    job.site = uid('S', 2);
+    assert_int_equal(do_submit(world, job), 0);
+    assert_int_equal(tick(), 0);
+    assert_int_equal(chips_free(2), 1); /* not two: it waits */
 }
 
 static void test_refused(void **state)
 {
     (void)state;
+    struct event_deploy e = request(1, 1, 1, "23");
     assert_int_equal(deploy(1, 1, "29"), ERR_NOT_FOUND);
     world_assert_untouched(world);
     assert_int_equal(deploy(1, 1, "22"), ERR_INVALID);
-    assert_int_equal(deploy(1, 5, "23"), ERR_NO_CAPACITY);
     assert_int_equal(deploy(1, 1, "4"), ERR_NO_CAPACITY);
+    e.min = 2;
+    assert_int_equal(send(e), ERR_INVALID);
+    e = request(1, 0, 0, "23");
+    assert_int_equal(send(e), ERR_INVALID);
+    e = request(1, 1, 1, "23");
+    e.chips = 3; /* no node has so many */
+    assert_int_equal(send(e), ERR_NO_CAPACITY);
+    e = request(1, 1, 1, "23");
+    (void)snprintf(e.chip, CHIP_CAP, "other");
+    assert_int_equal(send(e), ERR_NOT_FOUND);
+    e.chip[0] = 0;
+    e.tenant = uid('T', 99);
+    assert_int_equal(send(e), ERR_NOT_FOUND);
     assert_int_equal(lose(2, 1), 0);
     assert_int_equal(deploy(1, 1, "23"), ERR_WRONG_STATE);
     world_assert_untouched(world);
@@ -123,127 +236,238 @@ static void test_lost(void **state)
 {
     (void)state;
     assert_int_equal(deploy(1, 2, "23"), 0);
+    assert_int_equal(tick(), 0);
     assert_int_equal(deploy(2, 1, "2"), 0);
+    assert_int_equal(tick(), 0);
     assert_int_equal(do_replica(world, 1, 0, 1, REPLICA_READY), 0);
     assert_int_equal(lose(2, 1), 0);
+    assert_int_equal(tick(), 0);
     assert_true(world->effects.routes_changed);
-    assert_int_equal(world_count(world, EFFECT_REPLICA_START), 2);
     is_at(1, 0, 3, 2, REPLICA_WANTED); /* the other one of its list */
-    is_at(2, 0, 2, 2, REPLICA_WANTED); /* it has no other: it waits */
-    assert_string_equal(replica(2, 0)->detail, "its site is lost");
+    is_nowhere(2, 0);                  /* it has no other: it waits */
     assert_int_equal(replica(1, 0)->endpoint[0], 0);
     assert_int_equal(do_replica(world, 1, 0, 1, REPLICA_READY), ERR_WRONG_STATE);
+    assert_int_equal(do_replica(world, 2, 0, 2, REPLICA_READY), ERR_WRONG_STATE); /* it is nowhere */
     assert_int_equal(world_reload(world), 0);
-    assert_int_equal(lose(3, 1), 0); /* now both are where there is no room */
-    is_at(1, 0, 3, 3, REPLICA_WANTED);
-    is_at(1, 1, 3, 2, REPLICA_WANTED);
-    assert_int_equal(lose(2, 0), 0); /* two chips are back: one is taken by who waited there, one is free */
-    assert_int_equal(world_count(world, EFFECT_REPLICA_START), 2);
+    assert_int_equal(lose(2, 0), 0);
+    assert_int_equal(tick(), 0);
     is_at(2, 0, 2, 2, REPLICA_WANTED);
-    is_at(1, 0, 2, 4, REPLICA_WANTED);
-    is_at(1, 1, 3, 2, REPLICA_WANTED);
-    assert_int_equal(lose(3, 0), 0);
-    is_at(1, 1, 3, 2, REPLICA_WANTED);
-    assert_int_equal(do_replica(world, 1, 1, 2, REPLICA_READY), 0);
+    is_at(1, 0, 3, 2, REPLICA_WANTED);
+    assert_int_equal(do_replica(world, 2, 0, 2, REPLICA_READY), 0);
 }
 
+/* Its chips are given back when its process has stopped, not before. */
 static void test_draining(void **state)
 {
     (void)state;
     assert_int_equal(deploy(1, 2, "2"), 0);
+    assert_int_equal(tick(), 0);
     assert_int_equal(do_undeploy(world, 1), 0);
     assert_int_equal(world_count(world, EFFECT_REPLICA_STOP), 2);
+    assert_int_equal(tick(), 0);
+    assert_int_equal(chips_free(2), 0);
     assert_int_equal(do_boot(world, 2), 0); /* the site still stops them */
     is_at(1, 0, 2, 1, REPLICA_DRAINING);
-    assert_int_equal(lose(2, 1), 0); /* nobody will say that they have stopped */
+    assert_int_equal(world_reload(world), 0);
+    assert_int_equal(do_replica(world, 1, 1, 1, REPLICA_STOPPED), 0);
+    assert_int_equal(chips_free(2), 1);
+    assert_int_equal(lose(2, 1), 0); /* nobody will say that it has stopped */
+    assert_int_equal(tick(), 0);
+    assert_int_equal(tick(), 0);
     assert_int_equal(view_counts(world->core).deployments, 0);
     assert_int_equal(view_counts(world->core).replicas, 0);
+    assert_int_equal(deploy(1, 1, "3"), 0);
 }
 
-/* One that waits for its lost site is not waited for, and the model can be had elsewhere; one that is in touch stops first. */
-static void test_undeploy_lost(void **state)
+/* One that waits is gone at once, and the model can be had elsewhere. */
+static void test_undeploy_waiting(void **state)
 {
     (void)state;
-    assert_int_equal(deploy(1, 2, "23"), 0);
-    assert_int_equal(do_replica(world, 1, 1, 1, REPLICA_READY), 0);
-    assert_int_equal(deploy(2, 2, "23"), 0);
-    assert_int_equal(lose(2, 1), 0); /* 3 has no room: those of 2 wait there */
+    assert_int_equal(deploy(1, 2, "2"), 0);
+    assert_int_equal(tick(), 0);
+    assert_int_equal(deploy(2, 2, "2"), 0);
+    assert_int_equal(tick(), 0);
+    is_nowhere(2, 1);
     assert_int_equal(do_undeploy(world, 2), 0);
-    assert_null(replica(2, 0));
-    is_at(2, 1, 3, 1, REPLICA_DRAINING);
-    assert_int_equal(world_reload(world), 0);
-    assert_int_equal(do_replica(world, 2, 1, 1, REPLICA_STOPPED), 0);
-    assert_int_equal(do_undeploy(world, 1), 0);
-    is_at(1, 1, 3, 1, REPLICA_DRAINING);
-    assert_int_equal(do_replica(world, 1, 1, 1, REPLICA_STOPPED), 0);
-    assert_int_equal(view_counts(world->core).deployments, 0);
-
-    assert_int_equal(lose(2, 0), 0);
-    assert_int_equal(deploy(3, 1, "2"), 0);
-    assert_int_equal(lose(2, 1), 0);
-    assert_int_equal(do_undeploy(world, 3), 0);
-    assert_int_equal(world_count(world, EFFECT_REPLICA_STOP), 1);
-    assert_int_equal(view_counts(world->core).deployments, 0);
-    assert_int_equal(view_counts(world->core).replicas, 0);
-    assert_int_equal(deploy(3, 1, "3"), 0);
+    assert_int_equal(view_counts(world->core).deployments, 1);
+    assert_int_equal(deploy(2, 1, "3"), 0);
+    assert_int_equal(tick(), 0);
+    is_at(2, 0, 3, 1, REPLICA_WANTED);
 }
 
 /* What runs elsewhere outlives the hub; what runs here does not. */
 static void test_boot(void **state)
 {
     (void)state;
-    assert_int_equal(deploy(1, 2, "12"), 0);
+    assert_int_equal(deploy(1, 2, ""), 0);
+    assert_int_equal(deploy(2, 1, "2"), 0);
+    assert_int_equal(tick(), 0);
     assert_int_equal(do_replica(world, 1, 0, 1, REPLICA_READY), 0);
-    assert_int_equal(do_replica(world, 1, 1, 1, REPLICA_READY), 0);
+    assert_int_equal(do_replica(world, 2, 0, 1, REPLICA_READY), 0);
     assert_int_equal(world_reload(world), 0);
     assert_int_equal(do_boot(world, 2), 0);
-    assert_int_equal(world_count(world, EFFECT_REPLICA_START), 1);
+    assert_int_equal(world_count(world, EFFECT_REPLICA_START), 2);
     is_at(1, 0, OWN, 2, REPLICA_WANTED);
-    is_at(1, 1, 2, 1, REPLICA_READY);
-    assert_true(replica(1, 1)->endpoint[0]);
+    is_at(2, 0, 2, 1, REPLICA_READY);
+    assert_true(replica(2, 0)->endpoint[0]);
 }
 
-static void enforce(const char *text)
+/* A site that is drained keeps its replica until another one is ready elsewhere, and for good where there is no room. */
+static void test_drain(void **state)
 {
-    struct event put = {.kind = EVENT_KIND_rules_put, .u.rules_put = {.set = uid('R', 1)}};
-    struct event set = {.kind = EVENT_KIND_rules_set, .u.rules_set = {.set = uid('R', 1), .parts = 1}};
-    assert_true(text_set(put.u.rules_put.text, sizeof put.u.rules_put.text, text, strlen(text)));
-    assert_int_equal(world_step(world, &put), 0);
-    assert_int_equal(world_step(world, &set), 0);
+    (void)state;
+    assert_int_equal(deploy(1, 1, "23"), 0);
+    assert_int_equal(tick(), 0);
+    assert_int_equal(do_replica(world, 1, 0, 1, REPLICA_READY), 0);
+    assert_int_equal(drain(2, PLACE_DRAINING), 0);
+    is_at(1, 0, 2, 1, REPLICA_READY);
+    is_at(1, 1, 3, 1, REPLICA_WANTED);
+    assert_int_equal(do_replica(world, 1, 1, 1, REPLICA_READY), 0);
+    assert_int_equal(tick(), 0);
+    is_at(1, 0, 2, 1, REPLICA_DRAINING);
+    assert_int_equal(world_reload(world), 0);
+    assert_int_equal(do_replica(world, 1, 0, 1, REPLICA_STOPPED), 0);
+    assert_null(replica(1, 0));
+    assert_int_equal(chips_free(2), 2);
+    assert_int_equal(drain(3, PLACE_DRAINING), 0);
+    is_at(1, 1, 3, 1, REPLICA_READY);
+    is_nowhere(1, 2);
+    assert_int_equal(drain(2, PLACE_UP), 0);
+    is_at(1, 2, 2, 1, REPLICA_WANTED);
+}
+
+/* Demand makes more of them, and none of it none. */
+static void test_scales(void **state)
+{
+    (void)state;
+    struct event_deploy e = request(1, 0, 3, "23");
+    e.hold_ms = 1000;
+    e.idle_ms = 2000;
+    assert_int_equal(send(e), 0);
+    assert_int_equal(tick(), 0);
+    assert_int_equal(view_counts(world->core).replicas, 0);
+    assert_int_equal(ask(1, 0, 1), 0);
+    is_at(1, 0, 2, 1, REPLICA_WANTED);
+    assert_int_equal(ask(1, 150, 9), 0); /* four slots of 20 tokens a second each, at 70 % */
+    assert_int_equal(view_counts(world->core).replicas, 3);
+    for (uint32_t k = 0; k < 3; k++)
+        assert_int_equal(do_replica(world, 1, k, 1, REPLICA_READY), 0);
+    assert_int_equal(ask(1, 10, 1), 0);
+    pass(999);
+    is_at(1, 2, 2, 1, REPLICA_READY);
+    pass(1);
+    is_at(1, 1, 3, 1, REPLICA_DRAINING);
+    is_at(1, 2, 2, 1, REPLICA_DRAINING);
+    assert_int_equal(ask(1, 0, 0), 0);
+    assert_int_equal(world_reload(world), 0);
+    pass(1999);
+    is_at(1, 0, 2, 1, REPLICA_READY);
+    pass(1);
+    is_at(1, 0, 2, 1, REPLICA_DRAINING);
+    for (uint32_t k = 0; k < 3; k++)
+        assert_int_equal(do_replica(world, 1, k, 1, REPLICA_STOPPED), 0);
+    assert_int_equal(view_counts(world->core).replicas, 0);
+    assert_int_equal(view_counts(world->core).deployments, 1);
+    assert_int_equal(chips_free(2) + chips_free(3), 4);
+    assert_int_equal(ask(1, 0, 1), 0);
+    is_at(1, 3, 2, 1, REPLICA_WANTED); /* no ordinal is given twice */
+}
+
+/* What a replica was measured to sustain counts in place of what was thought. */
+static void test_measured(void **state)
+{
+    (void)state;
+    assert_int_equal(send(request(1, 0, 3, "23")), 0);
+    measured = 200;
+    assert_int_equal(ask(1, 130, 1), 0);
+    measured = 0;
+    assert_int_equal(view_counts(world->core).replicas, 1);
+    assert_int_equal(world_reload(world), 0);
+    assert_int_equal(ask(1, 150, 1), 0);
+    assert_int_equal(view_counts(world->core).replicas, 2);
+}
+
+/* Rows from when replicas had no jobs. */
+static void test_convert(void **state)
+{
+    (void)state;
+    struct row_deployment before = {
+        .id = uid('D', 1), .model = uid('M', 1), .replicas = 2, .slots = 4, .sites = {1, {uid('S', 2)}}};
+    struct row_replica was = {.deployment = uid('D', 1),
+                              .variant = uid('V', 1),
+                              .site = uid('S', 2),
+                              .epoch = 3,
+                              .state = REPLICA_READY,
+                              .slots = 4};
+    mirror_apply(&world->mirror, ROW_KIND_deployment, ROW_PUT, &before);
+    for (was.ordinal = 0; was.ordinal < 2; was.ordinal++)
+        mirror_apply(&world->mirror, ROW_KIND_replica, ROW_PUT, &was);
+    assert_int_equal(world_reload(world), 0);
+    assert_non_null(replica(1, 0));
+    assert_int_equal(do_boot(world, 2), 0);
+    assert_int_equal(tick(), 0);
+    assert_null(replica(1, 0));
+    is_at(1, REPLICAS_PER_DEPLOYMENT_MAX, 2, 1, REPLICA_WANTED);
+    is_at(1, REPLICAS_PER_DEPLOYMENT_MAX + 1, 2, 1, REPLICA_WANTED);
+    assert_int_equal(chips_free(2), 0);
+    assert_int_equal(world_reload(world), 0);
+    assert_int_equal(do_boot(world, 3), 0); /* once */
+    is_at(1, REPLICAS_PER_DEPLOYMENT_MAX, 2, 1, REPLICA_WANTED);
 }
 
 static bool may(uint64_t site)
 {
     struct uuid id = uid('M', 1);
     struct uuid_list sites = {.n = 1, .v = {uid('S', site)}};
-    return view_may_deploy(world->core, &sites, view_model(world->core, &id));
+    return view_may_deploy(world->core, &sites, view_model(world->core, &id), 1);
 }
 
 static void test_rules(void **state)
 {
     (void)state;
     assert_true(may(2));
-    enforce("deny a when site.name = site-2 and job.kind = inference because \"b\" cite \"c\"\n");
+    assert_int_equal(do_rules(world, "deny a when site.name = site-2 and job.kind = inference because \"b\" cite \"c\"\n"), 0);
     assert_true(!may(2) && may(3));
-    enforce("deny a when site.name = site-2 and job.kind = training because \"b\" cite \"c\"\n");
+    assert_int_equal(do_rules(world, "deny a when site.name = site-2 and job.kind = training because \"b\" cite \"c\"\n"), 0);
     assert_true(may(2));
-    enforce("deny a when chip.vendor = nvidia because \"b\" cite \"c\"\n");
+    assert_int_equal(do_rules(world, "deny a when chip.vendor = nvidia because \"b\" cite \"c\"\n"), 0);
     assert_true(!may(2) && !may(3));
     /* Who asks is not known; one who is at home there may. */
-    enforce("require a that tenant.jurisdiction = site.jurisdiction because \"b\" cite \"c\"\n");
+    assert_int_equal(do_rules(world, "require a that tenant.jurisdiction = site.jurisdiction because \"b\" cite \"c\"\n"), 0);
     assert_true(may(2));
+}
+
+/* A rule that forbids the model at a site sends its replica elsewhere. */
+static void test_rules_move(void **state)
+{
+    (void)state;
+    assert_int_equal(deploy(1, 1, "23"), 0);
+    assert_int_equal(tick(), 0);
+    is_at(1, 0, 2, 1, REPLICA_WANTED);
+    assert_int_equal(do_rules(world, "deny a when site.name = site-2 and model.name = model-1 because \"b\" cite \"c\"\n"), 0);
+    assert_int_equal(tick(), 0);
+    is_at(1, 0, 3, 2, REPLICA_WANTED);
+    assert_int_equal(do_rules(world, "require a that tenant.jurisdiction = site.jurisdiction because \"b\" cite \"c\"\n"), 0);
+    assert_int_equal(tick(), 0);
+    is_at(1, 0, 3, 2, REPLICA_WANTED);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_spread, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_chips, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lost, setup, teardown),
         cmocka_unit_test_setup_teardown(test_draining, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_undeploy_lost, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_undeploy_waiting, setup, teardown),
         cmocka_unit_test_setup_teardown(test_boot, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_drain, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_scales, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_measured, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_convert, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rules, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_rules_move, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
