@@ -48,7 +48,7 @@ const struct verb cli_verbs[] = {
     {"model price", "NAME", 1, 1,
      "price-prompt=AMOUNT price-cached=AMOUNT price-completion=AMOUNT price-reasoning=AMOUNT",
      "set the price of a million tokens", cli_model_price},
-    {"deploy", "MODEL", 1, 1, "site=SITES replicas=N slots=N", "serve a model, here or at sites that joined",
+    {"deploy", "MODEL", 1, 1, "site=SITES near=PLACE replicas=N|MIN:MAX chips=N chip=KIND slots=N hold=TIME idle=TIME", "serve a model, here or at sites that joined",
      cli_deploy},
     {"deployments", "", 0, 0, "", "list deployments and their replicas", cli_deployments},
     {"undeploy", "MODEL", 1, 1, "", "drain and stop a model's replicas", cli_undeploy},

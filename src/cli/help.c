@@ -38,11 +38,18 @@ static const struct {
 } helps[] = {
     {"deploy", "Without --site it is served by the hub's own machine, whose name is `local`.\n"
                "  --site NAME,...        sites that replicas may be at, as evenly as they have room\n"
-               "  --replicas N           1 if nothing is said; one chip of a site for each, by count\n"
+               "  --near PLACE           those of a region or jurisdiction, or within 30 ms of a site\n"
+               "  --replicas N|MIN:MAX   so many, or as many as requests ask for; MIN may be 0; 1 if nothing "
+               "is said\n"
+               "  --chips N              of one node, for each replica; 1\n"
+               "  --chip KIND            of this kind only\n"
                "  --slots N              requests that a replica answers at a time; 4\n"
+               "  --hold TIME            one goes when it was too many for so long; 5m\n"
+               "  --idle TIME            with MIN 0 all go when nothing was asked for so long; 5m\n"
                "\nExamples\n"
                "  busbar deploy stories\n"
-               "  busbar deploy stories --site north,south --replicas 4\n"},
+               "  busbar deploy stories --site north,south --replicas 4\n"
+               "  busbar deploy large --near europe --replicas 0:8 --chip h100 --chips 2\n"},
     {"run", TERMS "\nExamples\n"
                   "  busbar run -- python3 train.py\n"
                   "  busbar run --chip h100:4,mi300x:8 --time 12h --name train -- ./train.sh\n"

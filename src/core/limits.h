@@ -18,6 +18,7 @@
 #define KEY_MODELS_MAX 16 /* models that one key may be limited to */
 #define REPLICAS_PER_DEPLOYMENT_MAX 64
 #define SLOTS_MAX 1024
+#define NODE_CHIPS_MAX 16
 #define CONTEXT_MAX (16u << 20)
 #define TOKENS_PER_METER_MAX (1u << 30)
 #define MONEY_MAX INT64_C(1000000000000000000) /* 1e9 units of a currency, in nano-units */

@@ -23,7 +23,6 @@
 
 #include "core/schema.h"
 
-#define NODE_CHIPS_MAX 16
 #define POOL_NODES_MAX 4096
 #define POOL_WORDS_MAX (POOL_NODES_MAX / 64)
 

@@ -665,8 +665,26 @@ bool view_service(const struct core *core, const struct uuid *id, int64_t now_ms
         enum warmth warmth = warmth_of(core, s, r, now_ms);
         out->waiting += warmth == WAITING;
         out->cold += warmth == COLD;
-        out->warm += warmth == WARM;
+        out->warm += warmth >= WARM;
         out->sustained_tokens_s += warmth == WARM ? tokens_of(core, s, r) : 0;
+    }
+    return true;
+}
+
+bool view_deployed(const struct core *core, const struct uuid *id, struct view_deployed *out)
+{
+    uint32_t i = service_find(core, id);
+    if (i == MAP_NONE || core->service.service[i].deployment == INDEX_NONE)
+        return false;
+    const struct service *s = &core->service.service[i];
+    *out = (struct view_deployed){
+        .wanted = s->nreplicas, .tokens_s = s->tokens_s, .in_flight = s->in_flight, .hold_ms = s->row.hold_ms};
+    list_for_each_safe (it, next, (struct list *)&s->replicas) {
+        const struct service_replica *r = list_entry(it, struct service_replica, in_service);
+        const struct row_replica *row = &core->replica[r->hosted].row;
+        out->ready += row->state == REPLICA_READY;
+        if (uuid_zero(&row->site))
+            out->waits = job_of(core, r)->row.id;
     }
     return true;
 }

@@ -21,6 +21,7 @@ const struct row_core *view_core(const struct core *core)
     }
 VIEW_AT(site, net.sites, net.site)
 VIEW_AT(chip, net.chips, net.chip)
+VIEW_AT(corridor, net.corridors, net.corridor)
 VIEW_AT(pool, net.pools, net.pool)
 VIEW_AT(job, work.jobs, work.job)
 VIEW_AT(tenant, tenants, tenant)

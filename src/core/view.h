@@ -14,6 +14,7 @@ const struct row_core *view_core(const struct core *core);
 const struct row_site *view_site_at(const struct core *core, uint32_t *pos);
 /* Kinds of chips, also of those that no pool has. */
 const struct row_chip *view_chip_at(const struct core *core, uint32_t *pos);
+const struct row_corridor *view_corridor_at(const struct core *core, uint32_t *pos);
 const struct row_pool *view_pool_at(const struct core *core, uint32_t *pos);
 /* Jobs that wait or run. */
 const struct row_job *view_job_at(const struct core *core, uint32_t *pos);
@@ -89,6 +90,15 @@ struct view_service {
 };
 /* As of now_ms; false if there is none. */
 bool view_service(const struct core *core, const struct uuid *id, int64_t now_ms, struct view_service *out);
+
+/* What a deployment at sites has: `wanted` counts those that wait, start or serve; false: it is no such. */
+struct view_deployed {
+    uint32_t wanted, ready;
+    struct uuid waits; /* the job of one that waits for a place, zero: none does */
+    uint64_t tokens_s, in_flight;
+    int64_t hold_ms;
+};
+bool view_deployed(const struct core *core, const struct uuid *id, struct view_deployed *out);
 
 struct view_counts {
     uint32_t tenants, keys, models, deployments, replicas, replicas_ready, leases, waiters, workers;

@@ -93,7 +93,7 @@ static int check_model(struct admission *a, struct err *err)
         return err_set(err, ERR_INVALID, "`%s` is of kind %s and does not serve this endpoint.",
                        a->model->name, model_kind_text(a->model->kind));
     }
-    if (!a->model->engine || a->model->nwanted == 0)
+    if (!a->model->engine || (a->model->nwanted == 0 && uuid_zero(&a->model->demand.service)))
         return err_set(err, ERR_NO_REPLICA, "`%s` is not deployed.", a->model->name);
     return 0;
 }
@@ -193,6 +193,15 @@ static uint64_t slot_tokens(const struct relay *r)
     return (uint64_t)r->worst.prompt + r->worst.completion;
 }
 
+/* Core hears of the first request at once. Where that cannot be told the next sample tells it. */
+static void wake(struct worker *w, const struct snap_model *m)
+{
+    struct event event = {.kind = EVENT_KIND_service_demand,
+                          .u.service_demand = {.service = m->demand.service, .in_flight = 1}};
+    if (demand_wakes(&m->queue->demand))
+        (void)runtime_post(w->runtime, &event);
+}
+
 static void go_slot(struct relay *r, uint64_t prefix_hash)
 {
     const struct snap_model *m = r->model;
@@ -204,11 +213,15 @@ static void go_slot(struct relay *r, uint64_t prefix_hash)
     }
     r->state = RELAY_SLOT;
     r->slot = (struct slot_waiter){.tenant = r->tenant, .tokens = slot_tokens(r), .box = &r->worker->grants};
-    /* Where nothing is ready the wait is for a start, not for a turn. */
-    deadline_arm(&r->deadline, m->nbackends ? &r->worker->queue_q : &r->worker->start_q);
+    /* Where nothing is ready the wait is for a start, not for a turn; where core is to see to one, for a place first. */
+    deadline_arm(&r->deadline, m->nbackends ? &r->worker->queue_q
+                               : m->scales  ? &r->worker->cold_q
+                                            : &r->worker->start_q);
     int rc = slot_wait(m->queue, &r->slot);
     if (rc != 0)
         relay_refuse(r, rc, "Too many requests wait for this model.");
+    else if (m->scales && m->nbackends == 0)
+        wake(r->worker, m);
 }
 
 void relay_again(struct relay *r)

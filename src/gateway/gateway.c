@@ -73,6 +73,18 @@ void gateway_kick(struct gateway *g)
     registry_kick(g->registry);
 }
 
+static bool tell_demand(void *ctx, const struct event_service_demand *demand)
+{
+    struct event event = {.kind = EVENT_KIND_service_demand, .u.service_demand = *demand};
+    return runtime_post(ctx, &event) == 0;
+}
+
+void gateway_demand(struct gateway *g, struct worker *w, uint64_t ms)
+{
+    if (w == g->workers[0])
+        registry_demand(g->registry, ms, tell_demand, w->runtime);
+}
+
 uint64_t gateway_version(const struct gateway *g)
 {
     return g->version;

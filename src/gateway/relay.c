@@ -226,6 +226,7 @@ static void count_tokens(struct relay *r)
     metric_add(&m->tokens_prompt, r->delivered.prompt);
     metric_add(&m->tokens_cached, r->delivered.cached);
     metric_add(&m->tokens_completion, r->delivered.completion);
+    demand_count(&r->model->queue->demand, r->delivered.prompt, r->delivered.completion);
     if (r->status == 200)
         metric_add(&m->requests_ok, 1);
     else if (r->status != 499)

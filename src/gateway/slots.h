@@ -20,6 +20,7 @@
 #include "base/list.h"
 #include "base/str.h"
 #include "core/limits.h"
+#include "gateway/demand.h"
 #include "net/http_client.h"
 
 struct backend {
@@ -75,6 +76,7 @@ struct slot_queue {
     _Atomic uint32_t waiting;
     struct backend *backends[REPLICAS_PER_DEPLOYMENT_MAX]; /* as last published; guarded by lock */
     uint32_t nbackends;
+    struct demand demand;
     struct slot_queue *next;
 };
 

@@ -225,6 +225,23 @@ static void add_backends(struct registry *r, struct snapshot *s, const struct co
     }
 }
 
+/* Deployments whose replicas are core's to decide. */
+static void add_demand(struct snapshot *s, const struct core *core)
+{
+    const struct row_deployment *row;
+    for (uint32_t pos = 0; (row = view_deployment_at(core, &pos)) != NULL;) {
+        struct view_deployed now;
+        struct snap_model *m = model_with_id(s, &row->model);
+        if (!m || row->replicas == 0 || !view_deployed(core, &row->id, &now))
+            continue;
+        m->scales = row->min < row->replicas;
+        m->demand.service = row->id;
+        m->demand.slots = row->slots;
+        m->demand.window_ms =
+            now.hold_ms < DEMAND_WINDOW_MS ? (uint64_t)now.hold_ms : (uint64_t)DEMAND_WINDOW_MS;
+    }
+}
+
 struct snapshot *snapshot_make(struct registry *r, const struct core *core)
 {
     struct snapshot *s = must_alloc(1, sizeof *s);
@@ -233,6 +250,7 @@ struct snapshot *snapshot_make(struct registry *r, const struct core *core)
     add_keys(r, s, core);
     add_models(r, s, core);
     add_backends(r, s, core);
+    add_demand(s, core);
     pthread_mutex_unlock(&r->lock);
     return s;
 }
@@ -269,6 +287,7 @@ void snapshot_publish(struct registry *r, const struct snapshot *s)
         const struct snap_model *m = NULL;
         for (uint32_t i = 0; i < s->nmodels && !m; i++)
             m = s->model[i].queue == q ? &s->model[i] : NULL;
+        demand_set(&q->demand, m ? &m->demand : &(struct demand_terms){.slots = 0});
         slot_publish(q, m ? m->backends : NULL, m ? m->nbackends : 0);
     }
     pthread_mutex_unlock(&r->lock);
@@ -338,5 +357,21 @@ void registry_kick(struct registry *r)
     pthread_mutex_lock(&r->lock);
     for (struct slot_queue *q = r->queues; q; q = q->next)
         slot_kick(q);
+    pthread_mutex_unlock(&r->lock);
+}
+
+void registry_demand(struct registry *r, uint64_t ms, demand_fn *tell, void *ctx)
+{
+    pthread_mutex_lock(&r->lock);
+    for (struct slot_queue *q = r->queues; q; q = q->next) {
+        struct event_service_demand said;
+        uint32_t busy = 0;
+        pthread_mutex_lock(&q->lock);
+        for (uint32_t i = 0; i < q->nbackends; i++)
+            busy += atomic_load(&q->backends[i]->busy);
+        pthread_mutex_unlock(&q->lock);
+        if (demand_sample(&q->demand, ms, busy, atomic_load(&q->waiting), &said) && tell(ctx, &said))
+            demand_told(&q->demand, &said);
+    }
     pthread_mutex_unlock(&r->lock);
 }

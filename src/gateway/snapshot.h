@@ -46,6 +46,8 @@ struct snap_model {
     uint32_t nbackends;
     uint32_t nwanted; /* replicas that shall run */
     uint32_t nhere;   /* of them, on the hub's own machine */
+    struct demand_terms demand;
+    bool scales; /* there may be none, or fewer than are needed: who waits waits for a start */
 };
 
 struct registry; /* limiters, queues, backends: shared over snapshots */
@@ -81,6 +83,10 @@ struct registry_stats {
 struct registry_stats registry_stats(struct registry *registry);
 /* slot_kick for every queue. */
 void registry_kick(struct registry *registry);
+/* Tells what has passed since the last call to each queue that somebody follows; what they have to say goes to `tell`, which is
+ * false where it could not be told. One thread. */
+typedef bool demand_fn(void *ctx, const struct event_service_demand *demand);
+void registry_demand(struct registry *registry, uint64_t ms, demand_fn *tell, void *ctx);
 /* Requests that this replica still answers, in or out of the routes. */
 uint32_t registry_busy(struct registry *registry, const struct uuid *deployment, uint32_t ordinal);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/osrandom.h"
 #include "gateway/relay.h"
@@ -18,6 +19,7 @@
 #define STOP_LIMIT_MS 5000
 #define FLUSH_MS 5
 #define START_WAIT_MS 10000
+#define COLD_WAIT_MS 120000 /* weights may have to come first; docs/serving.md */
 #define CHAT_BODY_MAX (8 << 20)
 
 /* ---- events to the runtime ---- */
@@ -181,6 +183,10 @@ static void on_housekeeping(uv_timer_t *timer)
     w->chunks_in_tick = 0;
     retry_sure(w);
     gateway_kick(w->gateway);
+    uint64_t now_ns = clock_mono_ns();
+    if (w->sampled_ns)
+        gateway_demand(w->gateway, w, (now_ns - w->sampled_ns) / 1000000);
+    w->sampled_ns = now_ns;
     if (++w->rounds % SWEEP_EVERY == 0)
         purses_sweep(w);
 }
@@ -271,6 +277,7 @@ static void init_http(struct worker *w, const struct gateway_config *config)
     deadline_queue_init(&w->hold_q, &w->loop, HOLD_WAIT_MS + 200, relay_hold_late);
     deadline_queue_init(&w->queue_q, &w->loop, config->queue_ms ? config->queue_ms : 60000, relay_queue_late);
     deadline_queue_init(&w->start_q, &w->loop, START_WAIT_MS, relay_queue_late);
+    deadline_queue_init(&w->cold_q, &w->loop, COLD_WAIT_MS, relay_queue_late);
     deadline_queue_init(&w->record_q, &w->loop, 5000, relay_record_due);
 }
 

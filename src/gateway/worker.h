@@ -35,8 +35,8 @@ struct worker {
     uv_async_t granted;
     uv_async_t control; /* the gateway asks this worker to drain or to stop */
     uv_timer_t housekeeping;
-    /* Waits for budget, for a slot, for a replica to start; progress records. */
-    struct deadline_queue hold_q, queue_q, start_q, record_q;
+    /* Waits for budget, for a slot, for a replica that starts, for one that is yet to be placed; progress records. */
+    struct deadline_queue hold_q, queue_q, start_q, cold_q, record_q;
     struct uuid id;
     uint64_t sequence;
     struct snapshot *snapshot; /* the worker's reference */
@@ -50,6 +50,7 @@ struct worker {
     bool stopping;
     uint32_t stop_ms; /* since it was told to stop */
     uint32_t rounds;  /* of housekeeping */
+    uint64_t sampled_ns; /* when demand was, last */
     struct metrics metrics;
     struct list flushes; /* of relay_stream.in_flush */
     uv_timer_t flush_timer;

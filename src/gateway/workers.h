@@ -13,6 +13,8 @@ void worker_fini(struct worker *worker); /* after the thread has ended */
 const struct gateway_config *gateway_config_of(const struct gateway *gateway);
 /* Slots that became usable by the passing of time go to whoever waits. */
 void gateway_kick(struct gateway *gateway);
+/* The first worker's: so much time has passed, and core is told what was asked for meanwhile. */
+void gateway_demand(struct gateway *gateway, struct worker *worker, uint64_t ms);
 uint64_t gateway_version(const struct gateway *gateway);
 /* The current snapshot, referenced, and its version. */
 struct snapshot *gateway_snapshot(struct gateway *gateway, uint64_t *version);

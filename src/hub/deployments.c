@@ -5,6 +5,7 @@
 #include "core/kinds.h"
 #include "hub/api.h"
 #include "hub/door.h"
+#include "hub/near.h"
 
 #define SLOTS_DEFAULT 4
 
@@ -32,25 +33,89 @@ static int show_id(struct api_call *call, const struct core *core)
     return 0;
 }
 
+/* Seconds; 0 is the default of core. */
+static int read_span(struct api_call *call, const char *name, int64_t *ms)
+{
+    uint64_t seconds = 0;
+    int rc = body_count(call, name, SERVICE_MS_MAX / 1000, &seconds);
+    if (rc == 0 && body_member(call, name) && seconds == 0)
+        rc = err_set(&call->err, ERR_INVALID, "%s: must be at least 1", name);
+    *ms = (int64_t)seconds * 1000;
+    return rc;
+}
+
+/* `replicas`, or `min` and `max`. */
+static int read_scale(struct api_call *call, struct event_deploy *e)
+{
+    uint64_t replicas = 1, min = 0, max = 0;
+    bool scales = body_member(call, "min") || body_member(call, "max");
+    int rc = body_count(call, "replicas", REPLICAS_PER_DEPLOYMENT_MAX, &replicas);
+    if (rc == 0)
+        rc = body_count(call, "min", REPLICAS_PER_DEPLOYMENT_MAX, &min);
+    if (rc == 0)
+        rc = body_count(call, "max", REPLICAS_PER_DEPLOYMENT_MAX, &max);
+    if (rc == 0 && scales && (body_member(call, "replicas") || !body_member(call, "min") || !max || min > max))
+        rc = err_set(&call->err, ERR_INVALID,
+                     "either replicas, or min and max, where max is at least 1 and not less than min");
+    if (rc == 0 && replicas == 0)
+        rc = err_set(&call->err, ERR_INVALID, "replicas and slots must be at least 1");
+    e->min = (uint32_t)(scales ? min : replicas);
+    e->replicas = (uint32_t)(scales ? max : replicas);
+    return rc;
+}
+
+/* What there is only where replicas are jobs. */
+static int check_at_sites(struct api_call *call)
+{
+    static const char *const members[] = {"min", "max", "chips", "chip", "hold_s", "idle_s"};
+    bool at_sites = body_member(call, "sites") || body_member(call, "near");
+    if (body_member(call, "sites") && body_member(call, "near"))
+        return err_set(&call->err, ERR_INVALID, "either sites or near");
+    for (size_t i = 0; i < sizeof members / sizeof members[0] && !at_sites; i++) {
+        if (body_member(call, members[i]))
+            return err_set(&call->err, ERR_INVALID,
+                           "%s: needs sites or near; without these the hub's own machine serves the model, "
+                           "and counts no chips",
+                           members[i]);
+    }
+    return 0;
+}
+
 static int add_parse(struct api_call *call)
 {
-    static const char *const members[] = {"model", "sites", "replicas", "slots", NULL};
+    static const char *const members[] = {"model", "sites", "near",   "replicas", "min", "max",
+                                          "slots", "chips", "chip", "hold_s",   "idle_s", NULL};
     struct event_deploy *e = &call->events[0].u.deploy;
-    uint64_t replicas = 1, slots = SLOTS_DEFAULT;
+    uint64_t slots = SLOTS_DEFAULT, chips = 1;
     call->events[0].kind = EVENT_KIND_deploy;
     call->nevents = 1;
     call->id = e->deployment = uuid_new();
+    e->tenant = call->key.tenant;
     int rc = body_only(call, members);
     if (rc == 0)
         rc = body_text(call, "model", true, call->param, NAME_CAP);
     if (rc == 0)
-        rc = body_count(call, "replicas", REPLICAS_PER_DEPLOYMENT_MAX, &replicas);
+        rc = check_at_sites(call);
+    if (rc == 0)
+        rc = read_scale(call, e);
     if (rc == 0)
         rc = body_count(call, "slots", SLOTS_MAX, &slots);
-    e->replicas = (uint32_t)replicas;
+    if (rc == 0)
+        rc = body_count(call, "chips", NODE_CHIPS_MAX, &chips);
+    if (rc == 0)
+        rc = body_text(call, "chip", false, e->chip, sizeof e->chip);
+    if (rc == 0)
+        rc = body_text(call, "near", false, e->near, sizeof e->near);
+    if (rc == 0)
+        rc = read_span(call, "hold_s", &e->hold_ms);
+    if (rc == 0)
+        rc = read_span(call, "idle_s", &e->idle_ms);
     e->slots = (uint32_t)slots;
-    if (rc == 0 && (replicas == 0 || slots == 0))
+    e->chips = (uint32_t)chips;
+    if (rc == 0 && slots == 0)
         rc = err_set(&call->err, ERR_INVALID, "replicas and slots must be at least 1");
+    if (rc == 0 && chips == 0)
+        rc = err_set(&call->err, ERR_INVALID, "chips must be at least 1");
     return rc;
 }
 
@@ -99,6 +164,21 @@ static int check_weights(struct api_call *call, const struct core *core, const s
     return 0;
 }
 
+/* Whether one node there could ever have what a replica asks for. */
+static bool has_chips(const struct core *core, const struct event_deploy *e, const struct uuid_list *sites)
+{
+    const struct row_pool *row;
+    for (uint32_t pos = 0; (row = view_pool_at(core, &pos)) != NULL;) {
+        if (row->node_chips < e->chips || (e->chip[0] && strcmp(e->chip, row->chip) != 0))
+            continue;
+        for (uint32_t i = 0; i < sites->n; i++) {
+            if (uuid_eq(&sites->v[i], &row->site))
+                return true;
+        }
+    }
+    return false;
+}
+
 static int add_sites(struct api_call *call, const struct core *core, const struct row_model *model)
 {
     struct uuid_list *sites = &call->events[0].u.deploy.sites;
@@ -129,16 +209,58 @@ static int add_sites(struct api_call *call, const struct core *core, const struc
     return rc;
 }
 
+/* The nearest that can have it; with words of the last one that cannot where none can. */
+static int add_near(struct api_call *call, const struct core *core, const struct row_model *model)
+{
+    struct event_deploy *e = &call->events[0].u.deploy;
+    const struct row_site *near[NEAR_SITES_MAX];
+    uint32_t n = near_sites(core, e->near, near);
+    int rc = 0;
+    if (n == 0)
+        return err_set(&call->err, ERR_NOT_FOUND, "There is no region, jurisdiction or site %s.", e->near);
+    rc = check_weights(call, core, model);
+    for (uint32_t i = 0; rc == 0 && i < n && e->sites.n < KEY_MODELS_MAX; i++) {
+        const struct uuid_list one = {.n = 1, .v = {near[i]->id}};
+        if (!has_chips(core, e, &one))
+            err_set(&call->err, ERR_WRONG_STATE, "The site %s has no such chips.", near[i]->name);
+        else if (!view_may_deploy(core, &one, model, e->chips))
+            err_set(&call->err, ERR_FORBIDDEN, "The rules let nobody use `%s` at the site %s.", model->name,
+                    near[i]->name);
+        else if (check_site(call, core, near[i]) == 0)
+            e->sites.v[e->sites.n++] = near[i]->id;
+    }
+    if (rc == 0 && e->sites.n == 0)
+        rc = call->err.code;
+    return rc;
+}
+
+static int check_chips(struct api_call *call, const struct core *core)
+{
+    const struct event_deploy *e = &call->events[0].u.deploy;
+    if (e->chip[0] && !view_chip_known(core, e->chip))
+        return err_set(&call->err, ERR_NOT_FOUND, "There is no chip kind %s.", e->chip);
+    if (e->sites.n > 0 && !has_chips(core, e, &e->sites))
+        return err_set(&call->err, ERR_WRONG_STATE, "No node of these sites has %u chips%s%s.", e->chips,
+                       e->chip[0] ? " of the kind " : "", e->chip);
+    return 0;
+}
+
 static int add_prepare(struct api_call *call, const struct core *core)
 {
+    struct event_deploy *e = &call->events[0].u.deploy;
     const struct row_model *row = call_model(call, core, call->param);
     if (!row)
         return ERR_NOT_FOUND;
-    call->events[0].u.deploy.model = row->id;
+    e->model = row->id;
+    e->sites.n = 0;
     if (view_deployment_of(core, &row->id))
         return err_set(&call->err, ERR_EXISTS, "`%s` is deployed already.", row->name);
-    int rc = add_sites(call, core, row);
-    if (rc == 0 && !view_may_deploy(core, &call->events[0].u.deploy.sites, row, 1))
+    int rc = e->near[0] ? 0 : add_sites(call, core, row);
+    if (rc == 0)
+        rc = check_chips(call, core);
+    if (rc == 0 && e->near[0])
+        rc = add_near(call, core, row);
+    if (rc == 0 && !view_may_deploy(core, &e->sites, row, e->chips))
         rc = err_set(&call->err, ERR_FORBIDDEN, "The rules let nobody use `%s` at one of these sites.",
                      row->name);
     return rc;

@@ -248,8 +248,8 @@ void desk_effect(struct desk *desk, const struct effect *effect)
 {
     const struct pool *pool;
     bool start = effect->kind == EFFECT_JOB_START;
-    if (!start && effect->kind != EFFECT_JOB_STOP)
-        return;
+    if ((!start && effect->kind != EFFECT_JOB_STOP) || !uuid_zero(&effect->service))
+        return; /* a replica is told in the list of replicas, hub/hosting.h */
     struct counter *c = find_pool(desk, &effect->pool, &pool);
     if (!c)
         return;
@@ -306,7 +306,7 @@ static void look(struct visit *visit, const struct core *core)
     for (uint32_t pos = 0; (row = view_job_at(core, &pos)) != NULL;) {
         const uint32_t counts[] = {row->count0, row->count1, row->count2, row->count3};
         const struct pool *pool = row->state == JOB_RUNNING ? pool_of(w, &row->pool) : NULL;
-        if (!pool)
+        if (!pool || row->flags & JOB_REPLICA)
             continue;
         struct site_order *more = realloc(w->order, (w->n + 1) * sizeof *more);
         if (!more)

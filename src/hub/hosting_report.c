@@ -201,7 +201,7 @@ static int take_item(struct report *report, yyjson_val *item, struct err *err)
     yyjson_val *deployment = yyjson_obj_get(item, "deployment"), *detail = yyjson_obj_get(item, "detail");
     if (report->n == REPORTED_MAX || !yyjson_is_str(deployment) ||
         !uuid_parse(&r->target.deployment, yyjson_get_str(deployment), yyjson_get_len(deployment)) ||
-        !take_u32(item, "ordinal", REPLICAS_PER_DEPLOYMENT_MAX, &r->target.ordinal) ||
+        !take_u32(item, "ordinal", UINT32_MAX, &r->target.ordinal) ||
         !take_u32(item, "epoch", UINT32_MAX, &r->target.epoch) || !take_state(item, &r->state) ||
         !take_u32(item, "slots", SLOTS_MAX, &r->slots) ||
         !take_u32(item, "context", CONTEXT_MAX, &r->context) || !yyjson_is_str(detail) ||

@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "core/why.h"
+#include "core/kinds.h"
 #include "hub/api.h"
 
 static void add_member(struct buf *out, const char *name)
@@ -169,15 +171,67 @@ void render_model(struct buf *out, const struct core *core, const struct row_mod
     buf_addf(out, ",\"deployed\":%s}", view_deployment_of(core, &row->id) ? "true" : "false");
 }
 
+/* Where it is; of one that waits for a place, why. All of a deployment that wait do so for the same. */
+static void add_replica(struct buf *out, const struct core *core, const struct row_replica *r, const char *why)
+{
+    const struct row_site *site = view_site(core, &r->site);
+    buf_addf(out, "{\"ordinal\":%u,\"epoch\":%u,\"slots\":%u,\"context\":%u,\"chips\":%u", r->ordinal, r->epoch,
+             r->slots, r->context, r->chips);
+    add_text(out, "chip", r->chip, sizeof r->chip);
+    add_text(out, "state", replica_state_text(r->state), 16);
+    if (site)
+        add_text(out, "site", site->name, NAME_CAP);
+    else
+        buf_add_text(out, ",\"site\":null");
+    add_text(out, "detail", site ? r->detail : why, TEXT_CAP);
+    add_text(out, "endpoint", r->endpoint, TEXT_CAP);
+    add_time(out, "since", r->since_ms);
+    buf_add_char(out, '}');
+}
+
+/* What one that waits for a place waits for; "": none does, or it is tried next. */
+static const char *waits_for(const struct core *core, const struct view_deployed *now)
+{
+    struct why why;
+    if (uuid_zero(&now->waits) || why_job(core, &now->waits, &why) != 0 || why.state != JOB_QUEUED)
+        return "";
+    return why_bar_text(why.bar);
+}
+
+static void add_scale(struct buf *out, const struct row_deployment *row, const struct view_deployed *now)
+{
+    bool fixed = row->sites.n == 0;
+    buf_addf(out, ",\"min\":%u,\"max\":%u,\"replicas_wanted\":%u,\"replicas_ready\":%u,\"slots\":%u,\"chips\":%u",
+             fixed ? row->replicas : row->min, row->replicas, now->wanted, now->ready, row->slots, row->chips);
+    add_text(out, "chip", row->chip, sizeof row->chip);
+    add_text(out, "near", row->near, sizeof row->near);
+    buf_addf(out, ",\"tokens_s\":%llu,\"requests\":%llu", (unsigned long long)now->tokens_s,
+             (unsigned long long)now->in_flight);
+}
+
+/* Its replicas on the hub's own machine follow no demand. */
+static void count_own(const struct core *core, const struct row_deployment *row, struct view_deployed *now)
+{
+    const struct row_replica *r;
+    *now = (struct view_deployed){.wanted = row->replicas};
+    for (uint32_t pos = 0; (r = view_replica_at(core, &pos)) != NULL;)
+        now->ready += uuid_eq(&r->deployment, &row->id) && r->state == REPLICA_READY;
+}
+
 void render_deployment(struct buf *out, const struct core *core, const struct row_deployment *row)
 {
     const struct row_model *model = view_model(core, &row->model);
     const struct row_replica *r;
+    struct view_deployed now;
     const char *sep = "";
+    if (!view_deployed(core, &row->id, &now))
+        count_own(core, row, &now);
+    const char *why = waits_for(core, &now);
     buf_add_char(out, '{');
     add_id(out, "id", &row->id);
     add_text(out, "model", model ? model->name : "?", NAME_CAP);
-    buf_addf(out, ",\"replicas_wanted\":%u,\"slots\":%u", row->replicas, row->slots);
+    add_scale(out, row, &now);
+    add_text(out, "waits_for", why, TEXT_CAP);
     add_time(out, "created", row->created_ms);
     buf_add_text(out, ",\"sites\":[");
     for (uint32_t i = 0; i < row->sites.n; i++) {
@@ -189,15 +243,9 @@ void render_deployment(struct buf *out, const struct core *core, const struct ro
     for (uint32_t pos = 0; (r = view_replica_at(core, &pos)) != NULL;) {
         if (!uuid_eq(&r->deployment, &row->id))
             continue;
-        buf_addf(out, "%s{\"ordinal\":%u,\"epoch\":%u,\"slots\":%u,\"context\":%u", sep, r->ordinal, r->epoch,
-                 r->slots, r->context);
+        buf_add_text(out, sep);
         sep = ",";
-        add_text(out, "state", replica_state_text(r->state), 16);
-        add_text(out, "site", view_site(core, &r->site)->name, NAME_CAP);
-        add_text(out, "detail", r->detail, TEXT_CAP);
-        add_text(out, "endpoint", r->endpoint, TEXT_CAP);
-        add_time(out, "since", r->since_ms);
-        buf_add_char(out, '}');
+        add_replica(out, core, r, why);
     }
     buf_add_text(out, "]}");
 }

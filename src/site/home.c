@@ -38,8 +38,8 @@ static struct site_order order_of(const struct site_home *home, const struct uui
 void site_home_effect(struct site_home *home, const struct effect *effect)
 {
     const struct job_id id = {effect->job, effect->epoch};
-    if (!uuid_eq(&effect->pool, &home->config.pool))
-        return;
+    if (!uuid_eq(&effect->pool, &home->config.pool) || !uuid_zero(&effect->service))
+        return; /* a replica starts with its own effect */
     if (effect->kind == EFFECT_JOB_STOP) {
         site_jobs_stop(home->jobs, &id, site_stop_reason(effect->code));
     } else if (effect->kind == EFFECT_JOB_START) {
@@ -183,7 +183,8 @@ static void look(void *ctx, const struct core *core)
     struct look *l = ctx;
     const struct row_job *row;
     for (uint32_t pos = 0; (row = view_job_at(core, &pos)) != NULL;) {
-        if (row->state != JOB_RUNNING || !uuid_eq(&row->pool, &l->home->config.pool))
+        if (row->state != JOB_RUNNING || row->flags & JOB_REPLICA ||
+            !uuid_eq(&row->pool, &l->home->config.pool))
             continue;
         const uint32_t counts[] = {row->count0, row->count1, row->count2, row->count3};
         struct site_order *more = realloc(l->list, (l->n + 1) * sizeof *more);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/kinds.h"
 #include "core/layout.h"
 #include "store/store.h"
 
@@ -169,7 +170,7 @@ static int memory_get(struct store *store, enum row_kind kind, const struct uuid
 
 static bool is_asked(const struct job_query *q, const struct row_job *row)
 {
-    return (!q->tenant || uuid_eq(q->tenant, &row->tenant)) &&
+    return !(row->flags & JOB_REPLICA) && (!q->tenant || uuid_eq(q->tenant, &row->tenant)) &&
            (!q->before || memcmp(&row->id, q->before, sizeof row->id) < 0) &&
            (!q->array ||
             (memcmp(&row->id, q->array, sizeof row->id - 2) == 0 && !uuid_eq(&row->id, q->array))) &&

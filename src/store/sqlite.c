@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "core/kinds.h"
 #include "store/sql.h"
 #include "store/store.h"
 
@@ -395,7 +396,7 @@ static int sqlite_get(struct store *store, enum row_kind kind, const struct uuid
 /* What a page is of, beside its limit, ?4. */
 static void add_jobs_where(struct buf *sql, const struct job_query *q)
 {
-    buf_addf(sql, " WHERE 1%s%s%s", q->tenant ? " AND tenant = ?1" : "", q->before ? " AND id < ?2" : "",
+    buf_addf(sql, " WHERE (flags & %u) = 0%s%s%s", (unsigned)JOB_REPLICA, q->tenant ? " AND tenant = ?1" : "", q->before ? " AND id < ?2" : "",
              q->array ? " AND id > ?3 AND id <= ?5" : "");
     if (!q->states)
         return;

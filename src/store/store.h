@@ -61,7 +61,7 @@ struct usage_query {
 /* Sums in a row_usage of which only the field grouped by is set beside the sums. */
 typedef void usage_fn(void *ctx, const struct row_usage *row);
 
-/* Jobs, also those that are over: a page of them, the newest first. */
+/* Jobs, also those that are over: a page of them, the newest first. Replicas of services are none: nobody has submitted them. */
 struct job_query {
     const struct uuid *tenant; /* NULL: of all */
     const struct uuid *before; /* older than that one; NULL: from the newest on */

@@ -38,6 +38,12 @@ def replica(f, name, ordinal=0):
     return found
 
 
+def at(f, name, site):
+    """The one replica that is there."""
+    found, = [r for r in f.bench.deployment(name)['replicas'] if r['site'] == site]
+    return found
+
+
 def engines(f):
     """Pids of the engines at the site."""
     return find_processes(str(f.site.data / 'run'))
@@ -59,7 +65,16 @@ def refusals(f):
     refused(f, 400, 'list', model='story', sites=[])
     refused(f, 400, 'twice', model='story', sites=['north', 'north'])
     refused(f, 409, 'has not joined', model='story', sites=['empty'])
-    refused(f, 409, 'chips', model='story', sites=['north'], replicas=5)
+    refused(f, 409, 'has 16 chips', model='story', sites=['north'], chips=16)
+    own, = {p['chip'] for p in f.bench.api('GET', '/api/v1/pools')['data']} - {'h20'}
+    refused(f, 409, f'of the kind {own}', model='story', sites=['north'], chip=own)
+    refused(f, 404, 'no chip kind', model='story', sites=['north'], chip='abacus')
+    refused(f, 404, 'no region, jurisdiction or site atlantis', model='story', near='atlantis')
+    refused(f, 409, 'no such chips', model='story', near='empty')
+    refused(f, 400, 'either sites or near', model='story', sites=['north'], near='north')
+    for wrong in ({'min': 2, 'max': 1}, {'min': 0, 'max': 0}, {'min': 1}, {'max': 1}, {'min': 0, 'max': 1, 'replicas': 1}):
+        refused(f, 400, 'either replicas', model='story', sites=['north'], **wrong)
+    refused(f, 400, 'needs sites', model='story', min=0, max=1)
     f.bench.api('POST', '/api/v1/sites/north/cordon', {})
     refused(f, 409, 'cordoned', model='story', sites=['north'])
     f.bench.api('POST', '/api/v1/sites/north/resume', {})
@@ -155,6 +170,103 @@ def aborts(f):
     return f'closed after {took * 1000:.0f} ms'
 
 
+def used(f):
+    """Chips at the site that work has."""
+    return sum(p['chips_in_use'] for p in f.bench.api('GET', '/api/v1/pools')['data'] if p['site'] == 'north')
+
+
+def together(n, function):
+    threads = [threading.Thread(target=function, args=(i,)) for i in range(n)]
+    for t in threads:
+        t.start()
+    return threads
+
+
+def counts(f, name):
+    d = f.bench.deployment(name)
+    return d['replicas_wanted'], d['replicas_ready'], len(d['replicas'])
+
+
+def follows(f):
+    """None until somebody asks; who does waits for the start. More under load, fewer and none after it, and their chips come back."""
+    had, before = engines(f), used(f)
+    deploy(f, 'tide', '--near', 'north', '--replicas', '0:2', '--slots', '1', '--hold', '2s', '--idle', '2s')
+    d = f.bench.deployment('tide')
+    same((d['min'], d['max'], d['near'], d['sites'], d['replicas']), (0, 2, 'north', ['north'], []), 'what it is')
+    answers = []
+
+    def first(i):
+        if i:
+            answers.append(f.bench.chat(model='tide', max_tokens=4, timeout=60).status)
+            return
+        with f.bench.stream(model='tide', max_tokens=4, timeout=60) as s:
+            s.read()
+            answers.append(200 if s.done else s.events)
+    start = time.monotonic()
+    for t in together(3, first):
+        t.join()
+    cold_s = time.monotonic() - start
+    same(answers, [200] * 3, 'who waited for the start')
+    done, seed = threading.Event(), iter(range(1000000))
+
+    def load(_):
+        while not done.is_set():
+            answers.append(f.bench.chat(model='tide', max_tokens=60, seed=next(seed), timeout=60).status)
+    threads = together(5, load)
+    try:
+        ready(f, 'tide', 2)
+        same(used(f), before + 2, 'chips')
+        same(len(engines(f)), len(had) + 2, 'engines')
+    finally:
+        done.set()
+        for t in threads:
+            t.join()
+    same(set(answers), {200}, 'answers')
+    wait_for(lambda: counts(f, 'tide') == (0, 0, 0), 'none is left', 30)
+    wait_for(lambda: set(engines(f)) == set(had), 'nor an engine', 5)
+    same(used(f), before, 'chips')
+    same(f.bench.chat(model='tide', max_tokens=4, timeout=60).status, 200, 'and again')
+    need(f.bench.deployment('tide')['replicas'][0]['ordinal'] >= 2, 'an ordinal was given twice')
+    return f'first answers after {cold_s:.1f} s'
+
+
+def competes(f):
+    """A job and replicas have the same chips: who comes later waits, and is told why."""
+    wait_for(lambda: counts(f, 'tide') == (0, 0, 0), 'no other replicas', 30)
+    free = 4 - used(f)
+    job = f.submit('sleep 600', chips=free)
+    wait_for(lambda: f.job(job)['state'] == 'running', 'the job runs', 10)
+    deploy(f, 'wide', '--site', 'north', '--replicas', '2')
+    d = wait_for(lambda: (d := f.bench.deployment('wide'))['waits_for'] and d, 'they wait', 10)
+    same(([(r['site'], r['state']) for r in d['replicas']], d['waits_for']), ([(None, 'wanted')] * 2, 'other work has the chips'), 'why')
+    need('other work has the chips' in f.bench.run('deployments').stdout, 'the table says it')
+    same(f.bench.chat(model='wide', timeout=30).status, 503, 'nothing is ready')
+    same(used(f), 4, 'chips')
+    same(f.bench.run('cancel', job).returncode, OK, 'cancel')
+    ready(f, 'wide', 2)
+    second = f.submit('true', chips=free)
+    same([j['id'] for j in f.bench.api('GET', '/api/v1/jobs')['data']], [second, job], 'replicas are nobody\'s jobs')
+    same((used(f), f.job(second)['state']), (4 - free + 2, 'queued'), 'chips')
+    same(f.bench.run('undeploy', 'wide').returncode, OK, 'undeploy')
+    wait_for(lambda: f.job(second)['state'] == 'ended', 'the second job has run', 30)
+    wait_for(lambda: f.bench.deployment('wide') is None, 'the deployment is gone', 15)
+
+
+def drains(f):
+    """A site that is drained keeps a replica until another is ready elsewhere, and for as long as none is."""
+    add(f, 'fast')
+    deploy(f, 'fast', '--site', 'north')
+    ready(f, 'fast')
+    f.bench.api('POST', '/api/v1/sites/north/drain', {})
+    wait_for(lambda: {r['site'] for r in f.bench.deployment('both')['replicas']} == {'local'}, 'it has moved', 30)
+    d = wait_for(lambda: (d := f.bench.deployment('fast'))['waits_for'] and d, 'one waits', 10)
+    same(sorted((r['state'], r['site'] or '') for r in d['replicas']), [('ready', 'north'), ('wanted', '')], 'it stays, and another one waits')
+    same(f.bench.chat(model='fast', max_tokens=3).status, 200, 'and serves')
+    same(f.bench.run('undeploy', 'fast').returncode, OK, 'undeploy')
+    wait_for(lambda: f.bench.deployment('fast') is None, 'it is gone', 15)
+    f.bench.api('POST', '/api/v1/sites/north/resume', {})
+
+
 def latency(f):
     """The same request to the hub's own machine and through a tunnel, in turn, over kept connections."""
     took = {'own': [], 'story': []}
@@ -222,12 +334,16 @@ def hangs(f):
 def hub_dies(f):
     """What runs at the site goes on, and is reached again by the next hub."""
     pids = engines(f)
-    epochs = [replica(f, 'story')['epoch'], replica(f, 'both', 1)['epoch']]
+    epochs = [at(f, name, 'north')['epoch'] for name in ('story', 'both')]
     f.bench.kill()
     f.bench.start()
     ready(f, 'story')
     ready(f, 'both', 2)
-    same((engines(f), [replica(f, 'story')['epoch'], replica(f, 'both', 1)['epoch']]), (pids, epochs), 'engines and epochs')
+    same((engines(f), [at(f, name, 'north')['epoch'] for name in ('story', 'both')]), (pids, epochs), 'engines and epochs')
+    same(counts(f, 'tide'), (0, 0, 0), 'none of this one')
+    same(f.bench.chat(model='tide', max_tokens=3, timeout=60).status, 200, 'but when it is asked')
+    same(f.bench.run('undeploy', 'tide').returncode, OK, 'undeploy')
+    wait_for(lambda: f.bench.deployment('tide') is None, 'it is gone', 15)
     same(wait_for(lambda: f.bench.chat(model='story', max_tokens=3), 'an answer').status, 200, 'answer')
 
 
@@ -309,7 +425,8 @@ def stranger(f):
     with Site() as south:
         south.enter(f.bench, 'south')
         d = f.bench.deployment('both')
-        told = {'deployment': d['id'], 'ordinal': 1, 'epoch': replica(f, 'both', 1)['epoch'], 'state': 'backoff', 'slots': 1, 'context': 1,
+        there = at(f, 'both', 'north')
+        told = {'deployment': d['id'], 'ordinal': there['ordinal'], 'epoch': there['epoch'], 'state': 'backoff', 'slots': 1, 'context': 1,
                 'detail': 'x'}
         same(south.call(hub, '/site/v1/replicas', {'replicas': [told]})[1]['changes'], 0, "another site's replica")
         digest = f.bench.api('GET', '/api/v1/models/both')['variants'][0]['sha256']
@@ -333,7 +450,7 @@ def leaves(f):
 def main():
     t = Tap()
     with Field() as f:
-        for name in ('own', 'story', 'both'):
+        for name in ('own', 'story', 'both', 'tide', 'wide'):
             add(f, name)
         deploy(f, 'own')
         ready(f, 'own')
@@ -343,8 +460,8 @@ def main():
         ready(f, 'both', 2)
         same(sorted(r['site'] for r in f.bench.deployment('both')['replicas']), ['local', 'north'], 'sites')
         for name, case in (('latency', latency), ('large ones beside one another', large), ('a client goes away', aborts), ('the agent is killed', agent_dies),
-                           ('the agent hangs', hangs), ('the hub is killed', hub_dies), ("the hub's folder is moved", hub_moves), ('other bytes', other_bytes),
-                           ('half a file', goes_on), ('undeploy', undeploys), ('strangers', stranger), ('the site leaves', leaves)):
+                           ('the agent hangs', hangs), ('as many as are asked for', follows), ('jobs and replicas', competes), ('the hub is killed', hub_dies), ("the hub's folder is moved", hub_moves), ('other bytes', other_bytes),
+                           ('half a file', goes_on), ('undeploy', undeploys), ('strangers', stranger), ('the site is drained', drains), ('the site leaves', leaves)):
             t.case(name, case, f)
     t.done()
 
