@@ -121,7 +121,7 @@ static bool want(const struct core *core, const struct row_replica *row, struct 
                            .kind = model->kind,
                            .context = model->context,
                            .slots = deployment->slots,
-                           .drains = deployment->replicas == 0};
+                           .drains = row->state == REPLICA_DRAINING};
     memcpy(out->model, model->name, sizeof out->model);
     return true;
 }

@@ -90,7 +90,7 @@ static void look_up(void *ctx, const struct core *core)
     const struct row_variant *variant = replica ? view_variant(core, &replica->variant) : NULL;
     const struct row_model *model = deployment ? view_model(core, &deployment->model) : NULL;
     const struct row_site *own = view_site_own(core);
-    if (!variant || !model || deployment->replicas == 0 || !uuid_eq(&replica->site, &own->id))
+    if (!variant || !model || replica->state == REPLICA_DRAINING || !uuid_eq(&replica->site, &own->id))
         return; /* it was taken back meanwhile, or is another site's */
     l->order.slots = deployment->slots;
     l->order.context = model->context;
