@@ -34,8 +34,7 @@ static void add_replicas(struct request *r, const struct cli *cli)
     if (!text)
         return;
     if ((colon && !u64_parse(text, (size_t)(colon - text), UINT32_MAX, &min)) ||
-        !u64_parse(colon ? colon + 1 : text, strlen(colon ? colon + 1 : text), UINT32_MAX,
-                   &max)) {
+        !u64_parse(colon ? colon + 1 : text, strlen(colon ? colon + 1 : text), UINT32_MAX, &max)) {
         wrong(r, "replicas", "a number N or MIN:MAX, such as 0:4", text);
         return;
     }

@@ -83,17 +83,17 @@ uint32_t replica_wait(struct core *core, uint32_t d, uint32_t served)
 {
     const struct service_replica *r = &core->service.replica[served];
     const struct row_deployment *deployment = &core->deployment[d].row;
-    return replica_add(
-        core, &(struct replica){.deployment = d,
-                                .served = served,
-                                .row = {.deployment = deployment->id,
-                                        .ordinal = (uint32_t)r->row.ordinal,
-                                        .variant = core->service.service[r->service].row.variant,
-                                        .epoch = 1,
-                                        .state = REPLICA_WANTED,
-                                        .slots = deployment->slots,
-                                        .since_ms = core->now_ms,
-                                        .chips = deployment->chips}});
+    return replica_add(core,
+                       &(struct replica){.deployment = d,
+                                         .served = served,
+                                         .row = {.deployment = deployment->id,
+                                                 .ordinal = (uint32_t)r->row.ordinal,
+                                                 .variant = core->service.service[r->service].row.variant,
+                                                 .epoch = 1,
+                                                 .state = REPLICA_WANTED,
+                                                 .slots = deployment->slots,
+                                                 .since_ms = core->now_ms,
+                                                 .chips = deployment->chips}});
 }
 
 /* What ran under the epoch before speaks for nobody any more. */
@@ -182,7 +182,8 @@ int step_replica_state(struct core *core, const struct event *event)
     struct row_replica *row = &core->replica[i].row;
     bool served = core->replica[i].served != INDEX_NONE;
     if (row->epoch != e->epoch || !move_allowed(row->state, e->state) ||
-        (served && (uuid_zero(&row->site) || (e->state == REPLICA_STOPPED && row->state != REPLICA_DRAINING))))
+        (served &&
+         (uuid_zero(&row->site) || (e->state == REPLICA_STOPPED && row->state != REPLICA_DRAINING))))
         return ERR_WRONG_STATE;
     if (e->slots > SLOTS_MAX || e->context > CONTEXT_MAX)
         return ERR_OVERFLOW;

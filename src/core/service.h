@@ -37,10 +37,10 @@ struct core;
 
 struct service {
     struct row_service row;
-    uint32_t model; /* INDEX_NONE: not in the catalogue */
+    uint32_t model;      /* INDEX_NONE: not in the catalogue */
     uint32_t deployment; /* INDEX_NONE: it is none's */
     struct list replicas, draining, demands;
-    uint32_t nreplicas; /* without those that drain */
+    uint32_t nreplicas;           /* without those that drain */
     uint64_t tokens_s, in_flight; /* sums of the demands */
     int64_t next_ms;              /* when there is something to decide, INT64_MAX: not before an event */
 };
@@ -80,6 +80,8 @@ void service_due(struct core *core, uint32_t service);
 void services_look(struct core *core);
 /* None is wanted any more: those that run drain. */
 void service_empty(struct core *core, uint32_t service);
+/* INDEX_NONE: there is none. */
+uint32_t service_find(const struct core *core, const struct uuid *id);
 /* It has no replicas left. */
 void service_drop(struct core *core, uint32_t service);
 /* The id of a service's replica. */

@@ -72,7 +72,8 @@ struct price_entry {
 struct deployment {
     struct row_deployment row;
     struct model_id model;
-    uint32_t service; /* that says how many there are, INDEX_NONE: it is on the hub's own machine, outside all pools */
+    uint32_t
+        service; /* that says how many there are, INDEX_NONE: it is on the hub's own machine, outside all pools */
 };
 
 struct replica {

@@ -55,10 +55,10 @@ struct shape_key {
     struct alternative alternative[ALTERNATIVES];
     uint32_t site; /* INDEX_NONE: any */
     uint32_t flags;
-    uint32_t tenant; /* whose facts the rules are told: those of all tenants that are equal to them */
-    uint32_t home;   /* a site in the jurisdiction of the data, INDEX_NONE: not known */
-    uint32_t source; /* the site where its data lies, INDEX_NONE: there is none to bring */
-    uint32_t kind;   /* enum job_kind */
+    uint32_t tenant;     /* whose facts the rules are told: those of all tenants that are equal to them */
+    uint32_t home;       /* a site in the jurisdiction of the data, INDEX_NONE: not known */
+    uint32_t source;     /* the site where its data lies, INDEX_NONE: there is none to bring */
+    uint32_t kind;       /* enum job_kind */
     uint32_t deployment; /* whose replica it is, INDEX_NONE: of none */
     char data_class[CODE_CAP];
     char jurisdiction[CODE_CAP];

@@ -66,11 +66,11 @@ static struct event_service_demand now(const struct demand *d, uint32_t busy, ui
     yield = yield > 0 ? yield : 1;
     uint64_t tokens_s = ((mean(d) + waiting * UINT64_C(1000)) * yield + 999999) / 1000000;
     uint64_t replica = (d->terms.slots * yield + 999) / 1000;
-    return (struct event_service_demand){.service = d->terms.service,
-                                         .tokens_s = tokens_s < SERVICE_TOKENS_MAX ? tokens_s : SERVICE_TOKENS_MAX,
-                                         .in_flight = busy + waiting,
-                                         .replica_tokens_s =
-                                             (uint32_t)(replica < UINT32_MAX ? replica : UINT32_MAX)};
+    return (struct event_service_demand){
+        .service = d->terms.service,
+        .tokens_s = tokens_s < SERVICE_TOKENS_MAX ? tokens_s : SERVICE_TOKENS_MAX,
+        .in_flight = busy + waiting,
+        .replica_tokens_s = (uint32_t)(replica < UINT32_MAX ? replica : UINT32_MAX)};
 }
 
 bool demand_sample(struct demand *d, uint64_t ms, uint32_t busy, uint32_t waiting,

@@ -48,8 +48,8 @@ struct worker {
     _Atomic enum worker_order order;
     bool draining;
     bool stopping;
-    uint32_t stop_ms; /* since it was told to stop */
-    uint32_t rounds;  /* of housekeeping */
+    uint32_t stop_ms;    /* since it was told to stop */
+    uint32_t rounds;     /* of housekeeping */
     uint64_t sampled_ns; /* when demand was, last */
     struct metrics metrics;
     struct list flushes; /* of relay_stream.in_flush */

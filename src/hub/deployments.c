@@ -54,7 +54,8 @@ static int read_scale(struct api_call *call, struct event_deploy *e)
         rc = body_count(call, "min", REPLICAS_PER_DEPLOYMENT_MAX, &min);
     if (rc == 0)
         rc = body_count(call, "max", REPLICAS_PER_DEPLOYMENT_MAX, &max);
-    if (rc == 0 && scales && (body_member(call, "replicas") || !body_member(call, "min") || !max || min > max))
+    if (rc == 0 && scales &&
+        (body_member(call, "replicas") || !body_member(call, "min") || !max || min > max))
         rc = err_set(&call->err, ERR_INVALID,
                      "either replicas, or min and max, where max is at least 1 and not less than min");
     if (rc == 0 && replicas == 0)
@@ -83,7 +84,7 @@ static int check_at_sites(struct api_call *call)
 
 static int add_parse(struct api_call *call)
 {
-    static const char *const members[] = {"model", "sites", "near",   "replicas", "min", "max",
+    static const char *const members[] = {"model", "sites", "near", "replicas", "min",    "max",
                                           "slots", "chips", "chip", "hold_s",   "idle_s", NULL};
     struct event_deploy *e = &call->events[0].u.deploy;
     uint64_t slots = SLOTS_DEFAULT, chips = 1;

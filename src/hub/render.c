@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "core/why.h"
 #include "core/kinds.h"
+#include "core/why.h"
 #include "hub/api.h"
 
 static void add_member(struct buf *out, const char *name)
@@ -172,11 +172,12 @@ void render_model(struct buf *out, const struct core *core, const struct row_mod
 }
 
 /* Where it is; of one that waits for a place, why. All of a deployment that wait do so for the same. */
-static void add_replica(struct buf *out, const struct core *core, const struct row_replica *r, const char *why)
+static void add_replica(struct buf *out, const struct core *core, const struct row_replica *r,
+                        const char *why)
 {
     const struct row_site *site = view_site(core, &r->site);
-    buf_addf(out, "{\"ordinal\":%u,\"epoch\":%u,\"slots\":%u,\"context\":%u,\"chips\":%u", r->ordinal, r->epoch,
-             r->slots, r->context, r->chips);
+    buf_addf(out, "{\"ordinal\":%u,\"epoch\":%u,\"slots\":%u,\"context\":%u,\"chips\":%u", r->ordinal,
+             r->epoch, r->slots, r->context, r->chips);
     add_text(out, "chip", r->chip, sizeof r->chip);
     add_text(out, "state", replica_state_text(r->state), 16);
     if (site)
@@ -201,8 +202,9 @@ static const char *waits_for(const struct core *core, const struct view_deployed
 static void add_scale(struct buf *out, const struct row_deployment *row, const struct view_deployed *now)
 {
     bool fixed = row->sites.n == 0;
-    buf_addf(out, ",\"min\":%u,\"max\":%u,\"replicas_wanted\":%u,\"replicas_ready\":%u,\"slots\":%u,\"chips\":%u",
-             fixed ? row->replicas : row->min, row->replicas, now->wanted, now->ready, row->slots, row->chips);
+    buf_addf(
+        out, ",\"min\":%u,\"max\":%u,\"replicas_wanted\":%u,\"replicas_ready\":%u,\"slots\":%u,\"chips\":%u",
+        fixed ? row->replicas : row->min, row->replicas, now->wanted, now->ready, row->slots, row->chips);
     add_text(out, "chip", row->chip, sizeof row->chip);
     add_text(out, "near", row->near, sizeof row->near);
     buf_addf(out, ",\"tokens_s\":%llu,\"requests\":%llu", (unsigned long long)now->tokens_s,

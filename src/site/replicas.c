@@ -200,11 +200,10 @@ static bool read_item(yyjson_val *v, struct item *out)
            uuid_parse(&o->deployment, id, strlen(id)) &&
            take_text(v, "digest", out->digest, sizeof out->digest) &&
            blob_name_valid(out->digest, strlen(out->digest)) && out->size <= BLOB_MAX &&
-           take_u32(v, "ordinal", UINT32_MAX, &o->ordinal) &&
-           take_u32(v, "epoch", UINT32_MAX, &o->epoch) && take_u32(v, "slots", SLOTS_MAX, &o->slots) &&
-           take_u32(v, "context", CONTEXT_MAX, &o->context) && take_u32(v, "kind", UINT32_MAX, &o->kind) &&
-           take_text(v, "model", o->model, sizeof o->model) && name_valid(o->model, strlen(o->model)) &&
-           take_text(v, "engine", o->engine, sizeof o->engine);
+           take_u32(v, "ordinal", UINT32_MAX, &o->ordinal) && take_u32(v, "epoch", UINT32_MAX, &o->epoch) &&
+           take_u32(v, "slots", SLOTS_MAX, &o->slots) && take_u32(v, "context", CONTEXT_MAX, &o->context) &&
+           take_u32(v, "kind", UINT32_MAX, &o->kind) && take_text(v, "model", o->model, sizeof o->model) &&
+           name_valid(o->model, strlen(o->model)) && take_text(v, "engine", o->engine, sizeof o->engine);
 }
 
 static void want(struct site_replicas *r, const struct item *wanted)

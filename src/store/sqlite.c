@@ -396,8 +396,8 @@ static int sqlite_get(struct store *store, enum row_kind kind, const struct uuid
 /* What a page is of, beside its limit, ?4. */
 static void add_jobs_where(struct buf *sql, const struct job_query *q)
 {
-    buf_addf(sql, " WHERE (flags & %u) = 0%s%s%s", (unsigned)JOB_REPLICA, q->tenant ? " AND tenant = ?1" : "", q->before ? " AND id < ?2" : "",
-             q->array ? " AND id > ?3 AND id <= ?5" : "");
+    buf_addf(sql, " WHERE (flags & %u) = 0%s%s%s", (unsigned)JOB_REPLICA, q->tenant ? " AND tenant = ?1" : "",
+             q->before ? " AND id < ?2" : "", q->array ? " AND id > ?3 AND id <= ?5" : "");
     if (!q->states)
         return;
     const char *sep = " AND state IN (";

@@ -120,7 +120,7 @@ def everything(hub):
     return {'tenants': [without(t, 'held', 'available') for t in hub.pages('/api/v1/tenants')],
             'keys': keys_of(hub),
             'models': hub.api('GET', '/api/v1/models')['data'],
-            'deployments': [without(d, 'replicas') for d in hub.api('GET', '/api/v1/deployments')['data']],
+            'deployments': [without(d, 'replicas', 'replicas_ready') for d in hub.api('GET', '/api/v1/deployments')['data']],
             'usage': [hub.api('GET', f'/api/v1/usage?by={by}')['data'] for by in ('tenant', 'key', 'model', 'hour')],
             'records': hub.records()}
 

@@ -426,14 +426,20 @@ static void test_rules(void **state)
 {
     (void)state;
     assert_true(may(2));
-    assert_int_equal(do_rules(world, "deny a when site.name = site-2 and job.kind = inference because \"b\" cite \"c\"\n"), 0);
+    assert_int_equal(
+        do_rules(world, "deny a when site.name = site-2 and job.kind = inference because \"b\" cite \"c\"\n"),
+        0);
     assert_true(!may(2) && may(3));
-    assert_int_equal(do_rules(world, "deny a when site.name = site-2 and job.kind = training because \"b\" cite \"c\"\n"), 0);
+    assert_int_equal(
+        do_rules(world, "deny a when site.name = site-2 and job.kind = training because \"b\" cite \"c\"\n"),
+        0);
     assert_true(may(2));
     assert_int_equal(do_rules(world, "deny a when chip.vendor = nvidia because \"b\" cite \"c\"\n"), 0);
     assert_true(!may(2) && !may(3));
     /* Who asks is not known; one who is at home there may. */
-    assert_int_equal(do_rules(world, "require a that tenant.jurisdiction = site.jurisdiction because \"b\" cite \"c\"\n"), 0);
+    assert_int_equal(
+        do_rules(world, "require a that tenant.jurisdiction = site.jurisdiction because \"b\" cite \"c\"\n"),
+        0);
     assert_true(may(2));
 }
 
@@ -444,10 +450,14 @@ static void test_rules_move(void **state)
     assert_int_equal(deploy(1, 1, "23"), 0);
     assert_int_equal(tick(), 0);
     is_at(1, 0, 2, 1, REPLICA_WANTED);
-    assert_int_equal(do_rules(world, "deny a when site.name = site-2 and model.name = model-1 because \"b\" cite \"c\"\n"), 0);
+    assert_int_equal(
+        do_rules(world, "deny a when site.name = site-2 and model.name = model-1 because \"b\" cite \"c\"\n"),
+        0);
     assert_int_equal(tick(), 0);
     is_at(1, 0, 3, 2, REPLICA_WANTED);
-    assert_int_equal(do_rules(world, "require a that tenant.jurisdiction = site.jurisdiction because \"b\" cite \"c\"\n"), 0);
+    assert_int_equal(
+        do_rules(world, "require a that tenant.jurisdiction = site.jurisdiction because \"b\" cite \"c\"\n"),
+        0);
     assert_int_equal(tick(), 0);
     is_at(1, 0, 3, 2, REPLICA_WANTED);
 }
