@@ -326,6 +326,11 @@ const struct snap_model *snapshot_model(const struct snapshot *s, const char *na
     return i == MAP_NONE ? NULL : &s->model[i];
 }
 
+bool snap_model_deployed(const struct snap_model *m)
+{
+    return m->nwanted > 0 || !uuid_zero(&m->demand.service);
+}
+
 struct registry_stats registry_stats(struct registry *r)
 {
     struct registry_stats n = {0};

@@ -76,6 +76,8 @@ void snapshot_unref(struct snapshot *snapshot);
 
 const struct snap_key *snapshot_key(const struct snapshot *snapshot, const char *public_id, size_t len);
 const struct snap_model *snapshot_model(const struct snapshot *snapshot, const char *name, size_t len);
+/* It has replicas, or would if it were asked. */
+bool snap_model_deployed(const struct snap_model *model);
 /* Totals over all queues and backends, for /metrics. */
 struct registry_stats {
     uint32_t slots, busy, waiting;

@@ -42,7 +42,7 @@ static bool visible(const struct snap_key *key, const struct snap_model *m)
     bool allowed = key->models.n == 0;
     for (uint32_t i = 0; i < key->models.n && !allowed; i++)
         allowed = uuid_eq(&key->models.v[i], &m->id);
-    return allowed && m->nwanted > 0;
+    return allowed && snap_model_deployed(m);
 }
 
 static void add_model(struct buf *out, const struct snap_model *m)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where a deployment's replicas are: at the sites that it names, as evenly as there is room, each with chips that nobody else has;
  * given up with their site; as many as demand asks for; and what a boot leaves alone. */
+#include "core/service.h"
 #include "dispatch_support.h"
 
 #define OWN 1
@@ -462,6 +463,164 @@ static void test_rules_move(void **state)
     is_at(1, 0, 3, 2, REPLICA_WANTED);
 }
 
+/* ---- anything, in any order ---- */
+
+#define STEPS 3000
+#define JOBS 6
+
+static uint64_t seed;
+
+static uint64_t any(uint64_t n)
+{
+    return test_random(&seed) % n;
+}
+
+static uint32_t running_in(const struct uuid *pool)
+{
+    const struct row_job *row;
+    uint32_t chips = 0;
+    for (uint32_t pos = 0; (row = view_job_at(world->core, &pos)) != NULL;)
+        chips += row->state == JOB_RUNNING && uuid_eq(&row->pool, pool) ? row->count0 : 0;
+    return chips;
+}
+
+/* A replica is where its job runs, and nowhere while that waits; a pool's chips are those of the jobs that run in it. */
+static void holds(void)
+{
+    const struct row_replica *row;
+    uint32_t counted[5] = {0};
+    for (uint32_t pos = 0; (row = view_replica_at(world->core, &pos)) != NULL;) {
+        const struct row_deployment *d = view_deployment(world->core, &row->deployment);
+        struct uuid id = replica_job_id(&row->deployment, row->ordinal);
+        const struct row_job *job = view_job(world->core, &id);
+        if (d->sites.n == 0) {
+            assert_null(job);
+            continue;
+        }
+        assert_non_null(job);
+        assert_true((job->state == JOB_RUNNING) == !uuid_zero(&row->site));
+        if (job->state == JOB_RUNNING)
+            assert_true(uuid_eq(&view_pool(world->core, &job->pool)->site, &row->site));
+        for (uint64_t n = 1; n <= 4; n++)
+            counted[n] += row->state != REPLICA_DRAINING && is_uid(&row->deployment, 'D', n);
+    }
+    for (uint64_t n = 1; n <= 4; n++) {
+        struct uuid id = uid('D', n);
+        const struct row_deployment *d = view_deployment(world->core, &id);
+        /* One that waits beside one that leaves is one more. */
+        assert_true(counted[n] <= (d ? 2 * d->replicas : 0));
+    }
+    for (uint64_t p = 2; p <= 3; p++) {
+        struct uuid id = uid('p', p);
+        struct view_pool_use use = view_pool_use(world->core, &id);
+        assert_int_equal(use.chips, running_in(&id));
+        assert_true(use.chips <= 2);
+    }
+    assert_int_equal(core_check(world->core), 0);
+}
+
+/* As its site might tell of it. */
+static void report_any(void)
+{
+    static const uint32_t states[] = {REPLICA_STARTING, REPLICA_READY, REPLICA_BACKOFF, REPLICA_STOPPED};
+    struct view_counts n = view_counts(world->core);
+    uint32_t pos = 0;
+    if (n.replicas == 0)
+        return;
+    const struct row_replica *row = NULL;
+    for (uint64_t k = any(n.replicas) + 1; k > 0; k--)
+        row = view_replica_at(world->core, &pos);
+    struct event e = {
+        .kind = EVENT_KIND_replica_state,
+        .u.replica_state = {.deployment = row->deployment,
+                            .ordinal = row->ordinal,
+                            .epoch = row->epoch - (any(8) == 0),
+                            .state = row->state == REPLICA_DRAINING ? REPLICA_STOPPED : states[any(4)]}};
+    if (row->state == REPLICA_DRAINING || e.u.replica_state.state != REPLICA_STOPPED)
+        (void)world_step(world, &e); /* some are refused */
+}
+
+static void deploy_any(void)
+{
+    static const char *const sites[] = {"", "2", "3", "23", "32"};
+    uint32_t max = 1 + (uint32_t)any(3);
+    struct event_deploy e = request(1 + any(4), (uint32_t)any(max + 1), max, sites[any(5)]);
+    e.chips = 1 + (uint32_t)any(2);
+    e.hold_ms = 1 + (int64_t)any(2000);
+    e.idle_ms = 1 + (int64_t)any(2000);
+    (void)send(e);
+}
+
+static void job_any(void)
+{
+    uint64_t n = 1 + any(JOBS);
+    struct event_job_submit job = job_request(n, 1 + (uint32_t)any(2), HOUR);
+    job.flags = any(2) ? JOB_INTERRUPTIBLE : 0;
+    if (do_cancel(world, n) != 0)
+        (void)do_submit(world, job);
+}
+
+static void step_any(void)
+{
+    static const uint32_t states[] = {PLACE_UP, PLACE_UP, PLACE_CORDONED, PLACE_DRAINING, PLACE_LOST};
+    static uint64_t boots = 10;
+    switch (any(12)) {
+    case 0:
+        deploy_any();
+        break;
+    case 1:
+        (void)do_undeploy(world, 1 + any(4));
+        break;
+    case 2:
+        (void)lose(2 + any(2), (uint32_t)any(2));
+        break;
+    case 3:
+        (void)do_site_state(world, 2 + any(2), states[any(5)]);
+        break;
+    case 4:
+    case 5:
+        (void)ask(1 + any(4), any(4) * 60, (uint32_t)any(3));
+        break;
+    case 6:
+        job_any();
+        break;
+    case 7:
+        pass((int64_t)any(3000));
+        break;
+    case 8:
+        assert_int_equal(any(4) ? 0 : do_boot(world, ++boots), 0);
+        break;
+    default:
+        report_any();
+    }
+}
+
+static void test_any_order(void **state)
+{
+    (void)state;
+    seed = 20261122;
+    for (uint32_t i = 0; i < STEPS; i++) {
+        step_any();
+        assert_int_equal(tick(), 0);
+        holds();
+        if (any(20) == 0) {
+            uint64_t before = world_views(world);
+            assert_int_equal(world_reload(world), 0);
+            assert_true(world_views(world) == before);
+            holds();
+        }
+    }
+    for (uint64_t n = 1; n <= 4; n++)
+        (void)do_undeploy(world, n);
+    for (uint32_t i = 0; i < 2000 && view_counts(world->core).replicas > 0; i++) {
+        report_any();
+        assert_int_equal(tick(), 0);
+        holds();
+    }
+    assert_int_equal(view_counts(world->core).replicas, 0);
+    assert_int_equal(view_counts(world->core).deployments, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -478,6 +637,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_convert, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rules, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rules_move, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_any_order, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
