@@ -321,6 +321,7 @@ static void test_drain(void **state)
     assert_int_equal(tick(), 0);
     assert_int_equal(do_replica(world, 1, 0, 1, REPLICA_READY), 0);
     assert_int_equal(drain(2, PLACE_DRAINING), 0);
+    pass(10);
     is_at(1, 0, 2, 1, REPLICA_READY);
     is_at(1, 1, 3, 1, REPLICA_WANTED);
     assert_int_equal(do_replica(world, 1, 1, 1, REPLICA_READY), 0);
