@@ -90,9 +90,11 @@ static int check_sites(const struct core *core, const struct event_deploy *e, ui
         if (site_state(&core->net.site[site.v].row) != PLACE_UP)
             return ERR_WRONG_STATE;
     }
+    if (e->sites.n == 0)
+        return 0;
     if (e->chip[0] && map_get(&core->net.chip_map, e->chip, text_len(e->chip, CHIP_CAP)) == MAP_NONE)
         return ERR_NOT_FOUND;
-    return e->sites.n == 0 || could_be(core, e, chips) ? 0 : ERR_NO_CAPACITY;
+    return could_be(core, e, chips) ? 0 : ERR_NO_CAPACITY;
 }
 
 /* ---- rules ---- */
@@ -167,11 +169,16 @@ static void service_of(const struct row_deployment *d, const struct uuid *varian
     memcpy(out->chip0, d->chip, sizeof out->chip0);
 }
 
+static bool scale_holds(const struct event_deploy *e)
+{
+    return e->min <= e->replicas && e->chips <= NODE_CHIPS_MAX && e->hold_ms >= 0 &&
+           e->hold_ms <= SERVICE_MS_MAX && e->idle_ms >= 0 && e->idle_ms <= SERVICE_MS_MAX;
+}
+
 static int check_terms(const struct core *core, const struct event_deploy *e)
 {
     if (uuid_zero(&e->deployment) || e->replicas == 0 || e->replicas > REPLICAS_PER_DEPLOYMENT_MAX ||
-        e->slots == 0 || e->slots > SLOTS_MAX || e->min > e->replicas || e->chips > NODE_CHIPS_MAX ||
-        e->hold_ms < 0 || e->hold_ms > SERVICE_MS_MAX || e->idle_ms < 0 || e->idle_ms > SERVICE_MS_MAX)
+        e->slots == 0 || e->slots > SLOTS_MAX || (e->sites.n > 0 && !scale_holds(e)))
         return ERR_INVALID;
     if (deployment_find(core, &e->deployment) != MAP_NONE ||
         map_get(&core->service.service_map, &e->deployment, sizeof e->deployment) != MAP_NONE)
