@@ -263,6 +263,12 @@ void relay_queue_late(struct deadline *deadline)
                  "No replica of the model became free in time.");
 }
 
+void relay_cold_late(struct deadline *deadline)
+{
+    relay_refuse(list_entry(deadline, struct relay, deadline), ERR_NO_REPLICA,
+                 "No replica of the model has started within two minutes: there may be no room for one.");
+}
+
 static void on_drawn(struct purse_waiter *waiter, int rc)
 {
     struct relay *r = list_entry(waiter, struct relay, hold);

@@ -18,7 +18,7 @@ void demand_set(struct demand *d, const struct demand_terms *terms)
         memset(d->slot_ms, 0, sizeof d->slot_ms);
         d->measured_tokens = d->measured_slot_ms = 0;
         d->told = false;
-        atomic_store(&d->woken, false);
+        atomic_store(&d->woken, DEMAND_ASLEEP);
     }
     d->terms = *terms;
 }
@@ -30,7 +30,8 @@ void demand_count(struct demand *d, uint64_t prompt, uint64_t completion)
 
 bool demand_wakes(struct demand *d)
 {
-    return !atomic_exchange(&d->woken, true);
+    unsigned asleep = DEMAND_ASLEEP;
+    return atomic_compare_exchange_strong(&d->woken, &asleep, DEMAND_WOKEN);
 }
 
 static void measure(struct demand *d, uint64_t ms, uint32_t busy)
@@ -84,8 +85,9 @@ bool demand_sample(struct demand *d, uint64_t ms, uint32_t busy, uint32_t waitin
     *out = now(d, busy, waiting);
     d->part = (d->part + 1) % DEMAND_PARTS;
     d->part_ms[d->part] = d->slot_ms[d->part] = 0;
-    atomic_store(&d->woken, out->in_flight > 0);
-    return !d->told || memcmp(out, &d->last, sizeof *out) != 0;
+    unsigned was = atomic_exchange(&d->woken, out->in_flight > 0 ? DEMAND_SAMPLED : DEMAND_ASLEEP);
+    /* What a request said by itself holds until this is told, though it may be as it was before. */
+    return !d->told || was == DEMAND_WOKEN || memcmp(out, &d->last, sizeof *out) != 0;
 }
 
 void demand_told(struct demand *d, const struct event_service_demand *said)

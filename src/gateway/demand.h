@@ -31,10 +31,13 @@ struct demand_terms {
     uint64_t window_ms;
 };
 
+/* Whether core knows that somebody asks: it does not, from a sample, or from the first request by itself. */
+enum demand_waking { DEMAND_ASLEEP, DEMAND_SAMPLED, DEMAND_WOKEN };
+
 struct demand {
     struct demand_terms terms;
     _Atomic uint64_t tokens; /* that answers had */
-    atomic_bool woken;       /* the first request was told */
+    atomic_uint woken;       /* enum demand_waking */
     uint64_t part_ms[DEMAND_PARTS], slot_ms[DEMAND_PARTS];
     uint32_t part;
     uint64_t tokens_before, measured_tokens, measured_slot_ms; /* what slots yield */

@@ -87,6 +87,7 @@ void relay_granted(struct relay *relay);
 void relay_again(struct relay *relay);
 void relay_hold_late(struct deadline *deadline);
 void relay_queue_late(struct deadline *deadline);
+void relay_cold_late(struct deadline *deadline);
 
 /* relay.c */
 /* Ends without a record: nothing was produced. */

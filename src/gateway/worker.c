@@ -277,7 +277,7 @@ static void init_http(struct worker *w, const struct gateway_config *config)
     deadline_queue_init(&w->hold_q, &w->loop, HOLD_WAIT_MS + 200, relay_hold_late);
     deadline_queue_init(&w->queue_q, &w->loop, config->queue_ms ? config->queue_ms : 60000, relay_queue_late);
     deadline_queue_init(&w->start_q, &w->loop, START_WAIT_MS, relay_queue_late);
-    deadline_queue_init(&w->cold_q, &w->loop, COLD_WAIT_MS, relay_queue_late);
+    deadline_queue_init(&w->cold_q, &w->loop, COLD_WAIT_MS, relay_cold_late);
     deadline_queue_init(&w->record_q, &w->loop, 5000, relay_record_due);
 }
 

@@ -220,6 +220,25 @@ static void count_own(const struct core *core, const struct row_deployment *row,
         now->ready += uuid_eq(&r->deployment, &row->id) && r->state == REPLICA_READY;
 }
 
+/* "north 2, south 1": its replicas that are somewhere, by site. */
+static void add_where(struct buf *out, const struct core *core, const struct row_deployment *row)
+{
+    const struct row_site *site;
+    const struct row_replica *r;
+    const char *sep = "";
+    buf_add_text(out, ",\"where\":\"");
+    for (uint32_t pos = 0; (site = view_site_at(core, &pos)) != NULL;) {
+        uint32_t n = 0;
+        for (uint32_t at = 0; (r = view_replica_at(core, &at)) != NULL;)
+            n += uuid_eq(&r->deployment, &row->id) && uuid_eq(&r->site, &site->id);
+        if (n == 0)
+            continue;
+        buf_addf(out, "%s%s %u", sep, site->name, n);
+        sep = ", ";
+    }
+    buf_add_char(out, '"');
+}
+
 void render_deployment(struct buf *out, const struct core *core, const struct row_deployment *row)
 {
     const struct row_model *model = view_model(core, &row->model);
@@ -233,6 +252,7 @@ void render_deployment(struct buf *out, const struct core *core, const struct ro
     add_id(out, "id", &row->id);
     add_text(out, "model", model ? model->name : "?", NAME_CAP);
     add_scale(out, row, &now);
+    add_where(out, core, row);
     add_text(out, "waits_for", why, TEXT_CAP);
     add_time(out, "created", row->created_ms);
     buf_add_text(out, ",\"sites\":[");

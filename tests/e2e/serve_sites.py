@@ -112,7 +112,7 @@ def serves(f):
     same(f.spent() - before, bill['cost'] + second['cost'], 'spent')
     need([p.stat().st_size for p in (f.site.data / 'blobs').iterdir()] == [MODEL.stat().st_size], 'weights')
     table = f.bench.run('deployments').stdout
-    need('north' in table, table)
+    need('north 1' in table, table)
 
 
 def large(f):
@@ -228,6 +228,33 @@ def follows(f):
     same(f.bench.chat(model='tide', max_tokens=4, timeout=60).status, 200, 'and again')
     need(f.bench.deployment('tide')['replicas'][0]['ordinal'] >= 2, 'an ordinal was given twice')
     return f'first answers after {cold_s:.1f} s'
+
+
+def here(f):
+    """On the hub's own machine as well, where it is named."""
+    had = f.bench.engines()
+    deploy(f, 'tide', '--site', 'local', '--replicas', '0:1', '--hold', '1s', '--idle', '1s')
+    same(f.bench.chat(model='tide', max_tokens=4, timeout=60).status, 200, 'answer')
+    same(f.bench.deployment('tide')['where'], 'local 1', 'where')
+    wait_for(lambda: counts(f, 'tide') == (0, 0, 0), 'none is left', 30)
+    wait_for(lambda: f.bench.engines() == had, 'nor an engine', 5)
+    same(f.bench.run('undeploy', 'tide').returncode, OK, 'undeploy')
+    same(f.bench.deployment('tide'), None, 'deployment')
+
+
+def too_late(f):
+    """Who waits for a start that does not come is told after two minutes."""
+    job = f.submit('sleep 600', chips=4 - used(f))
+    wait_for(lambda: f.job(job)['state'] == 'running', 'the job runs', 10)
+    deploy(f, 'wide', '--site', 'north', '--replicas', '0:1')
+    start = time.monotonic()
+    reply = f.bench.chat(model='wide', timeout=150)
+    took = time.monotonic() - start
+    same(reply.status, 503, reply.body)
+    need('two minutes' in reply.json()['error']['message'] and 119 < took < 125, (took, reply.body))
+    same(f.bench.run('undeploy', 'wide').returncode, OK, 'undeploy')
+    same(f.bench.run('cancel', job).returncode, OK, 'cancel')
+    wait_for(lambda: f.job(job)['state'] == 'cancelled', 'the job is gone', 10)
 
 
 def competes(f):
@@ -458,6 +485,9 @@ def main():
         deploy(f, 'both', '--site', 'local,north', '--replicas', '2')
         ready(f, 'both', 2)
         same(sorted(r['site'] for r in f.bench.deployment('both')['replicas']), ['local', 'north'], 'sites')
+        t.case("on the hub's own machine", here, f)
+        if os.environ.get('BUSBAR_FULL'):
+            t.case('a start that does not come', too_late, f)
         for name, case in (('latency', latency), ('large ones beside one another', large), ('a client goes away', aborts), ('the agent is killed', agent_dies),
                            ('the agent hangs', hangs), ('as many as are asked for', follows), ('jobs and replicas', competes), ('the hub is killed', hub_dies), ("the hub's folder is moved", hub_moves), ('other bytes', other_bytes),
                            ('half a file', goes_on), ('undeploy', undeploys), ('strangers', stranger), ('the site is drained', drains), ('the site leaves', leaves)):

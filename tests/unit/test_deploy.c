@@ -153,6 +153,9 @@ static void test_wakes(void **state)
     (void)serve(1, 0, 0, 0);
     assert_true(demand_wakes(&demand));
     assert_false(demand_wakes(&demand));
+    assert_int_equal(serve(10, 0, 0, 0), 1); /* it is answered already: nobody asks any more */
+    assert_int_equal(said.in_flight, 0);
+    assert_true(demand_wakes(&demand));
     (void)serve(10, 0, 1, 0);
     assert_false(demand_wakes(&demand)); /* core knows */
     (void)serve(10, 0, 0, 0);
