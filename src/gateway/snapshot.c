@@ -225,16 +225,17 @@ static void add_backends(struct registry *r, struct snapshot *s, const struct co
     }
 }
 
-/* Deployments whose replicas are core's to decide. */
+/* Deployments that have as many replicas as are asked for. */
 static void add_demand(struct snapshot *s, const struct core *core)
 {
     const struct row_deployment *row;
     for (uint32_t pos = 0; (row = view_deployment_at(core, &pos)) != NULL;) {
         struct view_deployed now;
         struct snap_model *m = model_with_id(s, &row->model);
-        if (!m || row->replicas == 0 || !view_deployed(core, &row->id, &now))
+        /* Of a fixed number nobody needs to know what is asked for. */
+        if (!m || row->min >= row->replicas || !view_deployed(core, &row->id, &now))
             continue;
-        m->scales = row->min < row->replicas;
+        m->scales = true;
         m->demand.service = row->id;
         m->demand.slots = row->slots;
         m->demand.window_ms =
