@@ -5,6 +5,7 @@
 
 #include <yyjson.h>
 
+#include "base/err.h"
 #include "cli/cli.h"
 
 /* Sends and reads the whole answer. Returns an exit status; errors were printed. *doc (may be NULL) is the caller's. */
@@ -29,5 +30,7 @@ struct column {
 int print_table(const struct cli *cli, yyjson_doc *doc, const struct column *columns, int ncolumns);
 /* With --json the document; else "title  value" lines. */
 int print_object(const struct cli *cli, yyjson_doc *doc, const struct column *fields, int n);
+/* Exit status of what was done here, without a hub; the words of a failure are printed. */
+int print_outcome(int rc, const struct err *err);
 
 #endif

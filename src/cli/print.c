@@ -110,3 +110,25 @@ int print_object(const struct cli *cli, yyjson_doc *doc, const struct column *fi
     }
     return CLI_OK;
 }
+
+int print_outcome(int rc, const struct err *err)
+{
+    if (rc == 0)
+        return CLI_OK;
+    fprintf(stderr, "busbar: %s\n", err->msg);
+    switch (rc) {
+    case ERR_INVALID:
+        return CLI_USAGE;
+    case ERR_NOT_FOUND:
+        return CLI_NOT_FOUND;
+    case ERR_FORBIDDEN:
+    case ERR_UNAUTHENTICATED:
+        return CLI_NOT_ALLOWED;
+    case ERR_UNAVAILABLE:
+    case ERR_UPSTREAM:
+    case ERR_TIMEOUT:
+        return CLI_UNREACHABLE;
+    default:
+        return CLI_FAILED;
+    }
+}

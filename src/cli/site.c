@@ -87,28 +87,6 @@ int cli_site_remove(const struct cli *cli)
 
 /* ---- at the site ---- */
 
-static int exit_of(int rc, const struct err *err)
-{
-    if (rc == 0)
-        return CLI_OK;
-    fprintf(stderr, "busbar: %s\n", err->msg);
-    switch (rc) {
-    case ERR_INVALID:
-        return CLI_USAGE;
-    case ERR_NOT_FOUND:
-        return CLI_NOT_FOUND;
-    case ERR_FORBIDDEN:
-    case ERR_UNAUTHENTICATED:
-        return CLI_NOT_ALLOWED;
-    case ERR_UNAVAILABLE:
-    case ERR_UPSTREAM:
-    case ERR_TIMEOUT:
-        return CLI_UNREACHABLE;
-    default:
-        return CLI_FAILED;
-    }
-}
-
 int cli_site_join(const struct cli *cli)
 {
     struct err err = {0};
@@ -121,7 +99,7 @@ int cli_site_join(const struct cli *cli)
     int rc = site_join(cli->data, cli->args[0], token, &err);
     if (rc == 0)
         printf("joined    %s\nnext      busbar site run --data %s\n", cli->args[0], cli->data);
-    return exit_of(rc, &err);
+    return print_outcome(rc, &err);
 }
 
 int cli_site_run(const struct cli *cli)
@@ -131,5 +109,5 @@ int cli_site_run(const struct cli *cli)
         .data_dir = cli->data, .engine = cli_option(cli, "engine"), .engine_threads = 1};
     if (cli_count(cli, "engine-threads", &options.engine_threads) != 0)
         return CLI_USAGE;
-    return exit_of(agent_run(&options, &err), &err);
+    return print_outcome(agent_run(&options, &err), &err);
 }

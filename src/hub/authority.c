@@ -7,11 +7,6 @@
 
 #include "net/spiffe.h"
 
-#define DAY_S 86400
-#define ROOT_S (INT64_C(7300) * DAY_S)
-#define ISSUER_S (INT64_C(365) * DAY_S)
-#define ISSUER_LEFT_S (INT64_C(30) * DAY_S) /* with less left the issuer is made anew */
-
 static bool path_of(const struct authority *a, const char *name, char out[FS_PATH_MAX])
 {
     return fs_join(out, a->dir, name);
@@ -25,23 +20,18 @@ static int keep(const char *path, const struct buf *text, struct err *err)
     return fs_write_atomic(path, text->data, text->len, 0644, err);
 }
 
+/* A key without a root is one whose request is on its way to it. */
 static int make_root(const struct authority *a, struct err *err)
 {
-    char key[FS_PATH_MAX], cert[FS_PATH_MAX];
-    struct buf text;
-    if (!path_of(a, "root.key", key) || !path_of(a, "root.pem", cert))
+    char cert[FS_PATH_MAX], key[FS_PATH_MAX];
+    if (!path_of(a, "root.pem", cert) || !path_of(a, "issuer.key", key))
         return err_set(err, ERR_INVALID, "the path of %s is too long", a->dir);
     if (fs_exists(cert))
         return 0;
-    buf_init(&text, PKI_PEM_MAX);
-    int rc = fs_exists(key) ? 0 : pki_key_make(key, err);
-    if (rc == 0)
-        rc = pki_root_make(
-            key, &(struct pki_subject){.name = "busbar root", .seconds = ROOT_S, .issuer = true}, &text, err);
-    if (rc == 0)
-        rc = keep(cert, &text, err);
-    buf_fini(&text);
-    return rc;
+    if (fs_exists(key))
+        return err_set(err, ERR_WRONG_STATE,
+                       "%s waits for its certificate from a root elsewhere (`busbar ca install`)", key);
+    return authority_root_init(a->dir, AUTHORITY_ROOT_DAYS, err);
 }
 
 /* A certificate in the issuer's name, for a key that is made unless it is there. */
@@ -80,13 +70,26 @@ static int make_issuer(const struct authority *a, struct err *err)
     int64_t ends_s = 0;
     if (!path_of(a, "issuer.pem", cert))
         return err_set(err, ERR_INVALID, "the path of %s is too long", a->dir);
-    if (fs_exists(cert) && pki_expires(cert, &ends_s, err) == 0 && ends_s > time(NULL) + ISSUER_LEFT_S)
+    if (fs_exists(cert) && pki_expires(cert, &ends_s, err) == 0 &&
+        ends_s > time(NULL) + AUTHORITY_ISSUER_LEFT_S)
         return 0;
     int rc = issue(a, "root", "issuer",
-                   &(struct pki_subject){.name = "busbar issuer", .seconds = ISSUER_S, .issuer = true}, err);
+                   &(struct pki_subject){.name = AUTHORITY_ISSUER_NAME,
+                                         .seconds = AUTHORITY_ISSUER_DAYS * AUTHORITY_DAY_S,
+                                         .issuer = true},
+                   err);
     if (rc != 0 && ends_s > time(NULL))
         return 0; /* the root's key is elsewhere; this one serves for a while yet */
-    return rc == 0 ? 0 : err_wrap(err, "the issuer needs a certificate from the root");
+    return rc == 0 ? 0 : err_wrap(err, "the issuer needs a certificate from the root (`busbar ca request`)");
+}
+
+int64_t authority_issuer_left_s(const struct authority *a)
+{
+    char cert[FS_PATH_MAX];
+    struct err err = {0};
+    int64_t ends_s = 0, now_s = time(NULL);
+    bool known = path_of(a, "issuer.pem", cert) && pki_expires(cert, &ends_s, &err) == 0;
+    return known && ends_s > now_s ? ends_s - now_s : 0;
 }
 
 static int make_own(const struct authority *a, struct err *err)
@@ -128,7 +131,9 @@ int authority_renew(const struct authority *a, struct tls_context *tls, struct e
     char key[FS_PATH_MAX], cert[FS_PATH_MAX];
     if (!path_of(a, "hub.key", key) || !path_of(a, "hub.pem", cert))
         return err_set(err, ERR_INVALID, "the path of %s is too long", a->dir);
-    int rc = make_own(a, err);
+    int rc = make_issuer(a, err);
+    if (rc == 0)
+        rc = make_own(a, err);
     return rc == 0 ? tls_member_renew(tls, cert, key, err) : rc;
 }
 

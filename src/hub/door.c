@@ -327,12 +327,23 @@ static void on_effect(void *ctx, const struct effect *effect)
     hosting_effect(door->hosting, effect);
 }
 
+/* Sites work on until it ends, so it is no reason to be unready. */
+static void warn_of_end(const struct authority *authority)
+{
+    int64_t left_s = authority_issuer_left_s(authority);
+    if (left_s < AUTHORITY_ISSUER_LEFT_S)
+        log_warn("issuer_ends",
+                 "days=%lld next=\"busbar ca request, at the root busbar ca sign, busbar ca install\"",
+                 (long long)(left_s / AUTHORITY_DAY_S));
+}
+
 static void on_renew(uv_timer_t *timer)
 {
     struct door *door = timer->data;
     struct err err = {0};
     if (authority_renew(&door->authority, door->tls, &err) != 0)
         log_error("the hub's certificate is not renewed", "error=%s", err.msg);
+    warn_of_end(&door->authority);
 }
 
 static int listen_here(struct door *door, const struct door_config *config, struct err *err)
@@ -415,6 +426,7 @@ int door_open(struct door **out, const struct door_config *config, struct err *e
         free(door);
         return rc;
     }
+    warn_of_end(&door->authority);
     asks_init(&door->asks);
     if (mailbox_init(&door->box, &config->loop->uv, on_effect, door) != 0)
         abort(); /* out of memory */

@@ -18,6 +18,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "net/tls.h"
 
 #define PKI_PEM_MAX ((size_t)64 << 10)
 #define PKI_DIGEST_SIZE 32
@@ -47,5 +48,21 @@ int pki_issue(const char *issuer_path, const char *issuer_key_path, const char *
 int pki_root_digest(const char *path, uint8_t digest[PKI_DIGEST_SIZE], struct err *err);
 /* When the first certificate of a file ends, seconds since 1970. */
 int pki_expires(const char *path, int64_t *at_s, struct err *err);
+
+/* One certificate of a file, for people. */
+struct pki_about {
+    char name[128], by[128];         /* its common name, and that of who signed it */
+    char uri[TLS_URI_CAP];           /* "": it has none */
+    int64_t from_s, until_s;         /* seconds since 1970 */
+    uint8_t digest[PKI_DIGEST_SIZE]; /* SHA-256 of the certificate */
+};
+
+/* The certificate at `index` of a file. ERR_NOT_FOUND past the last one. */
+int pki_about(const char *path, unsigned index, struct pki_about *out, struct err *err);
+/* Appends the first certificate of a file, as PEM, and nothing else of what is in it. */
+int pki_first(const char *path, struct buf *out, struct err *err);
+/* Whether the first certificate of a file is one that a hub can issue with: signed by the root, which is the one
+ * certificate of its own file, for the key, both valid now (RFC 5280, 6.1). ERR_INVALID with words. */
+int pki_issuer_check(const char *issuer_path, const char *root_path, const char *key_path, struct err *err);
 
 #endif

@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Sites join a hub by a token, are known by their certificates from then on, and are out at once when removed."""
+import json
+import pathlib
 import ssl
 import subprocess
+import tempfile
 
 from site_agent import LISTEN, Site, free_port, invite
 from workbench import FAILED, NOT_ALLOWED, NOT_FOUND, OK, UNREACHABLE, USAGE, Bench, Tap, busbar, need, same, wait_for
@@ -140,6 +143,64 @@ def closed():
         same(bench.request('POST', '/api/v1/sites/x/token', {}, local=True).status, 409, 'no door')
 
 
+def offline_root():
+    """A root on another machine: the hub asks, the root signs, the hub takes it over, later anew; nonsense changes nothing."""
+    with tempfile.TemporaryDirectory(prefix='bb-ca-') as top:
+        top = pathlib.Path(top)
+        root, data, csr, issuer = top / 'root', top / 'hub', top / 'hub.csr', top / 'issuer.pem'
+        pem = root / 'root.pem'
+        install = ('ca', 'install', '--data', data, '--root', pem, '--issuer')
+        busbar(USAGE, 'ca', 'init')
+        busbar(OK, 'ca', 'init', '--dir', root)
+        busbar(FAILED, 'ca', 'init', '--dir', root)
+        need((root / 'root.key').stat().st_mode & 0o077 == 0, 'the key is for nobody else')
+        busbar(NOT_FOUND, *install, pem)  # nothing was asked for
+        busbar(OK, 'ca', 'request', '--data', data, '--out', csr)
+        need('waits for its certificate' in busbar(FAILED, 'up', '--data', data, *LISTEN, '--listen', '127.0.0.1:0').stderr,
+             'a hub made a root of its own')
+        busbar(USAGE, 'ca', 'sign', '--dir', root, '--csr', pem)
+        busbar(USAGE, 'ca', 'sign', '--dir', root, '--csr', csr, '--days', '0')
+        busbar(NOT_FOUND, 'ca', 'sign', '--dir', data / 'pki', '--csr', csr)
+        busbar(OK, 'ca', 'sign', '--dir', root, '--csr', csr, '--days', '20', '--out', issuer)
+        # What is no issuer of this hub under this root.
+        stranger = top / 'stranger'
+        busbar(OK, 'ca', 'init', '--dir', stranger)
+        busbar(OK, 'ca', 'request', '--data', stranger, '--out', top / 'other.csr')
+        busbar(OK, 'ca', 'sign', '--dir', stranger, '--csr', csr, '--out', top / 'other-root.pem')
+        busbar(OK, 'ca', 'sign', '--dir', root, '--csr', top / 'other.csr', '--out', top / 'other-key.pem')
+        for bad in (csr, pem, top / 'other-root.pem', top / 'other-key.pem'):
+            busbar(USAGE, *install, bad)
+        busbar(USAGE, 'ca', 'install', '--data', data, '--issuer', issuer, '--root', issuer)
+        need(not (data / 'pki' / 'root.pem').exists() and not (data / 'pki' / 'issuer.pem').exists(), 'a refusal left something')
+        busbar(OK, *install, issuer)
+        with Bench([*LISTEN, '--no-model'], data=data) as bench, Site() as it, Site() as late:
+            need(any('issuer_ends' in line for line in bench.lines), 'less than 30 days are told')
+            need(not (data / 'pki' / 'root.key').exists(), 'the hub made a root')
+            same(bench.request('GET', '/readyz').status, 200, 'ready all the same')
+            bench.api('POST', '/api/v1/sites', {'name': 'early'})
+            hub, token = invite(bench, 'early')
+            it.join(OK, hub, token)
+            same(it.call(hub, '/site/v1/orders', {})[0], 200, 'a member')
+            # Anew while it runs: the member's chain hangs from the certificate before, and is good beside the new one.
+            before = (data / 'pki' / 'issuer.pem').read_text()
+            busbar(OK, 'ca', 'request', '--data', data, '--out', csr)
+            busbar(OK, 'ca', 'sign', '--dir', root, '--csr', csr, '--out', issuer)
+            busbar(OK, *install, issuer)
+            need((data / 'pki' / 'issuer.pem').read_text() != before, 'nothing was installed')
+            busbar(FAILED, 'ca', 'install', '--data', data, '--issuer', top / 'other-root.pem', '--root', stranger / 'root.pem')
+            bench.api('POST', '/api/v1/sites', {'name': 'late'})
+            _, token = invite(bench, 'late')
+            late.join(OK, hub, token)
+            same([s.call(hub, '/site/v1/orders', {})[0] for s in (it, late)], [200, 200], 'by both issuers')
+            need(before.split('-----END')[0] not in (late.data / 'pki' / 'site.pem').read_text(), 'the old issuer issued')
+            shown = json.loads(busbar(OK, 'ca', 'show', '--data', data, '--json').stdout)['data']
+            same([c['file'] for c in shown], ['root.pem', 'issuer.pem', 'hub.pem'], 'certificates')
+            need(360 <= shown[1]['days_left'] <= 365 and shown[1]['signed_by'] == 'busbar root', shown)
+            same(shown[0]['sha256'], json.loads(busbar(OK, 'ca', 'show', '--dir', root, '--json').stdout)['data'][0]['sha256'], 'root')
+            same(bench.stop(), 0, 'exit status')
+        busbar(NOT_FOUND, 'ca', 'show', '--data', top)
+
+
 def main():
     tap = Tap()
     with Bench(LISTEN) as bench:
@@ -147,6 +208,7 @@ def main():
             tap.case(case.__name__.replace('_', ' '), case, bench)
         tap.case('the hub stops cleanly', lambda: same(bench.stop(), 0, 'exit status'))
     tap.case('a hub without a door', closed)
+    tap.case('a root that never was at the hub', offline_root)
     tap.done()
 
 
