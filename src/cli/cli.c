@@ -14,7 +14,8 @@
 
 /* Of every verb that submits jobs. */
 #define JOB_OPTIONS \
-    "chips=N chip=KIND[:N],... time=TIME name=NAME priority=N interruptible after=JOBS env=NAME=VALUE " \
+    "chips=N chip=KIND[:N],... time=TIME name=NAME priority=N interruptible on-disconnect=WHAT after=JOBS " \
+    "env=NAME=VALUE " \
     "memory=MIB network site=NAME jurisdiction=CODE vendor=NAME isolation=LEVEL deadline=WHEN defer=WHEN " \
     "green " \
     "checkpoint-every=TIME checkpoint-cost=TIME array=A-B[%C] cwd=DIR in=[NAME=]PATH out=PATH dry-run " \

@@ -29,6 +29,9 @@
     "  --interruptible        it may be stopped for others, and is started again\n" \
     "  --checkpoint-every TIME, --checkpoint-cost TIME\n" \
     "                         how often it writes a checkpoint, and what one and a start from it cost\n" \
+    "  --on-disconnect WHAT   stop (or nothing said): where its site has not heard of the hub for the time " \
+    "of a\n" \
+    "                         lease it is stopped, and placed again; finish: it runs to its end there\n" \
     "Nothing yet\n" \
     "  --dry-run              submit nothing: tell where it could run, at what price, and what is in its " \
     "way\n"

@@ -189,6 +189,7 @@ void job_options_add(struct request *r, const struct cli *cli, bool tenant)
     add_span(r, cli, "checkpoint-cost", "checkpoint_cost_s", false);
     add_priority(r, cli);
     add_flag(r, cli, "interruptible");
+    request_option(r, cli, "on-disconnect", "on_disconnect");
     add_flag(r, cli, "network");
     add_each(r, cli, "out", "outputs");
     add_env(r, cli);

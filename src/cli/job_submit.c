@@ -163,6 +163,7 @@ static void given_members(const struct cli *cli, const char *given[], size_t cap
                                            {"checkpoint-cost", "checkpoint_cost_s"},
                                            {"priority", "priority"},
                                            {"interruptible", "interruptible"},
+                                           {"on-disconnect", "on_disconnect"},
                                            {"network", "network"},
                                            {"cwd", "cwd"},
                                            {"in", "in"},

@@ -34,6 +34,7 @@ static const struct member {
                {"time_limit_s", COUNT, NULL},
                {"priority", PRIORITY, NULL},
                {"interruptible", FLAG, NULL},
+               {"on_disconnect", TEXT, NULL},
                {"after", LIST, NULL},
                {"array", TEXT, NULL},
                {"site", TEXT, NULL},

@@ -127,7 +127,8 @@ static uint32_t list_running(struct core *core, uint32_t site)
         for (uint32_t i = 0; pool->site.v == site && pool->busy > 0 && i < pool->row.nodes; i++) {
             for (uint32_t s = pool->node[i].shares; s != INDEX_NONE; s = w->share[s].next_on_node) {
                 uint32_t job = w->share[s].job.v;
-                if (w->job[job].shares == s && pool_chip_watts(core, pool) > 0)
+                if (w->job[job].shares == s && pool_chip_watts(core, pool) > 0 &&
+                    !job_is_held(core, &w->job[job]))
                     w->victim[n++] = job;
             }
         }

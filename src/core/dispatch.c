@@ -226,6 +226,11 @@ static bool is_interruptible(struct core *core, const struct job *job)
     return !job_is_firm(job);
 }
 
+static bool is_not_held(struct core *core, const struct job *job)
+{
+    return !job_is_held(core, job);
+}
+
 /* Stops what runs at sites that are lost, and what may be stopped at those that are drained. False: there was no room for
  * all the effects. */
 static bool evict_from_sites(struct core *core)
@@ -233,7 +238,7 @@ static bool evict_from_sites(struct core *core)
     for (uint32_t k = 0; k < core->net.pools.used; k++) {
         struct pool_id id = {core->net.pools_by_id[k]};
         uint32_t state = site_state(&core->net.site[core->net.pool[id.v].site.v].row);
-        if (state == PLACE_LOST && !work_evict(core, id, INDEX_NONE, NULL, 0))
+        if (state == PLACE_LOST && !work_evict(core, id, INDEX_NONE, is_not_held, 0))
             return false;
         if (state == PLACE_DRAINING && !work_evict(core, id, INDEX_NONE, is_interruptible, ERR_DRAINED))
             return false;
@@ -245,8 +250,8 @@ static bool is_forbidden(struct core *core, const struct job *job)
 {
     struct shape *shape = &core->work.shape[core->work.lane[job->lane].shape];
     const uint64_t *lawful = shape_lawful(core, shape);
-    if (!lawful)
-        return false; /* there are no rules */
+    if (!lawful || job_is_held(core, job))
+        return false; /* there are no rules, or nobody could tell it to stop */
     return !bit_of(lawful + (size_t)job->row.alternative * core->work.pool_words, job->pool) ||
            transit_closed(core, job, shape_closed(core, shape));
 }

@@ -97,6 +97,7 @@ enum meter_flag {
 #define JOB_FLAGS(J) \
     J(INTERRUPTIBLE, 1u, "interruptible") /* may be stopped for firm work, and goes on later */ \
     J(ONE_DOMAIN, 2u, "one-domain")       /* all nodes of one scale-up domain */ \
+    J(FINISH, 4u, "finish")               /* runs to its end at a site that is out of touch */ \
     J(REPLICA, 256u, "replica")           /* of a service: core's own work, without an end */
 /* How far a job is kept from the rest of its machine. Ordered: a job that demands one is content with a later one. */
 #define ISOLATIONS(I) \

@@ -247,7 +247,7 @@ int shape_read(const struct core *core, const struct event_job_submit *e, struct
         a->count = asked[i].count;
         a->rate = asked[i].rate;
     }
-    key->flags = e->flags;
+    key->flags = e->flags & ~(uint32_t)JOB_FINISH; /* it asks for no other place by that */
     key->tenant = tenant_for_rules(core, tenant.v);
     key->home = site_home(core, &e->data_site);
     key->source = e->data_bytes > 0 ? site_by_id(core, &e->data_site).v : INDEX_NONE;

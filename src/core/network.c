@@ -441,6 +441,11 @@ int step_site_contact(struct core *core, const struct event *event)
         return 0;
     row->away = e->lost;
     site_turned(core, id);
+    if (!row->away) { /* what was let run to its end there may be stopped again */
+        core->book.changed = true;
+        core->work.due = true;
+        site_judge(core, id);
+    }
     return 0;
 }
 

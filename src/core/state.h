@@ -304,6 +304,9 @@ uint64_t pool_chip_watts(const struct core *core, const struct pool *pool);
 /* Takes the job's shares back and stops it at its site: it waits again, under the same sequence. `code` says why, as in
  * EFFECT_JOB_STOP. */
 void job_evict(struct core *core, struct job_id id, int code);
+/* Whether it is let run to its end where it is, because its site is out of touch: nobody could tell it to stop, so it has no
+ * other place until the site is back, or is said to be lost for good. */
+bool job_is_held(const struct core *core, const struct job *job);
 typedef bool job_test_fn(struct core *core, const struct job *job);
 /* Evicts what runs on a node, or on all nodes of a pool when it is INDEX_NONE, in the order in which it was submitted on each
  * node; only those that `which`, unless NULL, holds for. False: the step's effects have no room for more, and some still runs. */

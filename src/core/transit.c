@@ -133,11 +133,18 @@ static uint32_t last_over(const struct core *core, uint32_t corridor)
     return last;
 }
 
+/* Whether its data has come to a site that is out of touch is known there only; until it is back nothing comes. */
 void transit_cut(struct core *core, uint32_t corridor)
 {
     const struct corridor *c = &core->net.corridor[corridor];
-    while (c->transits > 0 && (c->row.state == PLACE_LOST || c->granted > c->row.bits_s))
-        job_evict(core, (struct job_id){core->traffic.transit[last_over(core, corridor)].job}, ERR_CORRIDOR);
+    while (c->transits > 0 && (c->row.state == PLACE_LOST || c->granted > c->row.bits_s)) {
+        uint32_t i = last_over(core, corridor);
+        struct job_id job = {core->traffic.transit[i].job};
+        if (job_is_held(core, &core->work.job[job.v]))
+            leave(core, i);
+        else
+            job_evict(core, job, ERR_CORRIDOR);
+    }
 }
 
 /* ---- rows ---- */

@@ -87,6 +87,14 @@ bool job_is_firm(const struct job *job)
     return !(job->row.flags & JOB_INTERRUPTIBLE);
 }
 
+bool job_is_held(const struct core *core, const struct job *job)
+{
+    if (job->row.state != JOB_RUNNING || !(job->row.flags & JOB_FINISH))
+        return false;
+    const struct row_site *site = &core->net.site[core->net.pool[job->pool].site.v].row;
+    return site->away && site->state != PLACE_LOST;
+}
+
 /* A job that came without a duration lasts what was thought of it then; rows from before jobs had estimates have none. */
 static int64_t left_ms(const struct job *job, int64_t estimate_ms)
 {
@@ -289,7 +297,7 @@ bool work_terms_hold(const struct event_job_submit *e)
 {
     int32_t priority = (int32_t)e->priority;
     return priority >= -JOB_PRIORITY_MAX && priority <= JOB_PRIORITY_MAX &&
-           !(e->flags & ~(uint32_t)(JOB_INTERRUPTIBLE | JOB_ONE_DOMAIN | JOB_ISOLATION_MASK)) &&
+           !(e->flags & ~(uint32_t)(JOB_INTERRUPTIBLE | JOB_ONE_DOMAIN | JOB_FINISH | JOB_ISOLATION_MASK)) &&
            e->kind <= JOB_KIND_INFERENCE && is_length(e->duration_ms) && is_length(e->checkpoint_ms) &&
            is_length(e->checkpoint_every_ms) && e->deadline_ms >= 0 && e->start_by_ms >= 0 &&
            e->data_bytes <= DATA_BYTES_MAX;

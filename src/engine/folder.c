@@ -121,18 +121,28 @@ static bool given_up(const char *dir)
     return form_load(&job_stop_table, path, &stop, NULL) == 0 && stop.end == JOB_END_LOST;
 }
 
+static bool is_to_finish(const char *spec_path)
+{
+    struct job_spec spec;
+    bool finish = job_spec_load(&spec, spec_path, NULL) == 0 && spec.finish;
+    job_spec_free(&spec);
+    return finish;
+}
+
 static int renew_one(const char *work, const struct job_id *id, char *boot, uint64_t for_ms, struct err *err)
 {
-    char dir[FS_PATH_MAX], path[FS_PATH_MAX];
+    char dir[FS_PATH_MAX], path[FS_PATH_MAX], spec[FS_PATH_MAX];
     struct job_lease old, lease;
     workdir_path(dir, work, id);
     workdir_file(path, dir, "exit");
     if (fs_exists(path))
         return 0;
-    workdir_file(path, dir, "spec");
-    if (!fs_exists(path) || given_up(dir))
+    workdir_file(spec, dir, "spec");
+    if (!fs_exists(spec) || given_up(dir))
         return 0;
     workdir_file(path, dir, "lease");
+    if (!fs_exists(path) && is_to_finish(spec))
+        return 0;
     int rc = form_load(&job_lease_table, path, &old, err);
     if (rc != 0 && rc != ERR_NOT_FOUND)
         return rc;

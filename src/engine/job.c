@@ -110,6 +110,7 @@ static const struct form_field spec_fields[] = {
     FIELD_AS(TEXT, account, job_spec, .max = 63),
     FIELD_AS(TEXT, partition, job_spec, .max = 255),
     FIELD(U32, array_limit, job_spec),
+    FIELD(BOOL, finish, job_spec),
     FIELD(BOOL, confined, job_spec),
 };
 const struct form_table job_spec_table = TABLE(spec_fields, struct job_spec);
@@ -202,6 +203,8 @@ static int check(const struct job_spec *s, struct err *err)
 {
     if (s->version != 1)
         return err_set(err, ERR_INVALID, "`version`: not 1");
+    if (s->finish && s->time_limit_ms == 0)
+        return err_set(err, ERR_INVALID, "`finish`: not without `time_limit_ms`");
     if (s->argv_count == 0 || s->argv[0][0] == 0)
         return err_set(err, ERR_INVALID, "`argv`: names no program");
     for (uint32_t i = 0; i < s->env_count; i++) {

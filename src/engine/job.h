@@ -137,10 +137,11 @@ struct job_spec {
     char *account;
     char *partition;
     uint32_t array_limit; /* of jobs that are submitted together, how many may run at once; 0: all */
+    bool finish;          /* it has no lease: it ends by itself, or at its time limit */
     bool confined;        /* the engine set the level above: the shim holds it, and does not choose */
 };
 
-/* No lease file: the job runs as long as it may. */
+/* No lease file: the job runs as long as it may. One that is to finish has none, and a time limit. */
 struct job_lease {
     char *boot;        /* of the machine that wrote this: /proc/sys/kernel/random/boot_id */
     uint64_t sequence; /* grows with each renewal */

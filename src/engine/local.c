@@ -227,7 +227,7 @@ static int submit_one(struct local *l, struct job_spec *spec, uint64_t lease_ms,
         return 0;
     if (status.state == ENGINE_UNKNOWN) {
         live_refresh(l);
-        bool leased = folder_lease(&lease, l->boot, 1, lease_ms);
+        bool leased = folder_lease(&lease, l->boot, 1, spec->finish ? 0 : lease_ms);
         int rc = complete(l, spec, err);
         if (rc != 0 ||
             (rc = workdir_prepare(l->config->work, spec, leased ? &lease : NULL, &fresh, err)) != 0 ||

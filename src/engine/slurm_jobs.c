@@ -219,7 +219,7 @@ int slurm_submit_batch(struct slurm *s, const struct job_spec *specs, uint32_t n
     (void)snprintf(name, sizeof name, SLURM_PREFIX "%s-%u", uuid, specs[0].epoch);
     for (uint32_t i = 0; i < n; i++) {
         struct job_id id = {specs[i].job, specs[i].epoch};
-        bool leased = folder_lease(&lease, s->boot, 1, lease_ms);
+        bool leased = folder_lease(&lease, s->boot, 1, specs[i].finish ? 0 : lease_ms);
         int rc = workdir_prepare(s->config->work, &specs[i], leased ? &lease : NULL, &fresh, err);
         if (rc != 0)
             return rc;

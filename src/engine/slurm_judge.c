@@ -79,6 +79,18 @@ static void judge_unclaimed(struct slurm *s, struct tracked *t, struct engine_st
                    row->phase == SLURM_ACTIVE ? "it is being started" : row->reason);
 }
 
+/* A job that is to finish has no lease, but a time limit: its shim ends it then, whoever it hears of. */
+static uint64_t limit_until(const struct tracked *t, const char *dir)
+{
+    char path[FS_PATH_MAX];
+    struct job_spec spec;
+    workdir_file(path, dir, "spec");
+    uint64_t until =
+        job_spec_load(&spec, path, NULL) == 0 && spec.finish ? t->changed_ms + spec.time_limit_ms : 0;
+    job_spec_free(&spec);
+    return until;
+}
+
 static uint64_t lease_until(const struct slurm *s, const struct tracked *t)
 {
     char dir[FS_PATH_MAX], path[FS_PATH_MAX];
@@ -87,7 +99,7 @@ static uint64_t lease_until(const struct slurm *s, const struct tracked *t)
     workdir_file(path, dir, "lease");
     (void)form_load(&job_lease_table, path, &lease, NULL);
     /* One that an earlier boot of this machine wrote is not on this clock: it began before now at the latest. */
-    uint64_t until = !lease.boot                        ? 0
+    uint64_t until = !lease.boot                        ? limit_until(t, dir)
                      : strcmp(lease.boot, s->boot) == 0 ? lease.until_ms
                                                         : t->changed_ms + lease.for_ms;
     form_free(&job_lease_table, &lease);

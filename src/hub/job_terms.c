@@ -18,6 +18,7 @@ const char *const job_terms_members[] = {"tenant",
                                          "time_limit_s",
                                          "priority",
                                          "interruptible",
+                                         "on_disconnect",
                                          "after",
                                          "array",
                                          "site",
@@ -260,6 +261,21 @@ static int read_isolation(struct api_call *call, uint32_t *flags)
     return rc;
 }
 
+/* Without an end in sight nobody could say when another placement may begin. */
+static int read_on_disconnect(struct api_call *call, struct event_job_array *e)
+{
+    char text[16] = "stop";
+    int rc = body_text(call, "on_disconnect", false, text, sizeof text);
+    bool finish = strcmp(text, "finish") == 0;
+    if (rc == 0 && !finish && strcmp(text, "stop") != 0)
+        rc = err_set(&call->err, ERR_INVALID, "on_disconnect: must be stop or finish");
+    if (rc == 0 && finish && e->duration_ms == 0)
+        rc = err_set(&call->err, ERR_INVALID,
+                     "on_disconnect: finish needs a time limit (time_limit_s), past which it surely is over");
+    e->flags |= finish ? JOB_FINISH : 0;
+    return rc;
+}
+
 int job_terms_read(struct api_call *call, struct job_terms *terms, struct event_job_array *e)
 {
     bool interruptible = false;
@@ -275,6 +291,8 @@ int job_terms_read(struct api_call *call, struct job_terms *terms, struct event_
         rc = read_isolation(call, &e->flags);
     if (rc == 0)
         rc = read_times(call, e);
+    if (rc == 0)
+        rc = read_on_disconnect(call, e);
     if (rc == 0)
         rc = read_afters(call, terms);
     if (rc == 0)
@@ -400,6 +418,8 @@ void job_terms_render(struct buf *out, const struct core *core, const struct row
         add_text(out, "vendor", row->vendor, NAME_CAP);
     if (job_isolation(row->flags) > ISOLATION_NONE)
         add_text(out, "isolation", isolation_text(job_isolation(row->flags)), NAME_CAP);
+    if (row->flags & JOB_FINISH)
+        add_text(out, "on_disconnect", "finish", 8);
     if (row->deadline_ms)
         add_time(out, "deadline", row->deadline_ms);
     if (row->start_by_ms)

@@ -232,6 +232,11 @@ static uint32_t chips_of(const struct checker *c, const struct check_job *job)
     return chips;
 }
 
+void checker_rules_again(struct checker *c)
+{
+    c->rules->changed = true;
+}
+
 void checker_rules_end_of_time(struct checker *c)
 {
     const char *rule = "";
@@ -242,7 +247,8 @@ void checker_rules_end_of_time(struct checker *c)
     c->rules->changed = false;
     for (uint32_t i = 0; i < c->njobs; i++) {
         const struct check_job *job = &c->job[i];
-        if (job->state == CHECK_RUNS && !checker_lawful(c, i, job->pool, chips_of(c, job), &rule))
+        if (job->state == CHECK_RUNS && !checker_is_held(c, i) &&
+            !checker_lawful(c, i, job->pool, chips_of(c, job), &rule))
             checker_violate(c, CHECKER_FORBIDDEN_RUNS, &job->id, &c->pool[job->pool].id, NONE, "%s", rule);
     }
     checker_ways_lawful(c);

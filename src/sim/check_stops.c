@@ -19,6 +19,21 @@ uint64_t checker_limit(const struct checker *c, const struct check_site *site)
     return site->cap > 0 && site->cap < site->shed_cap ? site->cap : site->shed_cap;
 }
 
+bool checker_is_held(const struct checker *c, uint32_t i)
+{
+    const struct check_job *job = &c->job[i];
+    const struct check_site *site = job->state == CHECK_RUNS ? &c->site[c->pool[job->pool].site] : NULL;
+    return site && job->finish && site->away && site->set_state != PLACE_LOST;
+}
+
+bool checker_runs_free(const struct checker *c, uint32_t node)
+{
+    uint32_t s = c->node[node].shares;
+    while (s != NONE && checker_is_held(c, c->share[s].job))
+        s = c->share[s].next_on_node;
+    return s != NONE;
+}
+
 static uint64_t draw_of(const struct check_site *site)
 {
     return site->load * site->pue / 1000;
@@ -49,7 +64,7 @@ static bool could_draw_less(const struct checker *c, uint32_t site)
         const struct check_chip *chip = &c->chip[pool->chip];
         for (uint32_t n = 0;
              pool->site == site && chip->told.watts > chip->told.idle_watts && n < pool->nodes; n++) {
-            if (c->node[pool->first + n].used > 0)
+            if (checker_runs_free(c, pool->first + n))
                 return true;
         }
     }
@@ -103,6 +118,12 @@ void checker_judge_stop(struct checker *c, uint32_t i, const struct effect *e)
 {
     struct check_job *job = &c->job[i];
     const struct check_site *site = &c->site[c->pool[job->pool].site];
+    bool held = checker_is_held(c, i) && !job->cancelled && !job->returned && e->code != ERR_BUDGET_SPENT;
+    for (uint32_t s = job->shares; s != NONE && held; s = c->share[s].next_of_job)
+        held = c->node[c->share[s].node].state != PLACE_LOST;
+    if (held)
+        checker_violate(c, CHECKER_HELD_STOPPED, &e->job, &e->pool, NONE, "epoch %" PRIu32 ", code %d",
+                        e->epoch, e->code);
     job->done_ms += kept_ms(c, job, e->code != 0);
     if (e->amount != job->done_ms)
         checker_violate(c, CHECKER_DONE, &e->job, &e->pool, NONE, "%" PRId64 " ms of %" PRId64, e->amount,

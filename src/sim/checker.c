@@ -243,7 +243,8 @@ void checker_end_of_time(struct checker *c, int64_t now_ms)
         const struct check_pool *pool = &c->pool[node->pool];
         node->doomed = false;
         judge_drain(c, c->doomed[i]);
-        if (node->shares == NONE || (node->state != PLACE_LOST && c->site[pool->site].state != PLACE_LOST))
+        bool lost = c->site[pool->site].state == PLACE_LOST && checker_runs_free(c, c->doomed[i]);
+        if (node->shares == NONE || (node->state != PLACE_LOST && !lost))
             continue;
         checker_violate(c, CHECKER_LOST_RUNS, &c->job[c->share[node->shares].job].id, &pool->id,
                         c->doomed[i] - pool->first, "no stop came in the instant of the loss");

@@ -49,6 +49,7 @@
     V(OVERTAKEN, "a job that comes first waits for the same pool") \
     V(STOP_NOT_RUNNING, "what is stopped does not run under this epoch in this pool") \
     V(LOST_RUNS, "work still runs on what is lost") \
+    V(HELD_STOPPED, "work was stopped that is let run to its end at a site out of touch") \
     V(DRAINED_RUNS, "interruptible work still runs at a site that is drained") \
     V(DRAINED_WRONGLY, "work is stopped for a drain that is firm, or whose site is not drained") \
     V(CANCELLED_RUNS, "a cancelled job was not stopped") \

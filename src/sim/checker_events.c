@@ -163,6 +163,10 @@ static void site_state(struct checker *c, const struct event *event)
     else
         site->set_state = event->u.site_state.state;
     uint32_t state = site->away ? PLACE_LOST : site->set_state;
+    if (contact && !site->away) { /* those that were let run are judged again */
+        checker_rules_again(c);
+        c->power = true;
+    }
     c->stale |= (site->state == PLACE_UP) != (state == PLACE_UP);
     site->state = state;
     bool gives_up = state == PLACE_LOST || state == PLACE_DRAINING;
@@ -276,6 +280,7 @@ uint32_t checker_job_new(struct checker *c, const struct event_job_submit *e)
                                    .priority = (int32_t)e->priority,
                                    .stopped_ms = INT64_MIN,
                                    .firm = !(e->flags & JOB_INTERRUPTIBLE),
+                                   .finish = (e->flags & JOB_FINISH) != 0,
                                    .checkpoint_ms = e->checkpoint_ms,
                                    .checkpoint_every_ms = e->checkpoint_every_ms};
     memcpy(c->job[i].data_class, e->data_class, sizeof c->job[i].data_class);

@@ -139,6 +139,7 @@ struct check_job {
     bool held;    /* it waits by choice */
     bool counted; /* in its ask's `ordinary` */
     bool firm;
+    bool finish;          /* it is let run where nobody hears of it */
     uint32_t alternative; /* while it runs, since then */
     uint32_t least;       /* chips that it was counted with, sim/check_alarms.c */
     int64_t started_ms;
@@ -238,6 +239,10 @@ uint64_t checker_limit(const struct checker *c, const struct check_site *site);
 void checker_shed(struct checker *c, const struct event *event);
 /* A job is stopped, before it is released. */
 void checker_judge_stop(struct checker *c, uint32_t job, const struct effect *e);
+/* Whether it runs at a site that is out of touch and is let run to its end there. */
+bool checker_is_held(const struct checker *c, uint32_t job);
+/* Whether anything else than that runs on the node. */
+bool checker_runs_free(const struct checker *c, uint32_t node);
 /* A job starts, before it has its shares. */
 void checker_judge_resume(struct checker *c, uint32_t job, const struct effect *e);
 /* Of the effects of one step, whether whoever was stopped for others was followed by them. */
@@ -270,6 +275,8 @@ bool checker_lawful(const struct checker *c, uint32_t job, uint32_t pool, uint32
 bool checker_corridor_lawful(const struct checker *c, uint32_t job, uint32_t a, uint32_t b,
                              const char **rule);
 /* What runs must be lawful by now. */
+/* What runs is judged by the rules at the end of this instant. */
+void checker_rules_again(struct checker *c);
 void checker_rules_end_of_time(struct checker *c);
 
 /* Services: sim/check_service.c. */

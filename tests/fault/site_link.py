@@ -11,7 +11,7 @@ import time
 
 from faultlib import FULL, Tap  # noqa: F401 pylint: disable=unused-import
 from site_agent import LEASE_S, Field, counted, runs_of, span, spans_of
-from workbench import find_processes, need, same, wait_for
+from workbench import find_processes, nano, need, same, wait_for
 
 NAME = f'bb{os.getpid() % 100000}'
 NET = f'10.{231 + os.getpid() % 16}.{os.getpid() // 256 % 256}'
@@ -91,17 +91,41 @@ def flaps(f, link):
         same((end['code'], end['epoch'], runs_of(f, job)), (0, 1, 1), 'code, epoch, runs')
 
 
+def finished(f, job, spent):
+    """It was let run to its end: once, under one epoch, billed for as long as it ran."""
+    end = f.ended(job, 60)
+    same((end['state'], end['code'], end['epoch'], runs_of(f, job)), ('ended', 0, 1, 1), 'state, code, epoch, runs')
+    bill = wait_for(lambda: (j := f.job(job))['epochs'][0]['final'] and j, 'its last figures', 30)
+    same(len(bill['epochs']), 1, 'epochs')
+    ms = bill['epochs'][0]['chip_ms']
+    need(LEASE_S + 12 < ms / 1000 < LEASE_S + 30, 'chip-ms', ms)
+    need(abs(nano(bill['cost']) - ms * 1000) < 1000, 'cost', bill['cost'], 'of', ms)
+    need(f.spent() - spent >= nano(bill['cost']), 'what was spent')
+
+
 def long(f, link):
+    same(f.try_submit('true', chip='h20', on_disconnect='finish'), None, 'without a time limit')
+    same(f.try_submit('true', chip='h20', time_limit_s=60, on_disconnect='perhaps'), None, 'neither')
     for _ in range(20 if FULL else 1):
+        # The price of what is let run: a chip-second is a thousandth.
+        f.bench.api('PUT', f"/api/v1/pools/{f.pool()['id']}/price", {'price': '3.6'})
+        spent = f.spent()
+        finish = f.submit(counted(f, f'sleep {LEASE_S + 14}'), time_limit_s=600, on_disconnect='finish')
+        f.running(finish)
+        f.bench.api('PUT', f"/api/v1/pools/{f.pool()['id']}/price", {'price': '0'})
         job = f.submit(f'{span(f)} sleep 600')
         f.running(job)
-        wait_for(lambda j=job: spans_of(f, j), 'it has begun', 15)
+        wait_for(lambda j=job: spans_of(f, j) and runs_of(f, finish), 'they have begun', 15)
         link.cut()
-        wait_for(lambda: not find_processes(str(f.site.data / 'work')), 'the lease has ended it', LEASE_S + 15)
+        wait_for(lambda j=job: not find_processes(str(f.site.data / 'work' / j)), 'the lease has ended it', LEASE_S + 15)
+        need(find_processes(str(f.site.data / 'work' / finish)), 'what is to finish was stopped')
         same(f.job(job)['state'], 'running', 'the hub waits for longer than the site')
         wait_for(lambda: site_state(f) == 'lost', 'the site is lost', 60, 0.5)
         same(f.job(job)['state'], 'queued', 'state')
+        held = f.job(finish)
+        same((held['state'], held.get('out_of_touch'), held['epoch']), ('running', True, 1), 'what is to finish')
         link.heal()
+        finished(f, finish, spent)
         wait_for(lambda j=job: len(spans_of(f, j)) == 2, 'it runs again', 60)
         same((f.job(job)['epoch'], site_state(f)), (2, 'up'), 'epoch and site')
         f.bench.api('DELETE', f'/api/v1/jobs/{job}')

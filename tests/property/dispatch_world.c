@@ -382,6 +382,8 @@ static void submit(struct dispatch_world *w)
     j->kind = (uint32_t)below(w, 2);
     j->flags =
         (below(w, 8) == 0 ? JOB_ONE_DOMAIN : 0) | (below(w, 2) == 0 ? JOB_INTERRUPTIBLE : 0) | isolation;
+    if (j->data_bytes == 0 && below(w, 3) == 0)
+        j->flags |= JOB_FINISH;
     if (below(w, 2))
         j->checkpoint_ms = (int64_t)below(w, 4000);
     if (below(w, 3) == 0)

@@ -181,6 +181,70 @@ static void test_contact_lost(void **state)
     assert_int_equal(world_job(world, 1)->epoch, 2);
 }
 
+static void run_half(uint64_t job, uint32_t flags)
+{
+    struct event_job_submit e = job_request(job, 4, HOUR);
+    e.flags = flags | JOB_INTERRUPTIBLE;
+    e.site = uid('S', 1);
+    assert_int_equal(do_submit(world, e), 0);
+    world_settle(world);
+    assert_int_equal(world_job(world, job)->state, JOB_RUNNING);
+}
+
+/* Who asked for it goes on at a site that is out of touch, under its epoch, whatever is decided meanwhile. */
+static void test_contact_lost_to_finish(void **state)
+{
+    (void)state;
+    run_half(1, JOB_FINISH);
+    run_half(2, 0);
+    assert_int_equal(contact(1, 1), 0);
+    world_settle(world);
+    assert_int_equal(world_job(world, 1)->state, JOB_RUNNING);
+    assert_int_equal(world_job(world, 1)->epoch, 1);
+    assert_int_equal(world_job(world, 2)->state, JOB_QUEUED);
+    assert_int_equal(do_site_state(world, 1, PLACE_DRAINING), 0);
+    world_settle(world);
+    assert_int_equal(world_reload(world), 0);
+    world_settle(world);
+    assert_int_equal(world_job(world, 1)->state, JOB_RUNNING);
+    /* What it was spared is done when the site is back. */
+    assert_int_equal(contact(1, 0), 0);
+    assert_int_equal(do_tick(world), 0);
+    const struct effect *stop = world_effect(world, EFFECT_JOB_STOP, 1);
+    assert_non_null(stop);
+    assert_int_equal(stop->code, ERR_DRAINED);
+    world_settle(world);
+    assert_int_equal(do_site_state(world, 1, PLACE_UP), 0);
+    world_settle(world);
+    assert_int_equal(world_job(world, 1)->epoch, 2);
+    /* Its end is taken when the site tells it. */
+    assert_int_equal(contact(1, 1), 0);
+    world_settle(world);
+    assert_int_equal(end_from(1, 1, 2), 0);
+    assert_int_equal(world_job(world, 1)->state, JOB_ENDED);
+}
+
+/* A site that is lost for good, by an operator or as a member, gives such a job back too. */
+static void test_lost_for_good(void **state)
+{
+    (void)state;
+    run_half(1, JOB_FINISH);
+    assert_int_equal(contact(1, 1), 0);
+    world_settle(world);
+    assert_int_equal(do_site_state(world, 1, PLACE_LOST), 0);
+    world_settle(world);
+    assert_int_equal(world_job(world, 1)->state, JOB_QUEUED);
+    assert_int_equal(end_from(1, 1, 1), ERR_WRONG_STATE);
+    assert_int_equal(contact(1, 0), 0);
+    assert_int_equal(do_site_state(world, 1, PLACE_UP), 0);
+    world_settle(world);
+    assert_int_equal(world_job(world, 1)->epoch, 2);
+    /* One that is cancelled has no other place either. */
+    assert_int_equal(contact(1, 1), 0);
+    assert_int_equal(do_cancel(world, 1), 0);
+    assert_int_equal(world_job(world, 1)->state, JOB_CANCELLED);
+}
+
 /* Contact that comes and goes is not what an operator says, before or meanwhile. */
 static void test_contact_and_operator(void **state)
 {
@@ -206,8 +270,13 @@ static void test_contact_and_operator(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(test_who_ends),        TEST(test_returns),
-                                       TEST(test_returns_refused), TEST(test_returns_too_often),
-                                       TEST(test_contact_lost),    TEST(test_contact_and_operator)};
+    const struct CMUnitTest tests[] = {TEST(test_who_ends),
+                                       TEST(test_returns),
+                                       TEST(test_returns_refused),
+                                       TEST(test_returns_too_often),
+                                       TEST(test_contact_lost),
+                                       TEST(test_contact_and_operator),
+                                       TEST(test_contact_lost_to_finish),
+                                       TEST(test_lost_for_good)};
     return cmocka_run_group_tests_name("epoch", tests, NULL, NULL);
 }
