@@ -20,6 +20,7 @@
 #include "hub/door.h"
 #include "hub/hub.h"
 #include "hub/keep.h"
+#include "hub/starts.h"
 #include "network/netfile.h"
 #include "site/local.h"
 #include "site/machine.h"
@@ -270,7 +271,10 @@ static int start_hub(struct up *up, struct err *err)
             return err_set(err, ERR_INVALID, "path is too long");
         path = model;
     }
-    int rc = hub_first_start(&up->hub, path[0] ? path : NULL, &up->first, err);
+    const struct limits limits = limits_default();
+    int rc = starts_open(&up->hub.starts, up->runtime, &limits, err);
+    if (rc == 0)
+        rc = hub_first_start(&up->hub, path[0] ? path : NULL, &up->first, err);
     if (rc == 0)
         rc = find_machine(up, err);
     if (rc != 0)
@@ -458,8 +462,10 @@ static void free_all(struct up *up)
 {
     if (up->gateway)
         gateway_stop(up->gateway);
+    starts_stop(up->hub.starts);
     if (up->runtime)
         runtime_stop(up->runtime);
+    starts_free(up->hub.starts);
     if (up->gateway)
         gateway_free(up->gateway);
     door_free(up->door);

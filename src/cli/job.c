@@ -20,6 +20,9 @@ static const struct column fields[] = {{"id", "/id"},
                                        {"command", "/argv"},
                                        {"state", "/state"},
                                        {"waits for", "/why/text"},
+                                       {"may start", "/eta/start"},
+                                       {"  from", "/eta/low"},
+                                       {"  until", "/eta/high"},
                                        {"end", "/end"},
                                        {"", "/text"},
                                        {"code", "/code"},
@@ -39,6 +42,8 @@ static const struct column fields[] = {{"id", "/id"},
                                        {"submitted", "/submitted"},
                                        {"started", "/started"},
                                        {"expected end", "/expected_end"},
+                                       {"on disconnect", "/on_disconnect"},
+                                       {"out of touch", "/out_of_touch"},
                                        {"ended", "/ended"},
                                        {"CPU ms", "/usage/cpu_ms"},
                                        {"bytes in", "/data/bytes_in"},
@@ -101,13 +106,16 @@ static int post(const struct cli *cli, struct request *r, const char *path)
 static int dry_run(const struct cli *cli, struct request *r)
 {
     yyjson_doc *doc = NULL;
-    int rc = client_call(cli, "POST", "/api/v1/dry-run", request_body(r), &doc);
+    int rc = client_call(cli, "POST", "/api/v1/dry-run?eta=true", request_body(r), &doc);
     if (rc == CLI_OK)
         rc = print_table(cli, doc, place_columns, COUNT(place_columns));
     const char *why = job_text(doc, "/why/text");
     if (rc == CLI_OK && !cli->json)
         fprintf(stderr, "busbar: it would %s%s; nothing was submitted\n", why[0] ? "wait: " : "start at once",
                 why);
+    if (rc == CLI_OK && !cli->json && job_text(doc, "/eta/start")[0])
+        fprintf(stderr, "busbar: it may start at %s, most likely from %s to %s\n",
+                job_text(doc, "/eta/start"), job_text(doc, "/eta/low"), job_text(doc, "/eta/high"));
     if (rc == CLI_OK && !cli->json &&
         !yyjson_get_bool(yyjson_ptr_get(yyjson_doc_get_root(doc), "/time_known")))
         fprintf(stderr, "busbar: without --time its cost is a guess, as long as jobs like it took\n");
@@ -246,7 +254,7 @@ static int print_rows(const struct cli *cli, yyjson_doc *job, const char *member
 int cli_job_show(const struct cli *cli)
 {
     yyjson_doc *doc = NULL;
-    int rc = job_get(cli, cli->args[0], &doc);
+    int rc = job_get(cli, cli->args[0], true, &doc);
     if (rc == CLI_OK && job_is_array(doc))
         rc = print_object(cli, doc, array_fields, COUNT(array_fields));
     else if (rc == CLI_OK)
@@ -265,7 +273,7 @@ int cli_job_logs(const struct cli *cli)
 {
     struct job_follow f = {.cli = cli};
     yyjson_doc *doc = NULL;
-    int rc = job_get(cli, cli->args[0], &doc);
+    int rc = job_get(cli, cli->args[0], false, &doc);
     if (rc == CLI_OK) {
         const char *id = job_text(doc, "/id");
         (void)text_set(f.id, sizeof f.id, id, strlen(id));

@@ -30,7 +30,7 @@ int job_follow(struct job_follow *f);
 int job_drain(struct job_follow *f);
 
 /* The job as the hub tells it; *doc is the caller's. Returns an exit status, after a message. */
-int job_get(const struct cli *cli, const char *id, yyjson_doc **doc);
+int job_get(const struct cli *cli, const char *id, bool eta, yyjson_doc **doc);
 /* A text in it, "" if there is none. */
 const char *job_text(yyjson_doc *doc, const char *pointer);
 /* Whether it is an array, not one job. */

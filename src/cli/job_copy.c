@@ -156,7 +156,7 @@ int cli_job_cp(const struct cli *cli)
         return CLI_NOT_FOUND;
     }
     c.into = stat(c.target, &st) == 0 && S_ISDIR(st.st_mode);
-    int rc = job_get(cli, job, &doc);
+    int rc = job_get(cli, job, false, &doc);
     c.tenant = job_text(doc, "/tenant");
     yyjson_val *files = yyjson_obj_get(yyjson_doc_get_root(doc), "outputs"), *file;
     yyjson_arr_iter it = yyjson_arr_iter_with(files);

@@ -67,11 +67,11 @@ int job_drain(struct job_follow *f)
     return rc;
 }
 
-int job_get(const struct cli *cli, const char *id, yyjson_doc **doc)
+int job_get(const struct cli *cli, const char *id, bool eta, yyjson_doc **doc)
 {
     struct request r;
     request_begin(&r);
-    request_path(&r, "/api/v1/jobs/", id, "");
+    request_path(&r, "/api/v1/jobs/", id, eta ? "?eta=true" : "");
     int rc = client_call(cli, "GET", request_path_text(&r), NULL, doc);
     request_end(&r);
     return rc;
@@ -149,7 +149,7 @@ static int follow_step(struct job_follow *f, yyjson_doc **doc)
 {
     uint64_t bytes;
     const uint64_t asked_ns = clock_mono_ns();
-    int rc = job_get(f->cli, f->id, doc);
+    int rc = job_get(f->cli, f->id, false, doc);
     if (rc != CLI_OK)
         return rc;
     if (job_is_array(*doc))

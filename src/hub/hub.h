@@ -11,6 +11,7 @@
 #include "runtime/runtime.h"
 
 struct door;
+struct starts;
 
 #define HUB_LOCAL_SITE "local" /* the site of the hub's own machine */
 
@@ -23,8 +24,9 @@ struct hub {
     const char *specs_dir; /* what jobs run, by id (site/job_file.h) */
     const char *work_dir;  /* of the local site's engine; NULL: it runs no jobs */
     char listen[64];
-    struct door *door;    /* for sites; NULL: there is none */
-    char site_listen[64]; /* where it is */
+    struct starts *starts; /* when jobs will start */
+    struct door *door;     /* for sites; NULL: there is none */
+    char site_listen[64];  /* where it is */
     int64_t started_ms;
     uint32_t uid; /* who may use the unix socket as operator */
 };

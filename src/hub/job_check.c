@@ -71,7 +71,7 @@ static const char *afters(const struct event_job_array *e, uint32_t n, const cha
 }
 
 int job_check_render(struct api_call *call, const struct core *core, const struct event_job_array *e,
-                     const struct job_terms *terms)
+                     const struct job_terms *terms, const struct job_eta *eta)
 {
     struct event_job_submit request;
     struct why_terms places[PLACES_MAX];
@@ -92,6 +92,7 @@ int job_check_render(struct api_call *call, const struct core *core, const struc
     buf_addf(&call->out, "{\"starts_now\":%s,\"tasks\":%u,\"time_known\":%s", bar ? "false" : "true",
              terms->total ? terms->total : 1, e->duration_ms > 0 ? "true" : "false");
     if (bar) {
+        job_eta_render(&call->out, eta);
         buf_add_text(&call->out, ",\"why\":{");
         add_text(&call->out, "bar", bar, KIND_TEXT_CAP);
         add_text(&call->out, "text", text, TEXT_CAP);

@@ -7,6 +7,7 @@
 #include "core/why.h"
 #include "hub/job_bill.h"
 #include "hub/job_data.h"
+#include "hub/job_eta.h"
 #include "hub/job_terms.h"
 #include "hub/jobs.h"
 
@@ -40,6 +41,8 @@ static void add_place(struct buf *out, const struct core *core, const struct row
     add_text(out, "site", site->name, NAME_CAP);
     add_text(out, "chip", pool->chip, CHIP_CAP);
     add_id(out, "pool", &pool->id);
+    if (row->state == JOB_RUNNING && site->away)
+        buf_add_text(out, ",\"out_of_touch\":true");
 }
 
 /* What a job's file tells of it in any list. */
@@ -240,6 +243,7 @@ struct one {
     struct label label;
     uint32_t count[JOB_UNMET + 1]; /* tasks by enum job_state */
     struct uuid waits;             /* the first task that does */
+    struct job_eta eta;
     struct job_told told[JOB_EPOCHS_SHOWN];
     uint32_t nepochs, epochs_max;
     bool no_memory;
@@ -318,13 +322,34 @@ static int find_epochs(struct api_call *call)
     return rc == 0 && ((const struct one *)call->data)->no_memory ? ERR_NO_MEMORY : rc;
 }
 
+/* Begins anew where it was waited for the eta, of which the rest knows nothing. */
+static struct one *show_begin(struct api_call *call)
+{
+    struct one *before = call->data, *one = calloc(1, sizeof *one);
+    if (one && before)
+        one->eta = before->eta;
+    free(before);
+    buf_clear(&call->out);
+    call->data = one;
+    return one;
+}
+
+/* Of a job, or of an array's first task that waits. */
+static int show_eta(struct api_call *call)
+{
+    struct one *one = call->data;
+    const bool waits = one->ref.is_array ? !uuid_zero(&one->waits) : one->ref.job.state == JOB_QUEUED;
+    if (waits)
+        (void)job_eta_wait(call, &one->eta, one->ref.is_array ? &one->waits : &one->ref.id, NULL);
+    return 0;
+}
+
 static int show_work(struct api_call *call)
 {
     struct store *store = runtime_store(call->hub->runtime);
-    struct one *one = calloc(1, sizeof *one);
+    struct one *one = show_begin(call);
     if (!one)
         return ERR_NO_MEMORY;
-    call->data = one;
     int rc = job_find(call, call->param, &one->ref);
     if (rc != 0)
         return rc;
@@ -332,17 +357,22 @@ static int show_work(struct api_call *call)
     if (!one->ref.is_array) {
         job_told_read(one->told, call->hub->work_dir, &one->ref.job);
         job_data_add_kept(&call->out, call->hub->work_dir, &one->ref.job);
-        return find_epochs(call);
+        rc = find_epochs(call);
+    } else {
+        const struct job_query query = {.array = &one->ref.id, .limit = ARRAY_TASKS_MAX};
+        rc = store->ops->jobs(store, &query, take_task, one, &call->err);
     }
-    const struct job_query query = {.array = &one->ref.id, .limit = ARRAY_TASKS_MAX};
-    return store->ops->jobs(store, &query, take_task, one, &call->err);
+    return rc == 0 ? show_eta(call) : rc;
 }
 
-static void add_why(struct buf *out, const struct core *core, const struct uuid *job)
+/* And when it will start, unless it has meanwhile. */
+static void add_why(struct buf *out, const struct core *core, const struct uuid *job,
+                    const struct job_eta *eta)
 {
     struct why why;
     if (why_job(core, job, &why) != 0 || why.state != JOB_QUEUED)
         return;
+    job_eta_render(out, eta);
     buf_add_text(out, ",\"why\":{");
     add_text(out, "bar", why_bar_word(why.bar), KIND_TEXT_CAP);
     add_text(out, "text", why_bar_text(why.bar), TEXT_CAP);
@@ -399,7 +429,7 @@ static int show_finish(struct api_call *call, const struct core *core)
     buf_fini(&files);
     if (!one->ref.is_array)
         job_bill_render(&call->out, core, row, one->told, one->epoch, one->nepochs);
-    add_why(&call->out, core, one->ref.is_array ? &one->waits : &one->ref.id);
+    add_why(&call->out, core, one->ref.is_array ? &one->waits : &one->ref.id, &one->eta);
     buf_add_char(&call->out, '}');
     return 0;
 }

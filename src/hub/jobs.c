@@ -9,6 +9,7 @@
 #include "base/osrandom.h"
 #include "hub/job_check.h"
 #include "hub/job_data.h"
+#include "hub/job_eta.h"
 #include "hub/job_terms.h"
 
 #define TRIES_MAX 5
@@ -17,6 +18,7 @@ struct submission {
     struct job_terms terms;
     uint32_t tries;
     char path[FS_PATH_MAX];
+    struct job_eta eta;
 };
 
 /* ---- submitting ---- */
@@ -62,6 +64,8 @@ static int render_file(struct api_call *call, const struct job_terms *terms, str
     if (call->events[0].u.job_array.flags & JOB_INTERRUPTIBLE)
         buf_add_text(out, ",\"checkpoint\":true");
     buf_addf(out, ",\"isolation\":\"%s\"", isolation_text(job_isolation(call->events[0].u.job_array.flags)));
+    if (call->events[0].u.job_array.flags & JOB_FINISH)
+        buf_add_text(out, ",\"finish\":true");
     if (terms->total > 0)
         buf_addf(out, ",\"array\":{\"first\":%u,\"total\":%u}", terms->first, terms->total);
     buf_add_char(out, '}');
@@ -229,15 +233,22 @@ static int add_finish(struct api_call *call, const struct core *core)
 
 /* ---- only thought of ---- */
 
+/* There are no events. One that comes after others has no start to be told of before these are over. */
 static int check_work(struct api_call *call)
 {
-    return look_back(call, call->data); /* and there are no events */
+    struct submission *s = call->data;
+    struct event_job_submit first;
+    int rc = look_back(call, s);
+    memcpy(&first, &call->events[0].u.job_array, sizeof first); /* an array begins as a job does */
+    if (rc == 0 && s->terms.nafter == 0)
+        (void)job_eta_wait(call, &s->eta, &call->id, &first);
+    return rc;
 }
 
 static int check_finish(struct api_call *call, const struct core *core)
 {
     const struct submission *s = call->data;
-    return job_check_render(call, core, &call->events[0].u.job_array, &s->terms);
+    return job_check_render(call, core, &call->events[0].u.job_array, &s->terms, &s->eta);
 }
 
 /* ---- again ---- */

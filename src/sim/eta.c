@@ -144,9 +144,10 @@ int eta_ask(struct eta *eta, uint32_t job, const struct core *core, const struct
     struct forecast_options options = {
         .runs = ETA_RUNS, .seed = eta->seed + (uint64_t)job * FORECAST_RUNS_MAX, .horizon_ms = HORIZON_MS};
     int64_t wait[ETA_RUNS];
+    uint32_t n;
     uint64_t begin = cpu_ns();
     struct forecast *f = forecast_new(core, limits, now_ms);
-    int rc = f ? forecast_waits(f, id, past, &options, wait) : ERR_NO_MEMORY;
+    int rc = f ? forecast_waits(f, id, past, &options, wait, &n) : ERR_NO_MEMORY;
     forecast_free(f);
     eta->report.cpu_ns += cpu_ns() - begin;
     if (rc != 0)

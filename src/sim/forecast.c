@@ -16,8 +16,6 @@
 /* The first block of the past that comes again: 10, 20, 40 minutes and so on, to 21 hours. */
 #define RECENT_MS INT64_C(600000)
 #define RECENT_OCTAVES 8u
-/* Jobs that come in a run, and wait or run at its end. */
-#define ARRIVALS_MAX 65536u
 #define ROWS_MAX (UINT64_C(1) << 32)
 
 /* A job in a run: one of the core's, or one that comes later. */
@@ -28,7 +26,8 @@ struct future {
 };
 
 struct forecast {
-    const struct core *core;
+    const struct core *core; /* whose habits are asked; NULL: not yet */
+    void *block;             /* of that, if it is our own */
     struct limits limits;
     int64_t now_ms;
     struct buf rows; /* u32 kind, struct */
@@ -80,7 +79,7 @@ static void shrink(struct forecast *f)
     n->leases = f->count[ROW_KIND_lease] + f->count[ROW_KIND_transfer] + 1;
     n->workers = f->count[ROW_KIND_worker] + 1;
     n->waiters = 1;
-    n->jobs = f->count[ROW_KIND_job] + ARRIVALS_MAX;
+    n->jobs = f->count[ROW_KIND_job]; /* and those that come in a run */
     n->arrays = f->count[ROW_KIND_job_array] + 1;
     n->afters = f->count[ROW_KIND_job_after] + 1;
 }
@@ -105,16 +104,56 @@ static bool list_jobs(struct forecast *f)
     return true;
 }
 
-struct forecast *forecast_new(const struct core *core, const struct limits *limits, int64_t now_ms)
+/* A core with the rows and room for so many jobs more, in a block that the caller frees, also after an error. */
+static int load_copy(const struct forecast *f, uint32_t more_jobs, void **block, struct core **out)
+{
+    struct limits limits = f->limits;
+    enum row_kind kind;
+    limits.jobs += more_jobs;
+    size_t size = core_size(&limits);
+    *block = calloc(1, size);
+    if (!*block)
+        return ERR_NO_MEMORY;
+    *out = core_init(*block, size, &limits);
+    for (size_t at = 0; at < f->rows.len;) {
+        const void *row = next_row(f, &at, &kind);
+        int rc = core_load(*out, kind, row);
+        if (rc != 0)
+            return rc;
+    }
+    return core_load_done(*out);
+}
+
+struct forecast *forecast_take(const struct core *core, const struct limits *limits, int64_t now_ms,
+                               size_t bytes_max)
 {
     struct forecast *f = calloc(1, sizeof *f);
     if (!f)
         return NULL;
-    f->core = core;
     f->limits = *limits;
     f->now_ms = now_ms;
-    buf_init(&f->rows, ROWS_MAX);
+    buf_init(&f->rows, bytes_max);
     core_dump(core, keep_row, f);
+    return f;
+}
+
+int forecast_stand(struct forecast *f)
+{
+    struct core *core = NULL;
+    if (f->rows.failed)
+        return ERR_LIMIT;
+    shrink(f);
+    int rc = load_copy(f, 1, &f->block, &core);
+    f->core = core;
+    return rc == 0 && !list_jobs(f) ? ERR_NO_MEMORY : rc;
+}
+
+struct forecast *forecast_new(const struct core *core, const struct limits *limits, int64_t now_ms)
+{
+    struct forecast *f = forecast_take(core, limits, now_ms, ROWS_MAX);
+    if (!f)
+        return NULL;
+    f->core = core;
     if (!f->rows.failed && list_jobs(f)) {
         shrink(f);
         return f;
@@ -130,6 +169,7 @@ void forecast_free(struct forecast *f)
     buf_fini(&f->rows);
     free(f->job);
     free(f->outlook);
+    free(f->block);
     free(f);
 }
 
@@ -157,6 +197,7 @@ struct run {
     int64_t now_ms;
     uint32_t steps; /* since the last collection */
     bool started;
+    uint32_t most; /* jobs in it, with those that come */
     int rc;
 };
 
@@ -272,7 +313,10 @@ static void draw_past(struct run *r)
     r->next = p->end;
     if (p->first == p->end)
         return;
-    r->known_ms = r->f->now_ms - p->at_ms(p->ctx, p->first) + 1;
+    int64_t first_ms = p->at_ms(p->ctx, p->first);
+    if (p->since_ms != 0 && p->since_ms < first_ms)
+        first_ms = p->since_ms;
+    r->known_ms = r->f->now_ms - first_ms + 1;
     int64_t back_ms = RECENT_MS << rng_below(&r->rng, RECENT_OCTAVES);
     come_again(r, back_ms < r->known_ms ? back_ms : r->known_ms);
 }
@@ -282,7 +326,7 @@ static int64_t arrival_ms(struct run *r)
     const struct forecast_past *p = r->past;
     if (p->first == p->end)
         return INT64_MAX;
-    while (r->next == p->end)
+    while (r->next == p->end) /* at the latest the block from the first on has some */
         come_again(r, 2 * r->back_ms < r->known_ms ? 2 * r->back_ms : r->known_ms);
     return p->at_ms(p->ctx, r->next) + r->shift_ms;
 }
@@ -293,7 +337,7 @@ static void arrive(struct run *r)
     struct event_job_submit *job = &e.u.job_submit;
     struct outlook outlook;
     int64_t ran_ms = 0;
-    if (r->n == r->f->njobs + ARRIVALS_MAX) {
+    if (r->n == r->most) {
         r->rc = ERR_LIMIT;
         return;
     }
@@ -335,6 +379,10 @@ static int64_t run_forward(struct run *r)
     int64_t until = r->f->now_ms + r->options->horizon_ms;
     settle(r); /* a load makes a pass due */
     while (r->rc == 0 && !r->started) {
+        if (r->options->enough && r->options->enough(r->options->ctx)) {
+            r->rc = ERR_TIMEOUT;
+            break;
+        }
         int64_t now = arrival_ms(r), ends = ends_next_ms(&r->ends), due = core_deadline_ms(r->core);
         now = ends < now ? ends : now;
         now = due < now ? due : now;
@@ -354,9 +402,11 @@ static int64_t run_forward(struct run *r)
 
 static bool run_new(struct run *r)
 {
-    uint32_t most = r->f->njobs + ARRIVALS_MAX, nslots = map_slots(most);
+    uint32_t arrivals = r->options->arrivals_max ? r->options->arrivals_max : FORECAST_ARRIVALS_MAX;
+    r->most = r->f->njobs + arrivals;
+    uint32_t nslots = map_slots(r->most);
     r->effects = (struct effects){.list = calloc(EFFECTS_MAX, sizeof(struct effect)), .cap = EFFECTS_MAX};
-    r->future = calloc(most, sizeof *r->future);
+    r->future = calloc(r->most, sizeof *r->future);
     r->slots = calloc(nslots, sizeof *r->slots);
     return r->effects.list && r->future && r->slots;
 }
@@ -374,20 +424,11 @@ static void run_free(struct run *r)
 static int run_begin(struct run *r)
 {
     const struct forecast *f = r->f;
-    uint32_t nslots = map_slots(f->njobs + ARRIVALS_MAX);
-    size_t size = core_size(&f->limits);
-    enum row_kind kind;
+    uint32_t nslots = map_slots(r->most);
     free(r->block);
-    r->block = calloc(1, size);
-    if (!r->block)
-        return ERR_NO_MEMORY;
-    r->core = core_init(r->block, size, &f->limits);
-    for (size_t at = 0; at < f->rows.len;) {
-        const void *row = next_row(f, &at, &kind);
-        int rc = core_load(r->core, kind, row);
-        if (rc != 0)
-            return rc;
-    }
+    int rc = load_copy(f, r->most - f->njobs, &r->block, &r->core);
+    if (rc != 0)
+        return rc;
     memset(r->slots, 0, nslots * sizeof *r->slots);
     map_init(&r->map, r->slots, nslots, 0, future_equal, r->future);
     r->ends.n = 0;
@@ -395,28 +436,47 @@ static int run_begin(struct run *r)
     r->steps = 0;
     r->now_ms = f->now_ms;
     r->started = false;
-    return core_load_done(r->core);
+    return 0;
+}
+
+/* Of one that is only thought of the tenant's habits tell as of one that is there. */
+static bool submit_also(struct run *r)
+{
+    const struct event_job_submit *also = r->options->also;
+    struct event e = {.kind = EVENT_KIND_job_submit, .u.job_submit = *also};
+    struct outlook outlook;
+    int64_t work_ms = also->duration_ms;
+    if (work_ms == 0) {
+        outlook_of(r->f->core, &also->tenant, also->count0, &outlook);
+        work_ms = outlook_quantile(&outlook, draw(r, &also->tenant, also->count0), 0);
+    }
+    future_add(r, &also->job, work_ms,
+               (const uint32_t[4]){also->rate0, also->rate1, also->rate2, also->rate3});
+    return step(r, &e) == 0;
 }
 
 int forecast_waits(struct forecast *f, const struct uuid *job, const struct forecast_past *past,
-                   const struct forecast_options *options, int64_t *waits_ms)
+                   const struct forecast_options *options, int64_t *waits_ms, uint32_t *n)
 {
     struct run r = {.f = f, .past = past, .options = options, .target = job};
+    *n = 0;
     if (!run_new(&r))
         r.rc = ERR_NO_MEMORY;
     for (uint32_t i = 0; i < options->runs && r.rc == 0; i++) {
         rng_init(&r.rng, options->seed + i);
         r.salt = rng_next(&r.rng);
         r.rc = run_begin(&r);
-        if (r.rc == 0 && !draw_jobs(&r))
+        bool waits = r.rc == 0 && draw_jobs(&r);
+        if (r.rc == 0 && !(options->also ? submit_also(&r) : waits))
             r.rc = ERR_NOT_FOUND;
-        if (r.rc == 0) {
-            draw_past(&r);
-            waits_ms[i] = run_forward(&r);
-        }
+        if (r.rc != 0)
+            break;
+        draw_past(&r);
+        waits_ms[i] = run_forward(&r);
+        *n += r.rc == 0;
     }
-    if (r.rc == 0)
-        times_sort(waits_ms, options->runs);
+    if (r.rc == 0 || r.rc == ERR_TIMEOUT)
+        times_sort(waits_ms, *n);
     run_free(&r);
     return r.rc;
 }

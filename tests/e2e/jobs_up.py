@@ -5,6 +5,7 @@
 The hub is killed and started again for real; commands tell by marks in files how often they ran. The work folder of a job is
 in its environment's HOME, so marks are made where every job can write: in its own folder, read from outside.
 """
+import datetime
 import json
 import os
 import signal
@@ -328,6 +329,44 @@ def preempted(hub):
     same((log(hub, first, epoch=1), log(hub, first)), (b'on\ntold\n', b'on\n'), 'logs')
 
 
+def eta_of(hub, ident):
+    """In seconds from now: likely, from, until; the hub may be busy with other answers."""
+    told = wait_for(lambda: hub.api('GET', f'/api/v1/jobs/{ident}?eta=true').get('eta'), f'when {ident} starts', 60)
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return [(datetime.datetime.fromisoformat(told[k].replace('Z', '+00:00')) - now).total_seconds() for k in ('start', 'low', 'high')]
+
+
+def eta(hub):
+    """Who waits is told when it will start, and what came of earlier answers stretches the later ones."""
+    blocker = sh(hub, 'sleep 100', chips=CHIPS, time_limit_s=90)
+    waiting = [submit(hub, 'true', chips=CHIPS, time_limit_s=1) for _ in range(10)]  # as many as it learns from
+    told = {}
+    asking = [threading.Thread(target=lambda j=j: told.update({j: eta_of(hub, j)})) for j in waiting]
+    for thread in asking:
+        thread.start()
+    for thread in asking:
+        thread.join()
+    for ident in waiting:
+        likely, low, high = told[ident]
+        need(20 < low <= likely <= high, ident, told[ident])
+    shown = hub.run('job', 'show', waiting[0]).stdout
+    need('may start' in shown and '20' in shown.split('may start')[1].split('\n')[0], shown)
+    need('eta' not in job(hub, waiting[0]) and 'eta' not in hub.api('GET', f'/api/v1/jobs/{blocker}?eta=true'), 'nobody asked')
+    dry = run(hub, 'true', before=['--dry-run', '--chips', str(CHIPS), '--time', '1m'])
+    need('it may start at 20' in dry.stderr, dry.stderr)
+    hub.api('DELETE', f'/api/v1/jobs/{blocker}')
+    for ident in waiting:
+        over(hub, ident, 60)
+    # All of them started within a fraction of what was told: so will the next one, as far as anybody knows.
+    blocker = sh(hub, 'sleep 100', chips=CHIPS, time_limit_s=90)
+    last = submit(hub, 'true', chips=CHIPS, time_limit_s=1)
+    likely, low, high = eta_of(hub, last)
+    need(low < high + 1 and high < likely - 20, 'nothing was learned:', likely, low, high)
+    for ident in (last, blocker):
+        hub.api('DELETE', f'/api/v1/jobs/{ident}')
+    quiet(hub)
+
+
 def restored(hub):
     """A backup has what its jobs run: those that wait in it run where it is restored."""
     blocker = sh(hub, 'sleep 60', chips=CHIPS)
@@ -480,7 +519,7 @@ def main():
         for case in (runs, bytes_are_whole, by_signal, out_of_time, out_of_memory, no_program, cancelled, cancelled_at_its_start, interrupted, queue,
                      too_large, after, hub_killed, ended_while_away, restarts_keep_jobs, stopped_while_followed,
                      killed_at_random, unrecorded,
-                     killed_while_submitting, preempted, restored, taken_back, fewer_cores, keys,
+                     killed_while_submitting, preempted, eta, restored, taken_back, fewer_cores, keys,
                      refused, listing):
             tap.case(case.__name__.replace('_', ' '), case, hub)
         tap.case('nothing is left', quiet, hub)

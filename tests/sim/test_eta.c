@@ -127,6 +127,7 @@ static void hourly_request(void *ctx, uint32_t i, struct event_job_submit *out, 
     *ran_ms = 0;
 }
 
+static uint32_t runs_n;
 static const struct forecast_options options = {.runs = 20, .seed = 3, .horizon_ms = 1000 * HOUR};
 
 static void waits_of(const struct place_world *w, uint32_t job, const struct forecast_past *past,
@@ -135,7 +136,7 @@ static void waits_of(const struct place_world *w, uint32_t job, const struct for
     struct uuid target = id('J', job);
     struct forecast *f = forecast_new(w->core, &w->limits, w->now);
     assert_non_null(f);
-    assert_int_equal(forecast_waits(f, &target, past, &options, waits), 0);
+    assert_int_equal(forecast_waits(f, &target, past, &options, waits, &runs_n), 0);
     forecast_free(f);
 }
 
@@ -161,7 +162,53 @@ static void test_certain(void **state)
     assert_int_equal(w.started, 1); /* the core itself has not moved */
     struct uuid runs = id('J', 1);
     struct forecast *f = forecast_new(w.core, &w.limits, w.now);
-    assert_int_equal(forecast_waits(f, &runs, &none, &options, waits), ERR_NOT_FOUND);
+    assert_int_equal(forecast_waits(f, &runs, &none, &options, waits, &runs_n), ERR_NOT_FOUND);
+    forecast_free(f);
+    world_fini(&w);
+}
+
+static bool enough_at_zero(void *ctx)
+{
+    uint32_t *left = ctx;
+    return --*left == 0;
+}
+
+/* Rows that were taken tell of that moment, also when the core has moved on; and of a job that was never submitted. */
+static void test_taken(void **state)
+{
+    (void)state;
+    struct place_world w;
+    struct forecast_past none = {0};
+    int64_t waits[20];
+    world_init(&w);
+    submit(&w, 1, 8, 5 * HOUR);
+    submit(&w, 2, 8, 2 * HOUR);
+    struct forecast *small = forecast_take(w.core, &w.limits, w.now, 1000);
+    assert_int_equal(forecast_stand(small), ERR_LIMIT);
+    forecast_free(small);
+    struct forecast *f = forecast_take(w.core, &w.limits, w.now, 1 << 20);
+    assert_non_null(f);
+    do_step(&w, (struct event){.kind = EVENT_KIND_job_cancel, .u.job_cancel.job = id('J', 1)});
+    settle(&w);
+    assert_int_equal(forecast_stand(f), 0);
+    struct uuid second = id('J', 2), third = id('J', 3);
+    assert_int_equal(forecast_waits(f, &second, &none, &options, waits, &runs_n), 0);
+    assert_int_equal(runs_n, 20);
+    assert_true(waits[0] == 5 * HOUR && waits[19] == 5 * HOUR);
+    assert_int_equal(forecast_waits(f, &third, &none, &options, waits, &runs_n), ERR_NOT_FOUND);
+    struct event_job_submit also = ask(3, 8, HOUR);
+    struct forecast_options what_if = options;
+    what_if.also = &also;
+    assert_int_equal(forecast_waits(f, &third, &none, &what_if, waits, &runs_n), 0);
+    assert_true(waits[0] == 5 * HOUR || waits[0] == 7 * HOUR); /* by its size it may go first */
+    assert_true(waits[19] == waits[0]);
+    uint32_t left = UINT32_MAX;
+    what_if.enough = enough_at_zero;
+    what_if.ctx = &left;
+    assert_int_equal(forecast_waits(f, &third, &none, &what_if, waits, &runs_n), 0);
+    left = (UINT32_MAX - left) / 2; /* half of what all runs took */
+    assert_int_equal(forecast_waits(f, &third, &none, &what_if, waits, &runs_n), ERR_TIMEOUT);
+    assert_int_equal(runs_n, 9);
     forecast_free(f);
     world_fini(&w);
 }
@@ -196,7 +243,7 @@ static void test_parked(void **state)
     struct uuid task = id('J', 3);
     task.b[13] = 1;
     struct forecast *f = forecast_new(w.core, &w.limits, w.now);
-    assert_int_equal(forecast_waits(f, &task, &none, &options, waits), 0);
+    assert_int_equal(forecast_waits(f, &task, &none, &options, waits, &runs_n), 0);
     forecast_free(f);
     assert_true(waits[0] == 4 * HOUR && waits[19] == 4 * HOUR);
     world_fini(&w);
@@ -208,7 +255,8 @@ static void test_arrivals(void **state)
     (void)state;
     struct place_world w;
     struct hourly small = {.duration_ms = 60000};
-    struct forecast_past past = {&small, 0, 100, hourly_ms, hourly_request}, none = {0};
+    struct forecast_past none = {0};
+    struct forecast_past past = {.ctx = &small, .end = 100, .at_ms = hourly_ms, .request = hourly_request};
     int64_t with[20], without[20], again[20];
     world_init(&w);
     submit(&w, 1, 8, 10 * HOUR);
@@ -312,9 +360,9 @@ static void test_nobody(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_parked),   cmocka_unit_test(test_certain),
-                                       cmocka_unit_test(test_arrivals), cmocka_unit_test(test_drawn),
-                                       cmocka_unit_test(test_stretch),  cmocka_unit_test(test_whom),
-                                       cmocka_unit_test(test_nobody)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_parked), cmocka_unit_test(test_certain),
+                                       cmocka_unit_test(test_taken),  cmocka_unit_test(test_arrivals),
+                                       cmocka_unit_test(test_drawn),  cmocka_unit_test(test_stretch),
+                                       cmocka_unit_test(test_whom),   cmocka_unit_test(test_nobody)};
     return cmocka_run_group_tests_name("eta", tests, NULL, NULL);
 }
