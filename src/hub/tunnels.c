@@ -16,12 +16,13 @@
 
 #define BACKLOG 512
 #define ACCEPT_BATCH 64
+#define REST_MS 100 /* without descriptors nobody is taken for so long: whoever comes waits in the backlog */
 
 struct tunnels {
     struct loop *loop;
     const char *run_dir;
     struct list yards;
-    struct deadline_queue wait_q;
+    struct deadline_queue wait_q, rest_q;
     uint64_t opened_ms;
     bool closing;
 };
@@ -48,6 +49,7 @@ struct tunnel {
 struct ear {
     uv_poll_t poll; /* first */
     struct portal *portal;
+    struct deadline rest;
     int fd;
 };
 
@@ -138,6 +140,7 @@ static void portal_shut(struct portal *portal)
         return;
     (void)unlink(portal->address.sun_path);
     portal->ear->portal = NULL;
+    deadline_disarm(&portal->ear->rest);
     uv_close((uv_handle_t *)&portal->ear->poll, ear_freed);
     portal->ear = NULL;
 }
@@ -180,12 +183,22 @@ static void on_acceptable(uv_poll_t *poll, int status, int events)
     (void)events;
     for (int i = 0; i < ACCEPT_BATCH && portal; i++) {
         fd = accept4(ear->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0 && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+            uv_poll_stop(
+                &ear->poll); /* no descriptor or no memory; it would be told again at once, for ever */
+            deadline_arm(&ear->rest, &portal->yard->tunnels->rest_q);
+        }
         if (fd < 0)
             break;
         take(portal, fd);
     }
     if (portal)
         serve(portal->yard);
+}
+
+static void on_rested(struct deadline *deadline)
+{
+    uv_poll_start(&list_entry(deadline, struct ear, rest)->poll, UV_READABLE, on_acceptable);
 }
 
 static int portal_listen(struct portal *portal, struct err *err)
@@ -420,6 +433,7 @@ int tunnels_open(struct tunnels **out, struct loop *loop, const char *run_dir, s
     t->run_dir = run_dir;
     list_init(&t->yards);
     deadline_queue_init(&t->wait_q, loop, TUNNELS_WAIT_MS, on_waited);
+    deadline_queue_init(&t->rest_q, loop, REST_MS, on_rested);
     *out = t;
     return 0;
 }

@@ -2,6 +2,7 @@
 /* The hub's end of tunnels, with sites and callers on real sockets: a replica that moves, and who finds all tunnels taken. */
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -200,11 +201,44 @@ static void test_waits(void **state)
     is_cut(second);
 }
 
+/* How often the loop has something to do. */
+static unsigned turns(uint64_t for_ms)
+{
+    unsigned n = 0;
+    uv_update_time(&hub.loop.uv);
+    for (uint64_t until = uv_now(&hub.loop.uv) + for_ms; uv_now(&hub.loop.uv) < until; n++)
+        uv_run(&hub.loop.uv, UV_RUN_ONCE);
+    return n;
+}
+
+/* No descriptor is left: who comes waits until there are some, and the loop has rest meanwhile. */
+static void test_no_descriptors(void **state)
+{
+    (void)state;
+    struct tunnel_target target = {uid('D', 1), 0, 1};
+    struct rlimit all, none;
+    char at[TEXT_CAP];
+    int site = tunnel(1);
+    open_portal(1, &target, at);
+    int caller = call(at);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);
+    none = all;
+    none.rlim_cur = 3;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    unsigned n = turns(500);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
+    assert_true(n < 60);
+    is_asked(site, &target);
+    (void)close(caller);
+    (void)close(site);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_moved, setup, teardown),
         cmocka_unit_test_setup_teardown(test_waits, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_descriptors, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
