@@ -275,6 +275,13 @@ static int take_exit(struct ending *ending, yyjson_val *root, struct err *err)
     return rc;
 }
 
+/* An epoch that was stopped ran there all the same, and may have printed nothing. */
+static void look_end(struct visit *visit, const struct core *core)
+{
+    const struct row_job_usage *row = view_job_usage(core, &visit->job.job, visit->job.epoch);
+    visit->has_job = visit->has_job || (row && uuid_eq(&row->site, &visit->site));
+}
+
 int desk_take_end(struct visit *visit, yyjson_val *root, struct err *err)
 {
     struct ending *ending = calloc(1, sizeof *ending);
@@ -282,6 +289,7 @@ int desk_take_end(struct visit *visit, yyjson_val *root, struct err *err)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     visit->data = ending;
     visit->drop = drop_ending;
+    visit->look = look_end;
     visit->answer = answer_end;
     if (!visit_know(visit, err))
         return ERR_FORBIDDEN;

@@ -230,9 +230,13 @@ bool outbox_tell(struct outbox *o, const struct site_end *end)
     return true;
 }
 
-/* Its last words and figures are sent, nothing else. */
+/* Its last words and figures are sent, and how it ended, which changes nothing about the job any more. */
 void outbox_gone(struct outbox *o, const struct job_id *id, const struct job_exit *exit)
 {
+    if (exit) {
+        (void)outbox_tell(o, &(struct site_end){.id = *id, .code = site_end_code(exit), .exit = exit});
+        return;
+    }
     struct item *item = item_of(o, id);
     item->wants_program = false;
     item->ended = item->told = true;
@@ -240,7 +244,7 @@ void outbox_gone(struct outbox *o, const struct job_id *id, const struct job_exi
     item->dry[STREAM_OUT] = item->dry[STREAM_ERR] = false;
     haul_over(o->haul, id);
     item->metered = true;
-    item->meter = site_last_meter(id, &(struct uuid){{0}}, exit);
+    item->meter = site_last_meter(id, &(struct uuid){{0}}, NULL);
 }
 
 static void on_told(void *ctx, const struct err *err, yyjson_val *answer)

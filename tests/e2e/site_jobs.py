@@ -180,6 +180,7 @@ def drained(f):
     firm = begun(f, 'sleep 3')
     same(f.bench.run('site', 'drain', 'north').returncode, OK, 'drain')
     waits = wait_for(lambda: (j := f.job(soft))['state'] == 'queued' and j['epochs'][0]['final'] and j, 'it waits', 15)
+    same(waits['epochs'][0]['end'], 'drained', 'how the epoch ended, as its site says')
     same((waits['why']['bar'], f.pool()['state'], f.job(firm)['state']), ('site-down', 'draining', 'running'), 'states')
     same(f.ended(firm)['code'], 0, 'code')
     same(f.pool()['chips_in_use'], 0, 'chips in use')
