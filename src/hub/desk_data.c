@@ -15,6 +15,7 @@
 #include "engine/data.h"
 #include "hub/api.h"
 #include "hub/desk.h"
+#include "hub/given.h"
 #include "site/job_file.h"
 
 #define NO_SUCH_BLOB "This site has no reason to have this blob, or it is not here."
@@ -166,32 +167,15 @@ static int tenant_dir(struct errand *e, char dir[FS_PATH_MAX])
     return rc;
 }
 
-static bool lists(const struct job_blob *files, uint32_t n, const char *name)
-{
-    for (uint32_t i = 0; i < n; i++) {
-        if (strcmp(files[i].sha256, name) == 0)
-            return true;
-    }
-    return false;
-}
-
 /* Whether the epoch needs it: as an input, or of the checkpoint that it starts from. */
 static int check_need(struct errand *e)
 {
-    struct job_spec spec;
-    struct data_list prior;
-    bool pending;
-    int rc = job_file_load(&spec, e->config->specs_dir, &e->visit->job.job, &e->err);
-    if (rc != 0)
-        return rc;
-    bool needed = lists(spec.inputs, spec.inputs_count, e->name);
-    if (!needed && spec.checkpoint &&
-        (rc = data_prior(e->config->work_dir, &e->visit->job, &prior, &pending, &e->err)) == 0) {
-        needed = lists(prior.files, prior.files_count, e->name);
-        data_list_free(&prior);
-    }
-    job_spec_free(&spec);
-    return rc || needed ? rc : err_set(&e->err, ERR_NOT_FOUND, NO_SUCH_BLOB);
+    struct given given;
+    int rc = given_load(&given, e->config->specs_dir, e->config->work_dir, &e->visit->job, &e->err);
+    if (rc == 0 && !given_has(&given, e->name))
+        rc = err_set(&e->err, ERR_NOT_FOUND, NO_SUCH_BLOB);
+    given_fini(&given);
+    return rc;
 }
 
 static int run_blob(struct errand *e)
@@ -220,11 +204,17 @@ static int run_prior(struct errand *e)
     bool pending;
     if (!e->visit->has_job)
         return err_set(&e->err, ERR_NOT_FOUND, "This site does not run this epoch of this job.");
-    int rc = data_prior(e->config->work_dir, &e->visit->job, &prior, &pending, &e->err);
+    int rc = given_prior(e->config->work_dir, &e->visit->job, &prior, &pending, &e->err);
     if (rc != 0)
         return rc;
     /* A site that is out of touch brings nothing; one that is in touch and cannot is not waited for for ever. */
     pending = pending && !e->prior_away && runtime_now_ms(e->config->runtime) - e->started_ms < PRIOR_WAIT_MS;
+    char dir[FS_PATH_MAX];
+    if (!pending && ((rc = desk_open_folder(e->visit, dir, &e->err)) != 0 ||
+                     (rc = given_settle(dir, &prior, &e->err)) != 0)) {
+        data_list_free(&prior);
+        return rc;
+    }
     buf_addf(&e->out, ",\"pending\":%s,\"checkpoint\":", pending ? "true" : "false");
     form_write(&data_list_table, &prior, &e->out);
     data_list_free(&prior);
@@ -250,21 +240,29 @@ static int open_theirs(struct errand *e, char dir[FS_PATH_MAX])
 
 static int run_put(struct errand *e)
 {
-    char dir[FS_PATH_MAX];
+    char dir[FS_PATH_MAX], blobs[FS_PATH_MAX];
+    struct given given = {0};
     const struct blob_piece piece = {e->name, e->size, e->offset, e->in.data, e->in.len};
     uint64_t have;
     bool whole;
     int rc = open_theirs(e, dir);
     if (rc == 0)
-        rc = tenant_dir(e, dir);
+        rc = tenant_dir(e, blobs);
     if (rc == 0)
-        rc = blob_put(dir, &piece, &have, &whole, &e->err);
+        rc = given_load(&given, e->config->specs_dir, e->config->work_dir, &e->visit->job, &e->err);
+    if (rc == 0 && given_has(&given, e->name))
+        rc = blob_put(blobs, &piece, &have, &whole, &e->err);
+    else if (rc == 0)
+        rc = given_put(dir, blobs, &piece, &have, &whole, &e->err);
+    given_fini(&given);
     if (rc == 0)
         buf_addf(&e->out, ",\"have\":%llu,\"whole\":%s", (unsigned long long)have, whole ? "true" : "false");
     return rc;
 }
 
-static int check_here(struct errand *e, const char *dir, const struct data_list *list)
+/* Each is here, and the epoch's to name. */
+static int check_here(struct errand *e, const struct given *given, const char *epoch, const char *dir,
+                      const struct data_list *list)
 {
     for (uint32_t i = 0; i < list->files_count; i++) {
         const struct job_blob *file = &list->files[i];
@@ -272,7 +270,8 @@ static int check_here(struct errand *e, const char *dir, const struct data_list 
         bool whole;
         blob_use(dir, file->sha256); /* it is named now: not what hub/keep.h takes for forgotten */
         int rc = blob_look(dir, file->sha256, &have, &whole, &e->err);
-        if (rc == 0 && (!whole || have != file->size))
+        if (rc == 0 && (!whole || have != file->size ||
+                        (!given_has(given, file->sha256) && !given_sent(epoch, file->sha256))))
             rc = err_set(&e->err, ERR_INVALID, "%.80s: the hub does not have it yet", file->name);
         if (rc != 0)
             return rc;
@@ -283,17 +282,24 @@ static int check_here(struct errand *e, const char *dir, const struct data_list 
 static int run_kept(struct errand *e)
 {
     char dir[FS_PATH_MAX], blobs[FS_PATH_MAX], path[FS_PATH_MAX];
+    struct given given = {0};
     int rc = open_theirs(e, dir);
     if (rc == 0)
         rc = tenant_dir(e, blobs);
     if (rc == 0)
-        rc = check_here(e, blobs, &e->kept.outputs);
+        rc = given_load(&given, e->config->specs_dir, e->config->work_dir, &e->visit->job, &e->err);
     if (rc == 0)
-        rc = check_here(e, blobs, &e->kept.checkpoint);
+        rc = check_here(e, &given, dir, blobs, &e->kept.outputs);
+    if (rc == 0)
+        rc = check_here(e, &given, dir, blobs, &e->kept.checkpoint);
+    given_fini(&given);
     if (rc != 0)
         return rc;
     workdir_file(path, dir, DATA_KEPT);
-    return form_save(&data_kept_table, path, &e->kept, &e->err);
+    rc = form_save(&data_kept_table, path, &e->kept, &e->err);
+    if (rc == 0)
+        given_done(dir);
+    return rc;
 }
 
 /* ---- calls ---- */

@@ -174,6 +174,24 @@ def others(d):
     d.bench.api('DELETE', f'/api/v1/jobs/{job}')
 
 
+def may_name(d):
+    """A site cannot have a file of the tenant that it runs a job for by naming it as that job's: it must send it, all of it."""
+    data = b'a secret of the same tenant\n'
+    d.put(data)
+    job = d.submit('sleep 30', interruptible=True, time_limit_s=60)
+    d.running(job)
+    hub = json.loads((d.site.data / 'site.json').read_text())['hub']
+    kept = {'checkpoint': {'files': [{'name': 'n', 'sha256': sha(data), 'size': len(data)}]}}
+    keep = lambda: d.site.call(hub, '/site/v1/kept', {'job': job, 'epoch': 1, 'kept': kept})[0]
+    put = lambda offset, some: d.site.call(hub, f'/site/v1/put?job={job}&epoch=1&sha256={sha(data)}&size={len(data)}&offset={offset}', some)[1]
+    same(keep(), 400, 'it knows the name only')
+    same((put(0, b'')['have'], put(len(data), b'')['whole']), (0, False), 'it is not told that it is there')
+    same((put(0, data[:5])['whole'], keep()), (False, 400), 'a part of it')
+    same((put(5, data[5:])['whole'], keep(), keep()), (True, 200, 200), 'all of it')
+    d.bench.api('DELETE', f'/api/v1/jobs/{job}')
+    d.nothing_runs()
+
+
 # ---- inputs and outputs ----
 
 def both_ways(d, submit, fetched, word):
@@ -195,8 +213,8 @@ def both_ways(d, submit, fetched, word):
     same(found['data']['bytes_in'], sizes, 'in')
     same(found['data']['bytes_out'], len(big) + 9, 'out')
     same(found['data']['bytes_fetched'], sizes if fetched else 0, 'over the link')
-    # What is at the hub already does not go back.
-    same(found['data']['bytes_sent'], 5 if fetched else 0, 'over the link')
+    # What it was given does not go back.
+    same(found['data']['bytes_sent'], 9 if fetched else 0, 'over the link')
     return files
 
 
@@ -270,7 +288,7 @@ def sending_killed(d):
     size = 16 * PIECE
     job = d.submit(f'yes $BUSBAR_JOB | head -c {size} >big', outputs=['*'])
     data = ((job + '\n').encode() * (size // 37 + 1))[:size]
-    part = lambda: sum(p.stat().st_size for p in (d.bench.data / 'blobs').glob(f'*/{sha(data)}.part'))
+    part = lambda: sum(p.stat().st_size for p in (d.bench.data / 'work' / job).glob(f'*/put/{sha(data)}.part'))
     wait_for(part, 'some of it is at the hub', 30, 0.001)
     d.site.kill()
     had = part()
@@ -535,7 +553,7 @@ def main():
     tap, wanted = Tap(), sys.argv[1:]  # names of cases, when run by hand
     long = {drained, training, kept_later}
     with Data() as data:
-        for case in (pieces, others, at_hub, at_site, refused, command_line, files_say_it, agent_killed, sending_killed,
+        for case in (pieces, others, may_name, at_hub, at_site, refused, command_line, files_say_it, agent_killed, sending_killed,
                      same_site, two_sites, drained, training, kept_for_a_while, kept_when_unsure, kept_later):
             if case.__name__ not in wanted if wanted else case in long and not FULL:
                 continue

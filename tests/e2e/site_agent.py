@@ -69,7 +69,7 @@ class Site:
             context.load_cert_chain(self.data / 'pki' / 'site.pem', self.data / 'pki' / 'site.key')
         host, port = hub.split(':')
         c = http.client.HTTPSConnection(host, int(port), timeout=10, context=context)
-        c.request('POST', path, json.dumps(body))
+        c.request('POST', path, body if isinstance(body, bytes) else json.dumps(body))
         answer = c.getresponse()
         text = answer.read()
         c.close()

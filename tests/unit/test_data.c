@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "engine/data.h"
+#include "hub/given.h"
 
 static char root[64], work[FS_PATH_MAX], blobs[FS_PATH_MAX];
 static const struct job_id first = {{{1, 2, 3}}, 1}, second = {{{1, 2, 3}}, 2}, third = {{{1, 2, 3}}, 3};
@@ -428,6 +429,68 @@ static void test_prior(void **state)
     same_prior(&third, "two", false);
 }
 
+/* What an epoch starts from is settled when it is first told: one that comes late does not take it away. */
+static void test_settled(void **state)
+{
+    (void)state;
+    struct data_list list;
+    struct err err = {0};
+    char dir[FS_PATH_MAX];
+    bool pending;
+    write_kept(&first, "one");
+    epoch_dir(dir, &third);
+    assert_int_equal(fs_mkdirs(dir, 0700, &err), 0);
+    assert_int_equal(given_prior(work, &third, &list, &pending, &err), 0);
+    assert_true(pending);
+    assert_int_equal(given_settle(dir, &list, &err), 0);
+    data_list_free(&list);
+    write_kept(&second, "two");
+    assert_int_equal(given_prior(work, &third, &list, &pending, &err), 0);
+    assert_false(pending);
+    assert_int_equal(list.files_count, 1);
+    assert_string_equal(list.files[0].name, "one");
+    assert_int_equal(given_settle(dir, &list, &err), 0); /* told again */
+    data_list_free(&list);
+    same_prior(&third, "two", false);
+}
+
+/* What the tenant has already counts for an epoch only when its site has sent it, byte for byte. */
+static void test_sent(void **state)
+{
+    (void)state;
+    static const char secret[] = "a secret";
+    char name[BLOB_NAME_LEN + 1], dir[FS_PATH_MAX];
+    uint8_t digest[DIGEST_LEN];
+    uint64_t have;
+    bool whole;
+    struct err err = {0};
+    digest_sha256(digest, secret, sizeof secret);
+    blob_name(name, digest);
+    struct blob_piece piece = {name, sizeof secret, 0, secret, sizeof secret};
+    epoch_dir(dir, &first);
+    assert_int_equal(fs_mkdirs(dir, 0700, &err), 0);
+    assert_int_equal(blob_put(blobs, &piece, &have, &whole, &err), 0);
+    assert_true(whole);
+    piece.len = 0;
+    assert_int_equal(given_put(dir, blobs, &piece, &have, &whole, &err), 0);
+    assert_true(have == 0 && !whole && !given_sent(dir, name));
+    piece.len = 3;
+    assert_int_equal(given_put(dir, blobs, &piece, &have, &whole, &err), 0);
+    assert_true(have == 3 && !whole && !given_sent(dir, name));
+    piece = (struct blob_piece){name, sizeof secret, 3, secret + 3, sizeof secret - 3};
+    assert_int_equal(given_put(dir, blobs, &piece, &have, &whole, &err), 0);
+    assert_true(whole && given_sent(dir, name));
+    given_done(dir);
+    assert_false(given_sent(dir, name));
+    /* What the tenant did not have it has then, also when the epoch's folder has gone. */
+    blob_remove(blobs, name);
+    piece = (struct blob_piece){name, sizeof secret, 0, secret, sizeof secret};
+    assert_int_equal(given_put(dir, blobs, &piece, &have, &whole, &err), 0);
+    given_done(dir);
+    assert_int_equal(blob_look(blobs, name, &have, &whole, &err), 0);
+    assert_true(whole);
+}
+
 /* Only what was laid and nothing else is removed. */
 static void test_sweep(void **state)
 {
@@ -461,6 +524,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_keep_without_cache, make_root, drop_root),
         cmocka_unit_test_setup_teardown(test_keep_long_names, make_root, drop_root),
         cmocka_unit_test_setup_teardown(test_prior, make_root, drop_root),
+        cmocka_unit_test_setup_teardown(test_settled, make_root, drop_root),
+        cmocka_unit_test_setup_teardown(test_sent, make_root, drop_root),
         cmocka_unit_test_setup_teardown(test_sweep, make_root, drop_root),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
