@@ -111,7 +111,7 @@ const struct verb cli_verbs[] = {
      "carbon-price=N plan=WHAT plan-every=TIME preempt=WHAT reserve=WHAT durations=WHAT tenants=WHAT free "
      "eta=N report=FILE",
      "run a network and traces of jobs on virtual time; --report writes a page about it", cli_sim},
-    {"backup", "DIR", 1, 1, "", "copy the running hub's data to a new folder", cli_backup},
+    {"backup", "DIR", 1, 1, "blobs", "copy the running hub's data to a new folder", cli_backup},
     {"restore", "DIR", 1, 1, "", "fill a new data folder from a backup", cli_restore},
     {"rules check", "FILE", 1, 1, "", "check a rule file: every error with its line and column",
      cli_rules_check},

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Stopping, status, backup, restore, version, completion. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -11,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/blob.h"
 #include "base/fs.h"
 #include "base/str.h"
 #include "cli/request.h"
@@ -93,7 +95,10 @@ int cli_status(const struct cli *cli)
 
 int cli_backup(const struct cli *cli)
 {
-    static const struct column columns[] = {{"BACKUP", "/path"}};
+    static const struct column columns[] = {{"BACKUP", "/path"},
+                                            {"FILES OF JOBS", "/blobs/files"},
+                                            {"BYTES", "/blobs/bytes"},
+                                            {"IN IT", "/blobs/included"}};
     char path[FS_PATH_MAX], cwd[FS_PATH_MAX];
     const char *target = cli->args[0];
     struct request r;
@@ -106,7 +111,64 @@ int cli_backup(const struct cli *cli)
     }
     request_begin(&r);
     request_text(&r, "path", target);
-    return request_send(&r, cli, "POST", "/api/v1/backup", columns, 1);
+    if (cli_option(cli, "blobs")) {
+        request_member(&r, "blobs");
+        buf_add_text(&r.body, "true");
+    }
+    yyjson_doc *doc = NULL;
+    int rc = client_call(cli, "POST", "/api/v1/backup", request_body(&r), &doc);
+    if (rc == CLI_OK)
+        rc = print_table(cli, doc, columns, (int)(sizeof columns / sizeof columns[0]));
+    yyjson_val *blobs = yyjson_obj_get(yyjson_doc_get_root(doc), "blobs");
+    uint64_t files = yyjson_get_uint(yyjson_obj_get(blobs, "files"));
+    if (rc == CLI_OK && files > 0 && !yyjson_get_bool(yyjson_obj_get(blobs, "included")))
+        fprintf(stderr,
+                "busbar: %llu files that jobs bring along or left are not in it; --blobs takes them\n",
+                (unsigned long long)files);
+    yyjson_doc_free(doc);
+    request_end(&r);
+    return rc;
+}
+
+struct restoring {
+    char from[FS_PATH_MAX], to[FS_PATH_MAX]; /* a tenant's */
+    int rc;
+    struct err *err;
+};
+
+static void restore_blob(void *ctx, const struct blob_info *info)
+{
+    struct restoring *r = ctx;
+    char from[FS_PATH_MAX], to[FS_PATH_MAX];
+    if (r->rc == 0)
+        r->rc = blob_path(from, r->from, info->name) && blob_path(to, r->to, info->name)
+                    ? fs_copy(from, to, r->err)
+                    : err_set(r->err, ERR_INVALID, "the path is too long");
+}
+
+/* A folder for each tenant; of a backup without them nothing. */
+static int restore_blobs(const char *source, const char *data, struct err *err)
+{
+    char from[FS_PATH_MAX], to[FS_PATH_MAX];
+    const struct dirent *entry;
+    int rc = 0;
+    if (!fs_join(from, source, "blobs") || !fs_join(to, data, "blobs"))
+        return err_set(err, ERR_INVALID, "the path is too long");
+    DIR *tenants = opendir(from);
+    while (tenants && rc == 0 && (entry = readdir(tenants)) != NULL) {
+        struct restoring r = {.err = err};
+        if (entry->d_name[0] == '.')
+            continue;
+        rc = fs_join(r.from, from, entry->d_name) && fs_join(r.to, to, entry->d_name)
+                 ? fs_mkdirs(r.to, 0700, err)
+                 : err_set(err, ERR_INVALID, "the path is too long");
+        if (rc == 0)
+            rc = blob_each(r.from, restore_blob, &r, err);
+        rc = rc ? rc : r.rc;
+    }
+    if (tenants)
+        (void)closedir(tenants);
+    return rc;
 }
 
 int cli_restore(const struct cli *cli)
@@ -135,6 +197,8 @@ int cli_restore(const struct cli *cli)
         rc = fs_copy_folder(models, target, ".gguf", &err);
     if (rc == 0)
         rc = fs_copy_folder(jobs, jobs_target, ".json", &err);
+    if (rc == 0)
+        rc = restore_blobs(source, cli->data, &err);
     if (rc == 0) /* last: a folder with a database is a whole one */
         rc = fs_copy(from, to, &err);
     if (rc != 0) {

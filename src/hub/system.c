@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Health, status, metrics, backup. */
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/blob.h"
 #include "base/clock.h"
 #include "base/fs.h"
 #include "hub/api.h"
@@ -89,22 +91,85 @@ static int metrics_finish(struct api_call *call, const struct core *core)
 
 /* ---- backup ---- */
 
+struct backup {
+    char path[FS_PATH_MAX];
+    bool blobs; /* what jobs brought and left is wanted too */
+    /* Of one tenant's. */
+    char from[FS_PATH_MAX], to[FS_PATH_MAX];
+    uint64_t files, bytes;
+    int rc;
+    struct err err;
+};
+
 static int backup_parse(struct api_call *call)
 {
-    static const char *const members[] = {"path", NULL};
-    char path[FS_PATH_MAX] = "";
+    static const char *const members[] = {"path", "blobs", NULL};
+    struct backup *b = calloc(1, sizeof *b);
+    if (!b)
+        return ERR_NO_MEMORY;
+    call->data = b;
+    yyjson_val *blobs = body_member(call, "blobs");
     int rc = body_only(call, members);
     if (rc == 0)
-        rc = body_text(call, "path", true, path, sizeof path);
-    if (rc == 0 && path[0] != '/')
+        rc = body_text(call, "path", true, b->path, sizeof b->path);
+    if (rc == 0 && b->path[0] != '/')
         rc = err_set(&call->err, ERR_INVALID, "path: must be absolute");
-    call->data = rc == 0 ? strdup(path) : NULL;
+    if (rc == 0 && blobs && !yyjson_is_bool(blobs))
+        rc = err_set(&call->err, ERR_INVALID, "blobs: must be true or false");
+    b->blobs = yyjson_is_true(blobs);
+    return rc;
+}
+
+/* One that went meanwhile was named by nobody any more. */
+static void take_blob(void *ctx, const struct blob_info *info)
+{
+    struct backup *b = ctx;
+    char from[FS_PATH_MAX], to[FS_PATH_MAX];
+    if (b->rc != 0)
+        return;
+    if (b->blobs) {
+        int rc = blob_path(from, b->from, info->name) && blob_path(to, b->to, info->name)
+                     ? fs_copy(from, to, &b->err)
+                     : err_set(&b->err, ERR_INVALID, "path is too long");
+        b->rc = rc == ERR_NOT_FOUND ? 0 : rc;
+    }
+    b->files++;
+    b->bytes += info->size;
+}
+
+static int backup_tenant(struct backup *b, const char *blobs, const char *target, const char *tenant)
+{
+    struct uuid id;
+    if (!uuid_parse(&id, tenant, strlen(tenant)))
+        return 0;
+    if (!fs_join(b->from, blobs, tenant) || !fs_join(b->to, target, tenant))
+        return err_set(&b->err, ERR_INVALID, "path is too long");
+    int rc = b->blobs ? fs_mkdirs(b->to, 0700, &b->err) : 0;
+    if (rc == 0)
+        rc = blob_each(b->from, take_blob, b, &b->err);
+    return rc ? rc : b->rc;
+}
+
+/* Counted in any case, so that whoever left them out is told. */
+static int backup_blobs(struct backup *b, const char *blobs)
+{
+    char target[FS_PATH_MAX];
+    const struct dirent *entry;
+    int rc = 0;
+    if (!fs_join(target, b->path, "blobs"))
+        return err_set(&b->err, ERR_INVALID, "path is too long");
+    DIR *tenants = blobs ? opendir(blobs) : NULL;
+    while (tenants && rc == 0 && (entry = readdir(tenants)) != NULL)
+        rc = backup_tenant(b, blobs, target, entry->d_name);
+    if (tenants)
+        (void)closedir(tenants);
     return rc;
 }
 
 static int backup_work(struct api_call *call)
 {
-    const char *target = call->data;
+    struct backup *b = call->data;
+    const char *target = b->path;
     char database[FS_PATH_MAX], from[FS_PATH_MAX], to[FS_PATH_MAX];
     struct store *store = runtime_store(call->hub->runtime);
     char jobs[FS_PATH_MAX];
@@ -117,9 +182,11 @@ static int backup_work(struct api_call *call)
     int rc = store->ops->backup(store, database, &call->err);
     if (rc == 0)
         rc = fs_copy_folder(from, to, ".gguf", &call->err);
-    /* After the database: a job that is in it has its file. */
+    /* After the database: a job that is in it has its file, and what it brings along. */
     if (rc == 0 && call->hub->specs_dir)
         rc = fs_copy_folder(call->hub->specs_dir, jobs, ".json", &call->err);
+    if (rc == 0 && (rc = backup_blobs(b, call->hub->blobs_dir)) != 0)
+        call->err = b->err;
     /* The marker comes last: a folder without it is not a whole backup, and restore refuses it. */
     char marker[FS_PATH_MAX];
     static const char text[] = "busbar backup 1\n";
@@ -127,7 +194,8 @@ static int backup_work(struct api_call *call)
         rc = fs_write_atomic(marker, text, sizeof text - 1, 0600, &call->err);
     buf_add_text(&call->out, "{\"path\":");
     buf_add_json(&call->out, target, strlen(target));
-    buf_add_char(&call->out, '}');
+    buf_addf(&call->out, ",\"blobs\":{\"included\":%s,\"files\":%llu,\"bytes\":%llu}}",
+             b->blobs ? "true" : "false", (unsigned long long)b->files, (unsigned long long)b->bytes);
     return rc;
 }
 

@@ -6,6 +6,7 @@ The hub is killed and started again for real; commands tell by marks in files ho
 in its environment's HOME, so marks are made where every job can write: in its own folder, read from outside.
 """
 import datetime
+import hashlib
 import json
 import os
 import signal
@@ -370,17 +371,24 @@ def eta(hub):
 def restored(hub):
     """A backup has what its jobs run: those that wait in it run where it is restored."""
     blocker = sh(hub, 'sleep 60', chips=CHIPS)
-    waits = sh(hub, 'echo restored', chips=CHIPS)
+    data = b'brought along\n'
+    name = hashlib.sha256(data).hexdigest()
+    same(hub.request('PUT', f'/api/v1/blobs/{name}?tenant=default&size={len(data)}&offset=0', data, local=True).json()['whole'], True, 'put')
+    waits = sh(hub, 'echo restored; cat f', chips=CHIPS, inputs=[{'name': 'f', 'sha256': name, 'size': len(data)}])
     same(state(hub, waits), 'queued', 'state')
     with tempfile.TemporaryDirectory(prefix='bb-', dir='/tmp') as folder:
-        same(hub.run('backup', f'{folder}/copy').returncode, 0, 'backup')
+        told = hub.run('backup', f'{folder}/without')
+        need(told.returncode == 0 and '--blobs takes them' in told.stderr, told)
+        need(not os.path.exists(f'{folder}/without/blobs'), 'what was not asked for')
+        told = hub.run('backup', f'{folder}/copy', '--blobs')
+        need(told.returncode == 0 and 'true' in told.stdout and told.stderr == '', told)
         for ident in (blocker, waits):
             hub.api('DELETE', f'/api/v1/jobs/{ident}')
         subprocess.run([hub.bin, 'restore', f'{folder}/copy', '--data', f'{folder}/data'], check=True,
                        stdout=subprocess.DEVNULL)
         with Bench(['--no-model'], data=f'{folder}/data') as other:
             other.api('DELETE', f'/api/v1/jobs/{blocker}')
-            same((over(other, waits)['code'], log(other, waits)), (0, b'restored\n'), 'the job')
+            same((over(other, waits)['code'], log(other, waits)), (0, b'restored\nbrought along\n'), 'the job')
             quiet(other)
 
 
