@@ -13,6 +13,7 @@
 #define KEEP_JOBS_S_DEFAULT (UINT64_C(30) * 86400)
 #define LEASE_S_MIN 4
 #define QUEUE_MAX_DEFAULT 4096
+#define TENANT_BLOBS_MIB_DEFAULT (1u << 20)
 
 static int read_level(const char *text, int *level)
 {
@@ -43,17 +44,16 @@ static int run_up(const struct cli *cli)
                                  .lease_s = LEASE_S_DEFAULT,
                                  .keep_jobs_s = KEEP_JOBS_S_DEFAULT,
                                  .queue_max = QUEUE_MAX_DEFAULT,
+                                 .tenant_blobs_mib = TENANT_BLOBS_MIB_DEFAULT,
                                  .detach = cli_option(cli, "detach") != NULL,
                                  .log_json = cli_option(cli, "log-json") != NULL,
                                  .log_level = 1};
     const struct {
         const char *name;
         uint32_t *value;
-    } counts[] = {{"workers", &options.workers},
-                  {"engine-threads", &options.engine_threads},
-                  {"drain", &options.drain_s},
-                  {"lease", &options.lease_s},
-                  {"queue", &options.queue_max}};
+    } counts[] = {{"workers", &options.workers}, {"engine-threads", &options.engine_threads},
+                  {"drain", &options.drain_s},   {"lease", &options.lease_s},
+                  {"queue", &options.queue_max}, {"tenant-blobs", &options.tenant_blobs_mib}};
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
         if (cli_count(cli, counts[i].name, counts[i].value) != 0)
             return CLI_USAGE;

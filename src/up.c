@@ -20,6 +20,7 @@
 #include "hub/door.h"
 #include "hub/hub.h"
 #include "hub/keep.h"
+#include "hub/quota.h"
 #include "hub/starts.h"
 #include "network/netfile.h"
 #include "site/local.h"
@@ -272,6 +273,9 @@ static int start_hub(struct up *up, struct err *err)
         path = model;
     }
     const struct limits limits = limits_default();
+    up->hub.quota = quota_new(up->blobs_dir, (uint64_t)up->options->tenant_blobs_mib << 20);
+    if (!up->hub.quota)
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
     int rc = starts_open(&up->hub.starts, up->runtime, &limits, err);
     if (rc == 0)
         rc = hub_first_start(&up->hub, path[0] ? path : NULL, &up->first, err);
@@ -466,6 +470,7 @@ static void free_all(struct up *up)
     if (up->runtime)
         runtime_stop(up->runtime);
     starts_free(up->hub.starts);
+    quota_free(up->hub.quota);
     if (up->gateway)
         gateway_free(up->gateway);
     door_free(up->door);

@@ -9,6 +9,9 @@ static const struct column columns[] = {{"NAME", "/name"},     {"CURRENCY", "/cu
                                         {"BUDGET", "/budget"}, {"SPENT", "/spent"},
                                         {"HELD", "/held"},     {"AVAILABLE", "/available"}};
 #define NCOLUMNS ((int)(sizeof columns / sizeof columns[0]))
+static const struct column one[] = {
+    {"NAME", "/name"}, {"CURRENCY", "/currency"},   {"BUDGET", "/budget"},    {"SPENT", "/spent"},
+    {"HELD", "/held"}, {"AVAILABLE", "/available"}, {"BLOBS", "/blob_bytes"}, {"OF", "/blob_bytes_max"}};
 
 int cli_tenant_add(const struct cli *cli)
 {
@@ -32,7 +35,7 @@ int cli_tenant_show(const struct cli *cli)
     struct request r;
     request_begin(&r);
     request_path(&r, "/api/v1/tenants/", cli->args[0], "");
-    return request_get(&r, cli, columns, NCOLUMNS);
+    return request_get(&r, cli, one, (int)(sizeof one / sizeof one[0]));
 }
 
 int cli_tenant_budget(const struct cli *cli)

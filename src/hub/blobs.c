@@ -15,6 +15,7 @@
 
 #include "base/blob.h"
 #include "hub/api.h"
+#include "hub/quota.h"
 
 #define BUSY_MS 200 /* then a blob that another call writes is tried again */
 
@@ -102,9 +103,16 @@ static int put_work(struct api_call *call)
                                      .offset = a->offset,
                                      .data = call->out.data,
                                      .len = call->out.len};
-    uint64_t have;
-    bool whole;
-    int rc = blob_put(a->dir, &piece, &have, &whole, &call->err);
+    uint64_t have = 0;
+    bool whole = false;
+    int rc = blob_look(a->dir, call->param, &have, &whole, &call->err);
+    if (rc == 0 && !whole)
+        rc = quota_allows(call->hub->quota, &a->tenant, &piece, &call->err);
+    const uint64_t had = have;
+    if (rc == 0)
+        rc = blob_put(a->dir, &piece, &have, &whole, &call->err);
+    if (rc == 0 && have > had)
+        quota_add(call->hub->quota, &a->tenant, have - had);
     if (rc ==
         ERR_UNAVAILABLE) { /* another call hashes it, which may take long: the client waits, no thread does */
         call->again_ms = BUSY_MS;

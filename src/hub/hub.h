@@ -11,6 +11,7 @@
 #include "runtime/runtime.h"
 
 struct door;
+struct quota;
 struct starts;
 
 #define HUB_LOCAL_SITE "local" /* the site of the hub's own machine */
@@ -21,6 +22,7 @@ struct hub {
     const struct engine_specs *engines;
     const char *data_dir;
     const char *blobs_dir; /* a folder of blobs for each tenant (base/blob.h) */
+    struct quota *quota;   /* of those */
     const char *specs_dir; /* what jobs run, by id (site/job_file.h) */
     const char *work_dir;  /* of the local site's engine; NULL: it runs no jobs */
     char listen[64];

@@ -3,6 +3,7 @@
 
 #include "base/osrandom.h"
 #include "hub/api.h"
+#include "hub/quota.h"
 
 #define CURRENCY_DEFAULT "USD"
 
@@ -63,12 +64,33 @@ static int show_id(struct api_call *call, const struct core *core)
     return 0;
 }
 
-static int show(struct api_call *call, const struct core *core)
+static int show_prepare(struct api_call *call, const struct core *core)
 {
     const struct row_tenant *row = call_tenant(call, core, call->param);
     if (!row)
         return ERR_NOT_FOUND;
+    call->id = row->id;
+    return 0;
+}
+
+static int show_work(struct api_call *call)
+{
+    const unsigned long long max = quota_max(call->hub->quota);
+    buf_addf(&call->out, ",\"blob_bytes\":%llu,\"blob_bytes_max\":%llu}",
+             (unsigned long long)quota_used(call->hub->quota, &call->id), max);
+    return 0;
+}
+
+/* The tenant's members, and then those that were found in its folder. */
+static int show(struct api_call *call, const struct core *core)
+{
+    const struct row_tenant *row = view_tenant(core, &call->id); /* tenants never go */
+    struct buf found = call->out;
+    buf_init(&call->out, found.max);
     render_tenant(&call->out, core, row);
+    call->out.len--; /* its closing brace */
+    buf_add(&call->out, found.data, found.len);
+    buf_fini(&found);
     return 0;
 }
 
@@ -96,6 +118,6 @@ static int budget_prepare(struct api_call *call, const struct core *core)
 
 const struct api_handler api_tenant_list = {.finish = list};
 const struct api_handler api_tenant_add = {.parse = add_parse, .finish = show_id, .status = 201};
-const struct api_handler api_tenant_show = {.finish = show};
+const struct api_handler api_tenant_show = {.prepare = show_prepare, .work = show_work, .finish = show};
 const struct api_handler api_tenant_budget = {
     .parse = budget_parse, .prepare = budget_prepare, .finish = show_id};

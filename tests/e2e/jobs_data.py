@@ -517,6 +517,28 @@ def kept_for_a_while(_d):
                                 timeout=20).returncode, USAGE, bad)
 
 
+def tenant_limit(_d):
+    """A tenant has so many bytes here: what is beyond is refused in words, and what is there can be used."""
+    with Alone('--tenant-blobs', '1') as d:
+        limited(d)
+
+
+def limited(d):
+    half = noise(600 << 10, 7)
+    d.put(half)
+    more = noise(600 << 10, 8)
+    reply = d.piece(sha(more), len(more), 0, more[:1000])
+    same((reply.status, '1 MiB, which is its limit' in reply.json()['error']['message']), (507, True), reply.body)
+    same((d.have(sha(more))['have'], d.piece(sha(half), len(half), 0, half).status), (0, 200), 'nothing of it; what is there')
+    d.put(noise(300 << 10, 9))
+    told = d.bench.api('GET', '/api/v1/tenants/default')
+    same((told['blob_bytes'], told['blob_bytes_max']), (900 << 10, 1 << 20), 'told')
+    need(str(900 << 10) in d.bench.run('tenant', 'show', 'default').stdout, 'shown')
+    (folder,) = (d.bench.data / 'blobs').iterdir()
+    (folder / sha(half)).unlink()
+    d.put(more)
+
+
 def kept_when_unsure(_d):
     """A job's folder that cannot be opened may name any blob: none goes until it can be."""
     with Alone('--keep-jobs', '2s') as d:
@@ -554,7 +576,7 @@ def main():
     long = {drained, training, kept_later}
     with Data() as data:
         for case in (pieces, others, may_name, at_hub, at_site, refused, command_line, files_say_it, agent_killed, sending_killed,
-                     same_site, two_sites, drained, training, kept_for_a_while, kept_when_unsure, kept_later):
+                     same_site, two_sites, drained, training, tenant_limit, kept_for_a_while, kept_when_unsure, kept_later):
             if case.__name__ not in wanted if wanted else case in long and not FULL:
                 continue
             tap.case(case.__name__.replace('_', ' '), case, data)
