@@ -60,7 +60,7 @@ const char *isolation_text(uint32_t isolation)
 bool isolation_parse(const char *text, uint32_t *isolation)
 {
 #define I(name, number, words) \
-    if (strcmp(text, words) == 0) { \
+    if (text_eq(text, text_len(text, KIND_TEXT_CAP), words, sizeof(words) - 1)) { \
         *isolation = (number); \
         return true; \
     }
