@@ -65,6 +65,18 @@ def isolation(hub):
     need(done.returncode == 1 and 'isolation: must be none, process, namespace or cgroup' in done.stderr, done)
 
 
+def to_finish(hub):
+    """What is to be done where contact is lost, from the command line, a script and YAML; it needs a time limit."""
+    script = '#!/bin/sh\n#BUSBAR --on-disconnect finish\n#BUSBAR --time 1m\ntrue\n'
+    for text in (script, 'command: "true"\ntime: 1m\non_disconnect: finish\n'):
+        found = over(hub, submit_file(hub, text).stdout.strip())
+        same((found['on_disconnect'], found['code']), ('finish', 0), found)
+    need('on_disconnect' not in job(hub, submit_file(hub, script, '--on-disconnect', 'stop').stdout.strip()), 'stop is the rule')
+    for words, told in ((['finish'], 'needs a time limit'), (['never', '--time', '1m'], 'must be stop or finish')):
+        done = run(hub, 'true', before=['--on-disconnect', *words])
+        need(done.returncode == 1 and told in done.stderr, done)
+
+
 def when(hub):
     """Times reach the dispatcher; on a hub without a plan what may wait does not."""
     moment = later(3)
@@ -391,7 +403,7 @@ def ctrl_c(hub):
 def main():
     tap = Tap()
     with Bench(['--no-model']) as hub:
-        for case in (alternatives, place, isolation, when, array_of_three, array_limited, array_large, array_killed, strangers, script, script_large, script_refused,
+        for case in (alternatives, place, isolation, to_finish, when, array_of_three, array_limited, array_large, array_killed, strangers, script, script_large, script_refused,
                      in_yaml, examples, dry_run, retried, epochs, ctrl_c):
             tap.case(case.__name__.replace('_', ' '), case, hub)
         tap.case('nothing is left', quiet, hub)

@@ -335,6 +335,32 @@ static void test_cut(void **state)
 
 /* ---- rules ---- */
 
+/* Of a job that is let run to its end nobody knows here whether its data has come: no corridor stops it, and what it had of one
+ * is given back. */
+static void test_cut_out_of_touch(void **state)
+{
+    (void)state;
+    struct world *w = network();
+    join(w, 1, 1, 2, 16, 0, 0);
+    struct event_job_submit finish = job(1, 1, HOUR, 1, 1000 * GB);
+    finish.flags = JOB_FINISH;
+    submit_at(w, finish, 2);
+    settle(w);
+    struct event away = {.kind = EVENT_KIND_site_contact, .u.site_contact = {.site = uid('S', 2), .lost = 1}};
+    assert_int_equal(world_step(w, &away), 0);
+    settle(w);
+    set_corridor(w, 1, PLACE_LOST, 16);
+    assert_int_equal(world_count(w, EFFECT_JOB_STOP), 0);
+    assert_int_equal(world_job(w, 1)->state, JOB_RUNNING);
+    assert_int_equal(w->mirror.count[ROW_KIND_transit], 0);
+    assert_int_equal(world_reload(w), 0);
+    away.u.site_contact.lost = 0;
+    assert_int_equal(world_step(w, &away), 0);
+    settle(w);
+    assert_int_equal(world_job(w, 1)->epoch, 1);
+    world_free(w);
+}
+
 static void rules(struct world *w, const char *text)
 {
     assert_int_equal(do_rules(w, text), 0);
@@ -516,6 +542,7 @@ int main(void)
         cmocka_unit_test(test_score),
         cmocka_unit_test(test_full),
         cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_cut_out_of_touch),
         cmocka_unit_test(test_goes_on_the_same),
         cmocka_unit_test(test_rules),
         cmocka_unit_test(test_reservation),
