@@ -17,6 +17,7 @@
 #define RECENT_MS INT64_C(600000)
 #define RECENT_OCTAVES 8u
 #define ROWS_MAX (UINT64_C(1) << 32)
+#define ENDLESS_MS (INT64_C(400) * 86400000) /* of a service's replica: beyond any horizon */
 
 /* A job in a run: one of the core's, or one that comes later. */
 struct future {
@@ -277,6 +278,8 @@ static bool draw_jobs(struct run *r)
         int64_t all = row->duration_ms > 0
                           ? row->duration_ms
                           : outlook_quantile(&f->outlook[i], draw(r, &row->tenant, row->count0), ran);
+        if (row->flags & JOB_REPLICA)
+            all = ran + ENDLESS_MS;
         if (all <= ran)
             all = ran + 1;
         future_add(r, &row->id, all - row->done_ms, rate);

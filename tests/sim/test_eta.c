@@ -213,6 +213,35 @@ static void test_taken(void **state)
     world_fini(&w);
 }
 
+/* A service's replica does not end, so a job that needs its chips has no start in sight. */
+static void test_replica(void **state)
+{
+    (void)state;
+    struct place_world w;
+    struct forecast_past none = {0};
+    int64_t waits[20];
+    world_init(&w);
+    do_step(&w, (struct event){.kind = EVENT_KIND_service_set,
+                               .u.service_set = {.service = id('Z', 1),
+                                                 .tenant = id('T', 1),
+                                                 .name = "s",
+                                                 .count0 = 4,
+                                                 .tokens_s0 = 100,
+                                                 .min = 1,
+                                                 .max = 1,
+                                                 .target = 700,
+                                                 .cold_ms = 1000,
+                                                 .hold_ms = 1000,
+                                                 .idle_ms = 1000}});
+    settle(&w);
+    assert_int_equal(w.started, 1);
+    submit(&w, 1, 8, HOUR);
+    assert_int_equal(w.started, 1);
+    waits_of(&w, 1, &none, waits);
+    assert_true(waits[0] == options.horizon_ms);
+    world_fini(&w);
+}
+
 /* A job that comes after another, and the last task of an array of which one runs at a time, with all chips free. */
 static void test_parked(void **state)
 {
@@ -360,9 +389,9 @@ static void test_nobody(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_parked), cmocka_unit_test(test_certain),
-                                       cmocka_unit_test(test_taken),  cmocka_unit_test(test_arrivals),
-                                       cmocka_unit_test(test_drawn),  cmocka_unit_test(test_stretch),
-                                       cmocka_unit_test(test_whom),   cmocka_unit_test(test_nobody)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_parked),  cmocka_unit_test(test_certain),  cmocka_unit_test(test_taken),
+        cmocka_unit_test(test_replica), cmocka_unit_test(test_arrivals), cmocka_unit_test(test_drawn),
+        cmocka_unit_test(test_stretch), cmocka_unit_test(test_whom),     cmocka_unit_test(test_nobody)};
     return cmocka_run_group_tests_name("eta", tests, NULL, NULL);
 }
