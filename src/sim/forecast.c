@@ -66,10 +66,32 @@ static void *next_row(const struct forecast *f, size_t *at, enum row_kind *kind)
     return row;
 }
 
-/* As small as the copy may be. */
+/* Nodes, and chips, which is how many shares there may be. */
+static void count_nodes(const struct forecast *f, uint64_t *nodes, uint64_t *chips)
+{
+    enum row_kind kind;
+    *nodes = *chips = 1;
+    for (size_t at = 0; at < f->rows.len;) {
+        const struct row_pool *pool = next_row(f, &at, &kind);
+        if (kind != ROW_KIND_pool)
+            continue;
+        *nodes += pool->nodes;
+        *chips += (uint64_t)pool->nodes * pool->node_chips;
+    }
+}
+
+/* As small as the copy may be: nothing is built while it runs. */
 static void shrink(struct forecast *f)
 {
     struct limits *n = &f->limits;
+    uint64_t nodes, chips;
+    count_nodes(f, &nodes, &chips);
+    n->sites = f->count[ROW_KIND_site] + 1;
+    n->chips = f->count[ROW_KIND_chip] + 1;
+    n->pools = f->count[ROW_KIND_pool] + 1;
+    n->corridors = f->count[ROW_KIND_corridor] + 1;
+    n->nodes = nodes < n->nodes ? (uint32_t)nodes : n->nodes;
+    n->shares = chips < n->shares ? (uint32_t)chips : n->shares;
     uint32_t habits = f->count[ROW_KIND_habit] / 4 + 1;
     n->tenants = f->count[ROW_KIND_tenant] > habits ? f->count[ROW_KIND_tenant] : habits;
     n->keys = f->count[ROW_KIND_key] + 1;
