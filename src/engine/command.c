@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/str.h"
 #include "core/kinds.h"
 
 /* Replaces one {name} in an argument. */
@@ -53,6 +54,20 @@ bool command_find(const char *folders, const char *name, char out[FS_PATH_MAX])
     return false;
 }
 
+/* A clean environment: what an engine may see of ours is named here. Which chips are its own each maker tells by a variable of
+ * its own name (`visible` in data/chips.yaml). */
+static bool is_kept(const char *text)
+{
+    static const char *const kept[] = {"PATH", "HOME", "LANG", "LD_LIBRARY_PATH"};
+    static const char chips[] = "_VISIBLE_DEVICES";
+    size_t len = strcspn(text, "="), tail = sizeof chips - 1;
+    for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++) {
+        if (text_eq(text, len, kept[i], strlen(kept[i])))
+            return true;
+    }
+    return len > tail && memcmp(text + len - tail, chips, tail) == 0;
+}
+
 static void command_add(struct command *c, char *arg)
 {
     assert(c->n < COMMAND_ARGS_MAX);
@@ -82,14 +97,10 @@ void command_build(struct command *c, const struct engine_spec *spec, const stru
                                                 : 0;
     for (unsigned i = 0; i < nmore && c->n < COMMAND_ARGS_MAX; i++)
         command_add(c, expand(o, more[i]));
-    /* A clean environment: what an engine may see of ours is named here. */
-    static const char *const kept[] = {"PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES"};
     unsigned k = 0;
-    for (unsigned i = 0; i < sizeof kept / sizeof kept[0]; i++) {
-        char text[4096];
-        const char *value = getenv(kept[i]);
-        if (value && snprintf(text, sizeof text, "%s=%s", kept[i], value) < (int)sizeof text)
-            c->env[k++] = strdup(text);
+    for (char **e = environ; *e && k < COMMAND_ARGS_MAX; e++) {
+        if (is_kept(*e))
+            c->env[k++] = strdup(*e);
     }
     for (unsigned i = 0; i < spec->env_count && k < COMMAND_ARGS_MAX; i++)
         c->env[k++] = strdup(spec->env[i]);

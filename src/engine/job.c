@@ -112,6 +112,7 @@ static const struct form_field spec_fields[] = {
     FIELD(U32, array_limit, job_spec),
     FIELD(BOOL, finish, job_spec),
     FIELD(BOOL, confined, job_spec),
+    FIELD(BOOL, longest, job_spec),
 };
 const struct form_table job_spec_table = TABLE(spec_fields, struct job_spec);
 

@@ -138,6 +138,7 @@ struct job_spec {
     char *partition;
     uint32_t array_limit; /* of jobs that are submitted together, how many may run at once; 0: all */
     bool finish;          /* it has no lease: it ends by itself, or at its time limit */
+    bool longest;         /* no limit of ours, and the longest that Slurm's partition has */
     bool confined;        /* the engine set the level above: the shim holds it, and does not choose */
 };
 

@@ -124,7 +124,7 @@ static void put_slurm(struct list_of *env)
 
 char **jobenv_make(const struct job_spec *spec, const struct job_gang *gang, const char *folder)
 {
-    char id[UUID_TEXT_LEN + 1];
+    char id[UUID_TEXT_LEN + 1], host[256] = "";
     struct list_of env = {.item = calloc(JOBENV_MAX + 1, sizeof(char *))};
     if (!env.item)
         return NULL;
@@ -137,6 +137,8 @@ char **jobenv_make(const struct job_spec *spec, const struct job_gang *gang, con
     putf(&env, "BUSBAR_JOB=%s", id);
     putf(&env, "BUSBAR_EPOCH=%u", spec->epoch);
     putf(&env, "BUSBAR_JOB_DIR=%s", folder);
+    if (gethostname(host, sizeof host - 1) == 0) /* a sandbox has another name */
+        putf(&env, "BUSBAR_HOST=%s", host);
     if (spec->checkpoint_dir)
         putf(&env, "BUSBAR_CHECKPOINT_DIR=%s", spec->checkpoint_dir);
     put_chips(&env, spec);

@@ -28,6 +28,8 @@ struct serve_order {
     char model[NAME_CAP];
     char engine[NAME_CAP];
     char location[PATH_CAP]; /* file, or URL */
+    char chip[CHIP_CAP];     /* for a batch system: the kind that it runs on; "": the site's first */
+    uint32_t chips;          /* of a batch system's; 0: what there is is shared */
 };
 
 struct serve_report {

@@ -11,6 +11,7 @@
 
 #include "base/fs.h"
 #include "base/str.h"
+#include "engine/outpost.h"
 #include "engine/shim_job.h"
 
 #define MAP_MAX ((size_t)16 << 20)
@@ -19,7 +20,8 @@ static int usage(void)
 {
     fprintf(stderr, "usage: busbar shim PARENT_PID PROGRAM [ARG...]\n"
                     "       busbar shim [--detach|--rank] DIR\n"
-                    "       busbar shim --task MAP\n");
+                    "       busbar shim --task MAP\n"
+                    "       busbar shim --serve FOLDER\n");
     return 64;
 }
 
@@ -87,5 +89,7 @@ int shim_main(int argc, char **argv)
         return shim_job_detach(argv[2]);
     if (argc == 3 && strcmp(argv[1], "--task") == 0)
         return run_task(argv[2]);
+    if (argc == 3 && strcmp(argv[1], "--serve") == 0)
+        return outpost_run(argv[2]);
     return usage();
 }

@@ -146,8 +146,7 @@ static int check_site(struct api_call *call, const struct core *core, const stru
                        "The site %s has not been heard of since the hub started.", name);
     case 0:
         return err_set(&call->err, ERR_UNSUPPORTED,
-                       "The site %s cannot serve models: that takes the engine `local`, not a batch system.",
-                       name);
+                       "The site %s cannot serve models; its agent's log says why.", name);
     default:
         return 0;
     }

@@ -5,6 +5,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,7 +17,9 @@
 
 struct tls_context {
     SSL_CTX *ctx;
+    atomic_uint holders;             /* its owner, and each session */
     bool member;                     /* of a network: peers are known by their URI */
+    bool pair;                       /* the peer has the same certificate */
     char uri[TLS_URI_CAP];           /* that a server must have */
     uint8_t digest[TLS_DIGEST_SIZE]; /* of the root, where the root itself is not known yet */
 };
@@ -26,7 +29,7 @@ struct tls_session {
     BIO *in;          /* ciphertext from the peer; owned by ssl */
     BIO *out;         /* ciphertext to the peer; owned by ssl */
     struct buf early; /* plaintext written before the handshake was done */
-    const struct tls_context *context;
+    struct tls_context *context;
     char peer[TLS_URI_CAP]; /* "": none */
 };
 
@@ -43,6 +46,7 @@ static struct tls_context *context_new(const SSL_METHOD *method, int min_version
     struct tls_context *context = calloc(1, sizeof *context);
     if (!context)
         return NULL;
+    atomic_init(&context->holders, 1);
     context->ctx = SSL_CTX_new(method);
     if (!context->ctx || SSL_CTX_set_min_proto_version(context->ctx, min_version) != 1) {
         tls_context_free(context);
@@ -204,6 +208,40 @@ int tls_member_renew(struct tls_context *context, const char *cert_path, const c
     return rc == 0 ? load_member(context->ctx, cert_path, key_path, err) : rc;
 }
 
+/* ---- pairs ---- */
+
+/* That the peer has its key, too, the handshake proves. */
+static int verify_by_own(X509_STORE_CTX *given, void *arg)
+{
+    const struct tls_context *context = arg;
+    const X509 *own = SSL_CTX_get0_certificate(context->ctx), *its = X509_STORE_CTX_get0_cert(given);
+    int ok = own && its && X509_cmp(own, its) == 0;
+    X509_STORE_CTX_set_error(given, ok ? X509_V_OK : X509_V_ERR_CERT_UNTRUSTED);
+    return ok;
+}
+
+int tls_pair_new(struct tls_context **out, const char *cert_path, const char *key_path, bool server,
+                 struct err *err)
+{
+    struct tls_context *context =
+        context_new(server ? TLS_server_method() : TLS_client_method(), TLS1_3_VERSION);
+    int rc = context ? load_member(context->ctx, cert_path, key_path, err)
+                     : err_set(err, ERR_NO_MEMORY, "cannot set up TLS");
+    if (rc != 0) {
+        tls_context_free(context);
+        return rc;
+    }
+    context->pair = true;
+    SSL_CTX_set_verify(context->ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    SSL_CTX_set_cert_verify_callback(context->ctx, verify_by_own, context);
+    SSL_CTX_set_session_cache_mode(context->ctx, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_num_tickets(context->ctx, 0);
+    *out = context;
+    return 0;
+}
+
+/* ---- who the peer is ---- */
+
 /* Sets the peer's URI from its certificate, of which there must be exactly one (SPIFFE X.509-SVID, 2). False: it is not as it
  * must be. */
 static bool read_peer(struct tls_session *session)
@@ -248,7 +286,7 @@ const char *tls_peer(const struct tls_session *session)
 
 void tls_context_free(struct tls_context *context)
 {
-    if (!context)
+    if (!context || atomic_fetch_sub(&context->holders, 1) > 1)
         return;
     SSL_CTX_free(context->ctx);
     free(context);
@@ -259,6 +297,7 @@ static struct tls_session *session_new(struct tls_context *context)
     struct tls_session *session = calloc(1, sizeof *session);
     if (!session)
         return NULL;
+    atomic_fetch_add(&context->holders, 1);
     session->context = context;
     session->ssl = SSL_new(context->ctx);
     session->in = BIO_new(BIO_s_mem());
@@ -284,7 +323,7 @@ struct tls_session *tls_connect(struct tls_context *context, const char *host)
     if (!session)
         return NULL;
     SSL_set_connect_state(session->ssl);
-    if (context->member)
+    if (context->member || context->pair)
         return session; /* whatever the host is called */
     if (SSL_set_tlsext_host_name(session->ssl, host) != 1 || SSL_set1_host(session->ssl, host) != 1) {
         tls_free(session);
@@ -299,6 +338,7 @@ void tls_free(struct tls_session *session)
         return;
     SSL_free(session->ssl);
     buf_fini(&session->early);
+    tls_context_free(session->context);
     free(session);
 }
 

@@ -8,6 +8,8 @@
  *
  * Members of a network (net/pki.h) know one another by certificates that hang from its root, whatever the host is called:
  * who the peer is stands in its URI. Both sides speak 1.3.
+ *
+ * A pair is two ends that share one key and one certificate, made for them alone: each shows it, and takes only who has it as well.
  */
 #ifndef BUSBAR_NET_TLS_H
 #define BUSBAR_NET_TLS_H
@@ -36,9 +38,13 @@ int tls_member_client_new(struct tls_context **out, const char *cert_path, const
 /* The same for one who is no member yet, and knows of the root only its SHA-256. */
 int tls_joining_client_new(struct tls_context **out, const uint8_t root_digest[TLS_DIGEST_SIZE],
                            const char *uri, struct err *err);
+/* One end of a pair, 1.3 only. How long the certificate is valid does not count: it is as good as the two ends hold it to be. */
+int tls_pair_new(struct tls_context **out, const char *cert_path, const char *key_path, bool server,
+                 struct err *err);
 /* Another certificate and key for sessions from now on; after an error those before stay. On the loop of the sessions. */
 int tls_member_renew(struct tls_context *context, const char *cert_path, const char *key_path,
                      struct err *err);
+/* Sessions that are open go on. */
 void tls_context_free(struct tls_context *context);
 
 struct tls_session *tls_accept(struct tls_context *context);

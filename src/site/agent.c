@@ -164,7 +164,7 @@ static int load_engine(struct agent *a, const char *data_dir, const char *file, 
     char path[FS_PATH_MAX];
     struct machine machine;
     if (!fs_join(path, data_dir, "site.yaml") || !fs_join(a->work, data_dir, "work") ||
-        !fs_join(a->programs, data_dir, "jobs") || !fs_join(a->blobs, data_dir, "blobs"))
+        !fs_join(a->programs, data_dir, "jobs"))
         return err_set(err, ERR_INVALID, "the data folder's path is too long");
     int rc = fs_mkdirs(a->programs, 0700, err);
     if (rc != 0)
@@ -172,6 +172,14 @@ static int load_engine(struct agent *a, const char *data_dir, const char *file, 
     if (file || fs_exists(path))
         return engine_config_load(&a->engine, file ? file : path, err);
     return machine_find(&machine, &a->engine, a->work, err);
+}
+
+/* Where there is a batch system its nodes read weights from the cache, and the work folder is what they see of ours. */
+static int place_blobs(struct agent *a, const char *data_dir, struct err *err)
+{
+    bool batch = a->engine->engine != ENGINE_KIND_LOCAL;
+    bool fits = batch ? fs_join(a->blobs, a->engine->work, ".blobs") : fs_join(a->blobs, data_dir, "blobs");
+    return fits ? 0 : err_set(err, ERR_INVALID, "the work folder's path is too long");
 }
 
 static int prepare(struct agent *a, const char *data_dir, const char *engine, struct err *err)
@@ -187,11 +195,13 @@ static int prepare(struct agent *a, const char *data_dir, const char *engine, st
         rc = take_lock(a, data_dir, err);
     if (rc == 0)
         rc = load_engine(a, data_dir, engine, err);
+    if (rc == 0)
+        rc = place_blobs(a, data_dir, err);
     spiffe_hub(uri, a->identity.root);
     return rc ? rc : tls_member_client_new(&a->tls, a->identity.cert, a->identity.key, uri, err);
 }
 
-/* Models are served by this machine's own processes; a site that cannot still runs jobs. */
+/* A site that cannot serve models still runs jobs. */
 static void open_replicas(struct agent *a, const struct agent_options *options)
 {
     struct err err = {0};
@@ -200,8 +210,11 @@ static void open_replicas(struct agent *a, const struct agent_options *options)
                                                 .tls = a->tls,
                                                 .cache = remote_cache(a->remote),
                                                 .data_dir = options->data_dir,
-                                                .threads = options->engine_threads};
-    if (a->engine->engine == ENGINE_KIND_LOCAL && site_replicas_new(&a->replicas, &config, &err) != 0)
+                                                .threads = options->engine_threads,
+                                                .engine = a->engine,
+                                                .lease_ms = remote_lease_ms,
+                                                .ctx = a->remote};
+    if (site_replicas_new(&a->replicas, &config, &err) != 0)
         log_warn("no models are served here", "error=\"%s\"", err.msg);
 }
 

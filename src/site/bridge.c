@@ -126,9 +126,34 @@ static void on_engine(struct stream *stream, int status)
         abort(); /* out of memory */
 }
 
-static const struct stream_events engine_events = {.on_connect = on_engine, .on_closed = engine_freed};
+/* A port ends the handshake with who has not its key; and one that has hears nothing before it asks. */
+static void on_engine_read(struct stream *stream, const char *data, ssize_t len)
+{
+    struct far_end *engine = (struct far_end *)stream;
+    (void)data;
+    (void)len;
+    if (engine->tunnel)
+        tunnel_close(engine->tunnel);
+}
 
-static void join(struct tunnel *t, const char *path)
+static const struct stream_events engine_events = {
+    .on_read = on_engine_read, .on_connect = on_engine, .on_closed = engine_freed};
+
+static int dial_replica(struct far_end *end, struct loop *loop, const char *path,
+                        const struct replica_way *way)
+{
+    if (path[0])
+        return stream_dial_unix(&end->stream, loop, path, &engine_events);
+    struct tls_session *tls = tls_connect(way->tls, "");
+    int rc =
+        tls ? stream_dial_tcp(&end->stream, loop, (const struct sockaddr *)&way->addr, tls, &engine_events)
+            : UV_ENOMEM;
+    if (rc < 0)
+        tls_free(tls);
+    return rc;
+}
+
+static void join(struct tunnel *t, const char *path, const struct replica_way *way)
 {
     struct bridge *b = t->bridge;
     t->engine = calloc(1, sizeof *t->engine);
@@ -138,7 +163,7 @@ static void join(struct tunnel *t, const char *path)
         abort(); /* a few hundred bytes */
     t->engine->tunnel = t;
     stream_pause(&t->stream);
-    if (stream_dial_unix(&t->engine->stream, b->config.loop, path, &engine_events) < 0) {
+    if (dial_replica(t->engine, b->config.loop, path, way) < 0) {
         free(t->engine);
         t->engine = NULL;
         tunnel_close(t);
@@ -170,14 +195,15 @@ static enum tunnel_read take_line(struct tunnel *t)
 {
     struct bridge *b = t->bridge;
     struct tunnel_target target;
+    struct replica_way way;
     size_t used;
     enum tunnel_read rc = tunnel_read_line(t->in.data, t->in.len, &target, &used);
-    const char *path = rc == TUNNEL_WHOLE ? b->config.find(b->config.ctx, &target) : NULL;
+    const char *path = rc == TUNNEL_WHOLE ? b->config.find(b->config.ctx, &target, &way) : NULL;
     if (rc == TUNNEL_MORE)
         return rc;
     if (path) {
         drop_front(&t->in, used);
-        join(t, path);
+        join(t, path, &way);
     } else {
         tunnel_close(t); /* the hub sees that there is no such replica */
     }

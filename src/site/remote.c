@@ -199,9 +199,9 @@ static void gone(void *ctx, const struct job_id *id, const struct job_exit *exit
     outbox_gone(((struct remote *)ctx)->outbox, id, exit);
 }
 
-static uint64_t lease_ms(void *ctx)
+uint64_t remote_lease_ms(void *remote)
 {
-    const struct remote *r = ctx;
+    const struct remote *r = remote;
     uint64_t now = clock_boot_ms();
     return r->until_ms > now ? r->until_ms - now : 0;
 }
@@ -357,7 +357,7 @@ static int open_parts(struct remote *r, struct err *err)
                                  .used = used,
                                  .gone = gone,
                                  .dropped = dropped,
-                                 .lease_ms = lease_ms,
+                                 .lease_ms = remote_lease_ms,
                                  .ctx = r};
     const struct outbox_config *o = &r->config.outbox;
     int rc = outbox_new(&r->outbox, o, err);

@@ -11,10 +11,14 @@
 #include "engine/spec.h"
 #include "site/bridge.h"
 #include "site/link.h"
+#include "site/replica_jobs.h"
 
 #define TICK_MS 200
 #define RETRY_MS 500
-#define PAUSE_MS 5000 /* after weights that could not be had */
+#define PAUSE_MS 5000     /* after weights that could not be had */
+#define AGAIN_MIN_MS 1000 /* after a job that ended by itself; growing */
+#define AGAIN_MAX_MS 60000
+#define STABLE_MS 60000 /* ready for so long: the next end is the first again */
 #define TENTHS 10
 #define PATIENCE_MS 10000 /* for the answer to a report */
 #define RUN_DIR_MAX 80    /* with a socket's name: what its address may hold */
@@ -28,7 +32,9 @@ struct item {
     uint64_t size;
     struct cache_want *want; /* of its weights, while it is wanted or runs */
     bool here;               /* they are, at `location` */
-    uint64_t next_ms;        /* they are asked for again */
+    uint64_t next_ms;        /* they are asked for again, or it is begun again */
+    uint64_t again_ms;       /* the pause before that; 0: it never ended by itself */
+    uint64_t ready_ms;       /* since when it is */
     bool wanted, listed;
     bool running, stopping; /* an engine is supervised for it, under run_epoch */
     uint32_t run_epoch;
@@ -44,7 +50,8 @@ struct site_replicas {
     char run_dir[FS_PATH_MAX], log_dir[FS_PATH_MAX];
     char self[FS_PATH_MAX], engine_path[FS_PATH_MAX];
     struct engine_specs *specs;
-    struct serve *serve;
+    struct serve *serve; /* one of the two */
+    struct replica_jobs *jobs;
     struct bridge *bridge;
     struct link *link;
     struct list items;
@@ -100,25 +107,50 @@ static void on_weights(void *ctx, const struct err *err, const char *path)
     if (!item->here) {
         drop_weights(item);
         item->next_ms = uv_now(&r->config.loop->uv) + PAUSE_MS;
-        set(r, item, REPLICA_BACKOFF, words);
+        if (!item->running) /* a job of before this agent has them open */
+            set(r, item, REPLICA_BACKOFF, words);
     }
     settle(r, item);
 }
 
+static void run(struct site_replicas *r, struct item *item)
+{
+    item->running = true;
+    item->run_epoch = item->order.epoch;
+    memcpy(item->order.location, item->location, sizeof item->order.location);
+    if (r->jobs)
+        replica_jobs_start(r->jobs, &item->order);
+    else
+        serve_start(r->serve, &item->order);
+}
+
+static void stop(struct site_replicas *r, struct item *item)
+{
+    struct serve_order order = item->order;
+    order.epoch = item->run_epoch;
+    item->stopping = true;
+    if (r->jobs)
+        replica_jobs_stop(r->jobs, &order);
+    else
+        serve_stop(r->serve, &order.deployment, order.ordinal);
+}
+
+/* A job that goes on needs no weights of ours, but they are not to be evicted while it has them open. */
 static void start(struct site_replicas *r, struct item *item)
 {
     char words[TEXT_CAP];
-    if (item->here) {
-        item->running = true;
-        item->run_epoch = item->order.epoch;
-        memcpy(item->order.location, item->location, sizeof item->order.location);
-        serve_start(r->serve, &item->order);
+    bool early = uv_now(&r->config.loop->uv) < item->next_ms;
+    if (r->jobs && !replica_jobs_listed(r->jobs))
         return;
-    }
-    if (!item->want && uv_now(&r->config.loop->uv) < item->next_ms)
+    bool goes_on = r->jobs && replica_jobs_has(r->jobs, &item->order);
+    if (early && !goes_on)
         return; /* the reason is told */
     if (!item->want)
         item->want = cache_get(r->config.cache, item->digest, item->size, "", on_weights, item);
+    if (item->here || goes_on) {
+        run(r, item);
+        return;
+    }
     uint64_t tenths = item->size ? cache_have(item->want) / (item->size / TENTHS + 1) : 0;
     (void)snprintf(words, sizeof words, "fetching its weights: %llu0 %%", (unsigned long long)tenths);
     set(r, item, REPLICA_STARTING, words);
@@ -129,8 +161,7 @@ static void settle(struct site_replicas *r, struct item *item)
     if (item->stopping || r->ending)
         return;
     if (item->running && (!item->wanted || item->run_epoch != item->order.epoch)) {
-        item->stopping = true;
-        serve_stop(r->serve, &item->order.deployment, item->order.ordinal);
+        stop(r, item);
     } else if (!item->running && item->wanted) {
         start(r, item);
     } else if (!item->running) {
@@ -146,6 +177,20 @@ static void settle_all(void *ctx)
         settle(r, list_entry(it, struct item, node));
 }
 
+/* A job that ended unasked is begun again, after a pause that grows. */
+static void ended(struct site_replicas *r, struct item *item, const char *why)
+{
+    uint64_t now = uv_now(&r->config.loop->uv);
+    if (item->ready_ms && now - item->ready_ms > STABLE_MS)
+        item->again_ms = 0;
+    item->again_ms = item->again_ms ? item->again_ms * 2 : AGAIN_MIN_MS;
+    if (item->again_ms > AGAIN_MAX_MS)
+        item->again_ms = AGAIN_MAX_MS;
+    item->next_ms = now + item->again_ms;
+    item->ready_ms = 0;
+    set(r, item, REPLICA_BACKOFF, why);
+}
+
 static void on_state(void *ctx, const struct serve_report *report)
 {
     struct site_replicas *r = ctx;
@@ -153,6 +198,8 @@ static void on_state(void *ctx, const struct serve_report *report)
     if (!item)
         return;
     if (report->state == REPLICA_STOPPED) {
+        if (!item->stopping)
+            ended(r, item, report->detail);
         item->running = item->stopping = false;
         item->socket[0] = 0;
         settle(r, item);
@@ -161,6 +208,8 @@ static void on_state(void *ctx, const struct serve_report *report)
     item->slots = report->slots;
     item->context = report->context;
     item->socket[0] = 0;
+    if (report->state == REPLICA_READY && item->ready_ms == 0)
+        item->ready_ms = uv_now(&r->config.loop->uv);
     if (report->state == REPLICA_READY && strncmp(report->endpoint, "unix:", 5) == 0)
         (void)snprintf(item->socket, sizeof item->socket, "%s", report->endpoint + 5);
     if (item->run_epoch == item->order.epoch && !item->stopping)
@@ -168,10 +217,15 @@ static void on_state(void *ctx, const struct serve_report *report)
 }
 
 /* For the tunnels. */
-static const char *socket_of(void *ctx, const struct tunnel_target *target)
+static const char *way_of(void *ctx, const struct tunnel_target *target, struct replica_way *way)
 {
-    const struct item *item = find(ctx, &target->deployment, target->ordinal);
-    return item && item->running && item->run_epoch == target->epoch && item->socket[0] ? item->socket : NULL;
+    const struct site_replicas *r = ctx;
+    const struct item *item = find(r, &target->deployment, target->ordinal);
+    if (!item || !item->running || item->run_epoch != target->epoch)
+        return NULL;
+    if (r->jobs)
+        return replica_jobs_way(r->jobs, target, way) ? "" : NULL;
+    return item->socket[0] ? item->socket : NULL;
 }
 
 /* ---- what the hub wants ---- */
@@ -189,6 +243,14 @@ static bool take_text(yyjson_val *v, const char *name, char *dst, size_t cap)
     return yyjson_is_str(text) && text_set(dst, cap, yyjson_get_str(text), yyjson_get_len(text));
 }
 
+/* On what it is to run: an older hub does not say. */
+static bool read_chips(yyjson_val *v, struct serve_order *o)
+{
+    o->chips = 1;
+    return (!yyjson_obj_get(v, "chip") || take_text(v, "chip", o->chip, sizeof o->chip)) &&
+           (!yyjson_obj_get(v, "chips") || take_u32(v, "chips", JOB_INDICES_MAX, &o->chips));
+}
+
 static bool read_item(yyjson_val *v, struct item *out)
 {
     struct serve_order *o = &out->order;
@@ -203,7 +265,8 @@ static bool read_item(yyjson_val *v, struct item *out)
            take_u32(v, "ordinal", UINT32_MAX, &o->ordinal) && take_u32(v, "epoch", UINT32_MAX, &o->epoch) &&
            take_u32(v, "slots", SLOTS_MAX, &o->slots) && take_u32(v, "context", CONTEXT_MAX, &o->context) &&
            take_u32(v, "kind", UINT32_MAX, &o->kind) && take_text(v, "model", o->model, sizeof o->model) &&
-           name_valid(o->model, strlen(o->model)) && take_text(v, "engine", o->engine, sizeof o->engine);
+           name_valid(o->model, strlen(o->model)) && take_text(v, "engine", o->engine, sizeof o->engine) &&
+           read_chips(v, o);
 }
 
 static void want(struct site_replicas *r, const struct item *wanted)
@@ -224,6 +287,26 @@ static void want(struct site_replicas *r, const struct item *wanted)
     item->listed = true;
     item->slots = item->slots ? item->slots : item->order.slots;
     item->context = item->context ? item->context : item->order.context;
+}
+
+/* Jobs of replicas that are wanted no more are ended, also those of which we do not know. */
+static void tell_jobs(struct site_replicas *r)
+{
+    uint32_t n = 0, i = 0;
+    list_for_each_safe (it, next, &r->items)
+        n += list_entry(it, struct item, node)->wanted;
+    struct tunnel_target *wanted = calloc(n + 1, sizeof *wanted);
+    if (!wanted)
+        abort();
+    list_for_each_safe (it, next, &r->items) {
+        const struct item *item = list_entry(it, struct item, node);
+        if (item->wanted)
+            wanted[i++] = (struct tunnel_target){.deployment = item->order.deployment,
+                                                 .ordinal = item->order.ordinal,
+                                                 .epoch = item->order.epoch};
+    }
+    replica_jobs_wanted(r->jobs, wanted, n);
+    free(wanted);
 }
 
 bool site_replicas_take(struct site_replicas *r, yyjson_val *given)
@@ -250,6 +333,8 @@ bool site_replicas_take(struct site_replicas *r, yyjson_val *given)
     }
     r->version = yyjson_get_uint(yyjson_obj_get(given, "version"));
     r->dirty = true; /* the hub may have forgotten what it was told */
+    if (r->jobs)
+        tell_jobs(r);
     settle_all(r);
     bridge_want(r->bridge, any);
     return true;
@@ -371,13 +456,23 @@ static int open_parts(struct site_replicas *r, struct err *err)
                                        .threads = r->config.threads,
                                        .report = on_state,
                                        .ctx = r};
+    const struct replica_jobs_config jobs = {.loop = loop,
+                                             .engine = r->config.engine,
+                                             .threads = r->config.threads,
+                                             .lease_ms = r->config.lease_ms,
+                                             .lease_ctx = r->config.ctx,
+                                             .report = on_state,
+                                             .ctx = r};
     const struct bridge_config bridge = {
-        .loop = loop, .hub = r->config.hub, .tls = r->config.tls, .find = socket_of, .ctx = r};
+        .loop = loop, .hub = r->config.hub, .tls = r->config.tls, .find = way_of, .ctx = r};
     if (rc == 0)
         rc = link_open(&r->link, loop, r->config.hub, r->config.tls, err);
     if (rc == 0)
         rc = bridge_open(&r->bridge, &bridge, err);
-    return rc ? rc : serve_new(&r->serve, &serve, err);
+    if (rc != 0)
+        return rc;
+    return r->config.engine->engine == ENGINE_KIND_LOCAL ? serve_new(&r->serve, &serve, err)
+                                                         : replica_jobs_new(&r->jobs, &jobs, err);
 }
 
 static void close_parts(struct site_replicas *r)
@@ -417,7 +512,10 @@ void site_replicas_shutdown(struct site_replicas *r, void (*done)(void *ctx), vo
     list_for_each_safe (it, next, &r->items)
         drop_weights(list_entry(it, struct item, node));
     close_parts(r);
-    serve_shutdown(r->serve, done, ctx);
+    if (r->jobs)
+        replica_jobs_shutdown(r->jobs, done, ctx);
+    else
+        serve_shutdown(r->serve, done, ctx);
 }
 
 void site_replicas_free(struct site_replicas *r)
@@ -428,6 +526,7 @@ void site_replicas_free(struct site_replicas *r)
         free(list_entry(it, struct item, node));
     if (r->serve)
         serve_free(r->serve);
+    replica_jobs_free(r->jobs);
     bridge_free(r->bridge);
     if (r->specs)
         engine_specs_free(r->specs);

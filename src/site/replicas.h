@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Replicas of a site: models that its hub wants to be served here, by engines of this machine (engine/serve.h).
+ * Replicas of a site: models that its hub wants to be served here, by engines of this machine (engine/serve.h) or, where there is a
+ * batch system, as jobs of it (site/replica_jobs.h).
  *
  * The hub says all that there should be, under a version (hub/hosting.h); what is not in the list any more is stopped, what is
  * new there has its weights fetched, once a site, and is started. The site tells the states of all until the hub has them. A
- * replica's process ends with the agent's, and is started again by the next one, as the hub's list says. The hub reaches
- * replicas through tunnels (site/bridge.h).
+ * process of this machine ends with the agent's, and is started again by the next one, as the hub's list says; a job goes on, and
+ * is found again. The hub reaches replicas through tunnels (site/bridge.h).
  *
  * Weights come from the site's cache (site/cache.h), and stay there while a replica needs them. Runs on the loop that it is given.
  */
@@ -26,7 +27,11 @@ struct site_replicas_config {
     struct tls_context *tls; /* stays the caller's */
     struct cache *cache;     /* of weights; as well, and outlives the replicas */
     const char *data_dir;
-    uint32_t threads; /* of each engine */
+    uint32_t threads;                   /* of each engine */
+    const struct engine_config *engine; /* the site's; outlives the replicas */
+    /* For how long from now jobs may run without another word from the hub, ms; of `ctx`. */
+    uint64_t (*lease_ms)(void *ctx);
+    void *ctx;
 };
 
 /* Reads engines.yaml. ERR_INVALID: the data folder's path is too long for sockets in it. */
