@@ -252,6 +252,30 @@ static void quote(struct buf *out, const char *text)
     buf_add_char(out, '\'');
 }
 
+/* Where a partition has another time for who says nothing, its own longest has to be asked for by name. What cannot be known is left to
+ * Slurm. */
+static void add_longest(struct arguments *a, const struct slurm_tools *t)
+{
+    static const char option[] = "--partition=";
+    const char *const argv[] = {t->scontrol, "--oneliner", "show", "partition", NULL};
+    const char *names = "";
+    struct spawn_result result;
+    struct err ignored = {0};
+    uint32_t minutes;
+    for (unsigned i = 0; i < a->n; i++) {
+        if (strncmp(a->argv[i], option, sizeof option - 1) == 0)
+            names = a->argv[i] + sizeof option - 1;
+    }
+    if (run(t, argv, NULL, &result, &ignored) == 0 &&
+        slurm_longest_parse(result.out.data, result.out.len, names, &minutes)) {
+        if (minutes)
+            add(a, "--time=%u", minutes);
+        else
+            add(a, "--time=UNLIMITED");
+    }
+    spawn_result_fini(&result);
+}
+
 int slurm_sbatch(const struct slurm_tools *t, const struct job_spec *spec, const char *name,
                  const char *argument, const char *tasks, struct err *err)
 {
@@ -271,6 +295,8 @@ int slurm_sbatch(const struct slurm_tools *t, const struct job_spec *spec, const
     add_size(&a, spec);
     add_chips(&a, t->config, spec);
     add_place(&a, t->config, spec);
+    if (spec->longest)
+        add_longest(&a, t);
     if (tasks && spec->array_limit)
         add(&a, "--array=%s%%%u", tasks, spec->array_limit);
     else if (tasks)

@@ -338,6 +338,59 @@ int slurm_nodes_parse(struct engine_inventory *inv, const struct engine_config *
     return 0;
 }
 
+/* ---- partitions ---- */
+
+/* "UNLIMITED", "INFINITE", "2-12:00:00", "01:30:00": minutes, 0 for the first two. False: it is none of these. */
+static bool read_span(struct span text, uint64_t *minutes)
+{
+    uint64_t part[3] = {0}, days = 0;
+    const char *dash = memchr(text.at, '-', text.len), *end = text.at + text.len;
+    *minutes = 0;
+    if (text_eq(text.at, text.len, "UNLIMITED", 9) || text_eq(text.at, text.len, "INFINITE", 8))
+        return true;
+    if (dash && !u64_parse(text.at, (size_t)(dash - text.at), UINT16_MAX, &days))
+        return false;
+    const char *at = dash ? dash + 1 : text.at;
+    for (int i = 0; i < 3; i++) {
+        const char *colon = memchr(at, ':', (size_t)(end - at)), *stop = i < 2 ? colon : end;
+        if (!stop || !u64_parse(at, (size_t)(stop - at), UINT16_MAX, &part[i]))
+            return false;
+        at = i < 2 ? stop + 1 : end;
+    }
+    *minutes = days * 1440 + part[0] * 60 + part[1];
+    return *minutes > 0;
+}
+
+static bool is_among(const char *names, struct span name)
+{
+    for (const char *p = names; *p;) {
+        size_t n = strcspn(p, ",");
+        if (text_eq(p, n, name.at, name.len))
+            return true;
+        p += n + (p[n] == ',');
+    }
+    return false;
+}
+
+bool slurm_longest_parse(const char *text, size_t len, const char *names, uint32_t *minutes)
+{
+    struct span rest = {text, len}, line;
+    uint64_t least = UINT32_MAX, its;
+    bool any = false;
+    while (next_line(&rest, &line)) {
+        struct span is_default = value_of(line, "Default=", false);
+        bool asked = names[0] ? is_among(names, value_of(line, "PartitionName=", false))
+                              : text_eq(is_default.at, is_default.len, "YES", 3);
+        if (!asked || !read_span(value_of(line, "MaxTime=", false), &its))
+            continue;
+        any = true;
+        if (its > 0 && its < least)
+            least = its;
+    }
+    *minutes = least == UINT32_MAX ? 0 : (uint32_t)least;
+    return any;
+}
+
 /* ---- refusals ---- */
 
 bool slurm_refused(const char *words)

@@ -55,6 +55,9 @@ void slurm_settings_parse(struct slurm_settings *settings, const char *text, siz
 /* Of `scontrol -d -o show nodes`: one entry a node and chip kind of the configuration. */
 int slurm_nodes_parse(struct engine_inventory *inventory, const struct engine_config *config,
                       const char *text, size_t len);
+/* Of `scontrol -o show partition`: for how many minutes a job may run that may go to each of `names` ("a,b"; "": to the default
+ * one); 0: for ever. False: it is not told. */
+bool slurm_longest_parse(const char *text, size_t len, const char *names, uint32_t *minutes);
 /* Whether the words of a failed sbatch say that no job was made and none would be: the request itself is at fault. */
 bool slurm_refused(const char *words);
 

@@ -14,8 +14,9 @@
 #include "site/replica_parts.h"
 
 #define TICK_MS 100
-#define POLL_MS 250 /* while something is on its way */
-#define POLL_READY_MS 2000
+#define READ_MS 250        /* of what a job says, while it is on its way */
+#define POLL_MS 1000       /* of the batch system, the same */
+#define POLL_READY_MS 2000 /* of both, when nothing is */
 #define RETRY_MS 1000      /* of a submission that may yet be made */
 #define RENEWALS 10        /* of a lease in its time */
 #define RENEW_SOON_MS 2000 /* a node of another machine begins when it has seen a renewal */
@@ -296,22 +297,19 @@ static void submit(struct unit *u)
         u->phase = UNIT_SUBMITTING;
 }
 
+/* One that is here already is submitted as well, which finds it by its name: the agent before may have been killed on the way. */
 void unit_laid(struct unit *u)
 {
-    bool adopted = u->phase == UNIT_LIVE;
-    if (u->err.code != 0 && adopted) {
+    u->adopted = !u->fresh;
+    if (u->err.code == 0) {
+        u->phase = UNIT_LAID;
+        u->next_ms = 0;
+    } else if (u->adopted) {
         log_warn("replica_job", "why=\"%s\"", u->err.msg);
         u->lost_key = true; /* it is ended, and begun anew */
-        return;
-    }
-    if (u->err.code != 0) {
+    } else {
         unit_over(u, u->err.msg);
-        return;
     }
-    if (adopted)
-        return;
-    u->phase = UNIT_LAID;
-    u->next_ms = 0;
 }
 
 void replica_jobs_start(struct replica_jobs *jobs, const struct serve_order *order)
@@ -372,6 +370,8 @@ static void look_at(struct unit *u)
     uint64_t now = uv_now(&u->jobs->config.loop->uv);
     if (u->phase == UNIT_LIVE && (u->stop || u->lost_key))
         stop(u);
+    else if (u->phase == UNIT_LAID && u->stop && u->adopted)
+        u->phase = UNIT_LIVE;
     else if (u->phase == UNIT_LAID && u->stop)
         unit_over(u, "stopped");
     else if (u->phase == UNIT_LAID && now >= u->next_ms)
@@ -404,7 +404,7 @@ static void on_polled(void *ctx, struct engine_call *call)
         else if (status->state == ENGINE_PENDING)
             waits(u, status);
         else
-            unit_read(u);
+            u->claimed = true;
     }
 }
 
@@ -461,20 +461,23 @@ static void list_all(struct replica_jobs *jobs);
 static void on_tick(uv_timer_t *timer)
 {
     struct replica_jobs *jobs = timer->data;
+    uint64_t now = uv_now(&jobs->config.loop->uv);
     bool soon = false, moving = false;
     if (!jobs->listed)
         list_all(jobs);
     list_for_each_safe (it, next, &jobs->units) {
         struct unit *u = list_entry(it, struct unit, node);
-        soon = soon || (u->phase == UNIT_LIVE && u->held && u->state == 0);
+        soon = soon || (u->claimed && u->state == 0);
         moving = moving || u->stop || (u->held && u->told != REPLICA_READY);
+        if (u->phase == UNIT_LIVE && u->claimed &&
+            now - u->read_ms >= (u->told == REPLICA_READY ? POLL_READY_MS : READ_MS))
+            unit_read(u);
         if (jobs->compared && !u->held && !u->stop && !is_wanted(jobs, &u->id.job))
             clear(u);
         else
             look_at(u);
     }
-    uint64_t pause_ms = moving ? POLL_MS : POLL_READY_MS;
-    if (!jobs->polling && uv_now(&jobs->config.loop->uv) - jobs->poll_ms >= pause_ms)
+    if (!jobs->polling && now - jobs->poll_ms >= (moving ? POLL_MS : POLL_READY_MS))
         jobs->polling = ask_live(jobs, ENGINE_POLL, false, 0, on_polled);
     renew(jobs, soon);
 }

@@ -32,6 +32,8 @@ struct unit {
     bool held;                /* who started it waits for reports */
     bool stop, cancelling;    /* it is to end; the engine was told */
     bool lost_key;            /* it cannot be reached, and is begun anew */
+    bool adopted;             /* it was here before us */
+    bool claimed;             /* a shim has it, and its command says something, or will */
     uint32_t told;            /* state, as it was told last */
     uint64_t next_ms;         /* of a submission, or of a look at its port */
     /* What it says of itself (engine/outpost.h); state 0: nothing yet. */
@@ -39,6 +41,7 @@ struct unit {
     char detail[TEXT_CAP], host[OUTPOST_HOST_MAX + 1];
     uint64_t offset; /* in its output */
     bool reading;
+    uint64_t read_ms;
     /* The way to it. */
     struct tls_context *tls;
     struct sockaddr_in addr; /* of host and port, once they are known */

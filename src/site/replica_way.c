@@ -114,9 +114,11 @@ static void on_read(void *ctx, struct engine_call *call)
 {
     struct replica_jobs *jobs = ctx;
     struct unit *u = jobs->ending ? NULL : unit_begun(jobs, &call->ids[0]);
-    if (!u || u->phase != UNIT_LIVE)
+    if (!u)
         return;
     u->reading = false;
+    if (u->phase == UNIT_OVER)
+        return;
     size_t at = 0;
     for (const char *end; call->err.code == 0 && at < call->bytes.len &&
                           (end = memchr(call->bytes.data + at, '\n', call->bytes.len - at)) != NULL;) {
@@ -141,6 +143,7 @@ void unit_read(struct unit *u)
         return;
     call->ids[0] = u->id;
     call->offset = u->offset;
+    u->read_ms = uv_now(&u->jobs->config.loop->uv);
     u->reading = unit_ask(u->jobs, call, on_read);
 }
 
@@ -256,7 +259,7 @@ void unit_reach(struct unit *u)
 void unit_leave(struct unit *u)
 {
     drop_knock(u);
-    u->reached = u->resolved = u->reading = false;
+    u->reached = u->resolved = u->reading = u->claimed = false;
     u->state = 0;
     u->offset = 0;
 }

@@ -6,6 +6,7 @@ when the agent is killed and is found again, comes back when Slurm ends it, and 
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import ssl
@@ -54,7 +55,7 @@ class Field:
         lines = [line.split() for line in self.slurm.cluster.queue()]
         return [line[0] for line in lines if line[2] in (states or ('PENDING', 'RUNNING', 'COMPLETING'))]
 
-    def ready(self, limit_s=40):
+    def ready(self, limit_s=30):
         return self.bench.wait_ready('story', 1, limit_s)
 
     def chat(self):
@@ -73,7 +74,8 @@ class Field:
 
 
 def waits(f):
-    """No chips are free: it waits in Slurm's queue, and the hub says so with Slurm's reason."""
+    """No chips are free: it waits in Slurm's queue, and the hub says so with Slurm's reason. It gets the longest time that there is."""
+    f.slurm.cluster.run('scontrol', 'update', 'PartitionName=h20', 'MaxTime=2-01:00:00', 'DefaultTime=00:01:00')
     cluster, script = f.slurm.cluster, f.slurm.cluster.dir / 'run' / 'sleep'
     script.write_text('#!/bin/sh\nsleep 600\n')
     other = cluster.run('sbatch', '--parsable', '--gres=gpu:h20:4', '--partition=h20', '--chdir=/tmp', '--output=/dev/null', script)
@@ -89,7 +91,7 @@ def serves(f):
     job, = f.jobs('RUNNING')
     shown = f.slurm.cluster.run('scontrol', 'show', 'job', job).stdout
     need('gres/gpu:h20=1' in shown or 'gpu:h20:1' in shown, shown)
-    need('TimeLimit=UNLIMITED' in shown, shown)
+    need('TimeLimit=2-01:00:00' in shown, shown)
     f.chat()
     before = f.spent()
     with f.bench.stream(model='story', max_tokens=60, stream_options={'include_usage': True}) as s:
@@ -138,6 +140,11 @@ def strangers(f):
     same(hello(f, client(folder / 'cert.pem', folder / 'key.pem')), b'H', 'with the key')
 
 
+def servers_of(f):
+    """Pids of what serves the weights of this site."""
+    return find_processes(str(f.slurm.site.data / 'work' / '.blobs'))
+
+
 def agent_dies(f):
     """kill -9: the job goes on, the next agent finds it, and there is no second one."""
     job, servers = f.jobs('RUNNING'), servers_of(f)
@@ -148,11 +155,6 @@ def agent_dies(f):
     f.ready()
     f.chat()
     same((f.jobs(), servers_of(f), len(f.folders())), (job, servers, 1), 'jobs, model servers, folders')
-
-
-def servers_of(f):
-    del f
-    return find_processes('/tmp/busbar-')
 
 
 def cancelled(f):
@@ -208,6 +210,8 @@ def main():
             tap.case(case.__name__.replace('_', ' '), case, f)
         need('Sanitizer' not in f.slurm.site.said(), f.slurm.site.said()[-3000:])
     finally:
+        if os.environ.get('BUSBAR_KEEP') and f.slurm:
+            print('# kept', shutil.copytree(f.slurm.site.data, f'{f.slurm.site.data}-kept', ignore=shutil.ignore_patterns('cluster')))
         f.stop()
     tap.done()
 

@@ -74,6 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                                       &job_usage_table, &job_exit_table};
     struct job_usage usage;
     struct slurm_settings settings;
+    uint32_t minutes;
     if (size == 0)
         return 0;
     const char *text = (const char *)data + 1;
@@ -95,6 +96,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     case 9:
         slurm_settings_parse(&settings, text, len);
         assert(memchr(settings.version, 0, sizeof settings.version));
+        (void)slurm_longest_parse(text, len, len % 2 ? "a,b" : "", &minutes);
         break;
     default:
         form(tables[data[0] % 10], text, len);

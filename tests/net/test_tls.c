@@ -6,7 +6,9 @@
 #include <openssl/ssl.h>
 #include <unistd.h>
 
+#include "base/fs.h"
 #include "net/http_client.h"
+#include "net/pki.h"
 #include "net/tls.h"
 
 static char dir[32], cert[64], key[64];
@@ -289,6 +291,59 @@ static void test_unix_is_plain(void **state)
     raw_close(&raw);
 }
 
+/* Hands over what both have until the one or the other will not have it: the first error, 0 for none. */
+static int shake(struct tls_session *a, struct tls_session *b)
+{
+    int rc = tls_decrypt(a, NULL, 0, add_plain, &seen.body);
+    for (int i = 0; i < 4 && rc == 0; i++) {
+        rc = move(a, b, &seen.body);
+        if (rc == 0)
+            rc = move(b, a, &seen.body);
+    }
+    return rc;
+}
+
+/* Each end takes the other for its certificate alone, and a session outlives the context that it is of. */
+static void test_pair(void **state)
+{
+    (void)state;
+    struct tls_context *in = NULL, *out = NULL, *other = NULL;
+    struct err err = {0};
+    char other_key[64], other_cert[64];
+    struct buf pem;
+    const struct pki_subject subject = {.name = "other", .seconds = 86400};
+    (void)snprintf(other_key, sizeof other_key, "%s/other.key", dir);
+    (void)snprintf(other_cert, sizeof other_cert, "%s/other.pem", dir);
+    buf_init(&pem, PKI_PEM_MAX);
+    assert_int_equal(pki_key_make(other_key, &err), 0);
+    assert_int_equal(pki_root_make(other_key, &subject, &pem, &err), 0);
+    assert_int_equal(fs_write_atomic(other_cert, pem.data, pem.len, 0600, &err), 0);
+    buf_fini(&pem);
+    assert_int_equal(tls_pair_new(&in, cert, key, true, &err), 0);
+    assert_int_equal(tls_pair_new(&out, cert, key, false, &err), 0);
+    assert_int_equal(tls_pair_new(&other, other_cert, other_key, false, &err), 0);
+    const struct {
+        struct tls_context *from, *to;
+        int rc;
+    } tries[] = {
+        {other, in, ERR_UPSTREAM}, {client_tls, in, ERR_UPSTREAM}, {out, server_tls, 0}, {out, in, 0}};
+    for (size_t i = 0; i < sizeof tries / sizeof tries[0]; i++) {
+        struct tls_session *a = tls_connect(tries[i].from, "localhost"), *b = tls_accept(tries[i].to);
+        if (i == 3) {
+            tls_context_free(in);
+            tls_context_free(out);
+        }
+        assert_int_equal(shake(a, b), tries[i].rc);
+        assert_int_equal(tls_established(a) && tls_established(b), tries[i].rc == 0);
+        tls_free(a);
+        tls_free(b);
+    }
+    tls_context_free(other);
+    (void)unlink(other_key);
+    (void)unlink(other_cert);
+    ERR_clear_error();
+}
+
 static void test_bad_files(void **state)
 {
     (void)state;
@@ -298,6 +353,7 @@ static void test_bad_files(void **state)
     assert_true(err.msg[0]);
     assert_true(tls_server_new(&none, cert, cert, &err) < 0);
     assert_true(tls_server_new(&none, key, cert, &err) < 0);
+    assert_true(tls_pair_new(&none, cert, cert, true, &err) < 0);
     assert_null(none);
 }
 
@@ -314,6 +370,7 @@ int main(void)
         TLS_TEST(test_plain_on_tls_port),
         TLS_TEST(test_handshake_time),
         TLS_TEST(test_unix_is_plain),
+        TLS_TEST(test_pair),
         TLS_TEST(test_bad_files),
     };
     return cmocka_run_group_tests_name("tls", tests, make_certificate, remove_certificate);

@@ -574,6 +574,27 @@ static void test_settings(void **state)
     assert_false(s.accounting);
 }
 
+/* The least of those that are asked for; who says nothing gets the default one's. */
+static void test_longest(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "PartitionName=day AllowGroups=ALL Default=NO DefaultTime=00:10:00 MaxNodes=UNLIMITED "
+        "MaxTime=1-02:30:59 State=UP\n"
+        "PartitionName=ever Default=YES DefaultTime=NONE MaxTime=UNLIMITED State=UP\n"
+        "PartitionName=short Default=NO MaxTime=01:30:00\nPartitionName=odd Default=NO MaxTime=1:2\n";
+    uint32_t minutes = 7;
+    assert_true(slurm_longest_parse(text, sizeof text - 1, "day", &minutes));
+    assert_int_equal(minutes, 26 * 60 + 30);
+    assert_true(slurm_longest_parse(text, sizeof text - 1, "day,ever,short", &minutes));
+    assert_int_equal(minutes, 90);
+    assert_true(slurm_longest_parse(text, sizeof text - 1, "", &minutes));
+    assert_int_equal(minutes, 0);
+    assert_false(slurm_longest_parse(text, sizeof text - 1, "odd", &minutes));
+    assert_false(slurm_longest_parse(text, sizeof text - 1, "da", &minutes));
+    assert_false(slurm_longest_parse("", 0, "", &minutes));
+}
+
 /* What decides whether a job ends for good or is asked about again. */
 static void test_refusals(void **state)
 {
@@ -748,6 +769,7 @@ int main(void)
         cmocka_unit_test(test_sacct),
         cmocka_unit_test(test_nodes),
         cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_longest),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_config),
         cmocka_unit_test(test_catalogue),
