@@ -458,7 +458,7 @@ def stranger(f):
         digest = f.bench.api('GET', '/api/v1/models/both')['variants'][0]['sha256']
         same(south.call(hub, '/site/v1/blob', {'sha256': digest, 'offset': 0})[0], 404, "another site's weights")
         south.call(hub, '/site/v1/orders', {'session': 0, 'ack': 0, 'can_serve': False})
-        refused(f, 501, 'batch system', model='story', sites=['south'])
+        refused(f, 501, 'cannot serve models', model='story', sites=['south'])
 
 
 def leaves(f):
