@@ -36,6 +36,10 @@ class Field:
 
     def stop(self):
         if self.slurm:
+            agent = self.slurm.site.process
+            if agent and agent.poll() is None:  # while its Slurm still answers
+                agent.terminate()
+                agent.wait(30)
             self.slurm.stop()
         self.bench.__exit__(None, None, None)
 
@@ -157,6 +161,18 @@ def agent_dies(f):
     same((f.jobs(), servers_of(f), len(f.folders())), (job, servers, 1), 'jobs, model servers, folders')
 
 
+def server_dies(f):
+    """The model server alone is killed: another one is started in the same job."""
+    job, servers = f.jobs('RUNNING'), servers_of(f)
+    os.kill(servers[0], signal.SIGKILL)
+    wait_for(lambda: f.words()['state'] == 'ready' and servers_of(f) not in ([], servers), 'another one', 20)
+    f.ready()
+    f.chat()
+    same((f.jobs(), len(f.folders())), (job, 1), 'jobs, folders')
+    said = [json.loads(line) for line in (f.folders()[0] / 'out').read_text().splitlines()]
+    need('ended by signal 9' in [word.get('detail') for word in said], said)
+
+
 def cancelled(f):
     """Somebody cancels the job behind our back: that is told, and it is begun anew, under another key."""
     job, key = f.jobs('RUNNING'), (f.folders()[-1] / 'work' / 'key.pem').read_bytes()
@@ -176,6 +192,17 @@ def undeployed(f):
     wait_for(lambda: f.bench.deployment('story') is None, 'it is gone', 20)
     wait_for(lambda: not f.jobs() and not servers_of(f), 'so is its job', 20, 0.2)
     wait_for(lambda: not f.folders(), 'and its folder', 10)
+
+
+def refused(f):
+    """Slurm will not have it: its words are told, and it is tried again until it has."""
+    f.slurm.cluster.run('scontrol', 'update', 'PartitionName=h20', 'State=INACTIVE')
+    same(f.bench.run('deploy', 'story', '--site', 'north').returncode, OK, 'deploy')
+    wait_for(lambda: 'inactive' in f.replica()['detail'].lower(), 'its words', 20)
+    same(f.replica()['state'], 'backoff', f.replica())
+    f.slurm.cluster.run('scontrol', 'update', 'PartitionName=h20', 'State=UP')
+    f.ready()
+    undeployed(f)
 
 
 def nobody_is_heard_of(f):
@@ -205,8 +232,8 @@ def main():
     try:
         f.start()
         tap.note(f'Slurm {f.slurm.cluster.version}')
-        cases = [waits, serves, strangers, agent_dies, cancelled, undeployed]
-        for case in cases + ([nobody_is_heard_of] if FULL else []):
+        cases = [waits, serves, strangers, server_dies, agent_dies, cancelled, undeployed]
+        for case in cases + ([refused, nobody_is_heard_of] if FULL else []):
             tap.case(case.__name__.replace('_', ' '), case, f)
         need('Sanitizer' not in f.slurm.site.said(), f.slurm.site.said()[-3000:])
     finally:

@@ -197,7 +197,7 @@ def nothing_left(net):
     for site in net.sites:
         wait_for(lambda site=site: not any(' RUNNING' in line or ' PENDING' in line for line in site.cluster.queue()),
                  f'{site.name} has nothing in its queue', 30, 0.5)
-        wait_for(lambda site=site: not [d for d in (site.site.data / 'work').iterdir() if d.name != 'batch'],
+        wait_for(lambda site=site: not [d for d in (site.site.data / 'work').iterdir() if d.name[0] != '.'],
                  f'{site.name} keeps nothing', 20, 0.5)
 
 
