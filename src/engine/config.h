@@ -35,7 +35,7 @@ struct engine_config {
     char *catalogue; /* chips.yaml; absent: the one that came with the program */
     struct engine_chips *chips;
     unsigned chips_count;
-    char **binds; /* read-only in every sandbox */
+    char **binds; /* read-only in every sandbox; slurm: of replicas */
     unsigned binds_count;
     char *cgroup;    /* local: parent for control groups; absent: the one we are in */
     char *bin;       /* slurm: folder of its commands; absent: PATH */

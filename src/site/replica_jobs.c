@@ -198,17 +198,21 @@ static void unit_ended(struct unit *u, const struct job_exit *exit)
 
 /* ---- beginning ---- */
 
-static int add_binds(struct job_spec *spec, const struct serve_order *order)
+/* What a sandbox has to see of the node: the program and what came with it, the model server, the weights. */
+static int add_binds(const struct unit *u, struct job_spec *spec)
 {
-    char share[FS_PATH_MAX], self[FS_PATH_MAX] = "";
-    const char *const sources[] = {order->location, fs_share(share) ? share : "", fs_self(self) ? self : "",
+    const struct engine_config *engine = u->jobs->config.engine;
+    char share[FS_PATH_MAX];
+    const char *const sources[] = {u->order.location, u->jobs->program, fs_share(share) ? share : "",
                                    getenv("BUSBAR_ENGINE_PATH")};
-    spec->binds = calloc(sizeof sources / sizeof sources[0], sizeof *spec->binds);
-    for (size_t i = 0; spec->binds && i < sizeof sources / sizeof sources[0]; i++) {
-        if (!sources[i] || sources[i][0] != '/' || strchr(sources[i], ':'))
+    uint32_t own = sizeof sources / sizeof sources[0];
+    spec->binds = calloc((size_t)own + engine->binds_count, sizeof *spec->binds);
+    for (uint32_t i = 0; spec->binds && i < own + engine->binds_count && i < JOB_BINDS_MAX; i++) {
+        const char *source = i < own ? sources[i] : engine->binds[i - own];
+        if (!source || source[0] != '/' || strchr(source, ':')) /* several folders: in `binds` */
             continue;
         struct job_bind *bind = &spec->binds[spec->binds_count++];
-        *bind = (struct job_bind){.source = strdup(sources[i]), .may_lack = true};
+        *bind = (struct job_bind){.source = strdup(source), .may_lack = true};
         if (!bind->source)
             return ERR_NO_MEMORY;
     }
@@ -258,7 +262,7 @@ static int fill_spec(const struct unit *u, struct job_spec *spec)
     if (engines && !(spec->env[spec->env_count++] = strdup(env)))
         return ERR_NO_MEMORY;
     int rc = add_chips(u, spec);
-    return rc ? rc : add_binds(spec, &u->order);
+    return rc ? rc : add_binds(u, spec);
 }
 
 static void on_submitted(void *ctx, struct engine_call *call)

@@ -18,6 +18,7 @@ from slurm_agent import SlurmSite
 from workbench import FULL, OK, Bench, Tap, find_processes, nano, need, same, wait_for
 
 MODEL = pathlib.Path(os.environ['BUSBAR_BIN']).resolve().parent.parent / 'data' / 'models' / 'stories.gguf'
+DEPS = MODEL.parents[2] / '.deps'
 POOLS = [('g', 1, 'gpu', 'h20', 4)]
 LEASE_S = 10
 
@@ -205,6 +206,22 @@ def refused(f):
     undeployed(f)
 
 
+def sandboxed(f):
+    """The nodes isolate by namespaces: the replica is in one, and is reached by the name that its node has outside of it."""
+    site = f.slurm.site
+    site.process.terminate()
+    site.process.wait(30)
+    config = site.data / 'site.yaml'
+    config.write_text(config.read_text() + f'isolation: namespace\nbinds: [{DEPS}, {os.path.realpath(DEPS)}]\n')
+    f.slurm.start()
+    same(f.bench.run('deploy', 'story', '--site', 'north').returncode, OK, 'deploy')
+    f.ready()
+    f.chat()
+    same(f.words()['host'], socket.gethostname(), 'where it is')
+    need(any('bwrap' in open(f'/proc/{pid}/cmdline', encoding='latin-1').read() for pid in find_processes('--serve')), 'a sandbox')
+    undeployed(f)
+
+
 def nobody_is_heard_of(f):
     """The agent is killed and stays away: the job ends with its lease."""
     same(f.bench.run('deploy', 'story', '--site', 'north').returncode, OK, 'deploy')
@@ -233,7 +250,7 @@ def main():
         f.start()
         tap.note(f'Slurm {f.slurm.cluster.version}')
         cases = [waits, serves, strangers, server_dies, agent_dies, cancelled, undeployed]
-        for case in cases + ([refused, nobody_is_heard_of] if FULL else []):
+        for case in cases + ([refused, sandboxed, nobody_is_heard_of] if FULL else []):
             tap.case(case.__name__.replace('_', ' '), case, f)
         need('Sanitizer' not in f.slurm.site.said(), f.slurm.site.said()[-3000:])
     finally:
