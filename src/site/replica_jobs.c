@@ -9,7 +9,7 @@
 #include "base/digest.h"
 #include "base/list.h"
 #include "base/log.h"
-#include "engine/outpost.h"
+#include "engine/data.h"
 #include "engine/workdir.h"
 #include "site/replica_parts.h"
 
@@ -20,7 +20,6 @@
 #define RETRY_MS 1000      /* of a submission that may yet be made */
 #define RENEWALS 10        /* of a lease in its time */
 #define RENEW_SOON_MS 2000 /* a node of another machine begins when it has seen a renewal */
-#define GRACE_MS 10000     /* from SIGTERM to SIGKILL: a model server needs up to five seconds */
 
 /* ---- what is here ---- */
 
@@ -166,6 +165,8 @@ static void unit_over(struct unit *u, const char *words)
     struct serve_report report = report_of(u, REPLICA_STOPPED, words);
     bool held = u->held;
     unit_leave(u);
+    if (u->phase != UNIT_LIVE && u->phase != UNIT_OVER)
+        unit_unlay(u); /* the engine has it not, or it is not there alone */
     u->phase = UNIT_OVER;
     u->held = false;
     if (jobs->compared && !is_wanted(jobs, &u->id.job)) {
@@ -198,73 +199,6 @@ static void unit_ended(struct unit *u, const struct job_exit *exit)
 
 /* ---- beginning ---- */
 
-/* What a sandbox has to see of the node: the program and what came with it, the model server, the weights. */
-static int add_binds(const struct unit *u, struct job_spec *spec)
-{
-    const struct engine_config *engine = u->jobs->config.engine;
-    char share[FS_PATH_MAX];
-    const char *const sources[] = {u->order.location, u->jobs->program, fs_share(share) ? share : "",
-                                   getenv("BUSBAR_ENGINE_PATH")};
-    uint32_t own = sizeof sources / sizeof sources[0];
-    spec->binds = calloc((size_t)own + engine->binds_count, sizeof *spec->binds);
-    for (uint32_t i = 0; spec->binds && i < own + engine->binds_count && i < JOB_BINDS_MAX; i++) {
-        const char *source = i < own ? sources[i] : engine->binds[i - own];
-        if (!source || source[0] != '/' || strchr(source, ':')) /* several folders: in `binds` */
-            continue;
-        struct job_bind *bind = &spec->binds[spec->binds_count++];
-        *bind = (struct job_bind){.source = strdup(source), .may_lack = true};
-        if (!bind->source)
-            return ERR_NO_MEMORY;
-    }
-    return spec->binds ? 0 : ERR_NO_MEMORY;
-}
-
-static int add_chips(const struct unit *u, struct job_spec *spec)
-{
-    const struct engine_config *engine = u->jobs->config.engine;
-    const char *kind = u->order.chip[0] ? u->order.chip : engine->chips_count ? engine->chips[0].chip : NULL;
-    if (!kind)
-        return 0;
-    spec->chips = calloc(1, sizeof *spec->chips);
-    if (!spec->chips || !(spec->chips->kind = strdup(kind)))
-        return ERR_NO_MEMORY;
-    spec->chips->count = u->order.chips ? u->order.chips : 1;
-    spec->chips_count = 1;
-    return 0;
-}
-
-static int fill_spec(const struct unit *u, struct job_spec *spec)
-{
-    const struct replica_jobs *jobs = u->jobs;
-    char dir[FS_PATH_MAX], folder[FS_PATH_MAX], env[FS_PATH_MAX + 32];
-    const char *engines = getenv("BUSBAR_ENGINE_PATH");
-    workdir_path(dir, jobs->engine_config.work, &u->id);
-    workdir_file(folder, dir, "work");
-    const char *const argv[] = {jobs->program, "shim", "--serve", folder};
-    *spec = (struct job_spec){.version = 1,
-                              .job = u->id.job,
-                              .epoch = u->id.epoch,
-                              .name = strdup(u->order.model),
-                              .argv = calloc(sizeof argv / sizeof argv[0], sizeof(char *)),
-                              .env = calloc(1, sizeof(char *)),
-                              .cpus = jobs->config.threads,
-                              .grace_ms = GRACE_MS,
-                              .network = true,
-                              .longest = true};
-    if (!spec->name || !spec->argv || !spec->env)
-        return ERR_NO_MEMORY;
-    for (size_t i = 0; i < sizeof argv / sizeof argv[0]; i++) {
-        spec->argv[spec->argv_count] = strdup(argv[i]);
-        if (!spec->argv[spec->argv_count++])
-            return ERR_NO_MEMORY;
-    }
-    (void)snprintf(env, sizeof env, "BUSBAR_ENGINE_PATH=%s", engines ? engines : "");
-    if (engines && !(spec->env[spec->env_count++] = strdup(env)))
-        return ERR_NO_MEMORY;
-    int rc = add_chips(u, spec);
-    return rc ? rc : add_binds(u, spec);
-}
-
 static void on_submitted(void *ctx, struct engine_call *call)
 {
     struct replica_jobs *jobs = ctx;
@@ -275,7 +209,7 @@ static void on_submitted(void *ctx, struct engine_call *call)
         return;
     if (code == 0) {
         u->phase = UNIT_LIVE;
-        unit_log(u, "replica_job_started", "");
+        unit_log(u, u->adopted ? "replica_job_found" : "replica_job_started", "");
         if (u->id.epoch > 1)
             forget(jobs, &(struct job_id){.job = u->id.job, .epoch = u->id.epoch - 1});
     } else if (code == ERR_IN_USE || err_retryable(code)) {
@@ -294,7 +228,7 @@ static void submit(struct unit *u)
     struct engine_call *call = lease_ms > 0 ? engine_call_new(ENGINE_SUBMIT, 1) : NULL;
     if (!call)
         return;
-    if (fill_spec(u, &call->specs[0]) != 0)
+    if (unit_spec(u, &call->specs[0]) != 0)
         abort(); /* out of memory for a page of text */
     call->lease_ms = lease_ms;
     if (unit_ask(jobs, call, on_submitted))
@@ -365,7 +299,7 @@ static void stop(struct unit *u)
     if (!call)
         return;
     call->ids[0] = u->id;
-    call->stop = (struct job_stop){.end = JOB_END_CANCELLED, .grace_ms = GRACE_MS};
+    call->stop = (struct job_stop){.end = JOB_END_CANCELLED, .grace_ms = UNIT_GRACE_MS};
     u->cancelling = unit_ask(u->jobs, call, on_cancelled);
 }
 
@@ -571,6 +505,8 @@ int replica_jobs_new(struct replica_jobs **out, const struct replica_jobs_config
         rc = err_set(err, ERR_IO, "cannot find our own program");
     else if (config->engine->program)
         (void)snprintf(jobs->program, sizeof jobs->program, "%s", config->engine->program);
+    if (rc == 0)
+        data_sweep(jobs->work);
     if (rc == 0)
         rc = engine_new(&jobs->engine, config->loop, &jobs->engine_config, err);
     if (rc != 0) {

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the two halves of replica_jobs share: what a replica's job is, and the way to it (site/replica_way.c). */
+/* What the parts of replica_jobs share: a replica's job, what it asks for (site/replica_spec.c), and the way to it
+ * (site/replica_way.c). */
 #ifndef BUSBAR_SITE_REPLICA_PARTS_H
 #define BUSBAR_SITE_REPLICA_PARTS_H
 
 #include "base/fs.h"
+#include "base/list.h"
 #include "engine/outpost.h"
 #include "site/replica_jobs.h"
+
+#define UNIT_GRACE_MS 10000 /* from SIGTERM to SIGKILL: a model server needs up to five seconds */
 
 enum unit_phase {
     UNIT_OVER,       /* it runs nowhere; its last folder may be there */
@@ -77,10 +81,14 @@ void unit_tell(struct unit *unit, uint32_t state, const char *detail);
 /* What a thread did is done: true, nobody waits for it. The unit may be freed by that. */
 bool unit_done(struct unit *unit);
 
+/* Fills the specification of a beginning; ERR_NO_MEMORY. */
+int unit_spec(const struct unit *unit, struct job_spec *spec);
 /* Makes key, certificate and order in the folder of a new beginning; reads those of one that lives. unit_laid follows, with
  * unit->err. */
 void unit_lay(struct unit *unit);
 void unit_laid(struct unit *unit);
+/* Removes the folder of one that was not given to the engine. */
+void unit_unlay(const struct unit *unit);
 /* Reads on in what it says. */
 void unit_read(struct unit *unit);
 /* One that says that it is ready is so when its port was reached. */

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/log.h"
+#include "engine/data.h"
 #include "engine/workdir.h"
 #include "net/pki.h"
 #include "site/replica_parts.h"
@@ -81,6 +81,36 @@ void unit_lay(struct unit *u)
     u->work.data = u;
     u->busy++;
     if (uv_queue_work(&u->jobs->config.loop->uv, &u->work, on_lay, after_lay) != 0)
+        abort(); /* it never refuses */
+}
+
+struct removal {
+    uv_work_t work;
+    struct job_id id;
+    char folder[FS_PATH_MAX];
+};
+
+static void on_remove(uv_work_t *work)
+{
+    const struct removal *r = work->data;
+    data_unstage(r->folder, &r->id);
+}
+
+static void after_remove(uv_work_t *work, int status)
+{
+    (void)status;
+    free(work->data);
+}
+
+void unit_unlay(const struct unit *u)
+{
+    struct removal *r = calloc(1, sizeof *r);
+    if (!r)
+        return; /* the next agent removes it */
+    r->id = u->id;
+    r->work.data = r;
+    memcpy(r->folder, u->jobs->work, sizeof r->folder);
+    if (uv_queue_work(&u->jobs->config.loop->uv, &r->work, on_remove, after_remove) != 0)
         abort(); /* it never refuses */
 }
 
