@@ -163,6 +163,7 @@ static void take(struct gate *gate, int fd)
         return;
     }
     stream_secure(&g->stream, tls);
+    stream_alive(&g->stream, GATE_SILENCE_MS);
     deadline_arm(&g->deadline, &gate->hello_q);
     stream_read(&g->stream);
 }

@@ -4,7 +4,7 @@
  *
  * Whoever connects shows by TLS 1.3 that it has the key; then the socket is dialled and the two become one (net/splice.h), with
  * its back-pressure. Who has not is cut before one byte of the socket's is written to it, and where no socket answers so is who has.
- * Bounds: GATE_MAX connections, GATE_HELLO_MS until one has shown the key; GATE_EARLY_MAX bytes that come with the key.
+ * An end that goes without a word is found after GATE_SILENCE_MS. Bounds: GATE_MAX connections, GATE_HELLO_MS until one has shown the key; GATE_EARLY_MAX bytes that come with the key.
  */
 #ifndef BUSBAR_NET_GATE_H
 #define BUSBAR_NET_GATE_H
@@ -14,6 +14,7 @@
 
 #define GATE_MAX 1024
 #define GATE_HELLO_MS 5000
+#define GATE_SILENCE_MS 10000
 #define GATE_EARLY_MAX ((size_t)256 << 10)
 
 struct gate;

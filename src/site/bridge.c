@@ -115,6 +115,9 @@ static void on_engine(struct stream *stream, int status)
         tunnel_close(t);
         return;
     }
+    deadline_disarm(&t->deadline);
+    if (stream->tls) /* a node may go without a word */
+        stream_alive(stream, TUNNEL_SILENCE_MS);
     uv_buf_t asked = uv_buf_init(t->in.data, (unsigned)t->in.len);
     if (t->in.len > 0)
         (void)stream_write(stream, &asked, 1); /* a failure arrives through on_read */
@@ -163,6 +166,7 @@ static void join(struct tunnel *t, const char *path, const struct replica_way *w
         abort(); /* a few hundred bytes */
     t->engine->tunnel = t;
     stream_pause(&t->stream);
+    deadline_arm(&t->deadline, &b->dial_q); /* and does not hold up who asks it, who may ask another */
     if (dial_replica(t->engine, b->config.loop, path, way) < 0) {
         free(t->engine);
         t->engine = NULL;

@@ -13,6 +13,7 @@
 
 #define KNOCK_MS 2000             /* between two tries */
 #define KNOCK_LIMIT_MS 5000       /* of one */
+#define KNOCK_AGAIN_MS 10000      /* at a port that was reached: its node may be gone before Slurm says so */
 #define CERT_S INT64_C(315360000) /* nobody asks how long it is valid (tls_pair_new) */
 
 /* ---- its folder: on a thread ---- */
@@ -236,9 +237,9 @@ static void on_knocked(struct stream *stream, int status)
         return;
     drop_knock(u);
     u->reached = status == 0;
-    if (u->reached)
+    if (u->reached && u->state == REPLICA_READY)
         unit_tell(u, REPLICA_READY, u->detail);
-    else
+    else if (!u->reached)
         not_reached(u, uv_strerror(status));
 }
 
@@ -274,11 +275,11 @@ void unit_reach(struct unit *u)
     uint64_t now = uv_now(&u->jobs->config.loop->uv);
     if (u->knock && now - u->knock_ms >= KNOCK_LIMIT_MS) {
         drop_knock(u);
-        u->resolved = false;
+        u->resolved = u->reached = false;
         not_reached(u, uv_strerror(UV_ETIMEDOUT));
     }
-    if (!u->held || u->state != REPLICA_READY || u->reached || !u->tls || u->knock || u->resolving ||
-        now < u->next_ms)
+    bool due = u->reached ? now - u->knock_ms >= KNOCK_AGAIN_MS : now >= u->next_ms;
+    if (!u->held || u->state != REPLICA_READY || !u->tls || u->knock || u->resolving || !due)
         return;
     if (u->resolved)
         knock(u);

@@ -206,6 +206,25 @@ def refused(f):
     undeployed(f)
 
 
+def silent(f):
+    """A node that does not answer: the replica is not ready until it does. Nobody waits for it longer than for others."""
+    same(f.bench.run('deploy', 'story', '--site', 'north').returncode, OK, 'deploy')
+    f.ready()
+    port, = find_processes('--serve\0' + str(f.slurm.site.data))
+    os.kill(port, signal.SIGSTOP)
+    try:
+        begin = time.monotonic()
+        wait_for(lambda: 'does not answer' in f.replica()['detail'], 'it is not ready', 30)
+        took = time.monotonic() - begin
+        same(f.replica()['state'], 'starting', f.replica())
+    finally:
+        os.kill(port, signal.SIGCONT)
+    f.ready()
+    f.chat()
+    undeployed(f)
+    return f'found after {took:.1f} s'
+
+
 def sandboxed(f):
     """The nodes isolate by namespaces: the replica is in one, and is reached by the name that its node has outside of it."""
     site = f.slurm.site
@@ -250,7 +269,7 @@ def main():
         f.start()
         tap.note(f'Slurm {f.slurm.cluster.version}')
         cases = [waits, serves, strangers, server_dies, agent_dies, cancelled, undeployed]
-        for case in cases + ([refused, sandboxed, nobody_is_heard_of] if FULL else []):
+        for case in cases + ([refused, silent, sandboxed, nobody_is_heard_of] if FULL else []):
             tap.case(case.__name__.replace('_', ' '), case, f)
         need('Sanitizer' not in f.slurm.site.said(), f.slurm.site.said()[-3000:])
     finally:
