@@ -243,14 +243,6 @@ static bool take_text(yyjson_val *v, const char *name, char *dst, size_t cap)
     return yyjson_is_str(text) && text_set(dst, cap, yyjson_get_str(text), yyjson_get_len(text));
 }
 
-/* On what it is to run: an older hub does not say. */
-static bool read_chips(yyjson_val *v, struct serve_order *o)
-{
-    o->chips = 1;
-    return (!yyjson_obj_get(v, "chip") || take_text(v, "chip", o->chip, sizeof o->chip)) &&
-           (!yyjson_obj_get(v, "chips") || take_u32(v, "chips", JOB_INDICES_MAX, &o->chips));
-}
-
 static bool read_item(yyjson_val *v, struct item *out)
 {
     struct serve_order *o = &out->order;
@@ -265,8 +257,15 @@ static bool read_item(yyjson_val *v, struct item *out)
            take_u32(v, "ordinal", UINT32_MAX, &o->ordinal) && take_u32(v, "epoch", UINT32_MAX, &o->epoch) &&
            take_u32(v, "slots", SLOTS_MAX, &o->slots) && take_u32(v, "context", CONTEXT_MAX, &o->context) &&
            take_u32(v, "kind", UINT32_MAX, &o->kind) && take_text(v, "model", o->model, sizeof o->model) &&
-           name_valid(o->model, strlen(o->model)) && take_text(v, "engine", o->engine, sizeof o->engine) &&
-           read_chips(v, o);
+           name_valid(o->model, strlen(o->model)) && take_text(v, "engine", o->engine, sizeof o->engine);
+}
+
+/* On what it is to run: an older hub does not say. */
+static bool read_chips(yyjson_val *v, struct serve_order *o)
+{
+    o->chips = 1;
+    return (!yyjson_obj_get(v, "chip") || take_text(v, "chip", o->chip, sizeof o->chip)) &&
+           (!yyjson_obj_get(v, "chips") || take_u32(v, "chips", JOB_INDICES_MAX, &o->chips));
 }
 
 static void want(struct site_replicas *r, const struct item *wanted)
@@ -318,7 +317,7 @@ bool site_replicas_take(struct site_replicas *r, yyjson_val *given)
         return false;
     yyjson_arr_iter it = yyjson_arr_iter_with(list);
     while ((v = yyjson_arr_iter_next(&it)) != NULL) {
-        if (!read_item(v, &item))
+        if (!read_item(v, &item) || !read_chips(v, &item.order))
             return false;
     }
     list_for_each_safe (at, next, &r->items) {
@@ -327,7 +326,7 @@ bool site_replicas_take(struct site_replicas *r, yyjson_val *given)
     }
     it = yyjson_arr_iter_with(list);
     while ((v = yyjson_arr_iter_next(&it)) != NULL) {
-        if (read_item(v, &item))
+        if (read_item(v, &item) && read_chips(v, &item.order))
             want(r, &item);
         any = true;
     }
