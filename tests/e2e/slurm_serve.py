@@ -236,6 +236,29 @@ def silent(f):
     return f'found after {took:.1f} s'
 
 
+def slurm_dies(f):
+    """kill -9 of slurmctld: what runs is served meanwhile and goes on after it. kill -9 of the shim: nothing of it is left, and it is
+    begun anew.
+    """
+    same(f.bench.run('deploy', 'story', '--site', 'north').returncode, OK, 'deploy')
+    f.ready()
+    servers, cluster = servers_of(f), f.slurm.cluster
+    cluster.end('slurmctld', hard=True)
+    f.chat()
+    cluster.start_controller()
+    wait_for(cluster.answers, 'Slurm is back', 30, 0.2)
+    f.ready()
+    f.chat()
+    same((servers_of(f), len(f.folders())), (servers, 1), 'model servers, folders')
+    os.kill(min(find_processes(f'shim\0{f.folders()[0]}\0')), signal.SIGKILL)  # the other one is its keeper
+    wait_for(lambda: servers[0] not in servers_of(f), 'its model server is gone', 10)
+    wait_for(lambda: f.replica()['state'] == 'backoff', 'the hub knows', 60)
+    cluster.run('scontrol', 'update', f'NodeName={cluster.nodes[0]}', 'State=RESUME', check=False)  # Slurm takes such a node out
+    f.ready()
+    f.chat()
+    undeployed(f)
+
+
 def sandboxed(f):
     """The nodes isolate by namespaces: the replica is in one, and is reached by the name that its node has outside of it."""
     site = f.slurm.site
@@ -290,7 +313,7 @@ def main():
         tap.skip('models at a Slurm site', lacking)
         tap.done()
     cases = [waits, serves, strangers, server_dies, agent_dies, cancelled, undeployed]
-    run(tap, cases + ([refused, silent, sandboxed, nobody_is_heard_of] if FULL else []))
+    run(tap, cases + ([refused, silent, slurm_dies, sandboxed, nobody_is_heard_of] if FULL else []))
     if FULL:
         run(tap, [waits, serves, agent_dies, cancelled, undeployed, nobody_is_heard_of], apart=True)
     tap.done()
