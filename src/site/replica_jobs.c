@@ -133,22 +133,6 @@ static void unit_log(const struct unit *u, const char *event, const char *words)
              u->id.epoch, words);
 }
 
-static void on_forgotten(void *ctx, struct engine_call *call)
-{
-    (void)ctx;
-    if (call->err.code != 0)
-        log_warn("replica_job", "why=\"%s\"", call->err.msg);
-}
-
-static void forget(struct replica_jobs *jobs, const struct job_id *id)
-{
-    struct engine_call *call = engine_call_new(ENGINE_FORGET, 1);
-    if (!call)
-        return;
-    call->ids[0] = *id;
-    (void)unit_ask(jobs, call, on_forgotten);
-}
-
 static bool is_wanted(const struct replica_jobs *jobs, const struct uuid *job)
 {
     for (uint32_t i = 0; i < jobs->nwanted; i++) {
@@ -171,7 +155,7 @@ static void unit_over(struct unit *u, const char *words)
     u->held = false;
     if (jobs->compared && !is_wanted(jobs, &u->id.job)) {
         if (u->id.epoch > 0)
-            forget(jobs, &u->id);
+            unit_forget(jobs, &u->id);
         unit_free(u);
     }
     if (held) /* who hears it may begin it anew at once */
@@ -211,7 +195,7 @@ static void on_submitted(void *ctx, struct engine_call *call)
         u->phase = UNIT_LIVE;
         unit_log(u, u->adopted ? "replica_job_found" : "replica_job_started", "");
         if (u->id.epoch > 1)
-            forget(jobs, &(struct job_id){.job = u->id.job, .epoch = u->id.epoch - 1});
+            unit_forget(jobs, &(struct job_id){.job = u->id.job, .epoch = u->id.epoch - 1});
     } else if (code == ERR_IN_USE || err_retryable(code)) {
         u->phase = UNIT_LAID; /* there may be a job all the same: the next try looks for it by its name */
         u->next_ms = uv_now(&jobs->config.loop->uv) + RETRY_MS;
@@ -415,6 +399,7 @@ static void on_tick(uv_timer_t *timer)
         else
             look_at(u);
     }
+    unit_forget_due(jobs, now);
     if (!jobs->polling && now - jobs->poll_ms >= (moving ? POLL_MS : POLL_READY_MS))
         jobs->polling = ask_live(jobs, ENGINE_POLL, false, 0, on_polled);
     renew(jobs, soon);
@@ -442,7 +427,7 @@ static void on_listed(void *ctx, struct engine_call *call)
         }
         /* Two beginnings: the earlier one is over, or the later would not be there. */
         bool later = status->id.epoch > u->id.epoch;
-        forget(jobs, later ? &u->id : &status->id);
+        unit_forget(jobs, later ? &u->id : &status->id);
         if (later) {
             u->id = status->id;
             u->phase = phase;
@@ -498,6 +483,7 @@ int replica_jobs_new(struct replica_jobs **out, const struct replica_jobs_config
     jobs->engine_config = *config->engine;
     jobs->engine_config.work = jobs->work;
     list_init(&jobs->units);
+    list_init(&jobs->leftovers);
     int rc = 0;
     if (!fs_join(jobs->work, config->engine->work, ".replicas") || strlen(jobs->work) > WORKDIR_FILE_MAX)
         rc = err_set(err, ERR_INVALID, "the work folder's path is too long");
@@ -535,6 +521,7 @@ void replica_jobs_free(struct replica_jobs *jobs)
         return;
     list_for_each_safe (it, next, &jobs->units)
         unit_free(list_entry(it, struct unit, node));
+    unit_forget_none(jobs);
     free(jobs->wanted);
     free(jobs);
 }

@@ -67,6 +67,7 @@ struct replica_jobs {
     struct engine *engine;
     char work[FS_PATH_MAX], program[FS_PATH_MAX];
     struct list units;
+    struct list leftovers; /* folders that are to go */
     uv_timer_t timer;
     struct uuid *wanted; /* jobs of what the hub wants */
     uint32_t nwanted;
@@ -87,6 +88,10 @@ int unit_spec(const struct unit *unit, struct job_spec *spec);
  * unit->err. */
 void unit_lay(struct unit *unit);
 void unit_laid(struct unit *unit);
+/* Has the folder of one that is over removed, as soon as its shim has let go of it: its end is written before that. */
+void unit_forget(struct replica_jobs *jobs, const struct job_id *id);
+void unit_forget_due(struct replica_jobs *jobs, uint64_t now_ms);
+void unit_forget_none(struct replica_jobs *jobs);
 /* Removes the folder of one that was not given to the engine. */
 void unit_unlay(const struct unit *unit);
 /* Reads on in what it says. */

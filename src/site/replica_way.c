@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "engine/data.h"
 #include "engine/workdir.h"
 #include "net/pki.h"
@@ -14,6 +15,7 @@
 #define KNOCK_MS 2000             /* between two tries */
 #define KNOCK_LIMIT_MS 5000       /* of one */
 #define KNOCK_AGAIN_MS 10000      /* at a port that was reached: its node may be gone before Slurm says so */
+#define FORGET_MS 1000            /* between two tries to remove a folder */
 #define CERT_S INT64_C(315360000) /* nobody asks how long it is valid (tls_pair_new) */
 
 /* ---- its folder: on a thread ---- */
@@ -83,6 +85,63 @@ void unit_lay(struct unit *u)
     u->busy++;
     if (uv_queue_work(&u->jobs->config.loop->uv, &u->work, on_lay, after_lay) != 0)
         abort(); /* it never refuses */
+}
+
+struct leftover {
+    struct list node;
+    struct job_id id;
+    bool asked;
+    uint64_t next_ms;
+};
+
+static void leftover_free(struct leftover *l)
+{
+    list_remove(&l->node);
+    free(l);
+}
+
+static void on_forgotten(void *ctx, struct engine_call *call)
+{
+    struct replica_jobs *jobs = ctx;
+    int code = call->err.code;
+    list_for_each_safe (it, next, &jobs->leftovers) {
+        struct leftover *l = list_entry(it, struct leftover, node);
+        if (!uuid_eq(&l->id.job, &call->ids[0].job) || l->id.epoch != call->ids[0].epoch)
+            continue;
+        l->asked = false;
+        l->next_ms = uv_now(&jobs->config.loop->uv) + FORGET_MS;
+        if (code == 0)
+            leftover_free(l);
+    }
+    if (code != 0 && code != ERR_IN_USE)
+        log_warn("replica_job", "why=\"%s\"", call->err.msg);
+}
+
+void unit_forget(struct replica_jobs *jobs, const struct job_id *id)
+{
+    struct leftover *l = calloc(1, sizeof *l);
+    if (!l)
+        return; /* the next agent finds it */
+    l->id = *id;
+    list_push(&jobs->leftovers, &l->node);
+}
+
+void unit_forget_due(struct replica_jobs *jobs, uint64_t now_ms)
+{
+    list_for_each_safe (it, next, &jobs->leftovers) {
+        struct leftover *l = list_entry(it, struct leftover, node);
+        struct engine_call *call = l->asked || now_ms < l->next_ms ? NULL : engine_call_new(ENGINE_FORGET, 1);
+        if (!call)
+            continue;
+        call->ids[0] = l->id;
+        l->asked = unit_ask(jobs, call, on_forgotten);
+    }
+}
+
+void unit_forget_none(struct replica_jobs *jobs)
+{
+    list_for_each_safe (it, next, &jobs->leftovers)
+        leftover_free(list_entry(it, struct leftover, node));
 }
 
 struct removal {

@@ -22,7 +22,7 @@ from workbench import FULL, OK, Bench, Tap, find_processes, nano, need, same, wa
 MODEL = pathlib.Path(os.environ['BUSBAR_BIN']).resolve().parent.parent / 'data' / 'models' / 'stories.gguf'
 DEPS = MODEL.parents[2] / '.deps'
 POOLS = [('g', 1, 'gpu', 'h20', 4)]
-LEASE_S = 10
+LEASE_S = 20
 # Nodes are another machine than the agent's, as far as leases can tell.
 ELSEWHERE = ['unshare', '-m', 'sh', '-c', 'mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"']
 
@@ -252,7 +252,7 @@ def slurm_dies(f):
     same((servers_of(f), len(f.folders())), (servers, 1), 'model servers, folders')
     os.kill(min(find_processes(f'shim\0{f.folders()[0]}\0')), signal.SIGKILL)  # the other one is its keeper
     wait_for(lambda: servers[0] not in servers_of(f), 'its model server is gone', 10)
-    wait_for(lambda: f.replica()['state'] == 'backoff', 'the hub knows', 60)
+    wait_for(lambda: f.replica()['state'] == 'backoff', 'the hub knows', 150)  # Slurm may have forgotten it: then it is waited for until its lease is over
     cluster.run('scontrol', 'update', f'NodeName={cluster.nodes[0]}', 'State=RESUME', check=False)  # Slurm takes such a node out
     f.ready()
     f.chat()
