@@ -15,18 +15,6 @@
 #define QUEUE_MAX_DEFAULT 4096
 #define TENANT_BLOBS_MIB_DEFAULT (1u << 20)
 
-static int read_level(const char *text, int *level)
-{
-    static const char *const names[] = {"debug", "info", "warn", "error"};
-    for (int i = 0; i < 4; i++) {
-        if (strcmp(text, names[i]) == 0) {
-            *level = i;
-            return 0;
-        }
-    }
-    return -1;
-}
-
 /* `busbar up`, its options read by the command line's own parser. */
 static int run_up(const struct cli *cli)
 {
@@ -67,7 +55,7 @@ static int run_up(const struct cli *cli)
         fprintf(stderr, "busbar: --keep-jobs: expected a time such as 12h, 30d or 8w, got %s\n", kept);
         return CLI_USAGE;
     }
-    if (level && read_level(level, &options.log_level) != 0) {
+    if (level && cli_log_level(level, &options.log_level) != 0) {
         fprintf(stderr, "busbar: --log-level: debug, info, warn or error\n");
         return CLI_USAGE;
     }

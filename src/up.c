@@ -29,8 +29,6 @@
 #define THREADS "16" /* for files */
 #define SERVING_LIMIT_MS 120000
 #define POLL_MS 20
-#define DESCRIPTORS_KEPT 200 /* for engines, the store, logs */
-#define CONNECTIONS_MIN 64
 #define SOCKET_PATH_MAX 100
 
 struct up {
@@ -41,7 +39,7 @@ struct up {
     char specs_dir[FS_PATH_MAX], work_dir[FS_PATH_MAX], blobs_dir[FS_PATH_MAX];
     struct engine_config *machine;
     char socket[FS_PATH_MAX], run_dir[FS_PATH_MAX], log_dir[FS_PATH_MAX], database[FS_PATH_MAX];
-    char host[64], site_host[64];
+    char host[HTTP_HOST_CAP], site_host[HTTP_HOST_CAP];
     uint16_t port, site_port;
     int lock_fd;
     struct loop loop;
@@ -120,15 +118,12 @@ static int take_lock(struct up *up, struct err *err)
     return 0;
 }
 
-static int parse_address(const char *option, const char *text, char host[64], uint16_t *port, struct err *err)
+static int parse_address(const char *option, const char *text, char host[HTTP_HOST_CAP], uint16_t *port,
+                         struct err *err)
 {
-    const char *colon = strrchr(text, ':');
-    uint64_t number;
-    if (!colon || !u64_parse(colon + 1, strlen(colon + 1), 65535, &number) ||
-        !text_set(host, 64, text, (size_t)(colon - text)))
-        return err_set(err, ERR_INVALID, "--%s: expected HOST:PORT, got %s", option, text);
-    *port = (uint16_t)number;
-    return 0;
+    return http_address_parse(text, host, port)
+               ? 0
+               : err_set(err, ERR_INVALID, "--%s: expected HOST:PORT, got %s", option, text);
 }
 
 static int parse_listen(struct up *up, struct err *err)
@@ -142,32 +137,16 @@ static int parse_listen(struct up *up, struct err *err)
 
 /* ---- the parts ---- */
 
-static uint32_t default_workers(void)
-{
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
-    return n < 1 ? 1 : n > 4 ? 4 : (uint32_t)n;
-}
-
-/* A quarter of the descriptors is left for calls to engines: connections may be idle, calls are bounded by slots. */
-static uint32_t connections_max(uint32_t workers)
-{
-    struct rlimit limit = {.rlim_cur = 1024};
-    (void)getrlimit(RLIMIT_NOFILE, &limit);
-    rlim_t room =
-        limit.rlim_cur > DESCRIPTORS_KEPT ? (limit.rlim_cur - DESCRIPTORS_KEPT) / 4 * 3 / workers : 0;
-    return room < CONNECTIONS_MIN ? CONNECTIONS_MIN : room > 1000000 ? 1000000 : (uint32_t)room;
-}
-
 static int start_gateway_parts(struct up *up, struct err *err)
 {
     const struct up_options *o = up->options;
-    uint32_t workers = o->workers ? o->workers : default_workers();
+    uint32_t workers = o->workers ? o->workers : gateway_workers_default();
     struct store *store;
     struct gateway_config config = {.host = up->host,
                                     .port = up->port,
                                     .unix_path = up->socket,
                                     .workers = workers,
-                                    .connections_max = connections_max(workers),
+                                    .connections_max = gateway_connections_max(workers),
                                     .queue_max = o->queue_max,
                                     .tls = up->tls,
                                     .upstream_tls = up->upstream_tls,
@@ -221,6 +200,8 @@ static int open_door(struct up *up, struct err *err)
                                  .run_dir = up->run_dir,
                                  .busy = replica_busy,
                                  .busy_ctx = up->gateway,
+                                 .gateway = up->gateway,
+                                 .engine_tls = up->upstream_tls,
                                  .lease_ms = up->options->lease_s * UINT64_C(1000)};
     if (!up->options->site_listen)
         return 0;
@@ -287,7 +268,8 @@ static int start_hub(struct up *up, struct err *err)
     if (rc != 0)
         return rc;
     unlink(up->socket);
-    rc = gateway_start(up->gateway, up->runtime, err);
+    struct uplink uplink = uplink_runtime(up->runtime);
+    rc = gateway_start(up->gateway, &uplink, err);
     (void)snprintf(up->hub.listen, sizeof up->hub.listen, "%s://%.40s:%u", up->tls ? "https" : "http",
                    up->host, gateway_port(up->gateway));
     return rc;

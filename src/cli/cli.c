@@ -78,6 +78,18 @@ const struct verb cli_verbs[] = {
      cli_ca_install},
     {"ca show", "", 0, 0, "dir=DIR", "certificates of the hub, or of a folder: names, validity, digests",
      cli_ca_show},
+    {"gateway list", "", 0, 0, "", "list gateways: doors of their own, and whether they have joined",
+     cli_gateway_list},
+    {"gateway add", "NAME", 1, 1, "", "add a gateway to the network", cli_gateway_add},
+    {"gateway token", "NAME", 1, 1, "minutes=N",
+     "make a token with which somebody may join as the gateway, once", cli_gateway_token},
+    {"gateway remove", "NAME", 1, 1, "", "the gateway is no member any more, at once", cli_gateway_remove},
+    {"gateway join", "HUB", 1, 1, "token=T", "at the gateway: join the network of the hub at HOST:PORT",
+     cli_gateway_join},
+    {"gateway run", "", 0, 0,
+     "listen=HOST:PORT workers=N drain=SECONDS queue=N tls-cert=FILE tls-key=FILE engines=FILE log-json "
+     "log-level=LEVEL",
+     "at the gateway: serve tenants there, through the hub", cli_gateway_run},
     {"pool list", "", 0, 0, "", "list pools: equal nodes of a site, what of them is in use, and their price",
      cli_pool_list},
     {"pool price", "POOL AMOUNT", 2, 2, "", "set what a chip-hour of a pool costs from now on",
@@ -125,6 +137,18 @@ const struct verb cli_verbs[] = {
 };
 
 /* ---- options ---- */
+
+int cli_log_level(const char *text, int *level)
+{
+    static const char *const names[] = {"debug", "info", "warn", "error"};
+    for (int i = 0; i < 4; i++) {
+        if (strcmp(text, names[i]) == 0) {
+            *level = i;
+            return 0;
+        }
+    }
+    return -1;
+}
 
 /* Whether the list has the option; *value tells whether it takes a value. */
 static bool has_option(const char *list, const char *name, size_t len, bool *value)

@@ -59,6 +59,9 @@ int cli_take_options(struct cli *cli, int argc, char **argv);
 /* A whole number; *value is left alone if the option was not given. Non-zero after a message. */
 int cli_count(const struct cli *cli, const char *name, uint32_t *value);
 
+/* debug, info, warn or error, as enum log_level. Non-zero: it is another. */
+int cli_log_level(const char *text, int *level);
+
 extern const struct verb cli_verbs[];
 /* What a verb's --help says beside its options; "" if that is all. */
 const char *cli_help(const char *verb);
@@ -70,6 +73,7 @@ cli_fn cli_down, cli_status, cli_tenant_add, cli_tenant_list, cli_tenant_show, c
     cli_sim, cli_backup, cli_restore, cli_version, cli_completion, cli_rules_check, cli_rules_explain,
     cli_network_check, cli_network_show, cli_site_list, cli_site_show, cli_site_add, cli_site_token,
     cli_site_cordon, cli_site_drain, cli_site_resume, cli_site_remove, cli_site_join, cli_site_run,
+    cli_gateway_list, cli_gateway_add, cli_gateway_token, cli_gateway_remove, cli_gateway_join, cli_gateway_run,
     cli_pool_list, cli_pool_price, cli_run, cli_submit, cli_jobs, cli_job_show, cli_job_logs, cli_job_cancel,
     cli_job_retry, cli_job_cp, cli_ca_init, cli_ca_request, cli_ca_sign, cli_ca_install, cli_ca_show;
 

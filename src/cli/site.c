@@ -96,7 +96,7 @@ int cli_site_join(const struct cli *cli)
                 "busbar: site join: --token is needed (`busbar site token NAME` at the hub makes one)\n");
         return CLI_USAGE;
     }
-    int rc = site_join(cli->data, cli->args[0], token, &err);
+    int rc = member_join(cli->data, cli->args[0], token, "site", &err);
     if (rc == 0)
         printf("joined    %s\nnext      busbar site run --data %s\n", cli->args[0], cli->data);
     return print_outcome(rc, &err);

@@ -90,6 +90,7 @@ static void carve(struct core *core, struct arena *arena)
     contingency_carve(core, arena);
     habit_carve(core, arena);
     members_carve(core, arena);
+    gateways_carve(core, arena);
     job_meters_carve(core, arena);
     CARVE(core, tenants, tenant, n->tenants);
     CARVE(core, keys, key, n->keys);
@@ -168,12 +169,13 @@ void effect_reply(struct core *core, uint64_t token, int code, int64_t amount)
 
 int step_hub_boot(struct core *core, const struct event *event)
 {
+    static const struct uuid own;
     const struct event_hub_boot *e = &event->u.hub_boot;
     if (uuid_zero(&e->boot))
         return ERR_INVALID;
     core->row.boot = e->boot;
     rng_init(&core->rng, e->seed);
-    lease_end_all(core);
+    /* Nobody who waited hears of it any more; a gateway asks again. */
     struct list *first;
     while ((first = list_first(&core->waiting)) != NULL) {
         struct waiter *w = list_entry(first, struct waiter, in_order);
@@ -181,12 +183,7 @@ int step_hub_boot(struct core *core, const struct event *event)
         list_remove(&w->in_tenant);
         table_drop(&core->waiters, (uint32_t)(w - core->waiter));
     }
-    for (uint32_t i = 0; i < core->workers.used; i++) {
-        if (!table_live(&core->workers, i))
-            continue;
-        map_remove(&core->worker_map, &core->worker[i].row.id, sizeof(struct uuid));
-        table_drop(&core->workers, i);
-    }
+    lease_end_workers(core, &own);
     deployments_convert(core);
     replica_restart_all(core, event->at_ms);
     return 0;
@@ -310,6 +307,7 @@ void core_collect(struct core *core, row_fn *fn, void *ctx)
     COLLECT(core, follow.arrays, job_array, follow.array, ROW_PUT);
     COLLECT(core, follow.edges, job_after, follow.edge, ROW_PUT);
     COLLECT(core, meters.table, job_usage, meters.usage, ROW_PUT);
+    COLLECT(core, gateways, gateway, gateway, ROW_DELETE);
     table_clean(&core->follow.links);
     table_clean(&core->work.shapes);
     table_clean(&core->work.lanes);

@@ -58,4 +58,5 @@ void core_dump(const struct core *core, row_fn *fn, void *ctx)
     DUMP(follow.edges, follow.edge, job_after);
     DUMP(members, member, member);
     DUMP(meters.table, meters.usage, job_usage);
+    DUMP(gateways, gateway, gateway);
 }

@@ -169,6 +169,28 @@ static bool waits_for_wallet(const struct core *core, const struct tenant *t)
     return false;
 }
 
+/* A gateway that has not heard the answer asks again for the same lease: for what was granted, or to wait on. Returns whether
+ * it did so. */
+static bool asked_again(struct core *core, const struct event *event)
+{
+    const struct event_lease_ask *ask = &event->u.lease_ask;
+    struct lease *lease = lease_by_id(core, &ask->lease);
+    if (lease && uuid_eq(&lease->row.worker, &ask->worker) && uuid_eq(&lease->row.key, &ask->key)) {
+        lease->recalled = false; /* that was not heard either */
+        effect_reply(core, event->token, 0, ledger_held(&core->ledger, lease->transfer));
+        return true;
+    }
+    list_for_each_safe (it, next, &core->waiting) {
+        struct waiter *w = list_entry(it, struct waiter, in_order);
+        if (!uuid_eq(&w->ask.lease, &ask->lease) || !uuid_eq(&w->ask.worker, &ask->worker))
+            continue;
+        effect_reply(core, w->token, ERR_CANCELLED, 0);
+        w->token = event->token;
+        return true;
+    }
+    return false;
+}
+
 int step_lease_ask(struct core *core, const struct event *event)
 {
     const struct event_lease_ask *ask = &event->u.lease_ask;
@@ -185,6 +207,9 @@ int step_lease_ask(struct core *core, const struct event *event)
     if (uuid_zero(&ask->lease) ||
         (limited && (uuid_zero(&ask->key_lease) || uuid_eq(&ask->lease, &ask->key_lease))))
         return ERR_INVALID;
+    uint32_t worker = map_get(&core->worker_map, &ask->worker, sizeof ask->worker);
+    if (!uuid_zero(&core->worker[worker].row.gateway) && asked_again(core, event))
+        return 0;
     const struct tenant *t = &core->tenant[tenant.v];
     if (purse(core, t, &core->key[key.v], ledger_unspent) < ask->want)
         return ERR_BUDGET_SPENT;
@@ -254,11 +279,32 @@ static void lease_end(struct core *core, struct lease *lease)
     table_drop(&core->leases, (uint32_t)(lease - core->lease));
 }
 
-void lease_end_all(struct core *core)
+/* Of a gateway's workers; the hub's own are told by their mailboxes. */
+static void refuse_waiters_of(struct core *core, const struct uuid *worker)
 {
-    for (uint32_t i = 0; i < core->leases.used; i++) {
-        if (table_live(&core->leases, i))
-            lease_end(core, &core->lease[i]);
+    list_for_each_safe (it, next, &core->waiting) {
+        struct waiter *w = list_entry(it, struct waiter, in_order);
+        if (uuid_eq(&w->ask.worker, worker))
+            waiter_answer(core, w, ERR_UNAVAILABLE, 0);
+    }
+}
+
+void lease_end_workers(struct core *core, const struct uuid *gateway)
+{
+    for (uint32_t i = 0; i < core->workers.used; i++) {
+        if (!table_live(&core->workers, i) || !uuid_eq(&core->worker[i].row.gateway, gateway))
+            continue;
+        struct uuid worker = core->worker[i].row.id;
+        refuse_waiters_of(core, &worker);
+        for (uint32_t k = 0; k < core->leases.used; k++) {
+            if (!table_live(&core->leases, k) || core->lease[k].worker.v != i)
+                continue;
+            struct tenant_id tenant = core->lease[k].tenant;
+            lease_end(core, &core->lease[k]);
+            lease_serve_waiters(core, tenant, core->now_ms);
+        }
+        map_remove(&core->worker_map, &worker, sizeof worker);
+        table_drop(&core->workers, i);
     }
 }
 
@@ -266,11 +312,18 @@ int step_lease_return(struct core *core, const struct event *event)
 {
     const struct event_lease_return *e = &event->u.lease_return;
     struct lease *lease = lease_by_id(core, &e->lease);
+    uint32_t worker = map_get(&core->worker_map, &e->worker, sizeof e->worker);
+    if (e->sequence != 0 && worker != MAP_NONE && e->sequence <= core->worker[worker].row.sequence)
+        return ERR_DUPLICATE;
     if (!lease || !uuid_eq(&lease->row.worker, &e->worker))
         return ERR_NOT_FOUND;
     if (e->amount < 0 || e->amount > ledger_held(&core->ledger, lease->transfer))
         return ERR_OVERFLOW;
     struct tenant_id tenant = lease->tenant;
+    if (e->sequence != 0) {
+        core->worker[worker].row.sequence = e->sequence;
+        table_touch(&core->workers, worker);
+    }
     if (e->close) {
         lease_end(core, lease);
     } else {

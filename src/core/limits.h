@@ -32,6 +32,7 @@
 #define SLOT_TOKENS_S 20
 #define SERVICE_TOKENS_MAX UINT64_C(1000000000000) /* a second, at one place of origin */
 #define SERVICE_MS_MAX (INT64_C(30) * 86400000)
+#define GATEWAYS_MAX 64
 #define SITE_TOKEN_MS_MAX (INT64_C(24) * 3600000) /* that a token to join lives */
 #define JOB_RETURNS_MAX 20     /* of one job by its sites: with the last of them it is over */
 #define JOB_AFTERS_MAX 4       /* that one job or array comes after */

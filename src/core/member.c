@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Members: sites that joined, each known by the one key that its certificates are for.
+ * Members: sites and gateways that joined, each known by the one key that its certificates are for.
  *
- * A token lets somebody join as a site, once, until it expires. Its hash stays when it is used, so that whoever did not
+ * A token lets somebody join as one, once, until it expires. Its hash stays when it is used, so that whoever did not
  * hear the answer may ask again with the same key; another key needs another token. When a site joins anew, the key
  * before is worth nothing from then on.
  */
@@ -20,8 +20,9 @@ static bool member_equal(const void *table, uint32_t i, const void *key, size_t 
 
 void members_carve(struct core *core, struct arena *arena)
 {
-    CARVE(core, members, member, core->limits.sites);
-    index_init(&core->member_map, arena, core->limits.sites, member_equal, core->member);
+    uint32_t n = core->limits.sites + GATEWAYS_MAX;
+    CARVE(core, members, member, n);
+    index_init(&core->member_map, arena, n, member_equal, core->member);
 }
 
 static bool digest_zero(const uint8_t digest[DIGEST_BYTES])
@@ -40,10 +41,24 @@ static uint32_t member_put(struct core *core, const struct row_member *row)
     return i;
 }
 
+static bool may_join(const struct core *core, const struct uuid *id)
+{
+    return site_by_id(core, id).v != INDEX_NONE || view_gateway(core, id);
+}
+
+bool members_hold(const struct core *core)
+{
+    for (uint32_t i = 0; i < core->members.used; i++) {
+        if (table_live(&core->members, i) && !may_join(core, &core->member[i].row.site))
+            return false;
+    }
+    return true;
+}
+
+/* Gateways come after it: members_hold. */
 int load_member(struct core *core, const struct row_member *row)
 {
-    if (site_by_id(core, &row->site).v == INDEX_NONE ||
-        map_get(&core->member_map, &row->site, sizeof row->site) != MAP_NONE)
+    if (map_get(&core->member_map, &row->site, sizeof row->site) != MAP_NONE)
         return ERR_CORRUPT;
     return member_put(core, row) == INDEX_NONE ? ERR_LIMIT : 0;
 }
@@ -61,7 +76,7 @@ int step_site_token(struct core *core, const struct event *event)
 {
     const struct event_site_token *e = &event->u.site_token;
     struct row_member row = {.site = e->site, .expires_ms = e->expires_ms};
-    if (site_by_id(core, &e->site).v == INDEX_NONE)
+    if (!may_join(core, &e->site))
         return ERR_NOT_FOUND;
     if (digest_zero(e->token) || e->expires_ms <= event->at_ms ||
         e->expires_ms > event->at_ms + SITE_TOKEN_MS_MAX)
@@ -89,6 +104,8 @@ int step_site_join(struct core *core, const struct event *event)
     if (i == INDEX_NONE || core->member[i].row.expires_ms <= event->at_ms)
         return ERR_UNAUTHENTICATED;
     struct row_member *row = &core->member[i].row;
+    if ((view_gateway(core, &row->site) != NULL) != (e->gateway != 0))
+        return ERR_WRONG_STATE;
     if (row->used)
         return memcmp(row->key, e->key, sizeof row->key) == 0 ? 0 : ERR_UNAUTHENTICATED;
     memcpy(row->key, e->key, sizeof row->key);
@@ -98,14 +115,21 @@ int step_site_join(struct core *core, const struct event *event)
     return 0;
 }
 
+bool member_drop(struct core *core, const struct uuid *id)
+{
+    uint32_t i = map_get(&core->member_map, id, sizeof *id);
+    if (i == MAP_NONE)
+        return false;
+    map_remove(&core->member_map, id, sizeof *id);
+    table_drop(&core->members, i);
+    return true;
+}
+
 int step_site_remove(struct core *core, const struct event *event)
 {
     const struct event_site_remove *e = &event->u.site_remove;
-    uint32_t i = map_get(&core->member_map, &e->site, sizeof e->site);
-    if (i == MAP_NONE)
+    if (site_by_id(core, &e->site).v == INDEX_NONE || !member_drop(core, &e->site))
         return ERR_NOT_FOUND;
-    map_remove(&core->member_map, &e->site, sizeof e->site);
-    table_drop(&core->members, i);
     site_set_state(core, site_by_id(core, &e->site), PLACE_LOST); /* what runs there is placed again */
     return 0;
 }

@@ -6,20 +6,24 @@
 #include "base/err.h"
 #include "core/kinds.h"
 #include "core/state.h"
+#include "core/view.h"
 
 #define HOUR_MS INT64_C(3600000)
 
 int step_worker_join(struct core *core, const struct event *event)
 {
     const struct uuid *id = &event->u.worker_join.worker;
+    const struct uuid *gateway = &event->u.worker_join.gateway;
     if (uuid_zero(id))
         return ERR_INVALID;
+    if (!uuid_zero(gateway) && !view_gateway(core, gateway))
+        return ERR_NOT_FOUND;
     if (map_get(&core->worker_map, id, sizeof *id) != MAP_NONE)
         return ERR_EXISTS;
     uint32_t i = table_take(&core->workers);
     if (i == INDEX_NONE)
         return ERR_LIMIT;
-    core->worker[i].row = (struct row_worker){.id = *id, .joined_ms = event->at_ms};
+    core->worker[i].row = (struct row_worker){.id = *id, .joined_ms = event->at_ms, .gateway = *gateway};
     map_put(&core->worker_map, id, sizeof *id, i);
     return 0;
 }

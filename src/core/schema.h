@@ -195,17 +195,25 @@ struct uuid_list {
     F(S, u32, replica_tokens_s, 0)
 /* Somebody may join as the site until then who has the token with this SHA-256; one before is worth nothing any more. */
 #define EVENT_SITE_TOKEN(F, S) F(S, uuid, site, 0) F(S, digest, token, 0) F(S, i64, expires_ms, 0)
-/* Whoever has the token joins with a public key: SHA-256 of its SubjectPublicKeyInfo. */
-#define EVENT_SITE_JOIN(F, S) F(S, digest, token, 0) F(S, digest, key, 0)
+/* Whoever has the token joins with a public key: SHA-256 of its SubjectPublicKeyInfo. gateway: 1, it joins as a gateway; the token
+ * must be one for that. */
+#define EVENT_SITE_JOIN(F, S) F(S, digest, token, 0) F(S, digest, key, 0) F(S, u32, gateway, 0)
 /* The site is no member any more, and what runs there is lost. */
 #define EVENT_SITE_REMOVE(F, S) F(S, uuid, site, 0)
-#define EVENT_WORKER_JOIN(F, S) F(S, uuid, worker, 0)
+/* A door of its own (core/gateway.c). Whom site_token and site_join are about may be a gateway, too. */
+#define EVENT_GATEWAY_ADD(F, S) F(S, uuid, gateway, 0) F(S, text, name, NAME_CAP)
+#define EVENT_GATEWAY_REMOVE(F, S) F(S, uuid, gateway, 0)
+/* The process that is the gateway from now on; workers of the one before are gone, and their leases void. Zero: none is. */
+#define EVENT_GATEWAY_SESSION(F, S) F(S, uuid, gateway, 0) F(S, uuid, session, 0)
+/* gateway: zero, a worker of the hub's own process. */
+#define EVENT_WORKER_JOIN(F, S) F(S, uuid, worker, 0) F(S, uuid, gateway, 0)
 #define EVENT_LEASE_ASK(F, S) \
     F(S, uuid, worker, 0) F(S, uuid, lease, 0) F(S, uuid, key_lease, 0) F(S, uuid, tenant, 0) \
     F(S, uuid, key, 0) F(S, i64, want, 0)
-/* Gives back `amount` of what the lease still holds; all of it, and the lease ends, when `close` is 1. */
+/* Gives back `amount` of what the lease still holds; all of it, and the lease ends, when `close` is 1. sequence: as of a meter
+ * record, and in one row with those; 0: none, it is not repeated. */
 #define EVENT_LEASE_RETURN(F, S) \
-    F(S, uuid, worker, 0) F(S, uuid, lease, 0) F(S, i64, amount, 0) F(S, u32, close, 0)
+    F(S, uuid, worker, 0) F(S, uuid, lease, 0) F(S, i64, amount, 0) F(S, u32, close, 0) F(S, u64, sequence, 0)
 /* Tokens since the last record of this request; flags: enum meter_flag; status: as sent to the client, 499 aborted. */
 #define EVENT_METER(F, S) \
     F(S, uuid, worker, 0) F(S, u64, sequence, 0) F(S, uuid, request, 0) F(S, uuid, lease, 0) \
@@ -262,7 +270,10 @@ struct uuid_list {
     E(plan_class, 80, EVENT_PLAN_CLASS) \
     E(plan_rent, 81, EVENT_PLAN_RENT) \
     E(plan_set, 82, EVENT_PLAN_SET) \
-    E(site_engine, 90, EVENT_SITE_ENGINE)
+    E(site_engine, 90, EVENT_SITE_ENGINE) \
+    E(gateway_add, 95, EVENT_GATEWAY_ADD) \
+    E(gateway_remove, 96, EVENT_GATEWAY_REMOVE) \
+    E(gateway_session, 97, EVENT_GATEWAY_SESSION)
 
 /* ---- rows: the state, as the store keeps it. R(name, kind, fields, leading fields that are the key) ---- */
 
@@ -348,7 +359,11 @@ struct uuid_list {
 #define ROW_LEASE(F, S) \
     F(S, uuid, id, 0) F(S, uuid, worker, 0) F(S, uuid, tenant, 0) F(S, uuid, key, 0) \
     F(S, uuid, key_transfer, 0) F(S, i64, opened_ms, 0)
-#define ROW_WORKER(F, S) F(S, uuid, id, 0) F(S, u64, sequence, 0) F(S, i64, joined_ms, 0)
+#define ROW_WORKER(F, S) \
+    F(S, uuid, id, 0) F(S, u64, sequence, 0) F(S, i64, joined_ms, 0) F(S, uuid, gateway, 0)
+/* session: the process that it is; zero: none that is known. */
+#define ROW_GATEWAY(F, S) \
+    F(S, uuid, id, 0) F(S, text, name, NAME_CAP) F(S, i64, created_ms, 0) F(S, uuid, session, 0)
 /* replicas: at most, 0: they are being stopped; min and chips are 0 of one on the hub's own machine alone. */
 #define ROW_DEPLOYMENT(F, S) \
     F(S, uuid, id, 0) F(S, uuid, model, 0) F(S, u32, replicas, 0) F(S, u32, slots, 0) \
@@ -395,7 +410,7 @@ struct uuid_list {
     F(S, u32, slot, 0) F(S, u32, part, 0) F(S, uuid, pool, 0) F(S, text, chip, CHIP_CAP) F(S, uuid, site, 0) \
     F(S, text, jurisdiction, CODE_CAP) F(S, i64, start_by_ms, 0) F(S, i64, nano, 0)
 
-/* A site's last token, whether it was used, and the key that it joined with; joined_ms 0: nobody has. */
+/* A site's or gateway's last token, whether it was used, and the key that it joined with; joined_ms 0: nobody has. */
 #define ROW_MEMBER(F, S) \
     F(S, uuid, site, 0) F(S, digest, token, 0) F(S, i64, expires_ms, 0) F(S, u32, used, 0) F(S, digest, key, 0) \
     F(S, i64, joined_ms, 0)
@@ -454,7 +469,8 @@ struct uuid_list {
     R(job_array, 36, ROW_JOB_ARRAY, 1) \
     R(job_after, 37, ROW_JOB_AFTER, 2) \
     R(member, 38, ROW_MEMBER, 1) \
-    R(job_usage, 39, ROW_JOB_USAGE, 2)
+    R(job_usage, 39, ROW_JOB_USAGE, 2) \
+    R(gateway, 48, ROW_GATEWAY, 1)
 
 /* clang-format on */
 

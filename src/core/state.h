@@ -115,6 +115,10 @@ struct member {
     struct row_member row;
 };
 
+struct gateway {
+    struct row_gateway row;
+};
+
 struct job_usage {
     struct row_job_usage row;
     struct tenant_id tenant;
@@ -146,9 +150,10 @@ struct core {
     struct reserve reserve;
     struct habits habits;
     struct job_meters meters;
-    struct table members, tenants, keys, models, variants, prices, deployments, replicas, workers, leases,
+    struct table members, gateways, tenants, keys, models, variants, prices, deployments, replicas, workers, leases,
         waiters;
     struct member *member;
+    struct gateway *gateway;
     struct tenant *tenant;
     struct key *key;
     struct model *model;
@@ -196,6 +201,15 @@ static inline const uint64_t *reach_mask(const struct core *core, const struct r
 
 void members_carve(struct core *core, struct arena *arena);
 int load_member(struct core *core, const struct row_member *row);
+/* After the last row: each is of a site or of a gateway. */
+bool members_hold(const struct core *core);
+/* It is no member any more; false: it was none. */
+bool member_drop(struct core *core, const struct uuid *id);
+
+/* ---- gateways, core/gateway.c ---- */
+
+void gateways_carve(struct core *core, struct arena *arena);
+int load_gateway(struct core *core, const struct row_gateway *row);
 
 /* ---- accounts of epochs, core/job_meter.c ---- */
 
@@ -237,8 +251,9 @@ struct model_id model_by_id(const struct core *core, const struct uuid *id);
 
 /* ---- leases of budget and replicas: core/lease.c, core/replica.c ---- */
 
-/* Ends every lease of every worker: at a boot. */
-void lease_end_all(struct core *core);
+/* Ends every lease of the workers of a gateway, and nobody of it waits any more; zero: of the hub's own process, at a boot. The
+ * workers are gone after it. */
+void lease_end_workers(struct core *core, const struct uuid *gateway);
 /* Grants, refuses or keeps waiting whoever waits for this tenant's money. */
 void lease_serve_waiters(struct core *core, struct tenant_id tenant, int64_t now_ms);
 void lease_expire_waiters(struct core *core, int64_t now_ms);

@@ -31,7 +31,13 @@ uint64_t view_waiting_at(const struct core *core, uint32_t *pos);
 /* The membership of a site, by the site or by the hash of the last token that was given out for it; NULL if there is none. */
 const struct row_member *view_member(const struct core *core, const struct uuid *site);
 const struct row_member *view_member_token(const struct core *core, const uint8_t token[DIGEST_BYTES]);
-/* Whether the site has joined, with this key. */
+/* Gateways; by id or name, NULL if there is none. */
+const struct row_gateway *view_gateway_at(const struct core *core, uint32_t *pos);
+const struct row_gateway *view_gateway(const struct core *core, const struct uuid *id);
+const struct row_gateway *view_gateway_named(const struct core *core, const char *name, size_t len);
+/* Workers, of the hub's own process and of gateways. */
+const struct row_worker *view_worker_at(const struct core *core, uint32_t *pos);
+/* Whether the site or gateway has joined, with this key. */
 bool view_is_member(const struct core *core, const struct uuid *site, const uint8_t key[DIGEST_BYTES]);
 
 /* By id or name; NULL if there is none. */

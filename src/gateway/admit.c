@@ -133,7 +133,7 @@ static int admit(struct worker *worker, struct http_request *request, enum engin
         return rc;
     if (worker->draining)
         return err_set(err, ERR_DRAINING, "The hub is shutting down.");
-    if (!runtime_ready(worker->runtime))
+    if (!worker->uplink.ops->ready(worker->uplink.ctx))
         return err_set(err, ERR_UNAVAILABLE, "The hub cannot record usage at the moment.");
     a->worst = openai_worst(&a->parsed, a->model->context, &a->max_tokens);
     return 0;
@@ -253,6 +253,8 @@ void relay_hold_late(struct deadline *deadline)
     struct relay *r = list_entry(deadline, struct relay, deadline);
     if (r->state == RELAY_SETTLE)
         relay_settle(r); /* the record of a client that went away could not be written before */
+    else if (!r->worker->uplink.ops->ready(r->worker->uplink.ctx))
+        relay_refuse(r, ERR_UNAVAILABLE, "The hub cannot record usage at the moment.");
     else
         hold_refused(r);
 }

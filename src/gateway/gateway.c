@@ -3,11 +3,15 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "gateway/workers.h"
 
 #define WORKERS_MAX 64
+#define DESCRIPTORS_KEPT 200 /* for engines, the store, logs */
+#define CONNECTIONS_MIN 64
 
 struct gateway {
     struct gateway_config config;
@@ -20,6 +24,22 @@ struct gateway {
     uint16_t port;
     bool running;
 };
+
+uint32_t gateway_workers_default(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 1 ? 1 : n > 4 ? 4 : (uint32_t)n;
+}
+
+/* A quarter of the descriptors is left for calls to engines: connections may be idle, calls are bounded by slots. */
+uint32_t gateway_connections_max(uint32_t workers)
+{
+    struct rlimit limit = {.rlim_cur = 1024};
+    (void)getrlimit(RLIMIT_NOFILE, &limit);
+    rlim_t room =
+        limit.rlim_cur > DESCRIPTORS_KEPT ? (limit.rlim_cur - DESCRIPTORS_KEPT) / 4 * 3 / workers : 0;
+    return room < CONNECTIONS_MIN ? CONNECTIONS_MIN : room > 1000000 ? 1000000 : (uint32_t)room;
+}
 
 int gateway_new(struct gateway **out, const struct gateway_config *config, struct err *err)
 {
@@ -109,14 +129,14 @@ uint16_t gateway_port(const struct gateway *g)
     return g->port;
 }
 
-int gateway_start(struct gateway *g, struct runtime *runtime, struct err *err)
+int gateway_start(struct gateway *g, const struct uplink *uplink, struct err *err)
 {
     int rc = 0;
     for (uint32_t i = 0; rc == 0 && i < g->config.workers; i++) {
         struct worker *w = calloc(1, sizeof *w);
         if (!w)
             return err_set(err, ERR_NO_MEMORY, "out of memory");
-        rc = worker_init(w, g, runtime, err);
+        rc = worker_init(w, g, uplink, err);
         if (rc != 0) {
             free(w);
             break;
@@ -192,6 +212,17 @@ bool gateway_serving(struct gateway *g)
 uint32_t gateway_replica_busy(struct gateway *g, const struct uuid *deployment, uint32_t ordinal)
 {
     return registry_busy(g->registry, deployment, ordinal);
+}
+
+struct backend *gateway_slot_take(struct gateway *g, const struct uuid *deployment, uint32_t ordinal,
+                                  uint32_t epoch, bool *known)
+{
+    return registry_take(g->registry, deployment, ordinal, epoch, known);
+}
+
+void gateway_slot_give(struct gateway *g, struct backend *backend)
+{
+    registry_give(g->registry, backend);
 }
 
 void gateway_metrics(struct gateway *g, struct buf *out)

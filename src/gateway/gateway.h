@@ -11,9 +11,9 @@
 #include "base/err.h"
 #include "engine/spec.h"
 #include "gateway/snapshot.h"
+#include "gateway/uplink.h"
 #include "net/http_server.h"
 #include "runtime/asks.h"
-#include "runtime/runtime.h"
 
 struct gateway;
 struct worker;
@@ -29,16 +29,22 @@ struct gateway_config {
     struct tls_context *upstream_tls;
     const struct engine_specs *engines;
     uint64_t first_byte_ms, between_ms, queue_ms; /* 0: the defaults */
+    bool single_use; /* a connection to a replica is for one request: its slot is held with it */
     /* Paths other than /v1: greatest body, and the handler. */
     int64_t (*admit_other)(struct http_request *request, void *ctx);
     void (*handle_other)(struct http_request *request, struct worker *worker, void *ctx);
     void *other_ctx;
 };
 
+/* One a core, at most four. */
+uint32_t gateway_workers_default(void);
+/* Of each worker, by the limit of descriptors. */
+uint32_t gateway_connections_max(uint32_t workers);
+
 /* Two steps, since the runtime wants the routes before it starts: _new, runtime_start with gateway_routes, _start. */
 int gateway_new(struct gateway **out, const struct gateway_config *config, struct err *err);
 struct runtime_routes gateway_routes(struct gateway *gateway);
-int gateway_start(struct gateway *gateway, struct runtime *runtime, struct err *err);
+int gateway_start(struct gateway *gateway, const struct uplink *uplink, struct err *err);
 uint16_t gateway_port(const struct gateway *gateway);
 /* Stops listening; streams may finish until gateway_stop. */
 void gateway_drain(struct gateway *gateway);
@@ -48,7 +54,7 @@ uint32_t gateway_busy(const struct gateway *gateway);
 void gateway_stop(struct gateway *gateway);
 void gateway_free(struct gateway *gateway);
 
-/* For handlers of other paths, on the worker's thread. */
+/* For handlers of other paths, on the worker's thread. In a gateway's own process there is no runtime, and nothing to query. */
 struct runtime *worker_runtime(struct worker *worker);
 struct loop *worker_loop(struct worker *worker);
 /* Posts or queries with a token; fn gets the reply on this thread. 0 or ERR_UNAVAILABLE: then fn is not called. */
@@ -63,6 +69,12 @@ int worker_authenticate(struct worker *worker, const struct http_request *reques
 bool gateway_serving(struct gateway *gateway);
 /* Requests that the replica still answers. From any thread. */
 uint32_t gateway_replica_busy(struct gateway *gateway, const struct uuid *deployment, uint32_t ordinal);
+/* As registry_take and registry_give (gateway/snapshot.h). From any thread. */
+struct backend *gateway_slot_take(struct gateway *gateway, const struct uuid *deployment, uint32_t ordinal,
+                                  uint32_t epoch, bool *known);
+void gateway_slot_give(struct gateway *gateway, struct backend *backend);
+/* Counts the snapshots that were published. From any thread. */
+uint64_t gateway_version(const struct gateway *gateway);
 /* Prometheus text of all workers. */
 void gateway_metrics(struct gateway *gateway, struct buf *out);
 void gateway_thread_ids(const struct gateway *gateway, int *tids, uint32_t max);

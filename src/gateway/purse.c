@@ -290,11 +290,10 @@ void purse_recall(struct worker *worker, const struct uuid *id)
 {
     list_for_each_safe (it, next, &worker->purses.leases) {
         struct lease_share *lease = list_entry(it, struct lease_share, node);
-        if (!uuid_eq(&lease->id, id))
+        if (!uuid_zero(id) && !uuid_eq(&lease->id, id))
             continue;
         lease->purse->tight = true;
         lease_return(worker, lease);
-        return;
     }
 }
 

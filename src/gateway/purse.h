@@ -67,7 +67,7 @@ void purse_cancel(struct worker *worker, struct purse_waiter *waiter);
 void draw_post(struct draw *draw, int64_t cost);
 /* The request is over: what was not billed is free again. */
 void draw_end(struct worker *worker, struct draw *draw);
-/* Core wants the lease back. */
+/* Core wants the lease back; zero: all, since some may have been asked for unheard. */
 void purse_recall(struct worker *worker, const struct uuid *lease);
 /* Gives back every lease that nobody draws on; at a drain and now and then. */
 void purses_sweep(struct worker *worker);

@@ -179,20 +179,26 @@ static struct event meter_event(struct relay *r, const struct tokens *d, uint32_
                     .started_ms = r->started_ms}};
 }
 
-static void posted(struct relay *r, const struct effect *reply)
+/* Whether the record of so many tokens is durable. Where its answer was lost, what it cost is counted again here: it is as the
+ * core counts. */
+static bool posted(struct relay *r, const struct tokens *d, const struct effect *reply)
 {
-    if (reply->code == 0 && r->hold.draw.lease)
-        draw_post(&r->hold.draw, reply->amount);
-    if (reply->code != 0)
+    int64_t cost = reply->amount, ignored = 0;
+    bool durable = reply->code == 0 || reply->code == ERR_DUPLICATE;
+    if (reply->code == ERR_DUPLICATE && money_cost(d, &r->model->price, &cost, &ignored) != 0)
+        cost = 0;
+    if (durable && r->hold.draw.lease)
+        draw_post(&r->hold.draw, cost);
+    if (!durable)
         log_warn("meter_refused", "code=%s", err_name(reply->code));
+    return durable;
 }
 
 static void on_progress(void *ctx, const struct effect *reply)
 {
     struct relay *r = ctx;
     r->pending--;
-    posted(r, reply);
-    if (reply->code == 0)
+    if (posted(r, &r->in_progress, reply))
         r->acked = r->progressed;
     else if (!r->final_posted)
         r->posted = r->acked; /* not recorded: the next record carries it */
@@ -209,6 +215,7 @@ void relay_progress(struct relay *r, uint32_t flags)
     if (worker_ask(r->worker, &event, on_progress, r) != 0)
         return;
     r->pending++;
+    r->in_progress = d;
     r->posted = r->progressed = r->delivered;
 }
 
@@ -266,6 +273,26 @@ static void unrecorded(struct relay *r)
                     NULL, "");
 }
 
+/* The hub is away. What the client got is recorded when it is back; what it did not get shall not be billed, unless the record was
+ * durable and only its answer was lost. */
+void relay_settle_late(struct deadline *deadline)
+{
+    struct relay *r = list_entry(deadline, struct relay, deadline);
+    const struct uplink *uplink = &r->worker->uplink;
+    if (!r->request)
+        return;
+    if (!r->stream && uplink->ops->amend) {
+        struct tokens none = {0};
+        struct event event = meter_event(r, &none, r->flags | METER_CUT);
+        r->worker->sequence--;
+        event.u.meter.sequence = r->final_sequence;
+        event.u.meter.status = (uint32_t)err_http_status(ERR_UNAVAILABLE);
+        event.token = r->final_token;
+        uplink->ops->amend(uplink->ctx, &event);
+    }
+    unrecorded(r);
+}
+
 static void settle_again(struct relay *r)
 {
     metric_add(&r->worker->metrics.settle_retries, 1);
@@ -277,7 +304,8 @@ static void on_settled(void *ctx, const struct effect *reply)
 {
     struct relay *r = ctx;
     r->pending--;
-    posted(r, reply);
+    deadline_disarm(&r->deadline);
+    bool durable = posted(r, &r->in_final, reply);
     if (r->freed) {
         relay_free(r);
         return;
@@ -287,7 +315,7 @@ static void on_settled(void *ctx, const struct effect *reply)
         settle_again(r);
         return;
     }
-    if (reply->code == 0) {
+    if (durable) {
         count_tokens(r);
         let_go(r);
     } else {
@@ -308,6 +336,10 @@ void relay_settle(struct relay *r)
     relay_release_engine(r);
     if (worker_ask(r->worker, &event, on_settled, r) == 0) {
         r->pending++;
+        r->in_final = d;
+        r->final_sequence = event.u.meter.sequence;
+        r->final_token = event.token;
+        deadline_arm(&r->deadline, &r->worker->settle_q);
         r->posted = r->delivered;
         return;
     }

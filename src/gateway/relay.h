@@ -62,6 +62,8 @@ struct relay {
     uint32_t n; /* choices */
     uint64_t tpm_taken;
     struct tokens worst, seen, delivered, posted, acked, progressed;
+    struct tokens in_progress, in_final; /* of the records under way */
+    uint64_t final_sequence, final_token;
     struct purse_waiter hold; /* with the draw */
     struct slot_waiter slot;
     struct backend *backend;
@@ -96,6 +98,7 @@ void relay_refuse(struct relay *relay, int code, const char *message);
 void relay_settle(struct relay *relay);
 void relay_progress(struct relay *relay, uint32_t flags);
 void relay_record_due(struct deadline *deadline);
+void relay_settle_late(struct deadline *deadline);
 /* The worker stops: ends with an error, metered. */
 void relay_shutdown(struct relay *relay);
 void relay_release_engine(struct relay *relay);

@@ -61,6 +61,11 @@ static bool take_one(struct backend *backend, uint64_t tokens)
     return false;
 }
 
+bool slot_take_of(struct backend *backend)
+{
+    return take_one(backend, 0);
+}
+
 static struct backend *choose(struct backend *const *backends, uint32_t n, uint64_t prefix_hash,
                               uint64_t tokens)
 {

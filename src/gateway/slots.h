@@ -83,6 +83,8 @@ struct slot_queue {
 void grant_box_init(struct grant_box *box, void (*wake)(struct grant_box *box));
 void slot_queue_init(struct slot_queue *queue, const struct uuid *model, uint32_t queue_max);
 
+/* A slot of this one, whoever waits. The backend is referenced. */
+bool slot_take_of(struct backend *backend);
 /* Takes a slot at once; NULL when there is none or others wait already. The backend is referenced. */
 struct backend *slot_take(struct slot_queue *queue, struct backend *const *backends, uint32_t n,
                           uint64_t prefix_hash, uint64_t tokens);

@@ -358,6 +358,30 @@ uint32_t registry_busy(struct registry *r, const struct uuid *deployment, uint32
     return n;
 }
 
+struct backend *registry_take(struct registry *r, const struct uuid *deployment, uint32_t ordinal,
+                              uint32_t epoch, bool *known)
+{
+    struct backend *taken = NULL;
+    *known = false;
+    pthread_mutex_lock(&r->lock);
+    for (struct backend *b = r->backends; b && !taken; b = b->next) {
+        if (b->ordinal != ordinal || b->epoch != epoch || !uuid_eq(&b->deployment, deployment) ||
+            atomic_load(&b->gone))
+            continue;
+        *known = true;
+        taken = slot_take_of(b) ? b : NULL;
+    }
+    pthread_mutex_unlock(&r->lock);
+    return taken;
+}
+
+void registry_give(struct registry *r, struct backend *backend)
+{
+    atomic_fetch_sub(&backend->busy, 1);
+    backend_unref(backend);
+    registry_kick(r);
+}
+
 void registry_kick(struct registry *r)
 {
     pthread_mutex_lock(&r->lock);

@@ -21,6 +21,7 @@
 #define START_WAIT_MS 10000
 #define COLD_WAIT_MS 120000 /* weights may have to come first; docs/serving.md */
 #define CHAT_BODY_MAX (8 << 20)
+#define SETTLE_WAIT_MS 30000 /* for the hub to record an answer, before the client is told that it was not */
 
 /* ---- events to the runtime ---- */
 
@@ -28,7 +29,7 @@ int worker_ask(struct worker *w, struct event *event, ask_fn *fn, void *ctx)
 {
     event->token = mailbox_token(&w->box);
     asks_add(&w->asks, event->token, fn, ctx);
-    int rc = runtime_post(w->runtime, event);
+    int rc = w->uplink.ops->post(w->uplink.ctx, event, 1);
     if (rc != 0)
         asks_forget(&w->asks, event->token);
     return rc;
@@ -40,7 +41,7 @@ int worker_ask_all(struct worker *w, struct event *events, uint32_t n, ask_fn *f
         events[i].token = mailbox_token(&w->box);
         asks_add(&w->asks, events[i].token, fn, ctx);
     }
-    int rc = runtime_post_all(w->runtime, events, n);
+    int rc = w->uplink.ops->post(w->uplink.ctx, events, n);
     for (uint32_t i = 0; i < n && rc != 0; i++)
         asks_forget(&w->asks, events[i].token);
     return rc;
@@ -50,7 +51,7 @@ int worker_query(struct worker *w, query_fn *query, ask_fn *fn, void *ctx)
 {
     uint64_t token = mailbox_token(&w->box);
     asks_add(&w->asks, token, fn, ctx);
-    int rc = runtime_query(w->runtime, query, ctx, token);
+    int rc = runtime_query(w->uplink.runtime, query, ctx, token);
     if (rc != 0)
         asks_forget(&w->asks, token);
     return rc;
@@ -69,10 +70,19 @@ static void on_sure(void *ctx, const struct effect *reply)
     s->asked = false;
     if (reply->code == ERR_UNAVAILABLE)
         return; /* housekeeping tries again */
-    if (reply->code != 0 && reply->code != ERR_NOT_FOUND)
+    if (reply->code != 0 && reply->code != ERR_NOT_FOUND && reply->code != ERR_DUPLICATE)
         log_warn("event_refused", "kind=%u code=%s", s->event.kind, err_name(reply->code));
     list_remove(&s->node);
     free(s);
+}
+
+/* Each try of what is numbered has the next number, so that they come in order. */
+static void try_sure(struct sure *s)
+{
+    struct worker *w = s->worker;
+    if (s->event.kind == EVENT_KIND_lease_return)
+        s->event.u.lease_return.sequence = ++w->sequence;
+    s->asked = worker_ask(w, &s->event, on_sure, s) == 0;
 }
 
 void worker_post_sure(struct worker *w, const struct event *event)
@@ -83,7 +93,7 @@ void worker_post_sure(struct worker *w, const struct event *event)
     s->worker = w;
     memcpy(&s->event, event, sizeof s->event);
     list_push(&w->sure, &s->node);
-    s->asked = worker_ask(w, &s->event, on_sure, s) == 0;
+    try_sure(s);
 }
 
 static void retry_sure(struct worker *w)
@@ -91,7 +101,7 @@ static void retry_sure(struct worker *w)
     list_for_each_safe (it, next, &w->sure) {
         struct sure *s = list_entry(it, struct sure, node);
         if (!s->asked)
-            s->asked = worker_ask(w, &s->event, on_sure, s) == 0;
+            try_sure(s);
     }
 }
 
@@ -155,7 +165,7 @@ static void worker_close(struct worker *w)
     uv_timer_stop(&w->housekeeping);
     http_server_close(&w->server);
     http_client_free(w->client);
-    runtime_detach(w->runtime, &w->box);
+    w->uplink.ops->detach(w->uplink.ctx, &w->box);
     mailbox_close(&w->box, NULL);
     uv_close((uv_handle_t *)&w->granted, NULL);
     uv_close((uv_handle_t *)&w->control, NULL);
@@ -279,12 +289,13 @@ static void init_http(struct worker *w, const struct gateway_config *config)
     deadline_queue_init(&w->start_q, &w->loop, START_WAIT_MS, relay_queue_late);
     deadline_queue_init(&w->cold_q, &w->loop, COLD_WAIT_MS, relay_cold_late);
     deadline_queue_init(&w->record_q, &w->loop, 5000, relay_record_due);
+    deadline_queue_init(&w->settle_q, &w->loop, SETTLE_WAIT_MS, relay_settle_late);
 }
 
-int worker_init(struct worker *w, struct gateway *gateway, struct runtime *runtime, struct err *err)
+int worker_init(struct worker *w, struct gateway *gateway, const struct uplink *uplink, struct err *err)
 {
     const struct gateway_config *config = gateway_config_of(gateway);
-    *w = (struct worker){.gateway = gateway, .runtime = runtime, .id = uuid_new()};
+    *w = (struct worker){.gateway = gateway, .uplink = *uplink, .id = uuid_new()};
     int rc = init_loop(w);
     if (rc != 0)
         return err_set(err, rc, "out of memory");
@@ -294,13 +305,13 @@ int worker_init(struct worker *w, struct gateway *gateway, struct runtime *runti
                                             config->first_byte_ms ? config->first_byte_ms : 600000,
                                         .between_ms = config->between_ms ? config->between_ms : 60000,
                                         .idle_ms = 4000, /* below the 5 s after which some engines close */
-                                        .idle_max = 1024,
+                                        .idle_max = config->single_use ? 0 : 1024,
                                         .tls = config->upstream_tls};
     rc = http_client_new(&w->client, &w->loop, &client);
     if (rc != 0)
         return err_set(err, rc, "out of memory");
     w->box.worker = w->id;
-    rc = runtime_attach(runtime, &w->box);
+    rc = uplink->ops->attach(uplink->ctx, &w->box);
     if (rc != 0)
         return err_set(err, rc, "too many workers");
     struct event join = {.kind = EVENT_KIND_worker_join, .u.worker_join.worker = w->id};
@@ -331,7 +342,7 @@ void worker_fini(struct worker *w)
 
 struct runtime *worker_runtime(struct worker *w)
 {
-    return w->runtime;
+    return w->uplink.runtime;
 }
 
 struct loop *worker_loop(struct worker *w)

@@ -16,7 +16,6 @@
 #include "net/http_client.h"
 #include "net/http_server.h"
 #include "runtime/asks.h"
-#include "runtime/runtime.h"
 
 struct gateway;
 
@@ -24,7 +23,7 @@ enum worker_order { ORDER_RUN, ORDER_DRAIN, ORDER_STOP };
 
 struct worker {
     struct gateway *gateway;
-    struct runtime *runtime;
+    struct uplink uplink;
     struct loop loop;
     uv_thread_t thread;
     struct http_server server;
@@ -35,8 +34,9 @@ struct worker {
     uv_async_t granted;
     uv_async_t control; /* the gateway asks this worker to drain or to stop */
     uv_timer_t housekeeping;
-    /* Waits for budget, for a slot, for a replica that starts, for one that is yet to be placed; progress records. */
-    struct deadline_queue hold_q, queue_q, start_q, cold_q, record_q;
+    /* Waits for budget, for a slot, for a replica that starts, for one that is yet to be placed; progress records; waits for the
+     * final one. */
+    struct deadline_queue hold_q, queue_q, start_q, cold_q, record_q, settle_q;
     struct uuid id;
     uint64_t sequence;
     struct snapshot *snapshot; /* the worker's reference */
@@ -58,7 +58,7 @@ struct worker {
     int tid;
 };
 
-/* Posts until it is acknowledged; for a meter event each try gets the next sequence number. */
+/* Posts until it is acknowledged; each try of a lease's return gets the next sequence number. */
 void worker_post_sure(struct worker *worker, const struct event *event);
 /* The relay's events go out with the next flush, FLUSH_MS from now at the latest. */
 struct relay;

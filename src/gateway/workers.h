@@ -6,7 +6,8 @@
 #include "gateway/worker.h"
 
 /* Binds nothing yet: the gateway listens for it, on its loop, before the thread runs. */
-int worker_init(struct worker *worker, struct gateway *gateway, struct runtime *runtime, struct err *err);
+int worker_init(struct worker *worker, struct gateway *gateway, const struct uplink *uplink,
+                struct err *err);
 void worker_run(void *worker);           /* the thread */
 void worker_fini(struct worker *worker); /* after the thread has ended */
 
@@ -15,7 +16,6 @@ const struct gateway_config *gateway_config_of(const struct gateway *gateway);
 void gateway_kick(struct gateway *gateway);
 /* The first worker's: so much time has passed, and core is told what was asked for meanwhile. */
 void gateway_demand(struct gateway *gateway, struct worker *worker, uint64_t ms);
-uint64_t gateway_version(const struct gateway *gateway);
 /* The current snapshot, referenced, and its version. */
 struct snapshot *gateway_snapshot(struct gateway *gateway, uint64_t *version);
 

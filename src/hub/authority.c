@@ -137,14 +137,14 @@ int authority_renew(const struct authority *a, struct tls_context *tls, struct e
     return rc == 0 ? tls_member_renew(tls, cert, key, err) : rc;
 }
 
-int authority_grant(const struct authority *a, const char *request, size_t len, const struct uuid *site,
-                    struct buf *out, struct err *err)
+int authority_grant(const struct authority *a, const char *request, size_t len, const struct uuid *member,
+                    bool gateway, struct buf *out, struct err *err)
 {
     char key[FS_PATH_MAX], cert[FS_PATH_MAX], uri[SPIFFE_CAP], name[UUID_TEXT_LEN + 1];
     if (!path_of(a, "issuer.key", key) || !path_of(a, "issuer.pem", cert))
         return err_set(err, ERR_INVALID, "the path of %s is too long", a->dir);
-    spiffe_site(uri, a->root, site);
-    uuid_format(name, site);
+    (gateway ? spiffe_gateway : spiffe_site)(uri, a->root, member);
+    uuid_format(name, member);
     return pki_issue(cert, key, request, len,
                      &(struct pki_subject){.uri = uri, .name = name, .seconds = MEMBER_S}, out, err);
 }

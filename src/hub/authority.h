@@ -41,9 +41,9 @@ int authority_tls(const struct authority *a, struct tls_context **out, struct er
 int64_t authority_issuer_left_s(const struct authority *a);
 /* Another certificate for the hub, in good time; for the issuer too, if it is due and the root's key is here. */
 int authority_renew(const struct authority *a, struct tls_context *tls, struct err *err);
-/* Appends a certificate for the key of a request, as this site. */
-int authority_grant(const struct authority *a, const char *request, size_t len, const struct uuid *site,
-                    struct buf *out, struct err *err);
+/* Appends a certificate for the key of a request, as this site, or as this gateway. */
+int authority_grant(const struct authority *a, const char *request, size_t len, const struct uuid *member,
+                    bool gateway, struct buf *out, struct err *err);
 
 /* ---- a root elsewhere: each is one step of `busbar ca` ---- */
 

@@ -8,11 +8,14 @@
 #include "base/log.h"
 #include "core/kinds.h"
 #include "core/view.h"
+#include "gateway/frame.h"
 #include "gateway/openai.h"
 #include "hub/api.h"
 #include "hub/contact.h"
 #include "hub/desk.h"
 #include "hub/hosting.h"
+#include "hub/passages.h"
+#include "hub/trunks.h"
 #include "hub/visit.h"
 #include "net/http_server.h"
 #include "net/spiffe.h"
@@ -34,6 +37,8 @@ struct door {
     struct desk *desk;
     struct hosting *hosting;
     struct contacts *contacts;
+    struct trunks *trunks;
+    struct passages *passages;
     uv_timer_t renew;
     uint16_t port;
 };
@@ -68,6 +73,16 @@ struct hosting *visit_hosting(const struct visit *visit)
     return visit->door->hosting;
 }
 
+struct trunks *visit_trunks(const struct visit *visit)
+{
+    return visit->door->trunks;
+}
+
+struct passages *visit_passages(const struct visit *visit)
+{
+    return visit->door->passages;
+}
+
 void visit_refuse(struct visit *visit, int code, const char *words)
 {
     if (visit->request)
@@ -88,12 +103,24 @@ static bool runs_job(const struct core *core, const struct visit *visit)
     return pool && row->epoch == visit->job.epoch && uuid_eq(&pool->site, &visit->site);
 }
 
+static void look_up_gateway(struct visit *visit, const struct core *core)
+{
+    const struct row_gateway *gateway = view_gateway(core, &visit->site);
+    visit->is_member = gateway && view_is_member(core, &visit->site, visit->key);
+    if (visit->is_member)
+        memcpy(visit->name, gateway->name, sizeof visit->name);
+}
+
 static void look_up(void *ctx, const struct core *core)
 {
     struct visit *visit = ctx;
     const struct row_member *member = visit->joins ? view_member_token(core, visit->token) : NULL;
     if (member)
         visit->site = member->site;
+    if (visit->gateway) {
+        look_up_gateway(visit, core);
+        return;
+    }
     const struct row_site *site = view_site(core, &visit->site);
     visit->is_member = site && view_is_member(core, &visit->site, visit->key);
     if (!visit->is_member)
@@ -112,11 +139,14 @@ static void on_looked_up(void *ctx, const struct effect *reply)
         visit_refuse(visit, reply->code, "");
     } else if (!visit->is_member) {
         visit_refuse(visit, ERR_FORBIDDEN,
-                     "This certificate is not that of a site of this network, or not any more.");
+                     visit->gateway
+                         ? "This certificate is not that of a gateway of this network, or not any more."
+                         : "This certificate is not that of a site of this network, or not any more.");
     } else if (!visit->request) {
         visit_free(visit);
     } else {
-        contacts_heard(visit->door->contacts, &visit->site);
+        if (!visit->gateway)
+            contacts_heard(visit->door->contacts, &visit->site);
         visit->answer(visit);
         if (!visit->kept)
             visit_free(visit);
@@ -160,7 +190,8 @@ static void answer_certificate(struct visit *visit)
     struct err err = {0};
     buf_init(&pem, PKI_PEM_MAX);
     int rc =
-        authority_grant(&visit->door->authority, visit->csr.data, visit->csr.len, &visit->site, &pem, &err);
+        authority_grant(&visit->door->authority, visit->csr.data, visit->csr.len, &visit->site, visit->gateway,
+                        &pem, &err);
     if (rc != 0) {
         log_error("no certificate", "site=%s error=%s", visit->name, err.msg);
         hub_refuse(visit->request, ERR_IO, "The hub could not issue a certificate.");
@@ -183,6 +214,10 @@ static void on_joined(void *ctx, const struct effect *reply)
     if (reply->code == ERR_UNAUTHENTICATED)
         visit_refuse(visit, reply->code,
                      "The token is not one of this hub, was used already, or its time is over.");
+    else if (reply->code == ERR_WRONG_STATE)
+        visit_refuse(visit, reply->code,
+                     visit->gateway ? "The token is one for a site, not for a gateway."
+                                    : "The token is one for a gateway, not for a site.");
     else if (reply->code != 0)
         visit_refuse(visit, reply->code, "");
     else
@@ -192,7 +227,7 @@ static void on_joined(void *ctx, const struct effect *reply)
 static void join(struct visit *visit, const char *token, size_t len)
 {
     struct door *door = visit->door;
-    struct event event = {.kind = EVENT_KIND_site_join};
+    struct event event = {.kind = EVENT_KIND_site_join, .u.site_join.gateway = visit->gateway};
     visit->joins = true;
     visit->answer = answer_certificate;
     digest_sha256(visit->token, token, len);
@@ -211,10 +246,16 @@ static void join(struct visit *visit, const char *token, size_t len)
 bool visit_know(struct visit *visit, struct err *err)
 {
     const char *peer = http_request_peer(visit->request);
-    if (peer && spiffe_site_of(peer, visit->door->authority.root, &visit->site) &&
-        http_request_peer_key(visit->request, visit->key))
+    const uint8_t *root = visit->door->authority.root;
+    bool site = peer && spiffe_site_of(peer, root, &visit->site);
+    visit->gateway = peer && !site && spiffe_gateway_of(peer, root, &visit->site);
+    unsigned who = site ? OPEN_TO_SITES : visit->gateway ? OPEN_TO_GATEWAYS : 0;
+    if ((who & visit->open) && http_request_peer_key(visit->request, visit->key))
         return true;
-    (void)err_set(err, ERR_FORBIDDEN, "This is for sites of this network only.");
+    (void)err_set(err, ERR_FORBIDDEN, "This is for %s of this network only.",
+                  visit->open == OPEN_TO_GATEWAYS ? "gateways"
+                  : visit->open == OPEN_TO_SITES  ? "sites"
+                                                  : "members");
     return false;
 }
 
@@ -233,6 +274,7 @@ static int take_join(struct visit *visit, yyjson_val *root, struct err *err)
     uint8_t digest[DIGEST_LEN];
     yyjson_val *token = yyjson_obj_get(root, "token");
     int rc = read_csr(visit, root, visit->key, err);
+    visit->gateway = yyjson_get_bool(yyjson_obj_get(root, "gateway"));
     if (rc == 0 &&
         (!yyjson_is_str(token) || !join_token_root(yyjson_get_str(token), yyjson_get_len(token), digest)))
         rc = err_set(err, ERR_INVALID, "token: is not a token to join");
@@ -256,20 +298,23 @@ static int take_renew(struct visit *visit, yyjson_val *root, struct err *err)
 static const struct {
     const char *path;
     int (*take)(struct visit *visit, yyjson_val *root, struct err *err); /* 0: the visit goes on by itself */
-} calls[] = {{"/site/v1/join", take_join},
-             {"/site/v1/renew", take_renew},
-             {"/site/v1/orders", desk_take_orders},
-             {"/site/v1/inventory", desk_take_inventory},
-             {"/site/v1/program", desk_take_program},
-             {"/site/v1/blob", desk_take_blob},
-             {"/site/v1/prior", desk_take_prior},
-             {"/site/v1/put", desk_take_put},
-             {"/site/v1/kept", desk_take_kept},
-             {"/site/v1/end", desk_take_end},
-             {"/site/v1/usage", desk_take_usage},
-             {"/site/v1/log", desk_take_log},
-             {"/site/v1/replicas", hosting_take_report},
-             {TUNNEL_PATH, hosting_take_tunnel}};
+    unsigned open;
+} calls[] = {{"/site/v1/join", take_join, 0},
+             {"/site/v1/renew", take_renew, OPEN_TO_SITES | OPEN_TO_GATEWAYS},
+             {"/site/v1/orders", desk_take_orders, OPEN_TO_SITES},
+             {"/site/v1/inventory", desk_take_inventory, OPEN_TO_SITES},
+             {"/site/v1/program", desk_take_program, OPEN_TO_SITES},
+             {"/site/v1/blob", desk_take_blob, OPEN_TO_SITES},
+             {"/site/v1/prior", desk_take_prior, OPEN_TO_SITES},
+             {"/site/v1/put", desk_take_put, OPEN_TO_SITES},
+             {"/site/v1/kept", desk_take_kept, OPEN_TO_SITES},
+             {"/site/v1/end", desk_take_end, OPEN_TO_SITES},
+             {"/site/v1/usage", desk_take_usage, OPEN_TO_SITES},
+             {"/site/v1/log", desk_take_log, OPEN_TO_SITES},
+             {"/site/v1/replicas", hosting_take_report, OPEN_TO_SITES},
+             {TUNNEL_PATH, hosting_take_tunnel, OPEN_TO_SITES},
+             {TRUNK_PATH, trunks_take, OPEN_TO_GATEWAYS},
+             {PASSAGE_PATH, passages_take, OPEN_TO_GATEWAYS}};
 
 static int64_t admit(struct http_request *request)
 {
@@ -301,6 +346,7 @@ static void handle(struct http_request *request)
     }
     visit->door = request->server->config.ctx;
     visit->request = request;
+    visit->open = calls[i].open;
     buf_init(&visit->csr, PKI_PEM_MAX);
     request->owner = (struct http_owner){.ctx = visit, .on_abort = on_gone};
     int rc = calls[i].take(visit, yyjson_doc_get_root(doc), &err);
@@ -376,6 +422,11 @@ static bool is_silent(void *ctx, const struct uuid *site)
     return contacts_silent_ms(door->contacts, site) > desk_hold_ms(door->desk) + SILENCE_MS;
 }
 
+static void on_out(void *ctx, const struct uuid *gateway)
+{
+    passages_cut(((struct door *)ctx)->passages, gateway);
+}
+
 static int open_parts(struct door *door, const struct door_config *config, struct err *err)
 {
     const struct hosting_config hosting = {.loop = config->loop,
@@ -410,6 +461,15 @@ static int open_parts(struct door *door, const struct door_config *config, struc
     rc = desk_open(&door->desk, &desk, err);
     if (rc == 0)
         rc = contacts_open(&door->contacts, &contacts, err);
+    if (rc == 0)
+        rc = trunks_open(
+            &door->trunks,
+            &(struct trunks_config){config->loop, config->runtime, config->gateway, config->lease_ms, on_out, door},
+            err);
+    if (rc == 0)
+        rc = passages_open(
+            &door->passages,
+            &(struct passages_config){config->loop, config->gateway, config->engine_tls, door->trunks}, err);
     return rc ? rc : runtime_attach(config->runtime, &door->box);
 }
 
@@ -458,6 +518,8 @@ void door_close(struct door *door)
     desk_close(door->desk);
     hosting_close(door->hosting);
     contacts_close(door->contacts);
+    trunks_close(door->trunks);
+    passages_close(door->passages);
     http_server_drain(&door->server);
     http_server_close(&door->server);
     runtime_detach(door->runtime, &door->box);
@@ -474,5 +536,7 @@ void door_free(struct door *door)
     hosting_free(door->hosting);
     asks_fini(&door->asks);
     contacts_free(door->contacts);
+    trunks_free(door->trunks);
+    passages_free(door->passages);
     free(door);
 }

@@ -5,7 +5,7 @@
  *   POST /site/v1/join   a token and a request for a certificate; the only thing that is open to who has no certificate
  *   POST /site/v1/renew  a request for another certificate, for the key that the member has
  *
- * and what hub/desk.h and hub/hosting.h answer.
+ * and what hub/desk.h and hub/hosting.h answer sites, hub/trunks.h and hub/passages.h gateways.
  *
  * Who a member is, its certificate alone tells; whether it still is one, the core is asked each time. Runs on the loop that
  * it is given.
@@ -20,6 +20,7 @@
 #include "runtime/runtime.h"
 
 struct door;
+struct gateway;
 
 struct door_config {
     struct loop *loop;
@@ -30,6 +31,8 @@ struct door_config {
     /* Requests that a replica still answers. */
     uint32_t (*busy)(void *ctx, const struct uuid *deployment, uint32_t ordinal);
     void *busy_ctx;
+    struct gateway *gateway;        /* the hub's own: what doors elsewhere follow, and whose slots they share */
+    struct tls_context *engine_tls; /* to engines at https URLs */
     const struct netfile *catalogue; /* of chips */
     uint64_t lease_ms;               /* of jobs, past the last contact */
     const char *host;                /* an address to listen on, and by which members reach it */

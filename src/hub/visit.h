@@ -20,6 +20,10 @@
 struct door;
 struct desk;
 struct hosting;
+struct trunks;
+struct passages;
+
+enum visit_open { OPEN_TO_SITES = 1, OPEN_TO_GATEWAYS = 2 };
 
 struct visit {
     struct door *door;
@@ -28,6 +32,8 @@ struct visit {
     void *data; /* of who answers */
     void (*drop)(void *data);
     bool joins, kept;
+    bool gateway;  /* `site` is one */
+    unsigned open; /* enum visit_open: who may call this */
     uint8_t token[DIGEST_LEN];
     uint8_t key[DIGEST_LEN]; /* by which it is known */
     struct buf csr;
@@ -54,5 +60,7 @@ void visit_begin(const struct visit *visit, struct buf *out);
 void visit_end(struct visit *visit, struct buf *out);
 struct desk *visit_desk(const struct visit *visit);
 struct hosting *visit_hosting(const struct visit *visit);
+struct trunks *visit_trunks(const struct visit *visit);
+struct passages *visit_passages(const struct visit *visit);
 
 #endif

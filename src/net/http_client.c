@@ -81,8 +81,12 @@ int http_endpoint_parse(struct http_endpoint *e, const char *text, struct err *e
     if (!text_set(e->text, sizeof e->text, text, strlen(text)))
         return err_set(err, ERR_INVALID, "the endpoint is too long");
     if (strncmp(text, "unix:", 5) == 0) {
+        const char *path = text + 5, *base = strchr(path, ' ');
+        size_t len = base ? (size_t)(base - path) : strlen(path);
         e->is_unix = true;
-        return text_set(e->host, sizeof((struct sockaddr_un){0}).sun_path, text + 5, strlen(text + 5))
+        base = base ? base + 1 : "";
+        return text_set(e->host, sizeof((struct sockaddr_un){0}).sun_path, path, len) &&
+                       text_set(e->base, sizeof e->base, base, strlen(base))
                    ? 0
                    : err_set(err, ERR_INVALID, "the socket path is too long");
     }

@@ -23,7 +23,7 @@
 
 #define ENDPOINT_TEXT_MAX 256
 
-/* Where an engine listens: "unix:/path", "http://host:port/base", "https://host/base". */
+/* Where an engine listens: "unix:/path", "unix:/path /base", "http://host:port/base", "https://host/base". */
 struct http_endpoint {
     char text[ENDPOINT_TEXT_MAX];
     bool is_unix;

@@ -111,6 +111,17 @@ static int listen_failed(int fd, int rc, const char *what, struct err *err)
     return err_set(err, ERR_IO, "cannot listen on %s: %s", what, uv_strerror(rc));
 }
 
+bool http_address_parse(const char *text, char host[HTTP_HOST_CAP], uint16_t *port)
+{
+    const char *colon = strrchr(text, ':');
+    uint64_t number;
+    if (!colon || !u64_parse(colon + 1, strlen(colon + 1), UINT16_MAX, &number) ||
+        !text_set(host, HTTP_HOST_CAP, text, (size_t)(colon - text)))
+        return false;
+    *port = (uint16_t)number;
+    return true;
+}
+
 int http_listen_tcp(struct http_server *server, const char *host, uint16_t *port, struct err *err)
 {
     struct sockaddr_in addr;

@@ -74,6 +74,10 @@ struct http_request {
     uint32_t peer_uid; /* if local */
 };
 
+#define HTTP_HOST_CAP 64
+/* HOST:PORT; false: it is not that. */
+bool http_address_parse(const char *text, char host[HTTP_HOST_CAP], uint16_t *port);
+
 void http_server_init(struct http_server *server, struct loop *loop, const struct http_server_config *config);
 /* host may be a name; several servers may listen on one port (SO_REUSEPORT). port 0 picks one: *port is set. */
 int http_listen_tcp(struct http_server *server, const char *host, uint16_t *port, struct err *err);

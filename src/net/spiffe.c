@@ -21,22 +21,43 @@ void spiffe_hub(char out[SPIFFE_CAP], const uint8_t root[DIGEST_LEN])
     (void)snprintf(out, SPIFFE_CAP, "spiffe://%s/hub", network);
 }
 
-void spiffe_site(char out[SPIFFE_CAP], const uint8_t root[DIGEST_LEN], const struct uuid *site)
+static void name_of(char out[SPIFFE_CAP], const uint8_t root[DIGEST_LEN], const char *kind,
+                    const struct uuid *member)
 {
     char network[2 * NETWORK_BYTES + 1], id[UUID_TEXT_LEN + 1];
     network_of(network, root);
-    uuid_format(id, site);
-    (void)snprintf(out, SPIFFE_CAP, "spiffe://%s/site/%s", network, id);
+    uuid_format(id, member);
+    (void)snprintf(out, SPIFFE_CAP, "spiffe://%s/%s/%s", network, kind, id);
+}
+
+static bool is_of(const char *name, const uint8_t root[DIGEST_LEN], const char *kind, struct uuid *member)
+{
+    char again[SPIFFE_CAP];
+    size_t len = strlen(name);
+    if (len < UUID_TEXT_LEN || !uuid_parse(member, name + len - UUID_TEXT_LEN, UUID_TEXT_LEN))
+        return false;
+    name_of(again, root, kind, member);
+    return strcmp(again, name) == 0;
+}
+
+void spiffe_site(char out[SPIFFE_CAP], const uint8_t root[DIGEST_LEN], const struct uuid *site)
+{
+    name_of(out, root, "site", site);
 }
 
 bool spiffe_site_of(const char *name, const uint8_t root[DIGEST_LEN], struct uuid *site)
 {
-    char again[SPIFFE_CAP];
-    size_t len = strlen(name);
-    if (len < UUID_TEXT_LEN || !uuid_parse(site, name + len - UUID_TEXT_LEN, UUID_TEXT_LEN))
-        return false;
-    spiffe_site(again, root, site);
-    return strcmp(again, name) == 0;
+    return is_of(name, root, "site", site);
+}
+
+void spiffe_gateway(char out[SPIFFE_CAP], const uint8_t root[DIGEST_LEN], const struct uuid *gateway)
+{
+    name_of(out, root, "gateway", gateway);
+}
+
+bool spiffe_gateway_of(const char *name, const uint8_t root[DIGEST_LEN], struct uuid *gateway)
+{
+    return is_of(name, root, "gateway", gateway);
 }
 
 void join_token_new(char out[JOIN_TOKEN_LEN + 1], const uint8_t root[DIGEST_LEN])

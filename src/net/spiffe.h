@@ -2,7 +2,7 @@
 /*
  * Names of a network's members, and the token by which one joins.
  *
- * A name is a SPIFFE id: spiffe://NETWORK/hub, spiffe://NETWORK/site/UUID. NETWORK is the beginning of the root certificate's
+ * A name is a SPIFFE id: spiffe://NETWORK/hub, spiffe://NETWORK/site/UUID, spiffe://NETWORK/gateway/UUID. NETWORK is the beginning of the root certificate's
  * SHA-256, so whoever knows the root knows whom to expect. A token carries the whole digest: bbj_SECRET_ROOT, with
  * SECRET 64 hexadecimal digits drawn from the OS and ROOT the 64 of the digest; it is stored as its SHA-256.
  */
@@ -22,6 +22,10 @@ void spiffe_hub(char out[SPIFFE_CAP], const uint8_t root[DIGEST_LEN]);
 void spiffe_site(char out[SPIFFE_CAP], const uint8_t root[DIGEST_LEN], const struct uuid *site);
 /* The site that the name is of; false: it is of none in this network. */
 bool spiffe_site_of(const char *name, const uint8_t root[DIGEST_LEN], struct uuid *site);
+
+/* The same for gateways. */
+void spiffe_gateway(char out[SPIFFE_CAP], const uint8_t root[DIGEST_LEN], const struct uuid *gateway);
+bool spiffe_gateway_of(const char *name, const uint8_t root[DIGEST_LEN], struct uuid *gateway);
 
 void join_token_new(char out[JOIN_TOKEN_LEN + 1], const uint8_t root[DIGEST_LEN]);
 /* Whether the text has the form of a token; sets the root's digest. */

@@ -67,6 +67,10 @@ static uint32_t find(const struct delivery *d, const struct effect *effect)
         if (box && (effect->kind == EFFECT_RECALL ? uuid_eq(&box->worker, &effect->worker) : box->site))
             return i;
     }
+    for (uint32_t i = 1; i < d->used && effect->kind == EFFECT_RECALL; i++) {
+        if (d->boxes[i] && d->boxes[i]->gateways)
+            return i;
+    }
     return 0;
 }
 

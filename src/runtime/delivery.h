@@ -2,7 +2,8 @@
 /*
  * Delivery: which mailbox an effect goes to.
  *
- * A reply goes to the mailbox whose number is in its token, a recall to the worker that holds the lease, a replica's
+ * A reply goes to the mailbox whose number is in its token, a recall to the worker that holds the lease, or to who speaks for the
+ * gateways' workers; a replica's
  * start or stop to the site; these two wait here while no site is attached. A job's start or stop goes to every mailbox that
  * takes such; whose the pool is they know. Each mailbox is woken once a call.
  */

@@ -24,6 +24,7 @@ struct mailbox {
     struct uuid worker; /* for EFFECT_RECALL; zero if the owner leases nothing */
     bool site;          /* takes EFFECT_REPLICA_* */
     bool replicas;      /* takes EFFECT_REPLICA_START and _STOP as well, beside the one with `site` */
+    bool gateways;      /* takes EFFECT_RECALL to workers that have no mailbox here */
     bool jobs;          /* takes EFFECT_JOB_START and _STOP, of whatever pool */
     pthread_mutex_t lock;
     struct effect *in;

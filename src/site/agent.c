@@ -185,7 +185,7 @@ static int place_blobs(struct agent *a, const char *data_dir, struct err *err)
 static int prepare(struct agent *a, const char *data_dir, const char *engine, struct err *err)
 {
     char uri[SPIFFE_CAP];
-    int rc = identity_places(&a->identity, data_dir, err);
+    int rc = identity_places(&a->identity, data_dir, "site", err);
     if (rc == 0 && !fs_exists(a->identity.about))
         rc = err_set(err, ERR_NOT_FOUND, "%s belongs to no site yet: busbar site join HUB --token T",
                      data_dir);

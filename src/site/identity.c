@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "site/identity.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,10 +10,15 @@
 #include "net/spiffe.h"
 #include "site/link.h"
 
-int identity_places(struct identity *a, const char *data_dir, struct err *err)
+int identity_places(struct identity *a, const char *data_dir, const char *kind, struct err *err)
 {
-    if (!fs_join(a->folder, data_dir, "pki") || !fs_join(a->key, a->folder, "site.key") ||
-        !fs_join(a->cert, a->folder, "site.pem") || !fs_join(a->about, data_dir, "site.json"))
+    char key[16], cert[16], about[16];
+    a->kind = kind;
+    (void)snprintf(key, sizeof key, "%s.key", kind);
+    (void)snprintf(cert, sizeof cert, "%s.pem", kind);
+    (void)snprintf(about, sizeof about, "%s.json", kind);
+    if (!fs_join(a->folder, data_dir, "pki") || !fs_join(a->key, a->folder, key) ||
+        !fs_join(a->cert, a->folder, cert) || !fs_join(a->about, data_dir, about))
         return err_set(err, ERR_INVALID, "the data folder's path is too long");
     return 0;
 }
@@ -53,7 +59,7 @@ int identity_read(struct identity *a, struct err *err)
          !take_text(top, "site", a->site, sizeof a->site) ||
          !take_text(top, "name", a->name, sizeof a->name) || !take_text(top, "root", root, sizeof root) ||
          !hex_decode(a->root, DIGEST_LEN, root, strlen(root))))
-        rc = err_set(err, ERR_CORRUPT, "%s is not what `busbar site join` wrote", a->about);
+        rc = err_set(err, ERR_CORRUPT, "%s is not what `busbar %s join` wrote", a->about, a->kind);
     yyjson_doc_free(doc);
     buf_fini(&text);
     return rc;
@@ -71,7 +77,8 @@ int identity_ask(const struct identity *a, const char *token, struct buf *out, s
         buf_add_text(out, "{\"request\":");
         buf_add_json(out, csr.data, csr.len);
         if (token)
-            buf_addf(out, ",\"token\":\"%s\"", token);
+            buf_addf(out, ",\"token\":\"%s\",\"gateway\":%s", token,
+                     strcmp(a->kind, "gateway") == 0 ? "true" : "false");
         buf_add_char(out, '}');
     }
     buf_fini(&csr);
@@ -114,20 +121,20 @@ static int check_folder(struct identity *a, struct err *err)
         return 0;
     int rc = identity_read(&before, err);
     if (rc == 0 && memcmp(before.root, a->root, sizeof before.root) != 0)
-        rc = err_set(err, ERR_EXISTS, "this folder belongs to the site %s of another network (hub %s)",
-                     before.name, before.hub);
+        rc = err_set(err, ERR_EXISTS, "this folder belongs to the %s %s of another network (hub %s)",
+                     before.kind, before.name, before.hub);
     return rc;
 }
 
 static int prepare(struct identity *a, const char *data_dir, const char *hub, const char *token,
-                   struct err *err)
+                   const char *kind, struct err *err)
 {
-    int rc = identity_places(a, data_dir, err);
+    int rc = identity_places(a, data_dir, kind, err);
     if (rc == 0 && !text_set(a->hub, sizeof a->hub, hub, strlen(hub)))
         rc = err_set(err, ERR_INVALID, "the hub's address is too long");
     if (rc == 0 && !join_token_root(token, strlen(token), a->root))
         rc = err_set(err, ERR_INVALID,
-                     "this is not a token to join (`busbar site token NAME` at the hub makes one)");
+                     "this is not a token to join (`busbar %s token NAME` at the hub makes one)", kind);
     if (rc == 0)
         rc = check_folder(a, err);
     if (rc == 0)
@@ -147,7 +154,7 @@ static int call_hub(struct joining *j, struct tls_context *tls, const struct buf
     return rc == 0 && j->end.code != 0 ? err_set(err, j->end.code, "%s", j->end.msg) : rc;
 }
 
-int site_join(const char *data_dir, const char *hub, const char *token, struct err *err)
+int member_join(const char *data_dir, const char *hub, const char *token, const char *kind, struct err *err)
 {
     struct joining *j = calloc(1, sizeof *j);
     struct tls_context *tls = NULL;
@@ -155,7 +162,7 @@ int site_join(const char *data_dir, const char *hub, const char *token, struct e
     char uri[SPIFFE_CAP];
     if (!j)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
-    int rc = prepare(&j->identity, data_dir, hub, token, err);
+    int rc = prepare(&j->identity, data_dir, hub, token, kind, err);
     if (rc == 0)
         rc = identity_ask(&j->identity, token, &body, err);
     spiffe_hub(uri, j->identity.root);

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "hub/passages.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/list.h"
+#include "hub/api.h"
+#include "hub/trunks.h"
+#include "hub/visit.h"
+#include "net/splice.h"
+
+#define TICK_MS 5 /* between looks for a free slot while somebody waits */
+#define AHEAD_MAX (TUNNEL_LINE_MAX + LOOP_READ_BUF)
+
+enum phase { IDLE, WAITING, DIALLING, JOINED };
+
+struct far_end;
+
+struct passage {
+    struct list node;
+    struct passages *passages;
+    struct stream *stream; /* the gateway's */
+    struct uuid gateway;
+    enum phase phase;
+    struct buf in; /* the line, and what came with it */
+    struct tunnel_target target;
+    struct backend *backend; /* whose slot it has */
+    struct far_end *engine;  /* DIALLING, JOINED */
+    struct splice *splice;
+    struct deadline deadline;
+};
+
+struct far_end {
+    struct stream stream;    /* first */
+    struct passage *passage; /* NULL: it has gone meanwhile */
+};
+
+struct passages {
+    struct passages_config config;
+    struct list list;
+    uint32_t n, waiting;
+    struct deadline_queue wait_q;
+    uv_timer_t timer;
+    bool closing;
+};
+
+/* ---- the end of one ---- */
+
+static void leave(struct passage *p)
+{
+    struct passages *s = p->passages;
+    deadline_disarm(&p->deadline);
+    list_remove(&p->node);
+    s->n--;
+    s->waiting -= p->phase == WAITING;
+    if (p->backend)
+        gateway_slot_give(s->config.gateway, p->backend);
+    buf_fini(&p->in);
+    free(p);
+}
+
+static void on_closed(struct stream *stream)
+{
+    struct passage *p = stream->owner;
+    http_upgraded_free(stream);
+    leave(p);
+}
+
+static void passage_close(struct passage *p)
+{
+    if (p->phase == JOINED) {
+        splice_close(p->splice);
+        return;
+    }
+    if (p->stream->closing)
+        return;
+    if (p->engine) {
+        p->engine->passage = NULL;
+        stream_close(&p->engine->stream);
+        p->engine = NULL;
+    }
+    stream_close(p->stream);
+}
+
+static void on_late(struct deadline *deadline)
+{
+    passage_close(list_entry(deadline, struct passage, deadline));
+}
+
+static void on_over(void *ctx)
+{
+    leave(ctx); /* each end has freed itself */
+}
+
+/* ---- the replica's end ---- */
+
+static void engine_freed(struct stream *stream)
+{
+    free((struct far_end *)stream);
+}
+
+static void on_engine(struct stream *stream, int status)
+{
+    struct far_end *engine = (struct far_end *)stream;
+    struct passage *p = engine->passage;
+    if (!p)
+        return;
+    if (status < 0) {
+        passage_close(p);
+        return;
+    }
+    uv_buf_t asked = uv_buf_init(p->in.data, (unsigned)p->in.len);
+    if (p->in.len > 0)
+        (void)stream_write(stream, &asked, 1); /* a failure arrives through on_read */
+    buf_fini(&p->in);
+    p->phase = JOINED;
+    p->splice = splice_new((struct splice_end){p->stream, http_upgraded_free},
+                           (struct splice_end){&engine->stream, engine_freed}, on_over, p);
+    if (!p->splice)
+        abort(); /* out of memory */
+}
+
+static const struct stream_events engine_events = {.on_connect = on_engine, .on_closed = engine_freed};
+
+static int dial(struct passage *p, const struct http_endpoint *e)
+{
+    struct passages *s = p->passages;
+    struct tls_session *tls = NULL;
+    if (e->is_unix)
+        return stream_dial_unix(&p->engine->stream, s->config.loop, e->host, &engine_events);
+    if (e->is_tls && !(tls = tls_connect(s->config.engine_tls, e->host)))
+        return UV_ENOMEM;
+    int rc = stream_dial_tcp(&p->engine->stream, s->config.loop, (const struct sockaddr *)&e->addr, tls,
+                             &engine_events);
+    if (rc < 0)
+        tls_free(tls);
+    return rc;
+}
+
+static void go(struct passage *p)
+{
+    deadline_disarm(&p->deadline);
+    p->phase = DIALLING;
+    p->engine = calloc(1, sizeof *p->engine);
+    if (!p->engine)
+        abort(); /* a few hundred bytes */
+    p->engine->passage = p;
+    if (dial(p, &p->backend->endpoint) < 0) {
+        free(p->engine);
+        p->engine = NULL;
+        passage_close(p);
+    }
+}
+
+/* Goes on where there is a slot; ends where there is no such replica. */
+static void try_slot(struct passage *p)
+{
+    bool known;
+    p->backend = gateway_slot_take(p->passages->config.gateway, &p->target.deployment, p->target.ordinal,
+                                   p->target.epoch, &known);
+    if (!p->backend && known)
+        return;
+    p->passages->waiting--;
+    p->phase = IDLE;
+    if (p->backend)
+        go(p);
+    else
+        passage_close(p);
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct passages *s = timer->data;
+    list_for_each_safe (it, next, &s->list) {
+        struct passage *p = list_entry(it, struct passage, node);
+        if (p->phase == WAITING && !p->stream->closing)
+            try_slot(p);
+    }
+    if (s->waiting == 0)
+        uv_timer_stop(timer);
+}
+
+/* ---- what the gateway says ---- */
+
+static void on_read(struct stream *stream, const char *data, ssize_t len)
+{
+    struct passage *p = stream->owner;
+    struct passages *s = p->passages;
+    size_t used;
+    if (len < 0) {
+        passage_close(p);
+        return;
+    }
+    buf_add(&p->in, data, (size_t)len);
+    enum tunnel_read rc =
+        p->in.failed ? TUNNEL_BAD : tunnel_read_line(p->in.data, p->in.len, &p->target, &used);
+    if (rc == TUNNEL_MORE)
+        return;
+    if (rc == TUNNEL_BAD || !trunks_speaks(s->config.trunks, &p->gateway)) {
+        passage_close(p);
+        return;
+    }
+    buf_consume(&p->in, used);
+    stream_pause(stream);
+    p->phase = WAITING;
+    s->waiting++;
+    deadline_arm(&p->deadline, &s->wait_q);
+    try_slot(p);
+    if (s->waiting > 0 && !uv_is_active((uv_handle_t *)&s->timer))
+        uv_timer_start(&s->timer, on_tick, TICK_MS, TICK_MS);
+}
+
+static const struct stream_events events = {.on_read = on_read, .on_closed = on_closed};
+
+static void answer_passage(struct visit *visit)
+{
+    struct passages *s = visit_passages(visit);
+    struct passage *p = s->closing || s->n >= PASSAGES_MAX ? NULL : calloc(1, sizeof *p);
+    struct stream *stream = p ? http_upgrade(visit->request, PASSAGE_PROTOCOL) : NULL;
+    if (!stream) {
+        free(p);
+        hub_refuse(visit->request, ERR_LIMIT, "There are as many passages as there may be.");
+        visit->request = NULL;
+        return;
+    }
+    visit->request = NULL;
+    *p = (struct passage){.passages = s, .stream = stream, .gateway = visit->site};
+    buf_init(&p->in, AHEAD_MAX);
+    stream->owner = p;
+    stream->events = &events;
+    stream_alive(stream, TUNNEL_SILENCE_MS);
+    list_push(&s->list, &p->node);
+    s->n++;
+}
+
+int passages_take(struct visit *visit, yyjson_val *root, struct err *err)
+{
+    size_t len;
+    const char *protocol = http_request_field(visit->request, "upgrade", &len);
+    (void)root;
+    visit->answer = answer_passage;
+    if (!visit_know(visit, err))
+        return ERR_FORBIDDEN;
+    if (!protocol || !text_eq(PASSAGE_PROTOCOL, strlen(PASSAGE_PROTOCOL), protocol, len))
+        return err_set(err, ERR_INVALID, "this takes Upgrade: " PASSAGE_PROTOCOL);
+    visit_ask(visit);
+    return 0;
+}
+
+/* ---- the whole ---- */
+
+int passages_open(struct passages **out, const struct passages_config *config, struct err *err)
+{
+    struct passages *s = calloc(1, sizeof *s);
+    if (!s)
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    s->config = *config;
+    list_init(&s->list);
+    deadline_queue_init(&s->wait_q, config->loop, PASSAGE_WAIT_MS, on_late);
+    uv_timer_init(&config->loop->uv, &s->timer);
+    s->timer.data = s;
+    *out = s;
+    return 0;
+}
+
+void passages_cut(struct passages *s, const struct uuid *gateway)
+{
+    list_for_each_safe (it, next, &s->list) {
+        struct passage *p = list_entry(it, struct passage, node);
+        if (!gateway || uuid_eq(&p->gateway, gateway))
+            passage_close(p);
+    }
+}
+
+void passages_close(struct passages *s)
+{
+    s->closing = true;
+    passages_cut(s, NULL);
+    uv_close((uv_handle_t *)&s->timer, NULL);
+    list_remove(&s->wait_q.node);
+}
+
+void passages_free(struct passages *s)
+{
+    free(s);
+}
