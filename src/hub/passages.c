@@ -193,6 +193,11 @@ static void on_read(struct stream *stream, const char *data, ssize_t len)
         return;
     }
     buf_add(&p->in, data, (size_t)len);
+    if (p->phase != IDLE) { /* it was read with the line, before the pause */
+        if (p->in.failed)
+            passage_close(p);
+        return;
+    }
     enum tunnel_read rc =
         p->in.failed ? TUNNEL_BAD : tunnel_read_line(p->in.data, p->in.len, &p->target, &used);
     if (rc == TUNNEL_MORE)
