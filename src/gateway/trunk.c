@@ -43,7 +43,7 @@ struct trunk {
     struct http_endpoint hub;
     struct delivery delivery;
     struct uuid session;
-    pthread_mutex_t lock; /* of the list */
+    pthread_mutex_t lock; /* of the list, and of `over` */
     struct list said;
     uint32_t nsaid;
     uv_async_t posted;
@@ -53,7 +53,8 @@ struct trunk {
     struct buf in;
     uint64_t dial_ms, heard_ms, pinged_ms, pings;
     bool welcomed, routed, told; /* ever; on this connection; that the hub is there */
-    bool hub_ready, closing, over;
+    bool hub_ready, closing;
+    bool over; /* written under the lock, on the loop */
     atomic_bool ready;
 };
 
@@ -98,9 +99,30 @@ static void part(struct trunk *t, const char *why)
     judge(t);
 }
 
+static void deliver(struct trunk *t, const struct effect *effect)
+{
+    delivery_send(&t->delivery, effect, 1);
+}
+
+/* Nothing will be recorded any more: everybody who waits is told so. */
+static void refuse(struct trunk *t, uint64_t token)
+{
+    deliver(t, &(struct effect){.kind = EFFECT_REPLY, .token = token, .code = ERR_FORBIDDEN});
+}
+
 static void give_up(struct trunk *t, void (*tell)(void *ctx), const char *why)
 {
+    struct list *first;
+    pthread_mutex_lock(&t->lock);
     t->over = true;
+    while ((first = list_first(&t->said)) != NULL) {
+        struct said *s = list_entry(first, struct said, node);
+        refuse(t, s->token);
+        list_remove(&s->node);
+        free(s);
+    }
+    t->nsaid = 0;
+    pthread_mutex_unlock(&t->lock);
     part(t, why);
     tell(t->config.ctx);
 }
@@ -153,11 +175,6 @@ static void ping(struct trunk *t)
 }
 
 /* ---- what is heard ---- */
-
-static void deliver(struct trunk *t, const struct effect *effect)
-{
-    delivery_send(&t->delivery, effect, 1);
-}
 
 static bool take_reply(struct trunk *t, const struct frame *f)
 {
@@ -391,8 +408,12 @@ static int post(void *ctx, const struct event *list, uint32_t n)
     if (asks && !atomic_load(&t->ready))
         return ERR_UNAVAILABLE;
     pthread_mutex_lock(&t->lock);
-    bool room = t->nsaid + n <= TRUNK_SAID_MAX;
+    bool room = t->over || t->nsaid + n <= TRUNK_SAID_MAX;
     for (uint32_t i = 0; i < n && room; i++) {
+        if (t->over) {
+            refuse(t, list[i].token);
+            continue;
+        }
         list_push(&t->said, &said_new(&list[i])->node);
         t->nsaid++;
     }

@@ -1,0 +1,336 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A gateway of its own: it joins, serves through the hub, and whatever dies, what was answered whole is billed once."""
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+
+from site_agent import free_port
+from workbench import FULL, NOT_ALLOWED, NOT_FOUND, OK, USAGE, Bench, Engine, Tap, busbar, nano, need, same, talk, wait_for
+
+SLOTS = 3
+ROUNDS = 20 if FULL else 2
+
+
+class Door(Bench):
+    """The folder of a gateway, and its process while it runs; it answers as the hub's own door does."""
+
+    def __init__(self, bench, name):  # pylint: disable=super-init-not-called
+        self.bench, self.name, self.key = bench, name, bench.key
+        self.data = pathlib.Path(tempfile.mkdtemp(prefix='bb-door-', dir='/tmp'))
+        self.process, self.port = None, None
+        bench.api('POST', '/api/v1/gateways', {'name': name})
+
+    def join(self, status=OK):
+        found = self.bench.api('POST', f'/api/v1/gateways/{self.name}/token', {})
+        return busbar(status, 'gateway', 'join', found['hub'], '--token', found['token'], '--data', self.data)
+
+    def run(self, wait=True):  # pylint: disable=arguments-differ
+        log = open(self.data / 'log', 'wb')
+        listen = f'127.0.0.1:{self.port or free_port()}'
+        self.port = int(listen.split(':')[1])
+        self.process = subprocess.Popen([os.environ['BUSBAR_BIN'], 'gateway', 'run', '--data', str(self.data), '--listen', listen,
+                                         '--workers', '2'], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        log.close()
+        if wait:
+            self.wait_ready()
+
+    def said(self):
+        return (self.data / 'log').read_text()
+
+    def status(self, path='/readyz'):
+        try:
+            return self.request('GET', path, timeout=5).status
+        except (OSError, ValueError, IndexError):
+            return None
+
+    def wait_ready(self):  # pylint: disable=arguments-differ
+        wait_for(lambda: self.status() == 200, f'the door is ready: {self.said()[-800:]}', 20)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self):  # pylint: disable=arguments-differ
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(20)
+
+    def end(self):
+        if self.process and self.process.poll() is None:
+            self.stop()
+        shutil.rmtree(self.data)
+
+
+def refusals(hub, door):
+    """A token is for one kind of member, and for one folder; what has not joined does not run."""
+    busbar(NOT_FOUND, 'gateway', 'run', '--data', door.data)
+    hub.api('POST', '/api/v1/gateways', {'name': 'near'}, status=409)
+    hub.api('POST', '/api/v1/gateways', {'name': 'Not a name'}, status=400)
+    hub.api('GET', '/api/v1/gateways/nowhere', status=404)
+    hub.api('POST', '/api/v1/sites', {'name': 'north'})
+    site = hub.api('POST', '/api/v1/sites/north/token', {})
+    said = busbar(USAGE, 'gateway', 'join', site['hub'], '--token', site['token'], '--data', door.data)
+    need('for a site' in said.stderr, said.stderr)
+    found = hub.api('POST', '/api/v1/gateways/near/token', {})
+    with tempfile.TemporaryDirectory() as other:
+        said = busbar(USAGE, 'site', 'join', found['hub'], '--token', found['token'], '--data', other)
+        need('for a gateway' in said.stderr, said.stderr)
+    same(hub.api('GET', '/api/v1/gateways/near')['joined'], 'invited', 'joined')
+
+
+def serves(hub, door):
+    reply = door.chat(max_tokens=12)
+    same(reply.status, 200, reply.body)
+    usage = reply.json()['usage']
+    bill = hub.billed(reply.fields['x-request-id'])
+    same((bill['prompt_tokens'], bill['completion_tokens'], bill['records']),
+         (usage['prompt_tokens'], usage['completion_tokens'], 1), 'billed')
+    with door.stream(max_tokens=30, stream_options={'include_usage': True}) as s:
+        s.read()
+        need(s.done and s.text, s.events)
+        bill = hub.billed(s.id)
+        same(bill['completion_tokens'], s.usage['completion_tokens'], 'tokens of the stream')
+    same(door.request('GET', '/v1/models').json(), hub.request('GET', '/v1/models').json(), 'models')
+    same((door.chat(key='bb_' + 'x' * 62).status, door.chat(model='none').status), (401, 404), 'refusals')
+    same((door.status('/healthz'), door.status('/metrics'), door.status('/api/v1/tenants')), (200, 403, 404), 'other paths')
+    metrics = door.request('GET', '/metrics', key=hub.operator).body.decode()
+    need('busbar_hub_in_touch 1' in metrics and 'outcome="ok"} 2' in metrics, metrics)
+    table = hub.run('gateway', 'list').stdout
+    need('near' in table and 'yes' in table, table)
+    need(hub.key not in door.said() and hub.key.encode() not in b''.join(p.read_bytes() for p in door.data.rglob('*') if p.is_file()),
+         'a secret is at the gateway')
+
+
+def revoked(hub, door):
+    key = hub.add_key('short')
+    wait_for(lambda: door.chat(key=key['key'], max_tokens=1).status == 200, 'the new key is known', 5)
+    hub.api('DELETE', f"/api/v1/keys/{key['id']}")
+    start = time.monotonic()
+    wait_for(lambda: door.chat(key=key['key'], max_tokens=1).status == 401, 'the key is refused', 5)
+    took = time.monotonic() - start
+    need(took < 1.5, took)
+    return f'refused after {took:.2f} s'
+
+
+def both_doors(hub, door):
+    """One budget, spent at two doors at once: never overrun, and spent to the end."""
+    hub.api('POST', '/api/v1/tenants', {'name': 'both', 'budget': '0.002'})
+    key = hub.add_key('both', tenant='both')['key']
+    wait_for(lambda: door.chat(key=key, max_tokens=1).status == 200, 'the key is known', 5)
+    spent, over, bodies = [0] * 8, [], []
+
+    def client(i):
+        while True:
+            reply = (door if i % 2 else hub).chat(key=key, max_tokens=8)
+            if reply.status == 200:
+                spent[i] += 1
+            elif reply.status == 402:
+                return
+            elif reply.status != 429:
+                bodies.append((reply.status, reply.body))
+                return
+
+    def watch():
+        while any(t.is_alive() for t in threads):
+            now = hub.tenant('both')
+            if now['spent'] + now['held'] > now['budget']:
+                over.append(now)
+            time.sleep(0.05)
+    threads = [threading.Thread(target=client, args=(i,)) for i in range(len(spent))]
+    watcher = threading.Thread(target=watch)
+    for t in [*threads, watcher]:
+        t.start()
+    for t in [*threads, watcher]:
+        t.join()
+    same((over, bodies), ([], []), 'over the budget, and other answers')
+    need(sum(spent[0::2]) > 0 and sum(spent[1::2]) > 0, 'both doors answered', spent)
+    now = hub.settle('both')
+    records = hub.records('both')
+    same(now['spent'], sum(nano(r['cost']) for r in records), 'spent and records')
+    finals = [r['request'] for r in records if 'final' in r['flags']]
+    same((len(finals), len(set(finals))), (sum(spent) + 1, sum(spent) + 1), 'final records')
+    need(now['spent'] <= now['budget'], now)
+    return f'{sum(spent[0::2])} at the hub, {sum(spent[1::2])} at the gateway'
+
+
+def slots_are_shared(_hub, door, engine):
+    """An engine never gets more than it has slots, over both doors."""
+    seen, at_once, lock, script = [], [0], threading.Lock(), engine.script
+
+    def counted(request, path, body):
+        with lock:
+            at_once[0] += 1
+            seen.append(at_once[0])
+        try:
+            time.sleep(0.05)
+            script(request, path, body)
+        finally:
+            with lock:
+                at_once[0] -= 1
+    engine.script, replies = counted, []
+    threads = [threading.Thread(target=lambda d=d: replies.append(d.chat(model='slow', max_tokens=1).status))
+               for d in (door, door.bench) for _ in range(8)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    engine.script = script
+    same(replies, [200] * 16, 'answers')
+    need(max(seen) <= SLOTS, seen)
+
+
+def door_dies(hub, door):
+    """Killed in the middle of a stream: what was delivered is billed once at most, and its leases are void when it is back."""
+    key = hub.add_key('dies')['key']
+    wait_for(lambda: door.chat(key=key, max_tokens=1).status == 200, 'the key is known', 5)
+    with door.stream(key=key, model='slow', max_tokens=400) as s:
+        s.read(5)
+        wait_for(lambda: hub.records_of(s.id), 'its first record')
+        door.kill()
+        s.read()
+        need(s.broken and not s.done, 'the stream ended')
+    need(hub.tenant()['held'] > 0, 'a lease is held')
+    same(door.status(), None, 'the door')
+    door.run()
+    hub.settle(limit_s=20)
+    found = hub.records_of(s.id)
+    need(0 < sum(r['completion_tokens'] for r in found) <= s.chunks and not any('final' in r['flags'] for r in found), found, s.chunks)
+
+
+def hub_dies(hub, door):
+    """What a stream delivered is billed once the hub is back, exactly; meanwhile nothing begins."""
+    with door.stream(model='slow', max_tokens=400) as s:
+        s.read(5)
+        hub.kill()
+        wait_for(lambda: door.status() == 503, 'the door is not ready', 10)
+        reply = door.chat(max_tokens=2)
+        same(reply.status, 503, reply.body)
+        need('retry-after' in reply.fields, reply.fields)
+        hub.start()
+        s.read()
+        need(s.error and not s.done, s.events[-2:])
+    bill = hub.billed(s.id, 10)
+    same(bill['completion_tokens'], s.chunks, 'billed and delivered')
+    door.wait_ready()
+    hub.wait_ready()
+    same(door.chat(max_tokens=2).status, 200, 'afterwards')
+    hub.settle()
+
+
+def hub_dies_again(hub, door):
+    """Killed while short answers come: each that came whole has one final record with its tokens, and no request has two."""
+    whole, ids, stop = {}, set(), threading.Event()
+
+    def client():
+        while not stop.is_set():
+            try:
+                reply = door.chat(max_tokens=4)
+            except (OSError, AssertionError):
+                continue
+            if reply.status == 200:
+                whole[reply.fields['x-request-id']] = reply.json()['usage']['completion_tokens']
+            ids.add(reply.fields.get('x-request-id'))
+    threads = [threading.Thread(target=client) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for _ in range(ROUNDS):
+        before = len(whole)
+        wait_for(lambda n=before: len(whole) > n + 5, 'answers', 30)
+        hub.kill()
+        hub.start()
+    before = len(whole)
+    wait_for(lambda: len(whole) > before + 5, 'answers at the end', 30)
+    stop.set()
+    for t in threads:
+        t.join()
+    hub.settle()
+    finals = {}
+    for r in hub.records():
+        if 'final' in r['flags'] and r['request'] in ids:
+            finals.setdefault(r['request'], []).append(r['completion_tokens'])
+    same({i: finals.get(i) for i in whole}, {i: [n] for i, n in whole.items()}, 'final records of whole answers')
+    same([i for i, n in finals.items() if len(n) > 1], [], 'requests with two')
+    now = hub.tenant()
+    same(now['spent'], sum(nano(r['cost']) for r in hub.records('default')), 'spent and records')
+    return f'{len(whole)} answers, {ROUNDS} times'
+
+
+def forgotten(hub, door):
+    """One that is not heard of for longer than the lease holds nothing; when it is back it begins anew."""
+    same(door.chat(max_tokens=2).status, 200, 'before')
+    door.process.send_signal(signal.SIGSTOP)
+    wait_for(lambda: hub.api('GET', '/api/v1/gateways/near')['workers'] == 0, 'its workers are gone', 40, 0.2)
+    same(hub.tenant()['held'], 0, 'held')
+    door.process.send_signal(signal.SIGCONT)
+    wait_for(lambda: 'forgotten this process' in door.said(), 'it begins anew', 10)
+    door.wait_ready()
+    same(door.chat(max_tokens=2).status, 200, 'afterwards')
+
+
+def stops(hub, door):
+    """SIGTERM lets a stream end; then it starts again."""
+    with door.stream(model='slow', max_tokens=40, stream_options={'include_usage': True}) as s:
+        s.read(2)
+        door.process.send_signal(signal.SIGTERM)
+        s.read()
+        need(s.done, s.events[-2:])
+        same(hub.billed(s.id)['completion_tokens'], s.usage['completion_tokens'], 'billed')
+    same(door.process.wait(20), 0, 'status')
+    hub.settle()
+    door.run()
+    same(door.chat(max_tokens=2).status, 200, 'afterwards')
+
+
+def removed(hub, door):
+    """It is out at once: its streams end, and it ends itself."""
+    with door.stream(model='slow', max_tokens=400) as s:
+        s.read(2)
+        same(hub.run('gateway', 'remove', 'near').returncode, OK, 'removed')
+        start = time.monotonic()
+        s.read()
+        need(not s.done, 'the stream ended well')
+    same(door.process.wait(20), NOT_ALLOWED, door.said())
+    took = time.monotonic() - start
+    same(hub.api('GET', '/api/v1/gateways')['data'], [], 'gateways')
+    same(hub.settle()['held'], 0, 'held')
+    door.run(wait=False)
+    same(door.process.wait(20), NOT_ALLOWED, door.said())
+    need('will not have this gateway' in door.said(), door.said())
+    return f'it ended after {took:.1f} s'
+
+
+def main():
+    tap = Tap()
+    args = ['--site-listen', f'127.0.0.1:{free_port()}', '--listen', f'127.0.0.1:{free_port()}', '--lease', '4']
+    with Bench(args) as hub, Engine(talk(0.02)) as engine:
+        hub.api('PUT', '/api/v1/models/stories/price', {'price_prompt': '1', 'price_completion': '1'})
+        hub.add_url_model('slow', engine.url, slots=SLOTS, price_prompt='1', price_completion='1')
+        hub.wait_ready()
+        door = Door(hub, 'near')
+        try:
+            tap.case('who may join', refusals, hub, door)
+            door.join()
+            door.run()
+            tap.case('a second door serves, and is billed', serves, hub, door)
+            tap.case('a revoked key', revoked, hub, door)
+            tap.case('one budget at two doors', both_doors, hub, door)
+            tap.case('slots of one engine', slots_are_shared, hub, door, engine)
+            tap.case('the door dies in the middle of a stream', door_dies, hub, door)
+            tap.case('the hub dies in the middle of a stream', hub_dies, hub, door)
+            tap.case('the hub dies while answers come', hub_dies_again, hub, door)
+            if FULL:
+                tap.case('a gateway that is forgotten', forgotten, hub, door)
+            tap.case('a door stops and starts', stops, hub, door)
+            tap.case('a gateway is removed', removed, hub, door)
+        finally:
+            door.end()
+    tap.done()
+
+
+if __name__ == '__main__':
+    main()
