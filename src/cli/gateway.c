@@ -60,8 +60,9 @@ int cli_gateway_join(const struct cli *cli)
     struct err err = {0};
     const char *token = cli_option(cli, "token");
     if (!token) {
-        fprintf(stderr,
-                "busbar: gateway join: --token is needed (`busbar gateway token NAME` at the hub makes one)\n");
+        fprintf(
+            stderr,
+            "busbar: gateway join: --token is needed (`busbar gateway token NAME` at the hub makes one)\n");
         return CLI_USAGE;
     }
     int rc = member_join(cli->data, cli->args[0], token, "gateway", &err);

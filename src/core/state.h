@@ -150,8 +150,8 @@ struct core {
     struct reserve reserve;
     struct habits habits;
     struct job_meters meters;
-    struct table members, gateways, tenants, keys, models, variants, prices, deployments, replicas, workers, leases,
-        waiters;
+    struct table members, gateways, tenants, keys, models, variants, prices, deployments, replicas, workers,
+        leases, waiters;
     struct member *member;
     struct gateway *gateway;
     struct tenant *tenant;

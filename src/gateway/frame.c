@@ -158,9 +158,9 @@ static bool read_pong(struct frame *f, const uint8_t *p, size_t len)
 static const struct {
     enum frame_type type;
     bool (*read)(struct frame *f, const uint8_t *p, size_t len);
-} types[] = {{FRAME_HELLO, read_hello},   {FRAME_EVENT, read_event},   {FRAME_PING, read_number},
-             {FRAME_WELCOME, read_welcome}, {FRAME_REPLY, read_reply},   {FRAME_RECALL, read_recall},
-             {FRAME_ROUTES, read_number}, {FRAME_ROW, read_row},       {FRAME_ROUTES_END, read_number},
+} types[] = {{FRAME_HELLO, read_hello},     {FRAME_EVENT, read_event}, {FRAME_PING, read_number},
+             {FRAME_WELCOME, read_welcome}, {FRAME_REPLY, read_reply}, {FRAME_RECALL, read_recall},
+             {FRAME_ROUTES, read_number},   {FRAME_ROW, read_row},     {FRAME_ROUTES_END, read_number},
              {FRAME_PONG, read_pong}};
 
 enum frame_read frame_read(const char *data, size_t len, struct frame *out, size_t *used)

@@ -268,8 +268,8 @@ static void handle_other(struct http_request *request, struct worker *worker, vo
             relay_error(worker, request, ERR_METHOD, "This method is not allowed here.", NULL, "");
         return;
     }
-    relay_error(worker, request, ERR_NOT_FOUND, "There is nothing at this path of a gateway; the hub has the API.",
-                NULL, "");
+    relay_error(worker, request, ERR_NOT_FOUND,
+                "There is nothing at this path of a gateway; the hub has the API.", NULL, "");
 }
 
 /* ---- the whole ---- */
@@ -314,7 +314,8 @@ static int prepare(struct outpost *o, struct err *err)
     const char *data = o->options->data_dir;
     int rc = identity_places(&o->identity, data, "gateway", err);
     if (rc == 0 && !fs_exists(o->identity.about))
-        rc = err_set(err, ERR_NOT_FOUND, "%s belongs to no gateway yet: busbar gateway join HUB --token T", data);
+        rc = err_set(err, ERR_NOT_FOUND, "%s belongs to no gateway yet: busbar gateway join HUB --token T",
+                     data);
     if (rc == 0)
         rc = identity_read(&o->identity, err);
     if (rc == 0 && !http_address_parse(o->options->listen, o->host, &o->port))

@@ -16,10 +16,10 @@
 
 struct outpost_options {
     const char *data_dir;
-    const char *listen;            /* HOST:PORT */
+    const char *listen;             /* HOST:PORT */
     const char *tls_cert, *tls_key; /* NULL: plain */
-    const char *engines;           /* file; NULL: the bundled one */
-    uint32_t workers;              /* 0: one a core, at most four */
+    const char *engines;            /* file; NULL: the bundled one */
+    uint32_t workers;               /* 0: one a core, at most four */
     uint32_t drain_s;
     uint32_t queue_max;
 };

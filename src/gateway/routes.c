@@ -51,7 +51,8 @@ int routes_begin(struct routes *r)
 {
     drop(r);
     /* Most of it is never touched, so it costs address space, not memory. */
-    void *block = mmap(NULL, r->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *block =
+        mmap(NULL, r->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (block == MAP_FAILED)
         return ERR_NO_MEMORY;
     r->block = block;

@@ -193,7 +193,8 @@ static bool take_reply(struct trunk *t, const struct frame *f)
     if (!found)
         return false;
     free(found);
-    deliver(t, &(struct effect){.kind = EFFECT_REPLY, .token = f->token, .code = f->code, .amount = f->amount});
+    deliver(t,
+            &(struct effect){.kind = EFFECT_REPLY, .token = f->token, .code = f->code, .amount = f->amount});
     return true;
 }
 
@@ -340,7 +341,8 @@ static void on_connect(struct stream *stream, int status)
     stream_read(stream);
 }
 
-static const struct stream_events events = {.on_read = on_read, .on_connect = on_connect, .on_closed = way_freed};
+static const struct stream_events events = {
+    .on_read = on_read, .on_connect = on_connect, .on_closed = way_freed};
 
 static void dial(struct trunk *t)
 {
@@ -447,7 +449,8 @@ static bool ready(void *ctx)
 
 struct uplink trunk_uplink(struct trunk *t)
 {
-    static const struct uplink_ops ops = {.attach = attach, .detach = detach, .post = post, .amend = amend, .ready = ready};
+    static const struct uplink_ops ops = {
+        .attach = attach, .detach = detach, .post = post, .amend = amend, .ready = ready};
     return (struct uplink){.ops = &ops, .ctx = t};
 }
 

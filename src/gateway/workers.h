@@ -6,8 +6,7 @@
 #include "gateway/worker.h"
 
 /* Binds nothing yet: the gateway listens for it, on its loop, before the thread runs. */
-int worker_init(struct worker *worker, struct gateway *gateway, const struct uplink *uplink,
-                struct err *err);
+int worker_init(struct worker *worker, struct gateway *gateway, const struct uplink *uplink, struct err *err);
 void worker_run(void *worker);           /* the thread */
 void worker_fini(struct worker *worker); /* after the thread has ended */
 

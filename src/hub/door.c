@@ -189,9 +189,8 @@ static void answer_certificate(struct visit *visit)
     struct buf out, pem;
     struct err err = {0};
     buf_init(&pem, PKI_PEM_MAX);
-    int rc =
-        authority_grant(&visit->door->authority, visit->csr.data, visit->csr.len, &visit->site, visit->gateway,
-                        &pem, &err);
+    int rc = authority_grant(&visit->door->authority, visit->csr.data, visit->csr.len, &visit->site,
+                             visit->gateway, &pem, &err);
     if (rc != 0) {
         log_error("no certificate", "site=%s error=%s", visit->name, err.msg);
         hub_refuse(visit->request, ERR_IO, "The hub could not issue a certificate.");
@@ -462,10 +461,10 @@ static int open_parts(struct door *door, const struct door_config *config, struc
     if (rc == 0)
         rc = contacts_open(&door->contacts, &contacts, err);
     if (rc == 0)
-        rc = trunks_open(
-            &door->trunks,
-            &(struct trunks_config){config->loop, config->runtime, config->gateway, config->lease_ms, on_out, door},
-            err);
+        rc = trunks_open(&door->trunks,
+                         &(struct trunks_config){config->loop, config->runtime, config->gateway,
+                                                 config->lease_ms, on_out, door},
+                         err);
     if (rc == 0)
         rc = passages_open(
             &door->passages,

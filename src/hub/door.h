@@ -31,8 +31,8 @@ struct door_config {
     /* Requests that a replica still answers. */
     uint32_t (*busy)(void *ctx, const struct uuid *deployment, uint32_t ordinal);
     void *busy_ctx;
-    struct gateway *gateway;        /* the hub's own: what doors elsewhere follow, and whose slots they share */
-    struct tls_context *engine_tls; /* to engines at https URLs */
+    struct gateway *gateway; /* the hub's own: what doors elsewhere follow, and whose slots they share */
+    struct tls_context *engine_tls;  /* to engines at https URLs */
     const struct netfile *catalogue; /* of chips */
     uint64_t lease_ms;               /* of jobs, past the last contact */
     const char *host;                /* an address to listen on, and by which members reach it */

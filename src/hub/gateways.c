@@ -29,9 +29,9 @@ static void render_gateway(struct api_call *call, const struct core *core, const
     const struct row_member *member = view_member(core, &row->id);
     const struct row_worker *worker;
     uint32_t workers = 0;
-    const char *joined = member && member->joined_ms > 0                                             ? "yes"
+    const char *joined = member && member->joined_ms > 0                                     ? "yes"
                          : member && member->expires_ms > runtime_now_ms(call->hub->runtime) ? "invited"
-                                                                                              : "no";
+                                                                                             : "no";
     for (uint32_t pos = 0; (worker = view_worker_at(core, &pos)) != NULL;)
         workers += uuid_eq(&worker->gateway, &row->id);
     buf_add_char(out, '{');

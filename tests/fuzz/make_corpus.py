@@ -39,6 +39,17 @@ EVENTS = [event(2, struct.pack('<I', 0)), event(1, uuid(1) + struct.pack('<Q', 9
           event(41, uuid(1) * 5 + struct.pack('<q', 1000)), event(43, uuid(1) + struct.pack('<Q', 3)), event(99, b''),
           event(2, b'')]
 
+
+
+def frame(kind, payload):
+    return struct.pack('<IB', len(payload), kind) + payload
+
+
+FRAMES = [frame(1, struct.pack('<H', 1) + uuid(1)) + frame(3, struct.pack('<Q', 1)), frame(2, event(41, uuid(1) * 5 + struct.pack('<q', 9))),
+          frame(2, event(43, uuid(1) + struct.pack('<Q', 3))) + frame(2, b''), frame(16, b'\x01') + frame(17, struct.pack('<Qiq', 5, -7, 0)),
+          frame(18, uuid(1) + uuid(2)), frame(19, struct.pack('<Q', 2)) + frame(20, struct.pack('<H', 3) + uuid(3) + text(b'tenant'))
+          + frame(21, struct.pack('<Q', 1)), frame(22, struct.pack('<QB', 1, 1)), b'\xff\xff\xff\xff\x02', frame(99, b'')]
+
 # The first byte picks the reader: jobs, pools, requests, rates.
 TRACES = [b'0vc,submit,duration,gpus\na,1,2.5,8\nb,2,3,0\n', b'0a,1,2,8\nb,3,4,-1\n', b'0job_id,ts,duration,chips,user\n1,0,1,1,u\n',
           b'0a,1,2\n', b'1vc,node num\na,64\nb,1\n', b'1a,2\na,3\n', b'2arrival_ms,in_tokens,out_tokens\n0.0,374,44\n4314.579,396,109\n',
@@ -94,7 +105,7 @@ def main():
             if len(case.data) <= 1000:
                 write(target, i, case.data)
                 i += 1
-    for target, seeds in (('sse', SSE), ('json', JSON), ('event', EVENTS), ('trace', TRACES), ('jobs', JOBS), ('script', SCRIPTS),
+    for target, seeds in (('sse', SSE), ('json', JSON), ('event', EVENTS), ('frame', FRAMES), ('trace', TRACES), ('jobs', JOBS), ('script', SCRIPTS),
                           ('rules', RULES + example_rules())):
         for i, data in enumerate(seeds):
             write(target, i, data)
