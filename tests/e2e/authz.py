@@ -57,6 +57,7 @@ class Matrix:
         return ([{k: v for k, v in t.items() if k not in ('held', 'available', 'spent')}
                  for t in hub.pages('/api/v1/tenants')], hub.pages('/api/v1/keys'),
                 hub.api('GET', '/api/v1/models'),
+                [(g['id'], g['joined']) for g in hub.api('GET', '/api/v1/gateways')['data']],
                 [(p['id'], p['price']) for p in hub.api('GET', '/api/v1/pools')['data']],
                 [(d['id'], d['model'], d['replicas_wanted']) for d in hub.api('GET', '/api/v1/deployments')['data']],
                 [(j['id'], j['state']) for j in hub.pages('/api/v1/jobs')], sorted(os.listdir(hub.data / 'jobs')),
@@ -69,7 +70,7 @@ class Matrix:
     def call(self, handler, tenant):
         """(path parameter, query, body) of a call that would succeed and that concerns the tenant."""
         hub = self.hub
-        plain = {'healthz', 'readyz', 'metrics', 'status', 'tenant_list', 'model_list', 'deployment_list', 'site_list',
+        plain = {'healthz', 'readyz', 'metrics', 'status', 'tenant_list', 'model_list', 'deployment_list', 'site_list', 'gateway_list',
                  'pool_list'}
         if handler in plain:
             return '', '', None
@@ -111,6 +112,11 @@ class Matrix:
             if handler == 'site_remove':
                 hub.api('POST', f'/api/v1/sites/{name}/token', {})
             return name, '', None if handler in ('site_show', 'site_remove') else {}
+        if handler == 'gateway_add':
+            return '', '', {'name': self.unique('g')}
+        if handler.startswith('gateway_'):
+            hub.request('POST', '/api/v1/gateways', {'name': 'door'}, local=True)  # once; then it is there
+            return 'door', '', {} if handler == 'gateway_token' else None
         if handler.startswith('blob_'):
             data = f'{tenant} has this'.encode()
             name = hashlib.sha256(data).hexdigest()
