@@ -419,15 +419,6 @@ static void watch(struct up *up)
     uv_timer_start(&up->timer, on_timer, POLL_MS, POLL_MS);
 }
 
-static void raise_limits(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
-
 static int start_all(struct up *up, struct err *err)
 {
     int rc = load_engines(up, err);
@@ -472,7 +463,7 @@ static int serve_here(struct up *up)
     int rc = take_lock(up, &err);
     if (rc == 0) {
         signal(SIGPIPE, SIG_IGN);
-        raise_limits();
+        gateway_raise_limits();
         (void)setenv("UV_THREADPOOL_SIZE", THREADS,
                      0); /* large blobs are hashed there, and small questions come between */
         up->started_ns = clock_mono_ns();

@@ -31,6 +31,15 @@ uint32_t gateway_workers_default(void)
     return n < 1 ? 1 : n > 4 ? 4 : (uint32_t)n;
 }
 
+void gateway_raise_limits(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 /* A quarter of the descriptors is left for calls to engines: connections may be idle, calls are bounded by slots. */
 uint32_t gateway_connections_max(uint32_t workers)
 {

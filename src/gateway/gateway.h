@@ -38,6 +38,8 @@ struct gateway_config {
 
 /* One a core, at most four. */
 uint32_t gateway_workers_default(void);
+/* As many descriptors as this process may have. */
+void gateway_raise_limits(void);
 /* Of each worker, by the limit of descriptors. */
 uint32_t gateway_connections_max(uint32_t workers);
 

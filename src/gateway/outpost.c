@@ -410,6 +410,7 @@ int outpost_run(const struct outpost_options *options, struct err *err)
     o->options = options;
     o->lock = -1;
     signal(SIGPIPE, SIG_IGN);
+    gateway_raise_limits();
     int rc = prepare(o, err);
     do
         rc = rc ? rc : serve(o, err);

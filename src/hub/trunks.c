@@ -166,25 +166,34 @@ static void post(struct trunk *t, uint32_t n)
     trunk_unref(t);
 }
 
-/* Posts what may go now: nothing while what is in order is under way. A join goes alone, since what follows it is judged by it. */
+/* How many of what is pending go together. A join goes alone, since what follows it is judged by it. */
+static uint32_t group_of(const struct trunk *t)
+{
+    uint32_t n = 0;
+    while (n < t->npending && n < GROUP_MAX) {
+        const struct event *e = &t->pending[n];
+        bool joins = e->kind == EVENT_KIND_worker_join;
+        if (joins || !has_worker(t, worker_of(e)))
+            return n > 0 ? n : joins;
+        n++;
+    }
+    return n;
+}
+
+/* Posts what may go now: nothing while what is in order is under way. */
 static void pass_on(struct trunk *t)
 {
     while (!t->cut && t->greeted && t->waiting == 0 && t->npending > 0) {
-        uint32_t n = 0;
-        while (n < t->npending && n < GROUP_MAX) {
-            const struct event *e = &t->pending[n];
-            bool joins = e->kind == EVENT_KIND_worker_join;
-            if (joins && n > 0)
-                break;
-            if (!joins && !has_worker(t, worker_of(e))) {
-                trunk_cut(t, "it speaks for a worker that is not its own");
-                return;
-            }
-            n++;
-            if (joins)
-                break;
+        uint32_t n = group_of(t);
+        if (n > 0) {
+            post(t, n);
+            continue;
         }
-        post(t, n);
+        /* Of a worker that is not its own. */
+        uint64_t token = t->pending[0].token;
+        t->npending--;
+        memmove(t->pending, t->pending + 1, t->npending * sizeof *t->pending);
+        answer(t, token, ERR_FORBIDDEN, 0);
     }
 }
 
@@ -220,7 +229,9 @@ static void on_session(void *ctx, const struct effect *reply)
         t->greeted = true;
         trunk_send(t, &out);
         buf_fini(&out);
-        trunks_send_routes(t->trunks, t);
+        /* Those that are old by now would let a key in that was revoked since; the new ones are under way. */
+        if (gateway_version(t->trunks->config.gateway) == t->trunks->version)
+            trunks_send_routes(t->trunks, t);
         pass_on(t);
     }
     trunk_unref(t);
