@@ -223,15 +223,10 @@ uint32_t gateway_replica_busy(struct gateway *g, const struct uuid *deployment, 
     return registry_busy(g->registry, deployment, ordinal);
 }
 
-struct backend *gateway_slot_take(struct gateway *g, const struct uuid *deployment, uint32_t ordinal,
-                                  uint32_t epoch, bool *known)
+struct backend *gateway_replica(struct gateway *g, const struct uuid *deployment, uint32_t ordinal,
+                                uint32_t epoch, struct slot_queue **queue)
 {
-    return registry_take(g->registry, deployment, ordinal, epoch, known);
-}
-
-void gateway_slot_give(struct gateway *g, struct backend *backend)
-{
-    registry_give(g->registry, backend);
+    return registry_replica(g->registry, deployment, ordinal, epoch, queue);
 }
 
 void gateway_metrics(struct gateway *g, struct buf *out)

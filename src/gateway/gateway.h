@@ -71,10 +71,9 @@ int worker_authenticate(struct worker *worker, const struct http_request *reques
 bool gateway_serving(struct gateway *gateway);
 /* Requests that the replica still answers. From any thread. */
 uint32_t gateway_replica_busy(struct gateway *gateway, const struct uuid *deployment, uint32_t ordinal);
-/* As registry_take and registry_give (gateway/snapshot.h). From any thread. */
-struct backend *gateway_slot_take(struct gateway *gateway, const struct uuid *deployment, uint32_t ordinal,
-                                  uint32_t epoch, bool *known);
-void gateway_slot_give(struct gateway *gateway, struct backend *backend);
+/* As registry_replica (gateway/snapshot.h): for requests that came in at another door. From any thread. */
+struct backend *gateway_replica(struct gateway *gateway, const struct uuid *deployment, uint32_t ordinal,
+                                uint32_t epoch, struct slot_queue **queue);
 /* Counts the snapshots that were published. From any thread. */
 uint64_t gateway_version(const struct gateway *gateway);
 /* Prometheus text of all workers. */

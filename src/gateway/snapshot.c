@@ -358,28 +358,33 @@ uint32_t registry_busy(struct registry *r, const struct uuid *deployment, uint32
     return n;
 }
 
-struct backend *registry_take(struct registry *r, const struct uuid *deployment, uint32_t ordinal,
-                              uint32_t epoch, bool *known)
+static struct slot_queue *queue_with(struct registry *r, const struct backend *backend)
 {
-    struct backend *taken = NULL;
-    *known = false;
-    pthread_mutex_lock(&r->lock);
-    for (struct backend *b = r->backends; b && !taken; b = b->next) {
-        if (b->ordinal != ordinal || b->epoch != epoch || !uuid_eq(&b->deployment, deployment) ||
-            atomic_load(&b->gone))
-            continue;
-        *known = true;
-        taken = slot_take_of(b) ? b : NULL;
+    for (struct slot_queue *q = r->queues; q; q = q->next) {
+        bool here = false;
+        pthread_mutex_lock(&q->lock);
+        for (uint32_t i = 0; i < q->nbackends; i++)
+            here = here || q->backends[i] == backend;
+        pthread_mutex_unlock(&q->lock);
+        if (here)
+            return q;
     }
-    pthread_mutex_unlock(&r->lock);
-    return taken;
+    return NULL;
 }
 
-void registry_give(struct registry *r, struct backend *backend)
+struct backend *registry_replica(struct registry *r, const struct uuid *deployment, uint32_t ordinal,
+                                 uint32_t epoch, struct slot_queue **queue)
 {
-    atomic_fetch_sub(&backend->busy, 1);
-    backend_unref(backend);
-    registry_kick(r);
+    struct backend *found = NULL;
+    *queue = NULL;
+    pthread_mutex_lock(&r->lock);
+    for (struct backend *b = r->backends; b && !*queue; b = b->next) {
+        if (b->ordinal == ordinal && b->epoch == epoch && uuid_eq(&b->deployment, deployment) &&
+            !atomic_load(&b->gone) && (*queue = queue_with(r, b)) != NULL)
+            found = backend_ref(b);
+    }
+    pthread_mutex_unlock(&r->lock);
+    return found;
 }
 
 void registry_kick(struct registry *r)

@@ -89,11 +89,9 @@ void registry_kick(struct registry *registry);
  * false where it could not be told. One thread. */
 typedef bool demand_fn(void *ctx, const struct event_service_demand *demand);
 void registry_demand(struct registry *registry, uint64_t ms, demand_fn *tell, void *ctx);
-/* A slot of the replica for a request that came in at another door, and a reference. NULL: none is free, or with *known false:
- * there is no such replica in the routes. */
-struct backend *registry_take(struct registry *registry, const struct uuid *deployment, uint32_t ordinal,
-                              uint32_t epoch, bool *known);
-void registry_give(struct registry *registry, struct backend *backend);
+/* The replica, referenced, and the queue for slots of its model; NULL: there is no such in the routes. */
+struct backend *registry_replica(struct registry *registry, const struct uuid *deployment, uint32_t ordinal,
+                                 uint32_t epoch, struct slot_queue **queue);
 /* Requests that this replica still answers, in or out of the routes. */
 uint32_t registry_busy(struct registry *registry, const struct uuid *deployment, uint32_t ordinal);
 

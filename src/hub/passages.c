@@ -10,10 +10,10 @@
 #include "hub/visit.h"
 #include "net/splice.h"
 
-#define TICK_MS 5 /* between looks for a free slot while somebody waits */
+#define PAUSE_MS 5 /* of who was given a slot of another replica than the one that it is for */
 #define AHEAD_MAX (TUNNEL_LINE_MAX + LOOP_READ_BUF)
 
-enum phase { IDLE, WAITING, DIALLING, JOINED };
+enum phase { IDLE, WAITING, PAUSED, DIALLING, JOINED };
 
 struct far_end;
 
@@ -25,8 +25,11 @@ struct passage {
     enum phase phase;
     struct buf in; /* the line, and what came with it */
     struct tunnel_target target;
-    struct backend *backend; /* whose slot it has */
-    struct far_end *engine;  /* DIALLING, JOINED */
+    struct backend *replica;   /* that was named, from the line on */
+    struct slot_queue *queue;  /* of its model */
+    struct slot_waiter waiter; /* WAITING */
+    bool has_slot;             /* of that replica */
+    struct far_end *engine;    /* DIALLING, JOINED */
     struct splice *splice;
     struct deadline deadline;
 };
@@ -39,8 +42,10 @@ struct far_end {
 struct passages {
     struct passages_config config;
     struct list list;
-    uint32_t n, waiting;
+    uint32_t n;
     struct deadline_queue wait_q;
+    struct grant_box grants;
+    uv_async_t granted;
     uv_timer_t timer;
     bool closing;
 };
@@ -53,9 +58,12 @@ static void leave(struct passage *p)
     deadline_disarm(&p->deadline);
     list_remove(&p->node);
     s->n--;
-    s->waiting -= p->phase == WAITING;
-    if (p->backend)
-        gateway_slot_give(s->config.gateway, p->backend);
+    if (p->phase == WAITING)
+        slot_cancel(p->queue, &p->waiter);
+    if (p->has_slot)
+        slot_release(p->queue, p->replica, 0); /* and the reference of the slot */
+    if (p->replica)
+        backend_unref(p->replica);
     buf_fini(&p->in);
     free(p);
 }
@@ -146,27 +154,22 @@ static void go(struct passage *p)
     if (!p->engine)
         abort(); /* a few hundred bytes */
     p->engine->passage = p;
-    if (dial(p, &p->backend->endpoint) < 0) {
+    if (dial(p, &p->replica->endpoint) < 0) {
         free(p->engine);
         p->engine = NULL;
         passage_close(p);
     }
 }
 
-/* Goes on where there is a slot; ends where there is no such replica. */
-static void try_slot(struct passage *p)
+/* In the queue of the model, in which a gateway counts as one tenant. */
+static void wait_slot(struct passage *p)
 {
-    bool known;
-    p->backend = gateway_slot_take(p->passages->config.gateway, &p->target.deployment, p->target.ordinal,
-                                   p->target.epoch, &known);
-    if (!p->backend && known)
+    p->waiter = (struct slot_waiter){.tenant = p->gateway, .box = &p->passages->grants};
+    p->phase = WAITING;
+    if (slot_wait(p->queue, &p->waiter) == 0)
         return;
-    p->passages->waiting--;
     p->phase = IDLE;
-    if (p->backend)
-        go(p);
-    else
-        passage_close(p);
+    passage_close(p);
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -174,11 +177,63 @@ static void on_tick(uv_timer_t *timer)
     struct passages *s = timer->data;
     list_for_each_safe (it, next, &s->list) {
         struct passage *p = list_entry(it, struct passage, node);
-        if (p->phase == WAITING && !p->stream->closing)
-            try_slot(p);
+        if (p->phase == PAUSED && !p->stream->closing)
+            wait_slot(p);
     }
-    if (s->waiting == 0)
-        uv_timer_stop(timer);
+}
+
+/* Another replica has a free slot, and would be offered again at once. */
+static void pause_slot(struct passage *p)
+{
+    p->phase = PAUSED;
+    if (!uv_is_active((uv_handle_t *)&p->passages->timer))
+        uv_timer_start(&p->passages->timer, on_tick, PAUSE_MS, 0);
+}
+
+/* A slot of some replica of the model: of ours it is, or is given back for one of ours, or for another turn. */
+static void take_grant(struct passage *p, struct backend *granted)
+{
+    p->phase = IDLE;
+    p->has_slot = granted == p->replica || slot_take_of(p->replica);
+    if (granted != p->replica)
+        slot_release(p->queue, granted, 0);
+    if (p->stream->closing)
+        return;
+    if (p->has_slot)
+        go(p);
+    else if (atomic_load(&p->replica->gone))
+        passage_close(p);
+    else
+        pause_slot(p);
+}
+
+static void on_granted(uv_async_t *handle)
+{
+    struct passages *s = handle->data;
+    struct slot_waiter *waiter;
+    while ((waiter = grant_next(&s->grants)) != NULL)
+        take_grant(list_entry(waiter, struct passage, waiter), waiter->backend);
+}
+
+static void wake_granted(struct grant_box *box)
+{
+    uv_async_send(&list_entry(box, struct passages, grants)->granted);
+}
+
+static void want_slot(struct passage *p)
+{
+    p->replica = gateway_replica(p->passages->config.gateway, &p->target.deployment, p->target.ordinal,
+                                 p->target.epoch, &p->queue);
+    if (!p->replica) {
+        passage_close(p);
+        return;
+    }
+    deadline_arm(&p->deadline, &p->passages->wait_q);
+    p->has_slot = slot_take(p->queue, &p->replica, 1, 0, 0) != NULL;
+    if (p->has_slot)
+        go(p);
+    else
+        wait_slot(p);
 }
 
 /* ---- what the gateway says ---- */
@@ -193,7 +248,7 @@ static void on_read(struct stream *stream, const char *data, ssize_t len)
         return;
     }
     buf_add(&p->in, data, (size_t)len);
-    if (p->phase != IDLE) { /* it was read with the line, before the pause */
+    if (p->replica) { /* it was read with the line, before the pause */
         if (p->in.failed)
             passage_close(p);
         return;
@@ -208,12 +263,7 @@ static void on_read(struct stream *stream, const char *data, ssize_t len)
     }
     buf_consume(&p->in, used);
     stream_pause(stream);
-    p->phase = WAITING;
-    s->waiting++;
-    deadline_arm(&p->deadline, &s->wait_q);
-    try_slot(p);
-    if (s->waiting > 0 && !uv_is_active((uv_handle_t *)&s->timer))
-        uv_timer_start(&s->timer, on_tick, TICK_MS, TICK_MS);
+    want_slot(p);
 }
 
 static const struct stream_events events = {.on_read = on_read, .on_closed = on_closed};
@@ -263,8 +313,10 @@ int passages_open(struct passages **out, const struct passages_config *config, s
     s->config = *config;
     list_init(&s->list);
     deadline_queue_init(&s->wait_q, config->loop, PASSAGE_WAIT_MS, on_late);
+    grant_box_init(&s->grants, wake_granted);
+    uv_async_init(&config->loop->uv, &s->granted, on_granted);
     uv_timer_init(&config->loop->uv, &s->timer);
-    s->timer.data = s;
+    s->granted.data = s->timer.data = s;
     *out = s;
     return 0;
 }
@@ -282,6 +334,7 @@ void passages_close(struct passages *s)
 {
     s->closing = true;
     passages_cut(s, NULL);
+    uv_close((uv_handle_t *)&s->granted, NULL);
     uv_close((uv_handle_t *)&s->timer, NULL);
     list_remove(&s->wait_q.node);
 }

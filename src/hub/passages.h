@@ -5,7 +5,7 @@
  * A gateway keeps idle connections to the door, POST /gateway/v1/passage with Upgrade. When it has a request it names the replica
  * in one line; the hub takes a slot of that replica, as for a request of its own, dials it, or the portal of its site, and joins
  * the two (net/splice.h). So an engine never gets more than it has slots, over all doors. One request a connection: with it the
- * slot is given back. Where no slot is free it waits, PASSAGE_WAIT_MS at most.
+ * slot is given back. Where no slot is free it waits in the model's queue, PASSAGE_WAIT_MS at most.
  *
  * Bounds: PASSAGES_MAX connections of all gateways. Runs on the door's loop.
  */

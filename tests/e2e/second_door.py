@@ -282,6 +282,35 @@ def slots_are_shared(_hub, door, engine):
     engine.script = script
     same(replies, [200] * 16, 'answers')
     need(max(seen) <= SLOTS, seen)
+    same(set(engine.paths), {'/base/v1/chat/completions'}, 'paths')
+
+
+def no_door_starves(hub, door):
+    """While the hub's own queue is never empty, requests at the gateway have their turn, at each of two replicas."""
+    with Engine(talk(0.01)) as engine:
+        hub.api('POST', '/api/v1/models', {'name': 'pair', 'source': engine.url, 'engine': 'url', 'kind': 'chat', 'context': 512})
+        hub.api('POST', '/api/v1/deployments', {'model': 'pair', 'slots': 1, 'replicas': 2})
+        hub.wait_ready('pair', 2)
+        wait_for(lambda: door.chat(model='pair', max_tokens=1).status == 200, 'the gateway knows it', 5)
+        stop, wrong = threading.Event(), []
+
+        def client():
+            while not stop.is_set():
+                reply = hub.chat(model='pair', max_tokens=5)
+                if reply.status != 200:
+                    wrong.append(reply.body)
+        threads = [threading.Thread(target=client) for _ in range(8)]
+        for t in threads:
+            t.start()
+        start = time.monotonic()
+        replies = [door.chat(model='pair', max_tokens=5).status for _ in range(5)]
+        took = time.monotonic() - start
+        stop.set()
+        for t in threads:
+            t.join()
+    same((replies, wrong), ([200] * 5, []), 'answers')
+    need(took < 10, took)
+    return f'5 answers in {took:.1f} s'
 
 
 def door_dies(hub, door):
@@ -322,9 +351,9 @@ def hub_dies(hub, door):
     same(door.chat(max_tokens=2).status, 200, 'afterwards')
 
 
-def hub_dies_again(hub, door):
+def dies_again(hub, door, kill):
     """Killed while short answers come: each that came whole has one final record with its tokens, and no request has two."""
-    whole, ids, stop = {}, set(), threading.Event()
+    whole, stop = {}, threading.Event()
 
     def client():
         while not stop.is_set():
@@ -334,15 +363,13 @@ def hub_dies_again(hub, door):
                 continue
             if reply.status == 200:
                 whole[reply.fields['x-request-id']] = reply.json()['usage']['completion_tokens']
-            ids.add(reply.fields.get('x-request-id'))
     threads = [threading.Thread(target=client) for _ in range(4)]
     for t in threads:
         t.start()
     for _ in range(ROUNDS):
         before = len(whole)
         wait_for(lambda n=before: len(whole) > n + 5, 'answers', 30)
-        hub.kill()
-        hub.start()
+        kill()
     before = len(whole)
     wait_for(lambda: len(whole) > before + 5, 'answers at the end', 30)
     stop.set()
@@ -350,13 +377,23 @@ def hub_dies_again(hub, door):
         t.join()
     finals = {}
     for r in hub.records():
-        if 'final' in r['flags'] and r['request'] in ids:
+        if 'final' in r['flags']:
             finals.setdefault(r['request'], []).append(r['completion_tokens'])
     same({i: finals.get(i) for i in whole}, {i: [n] for i, n in whole.items()}, 'final records of whole answers')
     same([i for i, n in finals.items() if len(n) > 1], [], 'requests with two')
     now = hub.tenant()
     same(now['spent'], sum(nano(r['cost']) for r in hub.records('default')), 'spent and records')
     return f'{len(whole)} answers, {ROUNDS} times'
+
+
+def kill_hub(hub):
+    hub.kill()
+    hub.start()
+
+
+def kill_door(door):
+    door.kill()
+    door.run()
 
 
 def forgotten(hub, door):
@@ -408,7 +445,7 @@ def main():
     args = ['--site-listen', f'127.0.0.1:{free_port()}', '--listen', f'127.0.0.1:{free_port()}', '--lease', '4']
     with Bench(args) as hub, Engine(talk(0.02)) as engine:
         hub.api('PUT', '/api/v1/models/stories/price', {'price_prompt': '1', 'price_completion': '1'})
-        hub.add_url_model('slow', engine.url, slots=SLOTS, price_prompt='1', price_completion='1')
+        hub.add_url_model('slow', engine.url + '/base', slots=SLOTS, price_prompt='1', price_completion='1')
         hub.wait_ready()
         door = Door(hub, 'near')
         try:
@@ -420,9 +457,11 @@ def main():
             tap.case('a revoked key', revoked, hub, door)
             tap.case('one budget at two doors', both_doors, hub, door)
             tap.case('slots of one engine', slots_are_shared, hub, door, engine)
+            tap.case('no door starves', no_door_starves, hub, door)
             tap.case('the door dies in the middle of a stream', door_dies, hub, door)
             tap.case('the hub dies in the middle of a stream', hub_dies, hub, door)
-            tap.case('the hub dies while answers come', hub_dies_again, hub, door)
+            tap.case('the hub dies while answers come', dies_again, hub, door, lambda: kill_hub(hub))
+            tap.case('the door dies while answers come', dies_again, hub, door, lambda: kill_door(door))
             if FULL:
                 tap.case('a gateway that is forgotten', forgotten, hub, door)
             tap.case('a door stops and starts', stops, hub, door)
