@@ -308,6 +308,8 @@ def no_door_starves(hub, door):
         stop.set()
         for t in threads:
             t.join()
+        hub.api('DELETE', '/api/v1/deployments/pair')
+        wait_for(lambda: hub.deployment('pair') is None, 'undeployed', 40)
     same((replies, wrong), ([200] * 5, []), 'answers')
     need(took < 10, took)
     return f'5 answers in {took:.1f} s'
