@@ -193,13 +193,19 @@ static uint64_t slot_tokens(const struct relay *r)
     return (uint64_t)r->worst.prompt + r->worst.completion;
 }
 
+static void on_woken(void *ctx, const struct effect *reply)
+{
+    (void)ctx;
+    (void)reply;
+}
+
 /* Core hears of the first request at once. Where that cannot be told the next sample tells it. */
 static void wake(struct worker *w, const struct snap_model *m)
 {
     struct event event = {.kind = EVENT_KIND_service_demand,
                           .u.service_demand = {.service = m->demand.service, .in_flight = 1}};
     if (demand_wakes(&m->queue->demand))
-        (void)runtime_post(w->runtime, &event);
+        (void)worker_ask(w, &event, on_woken, NULL);
 }
 
 static void go_slot(struct relay *r, uint64_t prefix_hash)

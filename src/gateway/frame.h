@@ -4,7 +4,7 @@
  *
  *   gateway  HELLO   the process that it is
  *   hub      WELCOME whether that one was the gateway's process before; then
- *   gateway  EVENT   worker_join, lease_ask, lease_return or meter, as core/layout.h encodes it, with the sender's token
+ *   gateway  EVENT   worker_join, lease_ask, lease_return, meter or service_demand, as core/layout.h encodes it, with the sender's token
  *   hub      REPLY   to a token, once it is durable
  *   hub      RECALL  of a lease
  *   hub      ROUTES, ROW ..., ROUTES_END: what requests are matched against, whole, whenever it has changed

@@ -105,13 +105,14 @@ void gateway_kick(struct gateway *g)
 static bool tell_demand(void *ctx, const struct event_service_demand *demand)
 {
     struct event event = {.kind = EVENT_KIND_service_demand, .u.service_demand = *demand};
-    return runtime_post(ctx, &event) == 0;
+    /* What a gateway's own process answers its hub counts, since it goes through there. */
+    return !ctx || runtime_post(ctx, &event) == 0;
 }
 
 void gateway_demand(struct gateway *g, struct worker *w, uint64_t ms)
 {
     if (w == g->workers[0])
-        registry_demand(g->registry, ms, tell_demand, w->runtime);
+        registry_demand(g->registry, ms, tell_demand, w->uplink.runtime);
 }
 
 uint64_t gateway_version(const struct gateway *g)
@@ -221,6 +222,11 @@ bool gateway_serving(struct gateway *g)
 uint32_t gateway_replica_busy(struct gateway *g, const struct uuid *deployment, uint32_t ordinal)
 {
     return registry_busy(g->registry, deployment, ordinal);
+}
+
+bool gateway_wakes(struct gateway *g, const struct uuid *service)
+{
+    return registry_wakes(g->registry, service);
 }
 
 struct backend *gateway_replica(struct gateway *g, const struct uuid *deployment, uint32_t ordinal,

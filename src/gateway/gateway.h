@@ -74,6 +74,8 @@ uint32_t gateway_replica_busy(struct gateway *gateway, const struct uuid *deploy
 /* As registry_replica (gateway/snapshot.h): for requests that came in at another door. From any thread. */
 struct backend *gateway_replica(struct gateway *gateway, const struct uuid *deployment, uint32_t ordinal,
                                 uint32_t epoch, struct slot_queue **queue);
+/* A request at another door has found nothing ready of this deployment: true, core is to be told. From any thread. */
+bool gateway_wakes(struct gateway *gateway, const struct uuid *service);
 /* Counts the snapshots that were published. From any thread. */
 uint64_t gateway_version(const struct gateway *gateway);
 /* Prometheus text of all workers. */

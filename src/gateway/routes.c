@@ -61,7 +61,7 @@ int routes_begin(struct routes *r)
     r->begun = true;
     portals_mark(r->portals);
     /* The first site is a process's own (view_site_own): one without replicas, so that all of them count as far. */
-    struct row_site own = {.name = "here", .state = PLACE_UP};
+    struct row_site own = {.id = {.b = {[15] = 1}}, .name = "here", .state = PLACE_UP};
     return core_load(r->core, ROW_KIND_site, &own);
 }
 
@@ -101,6 +101,7 @@ int routes_row(struct routes *r, uint32_t kind, void *row)
     case ROW_KIND_variant:
     case ROW_KIND_price:
     case ROW_KIND_deployment:
+    case ROW_KIND_service:
         rc = core_load(r->core, (enum row_kind)kind, row);
         break;
     default:

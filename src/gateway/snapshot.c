@@ -358,6 +358,16 @@ uint32_t registry_busy(struct registry *r, const struct uuid *deployment, uint32
     return n;
 }
 
+bool registry_wakes(struct registry *r, const struct uuid *service)
+{
+    bool wakes = false;
+    pthread_mutex_lock(&r->lock);
+    for (struct slot_queue *q = r->queues; q; q = q->next)
+        wakes = wakes || (uuid_eq(&q->demand.terms.service, service) && demand_wakes(&q->demand));
+    pthread_mutex_unlock(&r->lock);
+    return wakes;
+}
+
 static struct slot_queue *queue_with(struct registry *r, const struct backend *backend)
 {
     for (struct slot_queue *q = r->queues; q; q = q->next) {

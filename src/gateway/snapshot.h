@@ -89,6 +89,8 @@ void registry_kick(struct registry *registry);
  * false where it could not be told. One thread. */
 typedef bool demand_fn(void *ctx, const struct event_service_demand *demand);
 void registry_demand(struct registry *registry, uint64_t ms, demand_fn *tell, void *ctx);
+/* As demand_wakes, of the queue that this service's requests wait in. */
+bool registry_wakes(struct registry *registry, const struct uuid *service);
 /* The replica, referenced, and the queue for slots of its model; NULL: there is no such in the routes. */
 struct backend *registry_replica(struct registry *registry, const struct uuid *deployment, uint32_t ordinal,
                                  uint32_t epoch, struct slot_queue **queue);

@@ -18,6 +18,21 @@
             frame_add_row(out, ROW_KIND_##kind, row_); \
     } while (0)
 
+/* Of deployments that follow demand. */
+static uint64_t add_services(struct buf *out, const struct core *core)
+{
+    uint64_t n = 0;
+    const struct row_deployment *row;
+    struct view_service service;
+    for (uint32_t pos = 0; (row = view_deployment_at(core, &pos)) != NULL;) {
+        if (!view_service(core, &row->id, 0, &service))
+            continue;
+        frame_add_row(out, ROW_KIND_service, service.row);
+        n++;
+    }
+    return n;
+}
+
 /* In the order in which core_load wants them. A key comes with its hash, as it is stored, never with its secret. */
 static void add_routes(struct buf *out, const struct core *core, uint64_t version)
 {
@@ -43,6 +58,7 @@ static void add_routes(struct buf *out, const struct core *core, uint64_t versio
         n++;
     }
     ADD_ALL(deployment);
+    n += add_services(out, core);
     ADD_ALL(replica);
     frame_add_number(out, FRAME_ROUTES_END, n);
 }

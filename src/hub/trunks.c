@@ -197,8 +197,25 @@ static void pass_on(struct trunk *t)
     }
 }
 
+/* A request there waits for a start: what the hub's own gateway says of such. It is told once; what the hub itself sees of the
+ * demand takes it back when it is answered. */
+static bool take_demand(struct trunk *t, const struct event *event)
+{
+    struct trunks *s = t->trunks;
+    struct event wake = {.kind = EVENT_KIND_service_demand,
+                         .u.service_demand = {.service = event->u.service_demand.service, .in_flight = 1}};
+    if (!t->greeted || event->token == 0)
+        return false;
+    if (gateway_wakes(s->config.gateway, &wake.u.service_demand.service))
+        (void)runtime_post(s->config.runtime, &wake);
+    answer(t, event->token, 0, 0);
+    return true;
+}
+
 static bool take_event(struct trunk *t, struct event *event)
 {
+    if (event->kind == EVENT_KIND_service_demand)
+        return take_demand(t, event);
     if (!t->greeted || event->token == 0 || !worker_of(event) || t->npending == TRUNK_PENDING_MAX)
         return false;
     if (event->kind == EVENT_KIND_worker_join)

@@ -3,8 +3,8 @@
  * Trunks: the hub's end of what gateways say (gateway/frame.h). One connection of a gateway, POST /gateway/v1/trunk with
  * Upgrade, and on it what its workers would post to the runtime if they were here.
  *
- * A gateway says only what a gateway may: worker_join, lease_ask, lease_return and meter, of its own workers; anything else ends
- * the connection. What is numbered (lease_return, meter) and worker_join go to the core in the order in which they came, and the
+ * A gateway says only what a gateway may: worker_join, lease_ask, lease_return and meter, of its own workers, and that somebody
+ * waits for a model that has no replica (service_demand); anything else ends the connection. What is numbered (lease_return, meter) and worker_join go to the core in the order in which they came, and the
  * next of them only once those before are durable or refused. So a gateway that was not answered repeats all, in order, and what
  * happened before is told by its number.
  *
