@@ -13,6 +13,7 @@ import statistics
 import threading
 import time
 
+from second_door import Door
 from site_agent import Field, Site
 from workbench import NOT_FOUND, OK, STORY, Tap, alive, find_processes, nano, need, same, wait_for
 
@@ -228,6 +229,26 @@ def follows(f):
     same(f.bench.chat(model='tide', max_tokens=4, timeout=60).status, 200, 'and again')
     need(f.bench.deployment('tide')['replicas'][0]['ordinal'] >= 2, 'an ordinal was given twice')
     return f'first answers after {cold_s:.1f} s'
+
+
+def another_door(f):
+    """Through a gateway elsewhere: a replica at the site, and one that has to start first."""
+    door = Door(f.bench, 'elsewhere')
+    try:
+        door.join()
+        door.run()
+        reply = door.chat(model='story', max_tokens=8)
+        same(reply.status, 200, reply.body)
+        same(f.bench.billed(reply.fields['x-request-id'])['completion_tokens'], reply.json()['usage']['completion_tokens'], 'tokens')
+        with door.stream(model='story', max_tokens=40, stream_options={'include_usage': True}) as s:
+            s.read()
+            need(s.done and s.text, s.events)
+            same(f.bench.billed(s.id)['completion_tokens'], s.usage['completion_tokens'], 'tokens of the stream')
+        wait_for(lambda: counts(f, 'tide') == (0, 0, 0), 'none is left', 30)
+        same(door.chat(model='tide', max_tokens=4, timeout=60).status, 200, 'who waited for the start')
+        wait_for(lambda: counts(f, 'tide') == (0, 0, 0), 'none is left again', 60)
+    finally:
+        door.end()
 
 
 def here(f):
@@ -489,7 +510,7 @@ def main():
         if os.environ.get('BUSBAR_FULL'):
             t.case('a start that does not come', too_late, f)
         for name, case in (('latency', latency), ('large ones beside one another', large), ('a client goes away', aborts), ('the agent is killed', agent_dies),
-                           ('the agent hangs', hangs), ('as many as are asked for', follows), ('jobs and replicas', competes), ('the hub is killed', hub_dies), ("the hub's folder is moved", hub_moves), ('other bytes', other_bytes),
+                           ('the agent hangs', hangs), ('as many as are asked for', follows), ('at another door', another_door), ('jobs and replicas', competes), ('the hub is killed', hub_dies), ("the hub's folder is moved", hub_moves), ('other bytes', other_bytes),
                            ('half a file', goes_on), ('undeploy', undeploys), ('strangers', stranger), ('the site is drained', drains), ('the site leaves', leaves)):
             t.case(name, case, f)
     t.done()
