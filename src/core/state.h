@@ -197,7 +197,7 @@ static inline const uint64_t *reach_mask(const struct core *core, const struct r
         (core)->array = arena_take(arena, (size_t)(count) * sizeof *(core)->array); \
     } while (0)
 
-/* ---- members, core/member.c ---- */
+/* ---- members, core/member.c, and gateways ---- */
 
 void members_carve(struct core *core, struct arena *arena);
 int load_member(struct core *core, const struct row_member *row);
@@ -205,9 +205,7 @@ int load_member(struct core *core, const struct row_member *row);
 bool members_hold(const struct core *core);
 /* It is no member any more; false: it was none. */
 bool member_drop(struct core *core, const struct uuid *id);
-
-/* ---- gateways, core/gateway.c ---- */
-
+/* core/gateway.c */
 void gateways_carve(struct core *core, struct arena *arena);
 int load_gateway(struct core *core, const struct row_gateway *row);
 
@@ -251,8 +249,7 @@ struct model_id model_by_id(const struct core *core, const struct uuid *id);
 
 /* ---- leases of budget and replicas: core/lease.c, core/replica.c ---- */
 
-/* Ends every lease of the workers of a gateway, and nobody of it waits any more; zero: of the hub's own process, at a boot. The
- * workers are gone after it. */
+/* The workers of a gateway are gone, with their leases and waiters; zero: of the hub's own process, at a boot. */
 void lease_end_workers(struct core *core, const struct uuid *gateway);
 /* Grants, refuses or keeps waiting whoever waits for this tenant's money. */
 void lease_serve_waiters(struct core *core, struct tenant_id tenant, int64_t now_ms);
