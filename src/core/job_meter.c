@@ -13,6 +13,10 @@
  *
  * Whole nano-units leave the tenant's wallet, never more than is available there. What a gateway holds comes free again, or is
  * spent: until then the rest is owed. If it could not be paid even so, the job is stopped for good.
+ *
+ * Data is a line of its own: bytes that came over the corridor between the hub's own site and the epoch's, or went, times what a
+ * GB cost there when the epoch started, half to even. It is told once all of it has moved, which may be long after the
+ * final report: of an epoch whose final report says DATA_DUE the row stays until one with DATA_TOLD has come too.
  */
 #include <assert.h>
 #include <string.h>
@@ -27,6 +31,7 @@
  * (runtime/event_clock.h). */
 #define SLACK_MS 60000
 #define SLACK_PART 32
+#define GB INT64_C(1000000000)
 #define KEY_LEN (sizeof(struct uuid) + sizeof(uint32_t)) /* a row begins with job and epoch */
 
 static bool usage_equal(const void *table, uint32_t i, const void *key, size_t len)
@@ -87,6 +92,24 @@ static void stop_waiting(struct core *core, uint32_t i)
     close_row(core, i);
 }
 
+/* Blobs are at the hub's own site, so that is where data comes from and goes. */
+static void name_corridor(const struct core *core, const struct pool *pool, struct row_job_usage *row)
+{
+    struct site_id own = {site_first(core)};
+    uint32_t i = pool->site.v == own.v ? INDEX_NONE : corridor_between(core, own, pool->site);
+    if (i == INDEX_NONE)
+        return;
+    row->corridor = core->net.corridor[i].row.id;
+    row->data_price = core->net.corridor[i].row.price;
+}
+
+/* No report of it can bring anything new. */
+static bool is_complete(const struct row_job_usage *row)
+{
+    return (row->flags & JOB_METER_FINAL) &&
+           (!(row->flags & JOB_METER_DATA_DUE) || (row->flags & JOB_METER_DATA_TOLD));
+}
+
 void job_usage_open(struct core *core, struct job_id id)
 {
     const struct job *job = &core->work.job[id.v];
@@ -101,6 +124,7 @@ void job_usage_open(struct core *core, struct job_id id)
                                 .started_ms = job->row.started_ms};
     /* What a service's replicas serve is paid for by the token. */
     row.price = job->row.flags & JOB_REPLICA ? 0 : pool->row.price;
+    name_corridor(core, pool, &row);
     uint32_t i = job_usage_find(core, &row.job, row.epoch);
     if (i != MAP_NONE)
         stop_waiting(core, i); /* of a job that is forgotten, whose id is in use again */
@@ -129,7 +153,7 @@ void job_usage_end(struct core *core, struct job_id id)
     row->ended_ms = core->now_ms;
     table_touch(&core->meters.table, i);
     /* Of a deployment's replica nobody will tell more. */
-    if (row->flags & JOB_METER_FINAL || !uuid_zero(&job->row.deployment))
+    if (is_complete(row) || !uuid_zero(&job->row.deployment))
         close_row(core, i);
     else
         await(core, i);
@@ -137,8 +161,8 @@ void job_usage_end(struct core *core, struct job_id id)
 
 /* ---- money ---- */
 
-/* A UUIDv7 of this step. Steps are numbered for ever, and each makes one such at most. */
-static struct uuid bill_id(const struct core *core)
+/* A UUIDv7 of this step and line. Steps are numbered for ever, and each makes one such of a line at most. */
+static struct uuid bill_id(const struct core *core, enum transfer_code code)
 {
     struct uuid id = {{0}};
     for (int i = 0; i < 6; i++)
@@ -147,6 +171,7 @@ static struct uuid bill_id(const struct core *core)
         id.b[15 - i] = (uint8_t)(core->row.events >> 8 * i);
     id.b[6] = 0x70;
     id.b[8] = 0x80 | (id.b[8] & 0x3f);
+    id.b[7] = code == TRANSFER_DATA;
     return id;
 }
 
@@ -156,30 +181,51 @@ static int128 worth(const struct row_job_usage *row)
     return (int128)row->price * row->chip_ms;
 }
 
-/* Pays what the row owes, as far as the wallet goes. 0, or an error and nothing was paid. */
-static int pay(struct core *core, struct row_job_usage *row, const struct tenant *tenant)
+/* What its data has cost, in whole nano-units. */
+static int128 data_worth(const struct row_job_usage *row)
+{
+    int128 exact = ((int128)row->bytes_in + row->bytes_out) * row->data_price;
+    int128 whole = exact / GB, rest = exact % GB;
+    return whole + (rest > GB / 2 || (rest == GB / 2 && (whole & 1)));
+}
+
+/* Pays a line, as far as the wallet goes; *cost rises by what was paid. 0, or an error and nothing was paid. */
+static int pay_line(struct core *core, const struct row_job_usage *row, const struct tenant *tenant,
+                    enum transfer_code code, int64_t worth, int64_t *cost)
 {
     struct ledger *l = &core->ledger;
-    if (worth(row) / HOUR_MS > MONEY_MAX)
-        return ERR_OVERFLOW;
-    int64_t owed = (int64_t)(worth(row) / HOUR_MS) - row->cost;
+    int64_t owed = worth - *cost;
     int64_t available = ledger_available(l, tenant->wallet);
-    struct transfer_order order = {.id = bill_id(core),
+    struct transfer_order order = {.id = bill_id(core, code),
                                    .debit = tenant->wallet,
                                    .amount = owed < available ? owed : available,
-                                   .code = TRANSFER_JOB,
+                                   .code = code,
                                    .event_ms = core->now_ms,
                                    .ref = row->job};
-    if (order.amount > 0) {
-        int rc = ledger_account(l, &row->site, ACCOUNT_REVENUE, tenant->row.ledger, &order.credit);
-        if (rc == 0)
-            rc = ledger_transfer(l, &order);
-        if (rc != 0)
-            return rc;
-        row->cost += order.amount;
-        owed -= order.amount;
-    }
-    row->unpaid = owed;
+    if (order.amount <= 0)
+        return 0;
+    int rc = ledger_account(l, code == TRANSFER_DATA ? &row->corridor : &row->site, ACCOUNT_REVENUE,
+                            tenant->row.ledger, &order.credit);
+    if (rc == 0)
+        rc = ledger_transfer(l, &order);
+    if (rc == 0)
+        *cost += order.amount;
+    return rc;
+}
+
+/* Pays what the row owes. 0, or an error and nothing was paid. */
+static int pay(struct core *core, struct row_job_usage *row, const struct tenant *tenant)
+{
+    if (worth(row) / HOUR_MS > MONEY_MAX || data_worth(row) > MONEY_MAX)
+        return ERR_OVERFLOW;
+    int64_t chips = (int64_t)(worth(row) / HOUR_MS), data = (int64_t)data_worth(row);
+    int rc = pay_line(core, row, tenant, TRANSFER_JOB, chips, &row->cost);
+    if (rc != 0)
+        return rc;
+    /* The other line is paid by now: what cannot be paid of this one is owed. */
+    (void)pay_line(core, row, tenant, TRANSFER_DATA, data, &row->data_cost);
+    row->unpaid = chips - row->cost;
+    row->data_unpaid = data - row->data_cost;
     row->remainder = (uint64_t)(worth(row) % HOUR_MS);
     return 0;
 }
@@ -187,7 +233,7 @@ static int pay(struct core *core, struct row_job_usage *row, const struct tenant
 /* The tenant owes something. What is held for it may come back, or it does not suffice: then whatever of the job runs is over. */
 static void collect_debt(struct core *core, const struct row_job_usage *row, struct tenant_id tenant)
 {
-    int64_t unpaid = row->unpaid;
+    int128 unpaid = (int128)row->unpaid + row->data_unpaid;
     struct job_id id = job_by_id(core, &row->job);
     if (unpaid > ledger_unspent(&core->ledger, core->tenant[tenant.v].wallet) && id.v != INDEX_NONE &&
         core->work.job[id.v].row.state == JOB_RUNNING)
@@ -207,10 +253,11 @@ static uint64_t most_ms(const struct row_job_usage *row, int64_t by_ms)
 /* No chip was the job's before the epoch began, so a total above what its chips can have done since then is wrong. */
 static bool can_be(const struct row_job_usage *row, const struct event_job_meter *e, int64_t now_ms)
 {
-    const uint32_t flags = JOB_METER_ESTIMATED | JOB_METER_TRUNCATED | JOB_METER_FINAL;
+    const uint32_t flags = JOB_METER_ESTIMATED | JOB_METER_TRUNCATED | JOB_METER_FINAL | JOB_METER_DATA_DUE |
+                           JOB_METER_DATA_TOLD;
     uint64_t ms = most_ms(row, now_ms);
     return !(e->flags & ~flags) && e->ms <= ms && e->chip_ms <= ms * row->chips && e->cpu_ms <= INT64_MAX &&
-           e->energy_mj <= INT64_MAX;
+           e->energy_mj <= INT64_MAX && e->bytes_in <= DATA_BYTES_MAX && e->bytes_out <= DATA_BYTES_MAX;
 }
 
 static bool rise(uint64_t *to, uint64_t total)
@@ -224,15 +271,31 @@ static bool rise(uint64_t *to, uint64_t total)
  * is over can have used bounds its figures. False: the row knew all of it. */
 static bool add_report(struct row_job_usage *row, const struct event_job_meter *e)
 {
+    uint32_t flags = row->flags;
+    bool more = rise(&row->bytes_in, e->bytes_in);
+    more |= rise(&row->bytes_out, e->bytes_out);
+    if (flags & JOB_METER_FINAL) { /* only its data is still told */
+        row->flags |= e->flags & JOB_METER_DATA_TOLD;
+        return more || row->flags != flags;
+    }
     uint64_t ms = row->state == JOB_USAGE_OVER ? most_ms(row, row->ended_ms) : e->ms;
     uint64_t chip_ms = row->state == JOB_USAGE_OVER ? ms * row->chips : e->chip_ms;
-    uint32_t flags = row->flags;
-    bool more = rise(&row->ms, e->ms < ms ? e->ms : ms);
+    more |= rise(&row->ms, e->ms < ms ? e->ms : ms);
     more |= rise(&row->chip_ms, e->chip_ms < chip_ms ? e->chip_ms : chip_ms);
     more |= rise(&row->cpu_ms, e->cpu_ms);
     more |= rise(&row->energy_mj, e->energy_mj);
     row->flags |= e->flags;
     return more || row->flags != flags;
+}
+
+/* A corridor tells all that was metered over it. */
+static void corridor_moved(struct core *core, const struct uuid *id, uint64_t bytes)
+{
+    uint32_t i = bytes > 0 ? map_get(&core->net.corridor_map, id, sizeof *id) : MAP_NONE;
+    if (i == MAP_NONE)
+        return;
+    core->net.corridor[i].row.bytes_jobs += bytes;
+    table_touch(&core->net.corridors, i);
 }
 
 int step_job_meter(struct core *core, const struct event *event)
@@ -249,16 +312,18 @@ int step_job_meter(struct core *core, const struct event *event)
         return ERR_INVALID;
     struct row_job_usage next = u->row;
     struct tenant_id tenant = u->tenant;
-    if ((next.flags & JOB_METER_FINAL) || !add_report(&next, e))
+    if (is_complete(&next) || !add_report(&next, e))
         return 0; /* nothing that counts and was not known */
+    uint64_t moved = next.bytes_in - u->row.bytes_in + next.bytes_out - u->row.bytes_out;
     int rc = pay(core, &next, &core->tenant[tenant.v]);
     if (rc != 0)
         return rc;
     u->row = next;
     table_touch(&m->table, i);
-    if (next.state == JOB_USAGE_OVER && (next.flags & JOB_METER_FINAL))
+    corridor_moved(core, &next.corridor, moved);
+    if (next.state == JOB_USAGE_OVER && is_complete(&next))
         stop_waiting(core, i);
-    if (next.unpaid > 0)
+    if (next.unpaid > 0 || next.data_unpaid > 0)
         collect_debt(core, &next, tenant);
     return 0;
 }
@@ -268,8 +333,10 @@ int step_job_meter(struct core *core, const struct event *event)
 /* What was paid and what is owed is all that the epoch has cost. */
 static bool adds_up(const struct row_job_usage *row)
 {
-    return row->price >= 0 && row->cost >= 0 && row->unpaid >= 0 &&
-           ((int128)row->cost + row->unpaid) * HOUR_MS + row->remainder == worth(row);
+    return row->price >= 0 && row->cost >= 0 && row->unpaid >= 0 && row->data_price >= 0 &&
+           row->data_cost >= 0 && row->data_unpaid >= 0 &&
+           ((int128)row->cost + row->unpaid) * HOUR_MS + row->remainder == worth(row) &&
+           (int128)row->data_cost + row->data_unpaid == data_worth(row);
 }
 
 int load_job_usage(struct core *core, const struct row_job_usage *row)

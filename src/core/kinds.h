@@ -133,11 +133,15 @@ enum meter_flag {
     E(STOPPED, 6, "stopped", "the site's engine or its machine stopped it") \
     E(LOST, 7, "lost", "its node or what watched it there was lost") \
     E(BUDGET, 8, "budget", "its tenant's budget is spent")
+#define CORRIDOR_FLAGS(C) \
+    C(ASSUMED, 1u, "assumed") /* nobody said how much it carries: what is measured counts, whatever it is */
 /* Of a report of what an epoch used. */
 #define JOB_METER_FLAGS(M) \
     M(ESTIMATED, 1u, "estimated") /* its energy, from what its chips are rated at */ \
     M(TRUNCATED, 2u, "truncated") /* what watched it was lost: it may have used more */ \
-    M(FINAL, 4u, "final")         /* no more comes */
+    M(FINAL, 4u, "final")         /* no more comes, but for its data */ \
+    M(DATA_DUE, 8u, "data-due")   /* what its data moved is told by a report of its own */ \
+    M(DATA_TOLD, 16u, "data-told") /* it has been */
 /* The account of an epoch. */
 #define JOB_USAGE_STATES(U) \
     U(RUNS, 1, "runs") \
@@ -210,6 +214,11 @@ enum job_ending {
 #undef E
 };
 #define JOB_CODE_BITS 8
+enum corridor_flag {
+#define C(name, bit, text) CORRIDOR_##name = (bit),
+    CORRIDOR_FLAGS(C)
+#undef C
+};
 enum job_meter_flag {
 #define M(name, bit, text) JOB_METER_##name = (bit),
     JOB_METER_FLAGS(M)

@@ -42,7 +42,13 @@ enum account_code {
 };
 
 enum transfer_state { TRANSFER_PENDING = 1, TRANSFER_POSTED = 2, TRANSFER_VOIDED = 3 };
-enum transfer_code { TRANSFER_BUDGET = 1, TRANSFER_LEASE = 2, TRANSFER_ROUNDING = 3, TRANSFER_JOB = 4 };
+enum transfer_code {
+    TRANSFER_BUDGET = 1,
+    TRANSFER_LEASE = 2,
+    TRANSFER_ROUNDING = 3,
+    TRANSFER_JOB = 4,
+    TRANSFER_DATA = 5
+};
 
 struct account_id {
     uint32_t v;

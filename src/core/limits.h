@@ -41,6 +41,11 @@
 #define ARRAY_TASKS_MAX 65535
 #define ARRAY_EVENT_TASKS_MAX 256             /* that one event brings */
 #define PLAN_PARTS_MAX 4096                   /* classes and rents of a plan */
+#define DATA_BYTES_MAX (UINT64_C(1) << 50)    /* that come for a job, and go */
+#define CORRIDOR_RTT_MAX 60000000u            /* microseconds: a minute */
+#define CORRIDOR_BITS_MAX (UINT64_C(1) << 50) /* a petabit a second */
+#define CORRIDOR_WH_MAX \
+    UINT64_C(1000000000) /* for a GB: what others of these are multiplied with stays within 128 bits */
 #define PLAN_NANO_MAX INT64_C(10000000000000) /* a threshold or rent, either sign: 1e4 units of a currency */
 
 struct limits {

@@ -66,6 +66,8 @@ int load_corridor(struct core *core, const struct row_corridor *row)
     if (i == INDEX_NONE)
         return ERR_LIMIT;
     net->corridor[i] = (struct corridor){.row = *row, .a = a, .b = b};
+    if (row->given_bits_s == 0)
+        corridor_begin(&net->corridor[i].row); /* it was written before anything was measured */
     map_put(&net->corridor_map, &row->id, sizeof row->id, i);
     return 0;
 }

@@ -296,39 +296,6 @@ int step_pool_add(struct core *core, const struct event *event)
     return 0;
 }
 
-int step_corridor_add(struct core *core, const struct event *event)
-{
-    const struct event_corridor_add *e = &event->u.corridor_add;
-    struct network *net = &core->net;
-    struct site_id a = site_by_id(core, &e->a), b = site_by_id(core, &e->b);
-    if (uuid_zero(&e->corridor) || e->bits_s == 0 || e->price < 0 || e->price > PRICE_MAX)
-        return ERR_INVALID;
-    if (a.v == INDEX_NONE || b.v == INDEX_NONE)
-        return ERR_NOT_FOUND;
-    if (a.v == b.v)
-        return ERR_INVALID;
-    if (map_get(&net->corridor_map, &e->corridor, sizeof e->corridor) != MAP_NONE)
-        return ERR_EXISTS;
-    uint32_t i = table_take(&net->corridors);
-    if (i == INDEX_NONE)
-        return ERR_LIMIT;
-    net->corridor[i] = (struct corridor){.row = {.id = e->corridor,
-                                                 .a = e->a,
-                                                 .b = e->b,
-                                                 .bits_s = e->bits_s,
-                                                 .rtt = e->rtt,
-                                                 .price = e->price,
-                                                 .energy = e->energy,
-                                                 .state = PLACE_UP},
-                                         .a = a,
-                                         .b = b};
-    map_put(&net->corridor_map, &e->corridor, sizeof e->corridor, i);
-    traffic_changed(core);
-    core->book.version++; /* nobody has judged it yet */
-    network_changed(core);
-    return 0;
-}
-
 /* ---- what changes ---- */
 
 int step_site_signal(struct core *core, const struct event *event)
@@ -389,8 +356,7 @@ uint32_t site_state(const struct row_site *site)
     return site->away ? PLACE_LOST : site->state;
 }
 
-/* Of nodes and corridors too. */
-static bool place_state_valid(uint32_t state)
+bool place_state_valid(uint32_t state)
 {
     return state == PLACE_UP || state == PLACE_CORDONED || state == PLACE_LOST;
 }
@@ -513,22 +479,4 @@ void pool_set_node_power(struct core *core, struct pool_id id, uint32_t node, ui
     pool_set_node(pool, node, state);
     site->load += idle * pool->nodes_up;
     site->load -= idle * before;
-}
-
-int step_corridor_state(struct core *core, const struct event *event)
-{
-    const struct event_corridor_state *e = &event->u.corridor_state;
-    uint32_t i = map_get(&core->net.corridor_map, &e->corridor, sizeof e->corridor);
-    if (i == MAP_NONE)
-        return ERR_NOT_FOUND;
-    if (!place_state_valid(e->state) || e->bits_s == 0)
-        return ERR_INVALID;
-    transit_turn(core); /* what has come by now is not cut */
-    core->net.corridor[i].row.state = e->state;
-    core->net.corridor[i].row.bits_s = e->bits_s;
-    table_touch(&core->net.corridors, i);
-    traffic_changed(core);
-    network_changed(core);
-    transit_cut(core, i);
-    return 0;
 }

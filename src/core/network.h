@@ -23,6 +23,8 @@
  * stays within its type. */
 #define POWER_HOUR_MAX INT64_C(100000000000000000)
 
+struct core;
+
 struct corridor_id {
     uint32_t v;
 };
@@ -43,6 +45,14 @@ struct corridor {
     uint64_t granted;  /* bits a second, to transfers under way */
     uint32_t transits; /* those */
 };
+
+/* Of a new row: what was given is all that is known. */
+void corridor_begin(struct row_corridor *row);
+/* Sets what is planned by. The rate is what was measured, from a to b if that is known; but no more than was given, unless
+ * that was only assumed; and as long as more is granted to transfers under way, that: a measurement takes nothing back. The round trip is the measured one. Whether anything is another than before. */
+bool corridor_settle(struct corridor *corridor);
+/* The corridor between two sites, the one with the lowest id; INDEX_NONE. */
+uint32_t corridor_between(const struct core *core, struct site_id a, struct site_id b);
 
 struct down_node {
     struct row_node row;
@@ -68,6 +78,8 @@ struct network {
 
 /* enum place_state: what holds for work there, by what an operator set and by whether the site is heard of. */
 uint32_t site_state(const struct row_site *site);
+/* Of sites, nodes and corridors. */
+bool place_state_valid(uint32_t state);
 /* Whether work there is stopped: all, or what is interruptible. */
 bool site_gives_up(const struct site *site);
 /* Thousandths; a guess until a signal says more. */

@@ -30,7 +30,6 @@
 #define TRANSIT_SHARES 16
 #define TRANSITS_A_CORRIDOR 32
 #define ROUTES_CLOSED 32
-#define DATA_BYTES_MAX (UINT64_C(1) << 50)
 /* TCP's (RFC 9293, 3.5), TLS 1.3's (RFC 8446, 2), and the request with its first byte. */
 #define TRANSIT_HANDSHAKES 3
 /* Bytes under way on one stream: what Linux lets a receive window grow to by itself (Documentation/networking/ip-sysctl,

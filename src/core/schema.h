@@ -43,10 +43,18 @@ struct uuid_list {
     F(S, u32, node_chips, 0) F(S, u32, domain, 0) F(S, i64, price, 0)
 /* From now on a chip-hour of the pool costs so much, nano-units; epochs that run already go on at theirs. */
 #define EVENT_POOL_PRICE(F, S) F(S, uuid, pool, 0) F(S, i64, price, 0)
-/* A WAN link, both ways. rtt in microseconds; price in nano-units for a GB, energy in joules for a GB (1e9 bytes). */
+/* A WAN link, both ways. rtt in microseconds; price in nano-units for a GB, energy in joules for a GB (1e9 bytes). flags:
+ * enum corridor_flag. */
 #define EVENT_CORRIDOR_ADD(F, S) \
     F(S, uuid, corridor, 0) F(S, uuid, a, 0) F(S, uuid, b, 0) F(S, u64, bits_s, 0) F(S, u32, rtt, 0) \
-    F(S, i64, price, 0) F(S, u64, energy, 0)
+    F(S, i64, price, 0) F(S, u64, energy, 0) F(S, u32, flags, 0)
+/* All that an operator says of it, at once. In force from now on; epochs that run already go on at their price. */
+#define EVENT_CORRIDOR_SET(F, S) \
+    F(S, uuid, corridor, 0) F(S, u64, bits_s, 0) F(S, i64, price, 0) F(S, u64, energy, 0) F(S, u32, flags, 0)
+/* What was measured between its ends: bits a second from a to b and back, round trip in microseconds; 0: nothing new of
+ * that. models: bytes of weights that have come over it since the last such event; they are nobody's to pay. */
+#define EVENT_CORRIDOR_MEASURE(F, S) \
+    F(S, uuid, corridor, 0) F(S, u64, there_bits_s, 0) F(S, u64, back_bits_s, 0) F(S, u32, rtt, 0) F(S, u64, models, 0)
 /* In force from now on: nano-units and mg CO2e for a kWh, PUE and share of renewables in thousandths. */
 #define EVENT_SITE_SIGNAL(F, S) \
     F(S, uuid, site, 0) F(S, i64, price, 0) F(S, u64, carbon, 0) F(S, u32, pue, 0) F(S, u32, renewable, 0)
@@ -112,7 +120,7 @@ struct uuid_list {
  * come after the epoch is over. Where the core has closed the epoch's account, it is refused (core/job_meter.c). */
 #define EVENT_JOB_METER(F, S) \
     F(S, uuid, job, 0) F(S, u32, epoch, 0) F(S, uuid, site, 0) F(S, u64, ms, 0) F(S, u64, chip_ms, 0) \
-    F(S, u64, cpu_ms, 0) F(S, u64, energy_mj, 0) F(S, u32, flags, 0)
+    F(S, u64, cpu_ms, 0) F(S, u64, energy_mj, 0) F(S, u32, flags, 0) F(S, u64, bytes_in, 0) F(S, u64, bytes_out, 0)
 /* A part of the text of a set of rules (core/rules.h). Parts come in order from 0; part 0 begins anew whatever was begun
  * before. Nothing is in force by it. */
 #define EVENT_RULES_PUT(F, S) F(S, uuid, set, 0) F(S, u32, part, 0) F(S, text, text, RULES_PART_CAP)
@@ -230,6 +238,8 @@ struct uuid_list {
     E(pool_add, 5, EVENT_POOL_ADD) \
     E(corridor_add, 6, EVENT_CORRIDOR_ADD) \
     E(pool_price, 7, EVENT_POOL_PRICE) \
+    E(corridor_set, 8, EVENT_CORRIDOR_SET) \
+    E(corridor_measure, 9, EVENT_CORRIDOR_MEASURE) \
     E(tenant_add, 10, EVENT_TENANT_ADD) \
     E(tenant_budget, 11, EVENT_TENANT_BUDGET) \
     E(key_add, 12, EVENT_KEY_ADD) \
@@ -296,9 +306,13 @@ struct uuid_list {
     F(S, u32, node_chips, 0) F(S, u32, domain, 0) F(S, i64, price, 0)
 /* Only of nodes that are not up. */
 #define ROW_NODE(F, S) F(S, uuid, pool, 0) F(S, u32, node, 0) F(S, u32, state, 0)
+/* bits_s and rtt: what is planned by, made of what was given and what was measured (core/network.h). bytes_jobs, bytes_models:
+ * all that was metered over it. */
 #define ROW_CORRIDOR(F, S) \
     F(S, uuid, id, 0) F(S, uuid, a, 0) F(S, uuid, b, 0) F(S, u64, bits_s, 0) F(S, u32, rtt, 0) \
-    F(S, i64, price, 0) F(S, u64, energy, 0) F(S, u32, state, 0)
+    F(S, i64, price, 0) F(S, u64, energy, 0) F(S, u32, state, 0) F(S, u32, flags, 0) F(S, u64, given_bits_s, 0) \
+    F(S, u32, given_rtt, 0) F(S, u64, there_bits_s, 0) F(S, u64, back_bits_s, 0) F(S, u32, measured_rtt, 0) \
+    F(S, i64, measured_ms, 0) F(S, u64, bytes_jobs, 0) F(S, u64, bytes_models, 0)
 #define ROW_DISPATCH(F, S) \
     F(S, u32, id, 0) F(S, u32, order, 0) F(S, u32, fit, 0) F(S, u32, pack, 0) F(S, u64, ageing, 0) \
     F(S, i64, carbon_price, 0) F(S, u64, jobs, 0) F(S, u32, preempt, 0) F(S, u32, reserve, 0)
@@ -322,12 +336,14 @@ struct uuid_list {
 /* Chips of one node that a running job has. */
 #define ROW_SHARE(F, S) F(S, uuid, job, 0) F(S, u32, node, 0) F(S, u32, chips, 0)
 /* An epoch of a job. state: enum job_usage_state; price: nano-units for a chip-hour; figures as in job_meter; cost: what was paid
- * for it, unpaid: what could not be, nano-units, and remainder what is less than one: in 1/3600000 of it. */
+ * for it, unpaid: what could not be, nano-units, and remainder what is less than one: in 1/3600000 of it. Data: over which
+ * corridor (zero: none), what a GB costs there in nano-units, and what was paid and could not be. */
 #define ROW_JOB_USAGE(F, S) \
     F(S, uuid, job, 0) F(S, u32, epoch, 0) F(S, uuid, tenant, 0) F(S, uuid, site, 0) F(S, uuid, pool, 0) \
     F(S, u32, chips, 0) F(S, u32, state, 0) F(S, i64, price, 0) F(S, i64, started_ms, 0) F(S, i64, ended_ms, 0) \
     F(S, u64, ms, 0) F(S, u64, chip_ms, 0) F(S, u64, cpu_ms, 0) F(S, u64, energy_mj, 0) F(S, u32, flags, 0) \
-    F(S, i64, cost, 0) F(S, i64, unpaid, 0) F(S, u64, remainder, 0)
+    F(S, i64, cost, 0) F(S, i64, unpaid, 0) F(S, u64, remainder, 0) F(S, uuid, corridor, 0) F(S, i64, data_price, 0) \
+    F(S, u64, bytes_in, 0) F(S, u64, bytes_out, 0) F(S, i64, data_cost, 0) F(S, i64, data_unpaid, 0)
 #define ROW_TENANT(F, S) \
     F(S, uuid, id, 0) F(S, text, name, NAME_CAP) F(S, u32, ledger, 0) F(S, i64, created_ms, 0) \
     F(S, text, jurisdiction, CODE_CAP) F(S, text, licence, NAME_CAP)

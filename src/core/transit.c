@@ -32,6 +32,10 @@ static void leave(struct core *core, uint32_t i)
         bool full = corridor_share(c) == 0;
         c->granted -= transit->row.bits_s;
         c->transits--;
+        if (corridor_settle(c)) { /* it had less than it had granted */
+            table_touch(&core->net.corridors, transit->corridor[k]);
+            traffic_changed(core);
+        }
         freed |= full && corridor_share(c) > 0;
     }
     heap_remove(&core->traffic.ends, &transit->by_end);

@@ -21,8 +21,8 @@ const struct row_core *view_core(const struct core *core)
     }
 VIEW_AT(site, net.sites, net.site)
 VIEW_AT(chip, net.chips, net.chip)
-VIEW_AT(corridor, net.corridors, net.corridor)
 VIEW_AT(pool, net.pools, net.pool)
+VIEW_AT(corridor, net.corridors, net.corridor)
 VIEW_AT(job, work.jobs, work.job)
 VIEW_AT(tenant, tenants, tenant)
 VIEW_AT(key, keys, key)
@@ -63,6 +63,8 @@ VIEW_BY_ID(price, price_map, price)
 VIEW_BY_ID(deployment, deployment_map, deployment)
 VIEW_BY_ID(site, net.site_map, net.site)
 VIEW_BY_ID(pool, net.pool_map, net.pool)
+VIEW_BY_ID(corridor, net.corridor_map, net.corridor)
+VIEW_BY_ID(transit, traffic.transit_map, traffic.transit)
 VIEW_BY_ID(job, work.job_map, work.job)
 
 #define VIEW_BY_TEXT(row_type, function, map, array) \
@@ -95,6 +97,19 @@ const struct row_site *view_site_own(const struct core *core)
 {
     uint32_t first = site_first(core);
     return first == INDEX_NONE ? NULL : &core->net.site[first].row;
+}
+
+const struct row_corridor *view_corridor_to(const struct core *core, const struct uuid *site)
+{
+    struct site_id to = site_by_id(core, site), own = {site_first(core)};
+    uint32_t i = to.v == INDEX_NONE || to.v == own.v ? INDEX_NONE : corridor_between(core, own, to);
+    return i == INDEX_NONE ? NULL : &core->net.corridor[i].row;
+}
+
+uint64_t view_corridor_granted(const struct core *core, const struct uuid *id)
+{
+    uint32_t i = map_get(&core->net.corridor_map, id, sizeof *id);
+    return i == MAP_NONE ? 0 : core->net.corridor[i].granted;
 }
 
 uint32_t view_site_state(const struct row_site *site)

@@ -14,8 +14,8 @@ const struct row_core *view_core(const struct core *core);
 const struct row_site *view_site_at(const struct core *core, uint32_t *pos);
 /* Kinds of chips, also of those that no pool has. */
 const struct row_chip *view_chip_at(const struct core *core, uint32_t *pos);
-const struct row_corridor *view_corridor_at(const struct core *core, uint32_t *pos);
 const struct row_pool *view_pool_at(const struct core *core, uint32_t *pos);
+const struct row_corridor *view_corridor_at(const struct core *core, uint32_t *pos);
 /* Jobs that wait or run. */
 const struct row_job *view_job_at(const struct core *core, uint32_t *pos);
 const struct row_tenant *view_tenant_at(const struct core *core, uint32_t *pos);
@@ -55,6 +55,13 @@ const struct row_variant *view_variant(const struct core *core, const struct uui
 const struct row_price *view_price(const struct core *core, const struct uuid *id);
 const struct row_deployment *view_deployment(const struct core *core, const struct uuid *id);
 const struct row_pool *view_pool(const struct core *core, const struct uuid *id);
+const struct row_corridor *view_corridor(const struct core *core, const struct uuid *id);
+/* That between the hub's own site and this one; NULL: there is none. */
+const struct row_corridor *view_corridor_to(const struct core *core, const struct uuid *site);
+/* What of the corridor is granted to transfers under way, bits a second. */
+uint64_t view_corridor_granted(const struct core *core, const struct uuid *id);
+/* Data that comes for a job that runs; NULL: none does, or all of it should be there by now. */
+const struct row_transit *view_transit(const struct core *core, const struct uuid *job);
 /* One that waits or runs. */
 const struct row_job *view_job(const struct core *core, const struct uuid *id);
 /* One of which something waits or runs, or is to come. */

@@ -480,6 +480,45 @@ static int sqlite_job_usage(struct store *store, const struct uuid *job, job_usa
     return rc;
 }
 
+static int sqlite_moved(struct store *store, const struct usage_query *q, job_usage_fn *fn, void *ctx,
+                        struct err *err)
+{
+    struct sqlite *s = self(store);
+    struct buf sql;
+    sqlite3_stmt *stmt = NULL;
+    int step = SQLITE_DONE;
+    buf_init(&sql, 1024);
+    buf_addf(
+        &sql,
+        "SELECT corridor, SUM(bytes_in), SUM(bytes_out), SUM(data_cost), SUM(data_unpaid) FROM bb_job_usage"
+        " WHERE bytes_in + bytes_out > 0 AND started_ms / 3600000 >= ? AND started_ms / 3600000 < ?%s"
+        " GROUP BY 1 ORDER BY 1",
+        q->tenant ? " AND tenant = ?" : "");
+    pthread_mutex_lock(&s->read_lock);
+    int rc = s->read ? prepare(s->read, &sql, &stmt, err) : sql_err(NULL, err, "job_usage");
+    buf_fini(&sql);
+    if (rc == 0) {
+        sqlite3_bind_int64(stmt, 1, (sqlite3_int64)q->from_hour);
+        sqlite3_bind_int64(stmt, 2, (sqlite3_int64)q->to_hour);
+        if (q->tenant)
+            sqlite3_bind_blob(stmt, 3, q->tenant->b, sizeof q->tenant->b, SQLITE_STATIC);
+    }
+    while (rc == 0 && (step = sqlite3_step(stmt)) == SQLITE_ROW) {
+        struct row_job_usage row = {.bytes_in = (uint64_t)sqlite3_column_int64(stmt, 1),
+                                    .bytes_out = (uint64_t)sqlite3_column_int64(stmt, 2),
+                                    .data_cost = sqlite3_column_int64(stmt, 3),
+                                    .data_unpaid = sqlite3_column_int64(stmt, 4)};
+        if (sqlite3_column_bytes(stmt, 0) == (int)sizeof row.corridor)
+            memcpy(row.corridor.b, sqlite3_column_blob(stmt, 0), sizeof row.corridor);
+        fn(ctx, &row);
+    }
+    if (rc == 0 && step != SQLITE_DONE)
+        rc = sql_err(s->read, err, "job_usage");
+    sqlite3_finalize(stmt);
+    pthread_mutex_unlock(&s->read_lock);
+    return rc;
+}
+
 static int sqlite_backup(struct store *store, const char *path, struct err *err)
 {
     struct sqlite *s = self(store);
@@ -516,6 +555,7 @@ static const struct store_ops sqlite_ops = {
     .get = sqlite_get,
     .jobs = sqlite_jobs,
     .job_usage = sqlite_job_usage,
+    .moved = sqlite_moved,
     .backup = sqlite_backup,
     .close = sqlite_close,
 };

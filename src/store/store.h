@@ -91,6 +91,10 @@ struct store_ops {
     /* What each epoch of a job has used, in their order, also those that are closed. None: fn is not called, and that is no error. */
     int (*job_usage)(struct store *store, const struct uuid *job, job_usage_fn *fn, void *ctx,
                      struct err *err);
+    /* What the data of epochs that started in the query's hours has moved, by corridor; its `by` does not count. Rows of which only
+     * the corridor and the fields of data are set. */
+    int (*moved)(struct store *store, const struct usage_query *query, job_usage_fn *fn, void *ctx,
+                 struct err *err);
     /* A consistent copy of everything in one new file. */
     int (*backup)(struct store *store, const char *path, struct err *err);
     void (*close)(struct store *store);

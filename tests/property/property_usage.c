@@ -6,6 +6,9 @@
  * what an epoch has cost is what its greatest total comes to, paid or owed (invariant 3: each chip-second once, under one epoch);
  * what left a wallet is what rows say was paid and sites got (4), and never more than the budget (2); a job goes on unless its
  * tenant has spent all. The core is loaded from its rows now and then.
+ *
+ * Every other job has data, which is a line of its own: its bytes are told in parts, and all of them by a report that may come before or
+ * long after the final one. Site 1 is the hub's own; to the others there are corridors with prices.
  */
 #include "base/checked.h"
 #include "dispatch_support.h"
@@ -25,18 +28,22 @@ struct m_epoch {
     uint64_t chip_ms;         /* the greatest total that was taken */
     int64_t paid;
     bool final, closed;
+    bool due, told;     /* it has data; all of it was told */
+    uint64_t in, out;   /* the greatest totals */
+    int64_t data_price; /* of its corridor when it began */
+    int64_t data_paid;
 };
 
 struct play {
     struct world *w;
     uint64_t seed;
-    int64_t price[SITES];
+    int64_t price[SITES], data_price[SITES];
     int64_t budget[TENANTS], spent[TENANTS];
     struct m_epoch epoch[EPOCHS];
     uint32_t n, jobs;
     struct event_job_meter sent[REPORTS];
     uint32_t nsent;
-    uint64_t stops, closed, repeats, unpaid;
+    uint64_t stops, closed, repeats, unpaid, late;
 };
 
 static struct play the_play;
@@ -55,10 +62,35 @@ static struct m_epoch *epoch_of(struct play *p, const struct uuid *job, uint32_t
     return NULL;
 }
 
+/* Named from either end. */
+static void add_corridor(struct play *p, uint32_t site)
+{
+    struct uuid ends[] = {uid('S', 1), uid('S', site + 1)};
+    const uint64_t turned = draw(p, 2);
+    p->data_price[site] = (int64_t)draw(p, 100000);
+    struct event e = {.kind = EVENT_KIND_corridor_add,
+                      .u.corridor_add = {.corridor = uid('C', site + 1),
+                                         .a = ends[turned],
+                                         .b = ends[1 - turned],
+                                         .bits_s = 1000,
+                                         .price = p->data_price[site]}};
+    assert_int_equal(world_step(p->w, &e), 0);
+}
+
+static void set_corridor(struct play *p, uint32_t site)
+{
+    p->data_price[site] = (int64_t)draw(p, 100000);
+    struct event e = {
+        .kind = EVENT_KIND_corridor_set,
+        .u.corridor_set = {.corridor = uid('C', site + 1), .bits_s = 1000, .price = p->data_price[site]}};
+    assert_int_equal(world_step(p->w, &e), 0);
+}
+
 static void build(struct play *p, uint64_t seed, uint32_t meters, bool rich)
 {
     struct limits limits = dispatch_limits(4, 4, JOBS);
     limits.meters = meters;
+    limits.corridors = SITES;
     memset(p, 0, sizeof *p);
     p->seed = seed;
     p->w = world_dispatch(&limits, 0);
@@ -73,6 +105,8 @@ static void build(struct play *p, uint64_t seed, uint32_t meters, bool rich)
         p->price[i] = i == 0 ? 0 : 1 + (int64_t)draw(p, i == 1 ? 100 : 100000);
         pool.price = p->price[i];
         assert_int_equal(do_pool(p->w, pool), 0);
+        if (i > 0)
+            add_corridor(p, i);
     }
 }
 
@@ -92,6 +126,8 @@ static void follow(struct play *p)
                                   .site = e->pool.b[15] - 1u,
                                   .chips = e->chips,
                                   .price = p->price[e->pool.b[15] - 1u],
+                                  .data_price = p->data_price[e->pool.b[15] - 1u],
+                                  .due = job % 2 == 0,
                                   .start_ms = p->w->now};
         } else if (e->kind == EFFECT_JOB_STOP) {
             epoch_of(p, &e->job, e->epoch)->end_ms = p->w->now;
@@ -104,6 +140,19 @@ static int64_t cost_of(const struct m_epoch *m)
     return (int64_t)((int128)m->price * m->chip_ms / 3600000);
 }
 
+/* Half to even, of twice as much, so that the halves are whole. */
+static int64_t data_of(const struct m_epoch *m)
+{
+    const int128 gb = 1000000000, twice = (int128)(m->in + m->out) * m->data_price * 2 + gb;
+    const int128 up = twice / (2 * gb);
+    return (int64_t)(twice % (2 * gb) == 0 && up % 2 == 1 ? up - 1 : up);
+}
+
+static bool complete(const struct m_epoch *m)
+{
+    return m->final && (!m->due || m->told);
+}
+
 static void check(struct play *p)
 {
     int64_t rows = 0, revenue = 0, spent = 0;
@@ -114,8 +163,10 @@ static void check(struct play *p)
         assert_non_null(row);
         assert_true(row->cost == m->paid && row->cost + row->unpaid == cost_of(m));
         assert_true(row->chip_ms == m->chip_ms && row->price == m->price);
+        assert_true(row->data_cost == m->data_paid && row->data_cost + row->data_unpaid == data_of(m));
+        assert_true(row->bytes_in == m->in && row->bytes_out == m->out && row->data_price == m->data_price);
         assert_int_equal(row->state == JOB_USAGE_RUNS, m->end_ms == 0);
-        rows += row->cost;
+        rows += row->cost + row->data_cost;
     }
     assert_int_equal(p->w->mirror.count[ROW_KIND_job_usage], p->n);
     for (uint32_t i = 0; i < TENANTS; i++) {
@@ -157,6 +208,17 @@ static void end(struct play *p)
     m->end_ms = p->w->now;
 }
 
+/* All that its data ever moves. */
+static uint64_t all_in(const struct m_epoch *m)
+{
+    return m->due ? (m->job * 7919 + m->epoch) * UINT64_C(1000003) % 2000000000 : 0;
+}
+
+static uint64_t all_out(const struct m_epoch *m)
+{
+    return m->due ? (m->job * 104729 + m->epoch) * UINT64_C(15485863) % 1000000000 : 0;
+}
+
 /* Some total of what it used until now, or the last one. */
 static struct event_job_meter report_of(struct play *p, const struct m_epoch *m, bool final)
 {
@@ -169,7 +231,38 @@ static struct event_job_meter report_of(struct play *p, const struct m_epoch *m,
                                     .chip_ms = ms * m->chips,
                                     .cpu_ms = ms / 2,
                                     .energy_mj = ms * 7,
-                                    .flags = final ? JOB_METER_FINAL : 0};
+                                    .bytes_in = draw(p, all_in(m) + 1),
+                                    .bytes_out = draw(p, all_out(m) + 1),
+                                    .flags = !final   ? 0
+                                             : m->due ? JOB_METER_FINAL | JOB_METER_DATA_DUE
+                                                      : JOB_METER_FINAL};
+}
+
+static struct event_job_meter data_report_of(const struct m_epoch *m)
+{
+    return (struct event_job_meter){.job = uid('J', m->job),
+                                    .epoch = m->epoch,
+                                    .site = uid('S', m->site + 1),
+                                    .bytes_in = all_in(m),
+                                    .bytes_out = all_out(m),
+                                    .flags = JOB_METER_DATA_TOLD};
+}
+
+static bool rise(uint64_t *to, uint64_t total)
+{
+    const bool more = total > *to;
+    *to = more ? total : *to;
+    return more;
+}
+
+/* What the tenant has goes to it, as far as it goes. What is left owed. */
+static int64_t pays(struct play *p, const struct m_epoch *m, int64_t worth, int64_t *paid)
+{
+    const int64_t owed = worth - *paid, has = p->budget[m->tenant] - p->spent[m->tenant];
+    const int64_t now = owed < has ? owed : has;
+    *paid += now;
+    p->spent[m->tenant] += now;
+    return owed - now;
 }
 
 static void tell(struct play *p, const struct event_job_meter *report)
@@ -177,7 +270,6 @@ static void tell(struct play *p, const struct event_job_meter *report)
     struct event e = {.kind = EVENT_KIND_job_meter, .u.job_meter = *report};
     struct m_epoch *m = epoch_of(p, &report->job, report->epoch);
     const struct row_job_usage key = {.job = report->job, .epoch = report->epoch};
-    int64_t *spent = &p->spent[m->tenant];
     uint32_t runs = 0;
     for (uint32_t i = 0; i < p->n; i++)
         runs += p->epoch[i].job == m->job && p->epoch[i].end_ms == 0;
@@ -187,23 +279,31 @@ static void tell(struct play *p, const struct event_job_meter *report)
         assert_true((rc == ERR_NOT_FOUND || rc == ERR_WRONG_STATE) && m->end_ms > 0);
         assert_int_equal(row->state, JOB_USAGE_CLOSED);
         world_assert_untouched(p->w);
-        p->closed += !m->closed && !m->final;
+        p->closed += !m->closed && !complete(m);
         m->closed = true;
         return;
     }
     assert_false(m->closed);
-    if (!m->final && (report->chip_ms > m->chip_ms || (report->flags & JOB_METER_FINAL))) {
-        m->chip_ms = report->chip_ms > m->chip_ms ? report->chip_ms : m->chip_ms;
-        int64_t owed = cost_of(m) - m->paid, has = p->budget[m->tenant] - *spent;
-        int64_t pays = owed < has ? owed : has;
-        m->paid += pays;
-        *spent += pays;
-        p->unpaid += owed > pays;
-        assert_int_equal(world_count(p->w, EFFECT_JOB_STOP), owed > pays ? runs : 0);
+    bool more = false;
+    if (!complete(m)) {
+        const bool tells = (report->flags & JOB_METER_DATA_TOLD) && !m->told;
+        if (!m->final)
+            more = rise(&m->chip_ms, report->chip_ms) || (report->flags & JOB_METER_FINAL);
+        more |= rise(&m->in, report->bytes_in);
+        more |= rise(&m->out, report->bytes_out);
+        more |= tells;
+        p->late += tells && m->final;
+        m->told |= tells;
+    }
+    if (more) {
+        int64_t owed = pays(p, m, cost_of(m), &m->paid);
+        owed += pays(p, m, data_of(m), &m->data_paid);
+        p->unpaid += owed > 0;
+        assert_int_equal(world_count(p->w, EFFECT_JOB_STOP), owed > 0 ? runs : 0);
         p->stops += world_count(p->w, EFFECT_JOB_STOP);
     }
     m->final |= report->flags & JOB_METER_FINAL;
-    m->closed |= m->final && m->end_ms > 0;
+    m->closed |= complete(m) && m->end_ms > 0;
     follow(p);
 }
 
@@ -218,6 +318,8 @@ static void meter(struct play *p)
     }
     const struct m_epoch *m = &p->epoch[p->n - 1 - draw(p, p->n < 25 ? p->n : 25)];
     struct event_job_meter report = report_of(p, m, m->end_ms > 0 && draw(p, 3) == 0);
+    if (m->due && draw(p, 6) == 0)
+        report = data_report_of(m);
     assert_true(p->nsent < REPORTS);
     p->sent[p->nsent++] = report;
     tell(p, &report);
@@ -244,6 +346,8 @@ static void happen(struct play *p)
             uint32_t i = (uint32_t)draw(p, SITES);
             p->price[i] = (int64_t)draw(p, 100000);
             assert_int_equal(do_pool_price(p->w, i + 1, p->price[i]), 0);
+            if (i > 0)
+                set_corridor(p, i);
         }
         break;
     case 4:
@@ -265,7 +369,7 @@ static void test_model(void **state)
 {
     (void)state;
     struct play *p = &the_play;
-    uint64_t seed = test_seed(), stops = 0, closed = 0, repeats = 0, unpaid = 0;
+    uint64_t seed = test_seed(), stops = 0, closed = 0, repeats = 0, unpaid = 0, late = 0;
     uint64_t rounds = test_count(10, 300);
     for (uint64_t i = 0; i < rounds; i++) {
         build(p, seed + i, 6, i % 4 == 0);
@@ -275,18 +379,25 @@ static void test_model(void **state)
             struct event_job_meter report = report_of(p, &p->epoch[k], true);
             tell(p, &report);
             check(p);
+            report = data_report_of(&p->epoch[k]);
+            if (p->epoch[k].due)
+                tell(p, &report);
+            check(p);
         }
+        late += p->late;
         stops += p->stops;
         closed += p->closed;
         repeats += p->repeats;
         unpaid += p->unpaid;
         world_free(p->w);
     }
-    printf(
-        "# %llu stops, %llu reports that could not be paid, %llu repeats, %llu accounts closed unfinished\n",
-        (unsigned long long)stops, (unsigned long long)unpaid, (unsigned long long)repeats,
-        (unsigned long long)closed);
-    assert_true(stops > rounds && unpaid > stops && repeats > rounds * 100 && closed > rounds);
+    printf("# %llu stops, %llu reports that could not be paid, %llu repeats, %llu accounts closed "
+           "unfinished, %llu told of "
+           "data after the final one\n",
+           (unsigned long long)stops, (unsigned long long)unpaid, (unsigned long long)repeats,
+           (unsigned long long)closed, (unsigned long long)late);
+    assert_true(late > rounds && stops > rounds && unpaid > stops && repeats > rounds * 100 &&
+                closed > rounds);
 }
 
 /* The same reports in two orders, one of them as they were made and each once: every row is the same. */
@@ -313,6 +424,8 @@ static void test_any_order(void **state)
                     p->sent[p->nsent++] = report_of(p, &p->epoch[n], false);
                 if (p->epoch[n].end_ms > 0 && draw(p, 3))
                     p->sent[p->nsent++] = report_of(p, &p->epoch[n], true);
+                if (p->epoch[n].due && draw(p, 3))
+                    p->sent[p->nsent++] = data_report_of(&p->epoch[n]);
             }
         }
         assert_int_equal(both[0].nsent, both[1].nsent);

@@ -12,6 +12,7 @@ static struct world *with(uint32_t meters, int64_t budget)
 {
     struct limits limits = dispatch_limits(4, 4, 64);
     limits.meters = meters;
+    limits.corridors = 1;
     struct world *w = world_dispatch(&limits, 0);
     assert_int_equal(do_tenant(w, 1, budget), 0);
     do_two_sites(w, PRICE);
@@ -165,7 +166,7 @@ static void test_refused(void **state)
     assert_int_equal(do_report(report), ERR_FORBIDDEN);
     assert_int_equal(meter(1, 2, 1000, 0), ERR_WRONG_STATE);
     assert_int_equal(meter(2, 1, 1000, 0), ERR_NOT_FOUND);
-    assert_int_equal(meter(1, 1, 1000, 8), ERR_INVALID);
+    assert_int_equal(meter(1, 1, 1000, 32), ERR_INVALID);
     assert_int_equal(meter(1, 1, 3 * MINUTE, 0), ERR_INVALID); /* it has not run for so long */
     report = report_of(1, 1, 1000);
     report.chip_ms = (CHIPS + 1) * (uint64_t)(2 * MINUTE); /* nor had it so many chips */
@@ -398,16 +399,132 @@ static void test_rows(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* ---- data ---- */
+
+/* Site 1 is the hub's own, so data comes to site 2 over a corridor, of which a GB costs so much. */
+static void do_corridor(int64_t price)
+{
+    struct event e = {
+        .kind = EVENT_KIND_corridor_add,
+        .u.corridor_add = {
+            .corridor = uid('C', 1), .a = uid('S', 1), .b = uid('S', 2), .bits_s = 1000, .price = price}};
+    assert_int_equal(world_step(world, &e), 0);
+}
+
+static int moved(uint64_t job, uint32_t epoch, uint64_t in, uint64_t out, uint32_t flags)
+{
+    return do_report((struct event_job_meter){.job = uid('J', job),
+                                              .epoch = epoch,
+                                              .site = uid('S', 2),
+                                              .bytes_in = in,
+                                              .bytes_out = out,
+                                              .flags = flags});
+}
+
+static int64_t corridor_revenue(void)
+{
+    struct row_account key = {.owner = uid('C', 1), .code = ACCOUNT_REVENUE, .ledger = EUR};
+    const struct row_account *row = mirror_find(&world->mirror, ROW_KIND_account, &key);
+    return row ? row->credits_posted : 0;
+}
+
+static const struct row_corridor *corridor_row(void)
+{
+    struct row_corridor key = {.id = uid('C', 1)};
+    return mirror_find(&world->mirror, ROW_KIND_corridor, &key);
+}
+
+/* Its data is told long after its last figures; each byte is paid for once, at the price of the start. */
+static void test_data_after_the_end(void **state)
+{
+    (void)state;
+    do_corridor(1000);
+    do_run_at(world, 1, 2);
+    assert_true(usage(1, 1)->data_price == 1000 && is_uid(&usage(1, 1)->corridor, 'C', 1));
+    struct event e = {.kind = EVENT_KIND_corridor_set,
+                      .u.corridor_set = {.corridor = uid('C', 1), .bits_s = 1000, .price = 7}};
+    assert_int_equal(world_step(world, &e), 0);
+    world->now += MINUTE;
+    assert_int_equal(moved(1, 1, 0, 0, JOB_METER_FINAL | JOB_METER_DATA_DUE), 0);
+    assert_int_equal(do_end(world, 1, 1), 0);
+    assert_int_equal(usage(1, 1)->state, JOB_USAGE_OVER);
+    assert_int_equal(world_reload(world), 0);
+    world->now += HOUR;
+    assert_int_equal(moved(1, 1, 1500000, 0, 0), 0); /* 1.5: to even */
+    assert_int_equal(usage(1, 1)->data_cost, 2);
+    assert_int_equal(moved(1, 1, 1500000, 0, 0), 0);
+    world_assert_untouched(world);
+    struct event_job_meter report = report_of(1, 1, 100);
+    report.site = uid('S', 2);
+    assert_int_equal(do_report(report), 0); /* run time is told no more */
+    world_assert_untouched(world);
+    assert_int_equal(moved(1, 1, 2000000, 500000, JOB_METER_DATA_TOLD), 0); /* 2.5: to even */
+    assert_int_equal(usage(1, 1)->data_cost, 2);
+    assert_int_equal(usage(1, 1)->state, JOB_USAGE_CLOSED);
+    assert_int_equal(moved(1, 1, 3000000, 500000, JOB_METER_DATA_TOLD), ERR_NOT_FOUND);
+    assert_true(balance_of(world, 1).spent == 2 && corridor_revenue() == 2 && revenue_of(2) == 0);
+    assert_true(corridor_row()->bytes_jobs == 2500000 && corridor_row()->price == 7);
+}
+
+/* All of it may be told before the end; then the final report is the last. At the hub's own site no corridor is used. */
+static void test_data_before_the_end(void **state)
+{
+    (void)state;
+    do_corridor(UNIT);
+    do_run_at(world, 1, 2);
+    world->now += MINUTE;
+    assert_int_equal(moved(1, 1, 100, 23, JOB_METER_DATA_TOLD), 0);
+    assert_int_equal(usage(1, 1)->data_cost, 123);
+    assert_int_equal(moved(1, 1, 0, 0, JOB_METER_FINAL | JOB_METER_DATA_DUE), 0);
+    assert_int_equal(do_end(world, 1, 1), 0);
+    assert_int_equal(usage(1, 1)->state, JOB_USAGE_CLOSED);
+    do_run_at(world, 2, 1);
+    assert_true(uuid_zero(&usage(2, 1)->corridor) && usage(2, 1)->data_price == 0);
+    world->now += MINUTE;
+    assert_int_equal(moved(1, 1, DATA_BYTES_MAX + 1, 0, 0), ERR_NOT_FOUND);
+    do_run_at(world, 3, 2);
+    assert_int_equal(moved(3, 1, DATA_BYTES_MAX + 1, 0, 0), ERR_INVALID);
+    assert_int_equal(moved(3, 1, 0, DATA_BYTES_MAX + 1, 0), ERR_INVALID);
+}
+
+/* What a budget does not reach is owed, of both lines, and stops what runs. */
+static void test_data_unpaid(void **state)
+{
+    (void)state;
+    do_corridor(UNIT);
+    do_run_at(world, 1, 2);
+    world->now += MINUTE;
+    assert_int_equal(moved(1, 1, 999990, 0, 0), 0);
+    assert_int_equal(world_count(world, EFFECT_JOB_STOP), 0);
+    assert_int_equal(moved(1, 1, 1000025, 0, 0), 0);
+    assert_int_equal(world_count(world, EFFECT_JOB_STOP), 1);
+    assert_true(usage(1, 1)->data_cost == 1000000 && usage(1, 1)->data_unpaid == 25);
+    assert_int_equal(do_budget(world, 1, 1000030), 0);
+    assert_int_equal(moved(1, 1, 1000025, 2, JOB_METER_DATA_TOLD), 0);
+    assert_true(usage(1, 1)->data_cost == 1000027 && usage(1, 1)->data_unpaid == 0);
+    assert_int_equal(world_reload(world), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_totals),        TEST(test_price_changes),
-        TEST(test_price_refused), TEST(test_refused),
-        TEST(test_after_the_end), TEST(test_final_before_the_end),
-        TEST(test_forgotten),     TEST(test_free_of_charge),
-        TEST(test_budget_spent),  TEST(test_budget_spent_before),
-        TEST(test_budget_held),   TEST(test_ran_on),
-        TEST(test_slow_clock),    TEST(test_id_again),
+        TEST(test_totals),
+        TEST(test_price_changes),
+        TEST(test_price_refused),
+        TEST(test_refused),
+        TEST(test_after_the_end),
+        TEST(test_final_before_the_end),
+        TEST(test_data_after_the_end),
+        TEST(test_data_before_the_end),
+        TEST(test_data_unpaid),
+        TEST(test_forgotten),
+        TEST(test_free_of_charge),
+        TEST(test_budget_spent),
+        TEST(test_budget_spent_before),
+        TEST(test_budget_held),
+        TEST(test_ran_on),
+        TEST(test_slow_clock),
+        TEST(test_id_again),
         TEST(test_rows),
     };
     return cmocka_run_group_tests_name("job_meter", tests, NULL, NULL);

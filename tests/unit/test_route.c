@@ -531,6 +531,112 @@ static void test_end(void **state)
     }
 }
 
+/* ---- measured ---- */
+
+static int measure(struct world *w, uint64_t id, uint64_t there, uint64_t back, uint32_t rtt, uint64_t models)
+{
+    struct event e = {.kind = EVENT_KIND_corridor_measure,
+                      .u.corridor_measure = {.corridor = uid('C', id),
+                                             .there_bits_s = there,
+                                             .back_bits_s = back,
+                                             .rtt = rtt,
+                                             .models = models}};
+    int rc = world_step(w, &e);
+    if (rc != 0)
+        world_assert_untouched(w);
+    assert_int_equal(core_check(w->core), 0);
+    return rc;
+}
+
+static const struct row_corridor *row_of(struct world *w, uint64_t id)
+{
+    struct row_corridor key = {.id = uid('C', id)};
+    return mirror_find(&w->mirror, ROW_KIND_corridor, &key);
+}
+
+static bool plans(struct world *w, uint64_t id, uint64_t bits_s, uint32_t rtt)
+{
+    return row_of(w, id)->bits_s == bits_s && row_of(w, id)->rtt == rtt;
+}
+
+static int say(struct world *w, uint64_t id, uint64_t bits_s, int64_t price, uint32_t flags)
+{
+    struct event e = {
+        .kind = EVENT_KIND_corridor_set,
+        .u.corridor_set = {.corridor = uid('C', id), .bits_s = bits_s, .price = price, .flags = flags}};
+    int rc = world_step(w, &e);
+    if (rc != 0)
+        world_assert_untouched(w);
+    return rc;
+}
+
+/* What was measured is planned by, but no more than somebody said there is; what is only assumed is no limit. */
+static void test_measured(void **state)
+{
+    (void)state;
+    struct world *w = network();
+    join(w, 1, 1, 2, 10, 20000, 0);
+    assert_int_equal(measure(w, 1, 0, 0, 50000, 0), 0);
+    assert_true(plans(w, 1, 10 * GBIT, 50000));
+    assert_int_equal(measure(w, 1, 0, 3 * GBIT, 0, 7), 0); /* back only: then that */
+    assert_true(plans(w, 1, 3 * GBIT, 50000));
+    assert_int_equal(measure(w, 1, 4 * GBIT, 0, 0, 8), 0);
+    assert_true(plans(w, 1, 4 * GBIT, 50000));
+    assert_true(row_of(w, 1)->bytes_models == 15 && row_of(w, 1)->back_bits_s == 3 * GBIT);
+    assert_int_equal(measure(w, 1, 40 * GBIT, 0, 0, 0), 0);
+    assert_true(plans(w, 1, 10 * GBIT, 50000));
+    assert_int_equal(say(w, 1, GBIT, 5, CORRIDOR_ASSUMED), 0);
+    assert_true(plans(w, 1, 40 * GBIT, 50000) && row_of(w, 1)->price == 5);
+    assert_int_equal(world_reload(w), 0);
+    assert_true(plans(w, 1, 40 * GBIT, 50000));
+    set_corridor(w, 1, PLACE_CORDONED, 2); /* the faults of a simulation say it so: of the same corridor */
+    assert_true(plans(w, 1, 40 * GBIT, 50000));
+    assert_int_equal(say(w, 1, 2 * GBIT, 0, 0), 0);
+    assert_true(plans(w, 1, 2 * GBIT, 50000) && row_of(w, 1)->state == PLACE_CORDONED);
+    assert_int_equal(measure(w, 9, 1, 1, 1, 1), ERR_NOT_FOUND);
+    assert_int_equal(measure(w, 1, CORRIDOR_BITS_MAX + 1, 0, 0, 0), ERR_INVALID);
+    assert_int_equal(measure(w, 1, 0, CORRIDOR_BITS_MAX + 1, 0, 0), ERR_INVALID);
+    assert_int_equal(measure(w, 1, 0, 0, CORRIDOR_RTT_MAX + 1, 0), ERR_INVALID);
+    assert_int_equal(measure(w, 1, 0, 0, 0, UINT64_MAX), ERR_INVALID); /* more than can be counted */
+    assert_int_equal(say(w, 9, 1, 0, 0), ERR_NOT_FOUND);
+    assert_int_equal(say(w, 1, 0, 0, 0), ERR_INVALID);
+    assert_int_equal(say(w, 1, 1, -1, 0), ERR_INVALID);
+    assert_int_equal(say(w, 1, 1, PRICE_MAX + 1, 0), ERR_INVALID);
+    assert_int_equal(say(w, 1, 1, 0, 2), ERR_INVALID);
+    world_free(w);
+}
+
+/* A corridor that turns out to be narrower takes nothing back; what is granted from then on is of what there is, once that is free. */
+static void test_measured_meanwhile(void **state)
+{
+    (void)state;
+    for (uint32_t reload = 0; reload < 2; reload++) {
+        struct world *w = network();
+        join(w, 1, 1, 2, 16, 0, 0);
+        submit_at(w, job(1, 1, HOUR, 1, 1000 * GB), 2); /* granted 8 of 16, for 1000 s */
+        came(w, 1, 2, "1");
+        assert_true(kept[0].bits_s == 8 * GBIT);
+        assert_int_equal(measure(w, 1, GBIT, 0, 0, 0), 0);
+        settle(w);
+        assert_int_equal(nkept, 0); /* nobody is stopped */
+        assert_true(plans(w, 1, 8 * GBIT, 0));
+        if (reload)
+            assert_int_equal(world_reload(w), 0);
+        submit_at(w, job(2, 1, HOUR, 1, GB), 2);
+        settle(w);
+        assert_int_equal(nkept, 0); /* it is full */
+        w->now += 1000000;
+        came(w, 2, 2, "1");
+        assert_true(kept[0].bits_s == GBIT / 2 && plans(w, 1, GBIT, 0));
+        /* But what an operator says there is, is all that there is. */
+        assert_int_equal(say(w, 1, GBIT / 4, 0, 0), 0);
+        settle(w);
+        assert_true(nkept > 0 && row_of(w, 1)->bits_s == GBIT / 4);
+        assert_int_equal(core_check(w->core), 0);
+        world_free(w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -547,6 +653,8 @@ int main(void)
         cmocka_unit_test(test_rules),
         cmocka_unit_test(test_reservation),
         cmocka_unit_test(test_end),
+        cmocka_unit_test(test_measured),
+        cmocka_unit_test(test_measured_meanwhile),
     };
     return cmocka_run_group_tests_name("route", tests, NULL, NULL);
 }

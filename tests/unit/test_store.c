@@ -324,6 +324,57 @@ static void check_job_usage(struct store *store)
     bench_fini(&b);
 }
 
+static void add_moved(void *ctx, const struct row_job_usage *row)
+{
+    struct row_job_usage *sum = ctx;
+    sum->bytes_in += row->bytes_in;
+    sum->bytes_out += row->bytes_out;
+    sum->data_cost += row->data_cost;
+    sum->data_unpaid += row->data_unpaid;
+    sum->corridor = row->corridor;
+    sum->chips++;
+}
+
+/* Of one tenant, of epochs that started in some hours, and only of those that moved something. */
+static void check_moved(struct store *store)
+{
+    const int64_t hour_ms = 3600000;
+    struct bench b;
+    bench_init(&b, store);
+    for (uint32_t i = 0; i < 16; i++) { /* tenants, hours, corridors and what moves nothing */
+        const struct row_job_usage row = {.job = uid('J', i),
+                                          .epoch = 1,
+                                          .tenant = uid('T', i % 2),
+                                          .started_ms = hour_ms * (i / 2 % 2 + 1) + (i % 2 ? hour_ms - 1 : 0),
+                                          .corridor = uid('C', i / 4 % 2),
+                                          .bytes_in = i < 8 ? 1000 + i : 0,
+                                          .bytes_out = i < 8 ? 100 : 0,
+                                          .data_cost = i < 8 ? 10 : 0,
+                                          .data_unpaid = i < 8 ? 1 : 0};
+        add(&b, ROW_KIND_job_usage, ROW_PUT, &row);
+    }
+    assert_int_equal(commit(&b, 1), 0);
+    const struct uuid tenant = uid('T', 1);
+    struct usage_query query = {.tenant = &tenant, .from_hour = 1, .to_hour = 2};
+    struct row_job_usage sum = {.chips = 0};
+    struct err err = {0};
+    assert_int_equal(store->ops->moved(store, &query, add_moved, &sum, &err), 0);
+    assert_int_equal(sum.chips, 2); /* corridors */
+    assert_true(sum.bytes_in == 1001 + 1005 && sum.bytes_out == 200 && sum.data_cost == 20 &&
+                sum.data_unpaid == 2);
+    const struct uuid last = uid('C', 1);
+    assert_true(uuid_eq(&sum.corridor, &last));
+    query = (struct usage_query){.from_hour = 2, .to_hour = INT64_MAX};
+    sum = (struct row_job_usage){.chips = 0};
+    assert_int_equal(store->ops->moved(store, &query, add_moved, &sum, &err), 0);
+    assert_true(sum.bytes_in == 4000 + 2 + 3 + 6 + 7 && sum.data_cost == 40);
+    query.from_hour = 3;
+    sum = (struct row_job_usage){.chips = 0};
+    assert_int_equal(store->ops->moved(store, &query, add_moved, &sum, &err), 0);
+    assert_int_equal(sum.chips, 0);
+    bench_fini(&b);
+}
+
 static void add_usage(void *ctx, const struct row_usage *row)
 {
     struct row_usage *sum = ctx;
@@ -421,6 +472,7 @@ BOTH(load_stops, check_load_stops)
 BOTH(journal, check_journal)
 BOTH(jobs, check_jobs)
 BOTH(job_usage, check_job_usage)
+BOTH(moved, check_moved)
 
 static void test_usage(void **state)
 {
@@ -625,17 +677,12 @@ static int start(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_load_stops),
-        cmocka_unit_test(test_journal),
-        cmocka_unit_test(test_usage),
-        cmocka_unit_test(test_jobs),
-        cmocka_unit_test(test_job_usage),
-        cmocka_unit_test(test_memory_fails_once),
-        cmocka_unit_test(test_added_columns),
-        cmocka_unit_test(test_backup),
-        cmocka_unit_test(test_damaged_values),
-        cmocka_unit_test(test_cannot_open),
+        cmocka_unit_test(test_round_trip),     cmocka_unit_test(test_load_stops),
+        cmocka_unit_test(test_journal),        cmocka_unit_test(test_usage),
+        cmocka_unit_test(test_jobs),           cmocka_unit_test(test_job_usage),
+        cmocka_unit_test(test_moved),          cmocka_unit_test(test_memory_fails_once),
+        cmocka_unit_test(test_added_columns),  cmocka_unit_test(test_backup),
+        cmocka_unit_test(test_damaged_values), cmocka_unit_test(test_cannot_open),
         cmocka_unit_test(test_failing_disk),
     };
     return cmocka_run_group_tests_name("store", tests, start, NULL);
