@@ -16,8 +16,8 @@
 #define JOB_OPTIONS \
     "chips=N chip=KIND[:N],... time=TIME name=NAME priority=N interruptible on-disconnect=WHAT after=JOBS " \
     "env=NAME=VALUE " \
-    "memory=MIB network site=NAME jurisdiction=CODE vendor=NAME isolation=LEVEL deadline=WHEN defer=WHEN " \
-    "green " \
+    "memory=MIB network site=NAME near=DATA jurisdiction=CODE vendor=NAME isolation=LEVEL deadline=WHEN " \
+    "defer=WHEN green " \
     "checkpoint-every=TIME checkpoint-cost=TIME array=A-B[%C] cwd=DIR in=[NAME=]PATH out=PATH dry-run " \
     "tenant=NAME"
 
@@ -94,8 +94,18 @@ const struct verb cli_verbs[] = {
      cli_pool_list},
     {"pool price", "POOL AMOUNT", 2, 2, "", "set what a chip-hour of a pool costs from now on",
      cli_pool_price},
+    {"corridor list", "", 0, 0, "", "list corridors between the hub's own site and the others",
+     cli_corridor_list},
+    {"corridor show", "CORRIDOR", 1, 1, "", "show one: what was given and measured, and what came over it",
+     cli_corridor_show},
+    {"corridor set", "CORRIDOR", 1, 1, "price=AMOUNT energy=WH rate=BITS",
+     "set what a GB over it costs and uses, and how much it carries", cli_corridor_set},
+    {"corridor cordon", "CORRIDOR", 1, 1, "", "nothing new comes over it", cli_corridor_cordon},
+    {"corridor close", "CORRIDOR", 1, 1, "", "nothing comes over it; what still did is stopped",
+     cli_corridor_close},
+    {"corridor resume", "CORRIDOR", 1, 1, "", "data comes over it again", cli_corridor_resume},
     {"usage", "", 0, 0, "by=WHAT tenant=NAME from=SECONDS to=SECONDS",
-     "what was used, by tenant, key, model or hour", cli_usage_report},
+     "what was used, by tenant, key, model or hour; or what jobs' data moved, by corridor", cli_usage_report},
     {"records", "", 0, 0, "tenant=NAME limit=N cursor=C", "single meter records with their leaf hashes",
      cli_usage_records},
     {"chat", "MODEL [MESSAGE]", 1, 2, "max-tokens=N temperature=T system=TEXT",

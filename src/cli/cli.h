@@ -74,8 +74,9 @@ cli_fn cli_down, cli_status, cli_tenant_add, cli_tenant_list, cli_tenant_show, c
     cli_network_check, cli_network_show, cli_site_list, cli_site_show, cli_site_add, cli_site_token,
     cli_site_cordon, cli_site_drain, cli_site_resume, cli_site_remove, cli_site_join, cli_site_run,
     cli_gateway_list, cli_gateway_add, cli_gateway_token, cli_gateway_remove, cli_gateway_join,
-    cli_gateway_run, cli_pool_list, cli_pool_price, cli_run, cli_submit, cli_jobs, cli_job_show, cli_job_logs,
-    cli_job_cancel, cli_job_retry, cli_job_cp, cli_ca_init, cli_ca_request, cli_ca_sign, cli_ca_install,
-    cli_ca_show;
+    cli_gateway_run, cli_pool_list, cli_pool_price, cli_corridor_list, cli_corridor_show, cli_corridor_set,
+    cli_corridor_cordon, cli_corridor_close, cli_corridor_resume, cli_run, cli_submit, cli_jobs, cli_job_show,
+    cli_job_logs, cli_job_cancel, cli_job_retry, cli_job_cp, cli_ca_init, cli_ca_request, cli_ca_sign,
+    cli_ca_install, cli_ca_show;
 
 #endif

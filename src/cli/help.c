@@ -15,6 +15,7 @@
     "cp\n" \
     "Where it may run\n" \
     "  --site NAME, --jurisdiction CODE, --vendor NAME\n" \
+    "  --near DATA            where a job ran last (its id), where a blob is (its SHA-256), or a site\n" \
     "  --isolation LEVEL      only where it is kept apart so strictly: process, namespace, cgroup\n" \
     "When\n" \
     "  --time TIME            it is stopped after that: 90s, 45m, 36h, 3d, or as Slurm has it: MM, MM:SS,\n" \

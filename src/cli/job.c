@@ -50,6 +50,7 @@ static const struct column fields[] = {{"id", "/id"},
                                        {"bytes out", "/data/bytes_out"},
                                        {"chip ms", "/chip_ms"},
                                        {"cost", "/cost"},
+                                       {"transfers", "/cost_transfers"},
                                        {"unpaid", "/unpaid"}};
 static const struct column array_fields[] = {{"id", "/id"},
                                              {"name", "/name"},

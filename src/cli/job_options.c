@@ -179,6 +179,7 @@ void job_options_add(struct request *r, const struct cli *cli, bool tenant)
     request_option(r, cli, "array", "array");
     request_option(r, cli, "cwd", "cwd");
     request_option(r, cli, "site", "site");
+    request_option(r, cli, "near", "near");
     request_option(r, cli, "jurisdiction", "jurisdiction");
     request_option(r, cli, "vendor", "vendor");
     request_option(r, cli, "isolation", "isolation");

@@ -152,6 +152,7 @@ static void given_members(const struct cli *cli, const char *given[], size_t cap
                                            {"after", "after"},
                                            {"array", "array"},
                                            {"site", "site"},
+                                           {"near", "near"},
                                            {"jurisdiction", "jurisdiction"},
                                            {"vendor", "vendor"},
                                            {"isolation", "isolation"},

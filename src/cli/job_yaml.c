@@ -38,6 +38,7 @@ static const struct member {
                {"after", LIST, NULL},
                {"array", TEXT, NULL},
                {"site", TEXT, NULL},
+               {"near", TEXT, NULL},
                {"jurisdiction", TEXT, NULL},
                {"vendor", TEXT, NULL},
                {"isolation", TEXT, NULL},

@@ -18,10 +18,17 @@ int cli_usage_report(const struct cli *cli)
         columns[0] = (struct column){"KEY", "/key"};
     else if (by && strcmp(by, "hour") == 0)
         columns[0] = (struct column){"HOUR", "/hour"};
+    static const struct column moved[] = {{"SITE", "/site"},
+                                          {"BYTES IN", "/bytes_in"},
+                                          {"BYTES OUT", "/bytes_out"},
+                                          {"COST", "/cost"},
+                                          {"UNPAID", "/unpaid"}};
+    const bool corridors = by && strcmp(by, "corridor") == 0;
     struct request r;
     request_begin(&r);
-    return request_list(&r, cli, "/api/v1/usage", "by tenant from to", columns,
-                        (int)(sizeof columns / sizeof columns[0]));
+    return request_list(
+        &r, cli, "/api/v1/usage", "by tenant from to", corridors ? moved : columns,
+        (int)(corridors ? sizeof moved / sizeof moved[0] : sizeof columns / sizeof columns[0]));
 }
 
 int cli_usage_records(const struct cli *cli)

@@ -17,6 +17,7 @@
 #define HOLD_MS_MAX 20000 /* that a site waits for an answer; and at most a quarter of its leases */
 #define TICK_MS 250
 #define SOON_MS 1
+#define MODELS_MS 30000  /* between two events about weights that went to a site */
 #define ORDERS_MAX 65536 /* not acknowledged; past that the site begins a new session */
 
 struct order {
@@ -45,12 +46,15 @@ struct counter {
     struct visit *waiting; /* for an answer; NULL: nobody does */
     uint64_t serves;       /* the version that the one who waits has of what it should serve */
     uint64_t until_ms;     /* on the loop's clock */
+    uint64_t models;       /* bytes of weights that went there, not metered yet */
+    uint64_t models_ms;    /* when they were metered last, on the loop's clock; 0: never */
 };
 
 struct desk {
     struct desk_config config;
     struct list counters;
     uint64_t sessions;
+    struct effect transit; /* the last that was granted: of the start that follows */
     uv_timer_t timer;
 };
 
@@ -72,6 +76,25 @@ static struct counter *counter_of(struct desk *desk, const struct uuid *site)
     c->site = *site;
     list_push(&desk->counters, &c->node);
     return c;
+}
+
+void desk_models_went(struct desk *desk, const struct uuid *site, uint64_t bytes)
+{
+    counter_of(desk, site)->models += bytes;
+}
+
+uint64_t desk_models(struct desk *desk, const struct uuid *site)
+{
+    const struct counter *c = counter_of(desk, site);
+    const uint64_t since_ms = uv_now(&desk->config.loop->uv) - c->models_ms;
+    return c->models_ms == 0 || since_ms >= MODELS_MS ? c->models : 0;
+}
+
+void desk_models_told(struct desk *desk, const struct uuid *site, uint64_t bytes)
+{
+    struct counter *c = counter_of(desk, site);
+    c->models -= bytes < c->models ? bytes : c->models;
+    c->models_ms = bytes > 0 ? uv_now(&desk->config.loop->uv) : c->models_ms;
 }
 
 /* ---- a job as it is told to a site ---- */
@@ -96,7 +119,10 @@ static void add_job(struct buf *out, const struct site_order *order)
     uuid_format(id, &order->id.job);
     buf_addf(out, "{\"job\":\"%s\",\"epoch\":%u,\"chip\":", id, order->id.epoch);
     buf_add_json(out, order->chip, strlen(order->chip));
-    buf_addf(out, ",\"nodes\":%u,\"chips\":%u}", order->nodes, order->chips);
+    buf_addf(out, ",\"nodes\":%u,\"chips\":%u", order->nodes, order->chips);
+    if (order->data_bits_s > 0)
+        buf_addf(out, ",\"data_bits_s\":%llu", (unsigned long long)order->data_bits_s);
+    buf_add_char(out, '}');
 }
 
 static void add_stop(struct buf *out, const struct order *order)
@@ -248,15 +274,21 @@ void desk_effect(struct desk *desk, const struct effect *effect)
 {
     const struct pool *pool;
     bool start = effect->kind == EFFECT_JOB_START;
+    if (effect->kind == EFFECT_TRANSIT)
+        desk->transit = *effect;
     if ((!start && effect->kind != EFFECT_JOB_STOP) || !uuid_zero(&effect->service))
         return; /* a replica is told in the list of replicas, hub/hosting.h */
     struct counter *c = find_pool(desk, &effect->pool, &pool);
     if (!c)
         return;
-    put(desk, c,
-        &(struct order){.start = start,
-                        .job = order_of(pool, &effect->job, effect->epoch, effect->chips),
-                        .why = start ? JOB_END_NONE : site_stop_reason(effect->code)});
+    struct order order = {.start = start,
+                          .job = order_of(pool, &effect->job, effect->epoch, effect->chips),
+                          .why = start ? JOB_END_NONE : site_stop_reason(effect->code)};
+    if (start && uuid_eq(&desk->transit.job, &effect->job))
+        order.job.data_bits_s = desk->transit.bits_s;
+    if (start)
+        desk->transit = (struct effect){0};
+    put(desk, c, &order);
 }
 
 /* ---- sessions ---- */
@@ -312,7 +344,9 @@ static void look(struct visit *visit, const struct core *core)
         if (!more)
             abort();
         w->order = more;
-        more[w->n++] = order_of(pool, &row->id, row->epoch, counts[row->alternative]);
+        const struct row_transit *transit = view_transit(core, &row->id);
+        more[w->n] = order_of(pool, &row->id, row->epoch, counts[row->alternative]);
+        more[w->n++].data_bits_s = transit ? transit->bits_s : 0;
     }
 }
 

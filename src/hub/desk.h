@@ -75,6 +75,10 @@ int desk_take_end(struct visit *visit, yyjson_val *root, struct err *err);
 
 /* For the files of the desk. The site's pools have changed: it begins another session. */
 void desk_renew(struct desk *desk, const struct uuid *site);
+/* Bytes of weights that went to the site; those that its corridor is to be told of now; that it was told of so many. */
+void desk_models_went(struct desk *desk, const struct uuid *site, uint64_t bytes);
+uint64_t desk_models(struct desk *desk, const struct uuid *site);
+void desk_models_told(struct desk *desk, const struct uuid *site, uint64_t bytes);
 /* The job and epoch that a call names. */
 bool desk_take_job(struct visit *visit, yyjson_val *root);
 /* The folder of an epoch that runs at the site, or ran there: "WORK/<job>/<epoch>", made if need be. ERR_NOT_FOUND. */

@@ -38,6 +38,8 @@ struct errand {
     char location[PATH_CAP]; /* of weights */
     bool prior_away;         /* the site of the epoch before is out of touch */
     int64_t started_ms;
+    uint32_t corridor;  /* enum place_state of that to the site; 0: there is none */
+    struct event meter; /* of what was kept; kind 0: none */
 };
 
 static void drop_errand(void *data)
@@ -78,6 +80,8 @@ static void look_weights(struct errand *e, const struct core *core)
 static void look(struct visit *visit, const struct core *core)
 {
     struct errand *e = visit->data;
+    const struct row_corridor *corridor = view_corridor_to(core, &visit->site);
+    e->corridor = corridor ? corridor->state : 0;
     const struct row_job *job = view_job(core, &visit->job.job);
     if (e->weights) {
         look_weights(e, core);
@@ -98,17 +102,13 @@ static void on_work(uv_work_t *work)
     e->err.code = e->run(e);
 }
 
-static void after_work(uv_work_t *work, int status)
+static void respond(struct errand *e)
 {
-    struct errand *e = list_entry(work, struct errand, work);
     struct visit *visit = e->visit;
     struct buf out;
-    (void)status;
-    if (e->err.code != 0) {
-        visit_refuse(visit, e->err.code, e->err.msg);
-        return;
-    }
     if (visit->request && e->raw) {
+        if (e->weights)
+            desk_models_went(visit_desk(visit), &visit->site, e->out.len);
         http_respond(visit->request, 200, "application/octet-stream", "", e->out.data, e->out.len);
     } else if (visit->request) {
         visit_begin(visit, &out);
@@ -119,9 +119,50 @@ static void after_work(uv_work_t *work, int status)
     visit_free(visit);
 }
 
+/* Core judges it: what was told before, or is of an account that is closed, is not to be told again. */
+static void on_metered(void *ctx, const struct effect *reply)
+{
+    struct errand *e = ctx;
+    if (reply->code == ERR_UNAVAILABLE)
+        visit_refuse(e->visit, reply->code, "");
+    else
+        respond(e);
+}
+
+static void after_work(uv_work_t *work, int status)
+{
+    struct errand *e = list_entry(work, struct errand, work);
+    (void)status;
+    if (e->err.code != 0) {
+        visit_refuse(e->visit, e->err.code, e->err.msg);
+        return;
+    }
+    if (e->meter.kind == 0) {
+        respond(e);
+        return;
+    }
+    e->meter.token = mailbox_token(e->config->box);
+    asks_add(e->config->asks, e->meter.token, on_metered, e);
+    if (runtime_post(e->config->runtime, &e->meter) == 0)
+        return;
+    asks_forget(e->config->asks, e->meter.token);
+    visit_refuse(e->visit, ERR_UNAVAILABLE, "");
+}
+
+/* What is placed already comes over a corridor that is cordoned, weights do not. */
+static bool is_closed(const struct errand *e)
+{
+    return e->corridor == PLACE_LOST || (e->weights && e->corridor == PLACE_CORDONED);
+}
+
 static void answer(struct visit *visit)
 {
     struct errand *e = visit->data;
+    if (is_closed(e)) {
+        hub_refuse(visit->request, ERR_CORRIDOR, "The corridor to this site is closed.");
+        visit->request = NULL;
+        return;
+    }
     if (!e->may) {
         hub_refuse(visit->request, ERR_NOT_FOUND, NO_SUCH_BLOB);
         visit->request = NULL;
@@ -279,6 +320,33 @@ static int check_here(struct errand *e, const struct given *given, const char *e
     return 0;
 }
 
+/* What the epoch can have fetched: its inputs, and the checkpoint that it started from. */
+static uint64_t most_fetched(const struct given *given)
+{
+    uint64_t most = 0;
+    for (uint32_t i = 0; i < given->spec.inputs_count; i++)
+        most += given->spec.inputs[i].size;
+    for (uint32_t i = 0; i < given->prior.files_count; i++)
+        most += given->prior.files[i].size;
+    return most;
+}
+
+/* All that moved for the epoch, as the site tells it, and no more than there was to move: a blob counts once, however
+ * often a part of it had to be sent again. */
+static void make_meter(struct errand *e, uint64_t most_in)
+{
+    const struct data_kept *kept = &e->kept;
+    const uint64_t most_out = kept->outputs.bytes + kept->checkpoint.bytes;
+    e->meter.kind = EVENT_KIND_job_meter;
+    e->meter.u.job_meter =
+        (struct event_job_meter){.job = e->visit->job.job,
+                                 .epoch = e->visit->job.epoch,
+                                 .site = e->visit->site,
+                                 .flags = JOB_METER_DATA_TOLD,
+                                 .bytes_in = kept->in.fetched < most_in ? kept->in.fetched : most_in,
+                                 .bytes_out = kept->sent < most_out ? kept->sent : most_out};
+}
+
 static int run_kept(struct errand *e)
 {
     char dir[FS_PATH_MAX], blobs[FS_PATH_MAX], path[FS_PATH_MAX];
@@ -292,11 +360,14 @@ static int run_kept(struct errand *e)
         rc = check_here(e, &given, dir, blobs, &e->kept.outputs);
     if (rc == 0)
         rc = check_here(e, &given, dir, blobs, &e->kept.checkpoint);
+    const uint64_t most_in = rc == 0 ? most_fetched(&given) : 0;
     given_fini(&given);
     if (rc != 0)
         return rc;
     workdir_file(path, dir, DATA_KEPT);
     rc = form_save(&data_kept_table, path, &e->kept, &e->err);
+    if (rc == 0)
+        make_meter(e, most_in);
     if (rc == 0)
         given_done(dir);
     return rc;

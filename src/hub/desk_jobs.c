@@ -177,6 +177,21 @@ int desk_take_log(struct visit *visit, yyjson_val *root, struct err *err)
 
 /* ---- how it ended ---- */
 
+/* Whether what its data moved is told by itself (desk_take_kept), which may be long after the end: by what its file asks for. */
+static uint32_t data_due(const struct visit *visit, const struct uuid *job)
+{
+    struct job_spec spec;
+    struct err err;
+    uint64_t bytes = 0;
+    if (job_file_load(&spec, desk_config(visit_desk(visit))->specs_dir, job, &err) != 0)
+        return 0;
+    for (uint32_t i = 0; i < spec.inputs_count; i++)
+        bytes += spec.inputs[i].size;
+    const bool due = bytes > 0 || spec.outputs_count > 0 || spec.checkpoint;
+    job_spec_free(&spec);
+    return due ? JOB_METER_DATA_DUE : 0;
+}
+
 struct ending {
     uint32_t code;
     bool recorded;
@@ -218,6 +233,8 @@ static void post_end(struct visit *visit, const struct ending *ending)
     struct event events[2] = {
         {.kind = EVENT_KIND_job_meter, .u.job_meter = site_last_meter(&end.id, &visit->site, end.exit)},
         {.kind = EVENT_KIND_job_end, .token = mailbox_token(config->box)}};
+    if (ending->recorded)
+        events[0].u.job_meter.flags |= data_due(visit, &visit->job.job);
     if (site_end_returns(&end)) {
         events[1].kind = EVENT_KIND_job_return;
         events[1].u.job_return =
@@ -314,8 +331,14 @@ static void answer_usage(struct visit *visit)
 {
     struct meters *m = visit->data;
     const struct desk_config *config = desk_config(visit_desk(visit));
-    for (uint32_t i = 0; i < m->n; i++)
-        m->event[i].u.job_meter.site = visit->site;
+    for (uint32_t i = 0; i < m->n; i++) {
+        struct event_job_meter *e = &m->event[i].u.job_meter;
+        e->site = visit->site;
+        /* What it moved it tells by itself, and whether it is to do so we know. */
+        e->flags &= ~(uint32_t)(JOB_METER_DATA_DUE | JOB_METER_DATA_TOLD);
+        if (e->flags & JOB_METER_FINAL)
+            e->flags |= data_due(visit, &e->job);
+    }
     if (m->n > 0 && runtime_post_all(config->runtime, m->event, m->n) != 0) {
         hub_refuse(visit->request, ERR_UNAVAILABLE, "");
         visit->request = NULL;

@@ -14,6 +14,7 @@
 #include "hub/contact.h"
 #include "hub/desk.h"
 #include "hub/hosting.h"
+#include "hub/measure.h"
 #include "hub/passages.h"
 #include "hub/trunks.h"
 #include "hub/visit.h"
@@ -310,6 +311,8 @@ static const struct {
              {"/site/v1/end", desk_take_end, OPEN_TO_SITES},
              {"/site/v1/usage", desk_take_usage, OPEN_TO_SITES},
              {"/site/v1/log", desk_take_log, OPEN_TO_SITES},
+             {"/site/v1/path", desk_take_path, OPEN_TO_SITES},
+             {"/site/v1/probe", desk_take_probe, OPEN_TO_SITES},
              {"/site/v1/replicas", hosting_take_report, OPEN_TO_SITES},
              {TUNNEL_PATH, hosting_take_tunnel, OPEN_TO_SITES},
              {TRUNK_PATH, trunks_take, OPEN_TO_GATEWAYS},

@@ -42,6 +42,20 @@ static void add_usage(struct buf *out, const struct job_told *told)
              (unsigned long long)told->memory_peak_kib);
 }
 
+/* What its data moved over the corridor to its site. */
+static void add_moved(struct buf *out, const struct row_job_usage *row)
+{
+    buf_add_text(out, ",\"transfer\":{");
+    buf_addf(out, "\"bytes_in\":%llu,\"bytes_out\":%llu", (unsigned long long)row->bytes_in,
+             (unsigned long long)row->bytes_out);
+    add_id(out, "corridor", &row->corridor);
+    add_amount(out, "price", row->data_price);
+    add_amount(out, "cost", row->data_cost);
+    if (row->data_unpaid > 0)
+        add_amount(out, "unpaid", row->data_unpaid);
+    buf_add_char(out, '}');
+}
+
 static void add_metered(struct buf *out, const struct core *core, const struct row_job_usage *row)
 {
     const struct row_site *site = view_site(core, &row->site);
@@ -60,6 +74,8 @@ static void add_metered(struct buf *out, const struct core *core, const struct r
     add_amount(out, "cost", row->cost);
     if (row->unpaid > 0)
         add_amount(out, "unpaid", row->unpaid);
+    if (!uuid_zero(&row->corridor))
+        add_moved(out, row);
 }
 
 /* Those that ran before epochs were metered have no row. */
@@ -91,16 +107,19 @@ void job_bill_render(struct buf *out, const struct core *core, const struct row_
 {
     const struct job_told *last = &told[job->epoch % JOB_EPOCHS_SHOWN];
     uint64_t chip_ms = 0;
-    int64_t cost = 0, unpaid = 0;
+    int64_t cost = 0, unpaid = 0, moved = 0;
     for (uint32_t i = 0; i < n; i++) {
         chip_ms += row[i].chip_ms;
-        cost = sum(cost, row[i].cost);
-        unpaid = sum(unpaid, row[i].unpaid);
+        moved = sum(moved, row[i].data_cost);
+        cost = sum(cost, sum(row[i].cost, row[i].data_cost));
+        unpaid = sum(unpaid, sum(row[i].unpaid, row[i].data_unpaid));
     }
     if (job->epoch > 0 && last->epoch == job->epoch)
         add_usage(out, last);
     buf_addf(out, ",\"chip_ms\":%llu", (unsigned long long)chip_ms);
     add_amount(out, "cost", cost);
+    if (moved > 0)
+        add_amount(out, "cost_transfers", moved);
     if (unpaid > 0)
         add_amount(out, "unpaid", unpaid);
     add_epochs(out, core, job->epoch, told, row, n);

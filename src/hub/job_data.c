@@ -4,8 +4,23 @@
 #include <string.h>
 
 #include "engine/data.h"
+#include "hub/job_near.h"
 
-int job_data_check(struct api_call *call, const struct uuid *tenant, const char *text, size_t len)
+/* The dispatcher plans with what lies at the hub's own site; of a site's cache it knows nothing. */
+static int plan_with(struct api_call *call, uint64_t bytes)
+{
+    struct event_job_array *e = &call->events[0].u.job_array;
+    if (bytes > DATA_BYTES_MAX)
+        return err_set(&call->err, ERR_INVALID, "inputs: at most %llu bytes in all",
+                       (unsigned long long)DATA_BYTES_MAX);
+    if (bytes == 0)
+        e->data_site = (struct uuid){{0}};
+    e->data_bytes = uuid_zero(&e->data_site) ? 0 : bytes;
+    return 0;
+}
+
+int job_data_check(struct api_call *call, const struct job_terms *terms, const struct uuid *tenant,
+                   const char *text, size_t len)
 {
     struct job_spec spec;
     char dir[FS_PATH_MAX];
@@ -23,6 +38,8 @@ int job_data_check(struct api_call *call, const struct uuid *tenant, const char 
                          "inputs: %.80s: this tenant has no blob %.12s... of %llu bytes here; send it first",
                          file->name, file->sha256, (unsigned long long)file->size);
     }
+    if (rc == 0)
+        rc = plan_with(call, job_near_missing(call, terms, &spec));
     job_spec_free(&spec);
     return rc;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/timetext.h"
+#include "hub/job_near.h"
 #include "hub/jobs.h"
 
 #define JOB_CHIPS_MAX 65536
@@ -22,6 +23,7 @@ const char *const job_terms_members[] = {"tenant",
                                          "after",
                                          "array",
                                          "site",
+                                         "near",
                                          "jurisdiction",
                                          "vendor",
                                          "isolation",
@@ -300,6 +302,10 @@ int job_terms_read(struct api_call *call, struct job_terms *terms, struct event_
     if (rc == 0)
         rc = body_text(call, "site", false, terms->site, sizeof terms->site);
     if (rc == 0)
+        rc = body_text(call, "near", false, terms->near, sizeof terms->near);
+    if (rc == 0 && terms->near[0] && terms->site[0])
+        rc = err_set(&call->err, ERR_INVALID, "near, site: only one of the two");
+    if (rc == 0)
         rc = body_text(call, "jurisdiction", false, e->jurisdiction, sizeof e->jurisdiction);
     return rc == 0 ? body_text(call, "vendor", false, e->vendor, sizeof e->vendor) : rc;
 }
@@ -378,7 +384,9 @@ int job_terms_resolve(struct api_call *call, const struct core *core, const stru
         return unknown(call, core, "site", terms->site, next_site);
     if (site)
         e->site = site->id;
-    return 0;
+    if (view_site_own(core)) /* where blobs are; job_data_check tells whether there are any */
+        e->data_site = view_site_own(core)->id;
+    return job_near_resolve(call, core, terms, e);
 }
 
 /* ---- told again ---- */

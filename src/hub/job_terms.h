@@ -12,6 +12,7 @@
 
 struct job_terms {
     char tenant[NAME_CAP], site[NAME_CAP];
+    char near[80]; /* hub/job_near.h */
     struct {
         char job[64];  /* as job_find takes it */
         uint32_t kind; /* enum job_after */

@@ -10,6 +10,7 @@
 #include "hub/job_check.h"
 #include "hub/job_data.h"
 #include "hub/job_eta.h"
+#include "hub/job_near.h"
 #include "hub/job_terms.h"
 
 #define TRIES_MAX 5
@@ -199,9 +200,13 @@ static int write_file(struct api_call *call, struct submission *s)
 
 static int add_work(struct api_call *call)
 {
-    int rc = look_back(call, call->data);
+    const struct submission *s = call->data;
+    struct event_job_array *e = &call->events[0].u.job_array;
+    int rc = look_back(call, s);
     if (rc == 0)
-        rc = job_data_check(call, &call->events[0].u.job_array.tenant, call->out.data, call->out.len);
+        rc = job_near_find(call, &s->terms, e);
+    if (rc == 0)
+        rc = job_data_check(call, &s->terms, &e->tenant, call->out.data, call->out.len);
     return rc == 0 ? write_file(call, call->data) : rc;
 }
 
@@ -237,9 +242,13 @@ static int add_finish(struct api_call *call, const struct core *core)
 static int check_work(struct api_call *call)
 {
     struct submission *s = call->data;
+    struct event_job_array *e = &call->events[0].u.job_array;
     struct event_job_submit first;
     int rc = look_back(call, s);
-    memcpy(&first, &call->events[0].u.job_array, sizeof first); /* an array begins as a job does */
+    if (rc == 0)
+        rc = job_near_find(call, &s->terms, e);
+    e->data_site = (struct uuid){{0}}; /* of a job as it is, wherever its inputs may be */
+    memcpy(&first, e, sizeof first);   /* an array begins as a job does */
     if (rc == 0 && s->terms.nafter == 0)
         (void)job_eta_wait(call, &s->eta, &call->id, &first);
     return rc;
@@ -327,7 +336,7 @@ static int retry_work(struct api_call *call)
         return rc;
     call->events[0].u.job_array.job = call->id;
     copy_terms(&ref.job, runtime_now_ms(call->hub->runtime), &call->events[0].u.job_array);
-    rc = job_data_check(call, &ref.job.tenant, call->out.data, call->out.len);
+    rc = job_data_check(call, NULL, &ref.job.tenant, call->out.data, call->out.len);
     return rc ? rc : write_file(call, s);
 }
 

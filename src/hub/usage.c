@@ -16,10 +16,13 @@ struct listing {
     bool one_tenant;
     char tenant_name[CALL_PARAM_MAX];
     struct row_usage *rows;
+    struct row_job_usage *moved; /* in place of these, by corridor */
     uint32_t n, cap;
+    bool by_corridor;
 };
 
-static const char *const by_names[] = {"tenant", "key", "model", "hour"};
+static const char *const by_names[] = {"tenant", "key", "model", "hour", "corridor"};
+#define BY_CORRIDOR 4
 
 /* Unix seconds to hours; absent: the default. */
 static int read_hour(struct api_call *call, const char *name, uint64_t missing, uint64_t *hour)
@@ -44,11 +47,12 @@ static int parse(struct api_call *call)
     call->data = l;
     (void)call_query(call, "by", by, sizeof by);
     int found = -1;
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i <= BY_CORRIDOR; i++)
         found = strcmp(by, by_names[i]) == 0 ? i : found;
     if (found < 0)
-        return err_set(&call->err, ERR_INVALID, "by: tenant, key, model or hour");
-    l->query.by = (enum usage_by)found;
+        return err_set(&call->err, ERR_INVALID, "by: tenant, key, model, hour or corridor");
+    l->by_corridor = found == BY_CORRIDOR;
+    l->query.by = l->by_corridor ? USAGE_BY_TENANT : (enum usage_by)found;
     int rc = read_hour(call, "from", 0, &l->query.from_hour);
     return rc ? rc : read_hour(call, "to", INT64_MAX, &l->query.to_hour);
 }
@@ -85,11 +89,23 @@ static void take_row(void *ctx, const struct row_usage *row)
     l->rows[l->n++] = *row;
 }
 
+static void take_moved(void *ctx, const struct row_job_usage *row)
+{
+    struct listing *l = ctx;
+    struct row_job_usage *rows = l->n < ROWS_MAX ? realloc(l->moved, (l->n + 1) * sizeof *rows) : NULL;
+    if (!rows)
+        return;
+    l->moved = rows;
+    l->moved[l->n++] = *row;
+}
+
 static int work(struct api_call *call)
 {
     struct listing *l = call->data;
     struct store *store = runtime_store(call->hub->runtime);
     l->query.tenant = l->one_tenant ? &l->tenant : NULL;
+    if (l->by_corridor)
+        return store->ops->moved(store, &l->query, take_moved, l, &call->err);
     return store->ops->usage(store, &l->query, take_row, l, &call->err);
 }
 
@@ -115,11 +131,37 @@ static void add_group(struct buf *out, const struct core *core, enum usage_by by
     }
 }
 
+static void finish_moved(struct api_call *call, const struct core *core)
+{
+    struct listing *l = call->data;
+    struct buf *out = &call->out;
+    for (uint32_t i = 0; i < l->n; i++) {
+        const struct row_job_usage *row = &l->moved[i];
+        const struct row_corridor *corridor = view_corridor(core, &row->corridor);
+        const struct row_site *site = corridor ? view_site(core, &corridor->b) : NULL;
+        buf_add_text(out, i ? ",{" : "{");
+        add_id(out, "corridor", &row->corridor);
+        add_text(out, "site", site ? site->name : "?", NAME_CAP);
+        buf_addf(out, ",\"bytes_in\":%llu,\"bytes_out\":%llu", (unsigned long long)row->bytes_in,
+                 (unsigned long long)row->bytes_out);
+        add_amount(out, "cost", row->data_cost);
+        add_amount(out, "unpaid", row->data_unpaid);
+        buf_add_char(out, '}');
+    }
+    buf_add_text(out, "],\"next\":null}");
+    free(l->moved);
+    l->moved = NULL;
+}
+
 static int finish(struct api_call *call, const struct core *core)
 {
     struct listing *l = call->data;
     struct buf *out = &call->out;
     buf_add_text(out, "{\"data\":[");
+    if (l->by_corridor) {
+        finish_moved(call, core);
+        return 0;
+    }
     for (uint32_t i = 0; i < l->n; i++) {
         const struct row_usage *row = &l->rows[i];
         buf_add_text(out, i ? ",{" : "{");

@@ -51,6 +51,7 @@ struct cache_want {
     char reason[CACHE_REASON_MAX];
     cache_fn *fn;
     void *ctx;
+    struct cache_pace *pace; /* NULL: none */
     uint64_t fetched;
     bool told;
 };
@@ -94,6 +95,27 @@ static struct cache_want *first_waiting(struct fetch *f)
             return want;
     }
     return NULL;
+}
+
+/* The first whose pace lets it ask now. */
+static struct cache_want *first_due(struct fetch *f)
+{
+    list_for_each_safe (it, next, &f->wants) {
+        struct cache_want *want = list_entry(it, struct cache_want, node);
+        if (!want->told &&
+            (!want->pace || want->pace->bits_s == 0 || now_ms(f->cache) >= want->pace->next_ms))
+            return want;
+    }
+    return NULL;
+}
+
+/* The piece that is asked for uses its part of the pace, from when it was due. */
+static void use_pace(const struct fetch *f, struct cache_pace *pace)
+{
+    const uint64_t left = f->size - f->have, bytes = left < BLOB_PIECE_MAX ? left : BLOB_PIECE_MAX;
+    const uint64_t now = now_ms(f->cache);
+    if (pace && pace->bits_s > 0)
+        pace->next_ms = (pace->next_ms > now ? pace->next_ms : now) + bytes * 8000 / pace->bits_s;
 }
 
 /* A function may drop any want, and want more. */
@@ -210,7 +232,8 @@ static void on_piece(void *ctx, const struct err *err, const char *data, size_t 
 {
     struct fetch *f = ctx;
     struct cache *cache = f->cache;
-    bool away = err->code == ERR_UNAVAILABLE || err->code == ERR_TIMEOUT || err->code == ERR_UPSTREAM;
+    bool away = err->code == ERR_UNAVAILABLE || err->code == ERR_TIMEOUT || err->code == ERR_UPSTREAM ||
+                err->code == ERR_CORRIDOR;
     f->link = NULL;
     f->state = FETCH_WAITS;
     if (cache->config.heard)
@@ -219,8 +242,8 @@ static void on_piece(void *ctx, const struct err *err, const char *data, size_t 
         return;
     if (err->code == 0 && len > 0 && len <= f->size - f->have) {
         buf_add(&f->piece, data, len);
-        if (f->asker)
-            f->asker->fetched += len;
+        if (f->asker && f->asker->fetched < f->size)
+            f->asker->fetched += len < f->size - f->asker->fetched ? len : f->size - f->asker->fetched;
         look(f);
     } else if (away || err->code == 0) {
         f->next_ms = now_ms(cache) + RETRY_MS; /* the hub is away, or has less than it should have */
@@ -239,6 +262,7 @@ static void ask(struct fetch *f, struct link *link, struct cache_want *want)
     buf_init(&body, 1024);
     buf_addf(&body, "{\"sha256\":\"%s\",\"offset\":%llu%s%s}", f->name, (unsigned long long)f->have,
              want->reason[0] ? "," : "", want->reason);
+    use_pace(f, want->pace);
     f->asker = want;
     f->link = link;
     f->state = FETCH_LINK;
@@ -260,7 +284,7 @@ static void pump(struct cache *cache)
     struct link *link;
     list_for_each_safe (it, next, &cache->fetches) {
         struct fetch *f = list_entry(it, struct fetch, node);
-        struct cache_want *want = first_waiting(f);
+        struct cache_want *want = first_due(f);
         if (f->state == FETCH_LOOK && now_ms(cache) >= f->next_ms)
             look(f);
         else if (f->state == FETCH_WAITS && want && now_ms(cache) >= f->next_ms &&
@@ -320,6 +344,11 @@ struct cache_want *cache_get(struct cache *cache, const char *name, uint64_t siz
     return want;
 }
 
+void cache_pace(struct cache_want *want, struct cache_pace *pace)
+{
+    want->pace = pace;
+}
+
 uint64_t cache_have(const struct cache_want *want)
 {
     return want->fetch->state == FETCH_FILES ? 0 : want->fetch->have;
@@ -357,8 +386,11 @@ int cache_new(struct cache **out, const struct cache_config *config, struct err 
     cache->config = *config;
     blob_sweep(config->dir, clock_wall_ms() / 1000 - PART_KEEP_S);
     list_init(&cache->fetches);
-    for (int i = 0; i < CACHE_LINKS && rc == 0; i++)
+    for (int i = 0; i < CACHE_LINKS && rc == 0; i++) {
         rc = link_open(&cache->links[i], config->loop, config->hub, config->tls, err);
+        if (rc == 0)
+            link_watch(cache->links[i], config->gauge);
+    }
     if (rc != 0) {
         for (int i = 0; i < CACHE_LINKS; i++)
             link_close(cache->links[i]);

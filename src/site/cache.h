@@ -11,6 +11,9 @@
  * The hub gives a site what it has reason to have, which `reason` says: `"job":"UUID","epoch":N`, of an epoch that runs
  * there and has it among its inputs; nothing, for weights of a model of which the site has a replica (hub/desk.h).
  *
+ * A want may have a pace, that other wants may share: the pieces that are asked for on its account come at that many bits a second in the
+ * mean, each of them as fast as the link can. So the way is measured by pieces, whatever the pace.
+ *
  * Past `max` bytes the least recently used go that nobody uses. Runs on the loop that it is given, and its files on
  * threads. Bounds: CACHE_LINKS fetches at a time, a piece of BLOB_PIECE_MAX each; the others wait their turn.
  */
@@ -28,6 +31,7 @@ struct cache_config {
     struct loop *loop;
     const char *hub;         /* HOST:PORT */
     struct tls_context *tls; /* stays the caller's */
+    struct gauge *gauge;     /* is told what comes and goes; NULL: nobody is */
     const char *dir;         /* of the blobs; it outlives the cache */
     uint64_t max;
     void (*heard)(void *ctx, const struct err *err); /* each call's end; may be NULL */
@@ -48,9 +52,17 @@ typedef void cache_fn(void *ctx, const struct err *err, const char *path);
  * until cache_drop. */
 struct cache_want *cache_get(struct cache *cache, const char *name, uint64_t size, const char *reason,
                              cache_fn *fn, void *ctx);
+/* Zero: no limit. */
+struct cache_pace {
+    uint64_t bits_s;
+    uint64_t next_ms; /* on the loop's clock: not before */
+};
+/* The pace outlives the want, and is on the same loop. */
+void cache_pace(struct cache_want *want, struct cache_pace *pace);
 /* Bytes that are here, of those that it has. */
 uint64_t cache_have(const struct cache_want *want);
-/* Bytes that came over the link for this want, not for another one of the same. */
+/* Bytes that came over the link for this want, not for another one of the same: of the blob, so that what came twice, since it
+ * was damaged, counts once. */
 uint64_t cache_fetched(const struct cache_want *want);
 /* Not wanted any more; its function is not called after this. */
 void cache_drop(struct cache_want *want);

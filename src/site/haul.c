@@ -40,6 +40,36 @@ static struct item *item_add(struct haul *h, const struct job_id *id, enum haul_
     return item;
 }
 
+/* Takes what was granted to the epoch; 0: nothing was said. */
+static uint64_t take_grant(struct haul *h, const struct job_id *id)
+{
+    uint64_t bits_s = 0;
+    list_for_each_safe (it, next, &h->grants) {
+        struct grant *grant = list_entry(it, struct grant, node);
+        if (grant->id.epoch != id->epoch || !uuid_eq(&grant->id.job, &id->job))
+            continue;
+        bits_s = grant->bits_s;
+        list_remove(&grant->node);
+        free(grant);
+    }
+    return bits_s;
+}
+
+void haul_grant(struct haul *h, const struct job_id *id, uint64_t bits_s)
+{
+    struct item *item = find(h, id);
+    (void)take_grant(h, id);
+    if (item)
+        item->pace.bits_s = bits_s > 0 ? bits_s : item->pace.bits_s;
+    else if (bits_s > 0) {
+        struct grant *grant = calloc(1, sizeof *grant);
+        if (!grant)
+            abort(); /* a few bytes for a job of megabytes */
+        *grant = (struct grant){.id = *id, .bits_s = bits_s};
+        list_push(&h->grants, &grant->node);
+    }
+}
+
 static void drop_wants(struct item *item)
 {
     for (uint32_t i = 0; i < item->nwants; i++)
@@ -189,6 +219,7 @@ static void fetch(struct item *item)
         item->wants[i].item = item;
         item->wants[i].want =
             cache_get(item->haul->config.cache, file->sha256, file->size, reason, on_here, &item->wants[i]);
+        cache_pace(item->wants[i].want, &item->pace);
     }
     if (n == 0) /* no checkpoint, and nothing else */
         haul_thread(item, HAUL_LAY, on_lay, after_lay);
@@ -342,6 +373,7 @@ int haul_ready(struct haul *h, const struct job_id *id, struct job_spec *spec, s
     }
     if (!item) {
         item = item_add(h, id, prior ? HAUL_ASK : HAUL_FETCH);
+        item->pace.bits_s = take_grant(h, id);
         item->inputs = spec->inputs;
         item->inputs_count = spec->inputs_count;
         spec->inputs = NULL;
@@ -354,6 +386,7 @@ int haul_ready(struct haul *h, const struct job_id *id, struct job_spec *spec, s
 void haul_forget(struct haul *h, const struct job_id *id)
 {
     struct item *item = find(h, id);
+    (void)take_grant(h, id);
     if (!item) { /* it failed, and its item has gone: what was laid has not */
         data_unstage(h->config.work, id);
         return;
@@ -372,6 +405,7 @@ void haul_over(struct haul *h, const struct job_id *id)
 {
     struct item *item = find(h, id);
     char dir[FS_PATH_MAX];
+    (void)take_grant(h, id);
     if (item && item->state >= HAUL_LOOK)
         return;
     workdir_path(dir, h->config.work, id);
@@ -398,11 +432,13 @@ int haul_new(struct haul **out, const struct haul_config *config, struct err *er
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     h->config = *config;
     list_init(&h->items);
+    list_init(&h->grants);
     int rc = link_open(&h->link, config->loop, config->hub, config->tls, err);
     if (rc != 0) {
         free(h);
         return rc;
     }
+    link_watch(h->link, config->gauge);
     data_sweep(config->work);
     uv_timer_init(&config->loop->uv, &h->timer);
     h->timer.data = h;
@@ -426,5 +462,12 @@ void haul_close(struct haul *h)
 
 void haul_free(struct haul *h)
 {
+    if (!h)
+        return;
+    list_for_each_safe (it, next, &h->grants) {
+        struct grant *grant = list_entry(it, struct grant, node);
+        list_remove(&grant->node);
+        free(grant);
+    }
     free(h);
 }

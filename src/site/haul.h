@@ -21,6 +21,7 @@ struct haul_config {
     struct loop *loop;
     const char *hub;         /* HOST:PORT */
     struct tls_context *tls; /* stays the caller's */
+    struct gauge *gauge;     /* is told what comes and goes; NULL: nobody is */
     struct cache *cache;
     const char *work; /* of the engine */
     void (*heard)(void *ctx, const struct err *err);
@@ -32,6 +33,9 @@ struct haul;
 /* Removes what was laid and not started, which blocks. Before the engine is opened. */
 int haul_new(struct haul **out, const struct haul_config *config, struct err *err);
 
+/* What the dispatcher has granted to the data of an epoch that comes, bits a second; 0: nothing is said, and it comes as fast
+ * as it can. Before haul_ready. */
+void haul_grant(struct haul *haul, const struct job_id *id, uint64_t bits_s);
 /* 0: all that the epoch needs is in its folder. ERR_UNAVAILABLE: not yet. Else it cannot be brought. May take the inputs out of
  * the specification. */
 int haul_ready(struct haul *haul, const struct job_id *id, struct job_spec *spec, struct err *err);

@@ -38,6 +38,7 @@ struct item {
     struct job_blob *inputs;
     uint32_t inputs_count;
     struct data_list prior;
+    struct cache_pace pace;
     struct want *wants; /* of inputs, then of the checkpoint's files */
     uint32_t nwants, nhere;
     struct data_staged staged;
@@ -53,8 +54,16 @@ struct item {
     struct err err;
 };
 
+/* Of an epoch that is not begun yet. */
+struct grant {
+    struct list node;
+    struct job_id id;
+    uint64_t bits_s;
+};
+
 struct haul {
     struct haul_config config;
+    struct list grants;
     struct link *link;
     struct list items;
     struct item *busy; /* that the call is about; NULL: it has been dropped, or there is none */

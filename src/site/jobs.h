@@ -22,7 +22,8 @@ struct site_order {
     struct job_id id;
     char chip[CHIP_CAP];
     uint32_t nodes;
-    uint32_t chips; /* of each node */
+    uint32_t chips;       /* of each node */
+    uint64_t data_bits_s; /* granted to data that comes for it; 0: nothing is said */
 };
 
 /* The hub, as the jobs of a site see it. */

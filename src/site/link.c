@@ -18,7 +18,15 @@ struct link {
     link_fn *fn;
     link_bytes_fn *bytes_fn; /* in place of fn: the answer is no JSON */
     void *ctx;
+    struct gauge *gauge; /* NULL: nobody measures */
+    struct gauge_piece piece;
+    uint64_t sent_us;
 };
+
+static uint64_t now_us(void)
+{
+    return uv_hrtime() / 1000;
+}
 
 static void on_head(struct http_call *call, int status)
 {
@@ -30,6 +38,8 @@ static void on_body(struct http_call *call, const char *data, size_t len)
 {
     struct link *link = http_call_ctx(call);
     buf_add(&link->answer, data, len);
+    if (link->gauge && link->bytes_fn)
+        gauge_comes(link->gauge, &link->piece, len, now_us());
 }
 
 /* The code that the hub's status stands for, as far as a site cares. */
@@ -50,10 +60,12 @@ static int refused(int status)
 static void judge(const struct link *link, int rc, yyjson_val *root, struct err *err)
 {
     const char *words = yyjson_get_str(yyjson_ptr_get(root, "/error/message"));
+    const char *code = yyjson_get_str(yyjson_ptr_get(root, "/error/code"));
+    const bool closed = link->status == 503 && code && strcmp(code, "CORRIDOR") == 0;
     if (rc != 0)
         err_set(err, rc, "the hub at %s is not reached, or is not the hub that we know", link->endpoint.text);
     else if (link->status != 200)
-        err_set(err, refused(link->status), "%s", words ? words : "the hub refused");
+        err_set(err, closed ? ERR_CORRIDOR : refused(link->status), "%s", words ? words : "the hub refused");
     else if (!link->bytes_fn && !yyjson_is_obj(root))
         err_set(err, ERR_UPSTREAM, "the hub's answer is not what it should be");
 }
@@ -66,6 +78,10 @@ static void on_end(struct http_call *call, int rc)
     bool bytes = link->bytes_fn && link->status == 200;
     yyjson_doc *doc = whole && !bytes ? json_read(link->answer.data, link->answer.len) : NULL;
     judge(link, rc, yyjson_doc_get_root(doc), &err);
+    if (link->gauge && err.code == 0 && link->bytes_fn)
+        gauge_came(link->gauge, &link->piece, now_us());
+    else if (link->gauge && err.code == 0)
+        gauge_went(link->gauge, link->sent.len, now_us() - link->sent_us);
     link->call = NULL;
     if (link->answer.failed)
         err_set(&err, ERR_UPSTREAM, "the hub's answer is too long");
@@ -103,6 +119,11 @@ int link_open(struct link **out, struct loop *loop, const char *hub, struct tls_
     return 0;
 }
 
+void link_watch(struct link *link, struct gauge *gauge)
+{
+    link->gauge = gauge;
+}
+
 bool link_busy(const struct link *link)
 {
     return link->call != NULL;
@@ -119,6 +140,8 @@ static void post(struct link *link, const char *path, const struct buf *body)
     struct buf head;
     assert(!link->call);
     link->status = 0;
+    link->piece = (struct gauge_piece){0};
+    link->sent_us = now_us();
     buf_clear(&link->answer);
     buf_clear(&link->sent);
     buf_add(&link->sent, body->data, body->len);

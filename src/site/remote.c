@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "site/survey.h"
 
 #define TICK_MS 200
 #define RETRY_MS_MAX 5000
@@ -19,6 +20,8 @@ struct remote {
     struct cache *cache;
     struct site_replicas *replicas; /* NULL: no models can be served here */
     struct haul *haul;
+    struct gauge gauge;
+    struct survey *survey;
     struct site_jobs *jobs;
     uv_timer_t timer;
     bool ready;            /* what runs here is known */
@@ -52,6 +55,7 @@ static bool read_order(yyjson_val *v, struct site_order *order)
     yyjson_val *chip = yyjson_obj_get(v, "chip");
     order->nodes = (uint32_t)yyjson_get_uint(yyjson_obj_get(v, "nodes"));
     order->chips = (uint32_t)yyjson_get_uint(yyjson_obj_get(v, "chips"));
+    order->data_bits_s = yyjson_get_uint(yyjson_obj_get(v, "data_bits_s"));
     return read_id(v, &order->id) && yyjson_is_str(chip) &&
            text_set(order->chip, sizeof order->chip, yyjson_get_str(chip), yyjson_get_len(chip));
 }
@@ -75,6 +79,8 @@ static bool take_wanted(struct remote *r, yyjson_val *list)
     yyjson_arr_iter it = yyjson_arr_iter_with(list);
     while (good && (item = yyjson_arr_iter_next(&it)) != NULL)
         good = read_order(item, &orders[n++]);
+    for (uint32_t i = 0; i < n && good; i++)
+        haul_grant(r->haul, &orders[i].id, orders[i].data_bits_s);
     if (good) {
         log_info("orders", "wanted=%u", n);
         site_jobs_wanted(r->jobs, orders, n);
@@ -88,12 +94,14 @@ static bool take_change(struct remote *r, yyjson_val *item)
     struct site_order order = {0};
     struct job_id id;
     yyjson_val *start = yyjson_obj_get(item, "start"), *stop = yyjson_obj_get(item, "stop");
-    if (start && read_order(start, &order))
+    if (start && read_order(start, &order)) {
+        haul_grant(r->haul, &order.id, order.data_bits_s);
         site_jobs_start(r->jobs, &order);
-    else if (stop && read_id(stop, &id))
+    } else if (stop && read_id(stop, &id)) {
         site_jobs_stop(r->jobs, &id, read_why(stop));
-    else
+    } else {
         return false;
+    }
     return true;
 }
 
@@ -327,6 +335,7 @@ static int open_data(struct remote *r, struct err *err)
                                        .hub = o->hub,
                                        .tls = o->tls,
                                        .dir = r->config.blobs,
+                                       .gauge = &r->gauge,
                                        .max = CACHE_BYTES,
                                        .heard = o->heard,
                                        .ctx = o->ctx};
@@ -334,15 +343,20 @@ static int open_data(struct remote *r, struct err *err)
     const struct haul_config haul = {.loop = o->loop,
                                      .hub = o->hub,
                                      .tls = o->tls,
+                                     .gauge = &r->gauge,
                                      .cache = r->cache,
                                      .work = r->config.engine->work,
                                      .heard = o->heard,
                                      .ctx = o->ctx};
-    return rc ? rc : haul_new(&r->haul, &haul, err);
+    if (rc == 0)
+        rc = haul_new(&r->haul, &haul, err);
+    return rc ? rc : survey_new(&r->survey, o->loop, o->hub, o->tls, &r->gauge, err);
 }
 
 static void close_data(struct remote *r)
 {
+    if (r->survey)
+        survey_close(r->survey);
     if (r->haul)
         haul_close(r->haul);
     if (r->cache)
@@ -412,6 +426,7 @@ void remote_free(struct remote *r)
     if (r->jobs)
         site_jobs_free(r->jobs);
     outbox_free(r->outbox);
+    survey_free(r->survey);
     haul_free(r->haul);
     cache_free(r->cache);
     buf_fini(&r->inventory);
