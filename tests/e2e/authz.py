@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import time
 
+from site_agent import Site
 from workbench import ROOT, STORY, Bench, Tap, need, same
 
 ROUTE = re.compile(r'^ROUTE\((\w+), "([^"]+)", (\w+), (\w+), (\d+)\)$', re.M)
@@ -51,6 +52,10 @@ class Matrix:
         hub.api('DELETE', f"/api/v1/keys/{revoked['public_id']}")
         self.keys['revoked operator'] = revoked['key']
         hub.api('POST', '/api/v1/models', {'name': 'idle', 'source': 'http://127.0.0.1:9', 'engine': 'url'})
+        with Site() as site:  # with its first call there is a corridor to it
+            site.enter(hub, 'linked')
+            address = hub.api('POST', '/api/v1/sites/linked/token', {})['hub']
+            same(site.call(address, '/site/v1/path', {'rtt_us': 0, 'there_bits_s': 0, 'back_bits_s': 0})[0], 200, 'a corridor')
 
     def state(self):
         hub = self.hub
@@ -59,6 +64,7 @@ class Matrix:
                 hub.api('GET', '/api/v1/models'),
                 [(g['id'], g['joined']) for g in hub.api('GET', '/api/v1/gateways')['data']],
                 [(p['id'], p['price']) for p in hub.api('GET', '/api/v1/pools')['data']],
+                hub.api('GET', '/api/v1/corridors'),
                 [(d['id'], d['model'], d['replicas_wanted']) for d in hub.api('GET', '/api/v1/deployments')['data']],
                 [(j['id'], j['state']) for j in hub.pages('/api/v1/jobs')], sorted(os.listdir(hub.data / 'jobs')),
                 sorted(os.listdir(self.folder)), sorted(os.listdir(hub.data / 'models')))
@@ -71,7 +77,7 @@ class Matrix:
         """(path parameter, query, body) of a call that would succeed and that concerns the tenant."""
         hub = self.hub
         plain = {'healthz', 'readyz', 'metrics', 'status', 'tenant_list', 'model_list', 'deployment_list', 'site_list', 'gateway_list',
-                 'pool_list'}
+                 'pool_list', 'corridor_list'}
         if handler in plain:
             return '', '', None
         if handler in ('key_list', 'usage', 'usage_records'):
@@ -122,6 +128,9 @@ class Matrix:
             name = hashlib.sha256(data).hexdigest()
             hub.request('PUT', f'/api/v1/blobs/{name}?tenant={tenant}&size={len(data)}', data, local=True)
             return (name, f'?tenant={tenant}&size={len(data)}', data) if handler == 'blob_put' else (name, f'?tenant={tenant}', None)
+        if handler.startswith('corridor_'):
+            body = {'price': self.unique('0').replace('-', '.')} if handler == 'corridor_set' else {}
+            return 'linked', '', None if handler == 'corridor_show' else body
         if handler == 'pool_price':
             return hub.api('GET', '/api/v1/pools')['data'][0]['id'], '', {'price': str(self.n)}
         if handler == 'job_list':

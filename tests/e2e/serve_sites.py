@@ -96,6 +96,8 @@ def serves(f):
     ready(f, 'story')
     r = replica(f, 'story')
     same((r['site'], f.bench.deployment('story')['sites']), ('north', ['north']), 'where it is')
+    # Its weights came over the corridor, once, and are nobody's to pay.
+    wait_for(lambda: f.bench.api('GET', '/api/v1/corridors/north')['bytes_models'] == MODEL.stat().st_size, 'its weights are metered', 20)
     need(r['endpoint'].startswith(f'unix:{f.bench.data}/run/at-'), r)
     same((len(engines(f)), len(f.bench.engines())), (1, 1), 'engines: one is at the site')
     before = f.spent()

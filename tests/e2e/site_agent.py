@@ -40,10 +40,11 @@ class Site:
         self.process.kill()
         self.process.wait()
 
-    def enter(self, bench, name, **fields):
-        """Added, invited and joined."""
+    def enter(self, bench, name, wire=None, **fields):
+        """Added, invited and joined; over a wire, if there is one."""
         bench.api('POST', '/api/v1/sites', {'name': name, **fields})
-        self.join(OK, *invite(bench, name))
+        hub, token = invite(bench, name)
+        self.join(OK, wire.to(hub) if wire else hub, token)
 
     def end(self):
         if self.process and self.process.poll() is None:
@@ -100,10 +101,10 @@ LEASE_S = 8
 
 class Field:
     """A hub with a site whose machine has four chips of a kind that the hub's own does not have. `env`: of `hub` and of `site`,
-    beside ours; `data`: the hub's folder.
+    beside ours; `data`: the hub's folder; `wire`: what is between the two (wire.py).
     """
 
-    def __init__(self, host='127.0.0.1', prefix=(), disk=None, env=None, data=None):
+    def __init__(self, host='127.0.0.1', prefix=(), disk=None, env=None, data=None, wire=None):
         env = env or {}
         self.bench = Bench(['--site-listen', f'{host}:{free_port(host)}', '--lease', str(LEASE_S), '--no-model'], env=env.get('hub'),
                            data=data)
@@ -111,7 +112,7 @@ class Field:
         self.site.env = env.get('site')
         self.site.prefix = list(prefix)
         self.site.disk = disk and disk(self.site.data)
-        self.site.enter(self.bench, 'north')
+        self.site.enter(self.bench, 'north', wire)
         (self.site.data / 'site.yaml').write_text(CONFIG.format(data=self.site.data))
         self.site.run()
         wait_for(lambda: 'in touch' in self.site.said(), 'the agent is in touch', 20)
