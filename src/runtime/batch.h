@@ -17,6 +17,8 @@ struct batch {
     struct buf rows;
     struct buf events;
     struct buf leaves;
+    struct buf facts;      /* of the events that have some (runtime/facts.h) */
+    uint32_t *effect_ends; /* of each event: where its effects end */
     struct effects effects;
     void *snapshot; /* new routes, or NULL */
 };

@@ -19,6 +19,7 @@
 #include "runtime/delivery.h"
 #include "runtime/event_clock.h"
 #include "runtime/journal.h"
+#include "runtime/logbook.h"
 
 #define QUEUE_MAX ((size_t)64 << 20)
 /* While the core thread is about to look again by itself, so many posts wake it earlier. */
@@ -59,7 +60,8 @@ struct runtime {
     struct buf work; /* items being stepped */
     struct batch batches[2];
     struct batch *open;
-    bool lost; /* the state could not be loaded before the end: nothing is stepped any more */
+    struct logbook logbook; /* the store thread's, and while it has no batch who loads */
+    bool lost;              /* the state could not be loaded before the end: nothing is stepped any more */
     uint64_t next_event;
     uint64_t last_submit_ns;
     struct event_clock clock;
@@ -93,16 +95,11 @@ static void refuse(struct runtime *rt, struct batch *batch)
 
 static int commit(struct runtime *rt, struct batch *batch)
 {
-    struct store_batch sb = {.rows = &batch->rows,
-                             .first = batch->first,
-                             .count = batch->count,
-                             .events = &batch->events,
-                             .leaves = &batch->leaves};
     struct err err = {0};
     if (batch->count == 0)
         return 0;
     uint64_t start = clock_mono_ns();
-    int rc = rt->store->ops->commit(rt->store, &sb, &err);
+    int rc = logbook_commit(&rt->logbook, rt->store, batch, &err);
     uint64_t took = clock_mono_ns() - start;
     unsigned bucket = 0;
     while (bucket < 15 && took > (UINT64_C(100000) << bucket))
@@ -178,6 +175,8 @@ static int load(struct runtime *rt, struct err *err)
     int rc = rt->store->ops->load(rt->store, load_row, rt->core, err);
     if (rc == 0 && (rc = core_load_done(rt->core)) != 0)
         err_set(err, rc, "the stored state does not add up");
+    if (rc == 0)
+        rc = logbook_load(&rt->logbook, rt->store, err);
     rt->next_event = view_core(rt->core)->events;
     return rc;
 }
@@ -478,12 +477,7 @@ static int boot(struct runtime *rt, struct err *err)
     struct batch *batch = rt->open;
     if (!batch_collect(batch, rt->core))
         return err_set(err, ERR_NO_MEMORY, "out of memory");
-    struct store_batch sb = {.rows = &batch->rows,
-                             .first = batch->first,
-                             .count = batch->count,
-                             .events = &batch->events,
-                             .leaves = &batch->leaves};
-    int rc = rt->store->ops->commit(rt->store, &sb, err);
+    int rc = logbook_commit(&rt->logbook, rt->store, batch, err);
     if (rc != 0)
         return rc;
     delivery_send(&rt->delivery, batch->effects.list, batch->effects.n);
@@ -499,6 +493,7 @@ static void runtime_free(struct runtime *rt)
         munmap(rt->block, rt->block_size);
     batch_fini(&rt->batches[0]);
     batch_fini(&rt->batches[1]);
+    logbook_fini(&rt->logbook);
     buf_fini(&rt->in);
     buf_fini(&rt->work);
     delivery_fini(&rt->delivery);
@@ -522,6 +517,7 @@ int runtime_start(struct runtime **out, const struct runtime_config *config, str
     buf_init(&rt->work, QUEUE_MAX);
     pthread_mutex_init(&rt->lock, NULL);
     delivery_init(&rt->delivery);
+    logbook_init(&rt->logbook);
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

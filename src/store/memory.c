@@ -16,6 +16,8 @@ struct memory {
     pthread_mutex_t lock;
     struct buf rows[ROW_KIND_END]; /* structs of one kind, one after the other */
     struct buf journal;            /* struct journal_row, events, leaves */
+    struct buf log;                /* struct log_row, entries, salts, padding to 8 bytes */
+    struct buf receipts, edge;
     uint32_t commits;
     uint32_t fail_at;
 };
@@ -90,6 +92,19 @@ static int memory_load(struct store *store, load_fn *fn, void *ctx, struct err *
     return rc ? err_set(err, rc, "a row was refused: %s", err_text(rc)) : 0;
 }
 
+static void add_log(struct memory *m, const struct store_log *log)
+{
+    static const char zeros[8];
+    struct log_row row = {.first = log->first, .count = log->count, .entries_len = log->entries->len};
+    buf_add(&m->log, &row, sizeof row);
+    buf_add(&m->log, log->entries->data, log->entries->len);
+    buf_add(&m->log, log->salts->data, log->salts->len);
+    buf_add(&m->log, zeros, (8 - m->log.len % 8) % 8);
+    buf_add(&m->receipts, log->receipts->data, log->receipts->len);
+    buf_clear(&m->edge);
+    buf_add(&m->edge, log->edge->data, log->edge->len);
+}
+
 static int memory_commit(struct store *store, const struct store_batch *batch, struct err *err)
 {
     struct memory *m = self(store);
@@ -108,6 +123,8 @@ static int memory_commit(struct store *store, const struct store_batch *batch, s
         buf_add(&m->journal, &j, sizeof j);
         buf_add(&m->journal, batch->events->data, batch->events->len);
         buf_add(&m->journal, batch->leaves->data, batch->leaves->len);
+        if (batch->log)
+            add_log(m, batch->log);
     }
     pthread_mutex_unlock(&m->lock);
     return fail ? err_set(err, ERR_IO, "commit failed on purpose") : 0;
@@ -126,6 +143,48 @@ static int memory_journal(struct store *store, uint64_t from, journal_fn *fn, vo
         at += sizeof row + row.events_len + row.leaves_len;
         if (row.first + row.count > from && fn(ctx, &row) != 0)
             break;
+    }
+    pthread_mutex_unlock(&m->lock);
+    return 0;
+}
+
+static int memory_log(struct store *store, uint64_t from, log_fn *fn, void *ctx, struct err *err)
+{
+    struct memory *m = self(store);
+    (void)err;
+    pthread_mutex_lock(&m->lock);
+    for (size_t at = 0; at < m->log.len; at = (at + 7) & ~(size_t)7) {
+        struct log_row row;
+        memcpy(&row, m->log.data + at, sizeof row);
+        row.entries = (const uint8_t *)m->log.data + at + sizeof row;
+        row.salts = row.entries + row.entries_len;
+        at += sizeof row + row.entries_len + (size_t)row.count * STORE_SALT_LEN;
+        if (row.first + row.count > from && fn(ctx, &row) != 0)
+            break;
+    }
+    pthread_mutex_unlock(&m->lock);
+    return 0;
+}
+
+static int memory_log_edge(struct store *store, struct buf *edge, struct err *err)
+{
+    struct memory *m = self(store);
+    (void)err;
+    buf_add(edge, m->edge.data, m->edge.len);
+    return 0;
+}
+
+static int memory_receipts(struct store *store, const struct uuid *id, receipt_fn *fn, void *ctx,
+                           struct err *err)
+{
+    struct memory *m = self(store);
+    const struct store_receipt *r;
+    const char *facts;
+    (void)err;
+    pthread_mutex_lock(&m->lock);
+    for (size_t at = 0; (r = store_receipt_next(&m->receipts, &at, &facts)) != NULL;) {
+        if (uuid_eq(&r->id, id))
+            fn(ctx, r, facts);
     }
     pthread_mutex_unlock(&m->lock);
     return 0;
@@ -246,6 +305,9 @@ static void memory_close(struct store *store)
     for (int i = 0; i < ROW_KIND_END; i++)
         buf_fini(&m->rows[i]);
     buf_fini(&m->journal);
+    buf_fini(&m->log);
+    buf_fini(&m->receipts);
+    buf_fini(&m->edge);
     pthread_mutex_destroy(&m->lock);
     free(m);
 }
@@ -254,6 +316,9 @@ static const struct store_ops memory_ops = {
     .load = memory_load,
     .commit = memory_commit,
     .journal = memory_journal,
+    .log = memory_log,
+    .log_edge = memory_log_edge,
+    .receipts = memory_receipts,
     .usage = memory_usage,
     .get = memory_get,
     .jobs = memory_jobs,
@@ -274,5 +339,8 @@ struct store *store_memory_new(uint32_t fail_commit_at)
     for (int i = 0; i < ROW_KIND_END; i++)
         buf_init(&m->rows[i], MEMORY_MAX);
     buf_init(&m->journal, MEMORY_MAX);
+    buf_init(&m->log, MEMORY_MAX);
+    buf_init(&m->receipts, MEMORY_MAX);
+    buf_init(&m->edge, MEMORY_MAX);
     return &m->store;
 }

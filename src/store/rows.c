@@ -32,3 +32,21 @@ const struct store_row *store_row_next(const struct buf *rows, size_t *offset, c
     assert(*offset <= rows->len);
     return head;
 }
+
+void store_receipt_add(struct buf *receipts, const struct store_receipt *receipt, const void *facts)
+{
+    static const char zeros[8];
+    buf_add(receipts, receipt, sizeof *receipt);
+    buf_add(receipts, facts, receipt->facts_len);
+    buf_add(receipts, zeros, (8 - receipt->facts_len % 8) % 8);
+}
+
+const struct store_receipt *store_receipt_next(const struct buf *receipts, size_t *offset, const char **facts)
+{
+    if (*offset == receipts->len)
+        return NULL;
+    const struct store_receipt *r = (const struct store_receipt *)(const void *)(receipts->data + *offset);
+    *facts = (const char *)(r + 1);
+    *offset += sizeof *r + ((r->facts_len + 7) & ~(size_t)7);
+    return r;
+}

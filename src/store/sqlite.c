@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "core/kinds.h"
 #include "store/sql.h"
+#include "store/sqlite_log.h"
 #include "store/store.h"
 
 struct sqlite {
@@ -29,6 +30,7 @@ struct sqlite {
     sqlite3_stmt *add[ROW_KIND_END];
     sqlite3_stmt *delete[ROW_KIND_END];
     sqlite3_stmt *journal;
+    struct sqlite_log log;
     bool broken; /* a commit failed: open anew before the next use */
 };
 
@@ -133,6 +135,7 @@ static void close_both(struct sqlite *s)
     }
     sqlite3_finalize(s->journal);
     s->journal = NULL;
+    sqlite_log_close(&s->log);
     sqlite3_close(s->read);
     sqlite3_close(s->write);
     s->read = s->write = NULL;
@@ -151,6 +154,8 @@ static int open_both(struct sqlite *s, struct err *err)
     if (rc == 0)
         rc = prepare_all(s, err);
     if (rc == 0)
+        rc = sqlite_log_open(&s->log, s->write, err);
+    if (rc == 0)
         rc = open_one(s, SQLITE_OPEN_READWRITE, &s->read, err);
     s->broken = rc != 0;
     return rc;
@@ -161,6 +166,8 @@ static void move_both(struct sqlite *to, struct sqlite *from)
     to->write = from->write;
     to->read = from->read;
     to->journal = from->journal;
+    to->log = from->log;
+    from->log = (struct sqlite_log){0};
     memcpy(to->put, from->put, sizeof to->put);
     memcpy(to->add, from->add, sizeof to->add);
     memcpy(to->delete, from->delete, sizeof to->delete);
@@ -276,6 +283,8 @@ static int sqlite_commit(struct store *store, const struct store_batch *batch, s
         rc = apply_rows(s, batch->rows, err);
     if (rc == 0)
         rc = apply_journal(s, batch, err);
+    if (rc == 0 && batch->log)
+        rc = sqlite_log_apply(&s->log, s->write, batch->log, err);
     if (rc == 0)
         rc = run(s->write, "COMMIT", err);
     if (rc != 0) {
@@ -317,6 +326,30 @@ static int sqlite_journal(struct store *store, uint64_t from, journal_fn *fn, vo
     if (rc == 0 && step != SQLITE_DONE)
         rc = sql_err(s->read, err, "journal");
     sqlite3_finalize(stmt);
+    pthread_mutex_unlock(&s->read_lock);
+    return rc;
+}
+
+static int read_log(struct store *store, uint64_t from, log_fn *fn, void *ctx, struct err *err)
+{
+    struct sqlite *s = self(store);
+    pthread_mutex_lock(&s->read_lock);
+    int rc = sqlite_log_rows(s->read, from, fn, ctx, err);
+    pthread_mutex_unlock(&s->read_lock);
+    return rc;
+}
+
+static int read_log_edge(struct store *store, struct buf *edge, struct err *err)
+{
+    return sqlite_log_edge(self(store)->write, edge, err);
+}
+
+static int read_receipts(struct store *store, const struct uuid *id, receipt_fn *fn, void *ctx,
+                         struct err *err)
+{
+    struct sqlite *s = self(store);
+    pthread_mutex_lock(&s->read_lock);
+    int rc = sqlite_log_receipts(s->read, id, fn, ctx, err);
     pthread_mutex_unlock(&s->read_lock);
     return rc;
 }
@@ -551,6 +584,9 @@ static const struct store_ops sqlite_ops = {
     .load = sqlite_load,
     .commit = sqlite_commit,
     .journal = sqlite_journal,
+    .log = read_log,
+    .log_edge = read_log_edge,
+    .receipts = read_receipts,
     .usage = sqlite_usage,
     .get = sqlite_get,
     .jobs = sqlite_jobs,

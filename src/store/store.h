@@ -3,10 +3,9 @@
  * Store: where rows and journal become durable. One vtable; sqlite.c for a machine, memory.c for tests and the
  * simulator.
  *
- * commit is all or nothing: row changes and the journal of one batch in one transaction. When it returns 0 the batch
+ * commit is all or nothing: row changes, the journal and the log's leaves of one batch in one transaction. When it returns 0 the batch
  * survives power loss. When it fails nothing of the batch is there, and the caller must load again before it commits
- * again. load and commit are called by one thread at a time; journal, usage, get, jobs, job_usage and backup may run beside them,
- * from any thread.
+ * again. load, log_edge and commit are called by one thread at a time; all the others may run beside them, from any thread.
  */
 #ifndef BUSBAR_STORE_STORE_H
 #define BUSBAR_STORE_STORE_H
@@ -31,13 +30,51 @@ void store_row_add(struct buf *rows, enum row_kind kind, enum row_op op, const v
 /* Next row of a packed list at *offset, its struct in *row; NULL at the end. */
 const struct store_row *store_row_next(const struct buf *rows, size_t *offset, const void **row);
 
+#define STORE_SALT_LEN 32
+
+/* What a batch appends to the transparency log (runtime/logbook.h). */
+struct store_log {
+    uint64_t first; /* index of the first leaf */
+    uint32_t count;
+    const struct buf *entries;  /* as a bundle of tlog/tile.h */
+    const struct buf *salts;    /* STORE_SALT_LEN a leaf */
+    const struct buf *receipts; /* struct store_receipt, with its facts after it and padding to 8 bytes */
+    const struct buf *edge;     /* of the tree with all of them, merkle_edge_pack */
+};
+
+/* Which leaf says what a tenant may know of: a record of a response, or of a job's end. An id may have several. */
+struct store_receipt {
+    struct uuid id; /* of the request, or the job */
+    struct uuid tenant;
+    uint64_t leaf;
+    uint32_t facts_len;
+    uint32_t unused;
+};
+
+/* Appends a receipt with its facts; the buf sticks to failed when it is full. The next one at *offset; NULL at the end. */
+void store_receipt_add(struct buf *receipts, const struct store_receipt *receipt, const void *facts);
+const struct store_receipt *store_receipt_next(const struct buf *receipts, size_t *offset,
+                                               const char **facts);
+
 struct store_batch {
     const struct buf *rows;
-    uint64_t first;           /* number of the first event, from 0 */
-    uint32_t count;           /* events */
-    const struct buf *events; /* entries as runtime/journal.h packs them */
-    const struct buf *leaves; /* 32 bytes an event */
+    uint64_t first;              /* number of the first event, from 0 */
+    uint32_t count;              /* events */
+    const struct buf *events;    /* entries as runtime/journal.h packs them */
+    const struct buf *leaves;    /* 32 bytes an event */
+    const struct store_log *log; /* NULL: nothing */
 };
+
+/* Leaves of one batch, as committed. Return non-zero to stop. */
+struct log_row {
+    uint64_t first;
+    uint32_t count;
+    const uint8_t *entries;
+    size_t entries_len;
+    const uint8_t *salts; /* STORE_SALT_LEN each */
+};
+typedef int log_fn(void *ctx, const struct log_row *row);
+typedef void receipt_fn(void *ctx, const struct store_receipt *receipt, const char *facts);
 
 /* One packed journal row, as committed. Return non-zero to stop. */
 struct journal_row {
@@ -95,6 +132,12 @@ struct store_ops {
      * the corridor and the fields of data are set. */
     int (*moved)(struct store *store, const struct usage_query *query, job_usage_fn *fn, void *ctx,
                  struct err *err);
+    /* Rows that hold leaves >= from, ascending. */
+    int (*log)(struct store *store, uint64_t from, log_fn *fn, void *ctx, struct err *err);
+    /* Appends the tree's edge as it was committed last; nothing where there is no log yet. By who loads. */
+    int (*log_edge)(struct store *store, struct buf *edge, struct err *err);
+    /* What is told under this id, in the order of the leaves; none: fn is not called, and that is no error. */
+    int (*receipts)(struct store *store, const struct uuid *id, receipt_fn *fn, void *ctx, struct err *err);
     /* A consistent copy of everything in one new file. */
     int (*backup)(struct store *store, const char *path, struct err *err);
     void (*close)(struct store *store);

@@ -4,7 +4,9 @@
 It decodes the journal, recomputes every leaf and every price, adds up the ledger, and holds the records against what
 clients got and what an engine sent.
 """
+import base64
 import hashlib
+import json
 import sqlite3
 import uuid
 
@@ -12,6 +14,45 @@ SLOW = 'slow'  # the model of faultlib's engine, which knows what it sent
 METER_KIND = 43
 FLAG_FINAL = 2
 WALLET, FUNDING = 1, 4
+
+
+def sha(data):
+    return hashlib.sha256(data).digest()
+
+
+def commitment(salt, label, data):
+    """C of docs/log.md."""
+    return sha(sha(salt + label) + label + b'\0' + data)
+
+
+def root_of(leaves):
+    """MTH of RFC 6962."""
+    if not leaves:
+        return sha(b'')
+    while len(leaves) > 1:
+        pairs = [sha(b'\1' + a + b) for a, b in zip(leaves[::2], leaves[1::2])]
+        leaves = pairs + leaves[len(leaves) - len(leaves) % 2:]
+    return leaves[0]
+
+
+def edge_root(edge):
+    """The root that the stored edge of the tree stands for, and its size."""
+    size = int.from_bytes(edge[:8], 'little')
+    roots = [edge[8 + 32 * i:40 + 32 * i] for i in range(bin(size).count('1'))]
+    if not roots:
+        return size, sha(b'')
+    acc = roots.pop()
+    while roots:
+        acc = sha(b'\1' + roots.pop() + acc)
+    return size, acc
+
+
+def bundle(data):
+    at = 0
+    while at < len(data):
+        n = int.from_bytes(data[at:at + 2], 'big')
+        yield data[at + 2:at + 2 + n]
+        at += 2 + n
 
 
 class Meter:
@@ -34,7 +75,9 @@ class Audit:
         self.events = 0
         self.db = sqlite3.connect(f'file:{path}?mode=ro', uri=True)
         self.integrity()
+        self.entries = {}
         self.journal()
+        self.log()
         self.money()
         self.db.close()
 
@@ -73,6 +116,7 @@ class Audit:
                     break
                 if hashlib.sha256(b'\0' + entry).digest() != leaves[32 * n:32 * n + 32]:
                     self.complain('leaf', f'event {first + n}: the leaf differs')
+                self.entries[first + n] = entry
                 self.entry(first + n, entry[4:-12], int.from_bytes(entry[-12:-8], 'little', signed=True),
                            int.from_bytes(entry[-8:], 'little', signed=True), last)
                 offset += len(entry)
@@ -83,6 +127,34 @@ class Audit:
         core = self.db.execute('SELECT events FROM bb_core').fetchone()
         if core and core[0] != expected:
             self.complain('end', f'the state is at event {core[0]}, the journal at {expected}')
+
+    def log(self):
+        """Every event that matters has its leaf, which commits to just its entry; the edge is that of their tree."""
+        leaves, seen, meters = [], set(), set()
+        for first, count, entries, salts in self.db.execute(
+                'SELECT first, count, entries, salts FROM bb_log ORDER BY first'):
+            texts = list(bundle(entries))
+            if first != len(leaves) or len(texts) != count or len(salts) != 32 * count:
+                self.complain('log', f'log row {first}: {len(texts)} entries, count {count}, after {len(leaves)}')
+            for i, text in enumerate(texts):
+                leaf, salt = json.loads(text), salts[32 * i:32 * i + 32]
+                entry = self.entries.get(leaf['event'])
+                if entry is None or leaf['event'] in seen:
+                    self.complain('log', f'leaf {len(leaves)}: event {leaf["event"]} is not there, or has two')
+                elif base64.b64encode(commitment(salt, b'entry', entry)).decode() != leaf['entry']:
+                    self.complain('log', f'leaf {len(leaves)}: it is not of event {leaf["event"]}')
+                seen.add(leaf['event'])
+                leaves.append(sha(b'\0' + text))
+                if leaf['kind'] == 'meter':
+                    meters.add(leaf['event'])
+        missing = [m.number for m in self.meters if m.number not in meters]
+        if missing:
+            self.complain('log', f'records without a leaf: {missing[:5]}')
+        edge = self.db.execute('SELECT edge FROM bb_log_edge').fetchone()
+        if edge and edge_root(edge[0]) != (len(leaves), root_of(leaves)):
+            self.complain('log', 'the stored edge is not that of the leaves')
+        if not edge and self.events:
+            self.complain('log', 'there are events and no log')
 
     def entry(self, number, frame, code, amount, last):
         if int.from_bytes(frame[2:4], 'little') != METER_KIND or code != 0:

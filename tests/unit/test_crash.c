@@ -4,8 +4,10 @@
 
 #include <sqlite3.h>
 
+#include "base/digest.h"
 #include "store/store.h"
 #include "testvfs.h"
+#include "tlog/merkle.h"
 
 #define BATCHES 60
 
@@ -13,6 +15,34 @@ static struct store *open_store(void)
 {
     struct store *store = NULL;
     return store_sqlite_open(&store, "/busbar.db", "test", NULL) == 0 ? store : NULL;
+}
+
+/* The tree of n leaves: leaf i is the hash of the byte i. */
+static const struct merkle_edge *tree_of(uint64_t n)
+{
+    static struct merkle_edge edge;
+    if (edge.size > n)
+        edge = (struct merkle_edge){0};
+    while (edge.size < n) {
+        uint8_t space[2] = {0, (uint8_t)edge.size};
+        struct merkle_hash leaf;
+        merkle_leaf(digest_sha256, leaf.b, space + 1, 1);
+        merkle_edge_add(digest_sha256, &edge, &leaf);
+    }
+    return &edge;
+}
+
+/* What batch n adds to the log: a leaf, and a receipt of it. */
+static void fill_log(struct buf parts[4], int64_t n)
+{
+    uint8_t bundled[3] = {0, 1, (uint8_t)(n - 1)}, packed[MERKLE_EDGE_PACKED_MAX];
+    struct store_receipt receipt = {.id = uid('R', (uint64_t)n), .leaf = (uint64_t)n - 1, .facts_len = 4};
+    for (int i = 0; i < 4; i++)
+        buf_init(&parts[i], 4096);
+    buf_add(&parts[0], bundled, sizeof bundled);
+    buf_add(&parts[1], (uint8_t[STORE_SALT_LEN]){(uint8_t)n}, STORE_SALT_LEN);
+    store_receipt_add(&parts[2], &receipt, "a b\n");
+    buf_add(&parts[3], packed, merkle_edge_pack(tree_of((uint64_t)n), packed));
 }
 
 /* Batch n moves n from account 1 to account 2, adds n to a usage cell, and is event n - 1 of the journal. */
@@ -37,17 +67,31 @@ static int commit_batch(struct store *store, int64_t n, uint64_t *seed)
     memset(junk, (int)n, sizeof junk);
     buf_add(&events, junk, 1 + test_below(seed, sizeof junk - 1));
     buf_add(&leaves, leaf, sizeof leaf);
-    struct store_batch batch = {
-        .rows = &rows, .first = (uint64_t)n - 1, .count = 1, .events = &events, .leaves = &leaves};
+    struct buf parts[4];
+    fill_log(parts, n);
+    struct store_log log = {.first = (uint64_t)n - 1,
+                            .count = 1,
+                            .entries = &parts[0],
+                            .salts = &parts[1],
+                            .receipts = &parts[2],
+                            .edge = &parts[3]};
+    struct store_batch batch = {.rows = &rows,
+                                .first = (uint64_t)n - 1,
+                                .count = 1,
+                                .events = &events,
+                                .leaves = &leaves,
+                                .log = &log};
     int rc = store->ops->commit(store, &batch, NULL);
     buf_fini(&rows);
     buf_fini(&events);
     buf_fini(&leaves);
+    for (int i = 0; i < 4; i++)
+        buf_fini(&parts[i]);
     return rc;
 }
 
 struct found {
-    int64_t events, debits, credits, transfers, transfer_sum, leases, usage, journal;
+    int64_t events, debits, credits, transfers, transfer_sum, leases, usage, journal, leaves, receipts;
     bool bad;
 };
 
@@ -97,6 +141,41 @@ static void checkpoint(uint64_t *seed)
 
 enum outcome { SOUND, LOST, DAMAGED };
 
+static int found_leaf(void *ctx, const struct log_row *row)
+{
+    struct found *f = ctx;
+    f->bad |= row->first != (uint64_t)f->leaves || row->count != 1 || row->entries_len != 3 ||
+              row->entries[2] != (uint8_t)f->leaves || row->salts[0] != (uint8_t)(f->leaves + 1);
+    f->leaves++;
+    return 0;
+}
+
+static void found_receipt(void *ctx, const struct store_receipt *receipt, const char *facts)
+{
+    struct found *f = ctx;
+    f->bad |= receipt->facts_len != 4 || memcmp(facts, "a b\n", 4) != 0;
+    f->receipts++;
+}
+
+/* The log of n batches: leaves, receipts, and the edge of their tree. */
+static bool log_is(struct store *store, struct found *f, int64_t n, struct err *err)
+{
+    uint8_t packed[MERKLE_EDGE_PACKED_MAX];
+    size_t len = merkle_edge_pack(tree_of((uint64_t)n), packed);
+    struct buf edge;
+    buf_init(&edge, sizeof packed);
+    bool good =
+        store->ops->log(store, 0, found_leaf, f, err) == 0 && store->ops->log_edge(store, &edge, err) == 0;
+    for (int64_t i = 1; good && i <= n; i++) {
+        struct uuid id = uid('R', (uint64_t)i);
+        good = store->ops->receipts(store, &id, found_receipt, f, err) == 0;
+    }
+    good = good && f->leaves == n && f->receipts == n;
+    good = good && (n == 0 ? edge.len == 0 : edge.len == len && memcmp(edge.data, packed, len) == 0);
+    buf_fini(&edge);
+    return good;
+}
+
 /* Whether the file holds exactly batches 1..n for one n >= acked. */
 static enum outcome verdict(int64_t acked)
 {
@@ -108,7 +187,8 @@ static enum outcome verdict(int64_t acked)
     struct usage_query q = {.by = USAGE_BY_TENANT, .to_hour = 10};
     bool readable = store->ops->load(store, found_row, &f, &err) == 0 &&
                     store->ops->journal(store, 0, found_journal, &f, &err) == 0 &&
-                    store->ops->usage(store, &q, found_usage, &f, &err) == 0;
+                    store->ops->usage(store, &q, found_usage, &f, &err) == 0 &&
+                    log_is(store, &f, f.events, &err);
     store->ops->close(store);
     int64_t n = f.events;
     int64_t sum = n * (n + 1) / 2;

@@ -69,6 +69,12 @@ static int gate_commit(struct store *store, const struct store_batch *batch, str
     return rc;
 }
 
+static int gate_log_edge(struct store *store, struct buf *edge, struct err *err)
+{
+    struct gate *g = (struct gate *)store;
+    return g->inner->ops->log_edge(g->inner, edge, err);
+}
+
 static int gate_journal(struct store *store, uint64_t from, journal_fn *fn, void *ctx, struct err *err)
 {
     struct gate *g = (struct gate *)store;
@@ -81,8 +87,11 @@ static void gate_close(struct store *store)
     (void)store;
 }
 
-static const struct store_ops gate_ops = {
-    .load = gate_load, .commit = gate_commit, .journal = gate_journal, .close = gate_close};
+static const struct store_ops gate_ops = {.load = gate_load,
+                                          .commit = gate_commit,
+                                          .journal = gate_journal,
+                                          .log_edge = gate_log_edge,
+                                          .close = gate_close};
 
 static void gate_shut(struct gate *g, bool shut)
 {

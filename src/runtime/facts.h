@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Facts: what a tenant's receipt tells of an event that billed or ended its work, as lines "NAME VALUE". They go into the
+ * event's leaf as commitments (tlog/leaf.h), so they are written down when the event is stepped, with the names that held
+ * then.
+ */
+#ifndef BUSBAR_RUNTIME_FACTS_H
+#define BUSBAR_RUNTIME_FACTS_H
+
+#include "base/buf.h"
+#include "core/core.h"
+
+/* What an event's end may take away. */
+struct facts {
+    bool any;
+    struct uuid id, tenant, pool, site; /* of the request or the job, and where */
+    uint32_t chips;
+    int64_t price, started_ms;
+};
+
+/* Before the event is stepped. */
+void facts_find(struct facts *facts, const struct core *core, const struct event *event);
+/* After it was, if it was accepted: appends a struct store_receipt with its facts, `leaf` being the event's place in its batch;
+ * `amount` as in the journal. */
+void facts_add(struct buf *out, const struct facts *facts, const struct core *core, const struct event *event,
+               int64_t amount, uint32_t place);
+
+#endif
