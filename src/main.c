@@ -5,6 +5,7 @@
 #include "base/timetext.h"
 #include "cli/cli.h"
 #include "engine/shim.h"
+#include "runtime/signer.h"
 #include "up.h"
 
 #define LISTEN_DEFAULT "127.0.0.1:7070"
@@ -66,5 +67,7 @@ int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "shim") == 0)
         return shim_main(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "signer") == 0)
+        return signer_main(argc - 1, argv + 1);
     return cli_main(argc, argv, run_up);
 }

@@ -23,6 +23,7 @@
 #include "hub/quota.h"
 #include "hub/starts.h"
 #include "network/netfile.h"
+#include "runtime/publisher.h"
 #include "site/local.h"
 #include "site/machine.h"
 
@@ -39,6 +40,7 @@ struct up {
     char specs_dir[FS_PATH_MAX], work_dir[FS_PATH_MAX], blobs_dir[FS_PATH_MAX];
     struct engine_config *machine;
     char socket[FS_PATH_MAX], run_dir[FS_PATH_MAX], log_dir[FS_PATH_MAX], database[FS_PATH_MAX];
+    char tlog_dir[FS_PATH_MAX], signer_dir[FS_PATH_MAX];
     char host[HTTP_HOST_CAP], site_host[HTTP_HOST_CAP];
     uint16_t port, site_port;
     int lock_fd;
@@ -49,6 +51,7 @@ struct up {
     struct tls_context *tls, *upstream_tls;
     struct gateway *gateway;
     struct runtime *runtime;
+    struct publisher *publisher; /* of the transparency log */
     struct site *site;
     struct hub hub;
     struct netfile *catalogue; /* of chips */
@@ -83,7 +86,8 @@ static int make_folders(struct up *up, struct err *err)
     if (!fs_join(up->socket, data, "busbar.sock") || !fs_join(up->run_dir, data, "run") ||
         !fs_join(up->specs_dir, data, "jobs") || !fs_join(up->work_dir, data, "work") ||
         !fs_join(up->blobs_dir, data, "blobs") || !fs_join(up->log_dir, data, "logs") ||
-        !fs_join(up->database, data, "busbar.db"))
+        !fs_join(up->database, data, "busbar.db") || !fs_join(up->tlog_dir, data, "log") ||
+        !fs_join(up->signer_dir, data, "signer"))
         return err_set(err, ERR_INVALID, "the data folder's path is too long");
     if (strlen(up->run_dir) > SOCKET_PATH_MAX - 20)
         return err_set(err, ERR_INVALID,
@@ -160,9 +164,18 @@ static int start_gateway_parts(struct up *up, struct err *err)
     rc = store_sqlite_open(&store, up->database, NULL, err);
     if (rc != 0)
         return rc;
-    struct runtime_config runtime = {
-        .store = store, .limits = limits_default(), .routes = gateway_routes(up->gateway)};
-    return runtime_start(&up->runtime, &runtime, err);
+    struct publisher_config log = {.self = up->self, .dir = up->tlog_dir, .signer_dir = up->signer_dir};
+    rc = publisher_new(&up->publisher, &log, err);
+    if (rc != 0) {
+        store->ops->close(store);
+        return rc;
+    }
+    struct runtime_config runtime = {.store = store,
+                                     .limits = limits_default(),
+                                     .routes = gateway_routes(up->gateway),
+                                     .log = {publisher_grown, up->publisher}};
+    rc = runtime_start(&up->runtime, &runtime, err);
+    return rc ? rc : publisher_run(up->publisher, runtime_store(up->runtime), err);
 }
 
 static int load_catalogue(struct up *up, struct err *err)
@@ -240,6 +253,8 @@ static int start_hub(struct up *up, struct err *err)
     char model[FS_PATH_MAX];
     const char *path = up->options->model;
     up->hub = (struct hub){.gateway = up->gateway,
+                           .publisher = up->publisher,
+                           .tlog_dir = up->tlog_dir,
                            .runtime = up->runtime,
                            .engines = up->engines,
                            .data_dir = up->options->data_dir,
@@ -439,9 +454,11 @@ static void free_all(struct up *up)
 {
     if (up->gateway)
         gateway_stop(up->gateway);
+    publisher_stop(up->publisher);
     starts_stop(up->hub.starts);
     if (up->runtime)
         runtime_stop(up->runtime);
+    publisher_free(up->publisher);
     starts_free(up->hub.starts);
     quota_free(up->hub.quota);
     if (up->gateway)

@@ -39,7 +39,7 @@ static bool path_matches(const char *pattern, const char *path, size_t len, char
                 return false;
             continue;
         }
-        const char *slash = memchr(path, '/', (size_t)(end - path));
+        const char *slash = pattern[1] == '*' ? NULL : memchr(path, '/', (size_t)(end - path));
         size_t n = (size_t)((slash ? slash : end) - path);
         if (n == 0 || !text_set(param, CALL_PARAM_MAX, path, n))
             return false;
@@ -124,7 +124,8 @@ static void call_end(struct api_call *call)
     } else if (request) {
         int status = call->handler->status ? call->handler->status : 200;
         const char *type = call->handler->type ? call->handler->type : "application/json";
-        http_respond(request, status, type, "", call->out.data, call->out.len);
+        const char *fields = call->handler->fields ? call->handler->fields : "";
+        http_respond(request, status, type, fields, call->out.data, call->out.len);
     }
     call_free(call);
 }

@@ -44,9 +44,10 @@ struct api_handler {
     bool (*refused)(struct api_call *call);
     /* Of `work`, asked on the worker's thread while it runs. True: tell the client, in lines of JSON. */
     bool (*progress)(struct api_call *call, uint64_t *bytes, uint64_t *total);
-    int status;       /* of success; 0: 200 */
-    bool raw;         /* the body is bytes, not JSON */
-    const char *type; /* of the answer; NULL: JSON */
+    int status;         /* of success; 0: 200 */
+    bool raw;           /* the body is bytes, not JSON */
+    const char *type;   /* of the answer; NULL: JSON */
+    const char *fields; /* further lines of the head, each with its end; NULL: none */
 };
 
 struct api_call {

@@ -11,6 +11,7 @@
 #include "runtime/runtime.h"
 
 struct door;
+struct publisher;
 struct quota;
 struct starts;
 
@@ -21,6 +22,8 @@ struct hub {
     struct runtime *runtime;
     const struct engine_specs *engines;
     const char *data_dir;
+    struct publisher *publisher; /* of the transparency log, whose files are in tlog_dir */
+    const char *tlog_dir;
     const char *blobs_dir; /* a folder of blobs for each tenant (base/blob.h) */
     struct quota *quota;   /* of those */
     const char *specs_dir; /* what jobs run, by id (site/job_file.h) */

@@ -41,6 +41,7 @@ struct runtime {
     struct store *store;
     struct limits limits;
     struct runtime_routes routes;
+    struct runtime_log log;
 
     pthread_mutex_t lock; /* guards the next five */
     pthread_cond_t core_cond;
@@ -93,13 +94,21 @@ static void refuse(struct runtime *rt, struct batch *batch)
 
 /* ---- the store thread ---- */
 
+static int commit_logged(struct runtime *rt, const struct batch *batch, struct err *err)
+{
+    int rc = logbook_commit(&rt->logbook, rt->store, batch, err);
+    if (rc == 0 && rt->logbook.count > 0 && rt->log.grown)
+        rt->log.grown(rt->log.ctx, &rt->logbook.edge);
+    return rc;
+}
+
 static int commit(struct runtime *rt, struct batch *batch)
 {
     struct err err = {0};
     if (batch->count == 0)
         return 0;
     uint64_t start = clock_mono_ns();
-    int rc = logbook_commit(&rt->logbook, rt->store, batch, &err);
+    int rc = commit_logged(rt, batch, &err);
     uint64_t took = clock_mono_ns() - start;
     unsigned bucket = 0;
     while (bucket < 15 && took > (UINT64_C(100000) << bucket))
@@ -477,7 +486,7 @@ static int boot(struct runtime *rt, struct err *err)
     struct batch *batch = rt->open;
     if (!batch_collect(batch, rt->core))
         return err_set(err, ERR_NO_MEMORY, "out of memory");
-    int rc = logbook_commit(&rt->logbook, rt->store, batch, err);
+    int rc = commit_logged(rt, batch, err);
     if (rc != 0)
         return rc;
     delivery_send(&rt->delivery, batch->effects.list, batch->effects.n);
@@ -511,6 +520,7 @@ int runtime_start(struct runtime **out, const struct runtime_config *config, str
     rt->store = config->store;
     rt->limits = config->limits;
     rt->routes = config->routes;
+    rt->log = config->log;
     rt->block_size = core_size(&rt->limits);
     rt->open = &rt->batches[0];
     buf_init(&rt->in, QUEUE_MAX);

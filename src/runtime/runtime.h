@@ -19,6 +19,7 @@
 #include "core/core.h"
 #include "runtime/mailbox.h"
 #include "store/store.h"
+#include "tlog/merkle.h"
 
 #define COMMIT_INTERVAL_NS UINT64_C(2000000)
 #define COMMIT_EVENTS 256
@@ -31,10 +32,17 @@ struct runtime_routes {
     void *ctx;
 };
 
+/* The transparency log, told of each commit that appended to it; on the store's thread, or runtime_start's. */
+struct runtime_log {
+    void (*grown)(void *ctx, const struct merkle_edge *edge); /* NULL: nobody is told */
+    void *ctx;
+};
+
 struct runtime_config {
     struct store *store; /* the runtime closes it at its end */
     struct limits limits;
     struct runtime_routes routes; /* make NULL: none */
+    struct runtime_log log;
 };
 
 struct runtime;
