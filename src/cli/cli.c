@@ -139,6 +139,8 @@ const struct verb cli_verbs[] = {
      cli_rules_check},
     {"rules explain", "FILE ATTR=VALUE...", 1, 32, "at=DATE",
      "judge given facts by a rule file, and tell what became of each rule", cli_rules_explain},
+    {"audit verify", "[URL|DIR]", 0, 1, "checkpoint=FILE keep=FILE",
+     "check a transparency log from its entries; --key is the log's", cli_audit_verify},
     {"network check", "FILE", 1, 1, "", "check a network's files; every mistake at once", cli_network_check},
     {"network show", "[FILE]", 0, 1, "map=FILE", "show a network's sites; draw its map", cli_network_show},
     {"completion", "", 0, 0, "", "print completion for bash", cli_completion},

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Checking a transparency log, a hub's or a copy of its files. Needs no key of the hub. */
+#include <curl/curl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/base64.h"
+#include "base/clock.h"
+#include "base/digest.h"
+#include "base/fs.h"
+#include "base/str.h"
+#include "cli/client.h"
+#include "runtime/log_verify.h"
+
+#define CONNECT_S 10L
+#define STALL_S 60L
+
+/* A log that a web server has. */
+struct web {
+    char base[1024];
+    CURL *curl;
+    struct buf *out;
+};
+
+static size_t on_write(char *data, size_t size, size_t n, void *ctx)
+{
+    struct web *web = ctx;
+    buf_add(web->out, data, size * n);
+    return web->out->failed ? 0 : size * n;
+}
+
+static int web_get(void *ctx, const char *path, struct buf *out, struct err *err)
+{
+    struct web *web = ctx;
+    char url[2048];
+    long status = 0;
+    size_t before = out->len;
+    web->out = out;
+    (void)snprintf(url, sizeof url, "%s/%s", web->base, path);
+    curl_easy_setopt(web->curl, CURLOPT_URL, url);
+    CURLcode rc = curl_easy_perform(web->curl);
+    curl_easy_getinfo(web->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (rc != CURLE_OK)
+        return out->failed ? err_set(err, ERR_TOO_LARGE, "%s is too large", url)
+                           : err_set(err, ERR_IO, "cannot read %s: %s", url, curl_easy_strerror(rc));
+    if (status == 200)
+        return 0;
+    out->len = before;
+    return status == 404 ? ERR_NOT_FOUND : err_set(err, ERR_IO, "cannot read %s: HTTP %ld", url, status);
+}
+
+/* A URL without a path is that of a hub, whose log is at /log. */
+static bool web_open(struct web *web, const char *url)
+{
+    const char *host = strstr(url, "://") + 3;
+    size_t len = strlen(url);
+    while (len > 0 && url[len - 1] == '/')
+        len--;
+    const char *path = strchr(host, '/');
+    const char *tail = path && path < url + len ? "" : "/log";
+    web->curl = curl_easy_init();
+    if (!web->curl ||
+        snprintf(web->base, sizeof web->base, "%.*s%s", (int)len, url, tail) >= (int)sizeof web->base)
+        return false;
+    curl_easy_setopt(web->curl, CURLOPT_CONNECTTIMEOUT, CONNECT_S);
+    curl_easy_setopt(web->curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(web->curl, CURLOPT_LOW_SPEED_TIME, STALL_S);
+    curl_easy_setopt(web->curl, CURLOPT_WRITEFUNCTION, on_write);
+    curl_easy_setopt(web->curl, CURLOPT_WRITEDATA, web);
+    if (getenv("SSL_CERT_FILE"))
+        curl_easy_setopt(web->curl, CURLOPT_CAINFO, getenv("SSL_CERT_FILE"));
+    return true;
+}
+
+/* A file that the user named; false after a message. */
+static bool read_named(const char *what, const char *path, struct buf *out)
+{
+    struct err err = {0};
+    int rc = fs_read(path, out, &err);
+    if (rc != 0)
+        fprintf(stderr, "busbar: %s: %s\n", what, err.msg[0] ? err.msg : err_text(rc));
+    return rc == 0;
+}
+
+/* The key is given as itself, or as a file that has it in a line. */
+static int read_key(const char *given, struct note_key *key)
+{
+    struct buf text;
+    buf_init(&text, 4096);
+    if (strchr(given, '+') && !fs_exists(given))
+        buf_add_text(&text, given);
+    else if (!read_named("--key", given, &text))
+        return CLI_FAILED;
+    while (text.len > 0 && text.data[text.len - 1] == '\n')
+        text.len--;
+    int rc = note_key_parse(digest_sha256, key, text.data ? text.data : "", text.len);
+    buf_fini(&text);
+    if (rc == 0 && key->type == NOTE_ED25519)
+        return CLI_OK;
+    fprintf(stderr, "busbar: --key: not the key of a log, NAME+ID+KEY\n");
+    return CLI_USAGE;
+}
+
+/* A checkpoint that the user kept, and so trusts: no signature is looked at. */
+static int read_kept(const char *path, struct checkpoint *kept)
+{
+    struct buf text;
+    struct note note;
+    buf_init(&text, 65536);
+    if (!read_named("--checkpoint", path, &text))
+        return CLI_FAILED;
+    int rc = note_parse(&note, text.data ? text.data : "", text.len);
+    if (rc == 0)
+        rc = checkpoint_parse(kept, note.text, note.text_len);
+    buf_fini(&text);
+    if (rc != 0)
+        fprintf(stderr, "busbar: --checkpoint: %s is no checkpoint\n", path);
+    return rc == 0 ? CLI_OK : CLI_USAGE;
+}
+
+static void tell(void *ctx, uint64_t leaves, uint64_t size)
+{
+    int *last = ctx;
+    int percent = size ? (int)(leaves * 100 / size) : 100;
+    if (percent == *last)
+        return;
+    *last = percent;
+    fprintf(stderr, "\r%llu of %llu leaves%s", (unsigned long long)leaves, (unsigned long long)size,
+            leaves == size ? "\n" : "");
+}
+
+static int print_found(const struct cli *cli, const struct log_verify *config, const struct log_found *found,
+                       int rc, const struct err *err)
+{
+    static const struct column fields[] = {{"result", "/result"},
+                                           {"log", "/log"},
+                                           {"leaves", "/leaves"},
+                                           {"tiles", "/tiles"},
+                                           {"root", "/root"},
+                                           {"from", "/from"},
+                                           {"to", "/to"},
+                                           {"signature", "/signature"},
+                                           {"kept checkpoint", "/kept"},
+                                           {"finding", "/finding"}};
+    char root[BASE64_LEN(MERKLE_HASH_LEN) + 1], from[25] = "", to[25] = "";
+    struct buf out;
+    base64_encode(root, found->point.root.b, MERKLE_HASH_LEN);
+    if (found->leaves > 0) {
+        clock_format(from, found->first_ms);
+        clock_format(to, found->last_ms);
+    }
+    buf_init(&out, 65536);
+    buf_addf(&out, "{\"result\":\"%s\",\"log\":", rc == 0 ? "holds" : "does not hold");
+    buf_add_json(&out, found->point.origin, strlen(found->point.origin));
+    buf_addf(&out, ",\"leaves\":%llu,\"tiles\":%llu,\"root\":\"%s\",\"from\":\"%s\",\"to\":\"%s\"",
+             (unsigned long long)found->leaves, (unsigned long long)found->tiles, root, from, to);
+    buf_addf(&out, ",\"signature\":\"%s\",\"kept\":\"%s\",\"finding\":",
+             config->key ? (rc == 0 ? "holds" : "see the finding") : "not checked: no --key",
+             config->kept ? (rc == 0 ? "is extended" : "see the finding") : "none was given");
+    buf_add_json(&out, err->msg, strlen(err->msg));
+    buf_add_char(&out, '}');
+    yyjson_doc *doc = yyjson_read(out.data, out.len, 0);
+    int status = doc ? print_object(cli, doc, fields, 10 - (rc == 0)) : CLI_FAILED;
+    yyjson_doc_free(doc);
+    buf_fini(&out);
+    return status;
+}
+
+static int keep(const char *path, const struct log_found *found)
+{
+    struct err err = {0};
+    if (!path || fs_write_atomic(path, found->note.data, found->note.len, 0644, &err) == 0)
+        return CLI_OK;
+    fprintf(stderr, "busbar: --keep: %s\n", err.msg);
+    return CLI_FAILED;
+}
+
+/* Checks it and tells what was found. */
+static int verify(const struct cli *cli, struct log_verify *config)
+{
+    struct log_found found;
+    struct err err = {0};
+    int last = -1;
+    if (isatty(STDERR_FILENO)) {
+        config->progress = tell;
+        config->ctx = &last;
+    }
+    int rc = log_verify(config, &found, &err);
+    int status = CLI_FAILED;
+    if (rc == 0 || rc == ERR_CORRUPT) {
+        status = print_found(cli, config, &found, rc, &err);
+        if (rc == ERR_CORRUPT)
+            fprintf(stderr, "busbar: the log does not hold: %s\n", err.msg);
+    } else {
+        fprintf(stderr, "busbar: %s\n", err.msg[0] ? err.msg : err_text(rc));
+    }
+    if (rc == 0 && status == CLI_OK)
+        status = keep(cli_option(cli, "keep"), &found);
+    buf_fini(&found.note);
+    return rc == 0 ? status : rc == ERR_NOT_FOUND ? CLI_NOT_FOUND : CLI_FAILED;
+}
+
+int cli_audit_verify(const struct cli *cli)
+{
+    const char *key_text = cli_option(cli, "key"), *kept_path = cli_option(cli, "checkpoint");
+    struct log_verify config = {0};
+    struct web web = {.curl = NULL};
+    struct note_key key;
+    struct checkpoint kept;
+    char dir[FS_PATH_MAX];
+    int rc = CLI_OK;
+    if (key_text && (rc = read_key(key_text, &key)) == CLI_OK)
+        config.key = &key;
+    if (rc == CLI_OK && kept_path && (rc = read_kept(kept_path, &kept)) == CLI_OK)
+        config.kept = &kept;
+    if (rc != CLI_OK)
+        return rc;
+    const char *log = cli->nargs > 0 ? cli->args[0] : cli->hub;
+    if (log && strstr(log, "://")) {
+        if (!web_open(&web, log)) {
+            fprintf(stderr, "busbar: out of memory, or the URL is too long\n");
+            return CLI_FAILED;
+        }
+        config.source = (struct log_source){web_get, &web};
+    } else if (log ? text_set(dir, sizeof dir, log, strlen(log)) : fs_join(dir, cli->data, "log")) {
+        config.source = (struct log_source){log_source_folder, dir};
+    } else {
+        fprintf(stderr, "busbar: the folder's path is too long\n");
+        return CLI_USAGE;
+    }
+    rc = verify(cli, &config);
+    curl_easy_cleanup(web.curl);
+    return rc;
+}
