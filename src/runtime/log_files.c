@@ -77,6 +77,25 @@ int log_files_read_hashes(void *dir, const struct tile *tile, struct merkle_hash
 
 /* ---- beginning ---- */
 
+/* The beginning of a tile: it may be full by now, and the one of this width gone. Cut to `width` hashes or entries. */
+static int read_beginning(const char *dir, const struct tile *tile, struct buf *out, struct err *err)
+{
+    struct tile full = {.index = tile->index, .level = tile->level, .width = TILE_WIDTH};
+    const uint8_t *entry;
+    size_t at = 0, len;
+    int rc = log_files_read(dir, tile, out, err);
+    if (rc != ERR_NOT_FOUND)
+        return rc;
+    rc = log_files_read(dir, &full, out, err);
+    if (tile->level != TILE_ENTRIES)
+        at = tile->width * sizeof(struct merkle_hash);
+    for (uint32_t i = 0; rc == 0 && tile->level == TILE_ENTRIES && i < tile->width; i++)
+        rc = tile_entry_next((const uint8_t *)out->data, out->len, &at, &entry, &len);
+    if (rc == 0)
+        out->len = at;
+    return rc;
+}
+
 static int read_partial(struct log_files *files, const struct checkpoint *point, struct err *err)
 {
     struct tile tile = {.level = TILE_ENTRIES, .index = point->size / TILE_WIDTH};
@@ -85,12 +104,16 @@ static int read_partial(struct log_files *files, const struct checkpoint *point,
     for (unsigned level = 0; rc == 0 && level < TILE_LEVELS; level++) {
         struct tile t = {.level = (uint8_t)level, .index = point->size >> level * TILE_HEIGHT >> TILE_HEIGHT};
         t.width = tile_width(level, t.index, point->size);
+        buf_clear(&files->bundle);
         if (t.width > 0)
-            rc = log_files_read_hashes(files->dir, &t, files->edge->hash[level]);
+            rc = read_beginning(files->dir, &t, &files->bundle, err);
+        if (rc == 0 && t.width > 0)
+            memcpy(files->edge->hash[level], files->bundle.data, files->bundle.len);
     }
+    buf_clear(&files->bundle);
     tile.width = tile_width(TILE_ENTRIES, tile.index, point->size);
     if (rc == 0 && tile.width > 0)
-        rc = log_files_read(files->dir, &tile, &files->bundle, err);
+        rc = read_beginning(files->dir, &tile, &files->bundle, err);
     struct merkle_hash root;
     tile_edge_root(digest_sha256, files->edge, &root);
     return rc == 0 && memcmp(root.b, point->root.b, sizeof root.b) != 0 ? ERR_CORRUPT : rc;
