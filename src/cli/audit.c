@@ -11,6 +11,7 @@
 #include "base/digest.h"
 #include "base/fs.h"
 #include "base/str.h"
+#include "cli/audit.h"
 #include "cli/client.h"
 #include "runtime/log_verify.h"
 
@@ -84,8 +85,7 @@ static bool read_named(const char *what, const char *path, struct buf *out)
     return rc == 0;
 }
 
-/* The key is given as itself, or as a file that has it in a line. */
-static int read_key(const char *given, struct note_key *key)
+int audit_key(const char *given, struct note_key *key)
 {
     struct buf text;
     buf_init(&text, 4096);
@@ -211,7 +211,7 @@ int cli_audit_verify(const struct cli *cli)
     struct checkpoint kept;
     char dir[FS_PATH_MAX];
     int rc = CLI_OK;
-    if (key_text && (rc = read_key(key_text, &key)) == CLI_OK)
+    if (key_text && (rc = audit_key(key_text, &key)) == CLI_OK)
         config.key = &key;
     if (rc == CLI_OK && kept_path && (rc = read_kept(kept_path, &kept)) == CLI_OK)
         config.kept = &kept;

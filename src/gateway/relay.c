@@ -38,6 +38,14 @@ void relay_fields(const struct relay *r, char *dst, size_t cap)
     rate_field(dst, cap, "tokens", r->tpm, &r->rate_tokens);
 }
 
+void relay_receipt_field(const struct relay *r, char *dst, size_t cap)
+{
+    char text[UUID_TEXT_LEN + 1];
+    size_t at = strlen(dst);
+    uuid_format(text, &r->id);
+    (void)snprintf(dst + at, cap - at, "busbar-receipt: %s\r\n", text);
+}
+
 void relay_new_id(char dst[REQUEST_ID_CAP])
 {
     struct uuid id = uuid_new();
@@ -253,6 +261,7 @@ static void let_go(struct relay *r)
     }
     char fields[512];
     relay_fields(r, fields, sizeof fields);
+    relay_receipt_field(r, fields, sizeof fields);
     http_respond(request, (int)r->status, "application/json", fields, r->body.data, r->body.len);
 }
 

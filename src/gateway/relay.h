@@ -104,6 +104,8 @@ void relay_shutdown(struct relay *relay);
 void relay_release_engine(struct relay *relay);
 /* Head fields of every answer: request id, rate limits. */
 void relay_fields(const struct relay *relay, char *dst, size_t cap);
+/* Appends the line that names the answer's receipt (docs/log.md). */
+void relay_receipt_field(const struct relay *r, char *dst, size_t cap);
 /* A head field with a new request id, for answers that no relay gives. */
 #define REQUEST_ID_CAP 64
 void relay_new_id(char dst[REQUEST_ID_CAP]);

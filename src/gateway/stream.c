@@ -20,6 +20,7 @@ int stream_begin(struct relay *r)
     sse_init(&r->flow->sse);
     buf_init(&r->flow->out, OUT_MAX);
     relay_fields(r, fields, sizeof fields);
+    relay_receipt_field(r, fields, sizeof fields);
     size_t at = strlen(fields);
     memcpy(fields + at, "Cache-Control: no-cache\r\n", sizeof("Cache-Control: no-cache\r\n"));
     http_begin(r->request, 200, "text/event-stream", fields);

@@ -63,20 +63,6 @@ int log_files_read(const char *dir, const struct tile *tile, struct buf *out, st
     return rc;
 }
 
-int log_files_read_hashes(void *dir, const struct tile *tile, struct merkle_hash *hashes)
-{
-    struct err err = {0};
-    struct buf bytes;
-    buf_init(&bytes, TILE_BYTES);
-    int rc = log_files_read(dir, tile, &bytes, &err);
-    if (rc == 0)
-        memcpy(hashes, bytes.data, bytes.len);
-    buf_fini(&bytes);
-    return rc;
-}
-
-/* ---- beginning ---- */
-
 /* The beginning of a tile: it may be full by now, and the one of this width gone. Cut to `width` hashes or entries. */
 static int read_beginning(const char *dir, const struct tile *tile, struct buf *out, struct err *err)
 {
@@ -95,6 +81,20 @@ static int read_beginning(const char *dir, const struct tile *tile, struct buf *
         out->len = at;
     return rc;
 }
+
+int log_files_read_hashes(void *dir, const struct tile *tile, struct merkle_hash *hashes)
+{
+    struct err err = {0};
+    struct buf bytes;
+    buf_init(&bytes, TILE_BYTES);
+    int rc = read_beginning(dir, tile, &bytes, &err);
+    if (rc == 0)
+        memcpy(hashes, bytes.data, bytes.len);
+    buf_fini(&bytes);
+    return rc;
+}
+
+/* ---- beginning ---- */
 
 static int read_partial(struct log_files *files, const struct checkpoint *point, struct err *err)
 {

@@ -40,7 +40,7 @@ int log_files_checkpoint(struct log_files *files, const void *note, size_t len, 
 
 /* A tile of a log's folder; its hashes, or of a bundle the bytes. ERR_CORRUPT: it has not the length that its name says. */
 int log_files_read(const char *dir, const struct tile *tile, struct buf *out, struct err *err);
-/* tile_read_fn; `ctx` is the folder's path. */
+/* tile_read_fn; `ctx` is the folder's path. A partial tile that has gone is read from the full one. */
 int log_files_read_hashes(void *dir, const struct tile *tile, struct merkle_hash *hashes);
 
 #endif
