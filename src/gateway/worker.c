@@ -220,9 +220,16 @@ static void on_control(uv_async_t *handle)
 
 /* ---- requests ---- */
 
+static bool begins(const struct http_request *r, const char *text, size_t len)
+{
+    return r->path_len >= len && memcmp(r->path, text, len) == 0;
+}
+
+/* What models answer; receipts of their answers are the hub's. */
 static bool is_v1(const struct http_request *r)
 {
-    return r->path_len >= 4 && memcmp(r->path, "/v1/", 4) == 0;
+    static const char v1[] = "/v1/", receipts[] = "/v1/receipts/";
+    return begins(r, v1, sizeof v1 - 1) && !begins(r, receipts, sizeof receipts - 1);
 }
 
 static int64_t on_admit(struct http_request *request)

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "hub/api.h"
+#include "runtime/publisher.h"
 
 static int healthz_parse(struct api_call *call)
 {
@@ -50,6 +51,10 @@ static int status_finish(struct api_call *call, const struct core *core)
              (unsigned long long)view_core(core)->events, (unsigned long long)s.batches,
              (unsigned long long)s.commit_failures,
              s.batches ? (double)s.commit_ns_total / 1e6 / (double)s.batches : 0.0);
+    struct publisher_state log = publisher_state(call->hub->publisher);
+    buf_addf(out, ",\"log\":{\"committed\":%llu,\"published\":%llu,\"refused\":%s}",
+             (unsigned long long)log.committed, (unsigned long long)log.published,
+             log.refused ? "true" : "false");
     buf_addf(out, ",\"threads\":{\"core\":%d,\"store\":%d,\"gateway\":[", core_tid, store_tid);
     for (int i = 0; i < 8 && tids[i]; i++)
         buf_addf(out, "%s%d", i ? "," : "", tids[i]);
