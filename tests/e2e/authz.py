@@ -37,7 +37,7 @@ def routes():
 
 class Matrix:
     def __init__(self, hub, folder):
-        self.hub, self.folder, self.n = hub, folder, 0
+        self.hub, self.folder, self.n, self.receipts = hub, folder, 0, {}
         for tenant in ('own', 'other'):
             hub.api('POST', '/api/v1/tenants', {'name': tenant, 'budget': '5'})
         self.keys = {'no key': None, 'garbage': 'bb_' + '0' * 60,
@@ -78,6 +78,7 @@ class Matrix:
         hub = self.hub
         plain = {'healthz', 'readyz', 'metrics', 'status', 'tenant_list', 'model_list', 'deployment_list', 'site_list', 'gateway_list',
                  'pool_list', 'corridor_list'}
+                 'pool_list', 'log_checkpoint', 'log_vkey'}
         if handler in plain:
             return '', '', None
         if handler in ('key_list', 'usage', 'usage_records'):
@@ -144,6 +145,14 @@ class Matrix:
                 return ident, '', None
             hub.api('DELETE', f'/api/v1/jobs/{ident}')
             return ident, '', {}
+        if handler == 'log_tile':
+            tiles = self.hub.data / 'log' / 'tile'
+            return str(max((t for t in tiles.rglob('*') if t.is_file()), key=os.path.getmtime).relative_to(tiles)), '', None
+        if handler == 'receipt_show':
+            if tenant not in self.receipts:
+                reply = hub.chat(key=self.keys['inference' if tenant == 'own' else 'other admin'], max_tokens=1)
+                self.receipts[tenant] = reply.fields['busbar-receipt']
+            return self.receipts[tenant], '', None
         if handler == 'backup':
             return '', '', {'path': os.path.join(self.folder, self.unique('b'))}
         raise AssertionError(f'this test does not know how to call {handler}')
@@ -153,7 +162,7 @@ class Matrix:
         if caller not in ALLOWED[role]:
             return (401,) if caller in NOBODY and role != 'LOCAL' else (401, 403)
         scoped = handler in ('tenant_show', 'key_list', 'key_add', 'key_revoke', 'usage', 'usage_records', 'job_list',
-                             'job_add', 'job_show', 'job_logs', 'job_cancel', 'job_retry', 'job_check', 'blob_read', 'blob_have', 'blob_put')
+                             'job_add', 'job_show', 'job_logs', 'job_cancel', 'job_retry', 'job_check', 'blob_read', 'blob_have', 'blob_put', 'receipt_show')
         mine = {'inference': 'own', 'jobs': 'own', 'admin': 'own', 'other admin': 'other'}.get(caller)
         if scoped and mine and mine != tenant:
             return (404,)
@@ -164,7 +173,7 @@ class Matrix:
         param, query, body = self.call(handler, tenant)
         expected = self.expected(handler, role, caller, tenant)
         before = self.state() if expected[0] >= 400 else None
-        path = re.sub(r'\{\w+\}', param, path) + query
+        path = re.sub(r'\{\*?\w+\}', param, path) + query
         if caller == 'socket':
             reply = self.hub.request(method, path, body, local=True)
         else:
@@ -241,7 +250,7 @@ def role_of_methods(m):
     for path in {p for _, p in known}:
         for method in ('GET', 'POST', 'PUT', 'DELETE'):
             if (method, path) not in known:
-                reply = m.hub.request(method, re.sub(r'\{\w+\}', 'x', path), {} if method in ('POST', 'PUT') else None,
+                reply = m.hub.request(method, re.sub(r'\{\*?\w+\}', 'x', path), {} if method in ('POST', 'PUT') else None,
                                       key=m.keys['operator'])
                 same(reply.status, 405, f'{method} {path}')
 
@@ -255,7 +264,7 @@ def document(_m):
         method = re.match(r'^    (get|post|put|delete|patch):', line)
         if current and method:
             listed.add((method.group(1).upper(), current))
-    ours = {(method, p) for method, p, _, _ in routes()}
+    ours = {(method, p.replace('{*', '{')) for method, p, _, _ in routes()}
     same(sorted(ours - listed), [], 'routes that are not in docs/openapi.yaml')
     same(sorted(x for x in listed - ours if not x[1].startswith('/v1/')), [], 'paths that are not routes')
 

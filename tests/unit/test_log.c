@@ -3,6 +3,7 @@
  * that a change of one bit is found, whichever it is. */
 #include "support.h"
 
+#include <pthread.h>
 #include <unistd.h>
 
 #include "base/base64.h"
@@ -11,6 +12,7 @@
 #include "base/fs.h"
 #include "runtime/log_files.h"
 #include "runtime/log_verify.h"
+#include "runtime/runtime.h"
 #include "runtime/signer.h"
 #include "tlog/leaf.h"
 
@@ -87,6 +89,113 @@ static void test_commitments(void **state)
     salt[31] ^= 1;
     leaf_facts(digest_sha256, &got, salt, facts, sizeof facts - 1);
     assert_memory_not_equal(&got, &want, sizeof want);
+}
+
+/* ---- leaves of events ---- */
+
+struct grown {
+    pthread_mutex_t lock;
+    struct merkle_edge edge;
+};
+
+static void on_grown(void *ctx, const struct merkle_edge *edge)
+{
+    struct grown *g = ctx;
+    pthread_mutex_lock(&g->lock);
+    g->edge = *edge;
+    pthread_mutex_unlock(&g->lock);
+}
+
+static struct merkle_edge edge_now(struct grown *g)
+{
+    pthread_mutex_lock(&g->lock);
+    struct merkle_edge edge = g->edge;
+    pthread_mutex_unlock(&g->lock);
+    return edge;
+}
+
+/* What the store has, read anew. */
+struct audit {
+    struct store *store;
+    struct merkle_edge edge;
+    struct leaf leaf;
+    const uint8_t *salt;
+    uint32_t sites;
+};
+
+static int take_journal(void *ctx, const struct journal_row *row)
+{
+    struct audit *a = ctx;
+    size_t at = 0;
+    for (uint64_t event = row->first; at < row->events_len; event++) {
+        uint32_t frame;
+        memcpy(&frame, row->events + at, 4); /* this machine is little-endian */
+        if (event == a->leaf.event) {
+            struct merkle_hash salt, want;
+            leaf_salt(digest_sha256, &salt, a->salt, "entry", 5);
+            leaf_commit(digest_sha256, &want, &salt, "entry", 5, row->events + at, 16 + frame);
+            assert_memory_equal(&want, &a->leaf.entry, sizeof want);
+            return 1;
+        }
+        at += 16 + frame;
+    }
+    return 0;
+}
+
+static int take_log(void *ctx, const struct log_row *row)
+{
+    struct audit *a = ctx;
+    const uint8_t *entry;
+    size_t at = 0, len;
+    assert_int_equal(row->first, a->edge.size);
+    while (tile_entry_next(row->entries, row->entries_len, &at, &entry, &len) == 0) {
+        struct merkle_hash leaf = {{0}};
+        uint8_t space[1 + LEAF_TEXT_CAP];
+        memcpy(space + 1, entry, len);
+        merkle_leaf(digest_sha256, leaf.b, space + 1, len);
+        assert_int_equal(leaf_parse(&a->leaf, (const char *)entry, len), 0);
+        a->sites += strcmp(a->leaf.kind, "site_add") == 0;
+        merkle_edge_add(digest_sha256, &a->edge, &leaf);
+    }
+    assert_int_equal(row->first + row->count, a->edge.size);
+    a->salt = row->salts + (size_t)(row->count - 1) * LEAF_SALT_LEN; /* of the last, whose leaf is there */
+    return 0;
+}
+
+/* Each committed event has its leaf, in one tree that a failed commit does not break. */
+static void test_leaves_of_events(void **state)
+{
+    (void)state;
+    struct grown grown = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    struct audit audit = {.store = store_memory_new(3)};
+    struct runtime_config config = {
+        .store = audit.store, .limits = limits_default(), .log = {on_grown, &grown}};
+    struct runtime *rt;
+    struct err err = {0};
+    struct event event = {.kind = EVENT_KIND_site_add, .u.site_add = {.name = "a"}};
+    assert_int_equal(runtime_start(&rt, &config, &err), 0);
+    assert_int_equal(edge_now(&grown).size, 1); /* the boot */
+    uint32_t tries = 0;
+    for (uint8_t i = 0; edge_now(&grown).size < 5 && tries < 100; i++, tries++) {
+        event.u.site_add.site = uid('S', i);
+        event.u.site_add.name[0] = (char)('a' + i % 26);
+        uint64_t before = edge_now(&grown).size;
+        if (runtime_post(rt, &event) != 0)
+            i--; /* not ready: the commit failed, and it loads */
+        for (int wait = 0; wait < 100 && edge_now(&grown).size == before; wait++)
+            usleep(5000);
+    }
+    assert_int_equal(runtime_stats(rt).commit_failures, 1);
+    assert_int_equal(audit.store->ops->log(audit.store, 0, take_log, &audit, &err), 0);
+    struct merkle_edge edge = edge_now(&grown);
+    struct merkle_hash want, root;
+    merkle_edge_root(digest_sha256, &edge, &want);
+    merkle_edge_root(digest_sha256, &audit.edge, &root);
+    assert_int_equal(audit.edge.size, edge.size);
+    assert_memory_equal(&root, &want, sizeof root);
+    assert_true(audit.sites >= 4);
+    assert_int_equal(audit.store->ops->journal(audit.store, audit.leaf.event, take_journal, &audit, &err), 0);
+    runtime_stop(rt);
 }
 
 /* ---- a log in a folder ---- */
@@ -401,6 +510,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_leaf_text),
         cmocka_unit_test(test_commitments),
+        cmocka_unit_test(test_leaves_of_events),
         cmocka_unit_test_setup_teardown(test_files_go_on, begin, end),
         cmocka_unit_test_setup_teardown(test_kept, begin, end),
         cmocka_unit_test_setup_teardown(test_one_bit, begin, end),
