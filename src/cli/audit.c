@@ -45,7 +45,8 @@ static int web_get(void *ctx, const char *path, struct buf *out, struct err *err
     curl_easy_getinfo(web->curl, CURLINFO_RESPONSE_CODE, &status);
     if (rc != CURLE_OK)
         return out->failed ? err_set(err, ERR_TOO_LARGE, "%s is too large", url)
-                           : err_set(err, ERR_IO, "cannot read %s: %s", url, curl_easy_strerror(rc));
+                           : err_set(err, status == 0 ? ERR_UNAVAILABLE : ERR_IO, "cannot read %s: %s", url,
+                                     curl_easy_strerror(rc));
     if (status == 200)
         return 0;
     out->len = before;
@@ -199,7 +200,10 @@ static int verify(const struct cli *cli, struct log_verify *config)
     if (rc == 0 && status == CLI_OK)
         status = keep(cli_option(cli, "keep"), &found);
     buf_fini(&found.note);
-    return rc == 0 ? status : rc == ERR_NOT_FOUND ? CLI_NOT_FOUND : CLI_FAILED;
+    return rc == 0                 ? status
+           : rc == ERR_NOT_FOUND   ? CLI_NOT_FOUND
+           : rc == ERR_UNAVAILABLE ? CLI_UNREACHABLE
+                                   : CLI_FAILED;
 }
 
 int cli_audit_verify(const struct cli *cli)

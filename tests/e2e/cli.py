@@ -121,7 +121,7 @@ def unreachable(hub):
     try:
         for name, _, low, _, _ in verbs():
             if name in ('up', 'restore', 'completion', 'version', 'sim', 'rules check', 'rules explain', 'network check',
-                        'network show', 'site join', 'site run', 'gateway join', 'gateway run', 'submit') or name.startswith('ca '):
+                        'network show', 'site join', 'site run', 'submit', 'audit verify', 'receipt verify') or name.startswith('ca '):
                 continue
             done = subprocess.run([hub.bin, *name.split(), *['x'] * low, '--data', nowhere], capture_output=True,
                                   text=True,
@@ -130,6 +130,8 @@ def unreachable(hub):
         same(os.listdir(nowhere), [], 'files were made')
         run(hub, UNREACHABLE, 'status', '--hub', 'http://127.0.0.1:9', '--key', 'x')
         run(hub, UNREACHABLE, 'status', '--hub', 'nonsense://x', '--key', 'x')
+        run(hub, UNREACHABLE, 'audit', 'verify', 'http://127.0.0.1:9')
+        run(hub, NOT_FOUND, 'audit', 'verify', nowhere)
         run(hub, UNREACHABLE, 'submit', str(ROOT / 'script' / 'up'), '--hub', 'http://127.0.0.1:9', '--key', 'x')
     finally:
         shutil.rmtree(nowhere)

@@ -145,7 +145,18 @@ def plant_spent(db, _):
     db.execute('UPDATE bb_account SET debits_posted = debits_posted + 1 WHERE code = 1 AND debits_posted > 0')
 
 
-PLANTED = [('the last journal row is lost', plant_row_lost, 'end'),
+def plant_log_entry(db, _):
+    first, entries = db.execute('SELECT first, entries FROM bb_log ORDER BY first DESC LIMIT 1').fetchone()
+    db.execute('UPDATE bb_log SET entries = ? WHERE first = ?', (entries.replace(b'"code":0', b'"code":1', 1), first))
+
+
+def plant_log_lost(db, _):
+    db.execute('DELETE FROM bb_log WHERE first = (SELECT MAX(first) FROM bb_log)')
+
+
+PLANTED = [('a leaf of the log says something else', plant_log_entry, 'log'),
+           ('leaves of the log are lost', plant_log_lost, 'log'),
+           ('the last journal row is lost', plant_row_lost, 'end'),
            ('a journal row inside is lost', plant_row_lost_inside, 'chain'),
            ('a record is lost without a trace in the journal', plant_record_lost, 'lost'),
            ('... and the money does not add up', plant_record_lost, 'spent'),
