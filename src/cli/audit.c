@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Checking a transparency log, a hub's or a copy of its files. Needs no key of the hub. */
-#include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,67 +13,6 @@
 #include "cli/audit.h"
 #include "cli/client.h"
 #include "runtime/log_verify.h"
-
-#define CONNECT_S 10L
-#define STALL_S 60L
-
-/* A log that a web server has. */
-struct web {
-    char base[1024];
-    CURL *curl;
-    struct buf *out;
-};
-
-static size_t on_write(char *data, size_t size, size_t n, void *ctx)
-{
-    struct web *web = ctx;
-    buf_add(web->out, data, size * n);
-    return web->out->failed ? 0 : size * n;
-}
-
-static int web_get(void *ctx, const char *path, struct buf *out, struct err *err)
-{
-    struct web *web = ctx;
-    char url[2048];
-    long status = 0;
-    size_t before = out->len;
-    web->out = out;
-    (void)snprintf(url, sizeof url, "%s/%s", web->base, path);
-    curl_easy_setopt(web->curl, CURLOPT_URL, url);
-    CURLcode rc = curl_easy_perform(web->curl);
-    curl_easy_getinfo(web->curl, CURLINFO_RESPONSE_CODE, &status);
-    if (rc != CURLE_OK)
-        return out->failed ? err_set(err, ERR_TOO_LARGE, "%s is too large", url)
-                           : err_set(err, status == 0 ? ERR_UNAVAILABLE : ERR_IO, "cannot read %s: %s", url,
-                                     curl_easy_strerror(rc));
-    if (status == 200)
-        return 0;
-    out->len = before;
-    return status == 404 ? ERR_NOT_FOUND : err_set(err, ERR_IO, "cannot read %s: HTTP %ld", url, status);
-}
-
-/* A URL without a path is that of a hub, whose log is at /log. */
-static bool web_open(struct web *web, const char *url)
-{
-    const char *host = strstr(url, "://") + 3;
-    size_t len = strlen(url);
-    while (len > 0 && url[len - 1] == '/')
-        len--;
-    const char *path = strchr(host, '/');
-    const char *tail = path && path < url + len ? "" : "/log";
-    web->curl = curl_easy_init();
-    if (!web->curl ||
-        snprintf(web->base, sizeof web->base, "%.*s%s", (int)len, url, tail) >= (int)sizeof web->base)
-        return false;
-    curl_easy_setopt(web->curl, CURLOPT_CONNECTTIMEOUT, CONNECT_S);
-    curl_easy_setopt(web->curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(web->curl, CURLOPT_LOW_SPEED_TIME, STALL_S);
-    curl_easy_setopt(web->curl, CURLOPT_WRITEFUNCTION, on_write);
-    curl_easy_setopt(web->curl, CURLOPT_WRITEDATA, web);
-    if (getenv("SSL_CERT_FILE"))
-        curl_easy_setopt(web->curl, CURLOPT_CAINFO, getenv("SSL_CERT_FILE"));
-    return true;
-}
 
 /* A file that the user named; false after a message. */
 static bool read_named(const char *what, const char *path, struct buf *out)
@@ -200,20 +138,16 @@ static int verify(const struct cli *cli, struct log_verify *config)
     if (rc == 0 && status == CLI_OK)
         status = keep(cli_option(cli, "keep"), &found);
     buf_fini(&found.note);
-    return rc == 0                 ? status
-           : rc == ERR_NOT_FOUND   ? CLI_NOT_FOUND
-           : rc == ERR_UNAVAILABLE ? CLI_UNREACHABLE
-                                   : CLI_FAILED;
+    return rc == 0 ? status : audit_status(rc);
 }
 
 int cli_audit_verify(const struct cli *cli)
 {
     const char *key_text = cli_option(cli, "key"), *kept_path = cli_option(cli, "checkpoint");
     struct log_verify config = {0};
-    struct web web = {.curl = NULL};
+    struct audit_log log;
     struct note_key key;
     struct checkpoint kept;
-    char dir[FS_PATH_MAX];
     int rc = CLI_OK;
     if (key_text && (rc = audit_key(key_text, &key)) == CLI_OK)
         config.key = &key;
@@ -221,20 +155,11 @@ int cli_audit_verify(const struct cli *cli)
         config.kept = &kept;
     if (rc != CLI_OK)
         return rc;
-    const char *log = cli->nargs > 0 ? cli->args[0] : cli->hub;
-    if (log && strstr(log, "://")) {
-        if (!web_open(&web, log)) {
-            fprintf(stderr, "busbar: out of memory, or the URL is too long\n");
-            return CLI_FAILED;
-        }
-        config.source = (struct log_source){web_get, &web};
-    } else if (log ? text_set(dir, sizeof dir, log, strlen(log)) : fs_join(dir, cli->data, "log")) {
-        config.source = (struct log_source){log_source_folder, dir};
-    } else {
-        fprintf(stderr, "busbar: the folder's path is too long\n");
-        return CLI_USAGE;
-    }
+    rc = audit_open(&log, cli, cli->nargs > 0 ? cli->args[0] : cli->hub);
+    if (rc != CLI_OK)
+        return rc;
+    config.source = log.source;
     rc = verify(cli, &config);
-    curl_easy_cleanup(web.curl);
+    audit_close(&log);
     return rc;
 }

@@ -145,6 +145,8 @@ const struct verb cli_verbs[] = {
      cli_receipt_get},
     {"receipt verify", "FILE", 1, 1, "", "check a receipt; --key is the log's. No hub is asked",
      cli_receipt_verify},
+    {"witness", "URL|DIR", 1, 1, "dir=DIR every=SECONDS",
+     "cosign a log's checkpoints as long as each extends the last; --key is the log's", cli_witness},
     {"network check", "FILE", 1, 1, "", "check a network's files; every mistake at once", cli_network_check},
     {"network show", "[FILE]", 0, 1, "map=FILE", "show a network's sites; draw its map", cli_network_show},
     {"completion", "", 0, 0, "", "print completion for bash", cli_completion},

@@ -200,13 +200,14 @@ int signer_main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     buf_init(&reply, SIGNER_MESSAGE_MAX);
     int rc = signer_open(&state, argv[2], &err);
-    for (ssize_t n; rc == 0 && (n = recv(SOCKET_FD, message, sizeof message, 0)) > 0;) {
-        signer_answer(&state, message, (size_t)n, &reply);
+    for (ssize_t n; (n = recv(SOCKET_FD, message, sizeof message, 0)) > 0;) {
+        if (rc == 0)
+            signer_answer(&state, message, (size_t)n, &reply);
+        else
+            refuse(&reply, err.msg);
         if (send(SOCKET_FD, reply.data, reply.len, MSG_NOSIGNAL) < 0)
             break;
     }
-    if (rc != 0)
-        fprintf(stderr, "busbar: signer: %s\n", err.msg);
     buf_fini(&reply);
     explicit_bzero(&state, sizeof state);
     return rc == 0 ? 0 : 1;

@@ -33,7 +33,10 @@ static int spawn(struct signer *signer, int fd, const char *self, const char *di
         posix_spawn_file_actions_destroy(&actions);
         return ENOMEM;
     }
+    /* It says all over the socket; who waits for the end of our output does not wait for it. */
     int rc = posix_spawn_file_actions_adddup2(&actions, fd, SOCKET_FD);
+    for (int i = 0; rc == 0 && i < SOCKET_FD; i++)
+        rc = posix_spawn_file_actions_addopen(&actions, i, "/dev/null", O_RDWR, 0);
     if (rc == 0)
         rc = posix_spawnattr_setsigmask(&attr, &none);
     if (rc == 0)

@@ -121,7 +121,7 @@ def unreachable(hub):
     try:
         for name, _, low, _, _ in verbs():
             if name in ('up', 'restore', 'completion', 'version', 'sim', 'rules check', 'rules explain', 'network check',
-                        'network show', 'site join', 'site run', 'submit', 'audit verify', 'receipt verify') or name.startswith('ca '):
+                        'network show', 'site join', 'site run', 'submit', 'audit verify', 'receipt verify', 'witness') or name.startswith('ca '):
                 continue
             done = subprocess.run([hub.bin, *name.split(), *['x'] * low, '--data', nowhere], capture_output=True,
                                   text=True,

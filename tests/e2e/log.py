@@ -247,6 +247,17 @@ def signer(log):
     ours.close()
     same(process.wait(20), 0, 'it ends with its socket')
     same((keys / 'head').read_text(), f'{origin}\n{size}\n{root}\n', 'its head')
+    whole = (log.hub.data / 'signer' / 'key').read_bytes()
+    log.hub.stop()
+    (log.hub.data / 'signer' / 'key').write_bytes(whole[:-3])
+    log.hub.start()
+    wait_for(lambda: any('log_refused' in line and 'key is damaged' in line for line in log.hub.lines), 'it says why')
+    log.hub.stop()
+    (log.hub.data / 'signer' / 'key').write_bytes(whole)
+    log.hub.lines.clear()
+    log.hub.start()
+    log.hub.wait_ready()
+    log.settled()
 
 
 def older_data(log):
@@ -259,6 +270,7 @@ def older_data(log):
     for _ in range(3):
         log.ask()
     size = log.settled()
+    witness(log)
     hub.stop()
     before = (log.dir / 'checkpoint').read_bytes()
     for name in ('busbar.db-wal', 'busbar.db-shm'):
@@ -274,6 +286,50 @@ def older_data(log):
     return f'{size} leaves were signed: {before.decode().splitlines()[1]}'
 
 
+def witness(log, status=OK, where=None):
+    return busbar(status, 'witness', where or log.url(), '--key', log.key, '--dir', log.folder / 'witness')
+
+
+def witnessed(log):
+    """It signs what extends what it saw, and its checkpoint is one that a reader may go on from."""
+    first = log.settled()
+    need(f'{first} leaves' in witness(log).stdout, 'it tells what it signed')
+    log.ask()
+    size = log.settled()
+    witness(log, OK, log.dir)
+    lines = (log.folder / 'witness' / 'checkpoint').read_text().splitlines()
+    same((lines[1], len(lines), lines[5].split()[1]), (str(size), 6, (log.folder / 'witness' / 'vkey').read_text().split('+')[0]),
+         'a checkpoint with two signatures')
+    log.verify(OK, log.dir, '--checkpoint', log.folder / 'witness' / 'checkpoint')
+    busbar(USAGE, 'witness', log.dir)
+    other = log.folder / 'elsewhere'
+    other.mkdir()
+    (other / 'checkpoint').write_text((log.dir / 'checkpoint').read_text().replace(f'\n{size}\n', f'\n{size + 1}\n'))
+    busbar(FAILED, 'witness', other, '--key', log.key, '--dir', log.folder / 'witness')  # not signed
+
+
+def split_view(log):
+    """An operator who takes the signer's memory away makes it sign another history: who saw the first one finds it."""
+    hub = log.hub
+    seen = int((log.folder / 'witness' / 'head').read_text().splitlines()[1])
+    hub.stop()
+    (hub.data / 'signer' / 'head').unlink()
+    hub.start()
+    hub.wait_ready()
+    wait_for(lambda: (log.dir / 'checkpoint').exists(), 'a checkpoint of the other history')
+    if log.settled() < seen:
+        need('older' in witness(log, FAILED).stderr, 'fewer leaves than were seen')
+    while log.settled() <= seen:
+        log.ask()
+    log.verify(OK)  # by itself nothing is wrong with it
+    log.verify(FAILED, log.dir, '--checkpoint', log.folder / 'witness' / 'checkpoint')
+    need('SPLIT VIEW' in witness(log, FAILED).stderr, 'a split view')
+    size = log.size()
+    sides = [(log.folder / 'witness' / f'split-{size}-{n}').read_text() for n in (1, 2)]
+    same([s.splitlines()[0] for s in sides], [log.key.split('+')[0]] * 2, 'both are of this log')
+    same((log.folder / 'witness' / 'head').read_text().splitlines()[1], str(seen), 'what it saw stays')
+
+
 def main():
     tap = Tap()
     with tempfile.TemporaryDirectory(prefix='bbl-', dir='/tmp') as folder, Bench() as hub:
@@ -286,7 +342,8 @@ def main():
             tap.case('a reader that shares no code', peer, log)
         else:
             tap.skip('a reader that shares no code', 'NO go or golang-golang-x-mod-dev here: NOT CHECKED by another')
-        for name, case in (('killed', killed), ('the signer signs no fork', signer), ('older data', older_data)):
+        for name, case in (('killed', killed), ('the signer signs no fork', signer), ('a witness', witnessed),
+                           ('older data', older_data), ('a witness finds a split view', split_view)):
             tap.case(name, case, log)
     tap.done()
 
