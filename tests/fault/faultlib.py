@@ -378,7 +378,7 @@ def get_status(hub, path):
 
 
 def engines(data):
-    """Pids of engine processes whose command line names a path in this data folder."""
+    """Pids of engine processes whose command line names a path in this data folder; of busbar's own processes, none."""
     out = []
     for entry in pathlib.Path('/proc').iterdir():
         if not entry.name.isdigit():
@@ -388,7 +388,7 @@ def engines(data):
             state = (entry / 'stat').read_text().rsplit(')', 1)[1].split()[0]
         except OSError:
             continue
-        if any(a.startswith(bytes(data) + b'/') for a in args) and b'up' not in args and state != 'Z':
+        if any(a.startswith(bytes(data) + b'/') for a in args) and not {b'up', b'signer'} & set(args) and state != 'Z':
             out.append(int(entry.name))
     return out
 
