@@ -91,6 +91,12 @@ static int metrics_finish(struct api_call *call, const struct core *core)
              "busbar_commit_seconds_bucket{le=\"+Inf\"} %llu\nbusbar_commit_seconds_sum %.6f\n"
              "busbar_commit_seconds_count %llu\n",
              (unsigned long long)sum, (double)s.commit_ns_total / 1e9, (unsigned long long)sum);
+    struct publisher_state log = publisher_state(call->hub->publisher);
+    buf_addf(out,
+             "# HELP busbar_log_leaves Leaves of the transparency log.\n# TYPE busbar_log_leaves gauge\n"
+             "busbar_log_leaves{state=\"committed\"} %llu\nbusbar_log_leaves{state=\"published\"} %llu\n"
+             "# TYPE busbar_log_refused gauge\nbusbar_log_refused %d\n",
+             (unsigned long long)log.committed, (unsigned long long)log.published, log.refused);
     return 0;
 }
 

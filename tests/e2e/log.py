@@ -75,6 +75,8 @@ def served(log):
         reply = log.hub.request('GET', f'/log/{path}', key=None)
         need(reply.status == 200 and 'immutable' in reply.fields['cache-control'], path, reply.status)
         same(reply.body, (log.dir / path).read_bytes(), path)
+    metrics = log.hub.request('GET', '/metrics', local=True).body.decode()
+    need(f'busbar_log_leaves{{state="published"}} {size}\n' in metrics and 'busbar_log_refused 0\n' in metrics, metrics)
     for path in ('tile/0/999', 'tile/0/000.p/300', 'tile/0/', 'tile/8/000', 'tile/0/..%2f..%2fvkey', 'tile/../vkey',
                  'key', '../signer/key', 'tile/0/000/', 'tile//0/000'):
         same(log.hub.request('GET', f'/log/{path}', key=None).status, 404, path)

@@ -88,6 +88,18 @@ JOBS = [b'0' + JOB + b'}', b'0' + JOB + b',"env":["A=\\n"],"isolation":"cgroup",
 JOBS = [bytes([seed[0] - 48]) + seed[1:] for seed in JOBS]
 
 
+LOG = [
+    'If you think cryptography is the answer to your problem,\nthen you don\'t know what your problem is.\n\n'
+    '\u2014 PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n'
+    .encode(),
+    b'PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW',
+    b'busbar/0123456789abcdef\n70000\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n',
+    b'{"v":1,"event":3,"time":1700000000000,"kind":"meter","code":-6,"entry":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",'
+    b'"decision":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=","facts":""}',
+    b'tile/0/x001/x234/067.p/112', b'tile/entries/000', b'\0\3one\0\0', b'model stories\ncost_nano 17\n',
+]
+
+
 def write(target, i, data):
     folder = HERE / 'corpus' / target
     folder.mkdir(parents=True, exist_ok=True)
@@ -105,7 +117,7 @@ def main():
             if len(case.data) <= 1000:
                 write(target, i, case.data)
                 i += 1
-    for target, seeds in (('sse', SSE), ('json', JSON), ('event', EVENTS), ('frame', FRAMES), ('trace', TRACES), ('jobs', JOBS), ('script', SCRIPTS),
+    for target, seeds in (('sse', SSE), ('json', JSON), ('event', EVENTS), ('frame', FRAMES), ('trace', TRACES), ('jobs', JOBS), ('script', SCRIPTS), ('log', LOG),
                           ('rules', RULES + example_rules())):
         for i, data in enumerate(seeds):
             write(target, i, data)
