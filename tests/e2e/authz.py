@@ -77,8 +77,7 @@ class Matrix:
         """(path parameter, query, body) of a call that would succeed and that concerns the tenant."""
         hub = self.hub
         plain = {'healthz', 'readyz', 'metrics', 'status', 'tenant_list', 'model_list', 'deployment_list', 'site_list', 'gateway_list',
-                 'pool_list', 'corridor_list'}
-                 'pool_list', 'log_checkpoint', 'log_vkey'}
+                 'pool_list', 'corridor_list', 'log_checkpoint', 'log_vkey'}
         if handler in plain:
             return '', '', None
         if handler in ('key_list', 'usage', 'usage_records'):
