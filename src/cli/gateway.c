@@ -5,7 +5,7 @@
 
 #include "base/log.h"
 #include "cli/request.h"
-#include "gateway/outpost.h"
+#include "gateway/edge.h"
 #include "site/identity.h"
 
 #define LISTEN_DEFAULT "127.0.0.1:7071"
@@ -76,13 +76,13 @@ int cli_gateway_run(const struct cli *cli)
     struct err err = {0};
     const char *listen = cli_option(cli, "listen"), *level = cli_option(cli, "log-level");
     int log_level = LOG_INFO;
-    struct outpost_options options = {.data_dir = cli->data,
-                                      .listen = listen ? listen : LISTEN_DEFAULT,
-                                      .tls_cert = cli_option(cli, "tls-cert"),
-                                      .tls_key = cli_option(cli, "tls-key"),
-                                      .engines = cli_option(cli, "engines"),
-                                      .drain_s = DRAIN_S_DEFAULT,
-                                      .queue_max = QUEUE_MAX_DEFAULT};
+    struct edge_options options = {.data_dir = cli->data,
+                                   .listen = listen ? listen : LISTEN_DEFAULT,
+                                   .tls_cert = cli_option(cli, "tls-cert"),
+                                   .tls_key = cli_option(cli, "tls-key"),
+                                   .engines = cli_option(cli, "engines"),
+                                   .drain_s = DRAIN_S_DEFAULT,
+                                   .queue_max = QUEUE_MAX_DEFAULT};
     if (cli_count(cli, "workers", &options.workers) != 0 || cli_count(cli, "drain", &options.drain_s) != 0 ||
         cli_count(cli, "queue", &options.queue_max) != 0)
         return CLI_USAGE;
@@ -91,5 +91,5 @@ int cli_gateway_run(const struct cli *cli)
         return CLI_USAGE;
     }
     log_init(STDERR_FILENO, (enum log_level)log_level, cli_option(cli, "log-json") != NULL);
-    return print_outcome(outpost_run(&options, &err), &err);
+    return print_outcome(edge_run(&options, &err), &err);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "gateway/outpost.h"
+#include "gateway/edge.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -30,8 +30,8 @@
 #define RENEW_LEFT_S (INT64_C(16) * 3600) /* of a day: a hub may be away for long before a certificate ends */
 #define SOCKET_PATH_MAX 100
 
-struct outpost {
-    const struct outpost_options *options;
+struct edge {
+    const struct edge_options *options;
     struct identity identity;
     char run_dir[FS_PATH_MAX], host[HTTP_HOST_CAP];
     uint16_t port;
@@ -57,13 +57,13 @@ struct outpost {
 
 static void on_stop(uv_work_t *work)
 {
-    struct outpost *o = work->data;
+    struct edge *o = work->data;
     gateway_stop(o->gateway);
 }
 
 static void on_stopped(uv_work_t *work, int status)
 {
-    struct outpost *o = work->data;
+    struct edge *o = work->data;
     (void)status;
     trunk_close(o->trunk);
     portals_close(o->portals);
@@ -75,7 +75,7 @@ static void on_stopped(uv_work_t *work, int status)
 }
 
 /* Workers wait for the hub's last replies, which come over this loop: so it goes on meanwhile. */
-static void stop(struct outpost *o)
+static void stop(struct edge *o)
 {
     if (o->stopping)
         return;
@@ -87,7 +87,7 @@ static void stop(struct outpost *o)
 
 static void on_signal(uv_signal_t *handle, int number)
 {
-    struct outpost *o = handle->data;
+    struct edge *o = handle->data;
     if (o->draining || !o->started) { /* asked twice: no more waiting */
         stop(o);
         return;
@@ -102,7 +102,7 @@ static void on_signal(uv_signal_t *handle, int number)
 
 static void on_routed(void *ctx, const struct core *core)
 {
-    struct outpost *o = ctx;
+    struct edge *o = ctx;
     struct runtime_routes routes = gateway_routes(o->gateway);
     struct uplink uplink = trunk_uplink(o->trunk);
     routes.publish(routes.ctx, routes.make(routes.ctx, core));
@@ -123,7 +123,7 @@ static void on_routed(void *ctx, const struct core *core)
 
 static void on_in_touch(void *ctx, bool now)
 {
-    struct outpost *o = ctx;
+    struct edge *o = ctx;
     if (o->portals)
         portals_want(o->portals, now);
     if (now)
@@ -132,7 +132,7 @@ static void on_in_touch(void *ctx, bool now)
 
 static void on_lost(void *ctx)
 {
-    struct outpost *o = ctx;
+    struct edge *o = ctx;
     log_warn("the hub has forgotten this process", "what it had begun ends");
     o->again = true;
     stop(o);
@@ -140,7 +140,7 @@ static void on_lost(void *ctx)
 
 static void on_refused(void *ctx)
 {
-    struct outpost *o = ctx;
+    struct edge *o = ctx;
     err_set(&o->end, ERR_FORBIDDEN, "the hub at %s will not have this gateway, or not any more",
             o->identity.hub);
     stop(o);
@@ -150,7 +150,7 @@ static void on_refused(void *ctx)
 
 static void on_renewed(void *ctx, const struct err *err, yyjson_val *answer)
 {
-    struct outpost *o = ctx;
+    struct edge *o = ctx;
     struct err why = {0};
     o->renewing = false;
     if (err->code != 0)
@@ -162,7 +162,7 @@ static void on_renewed(void *ctx, const struct err *err, yyjson_val *answer)
         log_error("the certificate is not renewed", "gateway=%s error=%s", o->identity.name, why.msg);
 }
 
-static void look_at_certificate(struct outpost *o)
+static void look_at_certificate(struct edge *o)
 {
     struct buf body;
     int64_t ends_s;
@@ -181,7 +181,7 @@ static void look_at_certificate(struct outpost *o)
 
 static void on_timer(uv_timer_t *timer)
 {
-    struct outpost *o = timer->data;
+    struct edge *o = timer->data;
     uint64_t now = uv_now(&o->loop.uv);
     bool late = o->draining && now - o->drain_ms > o->options->drain_s * UINT64_C(1000);
     if (o->stopping)
@@ -203,7 +203,7 @@ static void say(struct http_request *request, int status, const char *type, cons
     http_respond(request, status, type, id, body->data, body->len);
 }
 
-static void answer_health(struct outpost *o, struct worker *worker, struct http_request *request)
+static void answer_health(struct edge *o, struct worker *worker, struct http_request *request)
 {
     struct buf out;
     (void)o;
@@ -214,7 +214,7 @@ static void answer_health(struct outpost *o, struct worker *worker, struct http_
     buf_fini(&out);
 }
 
-static void answer_ready(struct outpost *o, struct worker *worker, struct http_request *request)
+static void answer_ready(struct edge *o, struct worker *worker, struct http_request *request)
 {
     struct buf out;
     struct uplink uplink = trunk_uplink(o->trunk);
@@ -228,7 +228,7 @@ static void answer_ready(struct outpost *o, struct worker *worker, struct http_r
     buf_fini(&out);
 }
 
-static void answer_metrics(struct outpost *o, struct worker *worker, struct http_request *request)
+static void answer_metrics(struct edge *o, struct worker *worker, struct http_request *request)
 {
     struct snap_key key;
     struct err err = {0};
@@ -254,7 +254,7 @@ static void answer_metrics(struct outpost *o, struct worker *worker, struct http
 
 static const struct {
     const char *path;
-    void (*answer)(struct outpost *o, struct worker *worker, struct http_request *request);
+    void (*answer)(struct edge *o, struct worker *worker, struct http_request *request);
 } paths[] = {{"/healthz", answer_health}, {"/readyz", answer_ready}, {"/metrics", answer_metrics}};
 
 static void handle_other(struct http_request *request, struct worker *worker, void *ctx)
@@ -275,7 +275,7 @@ static void handle_other(struct http_request *request, struct worker *worker, vo
 /* ---- the whole ---- */
 
 /* One process a folder. */
-static int take_lock(struct outpost *o, struct err *err)
+static int take_lock(struct edge *o, struct err *err)
 {
     char path[FS_PATH_MAX];
     if (!fs_join(path, o->options->data_dir, "lock"))
@@ -288,7 +288,7 @@ static int take_lock(struct outpost *o, struct err *err)
                : err_set(err, ERR_IN_USE, "busbar runs on %s already", o->options->data_dir);
 }
 
-static int load_engines(struct outpost *o, struct err *err)
+static int load_engines(struct edge *o, struct err *err)
 {
     char share[FS_PATH_MAX], path[FS_PATH_MAX];
     if (o->options->engines)
@@ -298,9 +298,9 @@ static int load_engines(struct outpost *o, struct err *err)
     return engine_specs_load(&o->engines, path, err);
 }
 
-static int load_tls(struct outpost *o, struct err *err)
+static int load_tls(struct edge *o, struct err *err)
 {
-    const struct outpost_options *options = o->options;
+    const struct edge_options *options = o->options;
     char uri[SPIFFE_CAP];
     if (!options->tls_cert != !options->tls_key)
         return err_set(err, ERR_INVALID, "--tls-cert and --tls-key go together");
@@ -309,7 +309,7 @@ static int load_tls(struct outpost *o, struct err *err)
     return rc ? rc : tls_member_client_new(&o->member_tls, o->identity.cert, o->identity.key, uri, err);
 }
 
-static int prepare(struct outpost *o, struct err *err)
+static int prepare(struct edge *o, struct err *err)
 {
     const char *data = o->options->data_dir;
     int rc = identity_places(&o->identity, data, "gateway", err);
@@ -332,7 +332,7 @@ static int prepare(struct outpost *o, struct err *err)
     return rc ? rc : load_tls(o, err);
 }
 
-static void watch(struct outpost *o)
+static void watch(struct edge *o)
 {
     uv_signal_init(&o->loop.uv, &o->sigterm);
     uv_signal_init(&o->loop.uv, &o->sigint);
@@ -343,7 +343,7 @@ static void watch(struct outpost *o)
     uv_timer_start(&o->timer, on_timer, LOOK_MS, LOOK_MS);
 }
 
-static int open_parts(struct outpost *o, struct err *err)
+static int open_parts(struct edge *o, struct err *err)
 {
     uint32_t workers = o->options->workers ? o->options->workers : gateway_workers_default();
     const struct gateway_config gateway = {.host = o->host,
@@ -378,7 +378,7 @@ static int open_parts(struct outpost *o, struct err *err)
 }
 
 /* As one process that the hub knows. */
-static int serve(struct outpost *o, struct err *err)
+static int serve(struct edge *o, struct err *err)
 {
     o->started = o->draining = o->stopping = o->renewing = o->again = false;
     o->renew_ms = 0;
@@ -402,9 +402,9 @@ static int serve(struct outpost *o, struct err *err)
     return rc;
 }
 
-int outpost_run(const struct outpost_options *options, struct err *err)
+int edge_run(const struct edge_options *options, struct err *err)
 {
-    struct outpost *o = calloc(1, sizeof *o);
+    struct edge *o = calloc(1, sizeof *o);
     if (!o)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     o->options = options;
