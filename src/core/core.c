@@ -92,6 +92,8 @@ static void carve(struct core *core, struct arena *arena)
     members_carve(core, arena);
     gateways_carve(core, arena);
     job_meters_carve(core, arena);
+    books_carve(core, arena);
+    tariff_carve(core, arena);
     CARVE(core, tenants, tenant, n->tenants);
     CARVE(core, keys, key, n->keys);
     CARVE(core, models, model, n->models);
@@ -142,6 +144,7 @@ struct core *core_init(void *block, size_t size, const struct limits *limits)
     follow_init(core);
     rulebook_init(core);
     core->service.next_ms = INT64_MAX;
+    core->tariff.next_ms = INT64_MAX;
     traffic_init(core);
     plan_init(core);
     carve(core, &arena);
@@ -192,6 +195,7 @@ int step_hub_boot(struct core *core, const struct event *event)
 int step_tick(struct core *core, const struct event *event)
 {
     lease_expire_waiters(core, event->at_ms);
+    tariff_turn(core);
     rulebook_turn(core);
     services_turn(core);
     transit_turn(core);
@@ -245,6 +249,7 @@ int64_t core_deadline_ms(const struct core *core)
     due_ms = transit_next_ms(core) < due_ms ? transit_next_ms(core) : due_ms;
     int64_t defer_ms = defer_deadline_ms(core);
     due_ms = defer_ms < due_ms ? defer_ms : due_ms;
+    due_ms = core->tariff.next_ms < due_ms ? core->tariff.next_ms : due_ms;
     due_ms = core->net.shed_ms < due_ms ? core->net.shed_ms : due_ms;
     due_ms = contingency_next_ms(core) < due_ms ? contingency_next_ms(core) : due_ms;
     return core->book.next_ms < due_ms ? core->book.next_ms : due_ms;
@@ -308,6 +313,8 @@ void core_collect(struct core *core, row_fn *fn, void *ctx)
     COLLECT(core, follow.edges, job_after, follow.edge, ROW_PUT);
     COLLECT(core, meters.table, job_usage, meters.usage, ROW_PUT);
     COLLECT(core, gateways, gateway, gateway, ROW_DELETE);
+    books_collect(core, fn, ctx);
+    COLLECT(core, tariff.table, pool_price, tariff.price, ROW_DELETE);
     table_clean(&core->follow.links);
     table_clean(&core->work.shapes);
     table_clean(&core->work.lanes);

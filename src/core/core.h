@@ -13,6 +13,7 @@
 #ifndef BUSBAR_CORE_CORE_H
 #define BUSBAR_CORE_CORE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -37,6 +38,8 @@ void core_collect(struct core *core, row_fn *fn, void *ctx);
  * over the state has no rows. */
 void core_dump(const struct core *core, row_fn *fn, void *ctx);
 
+/* Whether the state has rows of the kind. Others are books, which only the store keeps. */
+bool core_has_rows(enum row_kind kind);
 /* Takes one row back; kinds must come in ascending order. ERR_CORRUPT or ERR_LIMIT. */
 int core_load(struct core *core, enum row_kind kind, const void *row);
 /* Checks what was loaded as a whole: every reference resolves, debits equal credits, holds match. ERR_CORRUPT. */

@@ -59,4 +59,6 @@ void core_dump(const struct core *core, row_fn *fn, void *ctx)
     DUMP(members, member, member);
     DUMP(meters.table, meters.usage, job_usage);
     DUMP(gateways, gateway, gateway);
+    DUMP(books.payments, books.payment, payment);
+    DUMP(tariff.table, tariff.price, pool_price);
 }

@@ -318,6 +318,7 @@ int step_job_meter(struct core *core, const struct event *event)
     int rc = pay(core, &next, &core->tenant[tenant.v]);
     if (rc != 0)
         return rc;
+    bill_job(core, &u->row, &next);
     u->row = next;
     table_touch(&m->table, i);
     corridor_moved(core, &next.corridor, moved);

@@ -63,6 +63,19 @@ const char *account_code_text(uint32_t code)
     }
 }
 
+const char *transfer_code_text(uint32_t code)
+{
+    switch (code) {
+#define T(name, number, text) \
+    case (number): \
+        return text;
+        TRANSFER_CODES(T)
+#undef T
+    default:
+        return "?";
+    }
+}
+
 struct account_id ledger_find(const struct ledger *l, const struct uuid *owner, enum account_code code,
                               uint32_t number)
 {

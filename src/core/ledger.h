@@ -32,7 +32,8 @@
     A(ROUNDING, 3, false, "rounding")    /* of the network: what rounding gave or took */ \
     A(FUNDING, 4, false, "funding")      /* of a tenant: where its budget comes from; its balance is the budget */ \
     A(KEY_LIMIT, 5, true, "key_limit")   /* of a key, control ledger */ \
-    A(KEY_USED, 6, false, "key_used")    /* of the network, control ledger: counterpart of KEY_LIMIT */
+    A(KEY_USED, 6, false, "key_used")    /* of the network, control ledger: counterpart of KEY_LIMIT */ \
+    A(ALLOWANCE, 7, false, "allowance")  /* of the network: what credit notes gave back */
 /* clang-format on */
 
 enum account_code {
@@ -42,12 +43,20 @@ enum account_code {
 };
 
 enum transfer_state { TRANSFER_PENDING = 1, TRANSFER_POSTED = 2, TRANSFER_VOIDED = 3 };
+/* What a transfer is for. */
+#define TRANSFER_CODES(T) \
+    T(BUDGET, 1, "budget") \
+    T(LEASE, 2, "requests") /* a hold for requests, posted by what they cost */ \
+    T(ROUNDING, 3, "rounding") \
+    T(JOB, 4, "job") \
+    T(DATA, 5, "data") \
+    T(TOPUP, 20, "topup") \
+    T(CREDIT, 21, "credit")
+
 enum transfer_code {
-    TRANSFER_BUDGET = 1,
-    TRANSFER_LEASE = 2,
-    TRANSFER_ROUNDING = 3,
-    TRANSFER_JOB = 4,
-    TRANSFER_DATA = 5
+#define T(name, code, text) TRANSFER_##name = (code),
+    TRANSFER_CODES(T)
+#undef T
 };
 
 struct account_id {
@@ -129,5 +138,6 @@ int ledger_audit(const struct ledger *ledger);
 
 bool account_covered(uint32_t code);
 const char *account_code_text(uint32_t code);
+const char *transfer_code_text(uint32_t code);
 
 #endif

@@ -130,6 +130,7 @@ int step_meter(struct core *core, const struct event *event)
     usage->completion += e->completion;
     usage->reasoning += e->reasoning;
     usage->cost += cost;
+    bill_request(core, e, cost);
     effect_reply(core, event->token, 0, cost);
     if (lease && !list_empty(&core->tenant[lease->tenant.v].waiters))
         lease_serve_waiters(core, lease->tenant, event->at_ms);

@@ -98,6 +98,13 @@ static bool price_in_range(int64_t price)
     return price >= 0 && price <= PRICE_MAX;
 }
 
+void model_set_price(struct core *core, struct model_id model, const struct uuid *price)
+{
+    core->model[model.v].row.price = *price;
+    table_touch(&core->models, model.v);
+    core->effects->routes_changed = true;
+}
+
 int step_price_set(struct core *core, const struct event *event)
 {
     const struct event_price_set *e = &event->u.price_set;
@@ -112,16 +119,18 @@ int step_price_set(struct core *core, const struct event *event)
     uint32_t i = table_take(&core->prices);
     if (i == INDEX_NONE)
         return ERR_LIMIT;
+    bool later = e->from_ms > event->at_ms;
     core->price[i].row = (struct row_price){.id = e->price,
                                             .model = e->model,
                                             .prompt = e->prompt,
                                             .cached = e->cached,
                                             .completion = e->completion,
                                             .reasoning = e->reasoning,
-                                            .from_ms = event->at_ms};
+                                            .from_ms = later ? e->from_ms : event->at_ms};
     map_put(&core->price_map, &e->price, sizeof e->price, i);
-    core->model[model.v].row.price = e->price;
-    table_touch(&core->models, model.v);
-    core->effects->routes_changed = true;
+    if (later)
+        tariff_look(core);
+    else
+        model_set_price(core, model, &e->price);
     return 0;
 }

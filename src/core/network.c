@@ -322,6 +322,13 @@ int step_site_signal(struct core *core, const struct event *event)
     return 0;
 }
 
+void pool_set_price(struct core *core, struct pool_id id, int64_t price)
+{
+    core->net.pool[id.v].row.price = price;
+    table_touch(&core->net.pools, id.v);
+    pool_rate(core, id);
+}
+
 int step_pool_price(struct core *core, const struct event *event)
 {
     const struct event_pool_price *e = &event->u.pool_price;
@@ -330,9 +337,9 @@ int step_pool_price(struct core *core, const struct event *event)
         return ERR_NOT_FOUND;
     if (e->price < 0 || e->price > PRICE_MAX)
         return ERR_INVALID;
-    core->net.pool[id.v].row.price = e->price;
-    table_touch(&core->net.pools, id.v);
-    pool_rate(core, id);
+    if (e->from_ms > event->at_ms)
+        return pool_price_later(core, e);
+    pool_set_price(core, id, e->price);
     return 0;
 }
 

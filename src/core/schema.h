@@ -41,8 +41,8 @@ struct uuid_list {
 #define EVENT_POOL_ADD(F, S) \
     F(S, uuid, pool, 0) F(S, uuid, site, 0) F(S, text, chip, CHIP_CAP) F(S, u32, nodes, 0) \
     F(S, u32, node_chips, 0) F(S, u32, domain, 0) F(S, i64, price, 0)
-/* From now on a chip-hour of the pool costs so much, nano-units; epochs that run already go on at theirs. */
-#define EVENT_POOL_PRICE(F, S) F(S, uuid, pool, 0) F(S, i64, price, 0)
+/* From then on, 0: from now on, a chip-hour of the pool costs so much, nano-units; epochs that run already go on at theirs. */
+#define EVENT_POOL_PRICE(F, S) F(S, uuid, pool, 0) F(S, i64, price, 0) F(S, i64, from_ms, 0)
 /* A WAN link, both ways. rtt in microseconds; price in nano-units for a GB, energy in joules for a GB (1e9 bytes). flags:
  * enum corridor_flag. */
 #define EVENT_CORRIDOR_ADD(F, S) \
@@ -160,10 +160,10 @@ struct uuid_list {
     F(S, text, quantisation, 16) F(S, text, engine, NAME_CAP) F(S, text, chips, TEXT_CAP) \
     F(S, u64, memory_bytes, 0) F(S, u64, size_bytes, 0) F(S, text, location, PATH_CAP)
 #define EVENT_MODEL_REMOVE(F, S) F(S, uuid, model, 0)
-/* Nano-units for a million tokens of each kind. In force from this event on. */
+/* Nano-units for a million tokens of each kind. In force from then on, 0: from this event on. */
 #define EVENT_PRICE_SET(F, S) \
     F(S, uuid, price, 0) F(S, uuid, model, 0) F(S, i64, prompt, 0) F(S, i64, cached, 0) \
-    F(S, i64, completion, 0) F(S, i64, reasoning, 0)
+    F(S, i64, completion, 0) F(S, i64, reasoning, 0) F(S, i64, from_ms, 0)
 /* sites: where replicas may be (core/deployment.c); none: so many replicas on the hub's own machine, and what follows says nothing.
  * At least `min` and at most `replicas`, of so many chips of a kind (empty: of any one kind) each; chips 0: as in events before there
  * were these, `replicas` of one chip. hold_ms and idle_ms as of a service. tenant: whose share of the chips they count to; zero:
@@ -230,6 +230,15 @@ struct uuid_list {
     F(S, u32, completion, 0) F(S, u32, reasoning, 0) F(S, u32, flags, 0) F(S, u32, status, 0) \
     F(S, i64, started_ms, 0)
 
+/* A tenant paid money in: its budget is more by so much. The id is the sender's, and counts once. */
+#define EVENT_WALLET_TOPUP(F, S) F(S, uuid, payment, 0) F(S, uuid, tenant, 0) F(S, i64, amount, 0)
+/* A tenant's bill for all that is not on one yet, to the end of that month, is closed (core/books.c). Months count from January
+ * 1970; total: what its lines come to, nano-units. */
+#define EVENT_INVOICE_CLOSE(F, S) F(S, uuid, invoice, 0) F(S, uuid, tenant, 0) F(S, u32, month, 0) F(S, i64, total, 0)
+/* The tenant gets back so much of what the bill that ends with that month asked for. The id counts once. */
+#define EVENT_CREDIT_NOTE(F, S) \
+    F(S, uuid, payment, 0) F(S, uuid, tenant, 0) F(S, u32, month, 0) F(S, i64, amount, 0) F(S, text, reason, TEXT_CAP)
+
 #define EVENTS(E) \
     E(hub_boot, 1, EVENT_HUB_BOOT) \
     E(tick, 2, EVENT_TICK) \
@@ -283,13 +292,16 @@ struct uuid_list {
     E(site_engine, 90, EVENT_SITE_ENGINE) \
     E(gateway_add, 95, EVENT_GATEWAY_ADD) \
     E(gateway_remove, 96, EVENT_GATEWAY_REMOVE) \
-    E(gateway_session, 97, EVENT_GATEWAY_SESSION)
+    E(gateway_session, 97, EVENT_GATEWAY_SESSION) \
+    E(wallet_topup, 100, EVENT_WALLET_TOPUP) \
+    E(invoice_close, 101, EVENT_INVOICE_CLOSE) \
+    E(credit_note, 102, EVENT_CREDIT_NOTE)
 
 /* ---- rows: the state, as the store keeps it. R(name, kind, fields, leading fields that are the key) ---- */
 
 #define ROW_CORE(F, S) \
     F(S, u32, id, 0) F(S, u64, events, 0) F(S, uuid, boot, 0) F(S, u64, rng0, 0) F(S, u64, rng1, 0) \
-    F(S, u64, rng2, 0) F(S, u64, rng3, 0) F(S, i64, assessed_ms, 0) F(S, u64, assessments, 0)
+    F(S, u64, rng2, 0) F(S, u64, rng3, 0) F(S, i64, assessed_ms, 0) F(S, u64, assessments, 0) F(S, u64, invoices, 0)
 /* state: as an operator set it; away: contact is lost, so it counts as lost (core/network.h); isolation: enum isolation. */
 #define ROW_SITE(F, S) \
     F(S, uuid, id, 0) F(S, text, name, NAME_CAP) F(S, text, jurisdiction, CODE_CAP) \
@@ -344,9 +356,11 @@ struct uuid_list {
     F(S, u64, ms, 0) F(S, u64, chip_ms, 0) F(S, u64, cpu_ms, 0) F(S, u64, energy_mj, 0) F(S, u32, flags, 0) \
     F(S, i64, cost, 0) F(S, i64, unpaid, 0) F(S, u64, remainder, 0) F(S, uuid, corridor, 0) F(S, i64, data_price, 0) \
     F(S, u64, bytes_in, 0) F(S, u64, bytes_out, 0) F(S, i64, data_cost, 0) F(S, i64, data_unpaid, 0)
+/* closed_month: up to the end of which its bills are closed, 0: there is none; then the number of the last one, and when that was. */
 #define ROW_TENANT(F, S) \
     F(S, uuid, id, 0) F(S, text, name, NAME_CAP) F(S, u32, ledger, 0) F(S, i64, created_ms, 0) \
-    F(S, text, jurisdiction, CODE_CAP) F(S, text, licence, NAME_CAP)
+    F(S, text, jurisdiction, CODE_CAP) F(S, text, licence, NAME_CAP) F(S, u32, closed_month, 0) \
+    F(S, u64, closed_number, 0) F(S, i64, closed_ms, 0)
 #define ROW_KEY(F, S) \
     F(S, uuid, id, 0) F(S, uuid, tenant, 0) F(S, text, name, NAME_CAP) F(S, text, public_id, 16) \
     F(S, digest, hash, 0) F(S, u32, scopes, 0) F(S, u32, rpm, 0) F(S, u32, tpm, 0) \
@@ -396,6 +410,23 @@ struct uuid_list {
     F(S, uuid, tenant, 0) F(S, uuid, key, 0) F(S, uuid, model, 0) F(S, u64, hour, 0) \
     F(S, u64, requests, 0) F(S, u64, prompt, 0) F(S, u64, cached, 0) F(S, u64, completion, 0) \
     F(S, u64, reasoning, 0) F(S, i64, cost, 0)
+/* Added to, not replaced: what a tenant is billed, for a day (since 1970), a model or pool, a site and a version of the price: of a
+ * model's tokens the id of its price, of a pool's chip-hours how much one was, in `rate`. */
+#define ROW_BILL(F, S) \
+    F(S, uuid, tenant, 0) F(S, u64, day, 0) F(S, uuid, item, 0) F(S, uuid, variant, 0) F(S, uuid, site, 0) \
+    F(S, uuid, price, 0) F(S, i64, rate, 0) F(S, u64, requests, 0) F(S, u64, prompt, 0) F(S, u64, cached, 0) \
+    F(S, u64, completion, 0) F(S, u64, reasoning, 0) F(S, u64, chip_ms, 0) F(S, u64, energy_mj, 0) \
+    F(S, u64, carbon_ng, 0) F(S, i64, cost, 0)
+/* What a tenant paid in, or with a month and a reason got back of the bill that ends with it. */
+#define ROW_PAYMENT(F, S) \
+    F(S, uuid, id, 0) F(S, uuid, tenant, 0) F(S, i64, amount, 0) F(S, i64, at_ms, 0) F(S, u32, month, 0) \
+    F(S, text, reason, TEXT_CAP)
+/* A closed bill, of all whole months from first_month to month. `number` counts those of all tenants, from 1. */
+#define ROW_INVOICE(F, S) \
+    F(S, uuid, id, 0) F(S, uuid, tenant, 0) F(S, u64, number, 0) F(S, u32, first_month, 0) F(S, u32, month, 0) \
+    F(S, u32, ledger, 0) F(S, i64, total, 0) F(S, i64, closed_ms, 0)
+/* What a chip-hour of a pool will cost from then on. */
+#define ROW_POOL_PRICE(F, S) F(S, uuid, pool, 0) F(S, i64, from_ms, 0) F(S, i64, price, 0)
 /* The set of rules in force, in slot 0 or 1, and the draft in the other one. judged_ms: as of when they are applied. */
 #define ROW_RULES(F, S) \
     F(S, u32, id, 0) F(S, u32, slot, 0) F(S, uuid, set, 0) F(S, u32, parts, 0) F(S, i64, since_ms, 0) \
@@ -486,7 +517,11 @@ struct uuid_list {
     R(job_after, 37, ROW_JOB_AFTER, 2) \
     R(member, 38, ROW_MEMBER, 1) \
     R(job_usage, 39, ROW_JOB_USAGE, 2) \
-    R(gateway, 48, ROW_GATEWAY, 1)
+    R(gateway, 48, ROW_GATEWAY, 1) \
+    R(bill, 50, ROW_BILL, 7) \
+    R(invoice, 51, ROW_INVOICE, 1) \
+    R(payment, 52, ROW_PAYMENT, 1) \
+    R(pool_price, 53, ROW_POOL_PRICE, 2)
 
 /* clang-format on */
 

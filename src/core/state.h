@@ -12,6 +12,7 @@
 #include "base/checked.h"
 #include "base/list.h"
 #include "base/rng.h"
+#include "core/books.h"
 #include "core/contingency.h"
 #include "core/core.h"
 #include "core/follow.h"
@@ -150,6 +151,8 @@ struct core {
     struct reserve reserve;
     struct habits habits;
     struct job_meters meters;
+    struct books books;
+    struct tariff tariff;
     struct table members, gateways, tenants, keys, models, variants, prices, deployments, replicas, workers,
         leases, waiters;
     struct member *member;
@@ -221,6 +224,11 @@ int load_job_usage(struct core *core, const struct row_job_usage *row);
 /* After the last row: jobs that started before there were accounts have one. */
 void load_job_usages_done(struct core *core);
 bool job_usages_hold(const struct core *core);
+
+/* ---- prices in force, core/model.c and core/network.c; core/books.h has those with a date ---- */
+
+void model_set_price(struct core *core, struct model_id model, const struct uuid *price);
+void pool_set_price(struct core *core, struct pool_id id, int64_t price);
 
 /* ---- laying out, core/core.c ---- */
 

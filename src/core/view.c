@@ -145,14 +145,22 @@ const struct row_deployment *view_deployment_of(const struct core *core, const s
     }
 }
 
+const struct row_account *view_account(const struct core *core, const struct uuid *owner, uint32_t code,
+                                       uint32_t ledger)
+{
+    struct account_id id = ledger_find(&core->ledger, owner, (enum account_code)code, ledger);
+    return id.v == INDEX_NONE ? NULL : ledger_row(&core->ledger, id);
+}
+
 struct view_balance view_tenant_balance(const struct core *core, const struct uuid *tenant)
 {
     const struct tenant *t = &core->tenant[tenant_by_id(core, tenant).v];
     const struct row_account *wallet = ledger_row(&core->ledger, t->wallet);
     const struct row_account *funding = ledger_row(&core->ledger, t->funding);
-    /* What went back to funding was debited too, but not spent. */
+    /* What went back to funding was debited too, but not spent; nor is what came from elsewhere: from credit notes. */
+    int64_t back = wallet->credits_posted - funding->debits_posted;
     return (struct view_balance){.budget = funding->debits_posted - funding->credits_posted,
-                                 .spent = wallet->debits_posted - funding->credits_posted,
+                                 .spent = wallet->debits_posted - funding->credits_posted - back,
                                  .held = wallet->debits_pending};
 }
 

@@ -25,6 +25,9 @@ const struct row_variant *view_variant_at(const struct core *core, uint32_t *pos
 const struct row_deployment *view_deployment_at(const struct core *core, uint32_t *pos);
 const struct row_replica *view_replica_at(const struct core *core, uint32_t *pos);
 const struct row_account *view_account_at(const struct core *core, uint32_t *pos);
+/* NULL if it was never opened. */
+const struct row_account *view_account(const struct core *core, const struct uuid *owner, uint32_t code,
+                                       uint32_t ledger);
 /* Token of the next event that was accepted but not replied to yet; 0 at the end. */
 uint64_t view_waiting_at(const struct core *core, uint32_t *pos);
 
@@ -53,6 +56,9 @@ const struct row_model *view_model(const struct core *core, const struct uuid *i
 const struct row_model *view_model_named(const struct core *core, const char *name, size_t len);
 const struct row_variant *view_variant(const struct core *core, const struct uuid *id);
 const struct row_price *view_price(const struct core *core, const struct uuid *id);
+/* The price of a model, or of a pool's chip-hour, that will be in force then, as far as is told now; NULL: none. */
+const struct row_price *view_price_then(const struct core *core, const struct uuid *model, int64_t then_ms);
+int64_t view_pool_price_then(const struct core *core, const struct uuid *pool, int64_t then_ms);
 const struct row_deployment *view_deployment(const struct core *core, const struct uuid *id);
 const struct row_pool *view_pool(const struct core *core, const struct uuid *id);
 const struct row_corridor *view_corridor(const struct core *core, const struct uuid *id);

@@ -83,7 +83,7 @@ static int memory_load(struct store *store, load_fn *fn, void *ctx, struct err *
     pthread_mutex_lock(&m->lock);
     for (int kind = 1; rc == 0 && kind < ROW_KIND_END; kind++) {
         const struct layout *layout = layout_row((uint32_t)kind);
-        if (kind == ROW_KIND_usage)
+        if (!core_has_rows((enum row_kind)kind))
             continue;
         for (size_t at = 0; rc == 0 && at < m->rows[kind].len; at += layout->size)
             rc = fn(ctx, (enum row_kind)kind, m->rows[kind].data + at);
@@ -292,6 +292,77 @@ static int memory_moved(struct store *store, const struct usage_query *q, job_us
     return 0;
 }
 
+static const struct layout *sorting;
+
+static int by_key(const void *a, const void *b)
+{
+    for (uint16_t i = 0; i < sorting->nkeys; i++) {
+        const struct field *f = &sorting->fields[i];
+        int order = memcmp((const char *)a + f->offset, (const char *)b + f->offset, f->size);
+        if (f->type == FIELD_u32 || f->type == FIELD_u64 || f->type == FIELD_i64) {
+            int64_t x = 0, y = 0; /* of little-endian machines, as the codec asks for */
+            memcpy(&x, (const char *)a + f->offset, f->size);
+            memcpy(&y, (const char *)b + f->offset, f->size);
+            order = (x > y) - (x < y);
+        }
+        if (order != 0)
+            return order;
+    }
+    return 0;
+}
+
+static const char *field_at(const struct layout *layout, const char *row, const char *name, uint16_t *size)
+{
+    uint16_t i = 0;
+    while (strcmp(layout->fields[i].name, name) != 0)
+        assert(++i < layout->nfields);
+    *size = layout->fields[i].size;
+    return row + layout->fields[i].offset;
+}
+
+static bool is_wanted(const struct row_query *q, const struct layout *layout, const char *row)
+{
+    uint16_t size;
+    if (q->owner && memcmp(field_at(layout, row, q->owner_field, &size), q->owner, sizeof *q->owner) != 0 &&
+        (!q->or_field || memcmp(field_at(layout, row, q->or_field, &size), q->owner, sizeof *q->owner) != 0))
+        return false;
+    if (q->range_field) {
+        int64_t value = 0;
+        const char *field = field_at(layout, row, q->range_field, &size);
+        memcpy(&value, field, size);
+        if (value < q->from || value >= q->to)
+            return false;
+    }
+    return !q->after || memcmp(row + layout->fields[0].offset, q->after, sizeof *q->after) > 0;
+}
+
+static int memory_rows(struct store *store, const struct row_query *q, uint32_t n, load_fn *fn, void *ctx,
+                       struct err *err)
+{
+    struct memory *m = self(store);
+    int rc = 0;
+    pthread_mutex_lock(&m->lock);
+    for (uint32_t i = 0; rc == 0 && i < n; i++) {
+        sorting = layout_row(q[i].kind);
+        const struct buf *rows = &m->rows[q[i].kind];
+        char *copy = malloc(rows->len + 1);
+        if (!copy) {
+            rc = err_set(err, ERR_NO_MEMORY, "out of memory");
+            break;
+        }
+        if (rows->len > 0)
+            memcpy(copy, rows->data, rows->len);
+        qsort(copy, rows->len / sorting->size, sorting->size, by_key);
+        for (size_t at = 0; at < rows->len; at += sorting->size) {
+            if (is_wanted(&q[i], sorting, copy + at) && fn(ctx, q[i].kind, copy + at) != 0)
+                break;
+        }
+        free(copy);
+    }
+    pthread_mutex_unlock(&m->lock);
+    return rc;
+}
+
 static int memory_backup(struct store *store, const char *path, struct err *err)
 {
     (void)store;
@@ -324,6 +395,7 @@ static const struct store_ops memory_ops = {
     .jobs = memory_jobs,
     .job_usage = memory_job_usage,
     .moved = memory_moved,
+    .rows = memory_rows,
     .backup = memory_backup,
     .close = memory_close,
 };

@@ -113,6 +113,17 @@ typedef void job_usage_fn(void *ctx, const struct row_job_usage *row);
 
 typedef int load_fn(void *ctx, enum row_kind kind, const void *row);
 
+/* Rows of a kind in the order of their key. Fields are named as in core/schema.h. */
+struct row_query {
+    enum row_kind kind;
+    const char *owner_field, *or_field; /* either of them is `owner`; NULL: there is none */
+    const struct uuid *owner;           /* NULL: of all */
+    const char *range_field;            /* of an integer, from <= it < to; NULL: all */
+    int64_t from, to;
+    const struct uuid
+        *after; /* only those with a greater first key field, a uuid; NULL: from the first one on */
+};
+
 struct store;
 struct store_ops {
     /* Every row, kinds ascending; stops at the first non-zero return of fn and returns it. */
@@ -138,6 +149,10 @@ struct store_ops {
     int (*log_edge)(struct store *store, struct buf *edge, struct err *err);
     /* What is told under this id, in the order of the leaves; none: fn is not called, and that is no error. */
     int (*receipts)(struct store *store, const struct uuid *id, receipt_fn *fn, void *ctx, struct err *err);
+    /* Rows of all n queries, one after the other, as they are at one moment; a non-zero return of fn ends one query, and is no
+     * error. */
+    int (*rows)(struct store *store, const struct row_query *query, uint32_t n, load_fn *fn, void *ctx,
+                struct err *err);
     /* A consistent copy of everything in one new file. */
     int (*backup)(struct store *store, const char *path, struct err *err);
     void (*close)(struct store *store);

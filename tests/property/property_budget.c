@@ -339,12 +339,29 @@ static void check_usage(const struct play *p)
     assert_true(requests == p->now.requests && prompt == p->now.prompt && cost == p->now.cost);
 }
 
+/* Lines of bills are the same sums, in other parts. */
+static void check_lines(const struct play *p)
+{
+    const void **list = mirror_sorted(&p->w->mirror, ROW_KIND_bill);
+    uint64_t requests = 0, prompt = 0;
+    int64_t cost = 0;
+    for (uint32_t i = 0; i < p->w->mirror.count[ROW_KIND_bill]; i++) {
+        const struct row_bill *row = list[i];
+        requests += row->requests;
+        prompt += row->prompt;
+        cost += row->cost;
+    }
+    free(list);
+    assert_true(requests == p->now.requests && prompt == p->now.prompt && cost == p->now.cost);
+}
+
 static void end_batch(struct play *p)
 {
     world_collect(p->w);
     assert_int_equal(core_check(p->w->core), 0);
     check_sums(p);
     check_usage(p);
+    check_lines(p);
     p->saved = p->now;
     p->saved_views = world_views(p->w);
 }

@@ -153,6 +153,24 @@ static bool complete(const struct m_epoch *m)
     return m->final && (!m->due || m->told);
 }
 
+/* Lines of bills have each chip-ms and each nano-unit once, at the price at which its epoch began, whatever it is now. */
+static void check_lines(const struct play *p, int64_t spent)
+{
+    const struct mirror *m = &p->w->mirror;
+    const void **list = mirror_sorted(m, ROW_KIND_bill);
+    uint64_t chip_ms = 0;
+    for (uint32_t i = 0; i < p->n; i++)
+        chip_ms += p->epoch[i].chip_ms;
+    for (uint32_t i = 0; i < m->count[ROW_KIND_bill]; i++) {
+        const struct row_bill *row = list[i];
+        chip_ms -= row->chip_ms;
+        spent -= row->cost;
+        assert_true(row->cost <= (int64_t)((int128)row->rate * row->chip_ms / 3600000));
+    }
+    free(list);
+    assert_true(spent == 0 && chip_ms == 0);
+}
+
 static void check(struct play *p)
 {
     int64_t rows = 0, revenue = 0, spent = 0;
@@ -178,6 +196,7 @@ static void check(struct play *p)
     for (const struct row_account *a; (a = view_account_at(p->w->core, &pos)) != NULL;)
         revenue += a->code == ACCOUNT_REVENUE ? a->credits_posted : 0;
     assert_true(rows == spent && revenue == spent);
+    check_lines(p, spent);
     assert_int_equal(core_check(p->w->core), 0); /* debits equal credits */
 }
 

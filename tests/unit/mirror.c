@@ -54,14 +54,16 @@ const void *mirror_find(const struct mirror *m, enum row_kind kind, const void *
     return found ? found->data : NULL;
 }
 
-static void usage_add(struct row_usage *sum, const struct row_usage *more)
+/* Sums, all of them 64 bits wide, are what is not key. */
+static void add_fields(const struct layout *layout, char *sum, const char *more)
 {
-    sum->requests += more->requests;
-    sum->prompt += more->prompt;
-    sum->cached += more->cached;
-    sum->completion += more->completion;
-    sum->reasoning += more->reasoning;
-    sum->cost += more->cost;
+    for (uint16_t i = layout->nkeys; i < layout->nfields; i++) {
+        uint64_t a, b;
+        memcpy(&a, sum + layout->fields[i].offset, sizeof a);
+        memcpy(&b, more + layout->fields[i].offset, sizeof b);
+        a += b;
+        memcpy(sum + layout->fields[i].offset, &a, sizeof a);
+    }
 }
 
 /* The row at `at` is now what it is: its share of the digest follows. */
@@ -90,7 +92,7 @@ void mirror_apply(struct mirror *m, enum row_kind kind, enum row_op op, const vo
         return;
     }
     if (*at && op == ROW_ADD) {
-        usage_add((struct row_usage *)(void *)(*at)->data, row);
+        add_fields(layout, (*at)->data, row);
     } else if (*at) {
         memcpy((*at)->data, row, layout->size);
     } else {
@@ -135,7 +137,7 @@ int mirror_load(const struct mirror *m, struct core *core)
 {
     for (int kind = ROW_KIND_core; kind < ROW_KIND_END; kind++) {
         const void **list = mirror_sorted(m, (enum row_kind)kind);
-        for (uint32_t i = 0; i < m->count[kind] && kind != ROW_KIND_usage; i++) {
+        for (uint32_t i = 0; i < m->count[kind] && core_has_rows((enum row_kind)kind); i++) {
             int rc = core_load(core, (enum row_kind)kind, list[i]);
             if (rc != 0) {
                 free(list);

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Books: what tenants are billed and what they paid, beside the ledger's balances.
+ *
+ * Whatever a tenant is charged is also added to a line: of its day, model or pool, site and version of the price, so that a bill
+ * needs no price list, and no later price can change it. A line's day is that on which the charge was booked; the time of events
+ * never goes back, so lines of a month that is over stay as they are, and what comes late is on the next bill.
+ *
+ * A bill is closed for all months since the one before, once for each month; then it can only be answered by a credit note. What
+ * was paid in or given back carries an id of its sender's and counts once: the core knows the newest PAYMENTS_KEPT, and whoever
+ * sends one asks the store for those before (hub/ledger.c).
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "core/kinds.h"
+#include "core/month.h"
+#include "core/state.h"
+
+static bool payment_equal(const void *table, uint32_t i, const void *key, size_t len)
+{
+    return memcmp(&((const struct payment *)table)[i].row.id, key, len) == 0;
+}
+
+static bool older(const struct heap_node *a, const struct heap_node *b)
+{
+    const struct row_payment *x = &heap_entry(a, struct payment, in_old)->row;
+    const struct row_payment *y = &heap_entry(b, struct payment, in_old)->row;
+    return x->at_ms != y->at_ms ? x->at_ms < y->at_ms : memcmp(&x->id, &y->id, sizeof x->id) < 0;
+}
+
+void books_carve(struct core *core, struct arena *arena)
+{
+    _Static_assert(PAYMENTS_KEPT > BATCH_EVENTS_MAX, "one that gives its place away was collected");
+    core->books.bill = arena_take(arena, BATCH_EVENTS_MAX * sizeof *core->books.bill);
+    CARVE(core, books.payments, books.payment, PAYMENTS_KEPT);
+    CARVE(core, books.invoices, books.invoice, BATCH_EVENTS_MAX);
+    index_init(&core->books.payment_map, arena, PAYMENTS_KEPT, payment_equal, core->books.payment);
+    heap_init(&core->books.old, older);
+}
+
+void books_collect(struct core *core, row_fn *fn, void *ctx)
+{
+    struct books *b = &core->books;
+    for (uint32_t i = 0; i < b->nbills; i++)
+        fn(ctx, ROW_KIND_bill, ROW_ADD, &b->bill[i].row);
+    b->nbills = 0;
+    for (uint32_t k = 0; k < b->payments.ndirty; k++) {
+        bool dead;
+        fn(ctx, ROW_KIND_payment, ROW_PUT, &b->payment[table_changed(&b->payments, k, &dead)].row);
+    }
+    table_clean(&b->payments);
+    for (uint32_t k = 0; k < b->invoices.ndirty; k++) {
+        bool dead;
+        fn(ctx, ROW_KIND_invoice, ROW_PUT, &b->invoice[table_changed(&b->invoices, k, &dead)].row);
+    }
+    table_clean(&b->invoices);
+}
+
+/* ---- lines ---- */
+
+/* The line of the open batch whose key is that of `key`. A batch has few lines, so the last one is tried first. */
+static struct row_bill *line(struct core *core, const struct row_bill *key)
+{
+    struct books *b = &core->books;
+    for (uint32_t i = b->nbills; i-- > 0;) {
+        if (memcmp(&b->bill[i].row, key, offsetof(struct row_bill, requests)) == 0)
+            return &b->bill[i].row;
+    }
+    assert(b->nbills < BATCH_EVENTS_MAX);
+    b->bill[b->nbills].row = *key;
+    return &b->bill[b->nbills++].row;
+}
+
+void bill_request(struct core *core, const struct event_meter *e, int64_t cost)
+{
+    const struct row_bill key = {.tenant = e->tenant,
+                                 .day = (uint64_t)(core->now_ms / DAY_MS),
+                                 .item = e->model,
+                                 .variant = e->variant,
+                                 .site = e->site,
+                                 .price = e->price};
+    struct row_bill *row = line(core, &key);
+    row->requests += e->flags & METER_FINAL ? 1 : 0;
+    row->prompt += e->prompt;
+    row->cached += e->cached;
+    row->completion += e->completion;
+    row->reasoning += e->reasoning;
+    row->cost += cost;
+}
+
+/* mJ x mg for a kWh of 3.6e9 mJ x PUE in thousandths, as the site's signals are now; ng of CO2e. */
+static uint64_t carbon_ng(const struct core *core, const struct uuid *site, uint64_t energy_mj)
+{
+    struct site_id id = site_by_id(core, site);
+    if (id.v == INDEX_NONE)
+        return 0;
+    const struct row_site *row = &core->net.site[id.v].row;
+    return (uint64_t)i64_clamp((int128)energy_mj * row->carbon / 3600 * site_pue(row) / 1000, INT64_MAX);
+}
+
+void bill_job(struct core *core, const struct row_job_usage *before, const struct row_job_usage *now)
+{
+    const struct row_bill key = {.tenant = now->tenant,
+                                 .day = (uint64_t)(core->now_ms / DAY_MS),
+                                 .item = now->pool,
+                                 .site = now->site,
+                                 .rate = now->price};
+    struct row_bill *row = line(core, &key);
+    uint64_t energy_mj = now->energy_mj - before->energy_mj;
+    row->chip_ms += now->chip_ms - before->chip_ms;
+    row->energy_mj += energy_mj;
+    row->carbon_ng += carbon_ng(core, &now->site, energy_mj);
+    row->cost += now->cost - before->cost;
+}
+
+/* ---- payments ---- */
+
+/* Remembers it, in place of the oldest one if there is no more room. */
+static uint32_t keep(struct core *core, const struct row_payment *row)
+{
+    struct books *b = &core->books;
+    uint32_t i = table_take(&b->payments);
+    if (i == INDEX_NONE) {
+        struct payment *gone = heap_entry(heap_pop(&b->old), struct payment, in_old);
+        map_remove(&b->payment_map, &gone->row.id, sizeof gone->row.id);
+        i = (uint32_t)(gone - b->payment);
+        table_touch(&b->payments, i);
+    }
+    b->payment[i] = (struct payment){.row = *row};
+    map_put(&b->payment_map, &row->id, sizeof row->id, i);
+    heap_push(&b->old, &b->payment[i].in_old);
+    return i;
+}
+
+int load_payment(struct core *core, const struct row_payment *row)
+{
+    struct books *b = &core->books;
+    if (map_get(&b->payment_map, &row->id, sizeof row->id) != MAP_NONE)
+        return ERR_CORRUPT;
+    const struct payment *oldest =
+        heap_first(&b->old) ? heap_entry(heap_first(&b->old), struct payment, in_old) : NULL;
+    const struct payment one = {.row = *row};
+    if (table_room(&b->payments) > 0 || older(&oldest->in_old, &one.in_old))
+        (void)keep(core, row);
+    return 0;
+}
+
+/* Moves money into the tenant's wallet, once for each id. */
+static int pay_in(struct core *core, const struct row_payment *row, struct account_id from,
+                  enum transfer_code code)
+{
+    struct tenant_id id = tenant_by_id(core, &row->tenant);
+    const struct transfer_order order = {.id = row->id,
+                                         .debit = from,
+                                         .credit = core->tenant[id.v].wallet,
+                                         .amount = row->amount,
+                                         .code = code,
+                                         .event_ms = row->at_ms,
+                                         .ref = row->tenant};
+    int rc = ledger_transfer(&core->ledger, &order);
+    if (rc != 0)
+        return rc;
+    (void)keep(core, row);
+    lease_serve_waiters(core, id, row->at_ms);
+    return 0;
+}
+
+static int payment_check(const struct core *core, const struct uuid *payment, const struct uuid *tenant,
+                         int64_t amount)
+{
+    if (tenant_by_id(core, tenant).v == INDEX_NONE)
+        return ERR_NOT_FOUND;
+    if (uuid_zero(payment))
+        return ERR_INVALID;
+    if (amount <= 0 || amount > MONEY_MAX)
+        return ERR_OVERFLOW;
+    return map_get(&core->books.payment_map, payment, sizeof *payment) == MAP_NONE ? 0 : ERR_EXISTS;
+}
+
+int step_wallet_topup(struct core *core, const struct event *event)
+{
+    const struct event_wallet_topup *e = &event->u.wallet_topup;
+    int rc = payment_check(core, &e->payment, &e->tenant, e->amount);
+    if (rc != 0)
+        return rc;
+    const struct row_payment row = {
+        .id = e->payment, .tenant = e->tenant, .amount = e->amount, .at_ms = event->at_ms};
+    const struct tenant *t = &core->tenant[tenant_by_id(core, &e->tenant).v];
+    const struct row_account *funding = ledger_row(&core->ledger, t->funding);
+    if (e->amount > MONEY_MAX - (funding->debits_posted - funding->credits_posted))
+        return ERR_OVERFLOW;
+    return pay_in(core, &row, t->funding, TRANSFER_TOPUP);
+}
+
+int step_credit_note(struct core *core, const struct event *event)
+{
+    static const struct uuid network;
+    const struct event_credit_note *e = &event->u.credit_note;
+    int rc = payment_check(core, &e->payment, &e->tenant, e->amount);
+    if (rc != 0)
+        return rc;
+    const struct tenant *t = &core->tenant[tenant_by_id(core, &e->tenant).v];
+    if (e->month == 0 || text_len(e->reason, sizeof e->reason) == 0)
+        return ERR_INVALID;
+    if (e->month > t->row.closed_month)
+        return ERR_WRONG_STATE; /* what is not billed yet needs no note */
+    /* No more than it ever spent and did not get back. */
+    const struct row_account *wallet = ledger_row(&core->ledger, t->wallet);
+    const struct row_account *funding = ledger_row(&core->ledger, t->funding);
+    int64_t back = wallet->credits_posted - funding->debits_posted;
+    if (e->amount > wallet->debits_posted - funding->credits_posted - back)
+        return ERR_OVERFLOW;
+    struct account_id from;
+    rc = ledger_account(&core->ledger, &network, ACCOUNT_ALLOWANCE, t->row.ledger, &from);
+    if (rc != 0)
+        return rc;
+    struct row_payment row = {
+        .id = e->payment, .tenant = e->tenant, .amount = e->amount, .at_ms = event->at_ms, .month = e->month};
+    memcpy(row.reason, e->reason, sizeof row.reason);
+    return pay_in(core, &row, from, TRANSFER_CREDIT);
+}
+
+/* ---- bills ---- */
+
+/* Days from 1970 to the first of a month, after Hinnant: chrono-compatible low-level date algorithms, days_from_civil. */
+int64_t month_begin_ms(uint32_t month)
+{
+    int64_t year = 1970 + month / 12, m = month % 12 + 1;
+    year -= m <= 2;
+    int64_t era = year / 400, of_era = year - era * 400;
+    int64_t of_year = (153 * (m > 2 ? m - 3 : m + 9) + 2) / 5;
+    return (era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468) * DAY_MS;
+}
+
+uint32_t month_of(int64_t unix_ms)
+{
+    int64_t days = unix_ms / DAY_MS;
+    uint32_t month = (uint32_t)(days / 31); /* never too late */
+    while (month_begin_ms(month + 1) <= unix_ms)
+        month++;
+    return month;
+}
+
+int step_invoice_close(struct core *core, const struct event *event)
+{
+    const struct event_invoice_close *e = &event->u.invoice_close;
+    struct tenant_id id = tenant_by_id(core, &e->tenant);
+    if (id.v == INDEX_NONE)
+        return ERR_NOT_FOUND;
+    struct tenant *t = &core->tenant[id.v];
+    uint32_t created = month_of(t->row.created_ms);
+    if (uuid_zero(&e->invoice) || e->month == 0 || e->month > MONTHS_MAX)
+        return ERR_INVALID;
+    if (e->total < 0 || e->total > MONEY_MAX)
+        return ERR_OVERFLOW;
+    if (e->month <= t->row.closed_month)
+        return ERR_EXISTS;
+    if (e->month < created || event->at_ms < month_begin_ms(e->month + 1) + MONTH_SETTLE_MS)
+        return ERR_WRONG_STATE;
+    uint32_t i = table_take(&core->books.invoices);
+    if (i == INDEX_NONE)
+        return ERR_LIMIT;
+    core->books.invoice[i].row =
+        (struct row_invoice){.id = e->invoice,
+                             .tenant = e->tenant,
+                             .number = ++core->row.invoices,
+                             .first_month = t->row.closed_month ? t->row.closed_month + 1 : created,
+                             .month = e->month,
+                             .ledger = t->row.ledger,
+                             .total = e->total,
+                             .closed_ms = event->at_ms};
+    table_drop(&core->books.invoices, i); /* part of the books, not of the state */
+    t->row.closed_month = e->month;
+    t->row.closed_number = core->row.invoices;
+    t->row.closed_ms = event->at_ms;
+    table_touch(&core->tenants, id.v);
+    return 0;
+}
