@@ -87,6 +87,11 @@ static void add_encoded(struct buf *out, const char *text)
     }
 }
 
+void request_encode(struct request *r, const char *text)
+{
+    add_encoded(&r->path, text);
+}
+
 void request_path(struct request *r, const char *before, const char *part, const char *after)
 {
     buf_clear(&r->path);

@@ -21,6 +21,8 @@ void request_text(struct request *r, const char *member, const char *text);
 void request_option(struct request *r, const struct cli *cli, const char *option, const char *member);
 void request_option_count(struct request *r, const struct cli *cli, const char *option, const char *member);
 void request_option_list(struct request *r, const struct cli *cli, const char *option, const char *member);
+/* Appends to the path, percent-encoded. */
+void request_encode(struct request *r, const char *text);
 /* Path with one part that is percent-encoded. */
 void request_path(struct request *r, const char *before, const char *part, const char *after);
 /* Appends ?name=value for each of the named options that is given. */

@@ -225,11 +225,12 @@ static bool begins(const struct http_request *r, const char *text, size_t len)
     return r->path_len >= len && memcmp(r->path, text, len) == 0;
 }
 
-/* What models answer; receipts of their answers are the hub's. */
+/* What models answer; receipts of their answers are the hub's, and so is the administration part of that API. */
 static bool is_v1(const struct http_request *r)
 {
-    static const char v1[] = "/v1/", receipts[] = "/v1/receipts/";
-    return begins(r, v1, sizeof v1 - 1) && !begins(r, receipts, sizeof receipts - 1);
+    static const char v1[] = "/v1/", receipts[] = "/v1/receipts/", organization[] = "/v1/organization/";
+    return begins(r, v1, sizeof v1 - 1) && !begins(r, receipts, sizeof receipts - 1) &&
+           !begins(r, organization, sizeof organization - 1);
 }
 
 static int64_t on_admit(struct http_request *request)

@@ -5,10 +5,12 @@
 What is refused changes nothing: all listings are compared before and after. A route that this test does not know how to
 call fails it, so none can be added without being tested.
 """
+import datetime
 import hashlib
 import os
 import re
 import shutil
+import sqlite3
 import tempfile
 import time
 
@@ -51,11 +53,31 @@ class Matrix:
         revoked = hub.add_key('r', tenant='own', scopes=['admin', 'operator', 'inference'])
         hub.api('DELETE', f"/api/v1/keys/{revoked['public_id']}")
         self.keys['revoked operator'] = revoked['key']
+        self.close_a_bill()
         hub.api('POST', '/api/v1/models', {'name': 'idle', 'source': 'http://127.0.0.1:9', 'engine': 'url'})
         with Site() as site:  # with its first call there is a corridor to it
             site.enter(hub, 'linked')
             address = hub.api('POST', '/api/v1/sites/linked/token', {})['hub']
             same(site.call(address, '/site/v1/path', {'rtt_us': 0, 'there_bits_s': 0, 'back_bits_s': 0})[0], 200, 'a corridor')
+
+    def close_a_bill(self):
+        """Both tenants used something, and have an invoice of the month before. A tenant is not older than today, so the store
+        of the stopped hub is told."""
+        hub = self.hub
+        for who in ('inference', 'other admin'):
+            same(hub.chat(self.keys[who], max_tokens=8).status, 200, who)
+        first = datetime.datetime.now(datetime.timezone.utc).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        begin = (first - datetime.timedelta(days=1)).replace(day=1)
+        self.month = begin.strftime('%Y-%m')
+        for tenant in ('own', 'other'):
+            hub.settle(tenant)
+        hub.stop()
+        with sqlite3.connect(hub.data / 'busbar.db') as db:
+            db.execute('UPDATE bb_tenant SET created_ms = ?', (int(begin.timestamp() * 1000) + 1,))
+            db.execute('UPDATE bb_bill SET day = ?', (int(begin.timestamp()) // 86400,))
+        hub.start()
+        self.invoice = {t: hub.api('POST', '/api/v1/invoices', {'tenant': t, 'month': self.month})['number']
+                        for t in ('own', 'other')}
 
     def state(self):
         hub = self.hub
@@ -88,6 +110,25 @@ class Matrix:
             return tenant, '', {'budget': str(5 + self.n)}
         if handler == 'tenant_add':
             return '', '', {'name': self.unique('t'), 'budget': '1'}
+        if handler == 'wallet_topup':
+            return tenant, '', {'amount': '1'}
+        if handler in ('ledger_accounts', 'ledger_check'):
+            return '', '', None
+        if handler == 'ledger_transfers':
+            return '', f'?account=wallet/{tenant}/USD', None
+        if handler == 'invoice_list':
+            return '', f'?tenant={tenant}', None
+        if handler == 'invoice_close':
+            return '', '', {'tenant': tenant, 'month': self.month}
+        if handler.startswith('invoice_'):
+            return self.invoice[tenant], '', {'amount': '0.000000001', 'reason': 'x'} if handler == 'invoice_credit' else None
+        if handler.startswith('tariff_'):
+            prices = {k: f'{1 + self.n}' for k in ('input', 'cached', 'output', 'reasoning')}
+            return '', '', {'tariff': 'x', 'currency': 'USD', 'models': [{'name': 'idle', **prices}]}
+        if handler == 'export_focus':
+            return '', f'?tenant={tenant}&month={self.month}', None
+        if handler.startswith('organization_'):
+            return '', f'?tenant={tenant}&start_time=1', None
         if handler == 'key_add':
             return '', '', {'name': self.unique('k'), 'tenant': tenant}
         if handler == 'key_revoke':
@@ -160,7 +201,8 @@ class Matrix:
         """The statuses that are right."""
         if caller not in ALLOWED[role]:
             return (401,) if caller in NOBODY and role != 'LOCAL' else (401, 403)
-        scoped = handler in ('tenant_show', 'key_list', 'key_add', 'key_revoke', 'usage', 'usage_records', 'job_list',
+        scoped = handler in ('invoice_list', 'invoice_show', 'invoice_csv', 'invoice_html', 'export_focus', 'organization_usage',
+                             'organization_costs', 'tenant_show', 'key_list', 'key_add', 'key_revoke', 'usage', 'usage_records', 'job_list',
                              'job_add', 'job_show', 'job_logs', 'job_cancel', 'job_retry', 'job_check', 'blob_read', 'blob_have', 'blob_put', 'receipt_show')
         mine = {'inference': 'own', 'jobs': 'own', 'admin': 'own', 'other admin': 'other'}.get(caller)
         if scoped and mine and mine != tenant:

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "hub/bills.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+static int take(void *ctx, enum row_kind kind, const void *row)
+{
+    struct bill_lines *l = ctx;
+    (void)kind;
+    if (l->n == l->cap) {
+        uint32_t cap = l->cap ? l->cap * 2 : 64;
+        struct row_bill *more = l->n < BILL_LINES_MAX ? realloc(l->row, (size_t)cap * sizeof *more) : NULL;
+        if (!more)
+            return l->rc = l->n < BILL_LINES_MAX ? ERR_NO_MEMORY : ERR_TOO_LARGE;
+        l->row = more;
+        l->cap = cap;
+    }
+    l->row[l->n++] = *(const struct row_bill *)row;
+    return 0;
+}
+
+int bill_lines_read(struct bill_lines *lines, struct store *store, const struct uuid *tenant,
+                    uint64_t from_day, uint64_t to_day, struct err *err)
+{
+    const struct row_query query = {.kind = ROW_KIND_bill,
+                                    .owner_field = "tenant",
+                                    .owner = tenant,
+                                    .range_field = "day",
+                                    .from = (int64_t)from_day,
+                                    .to = (int64_t)to_day};
+    *lines = (struct bill_lines){0};
+    int rc = store->ops->rows(store, &query, 1, take, lines, err);
+    rc = rc ? rc : lines->rc;
+    if (rc != 0) {
+        bill_lines_free(lines);
+        return rc == ERR_TOO_LARGE ? err_set(err, rc, "There are more than %u lines.", BILL_LINES_MAX) : rc;
+    }
+    return 0;
+}
+
+void bill_lines_free(struct bill_lines *lines)
+{
+    free(lines->row);
+    *lines = (struct bill_lines){0};
+}
+
+/* ---- times and figures ---- */
+
+void date_format(char dst[DATE_CAP], int64_t unix_ms)
+{
+    char text[25];
+    clock_format(text, unix_ms);
+    (void)text_set(dst, DATE_CAP, text, 10);
+}
+
+void month_format(char dst[MONTH_CAP], uint32_t month)
+{
+    char text[25];
+    clock_format(text, month_begin_ms(month));
+    (void)text_set(dst, MONTH_CAP, text, 7);
+}
+
+bool month_parse(uint32_t *month, const char *text, size_t len)
+{
+    uint64_t year, m;
+    if (len != 7 || text[4] != '-' || !u64_parse(text, 4, 9999, &year) || text[5] > '1' || text[5] < '0' ||
+        !u64_parse(text + (text[5] == '0' ? 6 : 5), text[5] == '0' ? 1 : 2, 12, &m) || m == 0 ||
+        year < 1970 || (year - 1970) * 12 + m - 1 > MONTHS_MAX)
+        return false;
+    *month = (uint32_t)((year - 1970) * 12 + m - 1);
+    return true;
+}
+
+void add_joules(struct buf *out, uint64_t energy_mj)
+{
+    buf_addf(out, "%llu.%03u", (unsigned long long)(energy_mj / 1000), (unsigned)(energy_mj % 1000));
+}
+
+void add_grams(struct buf *out, uint64_t carbon_ng)
+{
+    buf_addf(out, "%llu.%06u", (unsigned long long)(carbon_ng / 1000000000),
+             (unsigned)(carbon_ng / 1000 % 1000000));
+}
+
+void csv_field(struct buf *out, const char *text)
+{
+    if (!strpbrk(text, ",\"\r\n")) {
+        buf_add_text(out, text);
+        return;
+    }
+    buf_add_char(out, '"');
+    for (const char *p = text; *p; p++) {
+        if (*p == '"')
+            buf_add_char(out, '"');
+        buf_add_char(out, *p);
+    }
+    buf_add_char(out, '"');
+}
+
+void html_text(struct buf *out, const char *text)
+{
+    for (const char *p = text; *p; p++) {
+        const char *as = *p == '<'   ? "&lt;"
+                         : *p == '>' ? "&gt;"
+                         : *p == '&' ? "&amp;"
+                         : *p == '"' ? "&quot;"
+                                     : NULL;
+        if (as)
+            buf_add_text(out, as);
+        else
+            buf_add_char(out, *p);
+    }
+}
+
+/* ---- lines ---- */
+
+static void name_or_id(char dst[NAME_CAP], const char *name, const struct uuid *id)
+{
+    char text[UUID_TEXT_LEN + 1];
+    uuid_format(text, id);
+    name = name ? name : text;
+    (void)text_set(dst, NAME_CAP, name, text_len(name, NAME_CAP));
+}
+
+void bill_words(struct bill_words *out, const struct core *core, const struct row_bill *row)
+{
+    const struct row_model *model = view_model(core, &row->item);
+    const struct row_pool *pool = view_pool(core, &row->item);
+    const struct row_site *site = view_site(core, &row->site);
+    const struct row_variant *variant = view_variant(core, &row->variant);
+    static const uint8_t none[DIGEST_BYTES];
+    *out = (struct bill_words){.chips = pool || row->chip_ms > 0};
+    date_format(out->day, (int64_t)row->day * DAY_MS);
+    name_or_id(out->item, model ? model->name : pool ? pool->chip : NULL, &row->item);
+    if (site || !uuid_zero(&row->site))
+        name_or_id(out->site, site ? site->name : NULL, &row->site);
+    if (variant && memcmp(variant->digest, none, sizeof none) != 0)
+        hex_encode(out->digest, variant->digest, sizeof variant->digest);
+    if (!uuid_zero(&row->price))
+        uuid_format(out->price, &row->price);
+    if (out->chips)
+        amount_format(out->rate, row->rate);
+    (void)snprintf(out->unit, sizeof out->unit, "%s", out->chips ? "chip-hours" : "tokens");
+    out->quantity_e3 = out->chips ? row->chip_ms / 3600 : (row->prompt + row->completion) * 1000;
+}
+
+void bill_line_json(struct buf *out, const struct core *core, const struct row_bill *row)
+{
+    struct bill_words w;
+    bill_words(&w, core, row);
+    buf_add_char(out, '{');
+    add_text(out, "day", w.day, sizeof w.day);
+    add_text(out, w.chips ? "chip" : "model", w.item, sizeof w.item);
+    add_text(out, "site", w.site, sizeof w.site);
+    if (w.chips) {
+        add_id(out, "pool", &row->item);
+        add_text(out, "price", w.rate, sizeof w.rate);
+        buf_addf(out, ",\"chip_ms\":%llu", (unsigned long long)row->chip_ms);
+    } else {
+        if (w.digest[0])
+            add_text(out, "digest", w.digest, sizeof w.digest);
+        add_text(out, "price_version", w.price, sizeof w.price);
+        buf_addf(out,
+                 ",\"requests\":%llu,\"prompt_tokens\":%llu,\"cached_tokens\":%llu,"
+                 "\"completion_tokens\":%llu,\"reasoning_tokens\":%llu",
+                 (unsigned long long)row->requests, (unsigned long long)row->prompt,
+                 (unsigned long long)row->cached, (unsigned long long)row->completion,
+                 (unsigned long long)row->reasoning);
+    }
+    buf_add_text(out, ",\"energy_j\":");
+    add_joules(out, row->energy_mj);
+    buf_add_text(out, ",\"carbon_g\":");
+    add_grams(out, row->carbon_ng);
+    add_amount(out, "cost", row->cost);
+    buf_add_char(out, '}');
+}

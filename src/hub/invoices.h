@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An invoice with all that is on it, and the forms in which it is given out. */
+#ifndef BUSBAR_HUB_INVOICES_H
+#define BUSBAR_HUB_INVOICES_H
+
+#include "hub/bills.h"
+
+struct invoice_page {
+    struct row_invoice row;
+    struct bill_lines lines;
+    struct row_payment *note; /* credit notes of it, by their id */
+    uint32_t nnotes;
+};
+
+void invoice_json(struct buf *out, const struct core *core, const struct invoice_page *page);
+/* One line of it a row, with a heading; then one for each credit note. */
+void invoice_csv(struct buf *out, const struct core *core, const struct invoice_page *page);
+/* One file without anything from elsewhere, made to be printed. */
+void invoice_html(struct buf *out, const struct core *core, const struct invoice_page *page);
+/* Without its lines, as lists have it. */
+void invoice_head_json(struct buf *out, const struct core *core, const struct row_invoice *row);
+
+#endif

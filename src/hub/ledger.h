@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Names of accounts, and payments that count once, for the files of this folder that show or move money.
+ *
+ * A payment's id is made of what its sender calls it, so whoever did not hear the answer may send it again. The core knows the
+ * newest ids and refuses them (core/books.c); for the older ones the store is asked before.
+ */
+#ifndef BUSBAR_HUB_LEDGER_H
+#define BUSBAR_HUB_LEDGER_H
+
+#include "hub/api.h"
+
+#define ACCOUNT_NAME_CAP 128
+
+/* KIND/OWNER/CURRENCY, with the owner's id where it is gone. */
+void account_name(char dst[ACCOUNT_NAME_CAP], const struct core *core, const struct uuid *owner,
+                  uint32_t code, uint32_t ledger);
+
+/* The id of a payment that its sender calls `text`; a new one if that is empty. `what` keeps kinds of payments apart. */
+struct uuid payment_id(const char *what, const struct uuid *tenant, const char *text);
+/* In `work`: whether the payment was made already. ERR_EXISTS with words if its id was, for another tenant, amount or month. */
+int payment_seen(struct api_call *call, const struct row_payment *order, bool *seen);
+/* A handler's `refused`. */
+bool payment_refused(struct api_call *call);
+
+#endif

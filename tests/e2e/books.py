@@ -1,0 +1,311 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The books: money that is paid in, the ledger and its check, invoices, FOCUS, and usage as the OpenAI API has it.
+
+What things cost is added up here from the answers' own usage and the price list. A bill is closed for a month that is over, so lines
+that were made today are moved to the month before, in the store of a hub that is stopped.
+"""
+import concurrent.futures
+import csv
+import datetime
+import io
+import json
+import re
+import sqlite3
+import time
+
+import focus_rules
+from workbench import FAILED, NOT_FOUND, OK, ROOT, USAGE, Bench, Tap, nano, need, same, wait_for
+
+PRICE = {'prompt': 10, 'completion': 2000}  # nano-units a token
+NOW = datetime.datetime.now(datetime.timezone.utc)
+THIS = NOW.strftime('%Y-%m')
+LAST = (NOW.replace(day=1) - datetime.timedelta(days=1)).strftime('%Y-%m')
+DAY = 86400
+
+
+def run(hub, status, *args):
+    done = hub.run(*args)
+    same(done.returncode, status, f'{" ".join(args)}: {done.stdout[-400:]}{done.stderr[-400:]}')
+    return done
+
+
+def spend(hub, key, n=3):
+    """Requests of the key: what they used and cost."""
+    total = {'prompt_tokens': 0, 'completion_tokens': 0, 'requests': 0, 'cost': 0}
+    for _ in range(n):
+        usage = hub.chat(key, max_tokens=6, temperature=0).json()['usage']
+        total['prompt_tokens'] += usage['prompt_tokens']
+        total['completion_tokens'] += usage['completion_tokens']
+        total['requests'] += 1
+        total['cost'] += usage['prompt_tokens'] * PRICE['prompt'] + usage['completion_tokens'] * PRICE['completion']
+    return total
+
+
+def topup(hub):
+    """Once for each id, whoever asks and how often."""
+    hub.api('POST', '/api/v1/tenants', {'name': 'payer', 'budget': '1'})
+    run(hub, OK, 'wallet', 'topup', 'payer', '2.5', '--id', 'cheque 17')
+    need('true' in run(hub, OK, 'wallet', 'topup', 'payer', '2.5', '--id', 'cheque 17').stdout, 'told that it is a repeat')
+    same(hub.tenant('payer')['budget'], 3_500_000_000, 'budget')
+    need('something else' in run(hub, FAILED, 'wallet', 'topup', 'payer', '9', '--id', 'cheque 17').stderr, 'another amount')
+    run(hub, OK, 'wallet', 'topup', 'payer', '0.5')
+    run(hub, OK, 'wallet', 'topup', 'payer', '0.5')  # no id: each is one
+    same(hub.tenant('payer')['budget'], 4_500_000_000, 'budget')
+    run(hub, FAILED, 'wallet', 'topup', 'payer', '0')
+    run(hub, FAILED, 'wallet', 'topup', 'payer', '-1')
+    run(hub, FAILED, 'wallet', 'topup', 'payer', '1e3')
+    run(hub, NOT_FOUND, 'wallet', 'topup', 'nobody', '1')
+
+    def one(_):
+        return hub.api('POST', '/api/v1/tenants/payer/topups', {'amount': '1', 'id': 'at once'})['repeated']
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        repeated = list(pool.map(one, range(32)))
+    same(repeated.count(False), 1, 'payments of one id, 16 at a time')
+    same(hub.tenant('payer')['budget'], 5_500_000_000, 'budget')
+    hub.run('tenant', 'budget', 'payer', '5')
+    same(hub.tenant('payer')['budget'], 5_000_000_000, 'the whole budget, set')
+
+
+def ledger_agrees(hub):
+    """Balances are sums of transfers, added up here from the API's pages."""
+    hub.settle()
+    wallet = 'wallet/default/USD'
+    accounts = hub.pages('/api/v1/ledger/accounts', 3)
+    same(sum(nano(a['debits']) for a in accounts if not a['control']),
+         sum(nano(a['credits']) for a in accounts if not a['control']), 'debits and credits')
+    account = next(a for a in accounts if a['account'] == wallet)
+    transfers = hub.pages('/api/v1/ledger/transfers?account=wallet%2Fdefault%2FUSD', 2)
+    for side in ('debit', 'credit'):
+        same(sum(nano(t['posted']) for t in transfers if t[side] == wallet), nano(account[side + 's']), side)
+        same(sum(nano(t['held']) for t in transfers if t[side] == wallet), nano(account[side + 's_held']), side + ' held')
+    need({'budget', 'requests', 'job'} <= {t['for'] for t in transfers}, transfers)
+    need(wallet in run(hub, OK, 'ledger', 'accounts', '--kind', 'wallet').stdout, 'accounts of a kind')
+    need('revenue/local/USD' in run(hub, OK, 'ledger', 'transfers', wallet).stdout, 'transfers')
+    run(hub, NOT_FOUND, 'ledger', 'transfers', 'wallet/nobody/USD')
+    run(hub, NOT_FOUND, 'ledger', 'transfers', 'nonsense')
+    run(hub, FAILED, 'ledger', 'accounts', '--kind', 'piggy-bank')
+    need('the books are right' in run(hub, OK, 'ledger', 'check').stdout, 'check')
+
+
+def damage_is_found(hub):
+    """A figure that is changed in the store behind the hub's back is found, and named."""
+    def change(sql):
+        with sqlite3.connect(hub.data / 'busbar.db', timeout=10) as db:
+            same(db.execute(sql).rowcount, 1, sql)
+    for table, column, words in (('bb_transfer', 'posted', 'sum of its transfers'), ('bb_bill', 'cost', 'lines come to')):
+        which = f"rowid = (SELECT rowid FROM {table} WHERE {column} > 1 LIMIT 1)"
+        change(f'UPDATE {table} SET {column} = {column} + 1 WHERE {which}')
+        done = run(hub, FAILED, 'ledger', 'check')
+        need(words in done.stderr and 'WRONG' in done.stdout, done.stderr, done.stdout)
+        change(f'UPDATE {table} SET {column} = {column} - 1 WHERE {which}')
+        run(hub, OK, 'ledger', 'check')
+
+
+def openai_shapes(hub, used, keys):
+    """Usage and costs by bucket, and no other tenant's."""
+    day = int(time.time()) // DAY * DAY
+    def ask(path, **query):
+        text = '&'.join(f'{k}={v}' for k, v in query.items())
+        reply = hub.request('GET', f'/v1/organization/{path}?start_time={day - 2 * DAY}&{text}', key=keys['admin'])
+        same(reply.status, 200, reply.body)
+        return reply.json()
+    page = ask('usage/completions', group_by='model,api_key_id')
+    same((page['object'], len(page['data']), page['has_more'], page['next_page']), ('page', 3, False, None), 'page')
+    results = [r for b in page['data'] for r in b['results']]
+    same([(r['model'], r['api_key_id']) for r in results], [('stories', keys['public'])], 'groups')
+    same((results[0]['input_tokens'], results[0]['output_tokens'], results[0]['num_model_requests']),
+         (used['prompt_tokens'], used['completion_tokens'], used['requests']), 'tokens')
+    results = [r for b in ask('usage/completions', bucket_width='1h', limit=168)['data'] for r in b['results']]
+    same(sum(r['output_tokens'] for r in results), used['completion_tokens'], 'by the hour')
+    need(results and all(r['model'] is None and r['api_key_id'] is None for r in results), results)
+    buckets, query = [], {}
+    while True:
+        page = ask('usage/completions', limit=1, **query)
+        buckets += page['data']
+        if not page['has_more']:
+            break
+        query = {'page': page['next_page']}
+    same([b['start_time'] for b in buckets], [day - 2 * DAY, day - DAY, day], 'pages of a bucket')
+    costs = [r for b in ask('costs', group_by='line_item')['data'] for r in b['results']]
+    same([(r['line_item'], r['amount']['currency'], round(r['amount']['value'] * 1e9)) for r in costs],
+         [('stories', 'usd', used['cost'])], 'costs')
+    for path in ('usage/completions', 'costs?start_time=x', 'costs?start_time=1&bucket_width=1h', 'costs?start_time=1&limit=181',
+                 'usage/completions?start_time=1&group_by=colour', 'costs?start_time=1&tenant=default'):
+        status = hub.request('GET', f'/v1/organization/{path}', key=keys['admin']).status
+        same(status, 404 if 'tenant' in path else 400, path)
+    same(hub.request('GET', f'/v1/organization/costs?start_time={day}', key=keys['key']).status, 403, 'no admin')
+
+
+TARIFF = """tariff: winter
+currency: USD
+from: {start}
+models:
+  - {{name: stories, input: 0.01, output: {output}}}
+chips:
+  - {{kind: {chip}, hour: 3.6}}
+"""
+
+
+def tariffs(hub):
+    """Compared, applied once, in force at its date, and never over what was billed."""
+    path, chip = hub.data / 't.yaml', hub.api('GET', '/api/v1/pools')['data'][0]['chip']
+
+    def write(output, start='2026-01-01'):
+        path.write_text(TARIFF.format(start=start, output=output, chip=chip), encoding='utf-8')
+    path.write_text('tariff: Bad Name\nfrom: soon\nmodels:\n  - {name: a, input: -1, output: 1.0000000001}\n  - {name: a, inptu: 1}\n'
+                    'chips: 7\n', encoding='utf-8')
+    found = run(hub, FAILED, 'tariff', 'check', str(path)).stderr
+    for where in (':1: tariff', 'currency', ':2: from', ':4: models[0].input', ':4: models[0].output', ':5: models[1]', ':6: chips'):
+        need(where in found, where, found)
+    need('example' in run(hub, OK, 'tariff', 'check', str(ROOT / 'data' / 'tariffs' / 'example.yaml')).stdout, 'the example')
+    write('2')
+    same(run(hub, OK, 'tariff', 'diff', str(path)).stdout.count('\n'), 1, 'as it is: a heading and no more')
+
+    def billed():
+        return [b['results'] for b in hub.api('GET', f'/v1/organization/costs?start_time={int(time.time()) - DAY}&tenant=user')['data']]
+    lines = billed()
+    write('4')
+    rows = json.loads(run(hub, OK, 'tariff', 'diff', str(path), '--json').stdout)['data']
+    need(('output', '2', '4') in [(r['price_of'], r['now'], r['then']) for r in rows], rows)
+    same(hub.api('GET', '/api/v1/models/stories')['price']['completion'], '2', 'diff changes nothing')
+    run(hub, OK, 'tariff', 'apply', str(path))
+    same(hub.api('GET', '/api/v1/models/stories')['price']['completion'], '4', 'in force')
+    same(json.loads(run(hub, OK, 'tariff', 'apply', str(path), '--json').stdout)['data'], [], 'applied again')
+    soon = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=3)
+    write('2', soon.strftime('%Y-%m-%dT%H:%M:%SZ'))
+    run(hub, OK, 'tariff', 'apply', str(path))
+    same(json.loads(run(hub, OK, 'tariff', 'diff', str(path), '--json').stdout)['data'], [], 'it will be')
+    same(hub.api('GET', '/api/v1/models/stories')['price']['completion'], '4', 'and is not yet')
+    wait_for(lambda: hub.api('GET', '/api/v1/models/stories')['price']['completion'] == '2', 'the date', 10)
+    same(billed(), lines, 'what was billed')
+    for old, new in (('stories', 'nobody'), ('USD', 'EUR'), (chip, 'no-such-chip')):
+        path.write_text(TARIFF.format(start='2026-01-01', output='9', chip=chip).replace(old, new), encoding='utf-8')
+        need(run(hub, NOT_FOUND if old != 'USD' else FAILED, 'tariff', 'apply', str(path)).stderr, new)
+    same(hub.api('GET', '/api/v1/models/stories')['price']['completion'], '2', 'refused as a whole')
+
+
+def to_last_month(hub):
+    """What was used until now was used on the 28th of the month before."""
+    hub.settle()
+    hub.stop()
+    first = datetime.datetime.strptime(LAST + '-01', '%Y-%m-%d').replace(tzinfo=datetime.timezone.utc)
+    with sqlite3.connect(hub.data / 'busbar.db') as db:
+        db.execute('UPDATE bb_bill SET day = ?', (int(first.timestamp()) // DAY + 27,))
+        db.execute('UPDATE bb_tenant SET created_ms = ?', (int(first.timestamp()) * 1000 + 5,))
+    hub.start()
+    hub.wait_ready()
+
+
+def invoices(hub, used):
+    """Closed once; the sum of its lines is what was spent, in every form."""
+    need('not over' in run(hub, FAILED, 'invoice', 'close', 'default', THIS).stderr, 'a month that is not over')
+    run(hub, FAILED, 'invoice', 'close', 'default', '2026-13')
+    run(hub, NOT_FOUND, 'invoice', 'close', 'nobody', LAST)
+    spent = hub.tenant()['spent']
+    one = hub.api('POST', '/api/v1/invoices', {'tenant': 'default', 'month': LAST})
+    same((one['number'], one['tenant'], one['month'], nano(one['total'])), ('INV-000001', 'default', LAST, spent), 'invoice')
+    same(hub.api('POST', '/api/v1/invoices', {'tenant': 'default', 'month': LAST}), one, 'closed again')
+    need('INV-000002' in run(hub, OK, 'invoice', 'close', 'user', LAST).stdout, 'the next one')
+    same([i['number'] for i in hub.pages('/api/v1/invoices?tenant=default', 1)], ['INV-000001'], 'list')
+    same(len(hub.pages('/api/v1/invoices', 1)), 2, 'of all')
+    whole = hub.api('GET', '/api/v1/invoices/INV-000001')
+    same(sum(nano(line['cost']) for line in whole['lines']), spent, 'sum of the lines')
+    job = next(line for line in whole['lines'] if 'chip' in line)
+    need(job['site'] == 'local' and job['chip_ms'] > 0 and nano(job['cost']) > 0, job)
+    mine = hub.api('GET', '/api/v1/invoices/2')['lines']
+    same(sum(line['prompt_tokens'] for line in mine), used['prompt_tokens'], 'prompt tokens')
+    need(all(line['model'] == 'stories' and len(line['price_version']) == 36 and len(line['digest']) == 64 for line in mine),
+         mine)
+    rows = list(csv.DictReader(io.StringIO(run(hub, OK, 'invoice', 'show', '1', '--form', 'csv').stdout)))
+    same(sum(nano(r['cost']) for r in rows), spent, 'sum of the CSV')
+    page = run(hub, OK, 'invoice', 'show', 'INV-000001', '--form', 'html').stdout
+    need(whole['total'] in page and 'INV-000001' in page and '</html>' in page, page[:300])
+    need(not re.search(r'https?:|<script|<link|<img|@import|url\(', page), 'nothing from elsewhere')
+    need('stories' in run(hub, OK, 'invoice', 'show', '2').stdout, 'lines in a table')
+    run(hub, NOT_FOUND, 'invoice', 'show', 'INV-000009')
+    run(hub, NOT_FOUND, 'invoice', 'show', 'x')
+    run(hub, USAGE, 'invoice', 'show', '1', '--form', 'pdf')
+
+
+def others_have_none(hub, keys):
+    """An invoice of another tenant does not exist."""
+    for path in ('1', '1/csv', '1/html', 'INV-000001'):
+        same(hub.request('GET', f'/api/v1/invoices/{path}', key=keys['admin']).status, 404, path)
+    same(hub.request('GET', '/api/v1/invoices/2', key=keys['admin']).status, 200, 'its own')
+    found = hub.request('GET', '/api/v1/invoices', key=keys['admin']).json()['data']
+    same([i['tenant'] for i in found], ['user'], 'list')
+
+
+def credit_notes(hub):
+    """What is given back is spendable again; the invoice's lines stay as they are."""
+    before, whole = hub.tenant('user'), hub.api('GET', '/api/v1/invoices/2')
+    args = ('invoice', 'credit', 'INV-000002', '0.000001', 'late, "as told"', '--id', 'case 1')
+    run(hub, OK, *args)
+    need('true' in run(hub, OK, *args).stdout, 'a repeat')
+    after, now = hub.tenant('user'), hub.api('GET', '/api/v1/invoices/2')
+    same((after['available'] - before['available'], before['spent'] - after['spent']), (1000, 1000), 'given back')
+    same(now['lines'], whole['lines'], 'lines')
+    same((nano(now['credited']), nano(now['due'])), (1000, nano(whole['total']) - 1000), 'credited and due')
+    same([n['reason'] for n in now['credit_notes']], ['late, "as told"'], 'reason')
+    need('more than what is left' in run(hub, FAILED, 'invoice', 'credit', '2', whole['total'], 'all').stderr, 'too much')
+    run(hub, FAILED, 'invoice', 'credit', '2', '0.1', '')
+    run(hub, NOT_FOUND, 'invoice', 'credit', '77', '0.1', 'x')
+    need('late, &quot;as told&quot;' in run(hub, OK, 'invoice', 'show', '2', '--form', 'html').stdout, 'escaped')
+    need('"late, ""as told"""' in run(hub, OK, 'invoice', 'show', '2', '--form', 'csv').stdout, 'quoted')
+    run(hub, OK, 'ledger', 'check')
+
+
+def focus(hub, keys):
+    """Every rule of the specification that focus_rules.py knows; sums are those of the invoices."""
+    with_total = sum(nano(i['total']) for i in hub.pages('/api/v1/invoices'))
+    rows, wrong = focus_rules.check(run(hub, OK, 'export', 'focus', '--month', LAST).stdout)
+    same(wrong, [], 'rules')
+    same(int(focus_rules.total(rows) * 10**9), with_total, 'billed')
+    same({r['InvoiceId'] for r in rows}, {'INV-000001', 'INV-000002'}, 'invoices')
+    same({r['ServiceCategory'] for r in rows}, {'AI and Machine Learning', 'Compute'}, 'services')
+    need(all(re.fullmatch('[0-9a-f]{64}', r['x_ModelDigest']) for r in rows if r['ResourceType'] == 'Model'), 'digests')
+    rows, wrong = focus_rules.check(run(hub, OK, 'export', 'focus', '--month', THIS).stdout)
+    same(wrong, [], 'rules')
+    same([(r['ChargeCategory'], r['ChargeClass'], r['BilledCost'], r['InvoiceId']) for r in rows],
+         [('Credit', 'Correction', '-0.000001', 'INV-000002')], 'the credit note')
+    mine = hub.request('GET', f'/api/v1/export/focus?month={LAST}', key=keys['admin'])
+    same({r['BillingAccountName'] for r in focus_rules.check(mine.body.decode())[0]}, {'user'}, 'its own only')
+    run(hub, FAILED, 'export', 'focus')
+    run(hub, FAILED, 'export', 'focus', '--month', '2026-00')
+    good = run(hub, OK, 'export', 'focus', '--month', LAST).stdout
+    for old, new in (('Usage,,', 'Use,,'), ('T00:00:00Z', ' 00:00:00'), (',USD,', ',US$,'), (',Tokens,', ',,'),
+                     ('ListCost,', 'Listcost,')):
+        need(old in good and focus_rules.check(good.replace(old, new, 1))[1], f'{new!r} in place of {old!r} is found')
+
+
+def main():
+    tap = Tap()
+    with Bench() as hub:
+        hub.run('model', 'price', 'stories', '--price-prompt', '0.01', '--price-completion', '2')
+        hub.wait_ready()
+        hub.api('POST', '/api/v1/tenants', {'name': 'user', 'budget': '1'})
+        key = hub.add_key('k', tenant='user')
+        keys = {'key': key['key'], 'public': key['public_id'],
+                'admin': hub.add_key('a', tenant='user', scopes=['admin'])['key']}
+        used = spend(hub, keys['key'])
+        spend(hub, '', 1)
+        pool = hub.api('GET', '/api/v1/pools')['data'][0]['id']
+        run(hub, OK, 'pool', 'price', pool, '3.6')
+        done = hub.run('run', '--data', str(hub.data), '--', 'sleep', '1', data=False)
+        same(done.returncode, OK, done.stderr)
+        tap.case('money is paid in once', topup, hub)
+        tap.case('balances are sums of transfers', ledger_agrees, hub)
+        tap.case('a changed figure is found', damage_is_found, hub)
+        tap.case('usage and costs as the OpenAI API has them', openai_shapes, hub, used, keys)
+        tap.case('tariffs', tariffs, hub)
+        to_last_month(hub)
+        tap.case('invoices', invoices, hub, used)
+        tap.case('invoices are their own', others_have_none, hub, keys)
+        tap.case('credit notes', credit_notes, hub)
+        tap.case('FOCUS', focus, hub, keys)
+    tap.done()
+
+
+if __name__ == '__main__':
+    main()
