@@ -13,6 +13,10 @@
 #include "core/core.h"
 #include "core/table.h"
 
+struct usage_cell {
+    struct row_usage row;
+};
+
 struct bill {
     struct row_bill row;
 };
@@ -68,5 +72,11 @@ void bill_request(struct core *core, const struct event_meter *e, int64_t cost);
 void bill_job(struct core *core, const struct row_job_usage *before, const struct row_job_usage *now);
 void books_collect(struct core *core, row_fn *fn, void *ctx);
 int load_payment(struct core *core, const struct row_payment *row);
+
+/* At once: core/model.c and core/network.c. */
+struct model_id;
+struct pool_id;
+void model_set_price(struct core *core, struct model_id model, const struct uuid *price);
+void pool_set_price(struct core *core, struct pool_id id, int64_t price);
 
 #endif

@@ -108,10 +108,6 @@ struct waiter {
     struct list in_order; /* all waiters, by deadline: the wait is the same for all */
 };
 
-struct usage_cell {
-    struct row_usage row;
-};
-
 struct member {
     struct row_member row;
 };
@@ -224,11 +220,6 @@ int load_job_usage(struct core *core, const struct row_job_usage *row);
 /* After the last row: jobs that started before there were accounts have one. */
 void load_job_usages_done(struct core *core);
 bool job_usages_hold(const struct core *core);
-
-/* ---- prices in force, core/model.c and core/network.c; core/books.h has those with a date ---- */
-
-void model_set_price(struct core *core, struct model_id model, const struct uuid *price);
-void pool_set_price(struct core *core, struct pool_id id, int64_t price);
 
 /* ---- laying out, core/core.c ---- */
 
