@@ -18,6 +18,9 @@
 #include "core/month.h"
 #include "core/state.h"
 
+/* Of a batch: an event has two lines at most, a job's chips and its data. */
+#define BILLS_MAX (2 * BATCH_EVENTS_MAX)
+
 static bool payment_equal(const void *table, uint32_t i, const void *key, size_t len)
 {
     return memcmp(&((const struct payment *)table)[i].row.id, key, len) == 0;
@@ -33,7 +36,7 @@ static bool older(const struct heap_node *a, const struct heap_node *b)
 void books_carve(struct core *core, struct arena *arena)
 {
     _Static_assert(PAYMENTS_KEPT > BATCH_EVENTS_MAX, "one that gives its place away was collected");
-    core->books.bill = arena_take(arena, BATCH_EVENTS_MAX * sizeof *core->books.bill);
+    core->books.bill = arena_take(arena, BILLS_MAX * sizeof *core->books.bill);
     CARVE(core, books.payments, books.payment, PAYMENTS_KEPT);
     CARVE(core, books.invoices, books.invoice, BATCH_EVENTS_MAX);
     index_init(&core->books.payment_map, arena, PAYMENTS_KEPT, payment_equal, core->books.payment);
@@ -68,7 +71,7 @@ static struct row_bill *line(struct core *core, const struct row_bill *key)
         if (memcmp(&b->bill[i].row, key, offsetof(struct row_bill, requests)) == 0)
             return &b->bill[i].row;
     }
-    assert(b->nbills < BATCH_EVENTS_MAX);
+    assert(b->nbills < BILLS_MAX);
     b->bill[b->nbills].row = *key;
     return &b->bill[b->nbills++].row;
 }
@@ -113,6 +116,17 @@ void bill_job(struct core *core, const struct row_job_usage *before, const struc
     row->energy_mj += energy_mj;
     row->carbon_ng += carbon_ng(core, &now->site, energy_mj);
     row->cost += now->cost - before->cost;
+    uint64_t bytes = now->bytes_in - before->bytes_in + now->bytes_out - before->bytes_out;
+    if (bytes == 0 && now->data_cost == before->data_cost)
+        return;
+    const struct row_bill data = {.tenant = now->tenant,
+                                  .day = key.day,
+                                  .item = now->corridor,
+                                  .site = now->site,
+                                  .rate = now->data_price};
+    row = line(core, &data);
+    row->bytes += bytes;
+    row->cost += now->data_cost - before->data_cost;
 }
 
 /* ---- payments ---- */

@@ -410,13 +410,13 @@ struct uuid_list {
     F(S, uuid, tenant, 0) F(S, uuid, key, 0) F(S, uuid, model, 0) F(S, u64, hour, 0) \
     F(S, u64, requests, 0) F(S, u64, prompt, 0) F(S, u64, cached, 0) F(S, u64, completion, 0) \
     F(S, u64, reasoning, 0) F(S, i64, cost, 0)
-/* Added to, not replaced: what a tenant is billed, for a day (since 1970), a model or pool, a site and a version of the price: of a
- * model's tokens the id of its price, of a pool's chip-hours how much one was, in `rate`. */
+/* Added to, not replaced: what a tenant is billed, for a day (since 1970), a model, pool or corridor, a site and a version of the
+ * price: of a model's tokens the id of its price, of a chip-hour or a GB how much it was, in `rate`. */
 #define ROW_BILL(F, S) \
     F(S, uuid, tenant, 0) F(S, u64, day, 0) F(S, uuid, item, 0) F(S, uuid, variant, 0) F(S, uuid, site, 0) \
     F(S, uuid, price, 0) F(S, i64, rate, 0) F(S, u64, requests, 0) F(S, u64, prompt, 0) F(S, u64, cached, 0) \
     F(S, u64, completion, 0) F(S, u64, reasoning, 0) F(S, u64, chip_ms, 0) F(S, u64, energy_mj, 0) \
-    F(S, u64, carbon_ng, 0) F(S, i64, cost, 0)
+    F(S, u64, carbon_ng, 0) F(S, i64, cost, 0) F(S, u64, bytes, 0)
 /* What a tenant paid in, or with a month and a reason got back of the bill that ends with it. */
 #define ROW_PAYMENT(F, S) \
     F(S, uuid, id, 0) F(S, uuid, tenant, 0) F(S, i64, amount, 0) F(S, i64, at_ms, 0) F(S, u32, month, 0) \

@@ -126,6 +126,13 @@ static void name_or_id(char dst[NAME_CAP], const char *name, const struct uuid *
     (void)text_set(dst, NAME_CAP, name, text_len(name, NAME_CAP));
 }
 
+/* Its ends: a/b. */
+static void corridor_words(char dst[NAME_CAP], const struct core *core, const struct row_corridor *row)
+{
+    const struct row_site *a = view_site(core, &row->a), *b = view_site(core, &row->b);
+    (void)snprintf(dst, NAME_CAP, "%.30s/%.30s", a ? a->name : "?", b ? b->name : "?");
+}
+
 void bill_words(struct bill_words *out, const struct core *core, const struct row_bill *row)
 {
     const struct row_model *model = view_model(core, &row->item);
@@ -133,7 +140,8 @@ void bill_words(struct bill_words *out, const struct core *core, const struct ro
     const struct row_site *site = view_site(core, &row->site);
     const struct row_variant *variant = view_variant(core, &row->variant);
     static const uint8_t none[DIGEST_BYTES];
-    *out = (struct bill_words){.chips = pool || row->chip_ms > 0};
+    const struct row_corridor *corridor = view_corridor(core, &row->item);
+    *out = (struct bill_words){.chips = pool || row->chip_ms > 0, .data = corridor || row->bytes > 0};
     date_format(out->day, (int64_t)row->day * DAY_MS);
     name_or_id(out->item, model ? model->name : pool ? pool->chip : NULL, &row->item);
     if (site || !uuid_zero(&row->site))
@@ -142,10 +150,17 @@ void bill_words(struct bill_words *out, const struct core *core, const struct ro
         hex_encode(out->digest, variant->digest, sizeof variant->digest);
     if (!uuid_zero(&row->price))
         uuid_format(out->price, &row->price);
-    if (out->chips)
+    if (out->chips || out->data)
         amount_format(out->rate, row->rate);
-    (void)snprintf(out->unit, sizeof out->unit, "%s", out->chips ? "chip-hours" : "tokens");
-    out->quantity_e3 = out->chips ? row->chip_ms / 3600 : (row->prompt + row->completion) * 1000;
+    if (corridor)
+        corridor_words(out->item, core, corridor);
+    (void)snprintf(out->unit, sizeof out->unit, "%s",
+                   out->chips  ? "chip-hours"
+                   : out->data ? "GB"
+                               : "tokens");
+    out->quantity_e3 = out->chips  ? row->chip_ms / 3600
+                       : out->data ? row->bytes / 1000000
+                                   : (row->prompt + row->completion) * 1000;
 }
 
 void bill_line_json(struct buf *out, const struct core *core, const struct row_bill *row)
@@ -154,12 +169,15 @@ void bill_line_json(struct buf *out, const struct core *core, const struct row_b
     bill_words(&w, core, row);
     buf_add_char(out, '{');
     add_text(out, "day", w.day, sizeof w.day);
-    add_text(out, w.chips ? "chip" : "model", w.item, sizeof w.item);
+    add_text(out, w.chips ? "chip" : w.data ? "corridor" : "model", w.item, sizeof w.item);
     add_text(out, "site", w.site, sizeof w.site);
     if (w.chips) {
         add_id(out, "pool", &row->item);
         add_text(out, "price", w.rate, sizeof w.rate);
         buf_addf(out, ",\"chip_ms\":%llu", (unsigned long long)row->chip_ms);
+    } else if (w.data) {
+        add_text(out, "price", w.rate, sizeof w.rate);
+        buf_addf(out, ",\"bytes\":%llu", (unsigned long long)row->bytes);
     } else {
         if (w.digest[0])
             add_text(out, "digest", w.digest, sizeof w.digest);

@@ -29,14 +29,15 @@ void bill_lines_free(struct bill_lines *lines);
 /* A line in words. */
 struct bill_words {
     char day[DATE_CAP];
-    char item[NAME_CAP];               /* name of the model, or kind of the chips */
-    bool chips;                        /* of a pool, billed by the chip-hour; else of a model, by the token */
-    char site[NAME_CAP];               /* empty: none is known */
+    char item[NAME_CAP]; /* name of the model, or kind of the chips */
+    bool chips;          /* of a pool, billed by the chip-hour; else of a model, by the token, or */
+    bool data;           /* over a corridor, billed by the GB */
+    char site[NAME_CAP]; /* empty: none is known */
     char digest[2 * DIGEST_BYTES + 1]; /* SHA-256 of a model's weights; empty: not known */
     char price[UUID_TEXT_LEN + 1];     /* the version of a model's price; empty: it had none */
-    char rate[AMOUNT_TEXT_MAX];        /* of a chip-hour */
+    char rate[AMOUNT_TEXT_MAX];        /* of a chip-hour, or a GB */
     char unit[12];
-    uint64_t quantity_e3; /* thousandths of the unit: tokens, or chip-hours */
+    uint64_t quantity_e3; /* thousandths of the unit: tokens, chip-hours, or GB */
 };
 void bill_words(struct bill_words *out, const struct core *core, const struct row_bill *row);
 

@@ -190,6 +190,11 @@ static void add_invoice(struct buf *out, const struct export *x, const struct uu
 /* Tokens, or chip-hours to nine decimals, rounded down. */
 static void add_quantity(struct buf *out, const struct bill_words *w, const struct row_bill *row)
 {
+    if (w->data) {
+        buf_addf(out, "%llu.%09llu,GB,", (unsigned long long)(row->bytes / 1000000000),
+                 (unsigned long long)(row->bytes % 1000000000));
+        return;
+    }
     if (!w->chips) {
         buf_addf(out, "%llu,Tokens,", (unsigned long long)(row->prompt + row->completion));
         return;
@@ -207,7 +212,7 @@ static void add_extras(struct buf *out, const struct bill_words *w, const struct
     add_words(out, w->chips ? w->item : "");
     buf_addf(out, "%llu,%llu,", (unsigned long long)row->chip_ms, (unsigned long long)row->completion);
     add_joules(out, row->energy_mj);
-    buf_addf(out, ",%s,%s,%llu,%llu,%llu,", w->digest, w->chips ? w->rate : w->price,
+    buf_addf(out, ",%s,%s,%llu,%llu,%llu,", w->digest, w->chips || w->data ? w->rate : w->price,
              (unsigned long long)row->prompt, (unsigned long long)row->reasoning,
              (unsigned long long)row->requests);
     csv_field(out, w->site);
@@ -224,7 +229,11 @@ static void add_line(struct buf *out, const struct core *core, const struct expo
     uuid_format(id, &row->item);
     add_account(out, core, x, &row->tenant, cost);
     buf_add_text(out, "Usage,,");
-    buf_addf(out, w.chips ? "Use of %s chips by jobs" : "Requests to the model %s", w.item);
+    buf_addf(out, "%s %s",
+             w.chips  ? "Use by jobs of chips of the kind"
+             : w.data ? "Data of jobs over the corridor"
+                      : "Requests to the model",
+             w.item);
     buf_add_text(out, ",Usage-Based,");
     add_instant(out, ((int64_t)row->day + 1) * DAY_MS);
     add_instant(out, (int64_t)row->day * DAY_MS);
@@ -238,8 +247,9 @@ static void add_line(struct buf *out, const struct core *core, const struct expo
     add_words(out, w.site);
     buf_addf(out, "%s,", id);
     add_words(out, w.item);
-    buf_add_text(out, w.chips ? "Pool,Compute,Accelerator compute,Other (Compute),"
-                              : "Model,AI and Machine Learning,Model inference,Generative AI,");
+    buf_add_text(out, w.chips  ? "Pool,Compute,Accelerator compute,Other (Compute),"
+                      : w.data ? "Corridor,Networking,Data transfer,Other (Networking),"
+                               : "Model,AI and Machine Learning,Model inference,Generative AI,");
     add_extras(out, &w, row);
 }
 

@@ -103,11 +103,11 @@ static void csv_line(struct buf *out, const struct core *core, const char *head,
     bill_words(&w, core, row);
     amount_format(cost, row->cost);
     buf_add_text(out, head);
-    buf_addf(out, "%s,%s,", w.day, w.chips ? "chips" : "model");
+    buf_addf(out, "%s,%s,", w.day, w.chips ? "chips" : w.data ? "data" : "model");
     csv_field(out, w.item);
     buf_add_char(out, ',');
     csv_field(out, w.site);
-    buf_addf(out, ",%s,%llu,%llu,%llu,%llu,%llu,%llu,", w.chips ? w.rate : w.price,
+    buf_addf(out, ",%s,%llu,%llu,%llu,%llu,%llu,%llu,", w.chips || w.data ? w.rate : w.price,
              (unsigned long long)row->requests, (unsigned long long)row->prompt,
              (unsigned long long)row->cached, (unsigned long long)row->completion,
              (unsigned long long)row->reasoning, (unsigned long long)row->chip_ms);
@@ -174,9 +174,10 @@ static void html_line(struct buf *out, const struct core *core, const struct row
     html_text(out, w.item);
     buf_add_text(out, "<td>");
     html_text(out, w.site[0] ? w.site : "–");
-    if (w.chips)
-        buf_addf(out, "<td class=n>%llu.%03u<td>chip-hours<td class=v>%s a chip-hour",
-                 (unsigned long long)(w.quantity_e3 / 1000), (unsigned)(w.quantity_e3 % 1000), w.rate);
+    if (w.chips || w.data)
+        buf_addf(out, "<td class=n>%llu.%03u<td>%s<td class=v>%s for one",
+                 (unsigned long long)(w.quantity_e3 / 1000), (unsigned)(w.quantity_e3 % 1000), w.unit,
+                 w.rate);
     else
         buf_addf(out, "<td class=n>%llu<td>tokens: %llu in, %llu cached, %llu out<td class=v>%s",
                  (unsigned long long)(w.quantity_e3 / 1000), (unsigned long long)(row->prompt - row->cached),
@@ -223,7 +224,7 @@ static void html_notes(struct buf *out, const struct invoice_page *p)
     buf_add_text(out, "<h2>Credit notes</h2><table><thead><tr><th>Day<th>Reason<th class=n>Amount<tbody>\n");
     for (uint32_t i = 0; i < p->nnotes; i++) {
         date_format(day, p->note[i].at_ms);
-        buf_addf(out, "<tr><td class=n>%s<td>", day);
+        buf_addf(out, "<tr><td>%s<td>", day);
         html_text(out, p->note[i].reason);
         html_cost(out, -p->note[i].amount);
         buf_add_char(out, '\n');

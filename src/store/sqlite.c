@@ -17,6 +17,7 @@
 #include "core/kinds.h"
 #include "store/sql.h"
 #include "store/sqlite_log.h"
+#include "store/sqlite_rows.h"
 #include "store/store.h"
 
 struct sqlite {
@@ -426,23 +427,6 @@ static int sqlite_get(struct store *store, enum row_kind kind, const struct uuid
     return rc;
 }
 
-/* What a page is of, beside its limit, ?4. */
-static void add_jobs_where(struct buf *sql, const struct job_query *q)
-{
-    buf_addf(sql, " WHERE (flags & %u) = 0%s%s%s", (unsigned)JOB_REPLICA, q->tenant ? " AND tenant = ?1" : "",
-             q->before ? " AND id < ?2" : "", q->array ? " AND id > ?3 AND id <= ?5" : "");
-    if (!q->states)
-        return;
-    const char *sep = " AND state IN (";
-    for (uint32_t state = 0; state < 32; state++) {
-        if (!(q->states & 1u << state))
-            continue;
-        buf_addf(sql, "%s%u", sep, state);
-        sep = ",";
-    }
-    buf_add_char(sql, ')');
-}
-
 static int sqlite_jobs(struct store *store, const struct job_query *q, job_fn *fn, void *ctx, struct err *err)
 {
     const struct layout *layout = layout_row(ROW_KIND_job);
@@ -452,7 +436,7 @@ static int sqlite_jobs(struct store *store, const struct job_query *q, job_fn *f
     sqlite3_stmt *stmt = NULL;
     buf_init(&sql, 4096);
     sql_select_from(&sql, layout);
-    add_jobs_where(&sql, q);
+    sqlite_rows_jobs_where(&sql, q);
     /* By key, which is the order of submission: ids are UUIDv7. */
     buf_add_text(&sql, " ORDER BY id DESC LIMIT ?4");
     pthread_mutex_lock(&s->read_lock);
@@ -483,69 +467,12 @@ static int sqlite_jobs(struct store *store, const struct job_query *q, job_fn *f
     return rc;
 }
 
-static void add_rows_where(struct buf *sql, const struct layout *layout, const struct row_query *q)
-{
-    buf_add_text(sql, " WHERE 1");
-    if (q->owner && q->or_field)
-        buf_addf(sql, " AND (\"%s\" = ?1 OR \"%s\" = ?1)", q->owner_field, q->or_field);
-    else if (q->owner)
-        buf_addf(sql, " AND \"%s\" = ?1", q->owner_field);
-    if (q->range_field)
-        buf_addf(sql, " AND \"%s\" >= ?2 AND \"%s\" < ?3", q->range_field, q->range_field);
-    if (q->after)
-        buf_addf(sql, " AND \"%s\" > ?4", layout->fields[0].name);
-    for (uint16_t i = 0; i < layout->nkeys; i++)
-        buf_addf(sql, "%s\"%s\"", i ? ", " : " ORDER BY ", layout->fields[i].name);
-}
-
-/* Under the lock. */
-static int rows_of_one(struct sqlite *s, const struct row_query *q, load_fn *fn, void *ctx, struct err *err)
-{
-    const struct layout *layout = layout_row(q->kind);
-    struct buf sql;
-    sqlite3_stmt *stmt = NULL;
-    _Alignas(8) char row[2048];
-    assert(layout->size <= sizeof row);
-    buf_init(&sql, 8192);
-    sql_select_from(&sql, layout);
-    add_rows_where(&sql, layout, q);
-    int step = SQLITE_DONE;
-    int rc = prepare(s->read, &sql, &stmt, err);
-    buf_fini(&sql);
-    if (rc == 0 && q->owner)
-        sqlite3_bind_blob(stmt, 1, q->owner->b, sizeof q->owner->b, SQLITE_STATIC);
-    if (rc == 0 && q->range_field) {
-        sqlite3_bind_int64(stmt, 2, q->from);
-        sqlite3_bind_int64(stmt, 3, q->to);
-    }
-    if (rc == 0 && q->after)
-        sqlite3_bind_blob(stmt, 4, q->after->b, sizeof q->after->b, SQLITE_STATIC);
-    while (rc == 0 && (step = sqlite3_step(stmt)) == SQLITE_ROW) {
-        if (!sql_read(stmt, layout, row))
-            rc = err_set(err, ERR_CORRUPT, "table %s holds a value that does not fit", layout->name);
-        else if (fn(ctx, q->kind, row) != 0)
-            step = SQLITE_DONE;
-        if (step == SQLITE_DONE)
-            break;
-    }
-    if (rc == 0 && step != SQLITE_DONE)
-        rc = sql_err(s->read, err, layout->name);
-    sqlite3_finalize(stmt);
-    return rc;
-}
-
 static int sqlite_rows(struct store *store, const struct row_query *q, uint32_t n, load_fn *fn, void *ctx,
                        struct err *err)
 {
     struct sqlite *s = self(store);
     pthread_mutex_lock(&s->read_lock);
-    /* A transaction that reads sees one moment from its first statement on. */
-    int rc = s->read ? run(s->read, "BEGIN", err) : sql_err(NULL, err, "rows");
-    bool begun = rc == 0;
-    for (uint32_t i = 0; rc == 0 && i < n; i++)
-        rc = rows_of_one(s, &q[i], fn, ctx, err);
-    if (begun)
-        (void)sqlite3_exec(s->read, "ROLLBACK", NULL, NULL, NULL);
+    int rc = sqlite_rows_read(s->read, q, n, fn, ctx, err);
     pthread_mutex_unlock(&s->read_lock);
     return rc;
 }
@@ -589,25 +516,14 @@ static int sqlite_moved(struct store *store, const struct usage_query *q, job_us
     return rc;
 }
 
-struct job_usage_reader {
-    job_usage_fn *fn;
-    void *ctx;
-};
-
-static int take_job_usage(void *ctx, enum row_kind kind, const void *row)
-{
-    const struct job_usage_reader *reader = ctx;
-    (void)kind;
-    reader->fn(reader->ctx, row);
-    return 0;
-}
-
 static int sqlite_job_usage(struct store *store, const struct uuid *job, job_usage_fn *fn, void *ctx,
                             struct err *err)
 {
-    const struct row_query query = {.kind = ROW_KIND_job_usage, .owner_field = "job", .owner = job};
-    struct job_usage_reader reader = {fn, ctx};
-    return sqlite_rows(store, &query, 1, take_job_usage, &reader, err);
+    struct sqlite *s = self(store);
+    pthread_mutex_lock(&s->read_lock);
+    int rc = sqlite_rows_job_usage(s->read, job, fn, ctx, err);
+    pthread_mutex_unlock(&s->read_lock);
+    return rc;
 }
 
 static int sqlite_backup(struct store *store, const char *path, struct err *err)

@@ -31,7 +31,7 @@ VALUES = {'ChargeCategory': {'Usage', 'Purchase', 'Tax', 'Credit', 'Adjustment'}
                               'Developer Tools', 'Identity', 'Integration', 'Internet of Things', 'Management and Governance',
                               'Media', 'Migration', 'Mobile', 'Multicloud', 'Networking', 'Other', 'Security', 'Storage',
                               'Web'},
-          'ServiceSubcategory': {'Generative AI', 'Other (Compute)', 'Other (Other)'}}
+          'ServiceSubcategory': {'Generative AI', 'Other (Compute)', 'Other (Networking)', 'Other (Other)'}}
 COSTS = ('BilledCost', 'ContractedCost', 'EffectiveCost', 'ListCost')
 CURRENCIES = {'USD', 'EUR', 'CNY', 'GBP', 'JPY', 'AED', 'SAR', 'BRL', 'ARS', 'CHF', 'INR', 'SGD', 'HKD', 'KRW', 'CAD'}
 NUMBER = re.compile(r'-?\d+(\.\d+)?([Ee]-?\d+)?')
