@@ -3,6 +3,7 @@
 
 #include <assert.h>
 
+#include "core/kinds.h"
 #include "store/sql.h"
 
 static int read_err(sqlite3 *db, struct err *err, const char *what)
