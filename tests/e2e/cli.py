@@ -121,7 +121,7 @@ def unreachable(hub):
     try:
         for name, _, low, _, _ in verbs():
             if name in ('up', 'restore', 'completion', 'version', 'sim', 'rules check', 'rules explain', 'network check',
-                        'network show', 'site join', 'site run', 'submit', 'audit verify', 'receipt verify', 'witness') or name.startswith('ca '):
+                        'network show', 'site join', 'site run', 'submit', 'audit verify', 'receipt verify', 'witness', 'gateway join', 'gateway run') or name.startswith(('ca ', 'tariff ')):
                 continue
             done = subprocess.run([hub.bin, *name.split(), *['x'] * low, '--data', nowhere], capture_output=True,
                                   text=True,
@@ -131,6 +131,7 @@ def unreachable(hub):
         run(hub, UNREACHABLE, 'status', '--hub', 'http://127.0.0.1:9', '--key', 'x')
         run(hub, UNREACHABLE, 'status', '--hub', 'nonsense://x', '--key', 'x')
         run(hub, UNREACHABLE, 'audit', 'verify', 'http://127.0.0.1:9')
+        run(hub, UNREACHABLE, 'tariff', 'diff', str(ROOT / 'data' / 'tariffs' / 'example.yaml'), '--hub', 'http://127.0.0.1:9')
         run(hub, NOT_FOUND, 'audit', 'verify', nowhere)
         run(hub, UNREACHABLE, 'submit', str(ROOT / 'script' / 'up'), '--hub', 'http://127.0.0.1:9', '--key', 'x')
     finally:
