@@ -15,7 +15,7 @@
 
 static const char entry_label[] = "entry", decision_label[] = "decision";
 
-/* Events without a leaf, unless they led to something: a clock, leases of budget between the hub's own threads, demand as
+/* Events without a leaf, unless they led to something: a clock, leases of budget (the hub's own threads', gateways'), demand as
  * it is measured, parts of what is in force only with the event that follows them. */
 static bool is_housekeeping(uint32_t kind)
 {

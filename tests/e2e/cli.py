@@ -32,7 +32,7 @@ def verbs():
     found = re.findall(r'\{"([a-z ]+)", "([^"]*)", (\d+), (\d+|CLI_ARGS_MAX),\s*((?:"[^"]*"\s*)+),', table)
     need(len(found) >= 24, f'{len(found)} verbs were read')
     return [(name, args, int(low), ANY if high == 'CLI_ARGS_MAX' else int(high),
-             re.findall(r'[\w-]+(?==)|[\w-]+', ' '.join(re.findall(r'"([^"]*)"', o))))
+             [word.split('=')[0] for word in ''.join(re.findall(r'"([^"]*)"', o)).split()])
             for name, args, low, high, o in found]
 
 
