@@ -224,6 +224,8 @@ int step_credit_note(struct core *core, const struct event *event)
     const struct row_account *wallet = ledger_row(&core->ledger, t->wallet);
     const struct row_account *funding = ledger_row(&core->ledger, t->funding);
     int64_t back = wallet->credits_posted - funding->debits_posted;
+    if (e->before != back) /* whoever summed what is left of the invoice did not know of another note */
+        return ERR_WRONG_STATE;
     if (e->amount > wallet->debits_posted - funding->credits_posted - back)
         return ERR_OVERFLOW;
     struct account_id from;
@@ -271,20 +273,22 @@ int step_invoice_close(struct core *core, const struct event *event)
         return ERR_OVERFLOW;
     if (e->month <= t->row.closed_month)
         return ERR_EXISTS;
+    uint32_t first = t->row.closed_month ? t->row.closed_month + 1 : created;
+    if (e->first_month != first) /* the total was summed before another month was closed */
+        return ERR_WRONG_STATE;
     if (e->month < created || event->at_ms < month_begin_ms(e->month + 1) + MONTH_SETTLE_MS)
         return ERR_WRONG_STATE;
     uint32_t i = table_take(&core->books.invoices);
     if (i == INDEX_NONE)
         return ERR_LIMIT;
-    core->books.invoice[i].row =
-        (struct row_invoice){.id = e->invoice,
-                             .tenant = e->tenant,
-                             .number = ++core->row.invoices,
-                             .first_month = t->row.closed_month ? t->row.closed_month + 1 : created,
-                             .month = e->month,
-                             .ledger = t->row.ledger,
-                             .total = e->total,
-                             .closed_ms = event->at_ms};
+    core->books.invoice[i].row = (struct row_invoice){.id = e->invoice,
+                                                      .tenant = e->tenant,
+                                                      .number = ++core->row.invoices,
+                                                      .first_month = first,
+                                                      .month = e->month,
+                                                      .ledger = t->row.ledger,
+                                                      .total = e->total,
+                                                      .closed_ms = event->at_ms};
     table_drop(&core->books.invoices, i); /* part of the books, not of the state */
     t->row.closed_month = e->month;
     t->row.closed_number = core->row.invoices;

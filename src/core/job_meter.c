@@ -31,6 +31,7 @@
  * (runtime/event_clock.h). */
 #define SLACK_MS 60000
 #define SLACK_PART 32
+#define CHIP_MJ_MS_MAX 100000 /* 100 kW: no chip, with its share of a server, draws as much */
 #define GB INT64_C(1000000000)
 #define KEY_LEN (sizeof(struct uuid) + sizeof(uint32_t)) /* a row begins with job and epoch */
 
@@ -257,7 +258,8 @@ static bool can_be(const struct row_job_usage *row, const struct event_job_meter
                            JOB_METER_DATA_TOLD;
     uint64_t ms = most_ms(row, now_ms);
     return !(e->flags & ~flags) && e->ms <= ms && e->chip_ms <= ms * row->chips && e->cpu_ms <= INT64_MAX &&
-           e->energy_mj <= INT64_MAX && e->bytes_in <= DATA_BYTES_MAX && e->bytes_out <= DATA_BYTES_MAX;
+           (int128)e->energy_mj <= (int128)ms * row->chips * CHIP_MJ_MS_MAX &&
+           e->bytes_in <= DATA_BYTES_MAX && e->bytes_out <= DATA_BYTES_MAX;
 }
 
 static bool rise(uint64_t *to, uint64_t total)

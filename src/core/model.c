@@ -32,6 +32,7 @@ int step_model_add(struct core *core, const struct event *event)
     map_put(&core->model_map, &e->model, sizeof e->model, i);
     map_put(&core->model_names, m->row.name, len, i);
     core->effects->routes_changed = true;
+    tariff_look(core); /* prices may be left of one that had the same id */
     return 0;
 }
 

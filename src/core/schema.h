@@ -233,11 +233,14 @@ struct uuid_list {
 /* A tenant paid money in: its budget is more by so much. The id is the sender's, and counts once. */
 #define EVENT_WALLET_TOPUP(F, S) F(S, uuid, payment, 0) F(S, uuid, tenant, 0) F(S, i64, amount, 0)
 /* A tenant's bill for all that is not on one yet, to the end of that month, is closed (core/books.c). Months count from January
- * 1970; total: what its lines come to, nano-units. */
-#define EVENT_INVOICE_CLOSE(F, S) F(S, uuid, invoice, 0) F(S, uuid, tenant, 0) F(S, u32, month, 0) F(S, i64, total, 0)
-/* The tenant gets back so much of what the bill that ends with that month asked for. The id counts once. */
+ * 1970; first_month: from which on its lines were summed; total: what they come to, nano-units. */
+#define EVENT_INVOICE_CLOSE(F, S) \
+    F(S, uuid, invoice, 0) F(S, uuid, tenant, 0) F(S, u32, month, 0) F(S, i64, total, 0) F(S, u32, first_month, 0)
+/* The tenant gets back so much of what the bill that ends with that month asked for. The id counts once. before: what it had been given
+ * back in all when what is left of the bill was summed. */
 #define EVENT_CREDIT_NOTE(F, S) \
-    F(S, uuid, payment, 0) F(S, uuid, tenant, 0) F(S, u32, month, 0) F(S, i64, amount, 0) F(S, text, reason, TEXT_CAP)
+    F(S, uuid, payment, 0) F(S, uuid, tenant, 0) F(S, u32, month, 0) F(S, i64, amount, 0) F(S, text, reason, TEXT_CAP) \
+    F(S, i64, before, 0)
 
 #define EVENTS(E) \
     E(hub_boot, 1, EVENT_HUB_BOOT) \

@@ -266,7 +266,8 @@ static void settle(struct core *core, struct service *s)
     bool ready = staying(core, s) > 0;
     list_for_each_safe (it, next, &s->draining) {
         const struct service_replica *r = list_entry(it, struct service_replica, in_service);
-        if (job_of(core, r)->row.state != JOB_RUNNING)
+        /* Where it drained it is no more: it waits for another place, or has begun there already. */
+        if (job_of(core, r)->row.state != JOB_RUNNING || uuid_zero(&core->replica[r->hosted].row.site))
             work_cancel(core, (struct job_id){r->job});
     }
     list_for_each_safe (it, next, &s->replicas) {

@@ -58,7 +58,7 @@ struct model {
     struct row_model row;
     uint32_t nvariants;
     uint32_t ndeployments;
-    uint32_t nservices;
+    uint32_t nservices, price_due; /* that comes in force in this turn, and 1; 0: none (core/tariff.c) */
 };
 
 struct variant {

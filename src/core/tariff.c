@@ -32,8 +32,8 @@ void tariff_look(struct core *core)
     for (uint32_t i = 0; i < core->prices.used; i++) {
         const struct row_price *row = &core->price[i].row;
         struct model_id id = model_by_id(core, &row->model);
-        if (row->from_ms > core->now_ms && row->from_ms < t->next_ms && id.v != INDEX_NONE &&
-            row->from_ms > in_force_ms(core, id))
+        /* Also one whose time came while nobody was there to turn to it. */
+        if (row->from_ms < t->next_ms && id.v != INDEX_NONE && row->from_ms > in_force_ms(core, id))
             t->next_ms = row->from_ms;
     }
     for (uint32_t i = 0; i < t->table.used; i++) {
@@ -42,19 +42,26 @@ void tariff_look(struct core *core)
     }
 }
 
-/* Of prices for the same moment, the one with the greater id holds. */
+/* Of prices for the same moment, the one with the greater id holds, unless another one is in force since then. */
 static void models_turn(struct core *core)
 {
     for (uint32_t i = 0; i < core->prices.used; i++) {
         const struct row_price *row = &core->price[i].row;
         struct model_id id = model_by_id(core, &row->model);
-        if (row->from_ms > core->now_ms || id.v == INDEX_NONE)
+        if (row->from_ms > core->now_ms || id.v == INDEX_NONE || row->from_ms <= in_force_ms(core, id))
             continue;
-        const struct uuid *now = &core->model[id.v].row.price;
-        int64_t since_ms = in_force_ms(core, id);
-        if (row->from_ms > since_ms || (row->from_ms == since_ms && row->from_ms == core->tariff.next_ms &&
-                                        memcmp(&row->id, now, sizeof *now) > 0))
-            model_set_price(core, id, &row->id);
+        uint32_t *due = &core->model[id.v].price_due;
+        const struct row_price *best = *due ? &core->price[*due - 1].row : NULL;
+        if (!best || row->from_ms > best->from_ms ||
+            (row->from_ms == best->from_ms && memcmp(&row->id, &best->id, sizeof row->id) > 0))
+            *due = i + 1;
+    }
+    for (uint32_t i = 0; i < core->prices.used; i++) {
+        struct model_id id = model_by_id(core, &core->price[i].row.model);
+        if (id.v == INDEX_NONE || core->model[id.v].price_due != i + 1)
+            continue;
+        model_set_price(core, id, &core->price[i].row.id);
+        core->model[id.v].price_due = 0;
     }
 }
 

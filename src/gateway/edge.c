@@ -88,6 +88,7 @@ static void stop(struct edge *o)
 static void on_signal(uv_signal_t *handle, int number)
 {
     struct edge *o = handle->data;
+    o->again = false;
     if (o->draining || !o->started) { /* asked twice: no more waiting */
         stop(o);
         return;

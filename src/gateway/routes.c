@@ -26,6 +26,7 @@ struct routes *routes_new(struct portals *portals)
         abort(); /* once, at the start */
     r->portals = portals;
     r->limits = limits_default();
+    r->limits.sites++; /* the hub's, and one's own */
     r->size = core_size(&r->limits);
     return r;
 }

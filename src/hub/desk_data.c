@@ -331,12 +331,24 @@ static uint64_t most_fetched(const struct given *given)
     return most;
 }
 
+/* What there was to bring back, by the files that were looked at. */
+static uint64_t most_sent(const struct data_kept *kept)
+{
+    const struct data_list *const lists[] = {&kept->outputs, &kept->checkpoint};
+    uint64_t most = 0;
+    for (uint32_t k = 0; k < 2; k++) {
+        for (uint32_t i = 0; i < lists[k]->files_count; i++)
+            most += lists[k]->files[i].size;
+    }
+    return most;
+}
+
 /* All that moved for the epoch, as the site tells it, and no more than there was to move: a blob counts once, however
  * often a part of it had to be sent again. */
 static void make_meter(struct errand *e, uint64_t most_in)
 {
     const struct data_kept *kept = &e->kept;
-    const uint64_t most_out = kept->outputs.bytes + kept->checkpoint.bytes;
+    const uint64_t most_out = most_sent(kept);
     e->meter.kind = EVENT_KIND_job_meter;
     e->meter.u.job_meter =
         (struct event_job_meter){.job = e->visit->job.job,

@@ -107,10 +107,11 @@ static void csv_line(struct buf *out, const struct core *core, const char *head,
     csv_field(out, w.item);
     buf_add_char(out, ',');
     csv_field(out, w.site);
-    buf_addf(out, ",%s,%llu,%llu,%llu,%llu,%llu,%llu,", w.chips || w.data ? w.rate : w.price,
+    buf_addf(out, ",%s,%llu,%llu,%llu,%llu,%llu,%llu,%llu,", w.chips || w.data ? w.rate : w.price,
              (unsigned long long)row->requests, (unsigned long long)row->prompt,
              (unsigned long long)row->cached, (unsigned long long)row->completion,
-             (unsigned long long)row->reasoning, (unsigned long long)row->chip_ms);
+             (unsigned long long)row->reasoning, (unsigned long long)row->chip_ms,
+             (unsigned long long)row->bytes);
     add_joules(out, row->energy_mj);
     buf_add_char(out, ',');
     add_grams(out, row->carbon_ng);
@@ -124,13 +125,13 @@ void invoice_csv(struct buf *out, const struct core *core, const struct invoice_
     number_format(number, &p->row);
     (void)snprintf(head, sizeof head, "%s,%s,%s,", number, tenant ? tenant->name : "", currency_of(&p->row));
     buf_add_text(out, "invoice,tenant,currency,day,kind,item,site,price,requests,prompt_tokens,cached_tokens,"
-                      "completion_tokens,reasoning_tokens,chip_ms,energy_j,carbon_g,cost,note\r\n");
+                      "completion_tokens,reasoning_tokens,chip_ms,bytes,energy_j,carbon_g,cost,note\r\n");
     for (uint32_t i = 0; i < p->lines.n; i++)
         csv_line(out, core, head, &p->lines.row[i]);
     for (uint32_t i = 0; i < p->nnotes; i++) {
         date_format(day, p->note[i].at_ms);
         amount_format(cost, -p->note[i].amount);
-        buf_addf(out, "%s%s,credit,,,,,,,,,,,,%s,", head, day, cost);
+        buf_addf(out, "%s%s,credit,,,,,,,,,,,,,%s,", head, day, cost);
         csv_field(out, p->note[i].reason);
         buf_add_text(out, "\r\n");
     }

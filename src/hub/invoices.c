@@ -207,9 +207,12 @@ static int close_work(struct api_call *call)
         rc = i64_add(total, lines.row[i].cost, &total) ? 0 : ERR_OVERFLOW;
     bill_lines_free(&lines);
     c->row = (struct row_invoice){.id = uuid_new()};
-    call->events[0] = (struct event){
-        .kind = EVENT_KIND_invoice_close,
-        .u.invoice_close = {.invoice = c->row.id, .tenant = c->tenant, .month = c->month, .total = total}};
+    call->events[0] = (struct event){.kind = EVENT_KIND_invoice_close,
+                                     .u.invoice_close = {.invoice = c->row.id,
+                                                         .tenant = c->tenant,
+                                                         .month = c->month,
+                                                         .total = total,
+                                                         .first_month = c->first_month}};
     call->nevents = rc == 0 ? 1 : 0;
     return rc;
 }
@@ -256,6 +259,7 @@ static int take_note(void *ctx, enum row_kind kind, const void *data)
     struct invoice_page *p = ctx;
     const struct row_payment *row = data;
     (void)kind;
+    p->given += row->month != 0 ? row->amount : 0;
     if (row->month != p->row.month)
         return 0;
     struct row_payment *more = realloc(p->note, (p->nnotes + 1) * sizeof *more);
@@ -373,7 +377,7 @@ static int note_parse(struct api_call *call)
 }
 
 /* All notes on an invoice give back what it asked for at most. */
-static int check_room(struct api_call *call, struct store *store, const struct note *n)
+static int check_room(struct api_call *call, struct store *store, const struct note *n, int64_t *given)
 {
     struct invoice_page p = {.row = n->invoice};
     const struct row_query notes = {
@@ -384,6 +388,7 @@ static int check_room(struct api_call *call, struct store *store, const struct n
         left -= p.note[i].amount;
     free(p.note);
     rc = rc ? rc : p.lines.rc;
+    *given = p.given;
     if (rc == 0 && n->order.amount > left)
         rc = err_set(&call->err, ERR_WRONG_STATE, "amount: is more than what is left of the invoice");
     return rc;
@@ -405,12 +410,14 @@ static int note_work(struct api_call *call)
     rc = payment_seen(call, &n->order, &n->seen);
     if (rc != 0 || n->seen)
         return rc;
-    rc = check_room(call, store, n);
+    int64_t before = 0;
+    rc = check_room(call, store, n, &before);
     call->events[0] = (struct event){.kind = EVENT_KIND_credit_note,
                                      .u.credit_note = {.payment = n->order.id,
                                                        .tenant = n->order.tenant,
                                                        .month = n->order.month,
-                                                       .amount = n->order.amount}};
+                                                       .amount = n->order.amount,
+                                                       .before = before}};
     memcpy(call->events[0].u.credit_note.reason, n->order.reason, sizeof n->order.reason);
     call->nevents = rc == 0 ? 1 : 0;
     return rc;

@@ -10,6 +10,7 @@ struct invoice_page {
     struct bill_lines lines;
     struct row_payment *note; /* credit notes of it, by their id */
     uint32_t nnotes;
+    int64_t given; /* by all notes of the tenant */
 };
 
 void invoice_json(struct buf *out, const struct core *core, const struct invoice_page *page);

@@ -22,7 +22,7 @@ struct trunk {
     uint32_t npending, cap;
     uint32_t waiting; /* of those that were posted and go in order, without a reply yet */
     struct uuid worker[TRUNK_WORKERS_MAX];
-    uint32_t nworkers;
+    uint32_t nworkers, joins;
     uint32_t refs; /* of the connection, and of each thing that is under way */
     uint64_t heard_ms;
     bool greeting, greeted, known, cut;

@@ -90,6 +90,9 @@ static bool in_order(uint32_t kind)
     return kind != EVENT_KIND_lease_ask;
 }
 
+/* What comes after it must not be recorded before it: its number would then pass for one that was. So all of it is said again. */
+static const char unrecorded[] = "what it says in order cannot be recorded now";
+
 static void on_said(void *ctx, const struct effect *reply)
 {
     struct said *s = ctx;
@@ -101,6 +104,8 @@ static void on_said(void *ctx, const struct effect *reply)
         t->worker[t->nworkers++] = s->worker;
     if (s->kind == EVENT_KIND_worker_join && code == ERR_EXISTS && has_worker(t, &s->worker))
         code = 0; /* it joined before the answer was lost */
+    if (!t->cut && in_order(s->kind) && code == ERR_UNAVAILABLE)
+        trunk_cut(t, unrecorded);
     if (!t->cut)
         answer(t, s->token, code, reply->amount);
     if (!t->cut && t->waiting == 0)
@@ -144,7 +149,10 @@ static void disown(struct trunk *t, const struct event *event)
     struct said *s = asks_ctx(&t->trunks->asks, event->token);
     asks_forget(&t->trunks->asks, event->token);
     t->waiting -= in_order(s->kind);
-    answer(t, s->token, ERR_UNAVAILABLE, 0);
+    if (in_order(s->kind))
+        trunk_cut(t, unrecorded);
+    else
+        answer(t, s->token, ERR_UNAVAILABLE, 0);
     t->refs--; /* not the last: the caller has one */
     free(s);
 }
@@ -218,6 +226,8 @@ static bool take_event(struct trunk *t, struct event *event)
         return take_demand(t, event);
     if (!t->greeted || event->token == 0 || !worker_of(event) || t->npending == TRUNK_PENDING_MAX)
         return false;
+    if (event->kind == EVENT_KIND_worker_join && ++t->joins > TRUNK_WORKERS_MAX)
+        return false; /* core has a table of all workers */
     if (event->kind == EVENT_KIND_worker_join)
         event->u.worker_join.gateway = t->gateway;
     if (t->npending == t->cap) {

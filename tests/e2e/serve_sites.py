@@ -193,9 +193,9 @@ def counts(f, name):
 def follows(f):
     """None until somebody asks; who does waits for the start. More under load, fewer and none after it, and their chips come back."""
     had, before = engines(f), used(f)
-    deploy(f, 'tide', '--near', 'north', '--replicas', '0:2', '--slots', '1', '--hold', '2s', '--idle', '2s')
+    deploy(f, 'tide', '--near', 'coast', '--replicas', '0:2', '--slots', '1', '--hold', '2s', '--idle', '2s')
     d = f.bench.deployment('tide')
-    same((d['min'], d['max'], d['near'], d['sites'], d['replicas']), (0, 2, 'north', ['north'], []), 'what it is')
+    same((d['min'], d['max'], d['near'], d['sites'], d['replicas']), (0, 2, 'coast', ['north'], []), 'what it is')
     answers = []
 
     def first(i):

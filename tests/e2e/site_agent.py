@@ -112,7 +112,7 @@ class Field:
         self.site.env = env.get('site')
         self.site.prefix = list(prefix)
         self.site.disk = disk and disk(self.site.data)
-        self.site.enter(self.bench, 'north', wire)
+        self.site.enter(self.bench, 'north', wire, region='coast')
         (self.site.data / 'site.yaml').write_text(CONFIG.format(data=self.site.data))
         self.site.run()
         wait_for(lambda: 'in touch' in self.site.said(), 'the agent is in touch', 20)

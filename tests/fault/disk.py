@@ -174,8 +174,11 @@ def left_record_fails(disk):
         def fail_next(r):
             if r.content == 20:
                 disk.fail('sync', errno.EIO, 1, 1)
-        left.append(disk.talk(model=SLOW, stream=True, max_tokens=400, abort_after=20, on_chunk=fail_next,
-                              seed=4 * 10 ** 6 + round_))
+        while True:  # the hub may learn of the fault before only now, and refuse this one
+            r = disk.talk(model=SLOW, stream=True, max_tokens=400, abort_after=20, on_chunk=fail_next, seed=4 * 10 ** 6 + round_)
+            if r.status != 503:
+                break
+        left.append(r)
         wait_for('the fault', lambda: disk.hits() >= 1, 20, 0.005)
         wait_for('ready', lambda: not unready(disk.hub), 5, 0.005)
         disk.heal()

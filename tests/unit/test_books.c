@@ -39,20 +39,29 @@ static int topup(uint64_t payment, uint64_t tenant, int64_t amount)
         .u.wallet_topup = {.payment = uid('Y', payment), .tenant = uid('T', tenant), .amount = amount}});
 }
 
+/* As whoever asks for it has summed it: from the month after the last one that is closed. */
+static uint32_t first_month;
+
 static int close_bill(uint64_t invoice, uint32_t month, int64_t total)
 {
-    return step((struct event){
-        .kind = EVENT_KIND_invoice_close,
-        .u.invoice_close = {
-            .invoice = uid('I', invoice), .tenant = uid('T', 1), .month = month, .total = total}});
+    return step((struct event){.kind = EVENT_KIND_invoice_close,
+                               .u.invoice_close = {.invoice = uid('I', invoice),
+                                                   .tenant = uid('T', 1),
+                                                   .month = month,
+                                                   .total = total,
+                                                   .first_month = first_month}});
 }
+
+static int64_t given; /* by notes that whoever asks for another knows of */
 
 static int credit(uint64_t payment, uint32_t month, int64_t amount, const char *reason)
 {
-    struct event e = {
-        .kind = EVENT_KIND_credit_note,
-        .u.credit_note = {
-            .payment = uid('Y', payment), .tenant = uid('T', 1), .month = month, .amount = amount}};
+    struct event e = {.kind = EVENT_KIND_credit_note,
+                      .u.credit_note = {.payment = uid('Y', payment),
+                                        .tenant = uid('T', 1),
+                                        .month = month,
+                                        .amount = amount,
+                                        .before = given}};
     (void)text_set(e.u.credit_note.reason, TEXT_CAP, reason, strlen(reason));
     return step(e);
 }
@@ -205,6 +214,7 @@ static void test_close(void **state)
 {
     (void)state;
     uint32_t month = month_of(world->now);
+    first_month = month;
     assert_int_equal(do_meter(world, 1, 1, 1, 1, 1, 400), 0);
     assert_int_equal(close_bill(1, month, 400), ERR_WRONG_STATE);
     world->now = month_begin_ms(month + 1) + MONTH_SETTLE_MS - 1;
@@ -225,6 +235,9 @@ static void test_close(void **state)
     assert_int_equal(close_bill(2, month, 400), ERR_EXISTS);
     /* Two months later: the next bill is of both. */
     world->now = month_begin_ms(month + 3) + MONTH_SETTLE_MS;
+    assert_int_equal(close_bill(2, month + 2, 0),
+                     ERR_WRONG_STATE); /* summed before the other one was closed */
+    first_month = month + 1;
     assert_int_equal(close_bill(2, month + 2, 0), 0);
     const struct row_invoice two = {.id = uid('I', 2)};
     row = mirror_find(&world->mirror, ROW_KIND_invoice, &two);
@@ -238,6 +251,8 @@ static void test_credit(void **state)
     assert_int_equal(do_meter(world, 1, 1, 1, 1, 1, 400), 0);
     assert_int_equal(credit(1, month, 100, "late"), ERR_WRONG_STATE);
     world->now = month_begin_ms(month + 1) + MONTH_SETTLE_MS;
+    first_month = month;
+    given = 0;
     assert_int_equal(close_bill(1, month, 400), 0);
     assert_int_equal(credit(1, month, 100, ""), ERR_INVALID);
     assert_int_equal(credit(1, 0, 100, "late"), ERR_INVALID);
@@ -247,6 +262,8 @@ static void test_credit(void **state)
     struct view_balance b = balance_of(world, 1);
     assert_true(b.spent == 300 && b.budget == BUDGET && b.budget - b.spent == available + 100);
     assert_int_equal(credit(1, month, 100, "late"), ERR_EXISTS);
+    assert_int_equal(credit(2, month, 300, "late"), ERR_WRONG_STATE); /* summed without the note before it */
+    given = 100;
     assert_int_equal(credit(2, month, 301, "late"), ERR_OVERFLOW);
     assert_int_equal(world_reload(world), 0);
     assert_int_equal(credit(2, month, 300, "late"), 0);

@@ -280,6 +280,26 @@ static void test_draining(void **state)
     assert_int_equal(deploy(1, 1, "3"), 0);
 }
 
+/* Who drains at a site that is lost is over, also where there is room for it elsewhere. */
+static void test_draining_lost(void **state)
+{
+    (void)state;
+    assert_int_equal(deploy(1, 1, "23"), 0);
+    assert_int_equal(tick(), 0);
+    const uint64_t here = uuid_eq(&replica(1, 0)->site, &(struct uuid[]){uid('S', 2)}[0]) ? 2 : 3;
+    const uint64_t there = 5 - here;
+    const uint32_t room = chips_free(there);
+    assert_int_equal(do_undeploy(world, 1), 0);
+    assert_int_equal(lose(here, 1), 0);
+    for (uint32_t i = 0; i < 4; i++)
+        assert_int_equal(tick(), 0);
+    assert_int_equal(view_counts(world->core).replicas, 0);
+    assert_int_equal(view_counts(world->core).deployments, 0);
+    assert_int_equal(chips_free(there), room);
+    assert_int_equal(world_reload(world), 0);
+    assert_int_equal(deploy(1, 1, there == 2 ? "2" : "3"), 0);
+}
+
 /* One that waits is gone at once, and the model can be had elsewhere. */
 static void test_undeploy_waiting(void **state)
 {
@@ -630,6 +650,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lost, setup, teardown),
         cmocka_unit_test_setup_teardown(test_draining, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_draining_lost, setup, teardown),
         cmocka_unit_test_setup_teardown(test_undeploy_waiting, setup, teardown),
         cmocka_unit_test_setup_teardown(test_boot, setup, teardown),
         cmocka_unit_test_setup_teardown(test_drain, setup, teardown),

@@ -104,6 +104,25 @@ static void test_billed_as_admitted(void **state)
     assert_int_equal(world->mirror.count[ROW_KIND_bill], 2);
 }
 
+/* A price whose time came while the hub was away is in force from the first tick; of two that came, the later one. */
+static void test_while_away(void **state)
+{
+    (void)state;
+    int64_t now = world->now;
+    assert_int_equal(price(7, 10, now + 1000), 0);
+    assert_int_equal(price(8, 20, now + 2000), 0);
+    assert_int_equal(price(9, 30, now + 2000), 0);
+    world->now = now + 5000;
+    assert_int_equal(do_tenant(world, 9, 0), 0); /* time goes on, and nobody ticks */
+    assert_int_equal(world_reload(world), 0);
+    assert_true(core_deadline_ms(world->core) <= world->now);
+    until(now + 5001);
+    assert_true(in_force(9));
+    assert_int_equal(world_reload(world), 0);
+    until(now + 5002);
+    assert_true(in_force(9));
+}
+
 static void test_pools(void **state)
 {
     (void)state;
@@ -170,7 +189,7 @@ static void test_any_order(void **state)
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-    const struct CMUnitTest tests[] = {T(test_models), T(test_billed_as_admitted), T(test_pools),
-                                       cmocka_unit_test_teardown(test_any_order, teardown)};
+    const struct CMUnitTest tests[] = {T(test_models), T(test_billed_as_admitted), T(test_while_away),
+                                       T(test_pools), cmocka_unit_test_teardown(test_any_order, teardown)};
     return cmocka_run_group_tests_name("tariff", tests, NULL, NULL);
 }
