@@ -104,23 +104,42 @@ static void test_billed_as_admitted(void **state)
     assert_int_equal(world->mirror.count[ROW_KIND_bill], 2);
 }
 
-/* A price whose time came while the hub was away is in force from the first tick; of two that came, the later one. */
-static void test_while_away(void **state)
+/* A price whose time has come, and that no tick has turned to yet, is not forgotten over one that is told meanwhile; of two for one
+ * moment the one with the greater id holds. */
+static void test_late_tick(void **state)
 {
     (void)state;
     int64_t now = world->now;
     assert_int_equal(price(7, 10, now + 1000), 0);
-    assert_int_equal(price(8, 20, now + 2000), 0);
-    assert_int_equal(price(9, 30, now + 2000), 0);
+    assert_int_equal(price(9, 20, now + 2000), 0);
+    assert_int_equal(price(8, 30, now + 2000), 0);
     world->now = now + 5000;
-    assert_int_equal(do_tenant(world, 9, 0), 0); /* time goes on, and nobody ticks */
-    assert_int_equal(world_reload(world), 0);
+    assert_int_equal(price(10, 40, now + 9000), 0);
     assert_true(core_deadline_ms(world->core) <= world->now);
+    assert_int_equal(world_reload(world), 0);
     until(now + 5001);
     assert_true(in_force(9));
-    assert_int_equal(world_reload(world), 0);
-    until(now + 5002);
-    assert_true(in_force(9));
+    until(now + 9000);
+    assert_true(in_force(10));
+}
+
+/* A model that is added under an id that was there before has that one's price, whether or not the hub was started anew between. */
+static void test_added_again(void **state)
+{
+    (void)state;
+    struct uuid model = uid('M', 2);
+    for (uint32_t reload = 0; reload < 2; reload++) {
+        assert_int_equal(do_model(world, 2), 0);
+        if (reload == 0)
+            assert_int_equal(do_price(world, 7, 2, 10, 10), 0);
+        assert_int_equal(do_model_remove(world, 2), 0);
+        assert_int_equal(do_model(world, 2), 0);
+        if (reload == 1)
+            assert_int_equal(world_reload(world), 0);
+        until(world->now + 1);
+        assert_true(is_uid(&view_model(world->core, &model)->price, 'P', 7));
+        assert_int_equal(do_model_remove(world, 2), 0);
+    }
 }
 
 static void test_pools(void **state)
@@ -189,7 +208,9 @@ static void test_any_order(void **state)
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-    const struct CMUnitTest tests[] = {T(test_models), T(test_billed_as_admitted), T(test_while_away),
-                                       T(test_pools), cmocka_unit_test_teardown(test_any_order, teardown)};
+    const struct CMUnitTest tests[] = {
+        T(test_models),    T(test_billed_as_admitted),
+        T(test_late_tick), T(test_added_again),
+        T(test_pools),     cmocka_unit_test_teardown(test_any_order, teardown)};
     return cmocka_run_group_tests_name("tariff", tests, NULL, NULL);
 }
