@@ -219,14 +219,16 @@ static void go_slot(struct relay *r, uint64_t prefix_hash)
     }
     r->state = RELAY_SLOT;
     r->slot = (struct slot_waiter){.tenant = r->tenant, .tokens = slot_tokens(r), .box = &r->worker->grants};
-    /* Where nothing is ready the wait is for a start, not for a turn; where core is to see to one, for a place first. */
-    deadline_arm(&r->deadline, m->nbackends ? &r->worker->queue_q
-                               : m->scales  ? &r->worker->cold_q
-                                            : &r->worker->start_q);
+    /* Where nothing is ready the wait is for a start, not for a turn; where core is to see to one, for a place first. There may be
+     * less than when the request was admitted: of those that follow demand the last may just have gone. */
+    bool cold = m->scales && !slot_ready(m->queue);
+    deadline_arm(&r->deadline, cold                        ? &r->worker->cold_q
+                               : m->nbackends || m->scales ? &r->worker->queue_q
+                                                           : &r->worker->start_q);
     int rc = slot_wait(m->queue, &r->slot);
     if (rc != 0)
         relay_refuse(r, rc, "Too many requests wait for this model.");
-    else if (m->scales && m->nbackends == 0)
+    else if (cold)
         wake(r->worker, m);
 }
 
@@ -267,8 +269,11 @@ void relay_hold_late(struct deadline *deadline)
 
 void relay_queue_late(struct deadline *deadline)
 {
-    relay_refuse(list_entry(deadline, struct relay, deadline), ERR_NO_REPLICA,
-                 "No replica of the model became free in time.");
+    struct relay *r = list_entry(deadline, struct relay, deadline);
+    if (r->model->scales && !slot_ready(r->model->queue)) /* the last one has gone meanwhile: the wait is for a start now */
+        deadline_arm(&r->deadline, &r->worker->cold_q);
+    else
+        relay_refuse(r, ERR_NO_REPLICA, "No replica of the model became free in time.");
 }
 
 void relay_cold_late(struct deadline *deadline)

@@ -19,6 +19,7 @@ void demand_set(struct demand *d, const struct demand_terms *terms)
         d->measured_tokens = d->measured_slot_ms = 0;
         d->told = false;
         atomic_store(&d->woken, DEMAND_ASLEEP);
+        atomic_store(&d->elsewhere, 0);
     }
     d->terms = *terms;
 }
@@ -80,6 +81,7 @@ bool demand_sample(struct demand *d, uint64_t ms, uint32_t busy, uint32_t waitin
     if (uuid_zero(&d->terms.service))
         return false;
     measure(d, ms, busy);
+    waiting += atomic_load(&d->elsewhere);
     if (d->told && d->part_ms[d->part] < d->terms.window_ms / DEMAND_PARTS)
         return false;
     *out = now(d, busy, waiting);
@@ -94,4 +96,9 @@ void demand_told(struct demand *d, const struct event_service_demand *said)
 {
     d->last = *said;
     d->told = true;
+}
+
+void demand_untell(struct demand *d)
+{
+    d->told = false;
 }

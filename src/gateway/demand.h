@@ -9,6 +9,8 @@
  *
  * The window is a minute, or `hold` of the deployment where that is shorter, in parts; after each part the demand is told if it
  * is another than before, and in a new run of the hub in any case. The first request that finds nothing ready is told at once.
+ * A gateway's own process tells its hub of those that wait there; what it answers goes through the hub, which counts that itself.
+ *
  * One thread samples (the first worker's housekeeping), under the registry's lock; the counters are anybody's.
  */
 #ifndef BUSBAR_GATEWAY_DEMAND_H
@@ -38,6 +40,7 @@ struct demand {
     struct demand_terms terms;
     _Atomic uint64_t tokens; /* that answers had */
     atomic_uint woken;       /* enum demand_waking */
+    atomic_uint elsewhere;   /* requests that wait at other gateways */
     uint64_t part_ms[DEMAND_PARTS], slot_ms[DEMAND_PARTS];
     uint32_t part;
     uint64_t tokens_before, measured_tokens, measured_slot_ms; /* what slots yield */
@@ -53,6 +56,8 @@ void demand_count(struct demand *demand, uint64_t prompt, uint64_t completion);
 bool demand_sample(struct demand *demand, uint64_t ms, uint32_t busy, uint32_t waiting,
                    struct event_service_demand *out);
 void demand_told(struct demand *demand, const struct event_service_demand *said);
+/* All that was told is forgotten by who heard it: the next sample is told again. */
+void demand_untell(struct demand *demand);
 /* From any thread: true for the first request since the last word that finds nothing ready. */
 bool demand_wakes(struct demand *demand);
 

@@ -127,8 +127,10 @@ static void on_in_touch(void *ctx, bool now)
     struct edge *o = ctx;
     if (o->portals)
         portals_want(o->portals, now);
-    if (now)
-        log_info("in touch with the hub", "hub=%s gateway=%s", o->identity.hub, o->identity.name);
+    if (!now)
+        return;
+    gateway_untell(o->gateway);
+    log_info("in touch with the hub", "hub=%s gateway=%s", o->identity.hub, o->identity.name);
 }
 
 static void on_lost(void *ctx)

@@ -102,17 +102,27 @@ void gateway_kick(struct gateway *g)
     registry_kick(g->registry);
 }
 
+static void on_told(void *ctx, const struct effect *reply)
+{
+    (void)ctx;
+    (void)reply;
+}
+
 static bool tell_demand(void *ctx, const struct event_service_demand *demand)
 {
+    struct worker *w = ctx;
     struct event event = {.kind = EVENT_KIND_service_demand, .u.service_demand = *demand};
-    /* What a gateway's own process answers its hub counts, since it goes through there. */
-    return !ctx || runtime_post(ctx, &event) == 0;
+    if (w->uplink.runtime)
+        return runtime_post(w->uplink.runtime, &event) == 0;
+    return worker_ask(w, &event, on_told, NULL) == 0;
 }
 
 void gateway_demand(struct gateway *g, struct worker *w, uint64_t ms)
 {
-    if (w == g->workers[0])
-        registry_demand(g->registry, ms, tell_demand, w->uplink.runtime);
+    if (w != g->workers[0])
+        return;
+    /* What a gateway's own process answers its hub counts, since it goes through there: it tells who waits. */
+    registry_demand(g->registry, ms, w->uplink.runtime != NULL, tell_demand, w);
 }
 
 uint64_t gateway_version(const struct gateway *g)
@@ -224,9 +234,15 @@ uint32_t gateway_replica_busy(struct gateway *g, const struct uuid *deployment, 
     return registry_busy(g->registry, deployment, ordinal);
 }
 
-bool gateway_wakes(struct gateway *g, const struct uuid *service)
+bool gateway_elsewhere(struct gateway *g, const struct uuid *service, uint32_t waiting)
 {
-    return registry_wakes(g->registry, service);
+    registry_elsewhere(g->registry, service, waiting);
+    return waiting > 0 && registry_wakes(g->registry, service);
+}
+
+void gateway_untell(struct gateway *g)
+{
+    registry_untell(g->registry);
 }
 
 struct backend *gateway_replica(struct gateway *g, const struct uuid *deployment, uint32_t ordinal,

@@ -74,8 +74,11 @@ uint32_t gateway_replica_busy(struct gateway *gateway, const struct uuid *deploy
 /* As registry_replica (gateway/snapshot.h): for requests that came in at another door. From any thread. */
 struct backend *gateway_replica(struct gateway *gateway, const struct uuid *deployment, uint32_t ordinal,
                                 uint32_t epoch, struct slot_queue **queue);
-/* A request at another door has found nothing ready of this deployment: true, core is to be told. From any thread. */
-bool gateway_wakes(struct gateway *gateway, const struct uuid *service);
+/* So many requests of this deployment wait at other doors now. True: core knows of nobody who does, and is to be told. From any
+ * thread. */
+bool gateway_elsewhere(struct gateway *gateway, const struct uuid *service, uint32_t waiting);
+/* The hub has forgotten who waits at this door, and is told again. From any thread. */
+void gateway_untell(struct gateway *gateway);
 /* Counts the snapshots that were published. From any thread. */
 uint64_t gateway_version(const struct gateway *gateway);
 /* Prometheus text of all workers. */

@@ -115,6 +115,16 @@ struct backend *slot_take(struct slot_queue *queue, struct backend *const *backe
     return take_any(backends, n, prefix_hash, tokens);
 }
 
+bool slot_ready(struct slot_queue *queue)
+{
+    bool ready = false;
+    pthread_mutex_lock(&queue->lock);
+    for (uint32_t i = 0; i < queue->nbackends; i++)
+        ready = ready || usable(queue->backends[i]);
+    pthread_mutex_unlock(&queue->lock);
+    return ready;
+}
+
 static struct turn *turn_of(struct slot_queue *queue, const struct uuid *tenant)
 {
     list_for_each_safe (it, next, &queue->turns) {

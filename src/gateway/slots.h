@@ -88,6 +88,8 @@ bool slot_take_of(struct backend *backend);
 /* Takes a slot at once; NULL when there is none or others wait already. The backend is referenced. */
 struct backend *slot_take(struct slot_queue *queue, struct backend *const *backends, uint32_t n,
                           uint64_t prefix_hash, uint64_t tokens);
+/* Whether any replica can be tried now, busy or not. */
+bool slot_ready(struct slot_queue *queue);
 /* Joins the queue; the slot comes through the waiter's grant box, perhaps before this returns. ERR_QUEUE_FULL. */
 int slot_wait(struct slot_queue *queue, struct slot_waiter *waiter);
 /* Leaves the queue; gives back a slot that was granted meanwhile. On the waiter's thread. */

@@ -368,6 +368,24 @@ bool registry_wakes(struct registry *r, const struct uuid *service)
     return wakes;
 }
 
+void registry_elsewhere(struct registry *r, const struct uuid *service, uint32_t waiting)
+{
+    pthread_mutex_lock(&r->lock);
+    for (struct slot_queue *q = r->queues; q; q = q->next) {
+        if (uuid_eq(&q->demand.terms.service, service))
+            atomic_store(&q->demand.elsewhere, waiting);
+    }
+    pthread_mutex_unlock(&r->lock);
+}
+
+void registry_untell(struct registry *r)
+{
+    pthread_mutex_lock(&r->lock);
+    for (struct slot_queue *q = r->queues; q; q = q->next)
+        demand_untell(&q->demand);
+    pthread_mutex_unlock(&r->lock);
+}
+
 static struct slot_queue *queue_with(struct registry *r, const struct backend *backend)
 {
     for (struct slot_queue *q = r->queues; q; q = q->next) {
@@ -405,14 +423,14 @@ void registry_kick(struct registry *r)
     pthread_mutex_unlock(&r->lock);
 }
 
-void registry_demand(struct registry *r, uint64_t ms, demand_fn *tell, void *ctx)
+void registry_demand(struct registry *r, uint64_t ms, bool served, demand_fn *tell, void *ctx)
 {
     pthread_mutex_lock(&r->lock);
     for (struct slot_queue *q = r->queues; q; q = q->next) {
         struct event_service_demand said;
         uint32_t busy = 0;
         pthread_mutex_lock(&q->lock);
-        for (uint32_t i = 0; i < q->nbackends; i++)
+        for (uint32_t i = 0; i < q->nbackends && served; i++)
             busy += atomic_load(&q->backends[i]->busy);
         pthread_mutex_unlock(&q->lock);
         if (demand_sample(&q->demand, ms, busy, atomic_load(&q->waiting), &said) && tell(ctx, &said))

@@ -86,9 +86,13 @@ struct registry_stats registry_stats(struct registry *registry);
 /* slot_kick for every queue. */
 void registry_kick(struct registry *registry);
 /* Tells what has passed since the last call to each queue that somebody follows; what they have to say goes to `tell`, which is
- * false where it could not be told. One thread. */
+ * false where it could not be told. Without `served` only who waits counts. One thread. */
 typedef bool demand_fn(void *ctx, const struct event_service_demand *demand);
-void registry_demand(struct registry *registry, uint64_t ms, demand_fn *tell, void *ctx);
+void registry_demand(struct registry *registry, uint64_t ms, bool served, demand_fn *tell, void *ctx);
+/* So many requests of this service wait at other gateways now. */
+void registry_elsewhere(struct registry *registry, const struct uuid *service, uint32_t waiting);
+/* What was told is forgotten by who heard it: all is told again. */
+void registry_untell(struct registry *registry);
 /* As demand_wakes, of the queue that this service's requests wait in. */
 bool registry_wakes(struct registry *registry, const struct uuid *service);
 /* The replica, referenced, and the queue for slots of its model; NULL: there is no such in the routes. */

@@ -404,10 +404,10 @@ static struct said *said_new(const struct event *event)
 static int post(void *ctx, const struct event *list, uint32_t n)
 {
     struct trunk *t = ctx;
-    bool asks = false;
+    bool keep = true;
     for (uint32_t i = 0; i < n; i++)
-        asks = asks || list[i].kind == EVENT_KIND_lease_ask;
-    if (asks && !atomic_load(&t->ready))
+        keep = keep && list[i].kind != EVENT_KIND_lease_ask && list[i].kind != EVENT_KIND_service_demand;
+    if (!keep && !atomic_load(&t->ready))
         return ERR_UNAVAILABLE;
     pthread_mutex_lock(&t->lock);
     bool room = t->over || t->nsaid + n <= TRUNK_SAID_MAX;

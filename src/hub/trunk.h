@@ -11,6 +11,12 @@
 #define QUEUED_MAX ((size_t)64 << 20)  /* sent and not taken */
 #define ROUTES_MAX ((size_t)256 << 20) /* all rows, as frames */
 
+/* Requests at a gateway that wait for a replica of this deployment. */
+struct asking {
+    struct uuid service;
+    uint32_t waiting;
+};
+
 struct trunk {
     struct trunks *trunks;
     struct list node;
@@ -23,6 +29,8 @@ struct trunk {
     uint32_t waiting; /* of those that were posted and go in order, without a reply yet */
     struct uuid worker[TRUNK_WORKERS_MAX];
     uint32_t nworkers, joins;
+    struct asking *asking; /* those for which somebody waits */
+    uint32_t nasking, asking_cap;
     uint32_t refs; /* of the connection, and of each thing that is under way */
     uint64_t heard_ms;
     bool greeting, greeted, known, cut;
@@ -61,5 +69,10 @@ void trunk_send(struct trunk *trunk, struct buf *frames);
 void trunks_send_routes(struct trunks *trunks, struct trunk *trunk);
 /* Looks whether the routes have changed, who is out, and whose session is over. */
 void trunks_follow(struct trunks *trunks);
+
+/* trunk_demand.c: so many requests there wait for a replica. False: it cannot be counted. */
+bool trunk_demand(struct trunk *trunk, const struct uuid *service, uint32_t waiting);
+/* It is cut: nobody waits there any more, as far as the hub knows. */
+void trunk_demand_over(struct trunk *trunk);
 
 #endif

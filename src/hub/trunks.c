@@ -20,6 +20,7 @@ static void trunk_unref(struct trunk *t)
         return;
     buf_fini(&t->in);
     free(t->pending);
+    free(t->asking);
     free(t);
 }
 
@@ -41,6 +42,7 @@ void trunk_cut(struct trunk *t, const char *why)
     t->cut = true;
     t->npending = 0;
     list_remove(&t->node);
+    trunk_demand_over(t);
     stream_close(t->stream);
 }
 
@@ -205,17 +207,12 @@ static void pass_on(struct trunk *t)
     }
 }
 
-/* A request there waits for a start: what the hub's own gateway says of such. It is told once; what the hub itself sees of the
- * demand takes it back when it is answered. */
+/* What waits there. It is not recorded by itself: it counts to the demand that the hub's own gateway tells. */
 static bool take_demand(struct trunk *t, const struct event *event)
 {
-    struct trunks *s = t->trunks;
-    struct event wake = {.kind = EVENT_KIND_service_demand,
-                         .u.service_demand = {.service = event->u.service_demand.service, .in_flight = 1}};
-    if (!t->greeted || event->token == 0)
+    const struct event_service_demand *d = &event->u.service_demand;
+    if (!t->greeted || event->token == 0 || !trunk_demand(t, &d->service, d->in_flight))
         return false;
-    if (gateway_wakes(s->config.gateway, &wake.u.service_demand.service))
-        (void)runtime_post(s->config.runtime, &wake);
     answer(t, event->token, 0, 0);
     return true;
 }

@@ -247,8 +247,18 @@ def another_door(f):
             need(s.done and s.text, s.events)
             same(f.bench.billed(s.id)['completion_tokens'], s.usage['completion_tokens'], 'tokens of the stream')
         wait_for(lambda: counts(f, 'tide') == (0, 0, 0), 'none is left', 30)
-        same(door.chat(model='tide', max_tokens=4, timeout=60).status, 200, 'who waited for the start')
+        reply = door.chat(model='tide', max_tokens=4, timeout=60)
+        same(reply.status, 200, reply.body)
         wait_for(lambda: counts(f, 'tide') == (0, 0, 0), 'none is left again', 60)
+        # As long as somebody waits at a door, a start is wanted, though there is no room for longer than `idle`.
+        job = f.submit('sleep 7', chips=4 - used(f))
+        wait_for(lambda: f.job(job)['state'] == 'running', 'the job runs', 10)
+        start = time.monotonic()
+        reply = door.chat(model='tide', max_tokens=4, timeout=60)
+        took = time.monotonic() - start
+        same(reply.status, 200, reply.body)
+        need(took > 4, f'nobody had to wait: {took:.1f} s')
+        wait_for(lambda: counts(f, 'tide') == (0, 0, 0), 'none is left then', 60)
     finally:
         door.end()
 

@@ -167,6 +167,24 @@ static void test_wakes(void **state)
     assert_int_equal(serve(10, 1, 1, 1), 0); /* nobody follows it */
 }
 
+/* Who waits at another gateway counts as who waits here, until that one says otherwise, or forgets what it said. */
+static void test_elsewhere(void **state)
+{
+    (void)state;
+    begin(1, DEMAND_WINDOW_MS);
+    (void)serve(20, 0, 0, 0);
+    atomic_store(&demand.elsewhere, 3);
+    assert_int_equal(serve(10, 0, 0, 0), 1);
+    assert_int_equal(said.in_flight, 3);
+    assert_int_equal(said.tokens_s, 3 * SLOT_TOKENS_S);
+    assert_int_equal(serve(10, 0, 0, 0), 0);
+    demand_untell(&demand);
+    assert_int_equal(serve(1, 0, 0, 0), 1);
+    atomic_store(&demand.elsewhere, 0);
+    assert_int_equal(serve(10, 0, 0, 0), 1);
+    assert_int_equal(said.in_flight, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -175,6 +193,7 @@ int main(void)
         cmocka_unit_test(test_measured),
         cmocka_unit_test(test_prompts),
         cmocka_unit_test(test_wakes),
+        cmocka_unit_test(test_elsewhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
