@@ -270,7 +270,8 @@ void relay_hold_late(struct deadline *deadline)
 void relay_queue_late(struct deadline *deadline)
 {
     struct relay *r = list_entry(deadline, struct relay, deadline);
-    if (r->model->scales && !slot_ready(r->model->queue)) /* the last one has gone meanwhile: the wait is for a start now */
+    if (r->model->scales &&
+        !slot_ready(r->model->queue)) /* the last one has gone meanwhile: the wait is for a start now */
         deadline_arm(&r->deadline, &r->worker->cold_q);
     else
         relay_refuse(r, ERR_NO_REPLICA, "No replica of the model became free in time.");

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/osrandom.h"
+#include "net/tunnel.h"
 
 #define ANSWER_MAX ((size_t)64 << 20)
 #define ANSWER_RESERVE_MAX 65536
@@ -393,6 +394,10 @@ static void on_head(struct http_call *call, int status)
 {
     struct relay *r = http_call_ctx(call);
     size_t len;
+    if (r->backend->far && http_call_field(call, PASSAGE_REFUSED, &len)) {
+        r->unreached = true;
+        return;
+    }
     const char *type = http_call_field(call, "content-type", &len);
     r->status = (uint32_t)status;
     buf_fini(&r->body);
@@ -413,6 +418,8 @@ static void on_head(struct http_call *call, int status)
 static void on_body(struct http_call *call, const char *data, size_t len)
 {
     struct relay *r = http_call_ctx(call);
+    if (r->unreached)
+        return;
     if (r->state == RELAY_STREAM) {
         stream_bytes(r, data, len);
         return;
@@ -505,6 +512,11 @@ static void on_end(struct http_call *call, int rc)
             r->delivered = r->seen;
             relay_settle(r);
         }
+        return;
+    }
+    if (r->unreached) {
+        r->unreached = false;
+        relay_again(r);
         return;
     }
     bool silent = rc == ERR_UPSTREAM && r->state == RELAY_CALL && !http_call_answered(call);

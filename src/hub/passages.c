@@ -10,10 +10,11 @@
 #include "hub/visit.h"
 #include "net/splice.h"
 
-#define PAUSE_MS 5 /* of who was given a slot of another replica than the one that it is for */
+#define PAUSE_MS 5      /* of who was given a slot of another replica than the one that it is for */
+#define REFUSED_MS 5000 /* for the gateway to take the answer */
 #define AHEAD_MAX (TUNNEL_LINE_MAX + LOOP_READ_BUF)
 
-enum phase { IDLE, WAITING, PAUSED, DIALLING, JOINED };
+enum phase { IDLE, WAITING, PAUSED, DIALLING, JOINED, REFUSED };
 
 struct far_end;
 
@@ -43,7 +44,7 @@ struct passages {
     struct passages_config config;
     struct list list;
     uint32_t n;
-    struct deadline_queue wait_q;
+    struct deadline_queue wait_q, refused_q;
     struct grant_box grants;
     uv_async_t granted;
     uv_timer_t timer;
@@ -52,16 +53,22 @@ struct passages {
 
 /* ---- the end of one ---- */
 
+static void give_slot(struct passage *p)
+{
+    if (p->phase == WAITING)
+        slot_cancel(p->queue, &p->waiter);
+    if (p->has_slot)
+        slot_release(p->queue, p->replica, 0); /* and the reference of the slot */
+    p->has_slot = false;
+}
+
 static void leave(struct passage *p)
 {
     struct passages *s = p->passages;
     deadline_disarm(&p->deadline);
     list_remove(&p->node);
     s->n--;
-    if (p->phase == WAITING)
-        slot_cancel(p->queue, &p->waiter);
-    if (p->has_slot)
-        slot_release(p->queue, p->replica, 0); /* and the reference of the slot */
+    give_slot(p);
     if (p->replica)
         backend_unref(p->replica);
     buf_fini(&p->in);
@@ -75,6 +82,15 @@ static void on_closed(struct stream *stream)
     leave(p);
 }
 
+static void engine_leave(struct passage *p)
+{
+    if (!p->engine)
+        return;
+    p->engine->passage = NULL;
+    stream_close(&p->engine->stream);
+    p->engine = NULL;
+}
+
 static void passage_close(struct passage *p)
 {
     if (p->phase == JOINED) {
@@ -83,15 +99,34 @@ static void passage_close(struct passage *p)
     }
     if (p->stream->closing)
         return;
-    if (p->engine) {
-        p->engine->passage = NULL;
-        stream_close(&p->engine->stream);
-        p->engine = NULL;
-    }
+    engine_leave(p);
     stream_close(p->stream);
 }
 
+/* Nothing of it has reached the replica, and the gateway is told that, in the form of what it awaits: it may ask another. */
+static void passage_refuse(struct passage *p)
+{
+    static char answer[] = "HTTP/1.1 503 Service Unavailable\r\n" PASSAGE_REFUSED ": 1\r\n"
+                           "Content-Length: 0\r\nConnection: close\r\n\r\n";
+    uv_buf_t out = uv_buf_init(answer, sizeof answer - 1);
+    if (p->stream->closing)
+        return;
+    engine_leave(p);
+    give_slot(p);
+    p->phase = REFUSED;
+    deadline_arm(&p->deadline, &p->passages->refused_q);
+    if (stream_write(p->stream, &out, 1) < 0 || stream_end(p->stream) < 0)
+        stream_close(p->stream);
+    else
+        stream_read(p->stream); /* what it sends is dropped: unread, it would take the answer with it */
+}
+
 static void on_late(struct deadline *deadline)
+{
+    passage_refuse(list_entry(deadline, struct passage, deadline));
+}
+
+static void on_refused(struct deadline *deadline)
 {
     passage_close(list_entry(deadline, struct passage, deadline));
 }
@@ -115,7 +150,7 @@ static void on_engine(struct stream *stream, int status)
     if (!p)
         return;
     if (status < 0) {
-        passage_close(p);
+        passage_refuse(p);
         return;
     }
     uv_buf_t asked = uv_buf_init(p->in.data, (unsigned)p->in.len);
@@ -157,7 +192,7 @@ static void go(struct passage *p)
     if (dial(p, &p->replica->endpoint) < 0) {
         free(p->engine);
         p->engine = NULL;
-        passage_close(p);
+        passage_refuse(p);
     }
 }
 
@@ -169,7 +204,7 @@ static void wait_slot(struct passage *p)
     if (slot_wait(p->queue, &p->waiter) == 0)
         return;
     p->phase = IDLE;
-    passage_close(p);
+    passage_refuse(p);
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -202,7 +237,7 @@ static void take_grant(struct passage *p, struct backend *granted)
     if (p->has_slot)
         go(p);
     else if (atomic_load(&p->replica->gone))
-        passage_close(p);
+        passage_refuse(p);
     else
         pause_slot(p);
 }
@@ -225,7 +260,7 @@ static void want_slot(struct passage *p)
     p->replica = gateway_replica(p->passages->config.gateway, &p->target.deployment, p->target.ordinal,
                                  p->target.epoch, &p->queue);
     if (!p->replica) {
-        passage_close(p);
+        passage_refuse(p);
         return;
     }
     deadline_arm(&p->deadline, &p->passages->wait_q);
@@ -247,6 +282,8 @@ static void on_read(struct stream *stream, const char *data, ssize_t len)
         passage_close(p);
         return;
     }
+    if (p->phase == REFUSED)
+        return;
     buf_add(&p->in, data, (size_t)len);
     if (p->replica) { /* it was read with the line, before the pause */
         if (p->in.failed)
@@ -313,6 +350,7 @@ int passages_open(struct passages **out, const struct passages_config *config, s
     s->config = *config;
     list_init(&s->list);
     deadline_queue_init(&s->wait_q, config->loop, PASSAGE_WAIT_MS, on_late);
+    deadline_queue_init(&s->refused_q, config->loop, REFUSED_MS, on_refused);
     grant_box_init(&s->grants, wake_granted);
     uv_async_init(&config->loop->uv, &s->granted, on_granted);
     uv_timer_init(&config->loop->uv, &s->timer);
@@ -337,6 +375,7 @@ void passages_close(struct passages *s)
     uv_close((uv_handle_t *)&s->granted, NULL);
     uv_close((uv_handle_t *)&s->timer, NULL);
     list_remove(&s->wait_q.node);
+    list_remove(&s->refused_q.node);
 }
 
 void passages_free(struct passages *s)

@@ -10,8 +10,9 @@
  * A gateway reaches replicas through the hub over a passage, the same with the ends changed: POST /gateway/v1/passage, 101, and
  * then it is the gateway that sends the line and what a client sends.
  *
- * A site that does not serve that replica closes the connection, and so does a hub. Bounds: TUNNEL_HEAD_MAX bytes to the end of the hub's head,
- * TUNNEL_LINE_MAX of a line.
+ * A site that does not serve that replica closes the connection. A hub that has no such replica, no slot of it or no way to it answers
+ * 503 with the field PASSAGE_REFUSED: nothing has reached the replica. Bounds: TUNNEL_HEAD_MAX bytes to the end of the hub's
+ * head, TUNNEL_LINE_MAX of a line.
  */
 #ifndef BUSBAR_NET_TUNNEL_H
 #define BUSBAR_NET_TUNNEL_H
@@ -26,6 +27,7 @@
 #define TUNNEL_PROTOCOL "busbar-tunnel"
 #define PASSAGE_PATH "/gateway/v1/passage"
 #define PASSAGE_PROTOCOL "busbar-passage"
+#define PASSAGE_REFUSED "busbar-passage-refused"
 #define TUNNEL_HEAD_MAX 2048
 #define TUNNEL_LINE_MAX 64
 /* An idle one whose link has died without a word is found after so long; in use it is cut when the other end is not heard

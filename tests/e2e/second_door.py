@@ -285,6 +285,25 @@ def slots_are_shared(_hub, door, engine):
     same(set(engine.paths), {'/base/v1/chat/completions'}, 'paths')
 
 
+def engine_away(hub, door):
+    """What has not reached an engine is asked again: who comes while it is away for a moment waits, at either door."""
+    with Engine(talk(0.01)) as engine:
+        hub.add_url_model('away', engine.url)
+        hub.wait_ready('away')
+        wait_for(lambda: door.chat(model='away', max_tokens=1).status == 200, 'the gateway knows it', 5)
+    replies = []
+    threads = [threading.Thread(target=lambda d=d: replies.append(d.chat(model='away', max_tokens=1))) for d in (door, hub)]
+    for t in threads:
+        t.start()
+    time.sleep(1)
+    with Engine(talk(0.01), engine.server_address[1]):
+        for t in threads:
+            t.join()
+        same([(r.status, r.body if r.status != 200 else b'') for r in replies], [(200, b'')] * 2, 'answers')
+        same(hub.run('undeploy', 'away').returncode, OK, 'undeploy')
+        wait_for(lambda: hub.deployment('away') is None, 'it is gone', 15)
+
+
 def no_door_starves(hub, door):
     """While the hub's own queue is never empty, requests at the gateway have their turn, at each of two replicas."""
     with Engine(talk(0.01)) as engine:
@@ -459,6 +478,7 @@ def main():
             tap.case('a revoked key', revoked, hub, door)
             tap.case('one budget at two doors', both_doors, hub, door)
             tap.case('slots of one engine', slots_are_shared, hub, door, engine)
+            tap.case('an engine is away for a moment', engine_away, hub, door)
             tap.case('no door starves', no_door_starves, hub, door)
             tap.case('the door dies in the middle of a stream', door_dies, hub, door)
             tap.case('the hub dies in the middle of a stream', hub_dies, hub, door)

@@ -277,10 +277,10 @@ class Engine(http.server.ThreadingHTTPServer):
     allow_reuse_address = True
     request_queue_size = 128
 
-    def __init__(self, script):
+    def __init__(self, script, port=0):
         self.script, self.seen, self.paths, self.cut = script, [], [], 0
         self.healthy = True
-        super().__init__(('127.0.0.1', 0), EngineRequest)
+        super().__init__(('127.0.0.1', port), EngineRequest)
         self.url = f'http://127.0.0.1:{self.server_address[1]}'
         threading.Thread(target=self.serve_forever, daemon=True).start()
 

@@ -41,6 +41,21 @@ def agent(g, rng):
     g.agent.run()
 
 
+def unasked(g, _):
+    """kill -9 of the agent when it has written a job's folder, and before it asks Slurm"""
+    g.cluster.end('munged')  # so that Slurm cannot have it
+    try:
+        job = g.submit('sleep 1', chips=2)
+        mark = g.agent.data / 'work' / job.id / '1' / 'slurm'
+        wait_for(mark.exists, 'its folder is written', 30, 0.02)
+        g.agent.kill()
+        wait_for(lambda: not find_processes(f'bb-{job.id}'), 'nobody asks for it any more', 30)
+        mark.unlink()  # it comes after the job's description, and was not there a moment before
+    finally:
+        g.cluster.start_munge()
+    g.agent.run()
+
+
 def shim(g, rng):
     """kill -9 of a shim: its job runs again, under the next epoch"""
     g.mixed(2)
@@ -188,8 +203,8 @@ def compared(g, _):
     g.notes.append(f'bare Slurm lost {lost} of {each * count}, busbar 0 (of {forgot} that Slurm forgot)')
 
 
-CASES = [hub, agent, shim, forgets, hangs, munge, node, cut_short, cut_long, at_once, compared]
-SAMPLE = [at_once, hangs, cut_short, compared]
+CASES = [hub, agent, unasked, shim, forgets, hangs, munge, node, cut_short, cut_long, at_once, compared]
+SAMPLE = [unasked, at_once, hangs, cut_short, compared]
 
 
 def rounds(g, case):
