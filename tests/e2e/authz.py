@@ -15,7 +15,7 @@ import tempfile
 import time
 
 from site_agent import Site
-from workbench import ROOT, STORY, Bench, Tap, need, same
+from workbench import ROOT, STORY, Bench, Tap, need, replied, same
 
 ROUTE = re.compile(r'^ROUTE\((\w+), "([^"]+)", (\w+), (\w+), (\d+)\)$', re.M)
 NOBODY = ('no key', 'garbage', 'revoked operator', 'expired admin')
@@ -65,7 +65,7 @@ class Matrix:
         of the stopped hub is told."""
         hub = self.hub
         for who in ('inference', 'other admin'):
-            same(hub.chat(self.keys[who], max_tokens=8).status, 200, who)
+            replied(hub.chat(self.keys[who], max_tokens=8), 200, who)
         first = datetime.datetime.now(datetime.timezone.utc).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
         begin = (first - datetime.timedelta(days=1)).replace(day=1)
         self.month = begin.strftime('%Y-%m')

@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 
-from workbench import (FAILED, NOT_ALLOWED, NOT_FOUND, OK, ROOT, UNREACHABLE, USAGE, Bench, Tap, nano, need, same,
+from workbench import (FAILED, NOT_ALLOWED, NOT_FOUND, OK, ROOT, UNREACHABLE, USAGE, Bench, Tap, nano, need, replied, same,
                        wait_for)
 
 KEY = re.compile(r'bb_[0-9a-z]{10}_')
@@ -198,13 +198,13 @@ def tenants_and_keys(hub):
     same((key['scopes'], key['models'], key['rpm'], key['tpm'], key['budget']),
          (['inference', 'admin'], ['stories'], 100, 50000, '3'),
          'key')
-    same(hub.chat(key['key'], max_tokens=2).status, 200, 'it works')
+    replied(hub.chat(key['key'], max_tokens=2), 200, 'it works')
     for args in (('key', 'list'), ('key', 'list', '--json'), ('key', 'list', '--tenant', 'acme')):
         need(key['key'][14:40] not in run(hub, OK, *args).stdout, 'a key is shown once')
     run(hub, OK, 'key', 'revoke', key['public_id'])
-    same(hub.chat(key['key'], max_tokens=2).status, 401, 'revoked')
+    replied(hub.chat(key['key'], max_tokens=2), 401, 'revoked')
     plain = run(hub, OK, 'key', 'add', 'k2', '--tenant', 'acme').stdout
-    same(hub.chat(re.search(r'bb_\S+', plain).group(0), max_tokens=2).status, 200, 'the key that is printed')
+    replied(hub.chat(re.search(r'bb_\S+', plain).group(0), max_tokens=2), 200, 'the key that is printed')
     for i in range(25):
         hub.add_key(f'page-{i}', tenant='beta')
     first = hub.run('key', 'list', '--limit', '10', '--json')
@@ -224,7 +224,7 @@ def tenant_admin(hub):
     far = ('--hub', hub.address, '--key', admin)
     mine = parsed(hub, 'key', 'add', 'mine', *far)
     same(mine['tenant'], 'beta', 'tenant')
-    same(hub.chat(mine['key'], max_tokens=1).status, 402, 'no budget yet')
+    replied(hub.chat(mine['key'], max_tokens=1), 402, 'no budget yet')
     same({k['tenant'] for k in parsed(hub, 'key', 'list', *far)['data']}, {'beta'}, 'what it sees')
     run(hub, OK, 'key', 'revoke', mine['public_id'], *far)
     theirs = hub.add_key('theirs', tenant='acme')
@@ -314,7 +314,7 @@ def model_from_path(hub):
     run(hub, OK, 'deploy', 'one')
     hub.wait_ready('one')
     need('undeploy' in run(hub, FAILED, 'model', 'rm', 'one').stderr, 'it is deployed')
-    same(hub.chat(model='one', max_tokens=2).status, 200, 'it serves')
+    replied(hub.chat(model='one', max_tokens=2), 200, 'it serves')
     run(hub, OK, 'undeploy', 'one')
     wait_for(lambda: hub.deployment('one') is None, 'undeployed')
     for name in ('one', 'two', 'three'):

@@ -10,7 +10,7 @@ import time
 
 from site_agent import Field
 from wire import Wire
-from workbench import FULL, NOT_FOUND, OK, USAGE, Tap, busbar, nano, need, same, wait_for
+from workbench import FULL, NOT_FOUND, OK, USAGE, Tap, busbar, nano, need, replied, same, wait_for
 
 RTT_US, BITS_S = 50000, 20_000_000
 PIECE = 4 << 20
@@ -79,10 +79,17 @@ def line(size, price=PRICE):
 
 def measured(f):
     """Without any data, by calls that are made anyway and one small probe."""
-    found = wait_for(lambda: (c := f.corridor())['measured'] and c['measured']['there_bits_s'] and c['measured']['rtt_us'] and c,
-                     'the corridor is measured', 30, 0.2)
-    need(RTT_US <= found['rtt_us'] <= RTT_US * 1.3, f'round trip: {found}')
-    need(BITS_S * 0.7 <= found['bits_s'] <= BITS_S * 1.1, f'rate: {found}')
+    seen = [None]
+
+    def told():
+        seen[0] = c = f.corridor()
+        return (c['measured'] and c['measured']['there_bits_s'] and c['measured']['rtt_us'] and
+                RTT_US <= c['rtt_us'] <= RTT_US * 1.3 and BITS_S * 0.7 <= c['bits_s'] <= BITS_S * 1.1)
+    try:  # a machine that stalls is measured as a slow corridor, until it is measured anew
+        wait_for(told, 'the corridor is measured', 30, 0.2)
+    except AssertionError as e:
+        raise AssertionError(f'round trip and rate: {seen[0]}') from e
+    found, = seen
     same((found['a'], found['b'], found['state'], found['given'], nano(found['price'])), ('local', 'north', 'up', None, 0), 'corridor')
     same((found['rtt_us'], found['bits_s']), (found['measured']['rtt_us'], found['measured']['there_bits_s']), 'what is planned by')
     need(found['granted_bits_s'] == 0 and found['bytes_jobs'] == 0, found)
@@ -131,8 +138,8 @@ def near(f):
     same({p['site'] for p in told['data']}, {'local'}, told)
     same(f.bench.api('POST', '/api/v1/dry-run', {**body, 'near': 'north', 'chip': 'h20'})['data'][0]['site'], 'north', 'a site')
     for what, status in (('south', 404), ('0' * 64, 404), ('019a0000-0000-7000-8000-000000000000', 404)):
-        same(f.bench.request('POST', '/api/v1/jobs', {**body, 'near': what}, local=True).status, status, what)
-    same(f.bench.request('POST', '/api/v1/jobs', {**body, 'near': first, 'site': 'north'}, local=True).status, 400, 'both')
+        replied(f.bench.request('POST', '/api/v1/jobs', {**body, 'near': what}, local=True), status, what)
+    replied(f.bench.request('POST', '/api/v1/jobs', {**body, 'near': first, 'site': 'north'}, local=True), 400, 'both')
 
 
 def broken(f):
@@ -182,9 +189,9 @@ def refused(f):
     """What is not as it must be changes nothing."""
     before = f.corridor()
     for body in ({}, {'price': -1}, {'price': 'x'}, {'bits_s': -5}, {'bits_s': 1 << 60}, {'energy_wh': 'a'}, {'rate': 5}, [], 'x'):
-        same(f.bench.request('PUT', '/api/v1/corridors/north', body, local=True).status, 400, body)
+        replied(f.bench.request('PUT', '/api/v1/corridors/north', body, local=True), 400, body)
     for name in ('south', 'local', '019a0000-0000-7000-8000-000000000000'):
-        same(f.bench.request('GET', f'/api/v1/corridors/{name}', local=True).status, 404, name)
+        replied(f.bench.request('GET', f'/api/v1/corridors/{name}', local=True), 404, name)
     busbar(NOT_FOUND, 'corridor', 'show', 'south', '--data', f.bench.data)
     busbar(USAGE, 'corridor', 'set', 'north', '--rate', 'x', '--data', f.bench.data)
     for body in ({}, {'rtt_us': 1 << 40, 'there_bits_s': 0, 'back_bits_s': 0}, {'rtt_us': 'x', 'there_bits_s': 0, 'back_bits_s': 0}):

@@ -16,6 +16,8 @@ import threading
 import time
 import uuid
 
+from busbar_test import PATIENCE
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = os.environ.get('BUSBAR_BIN') or str(ROOT / 'build' / 'busbar')
 DRIVER = os.environ.get('BUSBAR_ENGINE_DRIVER') or str(ROOT / 'build' / 'tests' / 'e2e' / 'engine_driver')
@@ -33,6 +35,7 @@ def need(true, what):
 
 
 def wait_for(what, test, limit_s=20, every_s=0.05):
+    limit_s *= PATIENCE
     start = time.monotonic()
     while True:
         got = test()

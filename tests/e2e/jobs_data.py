@@ -18,7 +18,7 @@ import time
 import uuid
 
 from site_agent import Field
-from workbench import FAILED, FULL, NOT_FOUND, OK, USAGE, Bench, Tap, need, same, wait_for
+from workbench import FAILED, FULL, NOT_FOUND, OK, USAGE, Bench, Tap, need, replied, same, wait_for
 
 PIECE = 4 << 20  # of one call
 
@@ -115,11 +115,11 @@ def pieces(d):
     reply = d.piece(other, 14, 0, b'somethinG else')
     same((reply.status, d.have(other)['have']), (422, 0), 'other bytes')
     for bad in (name[:-1], name.upper(), name + '0', '..%2f' + name[5:], 'x' * 64):
-        same(d.piece(bad, 1, 0, b'a').status, 400, bad)
+        replied(d.piece(bad, 1, 0, b'a'), 400, bad)
     for size, offset in (('x', 0), (-1, 0), (4, 5), (1 << 50, 0), ('', 0)):
-        same(d.piece(name, size, offset, b'a').status, 400, (size, offset))
-    same(d.piece(other, 100 << 20, 0, b'a' * (PIECE + 1)).status, 413, 'a piece that is too long')
-    same(d.bench.request('GET', f'/api/v1/blobs/{other}?tenant=default', local=True).status, 404, 'one that is not there')
+        replied(d.piece(name, size, offset, b'a'), 400, (size, offset))
+    replied(d.piece(other, 100 << 20, 0, b'a' * (PIECE + 1)), 413, 'a piece that is too long')
+    replied(d.bench.request('GET', f'/api/v1/blobs/{other}?tenant=default', local=True), 404, 'one that is not there')
 
 
 def busy(d):
@@ -151,12 +151,12 @@ def others(d):
     key = d.bench.add_key('s', tenant='stranger', scopes=['jobs'])['key']
     none = d.bench.add_key('n', tenant='default')['key']
     path = f'/api/v1/blobs/{sha(data)}'
-    same(d.bench.request('GET', path, key=key).status, 404, 'read')
+    replied(d.bench.request('GET', path, key=key), 404, 'read')
     same(d.bench.request('GET', f'{path}/have', key=key).json()['have'], 0, 'have')
     for way in (path, f'{path}/have'):
-        same(d.bench.request('GET', f'{way}?tenant=default', key=key).status, 404, 'of another tenant')
-        same(d.bench.request('GET', way, key=none).status, 403, 'a key without the scope')
-    same(d.piece(sha(data), len(data), 0, data, key=none).status, 403, 'a key without the scope')
+        replied(d.bench.request('GET', f'{way}?tenant=default', key=key), 404, 'of another tenant')
+        replied(d.bench.request('GET', way, key=none), 403, 'a key without the scope')
+    replied(d.piece(sha(data), len(data), 0, data, key=none), 403, 'a key without the scope')
     body = {'argv': ['cat', 'f'], 'inputs': [{'name': 'f', 'sha256': sha(data), 'size': len(data)}]}
     reply = d.bench.request('POST', '/api/v1/jobs', body, key=key)
     same((reply.status, 'send it first' in reply.json()['error']['message']), (400, True), reply.body)
@@ -509,7 +509,7 @@ def kept_for_a_while(_d):
                  'what ended is gone', 15, 0.2)
         same([p.name for p in (d.bench.data / 'jobs').iterdir()], [f'{long}.json'], 'files')
         same((d.job(short)['state'], d.logs(short), d.job(array)['state']), ('ended', b'', 'ended'), 'what is told of them')
-        same(d.bench.request('POST', f'/api/v1/jobs/{short}/retry', {}, local=True).status, 404, 'again')
+        replied(d.bench.request('POST', f'/api/v1/jobs/{short}/retry', {}, local=True), 404, 'again')
         same(d.ended(long)['code'], 0, 'code')
         same(d.outputs(long), is_of(('kept', b'mine')), 'of the one that ran')
         for bad in ('0s', '3', 'x', '500d'):

@@ -76,11 +76,9 @@ def oom(site, engine):
 def time_limit(site, engine):
     job = site.job()
     engine.submit(job.sh('trap "echo asked; exit 0" TERM; while :; do sleep 0.1; done', time_limit_ms=700,
-                         grace_ms=5000))
-    start = time.monotonic()
+                         grace_ms=60000))
     record = engine.ended_as(job, 'timed-out')
-    need(time.monotonic() - start < 5, 'it had heard SIGTERM')
-    need(700 <= record['usage']['ms'] < 4000, record)
+    need(700 <= record['usage']['ms'] < 20000, f'it had heard SIGTERM: {record}')
     same(engine.log(job), 'asked\n', 'SIGTERM comes first')
 
 
@@ -91,7 +89,7 @@ def grace_ends(site, engine):
     start = time.monotonic()
     engine.cancel(job, grace_ms=1000)
     engine.ended_as(job, 'cancelled')
-    need(0.9 < time.monotonic() - start < 8, 'SIGKILL after the grace time')
+    need(0.9 < time.monotonic() - start < 30, 'SIGKILL after the grace time')
     same(engine.log(job), 'up\nno\n', 'it was asked')
     same(left_of(job), [], 'nothing is left')
 
@@ -137,7 +135,7 @@ def usage_of_chips(site, engine):
     engine.submit(job.sh('sleep 1.5', chips=[{'kind': 'h100', 'count': 2}]))
     usage = engine.ended_as(job, 'exited')['usage']
     same(usage['chips'], [{'kind': 'h100', 'chip_ms': 2 * usage['ms']}], 'chip time')
-    need(1500 <= usage['ms'] < 4000, usage)
+    need(1500 <= usage['ms'] < 10000, usage)
     same(usage['energy'], 'estimated', 'energy')
     need(abs(usage['energy_mj'] - 2 * 700 * usage['ms']) <= 2 * 700 * 50, f'700 W each: {usage}')
 
@@ -146,7 +144,7 @@ def cpu_time(site, engine):
     job = site.job()
     engine.submit(job.spec('python3', '-c', 'import time\nwhile time.process_time() < 1: pass'))
     usage = engine.ended_as(job, 'exited', 60)['usage']
-    need(950 <= usage['cpu_ms'] < 3000, usage)
+    need(950 <= usage['cpu_ms'] < 5000, usage)
 
 
 def durable_lines(site, engine):
@@ -154,7 +152,7 @@ def durable_lines(site, engine):
     engine.submit(job.sh('sleep 11'))
     wait_for('two lines', lambda: len(job.lines()) >= 2, 25, 0.5)
     first, second = job.lines()[:2]
-    need(first['ms'] < 1000 and 9000 < second['ms'] < 13000, (first, second))
+    need(first['ms'] < 5000 and 9000 < second['ms'] < 20000, (first, second))
     engine.cancel(job)
     engine.ended_as(job, 'cancelled')
 
@@ -165,19 +163,20 @@ def lease_over(site, engine):
     job = site.job()
     engine.submit(job.spec('sleep', '60'), lease_ms=1500)
     record = engine.ended_as(job, 'lease-over')
-    need(1300 < record['usage']['ms'] < 4000, record)
+    need(1300 < record['usage']['ms'] < 20000, record)
 
 
 def lease_renewed(site, engine):
     job = site.job()
     start = time.monotonic()
-    engine.submit(job.spec('sleep', '60'), lease_ms=1500)
-    while time.monotonic() - start < 4:
-        engine.call('renew', ids=[job.id], lease_ms=1500)
+    engine.submit(job.spec('sleep', '60'), lease_ms=4000)
+    while time.monotonic() - start < 5:
+        engine.call('renew', ids=[job.id], lease_ms=4000)
         time.sleep(0.5)
     same(engine.status(job)['state'], 'running', 'while it is renewed')
+    engine.call('renew', ids=[job.id], lease_ms=500)
     record = engine.ended_as(job, 'lease-over')
-    need(record['usage']['ms'] > 4000, record)
+    need(record['usage']['ms'] > 5000, record)
 
 
 def lease_deaf(site, engine):
@@ -185,7 +184,7 @@ def lease_deaf(site, engine):
     job = site.job()
     engine.submit(job.sh('trap "" TERM; sleep 60', grace_ms=600000), lease_ms=1000)
     record = engine.ended_as(job, 'lease-over')
-    need(record['usage']['ms'] < 14000, record)
+    need(record['usage']['ms'] < 25000, record)
     same(left_of(job), [], 'nothing is left')
 
 

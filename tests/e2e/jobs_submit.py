@@ -5,17 +5,19 @@
 tests/e2e/jobs_up.py has how jobs run and end, and the helpers.
 """
 import collections
+import fcntl
 import os
 import pathlib
 import pty
 import signal
 import subprocess
 import tempfile
+import termios
 import threading
 import time
 
 from jobs_up import CHIPS, folders, job, log, over, printed, quiet, run, sh, state, submit
-from workbench import ROOT, Bench, Tap, need, same, wait_for
+from workbench import ROOT, Bench, Tap, need, replied, same, wait_for
 
 
 # ---- terms ----
@@ -117,7 +119,7 @@ def array_of_three(hub):
          whole)
     same(set(folders(hub)) - set(before), {f'{array}.json'}, 'one file for all')
     for name in (f'{array}_6', f'{array}_10', f'{array}_', f'{array}_x', f"{found[0]['id']}_7"):
-        same(hub.request('GET', f'/api/v1/jobs/{name}', local=True).status, 404, name)
+        replied(hub.request('GET', f'/api/v1/jobs/{name}', local=True), 404, name)
     need(hub.run('job', 'logs', array).returncode == 1, 'logs of an array')
     need('1' in hub.run('job', 'show', array).stdout.split('failed')[1].split('\n')[0], 'show')
     same(len(hub.run('jobs', '--array', array, '--all').stdout.splitlines()), 4, 'table')
@@ -201,9 +203,9 @@ def strangers(hub):
     over(hub, array)
     for name in (array, f'{array}_1'):
         for method, path, body in (('GET', '', None), ('DELETE', '', None), ('GET', '/logs', None), ('POST', '/retry', {})):
-            same(hub.request(method, f'/api/v1/jobs/{name}{path}', body, key=key).status, 404, f'{method} {name}{path}')
+            replied(hub.request(method, f'/api/v1/jobs/{name}{path}', body, key=key), 404, f'{method} {name}{path}')
         for path in ('jobs', 'dry-run'):
-            same(hub.request('POST', f'/api/v1/{path}', {'argv': ['true'], 'after': [f'afterany:{name}']}, key=key).status, 404, path)
+            replied(hub.request('POST', f'/api/v1/{path}', {'argv': ['true'], 'after': [f'afterany:{name}']}, key=key), 404, path)
     same(hub.request('GET', f'/api/v1/jobs?array={array}', key=key).json()['data'], [], 'list')
     same(hub.request('POST', '/api/v1/dry-run', {'argv': ['true']}, key=key).json()['starts_now'], True, 'its own')
 
@@ -341,10 +343,10 @@ def dry_run(hub):
 def retried(hub):
     """The same file on the same terms; a task alone keeps its index, an array is one again."""
     first = run(hub, 'sh', '-c', 'echo $A; exit 3', before=['--env', 'A=b', '--name', 'again', '--priority', '7', '--time', '1m',
-                                                           '--deadline', '+1s'])
+                                                           '--deadline', '+4s'])
     same(first.returncode, 3, first.stderr)
     old = job(hub, hub.api('GET', '/api/v1/jobs?limit=1')['data'][0]['id'])
-    time.sleep(1)
+    time.sleep(4)  # what was its deadline has passed
     new = over(hub, hub.run('job', 'retry', old['id']).stdout.strip())
     keys = ('name', 'argv', 'code', 'priority', 'time_limit_s', 'chips')
     same([new[k] for k in keys], [old[k] for k in keys], new)
@@ -389,6 +391,7 @@ def ctrl_c(hub):
                 need(more, 'it asks', asked)
                 asked += more
             os.write(here, answer)
+            wait_for(lambda: not fcntl.ioctl(there, termios.FIONREAD, b'1234').strip(b'\0'), 'it reads its answer')
             time.sleep(0.3)  # a second Ctrl-C before it has the answer would be one
         _, errors = process.communicate(timeout=20)
         same(process.returncode, status, errors)

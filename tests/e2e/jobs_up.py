@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 
-from workbench import Bench, Tap, find_processes, need, same, wait_for
+from workbench import Bench, Tap, find_processes, need, replied, same, wait_for
 
 CORES = len(os.sched_getaffinity(0))
 CHIPS = min(CORES, 16)
@@ -118,7 +118,7 @@ def out_of_time(hub):
     done = run(hub, 'sleep', '60', before=['--time', '1s'])
     same(done.returncode, 124, done.stderr)
     need('time limit' in done.stderr, done.stderr)
-    need(time.monotonic() - start < 30, 'it was stopped')
+    need(time.monotonic() - start < 50, 'it was stopped')
 
 
 def out_of_memory(hub):
@@ -238,7 +238,7 @@ def restarts_keep_jobs(hub):
 
 def stopped_while_followed(hub):
     """Who waits for a log does not keep the hub from stopping."""
-    ident = sh(hub, 'sleep 5')
+    ident = sh(hub, 'sleep 10')
     wait_for(lambda: state(hub, ident) == 'running', 'it runs')
     waiting = hub.unix_socket()
     waiting.sendall(f'GET /api/v1/jobs/{ident}/logs?wait=30 HTTP/1.1\r\nHost: x\r\n\r\n'.encode())
@@ -248,7 +248,7 @@ def stopped_while_followed(hub):
     start = time.monotonic()
     same(hub.stop(), 0, 'exit status')
     seconds = time.monotonic() - start
-    need(seconds < 5, f'{seconds:.1f} s')
+    need(seconds < 20, f'{seconds:.1f} s, and one waits for 30')
     _, errors = follower.communicate(timeout=20)
     need(follower.returncode in (1, 3) and 'goes on' in errors, follower.returncode, errors)
     waiting.close()
@@ -442,16 +442,16 @@ def keys(hub):
     ident = hub.request('GET', '/api/v1/jobs?limit=1', key=mine).json()['data'][0]['id']
     running = sh(hub, 'sleep 30')
     for path in ('', '/logs'):
-        same(hub.request('GET', f'/api/v1/jobs/{ident}{path}', key=mine).status, 200, path)
-        same(hub.request('GET', f'/api/v1/jobs/{ident}{path}', key=theirs).status, 404, path)
-        same(hub.request('GET', f'/api/v1/jobs/{ident}{path}', key=weak).status, 403, path)
+        replied(hub.request('GET', f'/api/v1/jobs/{ident}{path}', key=mine), 200, path)
+        replied(hub.request('GET', f'/api/v1/jobs/{ident}{path}', key=theirs), 404, path)
+        replied(hub.request('GET', f'/api/v1/jobs/{ident}{path}', key=weak), 403, path)
     same(hub.request('GET', '/api/v1/jobs', key=theirs).json()['data'], [], 'nothing of others')
-    same(hub.request('GET', '/api/v1/jobs?tenant=default', key=theirs).status, 404, 'nor by name')
-    same(hub.request('DELETE', f'/api/v1/jobs/{running}', key=theirs).status, 404, 'cancel')
-    same(hub.request('POST', '/api/v1/jobs', {'argv': ['true'], 'tenant': 'default'}, key=theirs).status, 404, 'submit')
-    same(hub.request('POST', '/api/v1/jobs', {'argv': ['true'], 'after': [ident]}, key=theirs).status, 404, 'after')
+    replied(hub.request('GET', '/api/v1/jobs?tenant=default', key=theirs), 404, 'nor by name')
+    replied(hub.request('DELETE', f'/api/v1/jobs/{running}', key=theirs), 404, 'cancel')
+    replied(hub.request('POST', '/api/v1/jobs', {'argv': ['true'], 'tenant': 'default'}, key=theirs), 404, 'submit')
+    replied(hub.request('POST', '/api/v1/jobs', {'argv': ['true'], 'after': [ident]}, key=theirs), 404, 'after')
     same(state(hub, running), 'running', 'state')
-    same(hub.request('DELETE', f'/api/v1/jobs/{running}', key=mine).status, 200, 'cancel')
+    replied(hub.request('DELETE', f'/api/v1/jobs/{running}', key=mine), 200, 'cancel')
     same(run(hub, 'true', key=weak).returncode, 5, 'not allowed')
 
 
@@ -484,17 +484,17 @@ def refused(hub):
         same(reply.status, 400, f'{body}: {reply.body}')
         need(reply.json()['error']['message'], reply.body)
     for body in ({'argv': ['true'], 'after': [NOWHERE]}, {'argv': ['true'], 'tenant': 'nobody'}):
-        same(hub.request('POST', '/api/v1/jobs', {'tenant': 'default', **body}, local=True).status, 404, body)
+        replied(hub.request('POST', '/api/v1/jobs', {'tenant': 'default', **body}, local=True), 404, body)
     # What the core itself refuses: no such kind of chips. The file was there before, and is gone.
     same(hub.request('POST', '/api/v1/jobs', {'tenant': 'default', 'argv': ['true'], 'chip': 'abacus'}, local=True).status,
          404, 'chip')
     for path in (f'/api/v1/jobs/{NOWHERE}', '/api/v1/jobs/x', f'/api/v1/jobs/{NOWHERE}/logs'):
-        same(hub.request('GET', path, local=True).status, 404, path)
+        replied(hub.request('GET', path, local=True), 404, path)
     ident = hub.api('GET', '/api/v1/jobs?limit=1')['data'][0]['id']
     for query in ('stream=both', 'offset=-1', 'wait=31', 'wait=x', 'epoch=x'):
-        same(hub.request('GET', f'/api/v1/jobs/{ident}/logs?{query}', local=True).status, 400, query)
+        replied(hub.request('GET', f'/api/v1/jobs/{ident}/logs?{query}', local=True), 400, query)
     for query in ('cursor=x', 'state=x', 'state=', 'state=queued,', 'array=x', 'limit=0'):
-        same(hub.request('GET', f'/api/v1/jobs?{query}', local=True).status, 400, query)
+        replied(hub.request('GET', f'/api/v1/jobs?{query}', local=True), 400, query)
     after_all = standing()
     same(after_all[:2], before[:2], 'jobs and files')
     for words in (['--chip', 'cpu:0'], ['--chip', 'cpu:1,'], ['--chip', ':2'], ['--time', '1:60'], ['--green', '--defer', '+1h'],

@@ -14,7 +14,8 @@ import tempfile
 import threading
 import time
 
-from workbench import FULL, Bench, Engine, Tap, alive, find_processes, need, same, talk, wait_for
+from busbar_test import PATIENCE
+from workbench import FULL, Bench, Engine, Tap, alive, find_processes, need, replied, same, talk, wait_for
 
 KEY = re.compile(r'bb_[0-9a-z]{10}_\w+_[0-9a-f]{8}')
 
@@ -25,7 +26,7 @@ def left_behind(hub):
 
 
 def nothing_left(hub, limit_s=3.0):
-    end = time.monotonic() + limit_s
+    end = time.monotonic() + limit_s * PATIENCE
     while left_behind(hub)[0] and time.monotonic() < end:
         time.sleep(0.05)
     pids, sockets = left_behind(hub)
@@ -41,7 +42,7 @@ def detached(data, *args):
     bin_path = os.environ['BUSBAR_BIN']
     run = [bin_path, 'up', '--data', data, '--listen', '127.0.0.1:0', '--detach', *args]
     start = time.monotonic()
-    done = subprocess.run(run, stdin=subprocess.DEVNULL, text=True, capture_output=True, timeout=30, check=False)
+    done = subprocess.run(run, stdin=subprocess.DEVNULL, text=True, capture_output=True, timeout=120, check=False)
     try:
         yield done, time.monotonic() - start
     finally:
@@ -56,23 +57,23 @@ def first_start_and_down():
             same(done.returncode, 0, done.stderr)
             line = re.search(r'^try\s+(curl .*)$', done.stdout, re.M).group(1)
             # The very next command works, as it was printed.
-            ran = subprocess.run(['bash', '-c', line], capture_output=True, text=True, timeout=20, check=False)
+            ran = subprocess.run(['bash', '-c', line], capture_output=True, text=True, timeout=80, check=False)
             need('"finish_reason"' in ran.stdout, ran.stdout, ran.stderr)
             keys = set(KEY.findall(done.stdout + done.stderr))
             same(len(keys), 2, 'a key and an operator key')
             same(pathlib.Path(data).stat().st_mode & 0o777, 0o700, 'mode of the data folder')
             again = subprocess.run([os.environ['BUSBAR_BIN'], 'up', '--data', data, '--listen', '127.0.0.1:0'],
-                                   capture_output=True, text=True, timeout=20, check=False)
+                                   capture_output=True, text=True, timeout=80, check=False)
             need(again.returncode not in (0, 2), again.returncode)
             pid = re.search(r'runs on .* already \(pid (\d+)\)', again.stderr)
             need(pid and alive(int(pid.group(1))), again.stderr)
             detached_too = subprocess.run([os.environ['BUSBAR_BIN'], 'up', '--data', data, '--detach'],
-                                          capture_output=True, text=True, timeout=20, check=False)
+                                          capture_output=True, text=True, timeout=80, check=False)
             need(detached_too.returncode != 0 and 'already' in detached_too.stderr, detached_too)
             pids = find_processes(data)
             need(len(pids) >= 2, pids)
             down = subprocess.run([os.environ['BUSBAR_BIN'], 'down', '--data', data], capture_output=True, text=True,
-                                  timeout=30, check=False)
+                                  timeout=120, check=False)
             same((down.returncode, down.stdout), (0, 'stopped\n'), 'down')
             same([p for p in pids if alive(p)], [], 'processes after down')
             same(find_processes(data), [], 'processes left')
@@ -91,7 +92,7 @@ def restart_resumes():
     with Bench() as hub:
         key = hub.key
         for _ in range(3):
-            same(hub.chat(max_tokens=5).status, 200, 'before')
+            replied(hub.chat(max_tokens=5), 200, 'before')
         hub.api('POST', '/api/v1/tenants', {'name': 'other', 'budget': '3.5'})
         hub.add_key('more', tenant='other', rpm=7, budget='1')
         before = everything(hub)
@@ -101,7 +102,7 @@ def restart_resumes():
         hub.start()
         same([line for line in hub.lines if KEY.search(line)], [], 'keys shown again')
         same(everything(hub), before, 'state')
-        same(hub.chat(key, max_tokens=5).status, 200, 'at once after the start')
+        replied(hub.chat(key, max_tokens=5), 200, 'at once after the start')
         same(len(hub.records()), len(before['records']) + 1, 'records')
 
 
@@ -141,14 +142,14 @@ def sigterm_lets_streams_finish():
             need(refused, 'a new request while it drains')
             need(s.read().done and t.read().done and not s.broken, 'the streams were whole')
             same(s.chunks, 60, 'chunks')
-        same(hub.process.wait(10), 0, 'exit status')
+        same(hub.process.wait(60), 0, 'exit status')
         nothing_left(hub)
         hub.start()
         same(hub.billed(s.id)['completion_tokens'], 60, 'billed')
 
 
 def second_sigterm_ends_at_once():
-    with Engine(talk(0.05)) as engine, Bench() as hub:
+    with Engine(talk(0.1)) as engine, Bench() as hub:
         hub.add_url_model('long', engine.url)
         with hub.stream(model='long', max_tokens=400) as s:
             s.read(3)
@@ -159,8 +160,8 @@ def second_sigterm_ends_at_once():
             os.kill(hub.pid, signal.SIGTERM)
             s.read()
             same((s.error or {}).get('code'), 'shutting_down', 'error event')
-            same(hub.process.wait(10), 0, 'exit status')
-            need(time.monotonic() - start < 10, 'too slow')
+            same(hub.process.wait(60), 0, 'exit status')
+            need(time.monotonic() - start < 15, 'too slow: it waited for the stream')
         nothing_left(hub)
         hub.start()
         same(hub.billed(s.id)['completion_tokens'], s.chunks, 'billed')
@@ -224,7 +225,7 @@ def hub_killed():
         found = hub.records_of(s.id)
         need(found and 'start' in found[0]['flags'], 'the stream left its first record')
         need(sum(r['completion_tokens'] for r in found) <= s.chunks, found)
-        same(hub.chat(max_tokens=4).status, 200, 'afterwards')
+        replied(hub.chat(max_tokens=4), 200, 'afterwards')
         s.close()
 
 
@@ -236,7 +237,7 @@ def hub_killed_under_load():
         def client():
             while not stop.is_set():
                 try:
-                    reply = hub.chat(max_tokens=2, timeout=3)
+                    reply = hub.chat(max_tokens=2, timeout=20)
                     if reply.status == 200:
                         reply.json()
                         answers.append(reply.fields['x-request-id'])
@@ -247,7 +248,9 @@ def hub_killed_under_load():
             threads = [threading.Thread(target=client) for _ in range(6)]
             for t in threads:
                 t.start()
+            had = len(answers)
             time.sleep(0.5)
+            wait_for(lambda n=had: len(answers) >= n + 10, 'answers')
             os.kill(hub.pid, signal.SIGKILL)
             hub.process.wait()
             stop.set()
@@ -285,7 +288,7 @@ def backup_and_restore():
             same(hub.run('restore', target).returncode, 1, 'restore over living data')
             hub.stop()
             done = subprocess.run([hub.bin, 'restore', target, '--data', data], capture_output=True, text=True,
-                                  timeout=30, check=False)
+                                  timeout=120, check=False)
             same(done.returncode, 0, done.stderr)
         with Bench(data=data) as hub:
             same([line for line in hub.lines if KEY.search(line)], [], 'keys shown')
@@ -295,7 +298,7 @@ def backup_and_restore():
             records = [r['request'] for r in hub.records()]
             same(records[:len(sure)], sure, 'records')
             need(len(records) <= 301 + len(sure), len(records))
-            same(hub.chat(first, max_tokens=4).status, 200, 'it serves')
+            replied(hub.chat(first, max_tokens=4), 200, 'it serves')
             return f'{len(records)} records in the backup, of 301'
     finally:
         shutil.rmtree(target, ignore_errors=True)
@@ -319,7 +322,7 @@ def replicas_and_slots():
     with Bench() as hub:
         same(hub.run('undeploy', 'stories').returncode, 0, 'undeploy')
         wait_for(lambda: not hub.engines(), 'the engine is gone')
-        same(hub.chat(max_tokens=1).status, 503, 'undeployed')
+        replied(hub.chat(max_tokens=1), 503, 'undeployed')
         done = hub.run('deploy', 'stories', '--replicas', '2', '--slots', '2')
         same(done.returncode, 0, done.stderr)
         d = hub.wait_ready('stories', 2)
@@ -369,7 +372,7 @@ def undeploy_drains():
             same(hub.run('undeploy', 'long').returncode, 0, 'undeploy')
             same(hub.run('undeploy', 'stories').returncode, 0, 'undeploy')
             time.sleep(0.1)
-            same(hub.chat(model='long').status, 503, 'a new request')
+            replied(hub.chat(model='long'), 503, 'a new request')
             need(s.read().done and t.read().done, 'running streams end well', s.error, t.error)
             same(s.chunks, 80, 'chunks')
         wait_for(lambda: hub.deployment('stories') is None and hub.deployment('long') is None, 'both are gone')
@@ -377,7 +380,7 @@ def undeploy_drains():
         same(list((hub.data / 'run').iterdir()), [], 'sockets')
         same(hub.run('deploy', 'stories').returncode, 0, 'deploy again')
         hub.wait_ready()
-        same(hub.chat(max_tokens=2).status, 200, 'serves again')
+        replied(hub.chat(max_tokens=2), 200, 'serves again')
 
 
 def engine_without_program():
@@ -393,13 +396,16 @@ def engine_without_program():
             replica = wait_for(lambda: (r := hub.deployment()['replicas'][0])['state'] == 'backoff' and r,
                                'it backs off', 10)
             same(replica['detail'], 'exited with status 7', 'detail')
+            since = time.monotonic()
+            log = hub.data / 'logs' / 'stories-0.log'
+            wait_for(lambda: log.read_text(encoding='utf-8').count('cannot find the chips') >= 2, 'another try', 10)
             time.sleep(2)
-            starts = (hub.data / 'logs' / 'stories-0.log').read_text(encoding='utf-8').count('cannot find the chips')
-            need(2 <= starts <= 6, f'{starts} starts in about 2 s')
-            same(hub.request('GET', '/healthz').status, 200, 'well')
+            starts, seconds = log.read_text(encoding='utf-8').count('cannot find the chips'), time.monotonic() - since
+            need(starts <= 4 + seconds, f'{starts} starts in {seconds:.1f} s')
+            replied(hub.request('GET', '/healthz'), 200, 'well')
             same(hub.run('undeploy', 'stories').returncode, 0, 'undeploy')
             wait_for(lambda: hub.deployment() is None, 'undeployed', 10)
-            return f'{starts} starts in about 2 s'
+            return f'{starts} starts in {seconds:.1f} s'
 
 
 def names_do_not_collide():
@@ -423,7 +429,7 @@ def long_data_folder():
             data = pathlib.Path(folder, 'd' * (n - len(folder) - 5))
             try:
                 with Bench(data=data) as hub:
-                    same(hub.chat(max_tokens=1).status, 200, f'{n} bytes')
+                    replied(hub.chat(max_tokens=1), 200, f'{n} bytes')
             except RuntimeError as e:
                 need(n >= 79 and 'too long' in str(e), f'{n} bytes: {e}')
 
@@ -435,7 +441,7 @@ def port_in_use():
         with tempfile.TemporaryDirectory(dir='/tmp') as data:
             done = subprocess.run([os.environ['BUSBAR_BIN'], 'up', '--data', data, '--listen',
                                    f'127.0.0.1:{s.getsockname()[1]}', '--detach'], capture_output=True, text=True,
-                                  timeout=30, check=False)
+                                  timeout=120, check=False)
             need(done.returncode == 1 and 'in use' in done.stderr, done)
             same(find_processes(data), [], 'processes')
 

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import tempfile
 
-from workbench import FAILED, FULL, NOT_FOUND, OK, ROOT, USAGE, Bench, Tap, busbar, need, same, wait_for
+from workbench import FAILED, FULL, NOT_FOUND, OK, ROOT, USAGE, Bench, Tap, busbar, need, replied, same, wait_for
 
 PEER = ROOT / 'tests' / 'e2e' / 'log_peer' / 'main.go'
 GOCODE = '/usr/share/gocode'  # of golang-golang-x-mod-dev
@@ -79,7 +79,7 @@ def served(log):
     need(f'busbar_log_leaves{{state="published"}} {size}\n' in metrics and 'busbar_log_refused 0\n' in metrics, metrics)
     for path in ('tile/0/999', 'tile/0/000.p/300', 'tile/0/', 'tile/8/000', 'tile/0/..%2f..%2fvkey', 'tile/../vkey',
                  'key', '../signer/key', 'tile/0/000/', 'tile//0/000'):
-        same(log.hub.request('GET', f'/log/{path}', key=None).status, 404, path)
+        replied(log.hub.request('GET', f'/log/{path}', key=None), 404, path)
 
 
 def verified(log):
@@ -129,9 +129,9 @@ def others(log):
     other = log.hub.add_key('o', tenant='other')['key']
     ident = log.ask()
     for path in (ident, '00000000-0000-7000-8000-000000000000', 'x', ident + '0'):
-        same(log.hub.request('GET', f'/v1/receipts/{path}', key=other).status, 404, path)
-    same(log.hub.request('GET', f'/v1/receipts/{ident}', key=None).status, 401, 'without a key')
-    same(log.hub.request('GET', f'/v1/receipts/{ident}').status, 200, 'its own')
+        replied(log.hub.request('GET', f'/v1/receipts/{path}', key=other), 404, path)
+    replied(log.hub.request('GET', f'/v1/receipts/{ident}', key=None), 401, 'without a key')
+    replied(log.hub.request('GET', f'/v1/receipts/{ident}'), 200, 'its own')
 
 
 def job(log):
@@ -212,7 +212,7 @@ def killed(log):
         log.hub.kill()
         log.hub.start()
         log.hub.wait_ready()
-        same(log.hub.request('GET', f'/v1/receipts/{ident}').status, 200, 'an answer from before has its receipt')
+        replied(log.hub.request('GET', f'/v1/receipts/{ident}'), 200, 'an answer from before has its receipt')
         log.settled()
         log.verify(OK, log.dir, '--checkpoint', log.kept, '--keep', log.kept)
     shutil.rmtree(log.dir / 'tile')
@@ -283,8 +283,8 @@ def older_data(log):
     wait_for(lambda: any('log_refused' in line for line in hub.lines), 'the signer refuses', 20)
     need(not (log.dir / 'checkpoint').exists(), 'a checkpoint of a log that forks')
     need(hub.api('GET', '/api/v1/status')['log']['refused'], 'status tells')
-    same(hub.request('GET', '/log/checkpoint', key=None).status, 404, 'nothing is served')
-    same(hub.chat(max_tokens=1).status, 200, 'the hub works on')
+    replied(hub.request('GET', '/log/checkpoint', key=None), 404, 'nothing is served')
+    replied(hub.chat(max_tokens=1), 200, 'the hub works on')
     return f'{size} leaves were signed: {before.decode().splitlines()[1]}'
 
 

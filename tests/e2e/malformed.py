@@ -60,7 +60,7 @@ def check(connect, case):
     bad = not waits and outcomes[-1] != 'ok'
     closes = bad or b'HTTP/1.0\r\n' in case.data or b'Connection: close' in case.data
     with connect() as s:
-        raw, closed, seconds = exchange(s, case.data, 0 if closes else good, 0.4 if waits else 1.0)
+        raw, closed, seconds = exchange(s, case.data, 0 if closes else good, 0.4 if waits else 30.0)
     statuses = final(raw)
     if waits:
         return None if not statuses and not closed else f'answered {statuses}, closed {closed}, although incomplete'

@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 
-from workbench import FULL, STORY, Bench, Engine, Tap, alive, nano, need, same, talk, wait_for
+from workbench import FULL, STORY, Bench, Engine, Tap, alive, nano, need, replied, same, talk, wait_for
 
 CLIENTS = 64
 REQUESTS = 1000
@@ -114,7 +114,7 @@ def spend_it_all(hub, name, streams, key_budget=False):
     same(spent, load.cost, 'spent is what the answers cost')
     need(spent <= budget, spent, budget)
     need(spent * 100 >= budget * 99, f'only {spent / budget:.2%} of the budget was spent')
-    same(hub.chat(key['key'], max_tokens=TOKENS).status, 402, 'afterwards')
+    replied(hub.chat(key['key'], max_tokens=TOKENS), 402, 'afterwards')
     records = books_agree(hub, name)
     same(sum('final' in r['flags'] for r in records), load.answers, 'final records')
     return (f'{load.answers} answers, {spent / budget:.2%} spent, {load.held} times 429, {samples} samples, '
@@ -158,7 +158,7 @@ def budget_is_lowered(hub):
     """Never below what is spent or held; exactly that is allowed, and then nothing more."""
     hub.api('POST', '/api/v1/tenants', {'name': 'less', 'budget': '1'})
     key = hub.add_key('less', tenant='less')['key']
-    same(hub.chat(key, max_tokens=TOKENS).status, 200, 'before')
+    replied(hub.chat(key, max_tokens=TOKENS), 200, 'before')
     spent = hub.settle('less')['spent']
     for wrong in (0, spent - 1):
         reply = hub.request('PUT', '/api/v1/tenants/less/budget', {'budget': f'{wrong / 1e9:.9f}'}, local=True)
@@ -166,7 +166,7 @@ def budget_is_lowered(hub):
     hub.api('PUT', '/api/v1/tenants/less/budget', {'budget': f'{spent / 1e9:.9f}'})
     t = hub.tenant('less')
     same((t['budget'], t['available']), (spent, 0), 'budget')
-    same(hub.chat(key, max_tokens=TOKENS).status, 402, 'afterwards')
+    replied(hub.chat(key, max_tokens=TOKENS), 402, 'afterwards')
 
 
 def price_changes(hub):
@@ -206,7 +206,7 @@ def aborted_stream(hub, keep, fast):
         os.kill(pid, signal.SIGCONT)
     bill = hub.billed(s.id)
     decoded = wait_for(lambda: (n := hub.engine_metric('tokens_predicted_total') - before) >= got and n,
-                       'the engine to count its tokens', 5)
+                       'the engine to count its tokens', 15)
     same(sum('final' in r['flags'] for r in hub.records_of(s.id)), 1, 'final records')
     billed = bill['completion_tokens']
     if over:
@@ -290,9 +290,10 @@ def long_stream_is_recorded(hub):
         with hub.stream(model='drip', max_tokens=70) as s:
             s.read(60)
             during = hub.records_of(s.id)
-            need('start' in during[0]['flags'] and len(during) >= 2, f'{len(during)} records after 6 s')
-            need(sum(r['completion_tokens'] for r in during) >= 45, during)
+            need('start' in during[0]['flags'], during)
             need(s.read().done, 'whole')
+            between = [r for r in hub.records_of(s.id) if not {'start', 'final'} & set(r['flags'])]
+            need(between and between[0]['completion_tokens'] >= 25, f'after 5 s: {between}')
             bill = hub.billed(s.id)
             same((bill['completion_tokens'], bill['prompt_tokens'], bill['cost']), (70, 5, 75000), 'bill')
         hub.api('DELETE', '/api/v1/deployments/drip')
@@ -300,7 +301,7 @@ def long_stream_is_recorded(hub):
 
 def drain_deadline():
     """Streams that outlive the drain end with an error event, and are metered."""
-    with Engine(talk(0.02)) as engine, Bench(['--drain', '1']) as hub:
+    with Engine(talk(0.05)) as engine, Bench(['--drain', '1']) as hub:
         hub.add_url_model('long', engine.url, price_prompt='1', price_completion='1')
         streams = [hub.stream(model='long', max_tokens=400) for _ in range(3)]
         for s in streams:
@@ -312,8 +313,8 @@ def drain_deadline():
             need(not s.broken and not s.done, 'a proper end without [DONE]', s.broken, s.done)
             same((s.error or {}).get('code'), 'shutting_down', 'error event')
         seconds = time.monotonic() - start
-        hub.process.wait(15)
-        need(0.8 < seconds < 10, f'ended after {seconds:.1f} s')
+        hub.process.wait(60)
+        need(0.8 < seconds < 15, f'ended after {seconds:.1f} s')
         need(not alive(hub.pid), 'gone')
         hub.reader.join(2)
         hub.start()
@@ -339,7 +340,7 @@ def main():
     tap = Tap()
     with Bench() as hub:
         set_price(hub)
-        same(hub.chat(messages=STORY, max_tokens=1).status, 200, 'ready')
+        replied(hub.chat(messages=STORY, max_tokens=1), 200, 'ready')
         tap.case(f'{CLIENTS} clients spend {REQUESTS} requests', spend_it_all, hub, 'whole', False)
         tap.case(f'{CLIENTS} clients, half of them streaming', spend_it_all, hub, 'streams', True)
         tap.case("a key's own budget", spend_it_all, hub, 'keyed', False, True)

@@ -15,7 +15,7 @@ import time
 
 from second_door import Door
 from site_agent import Field, Site
-from workbench import NOT_FOUND, OK, STORY, Tap, alive, find_processes, nano, need, same, wait_for
+from workbench import NOT_FOUND, OK, STORY, Tap, alive, find_processes, nano, need, replied, same, soon, wait_for
 
 MODEL = pathlib.Path(os.environ['BUSBAR_BIN']).resolve().parent.parent / 'data' / 'models' / 'stories.gguf'
 PRICES = ('--price-prompt', '1', '--price-completion', '2')
@@ -167,15 +167,20 @@ def leave_early(f, pid, seed):
 def aborts(f):
     """A client that goes away ends its way to the engine within half a second; it pays for what was written to it."""
     pid, = find_processes(str(f.site.data / 'run' / 'story-0.sock'))
-    took = next(t for seed in range(50) if (t := leave_early(f, pid, seed)) is not None)
-    need(took < 0.5, f'{took:.2f} s')
-    same(f.bench.chat(model='story', max_tokens=2).status, 200, 'and goes on')
+    seeds = iter(range(50))
+    took = soon(0.5, lambda: next(t for seed in seeds if (t := leave_early(f, pid, seed)) is not None))
+    replied(f.bench.chat(model='story', max_tokens=2), 200, 'and goes on')
     return f'closed after {took * 1000:.0f} ms'
 
 
 def used(f):
     """Chips at the site that work has."""
     return sum(p['chips_in_use'] for p in f.bench.api('GET', '/api/v1/pools')['data'] if p['site'] == 'north')
+
+
+def said(reply):
+    """Its status; of one that is no answer, what it said."""
+    return reply.status if reply.status == 200 else (reply.status, reply.body[-300:])
 
 
 def together(n, function):
@@ -200,7 +205,7 @@ def follows(f):
 
     def first(i):
         if i:
-            answers.append(f.bench.chat(model='tide', max_tokens=4, timeout=60).status)
+            answers.append(said(f.bench.chat(model='tide', max_tokens=4, timeout=60)))
             return
         with f.bench.stream(model='tide', max_tokens=4, timeout=60) as s:
             s.read()
@@ -214,7 +219,7 @@ def follows(f):
 
     def load(_):
         while not done.is_set():
-            answers.append(f.bench.chat(model='tide', max_tokens=60, seed=next(seed), timeout=60).status)
+            answers.append(said(f.bench.chat(model='tide', max_tokens=60, seed=next(seed), timeout=60)))
     threads = together(5, load)
     try:
         ready(f, 'tide', 2)
@@ -228,8 +233,10 @@ def follows(f):
     wait_for(lambda: counts(f, 'tide') == (0, 0, 0), 'none is left', 30)
     wait_for(lambda: set(engines(f)) == set(had), 'nor an engine', 5)
     same(used(f), before, 'chips')
-    same(f.bench.chat(model='tide', max_tokens=4, timeout=60).status, 200, 'and again')
-    need(f.bench.deployment('tide')['replicas'][0]['ordinal'] >= 2, 'an ordinal was given twice')
+    with f.bench.stream(model='tide', max_tokens=200) as s:  # while it lasts, its replica is there
+        s.read(1)
+        need(f.bench.deployment('tide')['replicas'][0]['ordinal'] >= 2, 'an ordinal was given twice')
+        need(s.read().done, s.status, s.error, s.events[-1:])
     return f'first answers after {cold_s:.1f} s'
 
 
@@ -247,11 +254,10 @@ def another_door(f):
             need(s.done and s.text, s.events)
             same(f.bench.billed(s.id)['completion_tokens'], s.usage['completion_tokens'], 'tokens of the stream')
         wait_for(lambda: counts(f, 'tide') == (0, 0, 0), 'none is left', 30)
-        reply = door.chat(model='tide', max_tokens=4, timeout=60)
-        same(reply.status, 200, reply.body)
+        replied(door.chat(model='tide', max_tokens=4, timeout=60), 200, 'who waited for the start')
         wait_for(lambda: counts(f, 'tide') == (0, 0, 0), 'none is left again', 60)
         # As long as somebody waits at a door, a start is wanted, though there is no room for longer than `idle`.
-        job = f.submit('sleep 7', chips=4 - used(f))
+        job = f.submit('sleep 12', chips=4 - used(f))
         wait_for(lambda: f.job(job)['state'] == 'running', 'the job runs', 10)
         start = time.monotonic()
         reply = door.chat(model='tide', max_tokens=4, timeout=60)
@@ -267,8 +273,10 @@ def here(f):
     """On the hub's own machine as well, where it is named."""
     had = f.bench.engines()
     deploy(f, 'tide', '--site', 'local', '--replicas', '0:1', '--hold', '1s', '--idle', '1s')
-    same(f.bench.chat(model='tide', max_tokens=4, timeout=60).status, 200, 'answer')
-    same(f.bench.deployment('tide')['where'], 'local 1', 'where')
+    with f.bench.stream(model='tide', max_tokens=200) as s:
+        s.read(1)
+        same(f.bench.deployment('tide')['where'], 'local 1', 'where')
+        need(s.read().done, s.status, s.error, s.events[-1:])
     wait_for(lambda: counts(f, 'tide') == (0, 0, 0), 'none is left', 30)
     wait_for(lambda: f.bench.engines() == had, 'nor an engine', 5)
     same(f.bench.run('undeploy', 'tide').returncode, OK, 'undeploy')
@@ -281,10 +289,10 @@ def too_late(f):
     wait_for(lambda: f.job(job)['state'] == 'running', 'the job runs', 10)
     deploy(f, 'wide', '--site', 'north', '--replicas', '0:1')
     start = time.monotonic()
-    reply = f.bench.chat(model='wide', timeout=150)
+    reply = f.bench.chat(model='wide', timeout=180)
     took = time.monotonic() - start
     same(reply.status, 503, reply.body)
-    need('two minutes' in reply.json()['error']['message'] and 119 < took < 125, (took, reply.body))
+    need('two minutes' in reply.json()['error']['message'] and 119 < took < 140, (took, reply.body))
     same(f.bench.run('undeploy', 'wide').returncode, OK, 'undeploy')
     same(f.bench.run('cancel', job).returncode, OK, 'cancel')
     wait_for(lambda: f.job(job)['state'] == 'cancelled', 'the job is gone', 10)
@@ -320,7 +328,7 @@ def drains(f):
     wait_for(lambda: {r['site'] for r in f.bench.deployment('both')['replicas']} == {'local'}, 'it has moved', 30)
     d = wait_for(lambda: (d := f.bench.deployment('fast'))['waits_for'] and d, 'one waits', 10)
     same(sorted((r['state'], r['site'] or '') for r in d['replicas']), [('ready', 'north'), ('wanted', '')], 'it stays, and another one waits')
-    same(f.bench.chat(model='fast', max_tokens=3).status, 200, 'and serves')
+    replied(f.bench.chat(model='fast', max_tokens=3), 200, 'and serves')
     same(f.bench.run('undeploy', 'fast').returncode, OK, 'undeploy')
     wait_for(lambda: f.bench.deployment('fast') is None, 'it is gone', 15)
     f.bench.api('POST', '/api/v1/sites/north/resume', {})
@@ -348,7 +356,8 @@ def agent_dies(f):
     """kill -9: its engines go with it; who asks meanwhile is answered by the other site, or waits; and it comes back."""
     pids = engines(f)
     f.site.kill()
-    same([f.bench.chat(model='both', max_tokens=3).status for _ in range(8)], [200] * 8, 'failed over')
+    for _ in range(8):
+        replied(f.bench.chat(model='both', max_tokens=3), 200, 'failed over')
     wait_for(lambda: not any(map(alive, pids)), 'its engines are gone', 5)
     wait_for(lambda: replica(f, 'story')['state'] == 'backoff', 'the hub knows', 10)
     need('out of touch' in replica(f, 'story')['detail'], replica(f, 'story'))
@@ -386,7 +395,7 @@ def hangs(f):
     finally:
         os.kill(f.site.process.pid, signal.SIGCONT)
     ready(f, 'story')
-    same(f.bench.chat(model='story', max_tokens=3).status, 200, 'back')
+    replied(f.bench.chat(model='story', max_tokens=3), 200, 'back')
     return f'all were answered after {took:.1f} s'
 
 
@@ -400,7 +409,7 @@ def hub_dies(f):
     ready(f, 'both', 2)
     same((engines(f), [at(f, name, 'north')['epoch'] for name in ('story', 'both')]), (pids, epochs), 'engines and epochs')
     same(counts(f, 'tide'), (0, 0, 0), 'none of this one')
-    same(f.bench.chat(model='tide', max_tokens=3, timeout=60).status, 200, 'but when it is asked')
+    replied(f.bench.chat(model='tide', max_tokens=3, timeout=60), 200, 'but when it is asked')
     same(f.bench.run('undeploy', 'tide').returncode, OK, 'undeploy')
     wait_for(lambda: f.bench.deployment('tide') is None, 'it is gone', 15)
     same(wait_for(lambda: f.bench.chat(model='story', max_tokens=3), 'an answer').status, 200, 'answer')
@@ -417,7 +426,7 @@ def hub_moves(f):
     finally:
         os.kill(f.site.process.pid, signal.SIGCONT)
     wait_for(lambda: replica(f, 'story')['endpoint'].startswith(f'unix:{f.bench.data}/run/at-'), 'where the replica is reached', 20)
-    same(f.bench.chat(model='story', max_tokens=3).status, 200, 'answer')
+    replied(f.bench.chat(model='story', max_tokens=3), 200, 'answer')
     same((engines(f), replica(f, 'story')['epoch']), (pids, epoch), 'engines and epoch')
     ready(f, 'both', 2)
 
@@ -469,7 +478,7 @@ def undeploys(f):
         need(s.done and not s.error, 'what it answered came to its end')
     wait_for(lambda: f.bench.deployment('story') is None, 'it is gone', 20)
     wait_for(lambda: len(engines(f)) == len(pids) - 1, 'and so is its engine', 5)
-    same(f.bench.chat(model='story').status, 503, 'not deployed')
+    replied(f.bench.chat(model='story'), 503, 'not deployed')
 
 
 def stranger(f):
@@ -503,7 +512,8 @@ def leaves(f):
     wait_for(lambda: f.site.process.poll() is not None, 'the agent has ended', 15)
     need(not engines(f), 'an engine is left')
     need('Sanitizer' not in f.site.said(), f.site.said()[-3000:])
-    same([f.bench.chat(model='both', max_tokens=3).status for _ in range(4)], [200] * 4, 'answers')
+    for _ in range(4):
+        replied(f.bench.chat(model='both', max_tokens=3), 200, 'answers')
 
 
 def main():

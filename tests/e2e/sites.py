@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 
 from site_agent import LISTEN, Site, free_port, invite
-from workbench import FAILED, NOT_ALLOWED, NOT_FOUND, OK, UNREACHABLE, USAGE, Bench, Tap, busbar, need, same, wait_for
+from workbench import FAILED, NOT_ALLOWED, NOT_FOUND, OK, UNREACHABLE, USAGE, Bench, Tap, busbar, need, replied, same, wait_for
 
 def site(bench, name):
     return bench.api('GET', f'/api/v1/sites/{name}')
@@ -52,10 +52,10 @@ def tokens(bench):
         second.join(OK, hub, later)
         same(second.call(hub, '/site/v1/orders', {})[0], 200, 'the new machine')
         same(first.call(hub, '/site/v1/orders', {})[0], 403, 'the one before')
-    same(bench.request('POST', '/api/v1/sites/tokens/token', {'minutes': 0}, local=True).status, 400, 'no minutes')
-    same(bench.request('POST', '/api/v1/sites/nowhere/token', {}, local=True).status, 404, 'no such site')
-    same(bench.request('POST', '/api/v1/sites/local/token', {}, local=True).status, 409, "the hub's own")
-    same(bench.request('POST', '/api/v1/sites/tokens/token', {}, key=bench.key).status, 403, 'a tenant')
+    replied(bench.request('POST', '/api/v1/sites/tokens/token', {'minutes': 0}, local=True), 400, 'no minutes')
+    replied(bench.request('POST', '/api/v1/sites/nowhere/token', {}, local=True), 404, 'no such site')
+    replied(bench.request('POST', '/api/v1/sites/local/token', {}, local=True), 409, "the hub's own")
+    replied(bench.request('POST', '/api/v1/sites/tokens/token', {}, key=bench.key), 403, 'a tenant')
 
 
 def renews(bench):
@@ -140,7 +140,7 @@ def another_network(bench):
 def closed():
     with Bench() as bench:
         bench.api('POST', '/api/v1/sites', {'name': 'x'})
-        same(bench.request('POST', '/api/v1/sites/x/token', {}, local=True).status, 409, 'no door')
+        replied(bench.request('POST', '/api/v1/sites/x/token', {}, local=True), 409, 'no door')
 
 
 def offline_root():
@@ -176,7 +176,7 @@ def offline_root():
         with Bench([*LISTEN, '--no-model'], data=data) as bench, Site() as it, Site() as late:
             need(any('issuer_ends' in line for line in bench.lines), 'less than 30 days are told')
             need(not (data / 'pki' / 'root.key').exists(), 'the hub made a root')
-            same(bench.request('GET', '/readyz').status, 200, 'ready all the same')
+            replied(bench.request('GET', '/readyz'), 200, 'ready all the same')
             bench.api('POST', '/api/v1/sites', {'name': 'early'})
             hub, token = invite(bench, 'early')
             it.join(OK, hub, token)

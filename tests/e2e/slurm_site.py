@@ -17,6 +17,8 @@ import subprocess
 import sys
 import time
 
+from busbar_test import PATIENCE
+
 USER = 'nobody'
 AS_USER = ('setpriv', f'--reuid={USER}', f'--regid={pwd.getpwnam(USER).pw_gid}', '--clear-groups')
 PATH = os.environ.get('PATH', '') + ':/usr/sbin:/sbin'
@@ -195,7 +197,7 @@ class Cluster:
         return self.processes[key]
 
     def wait(self, what, test, limit_s):
-        until = time.monotonic() + limit_s
+        until = time.monotonic() + PATIENCE * limit_s
         while time.monotonic() < until:
             if test():
                 return

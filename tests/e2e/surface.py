@@ -6,7 +6,7 @@ import json
 import threading
 import time
 
-from workbench import STORY, Bench, Engine, Tap, nano, need, same, talk
+from workbench import STORY, Bench, Engine, Tap, nano, need, replied, same, talk
 
 TYPES = {400: 'invalid_request_error', 401: 'authentication_error', 402: 'insufficient_quota', 403: 'permission_error',
          404: 'invalid_request_error', 405: 'invalid_request_error', 413: 'invalid_request_error',
@@ -44,14 +44,19 @@ def keys_are_refused(hub):
                         fields=[f'Authorization: Basic {hub.key}'])
     refused(basic, 401)
     other = hub.add_key('short')
-    same(hub.chat(other['key'], max_tokens=1).status, 200, 'before it is revoked')
+    replied(hub.chat(other['key'], max_tokens=1), 200, 'before it is revoked')
     hub.api('DELETE', f"/api/v1/keys/{other['public_id']}")
     refused(hub.chat(other['key'], max_tokens=1), 401, 'invalid_api_key')
 
 
 def key_expires(hub):
-    key = hub.add_key('brief', expires=int(time.time()) + 2)['key']
-    same(hub.chat(key, max_tokens=1).status, 200, 'before it expires')
+    for _ in range(5):  # this machine may stall for longer than the key lives
+        expires = int(time.time()) + 2
+        key = hub.add_key('brief', expires=expires)['key']
+        reply = hub.chat(key, max_tokens=1)
+        if time.time() < expires:
+            break
+    replied(reply, 200, 'before it expires')
     time.sleep(2.1)
     refused(hub.chat(key, max_tokens=1), 401, 'invalid_api_key')
     refused(hub.request('GET', '/v1/models', key=key), 401)
@@ -85,7 +90,7 @@ def budget_spent(hub):
     need('retry-after' not in reply.fields, 'no retry-after: it would not help')
     same(hub.tenant('poor')['spent'], 0, 'spent')
     hub.api('PUT', '/api/v1/tenants/poor/budget', {'budget': '1'})
-    same(hub.chat(poor, max_tokens=8).status, 200, 'with a budget')
+    replied(hub.chat(poor, max_tokens=8), 200, 'with a budget')
     small = hub.add_key('small', tenant='poor', budget='0.000001')['key']
     refused(hub.chat(small, max_tokens=8), 402, 'insufficient_quota')
 
@@ -93,7 +98,7 @@ def budget_spent(hub):
 def too_large(hub):
     body = json.dumps(chat_body(messages=[{'role': 'user', 'content': 'x' * (9 << 20)}])).encode()
     refused(post(hub, body), 413)
-    same(hub.request('GET', '/v1/models').status, 200, 'afterwards')
+    replied(hub.request('GET', '/v1/models'), 200, 'afterwards')
 
 
 def rate_requests(hub):
@@ -122,7 +127,7 @@ def rate_tokens(hub):
     same(reply.fields.get('x-ratelimit-limit-tokens'), '600', 'limit')
     need('x-ratelimit-remaining-tokens' in reply.fields, reply.fields)
     # What the first reserved and did not use is free again, so the next fits too.
-    same(hub.chat(key, max_tokens=8).status, 200, 'second')
+    replied(hub.chat(key, max_tokens=8), 200, 'second')
     seen = []
     for _ in range(40):
         seen.append(hub.chat(key, max_tokens=100).status)
@@ -231,10 +236,10 @@ def only_answers_are_billed(hub):
 def dropped_fields(hub):
     extra = {'user': 'u', 'metadata': {'a': 'b'}, 'store': True, 'service_tier': 'auto', 'safety_identifier': 's',
              'prompt_cache_key': 'k'}
-    same(hub.chat(**extra, max_tokens=2).status, 200, 'llama-server')
+    replied(hub.chat(**extra, max_tokens=2), 200, 'llama-server')
     with Engine(talk()) as engine:
         hub.add_url_model('spy', engine.url)
-        same(hub.chat(model='spy', **extra, max_tokens=2).status, 200, 'engine at a URL')
+        replied(hub.chat(model='spy', **extra, max_tokens=2), 200, 'engine at a URL')
         hub.api('DELETE', '/api/v1/deployments/spy')
         same(sorted(engine.seen[-1]), ['max_tokens', 'messages', 'model'], 'what the engine was given')
         same(engine.seen[-1]['max_tokens'], 2, 'max_tokens')

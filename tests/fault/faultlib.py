@@ -21,7 +21,7 @@ ROOT = HERE.parents[1]
 os.environ.setdefault('BUSBAR_BIN', str(ROOT / 'build' / 'busbar'))
 sys.path.insert(0, str(HERE.parent / 'e2e'))
 from audit import SLOW, Audit  # noqa: E402,F401 pylint: disable=wrong-import-position,unused-import
-from busbar_test import Hub, Tap  # noqa: E402,F401 pylint: disable=wrong-import-position,unused-import
+from busbar_test import PATIENCE, Hub, Tap  # noqa: E402,F401 pylint: disable=wrong-import-position,unused-import
 
 FULL = os.environ.get('BUSBAR_FULL') == '1'
 STORIES = 'stories'
@@ -41,6 +41,7 @@ def nano(amount):
 
 def wait_for(what, test, limit_s, every_s=0.02):
     """Waits until test() is true; the seconds that it took."""
+    limit_s *= PATIENCE
     start = time.monotonic()
     while True:
         got = test()
@@ -214,13 +215,14 @@ def mixed(rng, slow=True):
 class SlowEngine:
     """max_tokens tokens at `pace_s` each; every chunk carries the usage so far, as vLLM's do when asked.
 
-    sent[seed] is how many tokens were handed to the kernel. faults[seed] names what to do instead of the whole answer.
+    sent[seed] is how many tokens were handed to the kernel. faults[seed] names what to do instead of the whole answer. A stream
+    stops at gates[seed], a number of tokens and an event that it waits for.
     """
 
     prompt_tokens = 7
 
     def __init__(self, pace_s=0.01):
-        self.pace_s, self.sent, self.faults = pace_s, {}, {}
+        self.pace_s, self.sent, self.faults, self.gates = pace_s, {}, {}, {}
         engine = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -292,7 +294,10 @@ class SlowEngine:
             return json.dumps({'object': 'chat.completion.chunk', 'model': SLOW, 'choices': choices,
                                'usage': self.usage(n)}).encode()
 
+        stop, gate = self.gates.get(seed, (total + 1, None))
         for i in range(1, total + 1):
+            if i == stop:
+                gate.wait(120)
             if fault and i > total // 2:
                 if fault == 'garbage':
                     send(b'{"choices":[{]')
@@ -374,7 +379,7 @@ def records(hub):
 
 
 def get_status(hub, path):
-    return hub.request('GET', path, key=None, timeout=5).status
+    return hub.request('GET', path, key=None).status
 
 
 def engines(data):
@@ -403,7 +408,7 @@ def kill9(hub):
     """SIGKILL to the hub's process alone, as the kernel's OOM killer would."""
     os.kill(hub.pid, signal.SIGKILL)
     hub.process.wait()
-    hub.reader.join(5)
+    hub.reader.join(20)
 
 
 def unstarted(data, env=None):

@@ -174,7 +174,7 @@ class Ground:
             seen_ms = (spans[number][1] - spans[number][0]) * 1000 if number in spans else 0
             lost_ms = 11000 if epoch['truncated'] else 300  # between two lines of usage
             need(seen_ms - lost_ms <= epoch['ms'], f'{job.id}: epoch {number} ran for {seen_ms} ms, metered {epoch}')
-            need(epoch['ms'] <= seen_ms + 3000, f'{job.id}: epoch {number} ran for {seen_ms} ms, metered {epoch}')
+            need(epoch['ms'] <= seen_ms + 10000, f'{job.id}: epoch {number} ran for {seen_ms} ms, metered {epoch}')
             same((epoch['chip_ms'], epoch['price']), (epoch['ms'] * epoch['chips'], PRICES[job.chip]), epoch)
             same(nano(epoch['cost']), nano(epoch['price']) * epoch['chip_ms'] // 3600000, epoch)
             cost += nano(epoch['cost'])

@@ -118,7 +118,7 @@ def cut_short(g, rng):
     jobs = g.mixed(3, 3)
     g.wait_begun(jobs[:2])
     g.link.cut()
-    time.sleep(rng.uniform(0.2, LEASE_S * 0.6))
+    time.sleep(rng.uniform(0.2, LEASE_S * 0.4))
     g.mixed(1)
     g.link.heal()
 

@@ -47,7 +47,7 @@ def billed(f, job, seconds):
     usage = json.loads((f.bench.data / 'work' / job['id'] / '1' / 'exit').read_text())['usage']
     same((epoch['ms'], epoch['final'], epoch['truncated']), (usage['ms'], True, False), epoch)
     # What watches it may see it begin a few milliseconds late.
-    need(seconds * 1000 - 50 <= epoch['ms'] <= seconds * 1000 + 5000, epoch)
+    need(seconds * 1000 - 50 <= epoch['ms'] <= seconds * 1000 + 15000, epoch)
     same(nano(epoch['cost']), nano(epoch['price']) * epoch['chip_ms'] // 3600000, epoch)
     same((nano(job['cost']), 'unpaid' in job), (nano(epoch['cost']), False), job)
 
@@ -65,7 +65,7 @@ def one(f, clocks, who, seconds):
     f.bench.api('POST', '/api/v1/sites/other/token', {})
     ends = [f.ended(j, 20) for j in (runs, limited, after)]
     same([(e['end'], e['epoch'], runs_of(f, e['id'])) for e in ends], [('exited', 1, 1), ('timed-out', 1, 1), ('exited', 1, 1)], 'ends')
-    need(2 <= time.monotonic() - begins <= 16, f'{time.monotonic() - begins} s')
+    need(2 <= time.monotonic() - begins <= 60, f'{time.monotonic() - begins} s')
     ends = [wait_for(lambda i=e['id']: (j := f.job(i))['epochs'][0]['final'] and j, 'the last figures', 10) for e in ends]
     for job, ran_s in zip(ends, (3, 4, 1)):
         billed(f, job, ran_s)
