@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/le.h"
 
 #define FIELD_OF(S, t, n, z) {#n, FIELD_##t, offsetof(S, n), sizeof(((S *)0)->n)},
 #define EVENT_FIELDS(n, k, L) static const struct field event_fields_##n[] = {L(FIELD_OF, struct event_##n)};
@@ -56,20 +57,6 @@ size_t event_size(uint32_t kind)
     return offsetof(struct event, u) + layout->size;
 }
 
-static void put_le(uint8_t *dst, uint64_t v, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        dst[i] = (uint8_t)(v >> (8 * i));
-}
-
-static uint64_t get_le(const uint8_t *src, size_t n)
-{
-    uint64_t v = 0;
-    for (size_t i = 0; i < n; i++)
-        v |= (uint64_t)src[i] << (8 * i);
-    return v;
-}
-
 /* Length of the encoded field; for variable ones that is a prefix and what it counts. */
 static size_t field_encode(const struct field *f, const void *src, uint8_t *dst, size_t cap)
 {
@@ -89,7 +76,7 @@ static size_t field_encode(const struct field *f, const void *src, uint8_t *dst,
         } else {
             memcpy(&v, src, 8);
         }
-        put_le(dst, v, len);
+        le_put(dst, v, len);
         return len;
     }
     case FIELD_uuid:
@@ -102,7 +89,7 @@ static size_t field_encode(const struct field *f, const void *src, uint8_t *dst,
         len = text_len(src, f->size);
         if (cap < 2 + len)
             return 0;
-        put_le(dst, len, 2);
+        le_put(dst, len, 2);
         memcpy(dst + 2, src, len);
         return 2 + len;
     case FIELD_uuids: {
@@ -143,9 +130,9 @@ static size_t field_decode(const struct field *f, void *dst, const uint8_t *src,
         if (len < f->size)
             return 0;
         if (f->size == 4)
-            memcpy(dst, &(uint32_t){(uint32_t)get_le(src, 4)}, 4);
+            memcpy(dst, &(uint32_t){(uint32_t)le_get(src, 4)}, 4);
         else
-            memcpy(dst, &(uint64_t){get_le(src, 8)}, 8);
+            memcpy(dst, &(uint64_t){le_get(src, 8)}, 8);
         return f->size;
     case FIELD_uuid:
     case FIELD_digest:
@@ -156,7 +143,7 @@ static size_t field_decode(const struct field *f, void *dst, const uint8_t *src,
     case FIELD_text:
         if (len < 2)
             return 0;
-        n = (size_t)get_le(src, 2);
+        n = (size_t)le_get(src, 2);
         if (len < 2 + n || !text_set(dst, f->size, (const char *)src + 2, n))
             return 0;
         return 2 + n;
@@ -197,10 +184,10 @@ size_t event_encode(const struct event *event, uint8_t *dst, size_t cap)
     assert(layout);
     if (cap < EVENT_HEAD_LEN)
         return 0;
-    put_le(dst, EVENT_VERSION, 2);
-    put_le(dst + 2, event->kind, 2);
-    put_le(dst + 4, (uint64_t)event->at_ms, 8);
-    put_le(dst + 12, event->token, 8);
+    le_put(dst, EVENT_VERSION, 2);
+    le_put(dst + 2, event->kind, 2);
+    le_put(dst + 4, (uint64_t)event->at_ms, 8);
+    le_put(dst + 12, event->token, 8);
     size_t n = layout_encode(layout, &event->u, dst + EVENT_HEAD_LEN, cap - EVENT_HEAD_LEN);
     return n ? EVENT_HEAD_LEN + n : 0;
 }
@@ -208,14 +195,14 @@ size_t event_encode(const struct event *event, uint8_t *dst, size_t cap)
 int event_decode(struct event *event, const uint8_t *src, size_t len)
 {
     memset(event, 0, sizeof *event);
-    if (len < EVENT_HEAD_LEN || get_le(src, 2) != EVENT_VERSION)
+    if (len < EVENT_HEAD_LEN || le_get(src, 2) != EVENT_VERSION)
         return ERR_CORRUPT;
-    const struct layout *layout = layout_event((uint32_t)get_le(src + 2, 2));
+    const struct layout *layout = layout_event((uint32_t)le_get(src + 2, 2));
     if (!layout)
         return ERR_CORRUPT;
     event->kind = layout->kind;
-    event->at_ms = (int64_t)get_le(src + 4, 8);
-    event->token = get_le(src + 12, 8);
+    event->at_ms = (int64_t)le_get(src + 4, 8);
+    event->token = le_get(src + 12, 8);
     int rc = layout_decode(layout, &event->u, src + EVENT_HEAD_LEN, len - EVENT_HEAD_LEN);
     if (rc != 0)
         memset(event, 0, sizeof *event);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/checked.h"
+#include "base/le.h"
 #include "base/str.h"
 #include "core/kinds.h"
 
@@ -55,9 +56,7 @@ static bool take_uint(struct cursor *c, size_t n, uint64_t *out)
     const uint8_t *p;
     if (!take(c, n, &p))
         return false;
-    *out = 0;
-    for (size_t i = 0; i < n; i++)
-        *out |= (uint64_t)p[i] << (8 * i);
+    *out = le_get(p, n);
     return true;
 }
 

@@ -5,20 +5,7 @@
 #include <string.h>
 
 #include "base/err.h"
-
-static void put_le(uint8_t *dst, uint64_t v, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        dst[i] = (uint8_t)(v >> (8 * i));
-}
-
-static uint64_t get_le(const uint8_t *src, size_t n)
-{
-    uint64_t v = 0;
-    for (size_t i = 0; i < n; i++)
-        v |= (uint64_t)src[i] << (8 * i);
-    return v;
-}
+#include "base/le.h"
 
 /* ---- writing ---- */
 
@@ -26,7 +13,7 @@ static void add(struct buf *out, enum frame_type type, const uint8_t *payload, s
 {
     uint8_t head[FRAME_HEAD_LEN];
     assert(len <= FRAME_PAYLOAD_MAX);
-    put_le(head, len, 4);
+    le_put(head, len, 4);
     head[4] = (uint8_t)type;
     buf_add(out, head, sizeof head);
     buf_add(out, payload, len);
@@ -35,7 +22,7 @@ static void add(struct buf *out, enum frame_type type, const uint8_t *payload, s
 void frame_add_hello(struct buf *out, const struct uuid *session)
 {
     uint8_t p[2 + sizeof session->b];
-    put_le(p, FRAME_VERSION, 2);
+    le_put(p, FRAME_VERSION, 2);
     memcpy(p + 2, session->b, sizeof session->b);
     add(out, FRAME_HELLO, p, sizeof p);
 }
@@ -51,7 +38,7 @@ void frame_add_event(struct buf *out, const struct event *event)
 void frame_add_number(struct buf *out, enum frame_type type, uint64_t number)
 {
     uint8_t p[8];
-    put_le(p, number, sizeof p);
+    le_put(p, number, sizeof p);
     add(out, type, p, sizeof p);
 }
 
@@ -64,9 +51,9 @@ void frame_add_welcome(struct buf *out, bool known)
 void frame_add_reply(struct buf *out, uint64_t token, int code, int64_t amount)
 {
     uint8_t p[20];
-    put_le(p, token, 8);
-    put_le(p + 8, (uint64_t)(int64_t)code, 4);
-    put_le(p + 12, (uint64_t)amount, 8);
+    le_put(p, token, 8);
+    le_put(p + 8, (uint64_t)(int64_t)code, 4);
+    le_put(p + 12, (uint64_t)amount, 8);
     add(out, FRAME_REPLY, p, sizeof p);
 }
 
@@ -81,7 +68,7 @@ void frame_add_recall(struct buf *out, const struct uuid *worker, const struct u
 void frame_add_row(struct buf *out, uint32_t kind, const void *row)
 {
     uint8_t p[FRAME_PAYLOAD_MAX];
-    put_le(p, kind, 2);
+    le_put(p, kind, 2);
     size_t len = layout_encode(layout_row(kind), row, p + 2, sizeof p - 2);
     assert(len > 0);
     add(out, FRAME_ROW, p, 2 + len);
@@ -90,7 +77,7 @@ void frame_add_row(struct buf *out, uint32_t kind, const void *row)
 void frame_add_pong(struct buf *out, uint64_t number, bool ready)
 {
     uint8_t p[9];
-    put_le(p, number, 8);
+    le_put(p, number, 8);
     p[8] = ready;
     add(out, FRAME_PONG, p, sizeof p);
 }
@@ -99,7 +86,7 @@ void frame_add_pong(struct buf *out, uint64_t number, bool ready)
 
 static bool read_hello(struct frame *f, const uint8_t *p, size_t len)
 {
-    if (len != 2 + sizeof f->a.b || get_le(p, 2) != FRAME_VERSION)
+    if (len != 2 + sizeof f->a.b || le_get(p, 2) != FRAME_VERSION)
         return false;
     memcpy(f->a.b, p + 2, sizeof f->a.b);
     return !uuid_zero(&f->a);
@@ -112,7 +99,7 @@ static bool read_event(struct frame *f, const uint8_t *p, size_t len)
 
 static bool read_number(struct frame *f, const uint8_t *p, size_t len)
 {
-    f->number = len == 8 ? get_le(p, 8) : 0;
+    f->number = len == 8 ? le_get(p, 8) : 0;
     return len == 8;
 }
 
@@ -126,9 +113,9 @@ static bool read_reply(struct frame *f, const uint8_t *p, size_t len)
 {
     if (len != 20)
         return false;
-    f->token = get_le(p, 8);
-    f->code = (int32_t)(uint32_t)get_le(p + 8, 4);
-    f->amount = (int64_t)get_le(p + 12, 8);
+    f->token = le_get(p, 8);
+    f->code = (int32_t)(uint32_t)le_get(p + 8, 4);
+    f->amount = (int64_t)le_get(p + 12, 8);
     return true;
 }
 
@@ -143,14 +130,14 @@ static bool read_recall(struct frame *f, const uint8_t *p, size_t len)
 
 static bool read_row(struct frame *f, const uint8_t *p, size_t len)
 {
-    f->kind = len >= 2 ? (uint32_t)get_le(p, 2) : 0;
+    f->kind = len >= 2 ? (uint32_t)le_get(p, 2) : 0;
     const struct layout *layout = layout_row(f->kind);
     return layout && layout->size <= sizeof f->row && layout_decode(layout, f->row, p + 2, len - 2) == 0;
 }
 
 static bool read_pong(struct frame *f, const uint8_t *p, size_t len)
 {
-    f->number = len == 9 ? get_le(p, 8) : 0;
+    f->number = len == 9 ? le_get(p, 8) : 0;
     f->flag = len == 9 ? p[8] : 2;
     return f->flag <= 1;
 }
@@ -169,7 +156,7 @@ enum frame_read frame_read(const char *data, size_t len, struct frame *out, size
     *used = 0;
     if (len < FRAME_HEAD_LEN)
         return FRAME_MORE;
-    uint64_t payload = get_le(p, 4);
+    uint64_t payload = le_get(p, 4);
     if (payload > FRAME_PAYLOAD_MAX)
         return FRAME_BAD;
     size_t i = 0;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/le.h"
 
 void merkle_leaf(merkle_hash_fn *hash, uint8_t out[MERKLE_HASH_LEN], uint8_t *entry, size_t len)
 {
@@ -64,9 +65,8 @@ void merkle_edge_root(merkle_hash_fn *hash, const struct merkle_edge *edge, stru
 
 size_t merkle_edge_pack(const struct merkle_edge *edge, uint8_t dst[MERKLE_EDGE_PACKED_MAX])
 {
-    size_t len = 0;
-    for (; len < 8; len++)
-        dst[len] = (uint8_t)(edge->size >> 8 * len);
+    size_t len = 8;
+    le_put(dst, edge->size, len);
     for (unsigned level = MERKLE_LEVELS; level-- > 0;) {
         if (!(edge->size >> level & 1))
             continue;
@@ -82,8 +82,7 @@ int merkle_edge_unpack(struct merkle_edge *edge, const uint8_t *src, size_t len)
     *edge = (struct merkle_edge){0};
     if (len < 8)
         return ERR_CORRUPT;
-    for (size_t i = 0; i < 8; i++)
-        edge->size |= (uint64_t)src[i] << 8 * i;
+    edge->size = le_get(src, 8);
     if (edge->size > MERKLE_SIZE_MAX)
         return ERR_CORRUPT;
     for (unsigned level = MERKLE_LEVELS; level-- > 0;) {

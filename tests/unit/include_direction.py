@@ -9,8 +9,8 @@ import tap
 # From the top to the bottom; "" is src/main.c.
 FLOORS = ["", "cli", "hub", "gateway", "site", "sim", "network", "runtime", "engine", "probe", "store", "net", "tlog", "core",
           "base"]
-PURE = {"base/arena.h", "base/base64.h", "base/checked.h", "base/err.h", "base/errors.def", "base/heap.h", "base/list.h", "base/map.h",
-        "base/rng.h", "base/str.h"}
+PURE = {"base/arena.h", "base/base64.h", "base/checked.h", "base/err.h", "base/errors.def", "base/heap.h", "base/le.h", "base/list.h",
+        "base/map.h", "base/rng.h", "base/str.h"}
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 # Nothing but these of the standard library in the pure folders: types, limits, assert, mem*.
 PURE_SYSTEM = {"assert.h", "limits.h", "stdalign.h", "stdbool.h", "stddef.h", "stdint.h", "string.h"}
