@@ -137,7 +137,7 @@ static void on_lost(void *ctx)
 {
     struct edge *o = ctx;
     log_warn("the hub has forgotten this process", "what it had begun ends");
-    o->again = true;
+    o->again = !o->draining; /* who was asked to end does not begin anew */
     stop(o);
 }
 

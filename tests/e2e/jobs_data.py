@@ -181,13 +181,15 @@ def may_name(d):
     job = d.submit('sleep 30', interruptible=True, time_limit_s=60)
     d.running(job)
     hub = json.loads((d.site.data / 'site.json').read_text())['hub']
-    kept = {'checkpoint': {'files': [{'name': 'n', 'sha256': sha(data), 'size': len(data)}]}}
+    kept = {'checkpoint': {'files': [{'name': 'n', 'sha256': sha(data), 'size': len(data)}]}, 'sent': 10 ** 9}
     keep = lambda: d.site.call(hub, '/site/v1/kept', {'job': job, 'epoch': 1, 'kept': kept})[0]
     put = lambda offset, some: d.site.call(hub, f'/site/v1/put?job={job}&epoch=1&sha256={sha(data)}&size={len(data)}&offset={offset}', some)[1]
     same(keep(), 400, 'it knows the name only')
     same((put(0, b'')['have'], put(len(data), b'')['whole']), (0, False), 'it is not told that it is there')
     same((put(0, data[:5])['whole'], keep()), (False, 400), 'a part of it')
     same((put(5, data[5:])['whole'], keep(), keep()), (True, 200, 200), 'all of it')
+    sent = wait_for(lambda: d.job(job)['epochs'][0]['transfer']['bytes_out'], 'what was sent is metered')
+    same(sent, len(data), 'no more counts than there was to send, whatever the site says')
     d.bench.api('DELETE', f'/api/v1/jobs/{job}')
     d.nothing_runs()
 

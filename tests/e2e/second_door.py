@@ -175,6 +175,7 @@ class Trunk:
 
 
 WORKER_JOIN, LEASE_RETURN, TENANT_BUDGET = 40, 42, 11
+WORKERS_MAX = 64
 
 
 def says_too_much(hub, door):
@@ -200,6 +201,12 @@ def says_too_much(hub, door):
             trunk = Trunk(other)
             trunk.sock.sendall(bad)
             same(trunk.hear(17), None, f'cut off after {bad!r}')
+        trunk = Trunk(other)
+        for i in range(WORKERS_MAX):
+            trunk.event(WORKER_JOIN, uuid.uuid4().bytes, i + 1)
+            same(trunk.code(i + 1), 0, f'worker {i}')
+        trunk.event(WORKER_JOIN, uuid.uuid4().bytes, WORKERS_MAX + 1)
+        same(trunk.hear(17), None, 'cut off at one worker more than a gateway may have')
         status, said = other.call_site(hub)
         same(status, 403, said)
     finally:
@@ -443,6 +450,35 @@ def stops(hub, door):
     replied(door.chat(max_tokens=2), 200, 'afterwards')
 
 
+def ends_when_lost(hub, door, first):
+    """Another process with its name has taken its place when it is asked to end, before or after: it ends, and does not begin anew."""
+    with door.stream(model='slow', max_tokens=400) as s:
+        s.read(2)
+        if first == 'asked':
+            door.process.send_signal(signal.SIGTERM)
+            wait_for(lambda: 'draining' in door.said(), 'it drains')
+        trunk = Trunk(door)
+        wait_for(lambda: 'forgotten this process' in door.said(), 'it is lost', every_s=0.001)
+        if first == 'lost':
+            door.process.send_signal(signal.SIGTERM)
+        status = door.process.wait(60)
+        trunk.sock.close()
+    # Whoever is asked between the two ends without having heard it.
+    need(status in (0, -signal.SIGTERM), status, door.said()[-1000:])
+    door.run()
+    replied(door.chat(max_tokens=2), 200, 'afterwards')
+
+
+def many_sites(hub, door):
+    """As many sites as a hub can have: the door, which counts itself as one more, still hears what is new."""
+    n = 0
+    while (reply := hub.request('POST', '/api/v1/sites', {'name': f'more-{n}'}, local=True)).status == 201:
+        n += 1
+    need(reply.status == 507 and n > 30, n, reply.status, reply.body)
+    key = hub.add_key('late')['key']
+    wait_for(lambda: door.chat(key=key, max_tokens=1).status == 200, 'the new key is known', 10)
+
+
 def removed(hub, door):
     """It is out at once: its streams end, and it ends itself."""
     with door.stream(model='slow', max_tokens=400) as s:
@@ -487,6 +523,9 @@ def main():
             if FULL:
                 tap.case('a gateway that is forgotten', forgotten, hub, door)
             tap.case('a door stops and starts', stops, hub, door)
+            for first in ('asked', 'lost'):
+                tap.case(f'another process is the gateway; it was first {first}', ends_when_lost, hub, door, first)
+            tap.case('as many sites as there can be', many_sites, hub, door)
             tap.case('a gateway is removed', removed, hub, door)
         finally:
             door.end()

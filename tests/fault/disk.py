@@ -4,6 +4,7 @@
 
 `disk.py --tmpfs DIR` is the part that runs in a mount namespace of its own.
 """
+import concurrent.futures
 import errno
 import json
 import os
@@ -26,13 +27,13 @@ DB = 'busbar.db'
 class Disk:
     """A hub on a disk that fails on demand."""
 
-    def __init__(self):
+    def __init__(self, args=()):
         self.folder = tempfile.mkdtemp(prefix='bbd-', dir='/tmp')
         self.faults = DiskFaults(self.folder)
         self.fail, self.heal, self.hits = self.faults.fail, self.faults.heal, self.faults.hits
         self.engine = SlowEngine()
         self.responses = []
-        self.hub = Hub(data=os.path.join(self.folder, 'data'), env=self.faults.env)
+        self.hub = Hub(args, data=os.path.join(self.folder, 'data'), env=self.faults.env)
         self.engine.add_to(self.hub)
         self.seed = 0
 
@@ -309,6 +310,22 @@ def checkpoint(disk):
     return f'{len(new)} requests, {hits} failed calls, {disk.check()} records'
 
 
+def outlasted():
+    """A disk that takes longer over one write than a gateway elsewhere would wait: the hub's own answer waits for its record."""
+    own = Disk(['--workers', '1'])
+    try:
+        assert own.talk(max_tokens=3).complete  # from here on its worker has a lease
+        own.fail('slow', 33000, 1, 1)
+        r = own.talk(max_tokens=3)
+        assert r.complete, r
+        assert own.hits() == 1 and r.seconds > 31, f'the fault missed: {r}'
+        settled(own.hub)
+        assert sum('final' in m['flags'] for m in records(own.hub) if m['request'] == r.id) == 1, records(own.hub)
+        return f'after {r.seconds:.1f} s'
+    finally:
+        own.close()
+
+
 # ---- a disk that is really full ----
 
 def in_namespace(folder):
@@ -371,6 +388,7 @@ def can_mount():
 def main():
     tap = Tap()
     start = time.monotonic()
+    meanwhile = concurrent.futures.ThreadPoolExecutor(1).submit(outlasted)
     disk = Disk()
     rng = random.Random(SEED)
     for what, code, name in (('sync', errno.EIO, 'syncs fail with EIO'), ('write', errno.ENOSPC, 'writes fail with ENOSPC'),
@@ -387,6 +405,7 @@ def main():
     if FULL:
         tap.case('checkpoints fail', checkpoint, disk)
     disk.close()
+    tap.case('one write takes half a minute', meanwhile.result)
     if can_mount():
         tap.case('the disk is full', full_disk)
     else:

@@ -3,17 +3,20 @@
 """The disk of a hub is full, a small one of its own, while a site reports: nothing that was acknowledged is lost, the hub says that
 it is not ready, and goes on when there is room. The site keeps what it has to tell, and tells it once.
 """
+import errno
 import json
 import os
 import pathlib
 import subprocess
 import tempfile
 import time
+import uuid
 
-from faultlib import FULL, Tap, get_status
-from site_agent import Field, counted, runs_of
+from faultlib import FULL, DiskFaults, Tap, get_status
+from second_door import WORKER_JOIN, Door, Trunk
+from site_agent import Field, counted, free_port, runs_of
 from site_disk import Disk
-from workbench import nano, need, same, wait_for
+from workbench import Bench, nano, need, same, wait_for
 
 PRICE = '7.2'
 LINES = 400
@@ -106,8 +109,33 @@ def killed(f, disk):
             whole(f, job, b'end\n')
 
 
+def says_again():
+    """What a gateway says in order and the hub cannot record is not answered: the hub cuts it off, and it says it all again."""
+    with tempfile.TemporaryDirectory(prefix='bb-', dir='/tmp') as folder:
+        faults = DiskFaults(folder)
+        with Bench(['--site-listen', f'127.0.0.1:{free_port()}', '--no-model'], env=faults.env) as hub:
+            door = Door(hub, 'near')
+            try:
+                door.join()
+                trunk = Trunk(door)
+                trunk.event(WORKER_JOIN, uuid.uuid4().bytes, 1)
+                same(trunk.code(1), 0, 'while the disk is well')
+                faults.fail('sync', errno.EIO)
+                trunk.event(WORKER_JOIN, uuid.uuid4().bytes, 2)
+                same(trunk.hear(17), None, 'while it fails')
+                need(faults.hits(), 'the fault missed')
+                faults.heal()
+                wait_for(lambda: get_status(hub, '/readyz') == 200, 'ready again')
+                trunk = Trunk(door)
+                trunk.event(WORKER_JOIN, uuid.uuid4().bytes, 1)
+                same(trunk.code(1), 0, 'again')
+            finally:
+                door.end()
+
+
 def main():
     tap = Tap()
+    tap.case('a gateway says again what the disk did not take', says_again)
     if os.getuid() != 0:
         tap.skip('a full disk at a hub', 'mounting needs root')
         tap.done()
