@@ -174,7 +174,8 @@ static void test_refused(void **state)
     report.chip_ms = 0;
     report.energy_mj = UINT64_MAX;
     assert_int_equal(do_report(report), ERR_INVALID);
-    report.energy_mj = CHIPS * UINT64_C(100000) * (3 * MINUTE); /* 100 kW for each chip, for longer than it has run */
+    report.energy_mj =
+        CHIPS * UINT64_C(100000) * (3 * MINUTE); /* 100 kW for each chip, for longer than it has run */
     assert_int_equal(do_report(report), ERR_INVALID);
     report.energy_mj = 0;
     report.site = (struct uuid){{0}}; /* the hub's own process */
