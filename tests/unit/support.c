@@ -127,7 +127,7 @@ int world_step(struct world *w, struct event *event)
         event->at_ms = w->now;
     w->effects.n = 0;
     w->effects.routes_changed = false;
-    int rc = core_step(w->core, event, &w->effects);
+    int rc = w->step ? w->step(w, event) : core_step(w->core, event, &w->effects);
     if (!w->batching)
         world_collect(w);
     return rc;

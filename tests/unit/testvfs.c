@@ -24,6 +24,7 @@ struct file {
     char name[64];
     struct content now;  /* what the process sees */
     struct content disk; /* what survives power loss */
+    struct content kept; /* what a reset begins with */
     bool fresh; /* made anew since the last sync: `disk` is another file of the same name, or nothing */
     struct handle *open[CONNECTIONS];
     void *region[REGIONS]; /* shared memory of the WAL index */
@@ -44,6 +45,7 @@ static uint64_t random_state, ops, crash_at;
 static bool crashed, lying;
 static unsigned fail_kinds;
 static uint32_t fail_skip, fail_count;
+static uint64_t touches, touch_from, touch_to; /* those in [from, to) fail */
 
 static uint32_t draw(uint32_t n)
 {
@@ -76,13 +78,28 @@ static void content_resize(struct content *c, size_t len)
     c->len = len;
 }
 
-/* Counts the operation; true when it must fail. */
+static void content_copy(struct content *to, const struct content *from)
+{
+    content_resize(to, from->len);
+    if (from->len)
+        memcpy(to->data, from->data, from->len);
+    to->exists = from->exists;
+}
+
+/* Counts any operation; true when it must fail. */
+static bool touch(void)
+{
+    touches++;
+    return touches >= touch_from && touches < touch_to;
+}
+
+/* Counts one that changes something; true when it must fail. */
 static bool faulty(const struct file *f, unsigned kind)
 {
     ops++;
     if (crash_at && ops >= crash_at)
         crashed = true;
-    if (crashed)
+    if (crashed || touch())
         return true;
     const char *dash = strrchr(f->name, '-');
     if (!(kind & fail_kinds) || !dash || strcmp(dash, "-wal") != 0 || fail_count == 0)
@@ -134,12 +151,15 @@ static int on_read(sqlite3_file *p, void *dst, int n, sqlite3_int64 at)
 {
     struct content *c = &((struct handle *)p)->file->now;
     pthread_mutex_lock(&lock);
+    bool fault = touch();
     size_t have = (size_t)at < c->len ? c->len - (size_t)at : 0;
     if (have > (size_t)n)
         have = (size_t)n;
     if (have)
         memcpy(dst, c->data + at, have);
     pthread_mutex_unlock(&lock);
+    if (fault)
+        return SQLITE_IOERR_READ;
     memset((char *)dst + have, 0, (size_t)n - have);
     return have == (size_t)n ? SQLITE_OK : SQLITE_IOERR_SHORT_READ;
 }
@@ -365,7 +385,7 @@ static int on_open(sqlite3_vfs *v, const char *name, sqlite3_file *p, int flags,
     }
     pthread_mutex_lock(&lock);
     struct file *f = file_named(name, flags & SQLITE_OPEN_CREATE);
-    bool there = f && (f->now.exists || flags & SQLITE_OPEN_CREATE);
+    bool there = f && (f->now.exists || flags & SQLITE_OPEN_CREATE) && !touch();
     if (there) {
         if (!f->now.exists) {
             content_resize(&f->now, 0);
@@ -442,12 +462,48 @@ void testvfs_reset(uint64_t seed)
         shm_drop(&files[i]);
         content_resize(&files[i].now, 0);
         content_resize(&files[i].disk, 0);
-        files[i].now.exists = files[i].disk.exists = files[i].fresh = false;
+        files[i].fresh = false;
+        content_copy(&files[i].now, &files[i].kept);
+        content_copy(&files[i].disk, &files[i].kept);
     }
     random_state = seed * 0x9e3779b97f4a7c15u | 1;
     ops = crash_at = 0;
     crashed = lying = false;
     fail_count = 0;
+    testvfs_fail_at(0, 0);
+}
+
+uint64_t testvfs_count(void)
+{
+    return ops;
+}
+
+void testvfs_keep(void)
+{
+    for (int i = 0; i < FILES; i++)
+        content_copy(&files[i].kept, &files[i].now);
+}
+
+void testvfs_forget(void)
+{
+    for (int i = 0; i < FILES; i++) {
+        content_resize(&files[i].kept, 0);
+        files[i].kept.exists = false;
+    }
+}
+
+void testvfs_fail_at(uint64_t n, uint32_t count)
+{
+    pthread_mutex_lock(&lock);
+    touches = 0;
+    touch_from = n ? n : UINT64_MAX;
+    touch_to = n ? n + count : UINT64_MAX;
+    pthread_mutex_unlock(&lock);
+}
+
+uint64_t testvfs_touched(void)
+{
+    return touches;
 }
 
 void testvfs_crash_at(uint64_t n)
@@ -544,4 +600,5 @@ void testvfs_power_loss(void)
     crashed = false;
     crash_at = 0;
     fail_count = 0;
+    testvfs_fail_at(0, 0);
 }

@@ -4,7 +4,8 @@
  *
  * xSync copies the one to the other. At power loss each 512-byte sector that differs is kept, dropped or torn
  * (garbage), each independently; a file that was made, deleted or resized since the last sync may be either way.
- * It can also fail writes or syncs of the WAL, and it can lie about syncs: the control, which must lose data. Any
+ * It can also fail writes or syncs of the WAL, or any operation on any file, and it can lie about syncs: the control, which must lose
+ * data. What all files hold can be kept and brought back, so that many runs begin at one state. Any
  * number of connections of one process, from any thread. Name: "test". (After prototypes/crashvfs, which found that
  * WAL with synchronous=NORMAL loses acknowledged commits.)
  */
@@ -22,10 +23,20 @@ void testvfs_reset(uint64_t seed);
  * fail, as for a process that dies there. 0: never. */
 void testvfs_crash_at(uint64_t n);
 bool testvfs_crashed(void);
+/* Those that were counted since testvfs_crash_at or the reset. */
+uint64_t testvfs_count(void);
+/* Keeps what all files hold, in place of what was kept before; a reset that follows begins with it. All connections must be
+ * closed. testvfs_forget: a reset begins with no files again. */
+void testvfs_keep(void);
+void testvfs_forget(void);
 /* What a machine finds when it comes back. All connections must be closed. */
 void testvfs_power_loss(void);
 /* Of the next operations of these kinds on a WAL, lets `skip` pass and fails `count`. */
 void testvfs_fail(unsigned kinds, uint32_t skip, uint32_t count);
+/* Of all operations on any file from now on, also reads and opens, the n-th fails and the count - 1 after it; 0: none. */
+void testvfs_fail_at(uint64_t n, uint32_t count);
+/* Operations of that kind since testvfs_fail_at. */
+uint64_t testvfs_touched(void);
 /* Failures that are still to come. */
 uint32_t testvfs_fails_left(void);
 /* Syncs report success and do nothing. */
