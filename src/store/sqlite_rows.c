@@ -67,13 +67,15 @@ static int rows_of_one(sqlite3 *db, const struct row_query *q, load_fn *fn, void
 int sqlite_rows_read(sqlite3 *db, const struct row_query *q, uint32_t n, load_fn *fn, void *ctx,
                      struct err *err)
 {
-    /* A transaction that reads sees one moment from its first statement on. */
-    if (!db || sqlite3_exec(db, "BEGIN", NULL, NULL, NULL) != SQLITE_OK)
+    /* While one statement has begun to read, all others of its connection read what was there then. Not BEGIN: an end that fails for
+     * want of memory would leave the connection at that moment for ever. */
+    sqlite3_stmt *moment = NULL;
+    if (!db || sqlite3_prepare_v2(db, "SELECT 1 FROM sqlite_schema", -1, &moment, NULL) != SQLITE_OK)
         return read_err(db, err, "rows");
-    int rc = 0;
+    int rc = sqlite3_step(moment) == SQLITE_ROW ? 0 : read_err(db, err, "rows");
     for (uint32_t i = 0; rc == 0 && i < n; i++)
         rc = rows_of_one(db, &q[i], fn, ctx, err);
-    (void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+    sqlite3_finalize(moment);
     return rc;
 }
 
