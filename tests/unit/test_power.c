@@ -311,18 +311,18 @@ static void test_power_loss(void **state)
 /* The controls: with fewer syncs, or none, acknowledged commits are lost, and this test sees it. */
 static void control(const char *pragma)
 {
-    uint64_t seed = 7, runs = test_count(3, 100);
+    uint64_t seed = 7, enough = test_count(1, 20);
     uint32_t sound = 0, losses = 0, damaged = 0;
     synchronous = pragma;
     for (size_t s = 0; s < SCENARIOS; s++) {
         uint32_t before = losses + damaged;
-        for (uint64_t i = 0; i < runs; i++) {
+        for (uint64_t i = 0; i < 200 && losses + damaged < before + enough; i++) {
             const char *wrong = one_loss(&scenarios[s], seed + i, 60 + 20 * (i % 8));
             sound += !wrong;
             losses += wrong == lost;
             damaged += wrong && wrong != lost;
         }
-        assert_true(losses + damaged > before);
+        assert_true(losses + damaged >= before + enough);
     }
     synchronous = NULL;
     printf("# %s: %u sound, %u lost, %u damaged\n", pragma, sound, losses, damaged);
