@@ -84,8 +84,8 @@ int powerhub_load(struct powerhub *hub)
     if (rc != 0)
         return rc;
     batch_reset(&hub->batch, view_core(w->core)->events);
-    hub->acked = (struct mark){
-        .events = hub->batch.first, .rows = mirror_digest(&w->mirror), .edge = hub->book.edge};
+    hub->acked =
+        (struct mark){.events = hub->batch.first, .rows = mirror_digest(&w->mirror), .edge = hub->book.edge};
     hub->tried = hub->acked;
     hub->loaded = true;
     return 0;
@@ -241,9 +241,9 @@ static const char *check_journal(const struct origin *origin, struct store *stor
     int rc = world_reload(r.w);
     if (rc == 0)
         rc = store->ops->journal(store, origin->mark.events, replay_row, &r, &err);
-    const char *wrong = rc != 0                   ? "the journal cannot be read"
-                        : r.bad                   ? "the journal is not whole, or decides otherwise"
-                        : r.next != mark->events  ? "the journal ends elsewhere"
+    const char *wrong = rc != 0                  ? "the journal cannot be read"
+                        : r.bad                  ? "the journal is not whole, or decides otherwise"
+                        : r.next != mark->events ? "the journal ends elsewhere"
                         : mirror_digest(&r.w->mirror) != mark->rows ? "the replay ends with other rows"
                                                                     : NULL;
     world_free(r.w);

@@ -91,27 +91,27 @@ static void step_requests(struct world *w, uint64_t i)
 
 static int pay(struct world *w, uint64_t id, int64_t amount)
 {
-    struct event e = {
-        .kind = EVENT_KIND_wallet_topup,
-        .u.wallet_topup = {.payment = uid('Y', id), .tenant = uid('T', 1), .amount = amount}};
+    struct event e = {.kind = EVENT_KIND_wallet_topup,
+                      .u.wallet_topup = {.payment = uid('Y', id), .tenant = uid('T', 1), .amount = amount}};
     return world_step(w, &e);
 }
 
 static void bill_month(struct world *w, uint64_t id, uint32_t month)
 {
-    struct event close = {
-        .kind = EVENT_KIND_invoice_close,
-        .u.invoice_close = {
-            .invoice = uid('I', id), .tenant = uid('T', 1), .month = month, .total = 900, .first_month = month}};
+    struct event close = {.kind = EVENT_KIND_invoice_close,
+                          .u.invoice_close = {.invoice = uid('I', id),
+                                              .tenant = uid('T', 1),
+                                              .month = month,
+                                              .total = 900,
+                                              .first_month = month}};
     OK(world_step(w, &close));
-    struct event note = {
-        .kind = EVENT_KIND_credit_note,
-        .u.credit_note = {.payment = uid('y', id),
-                          .tenant = uid('T', 1),
-                          .month = month,
-                          .amount = 50,
-                          .reason = "slow",
-                          .before = 50 * (int64_t)(month - month_of(begun_ms))}};
+    struct event note = {.kind = EVENT_KIND_credit_note,
+                         .u.credit_note = {.payment = uid('y', id),
+                                           .tenant = uid('T', 1),
+                                           .month = month,
+                                           .amount = 50,
+                                           .reason = "slow",
+                                           .before = 50 * (int64_t)(month - month_of(begun_ms))}};
     OK(world_step(w, &note));
 }
 
@@ -180,8 +180,11 @@ static void step_mixed(struct world *w, uint64_t i)
 static const struct scenario {
     const char *name;
     void (*step)(struct world *w, uint64_t i);
-} scenarios[] = {{"jobs", step_jobs},     {"requests", step_requests}, {"money", step_money},
-                 {"prices", step_tariff}, {"mixed", step_mixed}};
+} scenarios[] = {{"jobs", step_jobs},
+                 {"requests", step_requests},
+                 {"money", step_money},
+                 {"prices", step_tariff},
+                 {"mixed", step_mixed}};
 #define SCENARIOS (sizeof scenarios / sizeof scenarios[0])
 
 /* ---- what all runs begin with ---- */
@@ -302,10 +305,12 @@ static void test_power_loss(void **state)
             uint64_t run = seed + i;
             const char *wrong = one_loss(&scenarios[s], run, 1 + test_below(&run, writes));
             if (wrong)
-                fail_msg("BUSBAR_SEED=%llu, %s: %s", (unsigned long long)(seed + i), scenarios[s].name, wrong);
+                fail_msg("BUSBAR_SEED=%llu, %s: %s", (unsigned long long)(seed + i), scenarios[s].name,
+                         wrong);
         }
     }
-    printf("# power losses survived: %llu over %u scenarios\n", (unsigned long long)total, (unsigned)SCENARIOS);
+    printf("# power losses survived: %llu over %u scenarios\n", (unsigned long long)total,
+           (unsigned)SCENARIOS);
 }
 
 /* The controls: with fewer syncs, or none, acknowledged commits are lost, and this test sees it. */
