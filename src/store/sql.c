@@ -4,6 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/ledger.h"
+
+_Static_assert(TRANSFER_PENDING == 1, "as the index and who uses it say");
+static const char pending[] = " WHERE \"state\" = 1";
+
 void sql_table(char dst[64], const struct layout *layout)
 {
     (void)snprintf(dst, 64, "bb_%s", layout->name);
@@ -40,6 +45,8 @@ void sql_create(struct buf *sql, const struct layout *layout)
     buf_add_text(sql, "PRIMARY KEY (");
     add_names(sql, layout, layout->nkeys);
     buf_add_text(sql, "))");
+    if (layout->kind == ROW_KIND_transfer)
+        buf_addf(sql, "; CREATE INDEX IF NOT EXISTS bb_transfer_pending ON bb_transfer(id)%s", pending);
 }
 
 void sql_add_column(struct buf *sql, const struct layout *layout, const struct field *field)
@@ -81,9 +88,11 @@ void sql_select_from(struct buf *sql, const struct layout *layout)
     buf_addf(sql, " FROM bb_%s", layout->name);
 }
 
-void sql_select(struct buf *sql, const struct layout *layout)
+void sql_select_live(struct buf *sql, const struct layout *layout)
 {
     sql_select_from(sql, layout);
+    if (layout->kind == ROW_KIND_transfer)
+        buf_add_text(sql, pending);
     /* By key: ids are UUIDv7, so this is the order of creation. */
     buf_add_text(sql, " ORDER BY ");
     add_names(sql, layout, layout->nkeys);

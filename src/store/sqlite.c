@@ -204,7 +204,7 @@ static int load_table(struct sqlite *s, const struct layout *layout, load_fn *fn
     struct buf sql;
     sqlite3_stmt *stmt = NULL;
     buf_init(&sql, 4096);
-    sql_select(&sql, layout);
+    sql_select_live(&sql, layout);
     int rc = prepare(s->write, &sql, &stmt, err);
     buf_fini(&sql);
     int step = SQLITE_DONE;

@@ -126,7 +126,7 @@ struct row_query {
 
 struct store;
 struct store_ops {
-    /* Every row, kinds ascending; stops at the first non-zero return of fn and returns it. */
+    /* Every row that the state has use of, kinds ascending; transfers that are over may be left out. Stops at the first non-zero return of fn and returns it. */
     int (*load)(struct store *store, load_fn *fn, void *ctx, struct err *err);
     int (*commit)(struct store *store, const struct store_batch *batch, struct err *err);
     /* Rows that hold events >= from, ascending. */

@@ -186,7 +186,9 @@ static enum outcome verdict(int64_t acked)
     if (!store)
         return DAMAGED;
     struct usage_query q = {.by = USAGE_BY_TENANT, .to_hour = 10};
+    struct row_query transfers = {.kind = ROW_KIND_transfer};
     bool readable = store->ops->load(store, found_row, &f, &err) == 0 &&
+                    store->ops->rows(store, &transfers, 1, found_row, &f, &err) == 0 &&
                     store->ops->journal(store, 0, found_journal, &f, &err) == 0 &&
                     store->ops->usage(store, &q, found_usage, &f, &err) == 0 &&
                     log_is(store, &f, f.events, &err);
