@@ -147,6 +147,7 @@ int step_corridor_measure(struct core *core, const struct event *event)
     if (corridor_settle(&core->net.corridor[i])) {
         traffic_changed(core);
         network_changed(core);
+        core->effects->routes_changed = true; /* requests go by its round trip, too */
     }
     return 0;
 }

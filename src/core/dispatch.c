@@ -347,6 +347,7 @@ int step_dispatch_set(struct core *core, const struct event *event)
     core->work.row_touched = true;
     for (uint32_t i = 0; i < core->net.sites.used; i++)
         site_rate(core, (struct site_id){i});
+    core->effects->routes_changed = true; /* as with a signal */
     traffic_changed(core);
     for (uint32_t i = 0; i < core->work.lanes.used; i++) {
         if (table_live(&core->work.lanes, i))

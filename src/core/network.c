@@ -315,6 +315,7 @@ int step_site_signal(struct core *core, const struct event *event)
     row->renewable = e->renewable;
     table_touch(&core->net.sites, id.v);
     site_rate(core, id);
+    core->effects->routes_changed = true; /* requests go by what a place costs, too */
     traffic_changed(core);
     if (cooler)
         site_eased(core, id);
@@ -327,6 +328,7 @@ void pool_set_price(struct core *core, struct pool_id id, int64_t price)
     core->net.pool[id.v].row.price = price;
     table_touch(&core->net.pools, id.v);
     pool_rate(core, id);
+    core->effects->routes_changed = true; /* as with a signal */
 }
 
 int step_pool_price(struct core *core, const struct event *event)

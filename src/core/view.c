@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
 #include "core/view.h"
 
 #include "core/kinds.h"
@@ -104,6 +106,24 @@ const struct row_corridor *view_corridor_to(const struct core *core, const struc
     struct site_id to = site_by_id(core, site), own = {site_first(core)};
     uint32_t i = to.v == INDEX_NONE || to.v == own.v ? INDEX_NONE : corridor_between(core, own, to);
     return i == INDEX_NONE ? NULL : &core->net.corridor[i].row;
+}
+
+const struct row_dispatch *view_dispatch(const struct core *core)
+{
+    return &core->work.row;
+}
+
+int64_t view_chip_hour(const struct core *core, const struct uuid *site, const char chip[CHIP_CAP])
+{
+    const struct network *net = &core->net;
+    int64_t least = INT64_MAX;
+    for (uint32_t i = 0; i < net->pools.used && chip[0]; i++) {
+        const struct pool *pool = &net->pool[i];
+        if (table_live(&net->pools, i) && uuid_eq(&pool->row.site, site) &&
+            memcmp(pool->row.chip, chip, CHIP_CAP) == 0 && pool->hour < least)
+            least = pool->hour;
+    }
+    return least < INT64_MAX ? least : 0;
 }
 
 uint64_t view_corridor_granted(const struct core *core, const struct uuid *id)

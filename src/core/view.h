@@ -14,6 +14,8 @@ const struct row_core *view_core(const struct core *core);
 const struct row_site *view_site_at(const struct core *core, uint32_t *pos);
 /* Kinds of chips, also of those that no pool has. */
 const struct row_chip *view_chip_at(const struct core *core, uint32_t *pos);
+/* How work is ordered, and what carbon costs. */
+const struct row_dispatch *view_dispatch(const struct core *core);
 const struct row_pool *view_pool_at(const struct core *core, uint32_t *pos);
 const struct row_corridor *view_corridor_at(const struct core *core, uint32_t *pos);
 /* Jobs that wait or run. */
@@ -61,6 +63,8 @@ const struct row_price *view_price_then(const struct core *core, const struct uu
 int64_t view_pool_price_then(const struct core *core, const struct uuid *pool, int64_t then_ms);
 const struct row_deployment *view_deployment(const struct core *core, const struct uuid *id);
 const struct row_pool *view_pool(const struct core *core, const struct uuid *id);
+/* What a chip of this kind costs at the site now, with power and carbon: nano-units for an hour, of its pools the least; 0: it has none. */
+int64_t view_chip_hour(const struct core *core, const struct uuid *site, const char chip[CHIP_CAP]);
 const struct row_corridor *view_corridor(const struct core *core, const struct uuid *id);
 /* That between the hub's own site and this one; NULL: there is none. */
 const struct row_corridor *view_corridor_to(const struct core *core, const struct uuid *site);

@@ -173,8 +173,9 @@ static int worst_cost(const struct relay *r, int64_t *cost)
 
 static void go_upstream(struct relay *r)
 {
-    const struct backend *b = r->backend;
+    struct backend *b = r->backend;
     struct buf message;
+    atomic_fetch_add(&b->own, 1);
     buf_init(&message, BODY_MAX);
     http_request_head(&message, &b->endpoint, "POST", openai_path(r->surface), "", r->body.len);
     r->state = RELAY_CALL;

@@ -5,18 +5,12 @@
 
 #include "base/str.h"
 
-/* With less than this what slots yield is taken for not measured. */
-#define MEASURED_SLOT_MS 5000
-#define MEASURED_TOKENS 100
-/* What is older weighs half, then a quarter, and so on. */
-#define HALVE_SLOT_MS UINT64_C(600000)
-
 void demand_set(struct demand *d, const struct demand_terms *terms)
 {
     if (!uuid_eq(&d->terms.service, &terms->service)) {
         memset(d->part_ms, 0, sizeof d->part_ms);
         memset(d->slot_ms, 0, sizeof d->slot_ms);
-        d->measured_tokens = d->measured_slot_ms = 0;
+        yield_reset(&d->yield);
         d->told = false;
         atomic_store(&d->woken, DEMAND_ASLEEP);
         atomic_store(&d->elsewhere, 0);
@@ -26,7 +20,7 @@ void demand_set(struct demand *d, const struct demand_terms *terms)
 
 void demand_count(struct demand *d, uint64_t prompt, uint64_t completion)
 {
-    atomic_fetch_add(&d->tokens, completion + prompt / PROMPT_WEIGHT);
+    yield_count(&d->yield, prompt, completion);
 }
 
 bool demand_wakes(struct demand *d)
@@ -37,14 +31,7 @@ bool demand_wakes(struct demand *d)
 
 static void measure(struct demand *d, uint64_t ms, uint32_t busy)
 {
-    uint64_t tokens = atomic_load(&d->tokens);
-    d->measured_tokens += tokens - d->tokens_before;
-    d->measured_slot_ms += ms * busy;
-    d->tokens_before = tokens;
-    if (d->measured_slot_ms > HALVE_SLOT_MS) {
-        d->measured_slot_ms /= 2;
-        d->measured_tokens /= 2;
-    }
+    yield_sample(&d->yield, ms, busy);
     d->part_ms[d->part] += ms;
     d->slot_ms[d->part] += ms * busy;
 }
@@ -62,10 +49,7 @@ static uint64_t mean(const struct demand *d)
 
 static struct event_service_demand now(const struct demand *d, uint32_t busy, uint32_t waiting)
 {
-    bool measured = d->measured_slot_ms >= MEASURED_SLOT_MS && d->measured_tokens >= MEASURED_TOKENS;
-    /* Thousandths of a token a second, of one slot. */
-    uint64_t yield = measured ? d->measured_tokens * 1000000 / d->measured_slot_ms : SLOT_TOKENS_S * 1000;
-    yield = yield > 0 ? yield : 1;
+    uint64_t yield = yield_slot(&d->yield);
     uint64_t tokens_s = ((mean(d) + waiting * UINT64_C(1000)) * yield + 999999) / 1000000;
     uint64_t replica = (d->terms.slots * yield + 999) / 1000;
     return (struct event_service_demand){

@@ -4,8 +4,7 @@
  *
  * What is asked for is slots: those in use, in the mean of the window, and one for each request that waits now. Core counts in
  * tokens of output a second, so slots are weighed by what one was measured to yield here, and told is beside it what a replica of so
- * many slots sustains; before anything was measured both are by SLOT_TOKENS_S. A prompt's token counts as 1/PROMPT_WEIGHT of one
- * of output.
+ * many slots sustains (struct yield of gateway/cost.h).
  *
  * The window is a minute, or `hold` of the deployment where that is shorter, in parts; after each part the demand is told if it
  * is another than before, and in a new run of the hub in any case. The first request that finds nothing ready is told at once.
@@ -21,9 +20,8 @@
 #include <stdint.h>
 
 #include "core/schema.h"
+#include "gateway/cost.h"
 
-/* Of the replica in docs/serving.md: 8000 tokens of a prompt a second, or 1500 of output. */
-#define PROMPT_WEIGHT 5
 #define DEMAND_WINDOW_MS 60000
 #define DEMAND_PARTS 6
 
@@ -38,12 +36,11 @@ enum demand_waking { DEMAND_ASLEEP, DEMAND_SAMPLED, DEMAND_WOKEN };
 
 struct demand {
     struct demand_terms terms;
-    _Atomic uint64_t tokens; /* that answers had */
-    atomic_uint woken;       /* enum demand_waking */
-    atomic_uint elsewhere;   /* requests that wait at other gateways */
+    struct yield yield;
+    atomic_uint woken;     /* enum demand_waking */
+    atomic_uint elsewhere; /* requests that wait at other gateways */
     uint64_t part_ms[DEMAND_PARTS], slot_ms[DEMAND_PARTS];
     uint32_t part;
-    uint64_t tokens_before, measured_tokens, measured_slot_ms; /* what slots yield */
     bool told;
     struct event_service_demand last;
 };

@@ -84,8 +84,11 @@ void relay_release_engine(struct relay *r)
     if (r->call)
         http_call_cancel(r->call);
     r->call = NULL;
-    if (r->backend)
+    if (r->backend) {
+        yield_count(&r->backend->yield, r->delivered.prompt, r->delivered.completion);
+        atomic_fetch_sub(&r->backend->own, 1);
         slot_release(r->model->queue, r->backend, (uint64_t)r->worst.prompt + r->worst.completion);
+    }
     r->backend = NULL;
 }
 

@@ -15,9 +15,12 @@ struct routes {
     void *block;
     size_t size;
     struct core *core;
+    struct uuid hub; /* the hub's own site: the one with the least id (core/network.c) */
     uint64_t n;
     bool begun;
 };
+
+static const struct uuid own_site = {.b = {[15] = 1}};
 
 struct routes *routes_new(struct portals *portals)
 {
@@ -62,7 +65,8 @@ int routes_begin(struct routes *r)
     r->begun = true;
     portals_mark(r->portals);
     /* The first site is a process's own (view_site_own): one without replicas, so that all of them count as far. */
-    struct row_site own = {.id = {.b = {[15] = 1}}, .name = "here", .state = PLACE_UP};
+    struct row_site own = {.id = own_site, .name = "here", .state = PLACE_UP};
+    r->hub = (struct uuid){0};
     return core_load(r->core, ROW_KIND_site, &own);
 }
 
@@ -83,6 +87,31 @@ static int load_key(struct routes *r, const struct row_key *key)
     return rc ? rc : core_load(r->core, ROW_KIND_key, key);
 }
 
+static int load_site(struct routes *r, const struct row_site *site)
+{
+    if (uuid_zero(&r->hub) || memcmp(&site->id, &r->hub, sizeof site->id) < 0)
+        r->hub = site->id;
+    return core_load(r->core, ROW_KIND_site, site);
+}
+
+/* Of a pool only what a chip costs matters: how many nodes it has need not be kept. */
+static int load_pool(struct routes *r, struct row_pool *pool)
+{
+    pool->nodes = pool->nodes ? 1 : 0;
+    return core_load(r->core, ROW_KIND_pool, pool);
+}
+
+/* Requests to a site go through the hub. What they take from here to there is the same for all, so a corridor of the hub's stands for
+ * the whole way. */
+static int load_corridor(struct routes *r, struct row_corridor *way)
+{
+    if (uuid_eq(&way->a, &r->hub))
+        way->a = own_site;
+    if (uuid_eq(&way->b, &r->hub))
+        way->b = own_site;
+    return core_load(r->core, ROW_KIND_corridor, way);
+}
+
 int routes_row(struct routes *r, uint32_t kind, void *row)
 {
     int rc = ERR_CORRUPT;
@@ -97,6 +126,16 @@ int routes_row(struct routes *r, uint32_t kind, void *row)
         rc = rc ? rc : core_load(r->core, ROW_KIND_replica, row);
         break;
     case ROW_KIND_site:
+        rc = load_site(r, row);
+        break;
+    case ROW_KIND_pool:
+        rc = load_pool(r, row);
+        break;
+    case ROW_KIND_corridor:
+        rc = load_corridor(r, row);
+        break;
+    case ROW_KIND_dispatch:
+    case ROW_KIND_chip:
     case ROW_KIND_tenant:
     case ROW_KIND_model:
     case ROW_KIND_variant:

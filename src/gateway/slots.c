@@ -8,9 +8,6 @@
 #include "base/err.h"
 #include "base/map.h"
 
-/* The prefix's own backend may have this many more outstanding tokens than the idlest before it is passed over. */
-#define AFFINITY_TOKENS 4096
-
 void grant_box_init(struct grant_box *box, void (*wake)(struct grant_box *box))
 {
     pthread_mutex_init(&box->lock, NULL);
@@ -66,33 +63,62 @@ bool slot_take_of(struct backend *backend)
     return take_one(backend, 0);
 }
 
-static struct backend *choose(struct backend *const *backends, uint32_t n, uint64_t prefix_hash,
-                              uint64_t tokens)
+static bool has_room(const struct backend *b)
 {
-    struct backend *idlest = NULL;
-    struct backend *kin = NULL;
+    return usable(b) && atomic_load(&b->busy) < b->slots;
+}
+
+static struct backend *cheapest(struct backend *const *backends, uint32_t n)
+{
+    struct backend *found = NULL;
     uint64_t least = UINT64_MAX;
-    uint64_t best = 0;
     for (uint32_t i = 0; i < n; i++) {
         struct backend *b = backends[i];
-        uint64_t outstanding = atomic_load(&b->outstanding);
-        if (!usable(b) || atomic_load(&b->busy) >= b->slots)
+        if (!has_room(b))
             continue;
-        if (outstanding < least) {
-            least = outstanding;
-            idlest = b;
+        uint64_t cost = cost_standing_us(&b->terms, &b->yield, b->slots) +
+                        cost_wait_us(&b->yield, b->slots, atomic_load(&b->outstanding));
+        if (cost < least) {
+            least = cost;
+            found = b;
         }
+    }
+    return found;
+}
+
+/* Who holds the prefix, of those whose way and price are near the least: which these are does not turn on who is busy how much, so
+ * that a prefix stays where it is. */
+static struct backend *kin_of(struct backend *const *backends, uint32_t n, uint64_t prefix_hash)
+{
+    struct backend *kin = NULL;
+    uint64_t least = UINT64_MAX, best = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        const struct backend *b = backends[i];
+        uint64_t standing = has_room(b) ? cost_standing_us(&b->terms, &b->yield, b->slots) : UINT64_MAX;
+        least = standing < least ? standing : least;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        struct backend *b = backends[i];
         uint64_t score = map_hash(prefix_hash, &b->salt, sizeof b->salt);
-        if (prefix_hash && (!kin || score > best)) {
+        if (!has_room(b) || cost_standing_us(&b->terms, &b->yield, b->slots) > least + AFFINITY_US)
+            continue;
+        if (!kin || score > best) {
             best = score;
             kin = b;
         }
     }
-    if (kin && atomic_load(&kin->outstanding) <= least + AFFINITY_TOKENS && take_one(kin, tokens))
+    return kin;
+}
+
+static struct backend *choose(struct backend *const *backends, uint32_t n, uint64_t prefix_hash,
+                              uint64_t tokens)
+{
+    struct backend *first = cheapest(backends, n);
+    struct backend *kin = first && prefix_hash ? kin_of(backends, n, prefix_hash) : NULL;
+    if (kin && atomic_load(&kin->outstanding) <= atomic_load(&first->outstanding) + AFFINITY_TOKENS &&
+        take_one(kin, tokens))
         return kin;
-    if (idlest && take_one(idlest, tokens))
-        return idlest;
-    return NULL;
+    return first && take_one(first, tokens) ? first : NULL;
 }
 
 /* As choose, and tries the others too when a race was lost. */

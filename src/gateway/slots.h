@@ -6,8 +6,9 @@
  * slot is a compare-and-swap. A request that finds none joins its model's queue, under a mutex, and a released slot
  * goes to the head of the queue: tenants take turns there, each tenant's requests in order of arrival.
  *
- * Choice: the backend that holds this prompt's prefix (rendezvous hashing over the first bytes of the messages), if
- * it has a free slot and is not much busier than the idlest; else the one with the fewest outstanding tokens.
+ * Choice: of the backends with a free slot the one of the least cost (gateway/cost.h): what waits there, the way, the price. But
+ * the one that holds this prompt's prefix (rendezvous hashing over the first bytes of the messages, among those whose way and price
+ * are near the least) goes before it, unless it is much busier.
  */
 #ifndef BUSBAR_GATEWAY_SLOTS_H
 #define BUSBAR_GATEWAY_SLOTS_H
@@ -20,6 +21,7 @@
 #include "base/list.h"
 #include "base/str.h"
 #include "core/limits.h"
+#include "gateway/cost.h"
 #include "gateway/demand.h"
 #include "net/http_client.h"
 
@@ -35,10 +37,14 @@ struct backend {
     uint64_t salt; /* for rendezvous hashing */
     _Atomic uint32_t refs;
     _Atomic uint32_t busy;
+    _Atomic uint32_t
+        own; /* of them, slots that requests of this process have; the others are those of other doors */
     _Atomic uint64_t outstanding; /* tokens that requests in it may still produce */
     _Atomic uint64_t suspect_ns;  /* not tried before this monotonic time: it could not be reached */
     atomic_bool gone;             /* not in the routes any more: finish, take nothing new */
-    struct backend *next;         /* in the gateway's registry */
+    struct cost_terms terms;
+    struct yield yield;
+    struct backend *next; /* in the gateway's registry */
 };
 
 enum waiting_state { WAITING_NONE, WAITING_QUEUED, WAITING_GRANTED };

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/checked.h"
 #include "base/log.h"
 #include "core/kinds.h"
 #include "core/view.h"
@@ -108,6 +109,15 @@ static struct backend *backend_of(struct registry *r, const struct row_replica *
     b->next = r->backends;
     r->backends = b;
     return b;
+}
+
+/* What it costs to go there, now. Nothing of it on the hub's own machine, where no chips are counted. */
+static void set_terms(struct backend *b, const struct row_replica *row, const struct core *core)
+{
+    const struct row_corridor *way = view_corridor_to(core, &row->site);
+    int64_t hour = i64_clamp((int128)view_chip_hour(core, &row->site, row->chip) * row->chips, INT64_MAX);
+    atomic_store(&b->terms.way_us, way ? way->rtt : 0);
+    atomic_store(&b->terms.hour, hour);
 }
 
 static bool key_equal(const void *table, uint32_t i, const void *key, size_t len)
@@ -219,6 +229,7 @@ static void add_backends(struct registry *r, struct snapshot *s, const struct co
         struct backend *b = backend_of(r, row, !here);
         if (!b)
             continue;
+        set_terms(b, row, core);
         if (row->context && row->context < m->context)
             m->context = row->context;
         m->backends[m->nbackends++] = backend_ref(b);
@@ -430,8 +441,11 @@ void registry_demand(struct registry *r, uint64_t ms, bool served, demand_fn *te
         struct event_service_demand said;
         uint32_t busy = 0;
         pthread_mutex_lock(&q->lock);
-        for (uint32_t i = 0; i < q->nbackends && served; i++)
-            busy += atomic_load(&q->backends[i]->busy);
+        for (uint32_t i = 0; i < q->nbackends; i++) {
+            struct backend *b = q->backends[i];
+            yield_sample(&b->yield, ms, atomic_load(&b->own));
+            busy += served ? atomic_load(&b->busy) : 0;
+        }
         pthread_mutex_unlock(&q->lock);
         if (demand_sample(&q->demand, ms, busy, atomic_load(&q->waiting), &said) && tell(ctx, &said))
             demand_told(&q->demand, &said);

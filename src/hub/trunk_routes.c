@@ -33,6 +33,26 @@ static uint64_t add_services(struct buf *out, const struct core *core)
     return n;
 }
 
+/* What places cost: carbon goes into what a chip's hour costs, so its price comes before the pools. Of corridors those to the hub's own
+ * site, which all requests of gateways pass. */
+static uint64_t add_places(struct buf *out, const struct core *core)
+{
+    uint64_t n = 1;
+    const struct row_site *site;
+    ADD_ALL(site);
+    frame_add_row(out, ROW_KIND_dispatch, view_dispatch(core));
+    ADD_ALL(chip);
+    ADD_ALL(pool);
+    for (uint32_t pos = 0; (site = view_site_at(core, &pos)) != NULL;) {
+        const struct row_corridor *way = view_corridor_to(core, &site->id);
+        if (!way)
+            continue;
+        frame_add_row(out, ROW_KIND_corridor, way);
+        n++;
+    }
+    return n;
+}
+
 /* In the order in which core_load wants them. A key comes with its hash, as it is stored, never with its secret. */
 static void add_routes(struct buf *out, const struct core *core, uint64_t version)
 {
@@ -40,7 +60,7 @@ static void add_routes(struct buf *out, const struct core *core, uint64_t versio
     const struct row_model *model;
     const struct row_key *key;
     frame_add_number(out, FRAME_ROUTES, version);
-    ADD_ALL(site);
+    n += add_places(out, core);
     ADD_ALL(tenant);
     for (uint32_t pos = 0; (key = view_key_at(core, &pos)) != NULL;) {
         if (key->revoked_ms != 0)

@@ -233,6 +233,7 @@ static void add_record(struct buf *out, uint64_t number, const struct journal_en
     add_id(out, "key", &m->key);
     add_id(out, "model", &m->model);
     add_id(out, "variant", &m->variant);
+    add_id(out, "site", &m->site);
     add_id(out, "price", &m->price);
     buf_addf(out,
              ",\"prompt_tokens\":%u,\"cached_tokens\":%u,\"completion_tokens\":%u,"

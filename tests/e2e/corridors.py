@@ -4,8 +4,12 @@
 what moved is billed once whatever breaks meanwhile, and over one that is cordoned or closed nothing comes.
 """
 import hashlib
+import os
+import pathlib
 import random
+import signal
 import sys
+import threading
 import time
 
 from site_agent import Field
@@ -16,6 +20,7 @@ RTT_US, BITS_S = 50000, 20_000_000
 PIECE = 4 << 20
 PRICE = '0.3'  # of a GB
 GB = 10 ** 9
+MODEL = pathlib.Path(os.environ['BUSBAR_BIN']).resolve().parent.parent / 'data' / 'models' / 'stories.gguf'
 
 
 class Corridor(Field):
@@ -180,6 +185,42 @@ def closed(f):
     same((f.ended(job, 60)['code'], f.job(job)['epoch']), (0, 2), 'once it is up again')
 
 
+def requests(f):
+    """Of two replicas the near one answers while it is idle; the far one when it is not, or costs less; each change counts at once."""
+    names = {s['id']: s['name'] for s in f.bench.api('GET', '/api/v1/sites')['data']}
+    busbar(OK, 'model', 'add', 'story', MODEL, '--data', f.bench.data)
+    busbar(OK, 'deploy', 'story', '--site', 'local,north', '--replicas', '2', '--slots', '1', '--data', f.bench.data)
+    f.bench.wait_ready('story', 2, 60)
+
+    def where(n):
+        """Prompts of their own, so that no prefix is anywhere: which sites answered."""
+        replies = [f.bench.chat(model='story', max_tokens=2, messages=[{'role': 'user', 'content': f'{n} {i}'}]) for i in range(n)]
+        same([r.status for r in replies], [200] * n, replies[0].body)
+        ids = {r.fields['x-request-id'] for r in replies}
+        return {names[r['site']] for r in f.bench.records() if r['request'] in ids}
+    same(where(6), {'local'}, 'idle')
+    near, = f.bench.engines()
+    os.kill(near, signal.SIGSTOP)  # so that it is busy for as long as that takes
+    answers = []
+    first = threading.Thread(target=lambda: answers.append(where(1)))
+    first.start()
+    try:
+        wait_for(lambda: b'busbar_slots_busy 1' in f.bench.request('GET', '/metrics', key=f.bench.operator).body, 'its slot is taken', 5)
+        same(where(3), {'north'}, 'the near one is busy')
+    finally:
+        os.kill(near, signal.SIGCONT)
+    first.join()
+    same(answers, [{'local'}], 'who came first')
+    same(where(4), {'local'}, 'idle again')
+    pool, = (p['id'] for p in f.bench.api('GET', '/api/v1/pools')['data'] if p['site'] == 'local')
+    # 20 tokens a second of what is not measured: 36 for an hour are 500000 nano-units for a token, 50 s.
+    for price, site in (('36', 'north'), ('0', 'local')):
+        busbar(OK, 'pool', 'price', pool, price, '--data', f.bench.data)
+        wait_for(lambda: where(2) == {site}, f'at a price of {price}', 5)
+    busbar(OK, 'undeploy', 'story', '--data', f.bench.data)
+    wait_for(lambda: f.bench.deployment('story') is None, 'it is gone', 20)
+
+
 def act(f, verb):
     found = busbar(OK, 'corridor', verb, 'north', '--data', f.bench.data).stdout
     same({'cordon': 'cordoned', 'close': 'lost', 'resume': 'up'}[verb] in found, True, found)
@@ -230,7 +271,7 @@ def given(f):
 def main():
     tap, wanted = Tap(), sys.argv[1:]  # names of cases, when run by hand
     with Corridor() as field:
-        for case in (measured, billed, cached, near, broken, closed, boasts, given, refused):
+        for case in (measured, requests, billed, cached, near, broken, closed, boasts, given, refused):
             if not wanted or case.__name__ in wanted:
                 tap.case(case.__name__.replace('_', ' '), case, field)
     tap.done()
