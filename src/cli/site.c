@@ -23,12 +23,36 @@ int cli_site_list(const struct cli *cli)
     return request_list(&r, cli, "/api/v1/sites", "", columns, COUNT(columns));
 }
 
+/* What its cache has: a line each, with the models that it is weights of. */
+static void print_cached(yyjson_val *cached)
+{
+    yyjson_val *item, *model;
+    yyjson_arr_iter it = yyjson_arr_iter_with(cached);
+    while ((item = yyjson_arr_iter_next(&it)) != NULL) {
+        const char *sep = "  ";
+        printf("cached  %s  %llu bytes", yyjson_get_str(yyjson_obj_get(item, "sha256")),
+               (unsigned long long)yyjson_get_uint(yyjson_obj_get(item, "size")));
+        yyjson_arr_iter models = yyjson_arr_iter_with(yyjson_obj_get(item, "models"));
+        for (; (model = yyjson_arr_iter_next(&models)) != NULL; sep = ",")
+            printf("%s%s", sep, yyjson_get_str(model));
+        putchar('\n');
+    }
+}
+
 int cli_site_show(const struct cli *cli)
 {
     struct request r;
+    yyjson_doc *doc = NULL;
     request_begin(&r);
     request_path(&r, "/api/v1/sites/", cli->args[0], "");
-    return request_get(&r, cli, columns, COUNT(columns));
+    int rc = client_call(cli, "GET", request_path_text(&r), NULL, &doc);
+    if (rc == CLI_OK)
+        rc = print_table(cli, doc, columns, COUNT(columns));
+    if (rc == CLI_OK && !cli->json)
+        print_cached(yyjson_obj_get(yyjson_doc_get_root(doc), "cached"));
+    yyjson_doc_free(doc);
+    request_end(&r);
+    return rc;
 }
 
 int cli_site_add(const struct cli *cli)

@@ -11,6 +11,7 @@
 #include "gateway/frame.h"
 #include "gateway/openai.h"
 #include "hub/api.h"
+#include "hub/cached.h"
 #include "hub/contact.h"
 #include "hub/desk.h"
 #include "hub/hosting.h"
@@ -22,6 +23,7 @@
 #include "net/spiffe.h"
 #include "net/tunnel.h"
 #include "runtime/asks.h"
+#include "site/holdings.h"
 
 #define BODY_MAX 1048576
 #define CONNECTIONS_MAX 1024
@@ -40,6 +42,7 @@ struct door {
     struct contacts *contacts;
     struct trunks *trunks;
     struct passages *passages;
+    struct cached *cached;
     uv_timer_t renew;
     uint16_t port;
 };
@@ -52,6 +55,11 @@ int64_t door_contact_ms(struct door *door, const struct uuid *site)
 int door_serves(struct door *door, const struct uuid *site)
 {
     return hosting_can(door->hosting, site);
+}
+
+struct cached *door_cached(struct door *door)
+{
+    return door->cached;
 }
 
 /* ---- a visit ---- */
@@ -82,6 +90,11 @@ struct trunks *visit_trunks(const struct visit *visit)
 struct passages *visit_passages(const struct visit *visit)
 {
     return visit->door->passages;
+}
+
+struct cached *visit_cached(const struct visit *visit)
+{
+    return visit->door->cached;
 }
 
 void visit_refuse(struct visit *visit, int code, const char *words)
@@ -303,6 +316,7 @@ static const struct {
              {"/site/v1/renew", take_renew, OPEN_TO_SITES | OPEN_TO_GATEWAYS},
              {"/site/v1/orders", desk_take_orders, OPEN_TO_SITES},
              {"/site/v1/inventory", desk_take_inventory, OPEN_TO_SITES},
+             {HOLDINGS_PATH, cached_take, OPEN_TO_SITES},
              {"/site/v1/program", desk_take_program, OPEN_TO_SITES},
              {"/site/v1/blob", desk_take_blob, OPEN_TO_SITES},
              {"/site/v1/prior", desk_take_prior, OPEN_TO_SITES},
@@ -490,6 +504,7 @@ int door_open(struct door **out, const struct door_config *config, struct err *e
     }
     warn_of_end(&door->authority);
     asks_init(&door->asks);
+    door->cached = cached_new();
     if (mailbox_init(&door->box, &config->loop->uv, on_effect, door) != 0)
         abort(); /* out of memory */
     door->box.jobs = door->box.replicas = true;
@@ -540,5 +555,6 @@ void door_free(struct door *door)
     contacts_free(door->contacts);
     trunks_free(door->trunks);
     passages_free(door->passages);
+    cached_free(door->cached);
     free(door);
 }

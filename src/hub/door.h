@@ -21,6 +21,7 @@
 
 struct door;
 struct gateway;
+struct cached;
 
 struct door_config {
     struct loop *loop;
@@ -43,6 +44,8 @@ int door_open(struct door **out, const struct door_config *config, struct err *e
 uint16_t door_port(const struct door *door);
 /* From any thread: whether the site can serve models; -1: it has not said since the hub started. */
 int door_serves(struct door *door, const struct uuid *site);
+/* What the site's cache has, by which cached_render (hub/cached.h) goes. */
+struct cached *door_cached(struct door *door);
 /* Of the network's root certificate, SHA-256. */
 const uint8_t *door_root(const struct door *door);
 /* No more calls; the memory goes once the loop has run out of handles, door_free. */

@@ -4,6 +4,7 @@
 #include "base/osrandom.h"
 #include "core/kinds.h"
 #include "hub/api.h"
+#include "hub/cached.h"
 #include "hub/door.h"
 #include "net/spiffe.h"
 
@@ -89,6 +90,10 @@ static int show(struct api_call *call, const struct core *core)
     if (!row)
         return ERR_NOT_FOUND;
     render_site(call, core, row);
+    call->out.len--; /* the brace */
+    if (call->hub->door)
+        cached_render(door_cached(call->hub->door), core, &row->id, &call->out);
+    buf_add_char(&call->out, '}');
     return 0;
 }
 

@@ -22,6 +22,7 @@ struct desk;
 struct hosting;
 struct trunks;
 struct passages;
+struct cached;
 
 enum visit_open { OPEN_TO_SITES = 1, OPEN_TO_GATEWAYS = 2 };
 
@@ -62,5 +63,6 @@ struct desk *visit_desk(const struct visit *visit);
 struct hosting *visit_hosting(const struct visit *visit);
 struct trunks *visit_trunks(const struct visit *visit);
 struct passages *visit_passages(const struct visit *visit);
+struct cached *visit_cached(const struct visit *visit);
 
 #endif

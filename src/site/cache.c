@@ -61,6 +61,7 @@ struct cache {
     struct list fetches;
     struct link *links[CACHE_LINKS];
     uv_timer_t timer;
+    uint64_t changes;
     bool closed;
 };
 
@@ -200,6 +201,7 @@ static void after_files(uv_work_t *work, int status)
     } else if (f->err.code != 0) {
         f->state = FETCH_FAILED;
     }
+    cache->changes += f->state == FETCH_DONE;
     if (cache->closed)
         return;
     if (f->state == FETCH_DONE || f->state == FETCH_FAILED)
@@ -373,6 +375,11 @@ void cache_drop(struct cache_want *want)
 const char *cache_dir(const struct cache *cache)
 {
     return cache->config.dir;
+}
+
+uint64_t cache_changes(const struct cache *cache)
+{
+    return cache->changes;
 }
 
 /* ---- the whole ---- */

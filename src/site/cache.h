@@ -68,6 +68,8 @@ uint64_t cache_fetched(const struct cache_want *want);
 void cache_drop(struct cache_want *want);
 
 const char *cache_dir(const struct cache *cache);
+/* How often a blob has come, or was found to be here. */
+uint64_t cache_changes(const struct cache *cache);
 
 /* All wants are dropped first. The memory goes once the loop has run, with cache_free. */
 void cache_close(struct cache *cache);

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "site/holdings.h"
 #include "site/survey.h"
 
 #define TICK_MS 200
@@ -18,6 +19,7 @@ struct remote {
     struct link *orders;
     struct outbox *outbox;
     struct cache *cache;
+    struct holdings *holdings;
     struct site_replicas *replicas; /* NULL: no models can be served here */
     struct haul *haul;
     struct gauge gauge;
@@ -121,8 +123,10 @@ static bool take_orders(struct remote *r, yyjson_val *answer)
         r->session = 0; /* over: another one begins with the next call */
         return true;
     }
-    if (wanted)
+    if (wanted) {
         good = take_wanted(r, wanted);
+        holdings_forgotten(r->holdings);
+    }
     yyjson_arr_iter it = yyjson_arr_iter_with(orders);
     while (good && !wanted && (item = yyjson_arr_iter_next(&it)) != NULL)
         good = take_change(r, item);
@@ -323,6 +327,11 @@ bool remote_call(struct remote *r, const char *path, const struct buf *body, lin
     return outbox_call(r->outbox, path, body, fn, ctx);
 }
 
+struct engine *remote_engine(struct remote *r)
+{
+    return site_jobs_engine(r->jobs);
+}
+
 struct cache *remote_cache(struct remote *r)
 {
     return r->cache;
@@ -340,6 +349,8 @@ static int open_data(struct remote *r, struct err *err)
                                        .heard = o->heard,
                                        .ctx = o->ctx};
     int rc = cache_new(&r->cache, &cache, err);
+    if (rc == 0)
+        rc = holdings_new(&r->holdings, o->loop, r->cache, r->outbox, err);
     const struct haul_config haul = {.loop = o->loop,
                                      .hub = o->hub,
                                      .tls = o->tls,
@@ -359,6 +370,8 @@ static void close_data(struct remote *r)
         survey_close(r->survey);
     if (r->haul)
         haul_close(r->haul);
+    if (r->holdings)
+        holdings_close(r->holdings);
     if (r->cache)
         cache_close(r->cache);
 }
@@ -428,6 +441,7 @@ void remote_free(struct remote *r)
     outbox_free(r->outbox);
     survey_free(r->survey);
     haul_free(r->haul);
+    holdings_free(r->holdings);
     cache_free(r->cache);
     buf_fini(&r->inventory);
     buf_fini(&r->told);

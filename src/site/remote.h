@@ -29,6 +29,8 @@ void remote_serve(struct remote *remote, struct site_replicas *replicas);
 bool remote_call(struct remote *remote, const char *path, const struct buf *body, link_fn *fn, void *ctx);
 /* For how long from now work may go on without another word from the hub, ms; 0: it has not been heard for too long. */
 uint64_t remote_lease_ms(void *remote);
+/* What the site runs jobs on. */
+struct engine *remote_engine(struct remote *remote);
 /* Blobs of the hub, for whoever else needs some. */
 struct cache *remote_cache(struct remote *remote);
 /* Ends the links and the engine's threads; what runs goes on. `done` runs on the loop; then remote_free. */

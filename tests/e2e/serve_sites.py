@@ -118,6 +118,25 @@ def serves(f):
     need('north 1' in table, table)
 
 
+def cached(f):
+    """The site tells which weights it has: as many as there are, also after its file has gone, and to a hub that has forgotten."""
+    digest = f.bench.api('GET', '/api/v1/models/story')['variants'][0]['sha256']
+    whole = {'sha256': digest, 'size': MODEL.stat().st_size, 'models': sorted(['own', 'story', 'both', 'tide', 'wide'])}
+
+    def told():
+        found = f.bench.api('GET', '/api/v1/sites/north')['cached']
+        return found and [{**c, 'models': sorted(c['models'])} for c in found]
+    wait_for(lambda: told() == [whole], 'the weights are told', 10)
+    shown = f.bench.run('site', 'show', 'north').stdout
+    need('story' in shown and digest[:12] in shown, shown)
+    same('cached' in f.bench.api('GET', '/api/v1/sites')['data'][0], False, 'a list of sites has none')
+    hub = f.bench.args[f.bench.args.index('--site-listen') + 1]
+    for body in ({}, {'cached': 'x'}, {'cached': [{'sha256': 'x', 'size': 1}]}, {'cached': [{'sha256': digest}]},
+                 {'cached': [{'sha256': digest, 'size': 1}] * 65}):
+        same(f.site.call(hub, '/site/v1/cached', body)[0], 400, body)
+    same((told(), f.site.call(hub, '/site/v1/cached', {'cached': []}, cert=False)[0]), ([whole], 403), 'nothing has changed')
+
+
 def large(f):
     """A prompt of many kilobytes goes there, and an answer with all that can be said of each token comes back, while others go on."""
     answers = []
@@ -462,11 +481,13 @@ def goes_on(f):
     same(f.bench.run('undeploy', 'bad').returncode, OK, 'undeploy')
     wait_for(lambda: f.bench.deployment('bad') is None, 'it is gone', 15)
     path.unlink()
+    wait_for(lambda: name not in [c['sha256'] for c in f.bench.api('GET', '/api/v1/sites/north')['cached']], 'it is not told any more', 20)
     part.write_bytes(b'x' * (len(whole) // 2))
     deploy(f, 'bad', '--site', 'north')
     ready(f, 'bad')
     need(f.site.said().count('they were removed') > said, 'the half was not used')
     need(path.read_bytes() == whole and not part.exists(), 'weights')
+    wait_for(lambda: sorted(c['sha256'] for c in f.bench.api('GET', '/api/v1/sites/north')['cached']) == weights(f), 'what is told', 20)
 
 
 def undeploys(f):
@@ -525,6 +546,7 @@ def main():
         ready(f, 'own')
         t.case('sites that cannot have it', refusals, f)
         t.case('an answer and a stream', serves, f)
+        t.case('weights that a site has', cached, f)
         deploy(f, 'both', '--site', 'local,north', '--replicas', '2')
         ready(f, 'both', 2)
         same(sorted(r['site'] for r in f.bench.deployment('both')['replicas']), ['local', 'north'], 'sites')
