@@ -68,6 +68,13 @@ static bool is_kept(const char *text)
     return len > tail && memcmp(text + len - tail, chips, tail) == 0;
 }
 
+/* Of the same name as another one. */
+static bool is_named_as(const char *text, const char *other)
+{
+    size_t len = strcspn(text, "=");
+    return other && other[0] && text_eq(text, len, other, strcspn(other, "="));
+}
+
 static void command_add(struct command *c, char *arg)
 {
     assert(c->n < COMMAND_ARGS_MAX);
@@ -99,9 +106,11 @@ void command_build(struct command *c, const struct engine_spec *spec, const stru
         command_add(c, expand(o, more[i]));
     unsigned k = 0;
     for (char **e = environ; *e && k < COMMAND_ARGS_MAX; e++) {
-        if (is_kept(*e))
+        if (is_kept(*e) && !is_named_as(*e, o->visible))
             c->env[k++] = strdup(*e);
     }
     for (unsigned i = 0; i < spec->env_count && k < COMMAND_ARGS_MAX; i++)
         c->env[k++] = strdup(spec->env[i]);
+    if (o->visible && o->visible[0] && k < COMMAND_ARGS_MAX)
+        c->env[k] = strdup(o->visible);
 }

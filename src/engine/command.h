@@ -28,7 +28,8 @@ struct command_order {
     const char *binary; /* {bin} */
     const char *location, *socket, *model;
     uint32_t slots, context, threads;
-    uint32_t kind; /* enum model_kind: which further arguments */
+    uint32_t kind;       /* enum model_kind: which further arguments */
+    const char *visible; /* "NAME=0,1", in place of what we have of that name; NULL or "": none */
 };
 
 /* First executable of that name in the colon-separated folders, then on PATH. */

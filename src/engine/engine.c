@@ -55,10 +55,11 @@ struct engine_call *engine_call_new(enum engine_op op, uint32_t n)
     c->op = op;
     c->n = n;
     buf_init(&c->bytes, ENGINE_LOG_MAX + 1);
-    if (op == ENGINE_SUBMIT)
+    const bool specs = op == ENGINE_SUBMIT || op == ENGINE_HOLD;
+    if (specs)
         c->specs = calloc((size_t)n + 1, sizeof *c->specs);
     c->ids = calloc((size_t)n + 1, sizeof *c->ids);
-    if (!c->ids || (op == ENGINE_SUBMIT && !c->specs)) {
+    if (!c->ids || (specs && !c->specs)) {
         c->n = 0;
         engine_call_free(c);
         return NULL;
@@ -143,6 +144,13 @@ static int list_jobs(struct engine *e, struct engine_call *c)
     return workdir_each(e->config->work, list_one, &listing, &c->err);
 }
 
+static int hold(struct engine *e, struct engine_call *c)
+{
+    if (!e->ops->hold)
+        return err_set(&c->err, ERR_UNSUPPORTED, "this engine gives chips to its jobs alone");
+    return e->ops->hold(e->self, c);
+}
+
 /* On the thread of the call's lane. */
 static int answer(struct engine *e, struct engine_call *c)
 {
@@ -165,6 +173,12 @@ static int answer(struct engine *e, struct engine_call *c)
         return folder_logs(e->config->work, c);
     case ENGINE_USAGE:
         return folder_usage(e->config->work, c);
+    case ENGINE_HOLD:
+        return hold(e, c);
+    case ENGINE_LET_GO:
+        if (e->ops->let_go)
+            e->ops->let_go(e->self, c);
+        return 0;
     case ENGINE_OPS:
         break;
     }

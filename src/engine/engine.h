@@ -33,6 +33,9 @@ enum engine_op {
     ENGINE_RENEW,     /* ids, lease_ms: the leases hold for so long from now */
     ENGINE_LOGS,      /* ids[0], stream, offset; bytes */
     ENGINE_USAGE,     /* ids[0], offset; bytes: whole lines of `usage` */
+    ENGINE_HOLD, /* specs[0]: its chips are taken for a process that is no job of the engine; bytes: "NAME=0,1", what
+                       * tells it which they are. ERR_IN_USE: jobs have them */
+    ENGINE_LET_GO, /* ids: of what is held */
     ENGINE_OPS
 };
 
@@ -103,6 +106,9 @@ struct engine_ops {
     int (*submit)(void *self, struct engine_call *call);
     int (*cancel)(void *self, struct engine_call *call);
     int (*inventory)(void *self, struct engine_call *call);
+    /* NULL: its batch system gives chips to jobs alone. What is held ends with the engine. */
+    int (*hold)(void *self, struct engine_call *call);
+    void (*let_go)(void *self, struct engine_call *call);
     /* Before jobs are judged: what the batch system says of all of them. NULL: there is none. */
     void (*refresh)(void *self);
     /* Sets all of a status but its id. */

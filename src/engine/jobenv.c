@@ -52,6 +52,15 @@ __attribute__((format(printf, 2, 3))) static void putf(struct list_of *env, cons
     free(copy);
 }
 
+void jobenv_visible(struct buf *out, const struct job_chips *c, bool renumbered)
+{
+    if (!c->visible || c->index_count == 0)
+        return;
+    buf_addf(out, "%s=", c->visible);
+    for (uint32_t k = 0; k < c->index_count; k++)
+        buf_addf(out, "%s%u", k ? "," : "", renumbered ? k : c->index[k]);
+}
+
 static void put_chips(struct list_of *env, const struct job_spec *spec)
 {
     for (uint32_t i = 0; i < spec->chips_count; i++) {
@@ -61,10 +70,9 @@ static void put_chips(struct list_of *env, const struct job_spec *spec)
         buf_init(&text, 8192);
         /* Drivers number what they find, and in a sandbox they find only the job's own. */
         bool renumbered = spec->isolation >= ISOLATION_NAMESPACE && c->devices_count > 0;
-        for (uint32_t k = 0; k < c->index_count; k++)
-            buf_addf(&text, "%s%u", k ? "," : "", renumbered ? k : c->index[k]);
-        if (c->visible && c->index_count && !text.failed)
-            putf(env, "%s=%.*s", c->visible, (int)text.len, text.data);
+        jobenv_visible(&text, c, renumbered);
+        if (text.len > 0 && !text.failed)
+            putf(env, "%.*s", (int)text.len, text.data);
         else if (c->visible && given && getenv("SLURM_JOB_ID"))
             putf(env, "%s=%s", c->visible, given);
         if (i == 0)

@@ -11,6 +11,9 @@
 
 #include "engine/job.h"
 
+/* Appends "NAME=0,1", the vendor's variable with the chips' indices, or with their places among them; nothing where there is
+ * none. */
+void jobenv_visible(struct buf *out, const struct job_chips *chips, bool renumbered);
 /* A list on the heap that ends with NULL; NULL when out of memory. `folder` is the job's own. */
 char **jobenv_make(const struct job_spec *spec, const struct job_gang *gang, const char *folder);
 void jobenv_free(char **env);

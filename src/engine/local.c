@@ -4,7 +4,8 @@
  *
  * Who has which chips is known from the folders of the jobs that have not ended; it is kept in memory while the engine
  * lives and read again when it is started. A chip is free once its job's exit record is there or nobody holds its
- * claim, which is when nothing of the job runs any more.
+ * claim, which is when nothing of the job runs any more. Replicas of models that run here as processes hold theirs in the same
+ * list (ENGINE_HOLD), so that no chip is a job's and a replica's at once; they end with the agent, and have no folder.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 #include "base/log.h"
 #include "engine/cgroup.h"
 #include "engine/folder.h"
+#include "engine/jobenv.h"
 #include "engine/sandbox.h"
 #include "engine/spawn.h"
 
@@ -23,6 +25,7 @@
 struct live {
     struct job_id id;
     struct job_spec spec; /* its chips say which */
+    bool held;            /* by no job of ours */
 };
 
 struct local {
@@ -38,9 +41,8 @@ struct local {
 
 /* ---- who has what ---- */
 
-static int live_add(struct local *l, const struct job_id *id, struct err *err)
+static int live_room(struct local *l, struct err *err)
 {
-    char dir[FS_PATH_MAX], path[FS_PATH_MAX];
     if (l->live_count == l->live_cap) {
         uint32_t cap = l->live_cap ? l->live_cap * 2 : 64;
         struct live *more = realloc(l->live, cap * sizeof *more);
@@ -49,10 +51,20 @@ static int live_add(struct local *l, const struct job_id *id, struct err *err)
         l->live = more;
         l->live_cap = cap;
     }
+    return 0;
+}
+
+static int live_add(struct local *l, const struct job_id *id, struct err *err)
+{
+    char dir[FS_PATH_MAX], path[FS_PATH_MAX];
+    int rc = live_room(l, err);
+    if (rc != 0)
+        return rc;
     struct live *live = &l->live[l->live_count];
+    live->held = false;
     workdir_path(dir, l->config->work, id);
     workdir_file(path, dir, "spec");
-    int rc = job_spec_load(&live->spec, path, err);
+    rc = job_spec_load(&live->spec, path, err);
     if (rc != 0)
         return rc;
     live->id = *id;
@@ -73,7 +85,7 @@ static bool has_ended(struct local *l, const struct job_id *id)
 static void live_refresh(struct local *l)
 {
     for (uint32_t i = 0; i < l->live_count;) {
-        if (!has_ended(l, &l->live[i].id)) {
+        if (l->live[i].held || !has_ended(l, &l->live[i].id)) {
             i++;
             continue;
         }
@@ -278,6 +290,40 @@ static int local_cancel(void *self, struct engine_call *c)
     return 0;
 }
 
+static int local_hold(void *self, struct engine_call *c)
+{
+    struct local *l = self;
+    struct job_spec *spec = &c->specs[0];
+    live_refresh(l);
+    int rc = live_room(l, &c->err);
+    for (uint32_t i = 0; i < spec->chips_count && rc == 0; i++)
+        rc = give(l, &spec->chips[i], &c->err);
+    if (rc != 0)
+        return rc;
+    for (uint32_t i = 0; i < spec->chips_count; i++)
+        jobenv_visible(&c->bytes, &spec->chips[i], false);
+    l->live[l->live_count++] = (struct live){.id = {spec->job, spec->epoch}, .spec = *spec, .held = true};
+    *spec = (struct job_spec){0};
+    return 0;
+}
+
+static void local_let_go(void *self, struct engine_call *c)
+{
+    struct local *l = self;
+    for (uint32_t i = 0; i < l->live_count;) {
+        bool gone = false;
+        for (uint32_t k = 0; k < c->n; k++)
+            gone = gone || (l->live[i].held && l->live[i].id.epoch == c->ids[k].epoch &&
+                            uuid_eq(&l->live[i].id.job, &c->ids[k].job));
+        if (!gone) {
+            i++;
+            continue;
+        }
+        job_spec_free(&l->live[i].spec);
+        l->live[i] = l->live[--l->live_count];
+    }
+}
+
 static int local_inventory(void *self, struct engine_call *c)
 {
     struct local *l = self;
@@ -356,4 +402,6 @@ const struct engine_ops engine_local = {.name = "local",
                                         .submit = local_submit,
                                         .cancel = local_cancel,
                                         .inventory = local_inventory,
+                                        .hold = local_hold,
+                                        .let_go = local_let_go,
                                         .judge = local_judge};

@@ -205,7 +205,8 @@ static void spawn(struct unit *u)
                                   .slots = u->order.slots,
                                   .context = u->order.context,
                                   .threads = s->config.threads,
-                                  .kind = u->order.kind};
+                                  .kind = u->order.kind,
+                                  .visible = u->order.visible};
     command_build(&command, u->spec, &order);
     uv_pipe_init(&s->config.loop->uv, &u->output, 0);
     u->output.data = u->process.data = u;

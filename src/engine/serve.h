@@ -18,6 +18,8 @@
 
 struct serve;
 
+#define SERVE_VISIBLE_CAP 1280 /* JOB_INDICES_MAX numbers */
+
 struct serve_order {
     struct uuid deployment;
     uint32_t ordinal;
@@ -30,6 +32,8 @@ struct serve_order {
     char location[PATH_CAP]; /* file, or URL */
     char chip[CHIP_CAP];     /* for a batch system: the kind that it runs on; "": the site's first */
     uint32_t chips;          /* of a batch system's; 0: what there is is shared */
+    char visible
+        [SERVE_VISIBLE_CAP]; /* "NAME=0,1": which chips are its own (engine/jobenv.h); "": as we see them */
 };
 
 struct serve_report {

@@ -212,6 +212,7 @@ static void open_replicas(struct agent *a, const struct agent_options *options)
                                                 .data_dir = options->data_dir,
                                                 .threads = options->engine_threads,
                                                 .engine = a->engine,
+                                                .local = remote_engine(a->remote),
                                                 .lease_ms = remote_lease_ms,
                                                 .ctx = a->remote};
     if (site_replicas_new(&a->replicas, &config, &err) != 0)

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "engine/spec.h"
 #include "site/bridge.h"
+#include "site/claims.h"
 #include "site/link.h"
 #include "site/replica_jobs.h"
 
@@ -52,6 +53,7 @@ struct site_replicas {
     struct engine_specs *specs;
     struct serve *serve; /* one of the two */
     struct replica_jobs *jobs;
+    struct claims *claims; /* of serve's */
     struct bridge *bridge;
     struct link *link;
     struct list items;
@@ -121,7 +123,23 @@ static void run(struct site_replicas *r, struct item *item)
     if (r->jobs)
         replica_jobs_start(r->jobs, &item->order);
     else
-        serve_start(r->serve, &item->order);
+        claims_start(r->claims, &item->order);
+}
+
+static void on_granted(void *ctx, const struct serve_order *order)
+{
+    struct site_replicas *r = ctx;
+    serve_start(r->serve, order);
+}
+
+static void on_waits(void *ctx, const struct serve_order *order, const char *why)
+{
+    struct site_replicas *r = ctx;
+    struct item *item = find(r, &order->deployment, order->ordinal);
+    char words[TEXT_CAP];
+    (void)snprintf(words, sizeof words, "waits for its chips: %.100s", why);
+    if (item)
+        set(r, item, REPLICA_STARTING, words);
 }
 
 static void stop(struct site_replicas *r, struct item *item)
@@ -131,6 +149,8 @@ static void stop(struct site_replicas *r, struct item *item)
     item->stopping = true;
     if (r->jobs)
         replica_jobs_stop(r->jobs, &order);
+    else if (claims_stop(r->claims, &order.deployment, order.ordinal))
+        item->running = item->stopping = false;
     else
         serve_stop(r->serve, &order.deployment, order.ordinal);
 }
@@ -198,6 +218,8 @@ static void on_state(void *ctx, const struct serve_report *report)
     if (!item)
         return;
     if (report->state == REPLICA_STOPPED) {
+        if (r->claims)
+            claims_over(r->claims, &report->deployment, report->ordinal);
         if (!item->stopping)
             ended(r, item, report->detail);
         item->running = item->stopping = false;
@@ -470,8 +492,12 @@ static int open_parts(struct site_replicas *r, struct err *err)
         rc = bridge_open(&r->bridge, &bridge, err);
     if (rc != 0)
         return rc;
-    return r->config.engine->engine == ENGINE_KIND_LOCAL ? serve_new(&r->serve, &serve, err)
-                                                         : replica_jobs_new(&r->jobs, &jobs, err);
+    if (r->config.engine->engine != ENGINE_KIND_LOCAL)
+        return replica_jobs_new(&r->jobs, &jobs, err);
+    rc = serve_new(&r->serve, &serve, err);
+    if (rc == 0)
+        r->claims = claims_new(&(struct claims_config){loop, r->config.local, on_granted, on_waits, r});
+    return rc;
 }
 
 static void close_parts(struct site_replicas *r)
@@ -480,6 +506,8 @@ static void close_parts(struct site_replicas *r)
         bridge_close(r->bridge);
     link_close(r->link);
     r->link = NULL;
+    if (r->claims)
+        claims_close(r->claims);
 }
 
 int site_replicas_new(struct site_replicas **out, const struct site_replicas_config *config, struct err *err)
@@ -526,6 +554,7 @@ void site_replicas_free(struct site_replicas *r)
     if (r->serve)
         serve_free(r->serve);
     replica_jobs_free(r->jobs);
+    claims_free(r->claims);
     bridge_free(r->bridge);
     if (r->specs)
         engine_specs_free(r->specs);

@@ -29,6 +29,7 @@ struct site_replicas_config {
     const char *data_dir;
     uint32_t threads;                   /* of each engine */
     const struct engine_config *engine; /* the site's; outlives the replicas */
+    struct engine *local; /* where that is local: who knows which chips are free; is shut down after them */
     /* For how long from now jobs may run without another word from the hub, ms; of `ctx`. */
     uint64_t (*lease_ms)(void *ctx);
     void *ctx;

@@ -24,8 +24,8 @@ static struct engine *engine;
 static uv_pipe_t input;
 static struct buf pending;
 
-static const char *const ops[ENGINE_OPS] = {"submit", "poll",  "list", "cancel", "inventory",
-                                            "forget", "renew", "logs", "usage"};
+static const char *const ops[ENGINE_OPS] = {"submit", "poll", "list",  "cancel", "inventory", "forget",
+                                            "renew",  "logs", "usage", "hold",   "let_go"};
 static const char *const states[] = {"unknown", "pending", "running", "ended"};
 
 struct question {

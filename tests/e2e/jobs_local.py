@@ -381,6 +381,30 @@ def disk_full(site, _):
 
 # ---- chips ----
 
+def held(site, engine):
+    """A replica's chips are no job's, nor the other way round, until they are let go; they end with the engine."""
+    def hold(number, count, code='OK'):
+        spec = {**site.job().spec('true', chips=[{'kind': 'h100', 'count': count}]), 'job': number, 'epoch': 0}
+        return engine.call('hold', code=code, specs=[spec])
+    ids = [{'job': f'019a0000-0000-7000-8000-00000000000{i}', 'epoch': 0} for i in range(3)]
+
+    def used():
+        return [n['used'] for n in engine.call('inventory')['nodes'] if n['chip'] == 'h100']
+    job = site.job()
+    engine.submit(job.sh('sleep 30', chips=[{'kind': 'h100', 'count': 1}]))
+    same((hold(ids[0]['job'], 2)['bytes'], used()), ('CUDA_VISIBLE_DEVICES=1,2', [3]), 'a replica beside a job')
+    need('1 h100' in hold(ids[1]['job'], 2, 'IN_USE')['message'], 'more than are left')
+    need('1 h100' in engine.submit(site.job().spec('true', chips=[{'kind': 'h100', 'count': 2}]), code='IN_USE')['message'], 'a job')
+    same(hold(ids[2]['job'], 1)['bytes'], 'CUDA_VISIBLE_DEVICES=3', 'the last one')
+    engine.call('let_go', ids=ids[:2])
+    same((used(), hold(ids[1]['job'], 2)['bytes']), ([2], 'CUDA_VISIBLE_DEVICES=1,2'), 'what was let go')
+    hold(ids[0]['job'], 1, 'IN_USE')
+    engine.call('let_go', ids=ids)
+    engine.cancel(job)
+    engine.ended_as(job, 'cancelled')
+    same(used(), [0], 'all are free')
+
+
 def chips_by_index(site, engine):
     jobs = [site.job() for _ in range(2)]
     for job in jobs:
@@ -537,7 +561,7 @@ def sandbox_lease(site, engine):
 LIVES = [runs, succeeds, by_signal, no_program, oom, time_limit, grace_ends, reasons, leaves_nothing, checkpoint,
          usage_of_chips, cpu_time, durable_lines, lease_over, lease_renewed, lease_deaf, lease_without_agent, twice,
          twenty_shims, later_epoch, cancel_first, forget, agent_restart, agent_gone_between, kill_shim, kill_keeper,
-         term_shim, torn_usage, disk_full, chips_by_index, never_twice, pinned, refuses]
+         term_shim, torn_usage, disk_full, chips_by_index, held, never_twice, pinned, refuses]
 SANDBOX = [sandbox_files, sandbox_processes, sandbox_network, sandbox_devices, sandbox_environment, sandbox_binds,
            sandbox_lease]
 # Once more without bubblewrap: what the keeper has to see to alone.

@@ -137,6 +137,20 @@ def cached(f):
     same((told(), f.site.call(hub, '/site/v1/cached', {'cached': []}, cert=False)[0]), ([whole], 403), 'nothing has changed')
 
 
+def environment(pid):
+    return dict(line.split('=', 1) for line in pathlib.Path(f'/proc/{pid}/environ').read_text().split('\0') if '=' in line)
+
+
+def indices(f):
+    """Chips of the site's machine have one owner each: its replicas and its jobs are told of different ones."""
+    with_chips = [e['CUDA_VISIBLE_DEVICES'] for e in map(environment, engines(f))]
+    same((len(with_chips), len(set(with_chips)), used(f)), (2, 2, 2), with_chips)
+    job = f.submit('echo $CUDA_VISIBLE_DEVICES', chips=2)
+    same(f.ended(job)['code'], 0, 'the job')
+    same(sorted([*with_chips, *f.logs(job).decode().strip().split(',')]), ['0', '1', '2', '3'], 'each chip once')
+    same([environment(pid).get('CUDA_VISIBLE_DEVICES') for pid in f.bench.engines()], [None] * 2, "on the hub's own machine there are none")
+
+
 def large(f):
     """A prompt of many kilobytes goes there, and an answer with all that can be said of each token comes back, while others go on."""
     answers = []
@@ -550,6 +564,7 @@ def main():
         deploy(f, 'both', '--site', 'local,north', '--replicas', '2')
         ready(f, 'both', 2)
         same(sorted(r['site'] for r in f.bench.deployment('both')['replicas']), ['local', 'north'], 'sites')
+        t.case('who has which chips', indices, f)
         t.case("on the hub's own machine", here, f)
         if os.environ.get('BUSBAR_FULL'):
             t.case('a start that does not come', too_late, f)
