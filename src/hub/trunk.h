@@ -32,7 +32,7 @@ struct trunk {
     struct asking *asking; /* those for which somebody waits */
     uint32_t nasking, asking_cap;
     uint32_t refs; /* of the connection, and of each thing that is under way */
-    uint64_t heard_ms;
+    uint64_t opened_ms, heard_ms;
     bool greeting, greeted, known, cut;
 };
 

@@ -261,22 +261,36 @@ static void on_session(void *ctx, const struct effect *reply)
     trunk_unref(t);
 }
 
+/* What the core knows of a process. The trunk itself is the loop's, which goes on meanwhile. */
+struct past {
+    struct trunk *trunk;
+    struct uuid gateway, session;
+    struct uuid worker[TRUNK_WORKERS_MAX];
+    uint32_t nworkers;
+    bool known;
+};
+
 /* On the core thread: whether the process was the gateway's before, and its workers. */
 static void look_session(void *ctx, const struct core *core)
 {
-    struct trunk *t = ctx;
-    const struct row_gateway *row = view_gateway(core, &t->gateway);
+    struct past *past = ctx;
+    const struct row_gateway *row = view_gateway(core, &past->gateway);
     const struct row_worker *worker;
-    t->known = row && uuid_eq(&row->session, &t->session);
-    for (uint32_t pos = 0; t->known && (worker = view_worker_at(core, &pos)) != NULL;) {
-        if (uuid_eq(&worker->gateway, &t->gateway) && t->nworkers < TRUNK_WORKERS_MAX)
-            t->worker[t->nworkers++] = worker->id;
+    past->known = row && uuid_eq(&row->session, &past->session);
+    for (uint32_t pos = 0; past->known && (worker = view_worker_at(core, &pos)) != NULL;) {
+        if (uuid_eq(&worker->gateway, &past->gateway) && past->nworkers < TRUNK_WORKERS_MAX)
+            past->worker[past->nworkers++] = worker->id;
     }
 }
 
 static void on_looked(void *ctx, const struct effect *reply)
 {
-    struct trunk *t = ctx;
+    struct past *past = ctx;
+    struct trunk *t = past->trunk;
+    t->known = past->known;
+    t->nworkers = past->nworkers;
+    memcpy(t->worker, past->worker, sizeof t->worker);
+    free(past);
     struct event event = {.kind = EVENT_KIND_gateway_session,
                           .u.gateway_session = {.gateway = t->gateway, .session = t->session}};
     if (reply->code != 0)
@@ -304,13 +318,18 @@ static bool take_hello(struct trunk *t, const struct uuid *session)
         if (other != t && uuid_eq(&other->gateway, &t->gateway))
             trunk_cut(other, "it calls anew");
     }
+    struct past *past = calloc(1, sizeof *past);
+    if (!past)
+        return false;
+    *past = (struct past){.trunk = t, .gateway = t->gateway, .session = t->session};
     uint64_t token = mailbox_token(&s->box);
-    asks_add(&s->asks, token, on_looked, t);
+    asks_add(&s->asks, token, on_looked, past);
     t->refs++;
-    if (runtime_query(s->config.runtime, look_session, t, token) == 0)
+    if (runtime_query(s->config.runtime, look_session, past, token) == 0)
         return true;
     asks_forget(&s->asks, token);
     t->refs--;
+    free(past);
     return false;
 }
 
@@ -319,6 +338,8 @@ static bool take_hello(struct trunk *t, const struct uuid *session)
 static bool take(struct trunk *t, struct frame *f)
 {
     struct buf out;
+    if (!t->greeting && f->type != FRAME_HELLO)
+        return false;
     switch (f->type) {
     case FRAME_HELLO:
         return take_hello(t, &f->a);
@@ -364,9 +385,25 @@ static void on_read(struct stream *stream, const char *data, ssize_t len)
 
 static const struct stream_events events = {.on_read = on_read, .on_closed = on_closed};
 
+/* Connections of the gateway that have not greeted. */
+static uint32_t strangers(const struct trunks *s, const struct uuid *gateway)
+{
+    uint32_t n = 0;
+    list_for_each_safe (it, next, &s->list) {
+        const struct trunk *t = list_entry(it, struct trunk, node);
+        n += !t->greeting && uuid_eq(&t->gateway, gateway);
+    }
+    return n;
+}
+
 static void answer_trunk(struct visit *visit)
 {
     struct trunks *s = visit_trunks(visit);
+    if (strangers(s, &visit->site) >= TRUNK_STRANGERS_MAX) {
+        hub_refuse(visit->request, ERR_LIMIT, "Too many trunks of this gateway have said nothing yet.");
+        visit->request = NULL;
+        return;
+    }
     struct trunk *t = s->closing ? NULL : calloc(1, sizeof *t);
     struct stream *stream = t ? http_upgrade(visit->request, TRUNK_PROTOCOL) : NULL;
     if (!stream) {
@@ -381,7 +418,7 @@ static void answer_trunk(struct visit *visit)
     buf_init(&t->in, FRAME_MAX + LOOP_READ_BUF);
     stream->owner = t;
     stream->events = &events;
-    t->heard_ms = uv_now(&s->config.loop->uv);
+    t->opened_ms = t->heard_ms = uv_now(&s->config.loop->uv);
     list_push(&s->list, &t->node);
     log_info("gateway_calls", "gateway=%s", visit->name);
 }
@@ -440,6 +477,8 @@ static void on_look(uv_timer_t *timer)
         struct trunk *t = list_entry(it, struct trunk, node);
         if (now - t->heard_ms > TRUNK_SILENCE_MS)
             trunk_cut(t, "it is silent");
+        else if (!t->greeting && now - t->opened_ms > TRUNK_HELLO_MS)
+            trunk_cut(t, "it does not say who it is");
     }
     trunks_follow(s);
 }

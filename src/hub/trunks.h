@@ -10,7 +10,7 @@
  *
  * The routes are sent whole, as rows, within TRUNKS_LOOK_MS of each change; keys as hashes. A gateway's process is its session
  * (core/gateway.c): one whose process is not heard of for lease_ms has none any more, and its leases are void. Who is no member
- * any more is cut off. Runs on the door's loop.
+ * any more is cut off, and so is a connection on which nobody greets, or speaks before that. Runs on the door's loop.
  */
 #ifndef BUSBAR_HUB_TRUNKS_H
 #define BUSBAR_HUB_TRUNKS_H
@@ -25,6 +25,8 @@
 #define TRUNK_PENDING_MAX 65536 /* events of one gateway that are not posted yet */
 #define TRUNK_WORKERS_MAX 64
 #define TRUNK_SILENCE_MS 10000 /* a gateway says something at least every second */
+#define TRUNK_HELLO_MS 5000    /* by when it has said who it is */
+#define TRUNK_STRANGERS_MAX 4  /* connections of one gateway that have not */
 
 struct trunks;
 struct visit;

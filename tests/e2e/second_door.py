@@ -129,7 +129,7 @@ def serves(hub, door):
 class Trunk:
     """A trunk by hand, as a gateway that says what it should not."""
 
-    def __init__(self, door):
+    def __init__(self, door, greet=True):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -141,7 +141,10 @@ class Trunk:
         self.raw = b''
         while b'\r\n\r\n' not in self.raw:
             self.raw += self.sock.recv(4096)
-        need(self.raw.startswith(b'HTTP/1.1 101 '), self.raw)
+        self.open = self.raw.startswith(b'HTTP/1.1 101 ')
+        need(self.open or not greet, self.raw)
+        if not greet:
+            return
         self.raw = self.raw.partition(b'\r\n\r\n')[2]
         self.say(1, struct.pack('<H', 1) + uuid.uuid4().bytes)
         same(self.hear(16), b'\0', 'welcome of a new process')
@@ -213,6 +216,35 @@ def says_too_much(hub, door):
         hub.api('DELETE', '/api/v1/gateways/far')
         other.end()
     replied(door.chat(max_tokens=2), 200, 'the other door')
+
+
+def says_nothing(hub, door):
+    """A few connections may wait to greet, five seconds long; who speaks before is cut off at once. The gateway itself is let in meanwhile."""
+    other = Door(hub, 'mute')
+    ping = struct.pack('<IB', 8, 3) + bytes(8)
+    try:
+        other.join()
+        early = Trunk(other, greet=False)
+        early.sock.sendall(ping)
+        early.raw = b''
+        same(early.hear(22), None, 'an answer before the greeting')
+        began = time.monotonic()
+        mute = [Trunk(other, greet=False) for _ in range(12)]
+        waits = [t for t in mute if t.open]
+        same(len(waits), 4, 'connections that wait')
+        need(b'HTTP/1.1 4' in mute[-1].raw or b'HTTP/1.1 5' in mute[-1].raw, mute[-1].raw)
+        for t in waits:
+            t.raw = b''
+            same(t.hear(22), None, 'it is cut off')
+        took = time.monotonic() - began
+        need(4.5 < took < 9, f'{took:.1f} s')
+        trunk = Trunk(other)
+        trunk.sock.sendall(ping)
+        need(trunk.hear(22) is not None, 'one that greets')
+    finally:
+        hub.api('DELETE', '/api/v1/gateways/mute')
+        other.end()
+    same(door.chat(max_tokens=2).status, 200, 'the other door')
 
 
 def revoked(hub, door):
@@ -511,6 +543,7 @@ def main():
             door.run()
             tap.case('a second door serves, and is billed', serves, hub, door)
             tap.case('what a gateway may not say', says_too_much, hub, door)
+            tap.case('who says nothing', says_nothing, hub, door)
             tap.case('a revoked key', revoked, hub, door)
             tap.case('one budget at two doors', both_doors, hub, door)
             tap.case('slots of one engine', slots_are_shared, hub, door, engine)
