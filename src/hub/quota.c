@@ -10,13 +10,14 @@
 
 struct counted {
     struct uuid tenant;
-    uint64_t bytes, at_ms; /* at_ms 0: the slot is free */
+    uint64_t bytes, at_ms; /* at_ms 0: it was not counted yet */
+    uint64_t added;        /* all that was added since the slot is this tenant's */
 };
 
 struct quota {
     const char *root;
     uint64_t max;
-    pthread_mutex_t lock;
+    pthread_mutex_t lock; /* of the slots; nobody waits for a folder under it */
     struct counted counted[QUOTA_TENANTS_MAX];
 };
 
@@ -67,7 +68,7 @@ static struct counted *slot_of(struct quota *q, const struct uuid *tenant)
     struct counted *oldest = q->counted;
     for (uint32_t i = 0; i < QUOTA_TENANTS_MAX; i++) {
         struct counted *c = &q->counted[i];
-        if (c->at_ms > 0 && uuid_eq(&c->tenant, tenant))
+        if (uuid_eq(&c->tenant, tenant))
             return c;
         if (c->at_ms < oldest->at_ms)
             oldest = c;
@@ -76,19 +77,27 @@ static struct counted *slot_of(struct quota *q, const struct uuid *tenant)
     return oldest;
 }
 
-/* No older than that. */
+/* Counts again. What is added meanwhile may have been seen or not: it is added, so that it is never too little. */
+static uint64_t refresh(struct quota *q, const struct uuid *tenant, uint64_t added)
+{
+    uint64_t now_ms = clock_boot_ms(), bytes = count(q, tenant);
+    pthread_mutex_lock(&q->lock);
+    struct counted *c = slot_of(q, tenant); /* another one, if there are more tenants than slots */
+    c->bytes = bytes + (c->added > added ? c->added - added : 0);
+    c->at_ms = now_ms;
+    bytes = c->bytes;
+    pthread_mutex_unlock(&q->lock);
+    return bytes;
+}
+
+/* No older than that. A folder may have many files: other tenants do not wait for it. */
 static uint64_t used(struct quota *q, const struct uuid *tenant, uint64_t fresh_ms)
 {
     pthread_mutex_lock(&q->lock);
-    struct counted *c = slot_of(q, tenant);
-    uint64_t now_ms = clock_boot_ms();
-    if (c->at_ms == 0 || now_ms - c->at_ms >= fresh_ms) {
-        c->bytes = count(q, tenant);
-        c->at_ms = now_ms;
-    }
-    uint64_t bytes = c->bytes;
+    const struct counted c = *slot_of(q, tenant);
     pthread_mutex_unlock(&q->lock);
-    return bytes;
+    bool fresh = c.at_ms > 0 && clock_boot_ms() - c.at_ms < fresh_ms;
+    return fresh ? c.bytes : refresh(q, tenant, c.added);
 }
 
 uint64_t quota_used(struct quota *q, const struct uuid *tenant)
@@ -112,8 +121,10 @@ void quota_add(struct quota *q, const struct uuid *tenant, uint64_t bytes)
 {
     pthread_mutex_lock(&q->lock);
     for (uint32_t i = 0; i < QUOTA_TENANTS_MAX; i++) {
-        if (q->counted[i].at_ms > 0 && uuid_eq(&q->counted[i].tenant, tenant))
-            q->counted[i].bytes += bytes;
+        if (!uuid_eq(&q->counted[i].tenant, tenant))
+            continue;
+        q->counted[i].bytes += bytes;
+        q->counted[i].added += bytes;
     }
     pthread_mutex_unlock(&q->lock);
 }
