@@ -162,8 +162,10 @@ void slurm_judge(struct slurm *s, struct engine_status *status)
     uint64_t now = clock_boot_ms();
     enum claim claim;
     folder_status(s->config->work, status, &claim);
-    if (!t && status->state != ENGINE_ENDED && status->state != ENGINE_UNKNOWN)
-        (void)snprintf(status->reason, sizeof status->reason, "it has not been submitted yet");
+    /* Its folder was written by an agent that was gone before it could mark it, so Slurm was never asked: whoever wants it
+     * submits it. */
+    if (!t && status->state == ENGINE_PENDING)
+        status->state = ENGINE_UNKNOWN;
     if (!t)
         return;
     if (status->state == ENGINE_PENDING)

@@ -248,6 +248,24 @@ def restart(site, _):
     second.close()
 
 
+def gone_between(site, _):
+    """Killed after the folder was written and before Slurm was asked: who wants the job submits it, and it runs."""
+    job = site.job()
+    spec = job.sh('echo ran')
+    first = site.engine()
+    first.submit(spec)
+    first.ended_as(job, 'exited', 60)
+    first.kill()
+    for name in ('claim', 'exit', 'usage', 'out', 'err', 'slurm'):
+        (job.dir / name).unlink()
+    second = site.engine()
+    same([s['state'] for s in second.call('list')['statuses'] if s['job'] == job.job], ['unknown'], 'nobody has it')
+    second.submit(spec)
+    second.ended_as(job, 'exited', 60)
+    same(second.log(job), 'ran\n', 'ran')
+    second.close()
+
+
 # ---- what goes wrong ----
 
 def twice(site, engine):
@@ -461,7 +479,7 @@ def accounting_down(site, engine):
 WORKS = [runs, ends, array, gang, gang_cancel, inventory, refused, lease, late_start]
 FAULTS = [twice, kill_controller, kill_shim]
 # Ten seconds to half a minute each, nearly all of it Slurm's own waiting.
-LONG = [waits_in_queue, array_cancel, by_hand, restart, failed_start, kill_controller_running, kill_controller_ended, stopped_controller, no_munge,
+LONG = [waits_in_queue, array_cancel, by_hand, restart, gone_between, failed_start, kill_controller_running, kill_controller_ended, stopped_controller, no_munge,
         node_down]
 ACCOUNTING = [accounting, runs, array, sandboxed, accounting_down]
 
