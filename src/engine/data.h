@@ -55,7 +55,7 @@ struct data_kept {
     struct data_list outputs;
     struct data_list checkpoint; /* for the job's next epoch */
     struct data_staged in;
-    uint64_t sent; /* bytes that went over the site's link */
+    uint64_t sent; /* bytes that went over the site's link, as the hub has counted them */
 };
 extern const struct form_table data_list_table, data_staged_table, data_kept_table;
 void data_kept_free(struct data_kept *kept);

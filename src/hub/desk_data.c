@@ -343,8 +343,8 @@ static uint64_t most_sent(const struct data_kept *kept)
     return most;
 }
 
-/* All that moved for the epoch, as the site tells it, and no more than there was to move: a blob counts once, however
- * often a part of it had to be sent again. */
+/* All that moved for the epoch, and no more than there was to move: a blob counts once, however often a part of it had to be sent
+ * again. What came from there we have counted; of what went there the site tells what it did not have. */
 static void make_meter(struct errand *e, uint64_t most_in)
 {
     const struct data_kept *kept = &e->kept;
@@ -373,6 +373,12 @@ static int run_kept(struct errand *e)
     if (rc == 0)
         rc = check_here(e, &given, dir, blobs, &e->kept.checkpoint);
     const uint64_t most_in = rc == 0 ? most_fetched(&given) : 0;
+    if (rc == 0) {
+        e->kept.sent = given_received(dir, &e->kept);
+        if (e->kept.sent <
+            given.kept.sent) /* it is told again: what it sent is named, and not there any more */
+            e->kept.sent = given.kept.sent;
+    }
     given_fini(&given);
     if (rc != 0)
         return rc;

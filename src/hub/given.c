@@ -128,6 +128,30 @@ bool given_sent(const char *dir, const char *name)
     return blob_look(sent, name, &have, &whole, &err) == 0 && whole;
 }
 
+struct received {
+    const struct data_kept *kept;
+    uint64_t bytes;
+};
+
+static void add_received(void *ctx, const struct blob_info *info)
+{
+    struct received *r = ctx;
+    const struct data_list *outputs = &r->kept->outputs, *checkpoint = &r->kept->checkpoint;
+    if (lists(outputs->files, outputs->files_count, info->name) ||
+        lists(checkpoint->files, checkpoint->files_count, info->name))
+        r->bytes += info->size;
+}
+
+uint64_t given_received(const char *dir, const struct data_kept *kept)
+{
+    char sent[FS_PATH_MAX];
+    struct received r = {.kept = kept};
+    struct err err = {0};
+    workdir_file(sent, dir, SENT);
+    (void)blob_each(sent, add_received, &r, &err); /* no folder: nothing came */
+    return r.bytes;
+}
+
 void given_done(const char *dir)
 {
     char sent[FS_PATH_MAX], path[FS_PATH_MAX];

@@ -39,6 +39,8 @@ int given_put(const char *dir, const char *blobs, const struct blob_piece *piece
               struct err *err);
 /* Whether it has sent all of it. */
 bool given_sent(const char *dir, const char *name);
+/* Bytes that came of what `kept` names: each blob once, however often it was sent or the site has started meanwhile. Only before given_done. */
+uint64_t given_received(const char *dir, const struct data_kept *kept);
 /* What it sent is named now: nothing of that is needed any more. */
 void given_done(const char *dir);
 

@@ -84,7 +84,7 @@ static void after_read(uv_work_t *work, int status)
     haul_pump(h);
 }
 
-/* What the hub has of the file is told by each answer; only a piece that begins there counts. */
+/* What the hub has of the file is told by each answer. */
 static void on_sent(void *ctx, const struct err *err, yyjson_val *answer)
 {
     struct haul *h = ctx;
@@ -95,14 +95,11 @@ static void on_sent(void *ctx, const struct err *err, yyjson_val *answer)
         return;
     if (here) {
         const uint64_t have = yyjson_get_uint(yyjson_obj_get(answer, "have"));
-        item->kept.sent += have > item->offset && item->asked ? have - item->offset : 0;
-        item->asked = true;
         item->offset = have;
         buf_clear(&item->piece);
         if (yyjson_is_true(yyjson_obj_get(answer, "whole"))) {
             item->file++;
             item->offset = 0;
-            item->asked = false;
         } else if (have < file_at(item, &folder)->size) {
             haul_thread(item, HAUL_READ, on_read, after_read);
         }
@@ -111,7 +108,6 @@ static void on_sent(void *ctx, const struct err *err, yyjson_val *answer)
         haul_pump(h);
         return;
     }
-    item->asked = false;
     item->offset = 0;
     buf_clear(&item->piece);
     haul_later(item, HAUL_SEND);

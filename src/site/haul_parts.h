@@ -48,7 +48,6 @@ struct item {
     uint32_t file;   /* that is sent: outputs, then the checkpoint's */
     uint64_t offset; /* of it the hub has */
     struct buf piece;
-    bool asked; /* the hub has told what it has of the file */
     /* of the thread */
     uv_work_t work;
     struct err err;

@@ -162,6 +162,18 @@ def broken(f):
         same((nano(found['cost']), f.spent() - spent), (line(sum(epochs[0]), f.corridor()['price']),) * 2, hurt.__name__)
 
 
+def sent_before(f):
+    """What went to the hub before its agent was killed is paid for as what went after it."""
+    spent, size = f.spent(), PIECE + (2 << 20)
+    job = f.submit(f'head -c {size} /dev/urandom >out', outputs=['out'])
+    folder = f.bench.data / 'work' / job / '1' / 'put'
+    wait_for(lambda: any(p.stat().st_size >= PIECE for p in folder.glob('*')), 'a piece is there', 30, 0.05)
+    f.kill_agent()
+    same(f.ended(job, 60)['code'], 0, 'code')
+    epochs, found = f.moved(job)
+    same((epochs, nano(found['cost']), f.spent() - spent), ([(0, size)], *(line(size, f.corridor()['price']),) * 2), 'moved')
+
+
 def closed(f):
     """Nothing new comes over one that is cordoned; what comes is stopped where it is closed, and waits for its place."""
     weights = {'sha256': '0' * 64, 'offset': 0}
@@ -271,7 +283,7 @@ def given(f):
 def main():
     tap, wanted = Tap(), sys.argv[1:]  # names of cases, when run by hand
     with Corridor() as field:
-        for case in (measured, requests, billed, cached, near, broken, closed, boasts, given, refused):
+        for case in (measured, requests, billed, cached, near, broken, sent_before, closed, boasts, given, refused):
             if not wanted or case.__name__ in wanted:
                 tap.case(case.__name__.replace('_', ' '), case, field)
     tap.done()
