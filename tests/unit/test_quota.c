@@ -103,9 +103,10 @@ static void test_many(void **state)
 
 static int clean(void **state)
 {
-    struct err err = {0};
+    char command[64];
     (void)state;
-    return fs_remove_tree(root, &err);
+    (void)snprintf(command, sizeof command, "rm -rf %s", root);
+    return system(command);
 }
 
 int main(void)
