@@ -40,10 +40,20 @@ void yield_sample(struct yield *y, uint64_t ms, uint32_t busy)
     atomic_store(&y->slot_mtok_s, m > 0 ? m : 1);
 }
 
+uint64_t yield_measured(const struct yield *y)
+{
+    return atomic_load(&y->slot_mtok_s);
+}
+
+void yield_assume(struct yield *y, uint64_t slot_mtok_s)
+{
+    atomic_store(&y->assumed_mtok_s, slot_mtok_s);
+}
+
 uint64_t yield_slot(const struct yield *y)
 {
-    uint64_t m = atomic_load(&y->slot_mtok_s);
-    return m > 0 ? m : SLOT_TOKENS_S * 1000;
+    uint64_t measured = atomic_load(&y->slot_mtok_s), assumed = atomic_load(&y->assumed_mtok_s);
+    return measured > 0 ? measured : assumed > 0 ? assumed : SLOT_TOKENS_S * 1000;
 }
 
 static uint64_t at_most(int128 us)

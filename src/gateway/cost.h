@@ -6,7 +6,8 @@
  *   way    round trip to its site, as its corridor's is measured; none on the hub's own machine
  *   price  what its chips cost the network (chip, power, carbon) over what they yield, at COST_NANO_US
  *
- * What it yields is measured here, for each replica by itself, and SLOT_TOKENS_S a slot until something is. Each door measures what it
+ * What it yields is measured here, for each replica by itself. Until it is, it is taken to yield what the model's others do, so that a new one
+ * is not thought dear or slow; and SLOT_TOKENS_S a slot where none was measured. Each door measures what it
  * sends itself. The weights are the constants below, and nowhere else. Figures are atomics: the workers compare while one thread
  * (the first worker's housekeeping) measures and the core's sets what routes tell.
  */
@@ -19,8 +20,9 @@
 /* Of the replica in docs/serving.md: 8000 tokens of a prompt a second, or 1500 of output. */
 #define PROMPT_WEIGHT 5
 
-/* What a nano-unit of money for a token is worth: one unit for a million tokens, which is what mid-sized open models are sold at, is
- * worth 100 ms, the most that a person takes for at once (Nielsen, Usability Engineering, 1993, 5.5). */
+/* How much waiting money is worth is a choice: one unit for a million tokens, 1000 nano-units for a token, counts as 100 ms, the
+ * most that a person takes for at once (Nielsen, Usability Engineering, 1993, 5.5). So a difference that is small beside what models
+ * cost never makes an answer feel slow. */
 #define COST_NANO_US 100
 /* Way and price of a replica that holds a prompt's prefix may be so much more than the least: what a prompt of 400 tokens takes
  * where it is computed anew, at the 8000 a second of that replica. */
@@ -32,6 +34,7 @@
 struct yield {
     _Atomic uint64_t tokens;      /* that answers had, by weight */
     _Atomic uint64_t slot_mtok_s; /* of one slot in use, thousandths of a token a second; 0: not measured */
+    _Atomic uint64_t assumed_mtok_s; /* as long as it is not; 0: nothing is known */
     uint64_t before, measured_tokens, measured_slot_ms;
 };
 
@@ -41,6 +44,10 @@ void yield_reset(struct yield *yield);
 void yield_count(struct yield *yield, uint64_t prompt, uint64_t completion);
 /* So much time has passed with so many slots in use. One thread. */
 void yield_sample(struct yield *yield, uint64_t ms, uint32_t busy);
+/* Of one slot, thousandths of a token a second, as measured; 0: it was not. From any thread. */
+uint64_t yield_measured(const struct yield *yield);
+/* What is assumed where it was not. */
+void yield_assume(struct yield *yield, uint64_t slot_mtok_s);
 /* Of one slot, thousandths of a token a second, never 0. From any thread. */
 uint64_t yield_slot(const struct yield *yield);
 

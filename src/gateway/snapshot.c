@@ -434,19 +434,32 @@ void registry_kick(struct registry *r)
     pthread_mutex_unlock(&r->lock);
 }
 
+/* Under the queue's lock. Slots in use, of requests here and elsewhere. */
+static uint32_t sample_backends(struct slot_queue *q, uint64_t ms)
+{
+    uint64_t sum = 0;
+    uint32_t busy = 0, n = 0;
+    for (uint32_t i = 0; i < q->nbackends; i++) {
+        struct backend *b = q->backends[i];
+        yield_sample(&b->yield, ms, atomic_load(&b->own));
+        busy += atomic_load(&b->busy);
+        sum += yield_measured(&b->yield);
+        n += yield_measured(&b->yield) > 0;
+    }
+    for (uint32_t i = 0; i < q->nbackends && n > 0; i++)
+        yield_assume(&q->backends[i]->yield, sum / n);
+    return busy;
+}
+
 void registry_demand(struct registry *r, uint64_t ms, bool served, demand_fn *tell, void *ctx)
 {
     pthread_mutex_lock(&r->lock);
     for (struct slot_queue *q = r->queues; q; q = q->next) {
         struct event_service_demand said;
-        uint32_t busy = 0;
         pthread_mutex_lock(&q->lock);
-        for (uint32_t i = 0; i < q->nbackends; i++) {
-            struct backend *b = q->backends[i];
-            yield_sample(&b->yield, ms, atomic_load(&b->own));
-            busy += served ? atomic_load(&b->busy) : 0;
-        }
+        uint32_t busy = sample_backends(q, ms);
         pthread_mutex_unlock(&q->lock);
+        busy = served ? busy : 0;
         if (demand_sample(&q->demand, ms, busy, atomic_load(&q->waiting), &said) && tell(ctx, &said))
             demand_told(&q->demand, &said);
     }

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 
+from second_door import Door
 from site_agent import Field
 from wire import Wire
 from workbench import FULL, NOT_FOUND, OK, USAGE, Tap, busbar, nano, need, replied, same, wait_for
@@ -204,13 +205,20 @@ def requests(f):
     busbar(OK, 'deploy', 'story', '--site', 'local,north', '--replicas', '2', '--slots', '1', '--data', f.bench.data)
     f.bench.wait_ready('story', 2, 60)
 
-    def where(n):
+    def where(n, door=f.bench):
         """Prompts of their own, so that no prefix is anywhere: which sites answered."""
-        replies = [f.bench.chat(model='story', max_tokens=2, messages=[{'role': 'user', 'content': f'{n} {i}'}]) for i in range(n)]
+        replies = [door.chat(model='story', max_tokens=2, messages=[{'role': 'user', 'content': f'{n} {i}'}]) for i in range(n)]
         same([r.status for r in replies], [200] * n, replies[0].body)
         ids = {r.fields['x-request-id'] for r in replies}
         return {names[r['site']] for r in f.bench.records() if r['request'] in ids}
     same(where(6), {'local'}, 'idle')
+    door = Door(f.bench, 'elsewhere')
+    try:
+        door.join()
+        door.run()
+        same(where(6, door), {'local'}, 'at another door')
+    finally:
+        door.end()
     near, = f.bench.engines()
     os.kill(near, signal.SIGSTOP)  # so that it is busy for as long as that takes
     answers = []

@@ -75,7 +75,11 @@ static void test_yield(void **state)
         yield_sample(&y, 1000, 10);
     }
     assert_in_range(yield_slot(&y), 900, 1200); /* what was is forgotten */
+    yield_assume(&y, 7000);
+    assert_int_equal(yield_slot(&y), yield_measured(&y)); /* what was measured counts */
     yield_reset(&y);
+    assert_true(yield_measured(&y) == 0 && yield_slot(&y) == 7000);
+    yield_assume(&y, 0);
     assert_int_equal(yield_slot(&y), SLOT_TOKENS_S * 1000);
 }
 
