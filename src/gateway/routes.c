@@ -98,6 +98,7 @@ static int load_site(struct routes *r, const struct row_site *site)
 static int load_pool(struct routes *r, struct row_pool *pool)
 {
     pool->nodes = pool->nodes ? 1 : 0;
+    pool->domain = pool->domain ? 1 : 0;
     return core_load(r->core, ROW_KIND_pool, pool);
 }
 

@@ -375,8 +375,8 @@ static int run_kept(struct errand *e)
     const uint64_t most_in = rc == 0 ? most_fetched(&given) : 0;
     if (rc == 0) {
         e->kept.sent = given_received(dir, &e->kept);
-        if (e->kept.sent <
-            given.kept.sent) /* it is told again: what it sent is named, and not there any more */
+        /* Told again: what it sent is named, and not there any more. */
+        if (e->kept.sent < given.kept.sent)
             e->kept.sent = given.kept.sent;
     }
     given_fini(&given);

@@ -64,8 +64,9 @@ static void on_told(void *ctx, const struct err *err, yyjson_val *answer)
     struct holdings *h = ctx;
     (void)answer;
     h->telling = false;
-    h->known = err->code == 0;
-    if (err->code != 0 && !err_retryable(err->code))
+    h->known =
+        err->code == 0 || !err_retryable(err->code); /* a hub that will not have it is told no more of it */
+    if (err->code != 0 && h->known)
         log_error("cached", "error=\"%s\"", err->msg);
 }
 
