@@ -335,15 +335,19 @@ def competes(f):
     """A job and replicas have the same chips: who comes later waits, and is told why."""
     wait_for(lambda: counts(f, 'tide') == (0, 0, 0), 'no other replicas', 30)
     free = 4 - used(f)
-    job = f.submit('sleep 600', chips=free)
-    wait_for(lambda: f.job(job)['state'] == 'running', 'the job runs', 10)
+    job = f.submit('trap "sleep 2; exit" TERM; echo; while :; do sleep 0.1; done', chips=free)
+    wait_for(lambda: f.logs(job) == b'\n', 'the job runs', 20)
     deploy(f, 'wide', '--site', 'north', '--replicas', '2')
     d = wait_for(lambda: (d := f.bench.deployment('wide'))['waits_for'] and d, 'they wait', 10)
     same(([(r['site'], r['state']) for r in d['replicas']], d['waits_for']), ([(None, 'wanted')] * 2, 'other work has the chips'), 'why')
     need('other work has the chips' in f.bench.run('deployments').stdout, 'the table says it')
     same(used(f), 4, 'chips')
     same(f.bench.run('cancel', job).returncode, OK, 'cancel')
+    # Core has taken them from it, but it needs two seconds to end: which chips are whose the site knows.
+    wait_for(lambda: all('waits for its chips' in r['detail'] for r in f.bench.deployment('wide')['replicas']), 'they wait at the site', 5, 0.1)
     ready(f, 'wide', 2)
+    told = [environment(pid)['CUDA_VISIBLE_DEVICES'] for pid in engines(f)]
+    same(len(set(told)), len(told), told)
     second = f.submit('true', chips=free)
     same([j['id'] for j in f.bench.api('GET', '/api/v1/jobs')['data']][:2], [second, job], 'replicas are nobody\'s jobs')
     same((used(f), f.job(second)['state']), (4 - free + 2, 'queued'), 'chips')
