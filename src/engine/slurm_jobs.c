@@ -86,33 +86,15 @@ void slurm_drop(struct slurm *s, struct tracked *t)
     s->n--;
 }
 
-static void name_of(char dst[SLURM_NAME_CAP], const struct job_id *id)
-{
-    char uuid[UUID_TEXT_LEN + 1];
-    uuid_format(uuid, &id->job);
-    (void)snprintf(dst, SLURM_NAME_CAP, SLURM_PREFIX "%s-%u", uuid, id->epoch);
-}
-
 int slurm_find_mark(void *ctx, const struct job_id *id, const char *dir)
 {
     struct slurm *s = ctx;
     struct mark mark;
-    struct engine_status status = {.id = *id};
-    enum claim claim;
-    char path[FS_PATH_MAX], name[SLURM_NAME_CAP];
+    char path[FS_PATH_MAX];
     workdir_file(path, dir, "slurm");
-    int rc = form_load(&mark_table, path, &mark, NULL);
-    if (rc == 0)
+    if (form_load(&mark_table, path, &mark, NULL) == 0)
         (void)track(s, id, mark.name, mark.task ? mark.task - 1 : SLURM_NO_TASK);
     form_free(&mark_table, &mark);
-    if (rc == 0)
-        return 0;
-    /* Written by an engine that was gone before it could ask Slurm: it is missing there, and will be submitted for that. */
-    folder_status(s->config->work, &status, &claim);
-    form_free(&job_exit_table, &status.exit);
-    name_of(name, id);
-    if (status.state == ENGINE_PENDING)
-        (void)track(s, id, name, SLURM_NO_TASK);
     return 0;
 }
 
@@ -230,10 +212,11 @@ static int write_map(struct slurm *s, const char *path, const struct job_spec *s
 int slurm_submit_batch(struct slurm *s, const struct job_spec *specs, uint32_t n, uint64_t lease_ms,
                        struct err *err)
 {
-    char name[SLURM_NAME_CAP], argument[FS_PATH_MAX], tasks[32];
+    char name[SLURM_NAME_CAP], uuid[UUID_TEXT_LEN + 1], argument[FS_PATH_MAX], tasks[32];
     struct job_lease lease;
     bool fresh, array = n > 1;
-    name_of(name, &(struct job_id){specs[0].job, specs[0].epoch});
+    uuid_format(uuid, &specs[0].job);
+    (void)snprintf(name, sizeof name, SLURM_PREFIX "%s-%u", uuid, specs[0].epoch);
     for (uint32_t i = 0; i < n; i++) {
         struct job_id id = {specs[i].job, specs[i].epoch};
         bool leased = folder_lease(&lease, s->boot, 1, specs[i].finish ? 0 : lease_ms);
