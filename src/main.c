@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 #include "engine/shim.h"
 #include "runtime/signer.h"
+#include "tlog/witness.h"
 #include "up.h"
 
 #define LISTEN_DEFAULT "127.0.0.1:7070"
@@ -15,6 +16,17 @@
 #define LEASE_S_MIN 4
 #define QUEUE_MAX_DEFAULT 4096
 #define TENANT_BLOBS_MIB_DEFAULT (1u << 20)
+
+/* Those that were given; returns how many, more than WITNESSES_MAX only by one. */
+static unsigned given_witnesses(const struct cli *cli, const char *out[WITNESSES_MAX + 1])
+{
+    unsigned n = 0;
+    for (int i = 0; i < cli->noptions && n <= WITNESSES_MAX; i++) {
+        if (strcmp(cli->options[i].name, "witness") == 0)
+            out[n++] = cli->options[i].value;
+    }
+    return n;
+}
 
 /* `busbar up`, its options read by the command line's own parser. */
 static int run_up(const struct cli *cli)
@@ -60,6 +72,9 @@ static int run_up(const struct cli *cli)
         fprintf(stderr, "busbar: --log-level: debug, info, warn or error\n");
         return CLI_USAGE;
     }
+    const char *witnesses[WITNESSES_MAX + 1];
+    options.nwitnesses = given_witnesses(cli, witnesses);
+    options.witnesses = witnesses;
     return up_run(&options);
 }
 

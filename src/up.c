@@ -22,6 +22,7 @@
 #include "hub/keep.h"
 #include "hub/quota.h"
 #include "hub/starts.h"
+#include "hub/witnesses.h"
 #include "network/netfile.h"
 #include "runtime/publisher.h"
 #include "site/local.h"
@@ -52,6 +53,7 @@ struct up {
     struct gateway *gateway;
     struct runtime *runtime;
     struct publisher *publisher; /* of the transparency log */
+    struct witnesses *witnesses; /* of that; NULL: none is required */
     struct site *site;
     struct hub hub;
     struct netfile *catalogue; /* of chips */
@@ -141,6 +143,17 @@ static int parse_listen(struct up *up, struct err *err)
 
 /* ---- the parts ---- */
 
+static int make_publisher(struct up *up, struct err *err)
+{
+    const struct up_options *o = up->options;
+    struct publisher_config log = {.self = up->self, .dir = up->tlog_dir, .signer_dir = up->signer_dir};
+    int rc =
+        o->nwitnesses ? witnesses_new(&up->witnesses, up->tlog_dir, o->witnesses, o->nwitnesses, err) : 0;
+    if (rc == 0 && up->witnesses)
+        log.witnesses = (struct publisher_witnesses){witnesses_offer, witnesses_lines, up->witnesses};
+    return rc ? rc : publisher_new(&up->publisher, &log, err);
+}
+
 static int start_gateway_parts(struct up *up, struct err *err)
 {
     const struct up_options *o = up->options;
@@ -164,8 +177,7 @@ static int start_gateway_parts(struct up *up, struct err *err)
     rc = store_sqlite_open(&store, up->database, NULL, err);
     if (rc != 0)
         return rc;
-    struct publisher_config log = {.self = up->self, .dir = up->tlog_dir, .signer_dir = up->signer_dir};
-    rc = publisher_new(&up->publisher, &log, err);
+    rc = make_publisher(up, err);
     if (rc != 0) {
         store->ops->close(store);
         return rc;
@@ -175,6 +187,8 @@ static int start_gateway_parts(struct up *up, struct err *err)
                                      .routes = gateway_routes(up->gateway),
                                      .log = {publisher_grown, up->publisher}};
     rc = runtime_start(&up->runtime, &runtime, err);
+    if (rc == 0 && up->witnesses)
+        rc = witnesses_run(up->witnesses, up->publisher, err);
     return rc ? rc : publisher_run(up->publisher, runtime_store(up->runtime), err);
 }
 
@@ -254,6 +268,7 @@ static int start_hub(struct up *up, struct err *err)
     const char *path = up->options->model;
     up->hub = (struct hub){.gateway = up->gateway,
                            .publisher = up->publisher,
+                           .witnesses = up->witnesses,
                            .tlog_dir = up->tlog_dir,
                            .runtime = up->runtime,
                            .engines = up->engines,
@@ -455,10 +470,12 @@ static void free_all(struct up *up)
     if (up->gateway)
         gateway_stop(up->gateway);
     publisher_stop(up->publisher);
+    witnesses_stop(up->witnesses);
     starts_stop(up->hub.starts);
     if (up->runtime)
         runtime_stop(up->runtime);
     publisher_free(up->publisher);
+    witnesses_free(up->witnesses);
     starts_free(up->hub.starts);
     quota_free(up->hub.quota);
     if (up->gateway)

@@ -11,9 +11,11 @@ struct up_options {
     const char *listen;      /* HOST:PORT */
     const char *site_listen; /* the same for sites; NULL: for none */
     const char *tls_cert, *tls_key;
-    const char *engines; /* file; NULL: the bundled one */
-    const char *model;   /* of the first start; NULL: the bundled one; "": none */
-    uint32_t workers;    /* 0: one a core, at most four */
+    const char *engines;          /* file; NULL: the bundled one */
+    const char *const *witnesses; /* of our log, VKEY=URL each */
+    unsigned nwitnesses;
+    const char *model; /* of the first start; NULL: the bundled one; "": none */
+    uint32_t workers;  /* 0: one a core, at most four */
     uint32_t engine_threads;
     uint32_t drain_s;
     uint32_t lease_s;     /* how long jobs outlive us, or a site's last contact with us */

@@ -6,9 +6,18 @@
 #include "base/fs.h"
 #include "cli/cli.h"
 #include "runtime/log_verify.h"
+#include "tlog/witness.h"
 
 /* The log's key as the user gives it: itself, or a file that has it in a line. An exit status, after a message if it is not 0. */
 int audit_key(const char *given, struct note_key *key);
+
+/* Whose cosignatures a checkpoint must have: --witness, which may be given again, and --quorum, how many of them; all. */
+struct audit_witnesses {
+    struct note_key keys[WITNESSES_MAX];
+    unsigned n, quorum;
+};
+/* An exit status, after a message if it is not 0. None named: n and quorum are 0. */
+int audit_witnesses(const struct cli *cli, struct audit_witnesses *out);
 
 /* A log that is read from a URL or a folder. */
 struct audit_log {

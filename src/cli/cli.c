@@ -25,7 +25,7 @@ const struct verb cli_verbs[] = {
     {"up", "", 0, 0,
      "listen=HOST:PORT site-listen=HOST:PORT detach workers=N engine-threads=N drain=SECONDS lease=SECONDS "
      "keep-jobs=TIME "
-     "queue=N tenant-blobs=MIB "
+     "queue=N tenant-blobs=MIB witness=VKEY=URL "
      "tls-cert=FILE tls-key=FILE "
      "engines=FILE no-model log-json log-level=LEVEL",
      "run hub and local site; serves the bundled model on first start", NULL},
@@ -160,13 +160,13 @@ const struct verb cli_verbs[] = {
      cli_rules_check},
     {"rules explain", "FILE ATTR=VALUE...", 1, 32, "at=DATE",
      "judge given facts by a rule file, and tell what became of each rule", cli_rules_explain},
-    {"audit verify", "[URL|DIR]", 0, 1, "checkpoint=FILE keep=FILE",
+    {"audit verify", "[URL|DIR]", 0, 1, "checkpoint=FILE keep=FILE witness=VKEY quorum=N",
      "check a transparency log from its entries; --key is the log's", cli_audit_verify},
     {"receipt get", "ID", 1, 1, "out=FILE", "fetch the proof of a response or a job that was recorded",
      cli_receipt_get},
-    {"receipt verify", "FILE", 1, 1, "", "check a receipt; --key is the log's. No hub is asked",
-     cli_receipt_verify},
-    {"witness", "URL|DIR", 1, 1, "dir=DIR every=SECONDS",
+    {"receipt verify", "FILE", 1, 1, "witness=VKEY quorum=N",
+     "check a receipt; --key is the log's. No hub is asked", cli_receipt_verify},
+    {"witness", "[URL|DIR]", 0, 1, "dir=DIR every=SECONDS listen=HOST:PORT",
      "cosign a log's checkpoints as long as each extends the last; --key is the log's", cli_witness},
     {"network check", "FILE", 1, 1, "", "check a network's files; every mistake at once", cli_network_check},
     {"network show", "[FILE]", 0, 1, "map=FILE", "show a network's sites; draw its map", cli_network_show},

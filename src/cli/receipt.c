@@ -47,6 +47,8 @@ int cli_receipt_get(const struct cli *cli)
 /* False with words when something does not hold. */
 struct check {
     struct note_key key;
+    struct audit_witnesses witnesses;
+    int cosigned;
     struct checkpoint point;
     struct err err;
 };
@@ -77,6 +79,11 @@ static bool check_checkpoint(struct check *c, yyjson_val *root)
         return fail(c, "it is of another log than the key");
     if (note_check(&note, &c->key, ed25519_verify, &time_s) != 0)
         return fail(c, "its checkpoint is not signed by the log's key");
+    c->cosigned = witness_count(&note, c->witnesses.keys, c->witnesses.n, ed25519_verify, &time_s);
+    if (c->cosigned < 0)
+        return fail(c, "a cosignature under its checkpoint does not hold");
+    if ((unsigned)c->cosigned < c->witnesses.quorum)
+        return fail(c, "too few of the witnesses cosigned its checkpoint");
     return true;
 }
 
@@ -184,16 +191,21 @@ static int tell(const struct cli *cli, const struct check *c, yyjson_val *root, 
     yyjson_val *records = yyjson_obj_get(root, "records"), *one;
     size_t i, max;
     if (cli->json)
-        printf("{\"result\":\"%s\",\"log\":\"%s\",\"leaves\":%llu,\"records\":%zu,\"finding\":\"%s\"}\n",
+        printf("{\"result\":\"%s\",\"log\":\"%s\",\"leaves\":%llu,\"records\":%zu,\"cosigned\":%d,"
+               "\"finding\":\"%s\"}\n",
                good ? "holds" : "does not hold", good ? c->point.origin : "",
-               (unsigned long long)c->point.size, good ? yyjson_arr_size(records) : 0, c->err.msg);
+               (unsigned long long)c->point.size, good ? yyjson_arr_size(records) : 0,
+               c->cosigned > 0 ? c->cosigned : 0, c->err.msg);
     if (!good) {
         fprintf(stderr, "busbar: the receipt does not hold: %s\n", c->err.msg);
         return CLI_FAILED;
     }
     if (!cli->json) {
         yyjson_arr_foreach(records, i, max, one) print_record(one);
-        printf("It holds: log %s, %llu leaves.\n", c->point.origin, (unsigned long long)c->point.size);
+        printf("It holds: log %s, %llu leaves", c->point.origin, (unsigned long long)c->point.size);
+        if (c->witnesses.n > 0)
+            printf(", cosigned by %d of %u witnesses", c->cosigned, c->witnesses.n);
+        printf(".\n");
     }
     return CLI_OK;
 }
@@ -209,6 +221,8 @@ int cli_receipt_verify(const struct cli *cli)
         return CLI_USAGE;
     }
     int rc = audit_key(key, &c.key);
+    if (rc == CLI_OK)
+        rc = audit_witnesses(cli, &c.witnesses);
     if (rc != CLI_OK)
         return rc;
     buf_init(&text, FILE_BYTES_MAX);

@@ -67,6 +67,23 @@ int cli_down(const struct cli *cli)
     return rc;
 }
 
+/* A line for each witness of the log. */
+static void print_witnesses(yyjson_val *list)
+{
+    size_t i, max;
+    yyjson_val *one;
+    yyjson_arr_foreach(list, i, max, one)
+    {
+        const char *since = yyjson_get_str(yyjson_obj_get(one, "behind_since"));
+        const char *error = yyjson_get_str(yyjson_obj_get(one, "error"));
+        printf("witness          %s, %llu leaves", yyjson_get_str(yyjson_obj_get(one, "name")),
+               (unsigned long long)yyjson_get_uint(yyjson_obj_get(one, "leaves")));
+        if (since)
+            printf(", BEHIND since %s%s%s", since, error && error[0] ? ": " : "", error ? error : "");
+        printf("\n");
+    }
+}
+
 int cli_status(const struct cli *cli)
 {
     static const struct column fields[] = {{"address", "/listen"},
@@ -84,11 +101,14 @@ int cli_status(const struct cli *cli)
                                            {"journal events", "/journal_events"},
                                            {"commits", "/commits"},
                                            {"failed commits", "/commit_failures"},
-                                           {"mean commit ms", "/commit_mean_ms"}};
+                                           {"mean commit ms", "/commit_mean_ms"},
+                                           {"log leaves", "/log/published"}};
     yyjson_doc *doc = NULL;
     int rc = client_call(cli, "GET", "/api/v1/status", NULL, &doc);
     if (rc == CLI_OK)
         rc = print_object(cli, doc, fields, (int)(sizeof fields / sizeof fields[0]));
+    if (rc == CLI_OK && !cli->json)
+        print_witnesses(yyjson_ptr_get(yyjson_doc_get_root(doc), "/log/witnesses"));
     yyjson_doc_free(doc);
     return rc;
 }

@@ -1,12 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * A witness: remembers the last checkpoint of a log that it saw, signs the next one if it extends that (C2SP
- * tlog-cosignature), and tells where it does not: then the log has been shown in two ways. Run elsewhere than the log.
- *
- * Its folder has `key` and `head` as a signer's has (runtime/signer.h), `seen`, the last checkpoint as it came, and `checkpoint`,
- * the same with the witness's signature. Of a split view it keeps both sides in `split-N-1` and `split-N-2`, N the size of the
- * second one, each signed by the log: that is the proof.
- */
+/* A witness that looks at a log by itself, once or again and again. */
+#include "cli/witness.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,20 +10,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/ed25519.h"
-#include "cli/audit.h"
-#include "runtime/signer.h"
 #include "tlog/tile.h"
-
-#define NOTE_BYTES_MAX ((size_t)64 << 10)
-
-struct witness {
-    struct audit_log log;
-    struct note_key log_key, key;
-    struct signer_state state;
-    struct checkpoint point;
-    struct buf note; /* as it came */
-    struct err err;
-};
 
 static int write_file(struct witness *w, const char *name, const void *data, size_t len)
 {
@@ -102,13 +84,12 @@ static int check_extends(struct witness *w)
     return rc;
 }
 
-/* Both sides, each signed by the log. */
-static void keep_evidence(struct witness *w)
+void witness_keep_evidence(struct witness *w)
 {
     char path[FS_PATH_MAX], name[64];
     struct err err = {0};
     struct buf seen;
-    buf_init(&seen, NOTE_BYTES_MAX);
+    buf_init(&seen, WITNESS_NOTE_MAX);
     if (fs_join(path, w->state.dir, "seen") && fs_read(path, &seen, &err) == 0) {
         (void)snprintf(name, sizeof name, "split-%llu-1", (unsigned long long)w->point.size);
         (void)write_file(w, name, seen.data, seen.len);
@@ -125,10 +106,9 @@ static void sign_text(void *ctx, uint8_t sig[NOTE_SIG_LEN], const void *text, si
     ed25519_sign(ctx, sig, text, len);
 }
 
-/* What was seen is on disk before the signature leaves. */
-static int cosign(struct witness *w)
+int witness_cosign(struct witness *w)
 {
-    char text[CHECKPOINT_TEXT_CAP], line[NOTE_LINE_CAP];
+    char text[CHECKPOINT_TEXT_CAP];
     struct note note;
     struct buf out;
     size_t text_len = checkpoint_text(text, &w->point);
@@ -139,11 +119,11 @@ static int cosign(struct witness *w)
         return rc;
     w->state.head = w->point;
     (void)note_parse(&note, w->note.data, w->note.len);
-    size_t len = note_line(line, &w->key, sign_text, w->state.seed, note.text, note.text_len,
-                           (uint64_t)clock_wall_ms() / 1000);
-    buf_init(&out, 2 * NOTE_BYTES_MAX);
+    w->line_len = note_line(w->line, &w->key, sign_text, w->state.seed, note.text, note.text_len,
+                            (uint64_t)clock_wall_ms() / 1000);
+    buf_init(&out, 2 * WITNESS_NOTE_MAX);
     buf_add(&out, w->note.data, w->note.len);
-    buf_add(&out, line, len);
+    buf_add(&out, w->line, w->line_len);
     rc = write_file(w, "checkpoint", out.data, out.len);
     if (rc == 0) {
         printf("%s: %llu leaves, cosigned\n", w->point.origin, (unsigned long long)w->point.size);
@@ -161,9 +141,9 @@ static int look(struct witness *w)
     if (rc == 0)
         rc = check_extends(w);
     if (rc == 0)
-        rc = cosign(w);
+        rc = witness_cosign(w);
     else if (rc == ERR_FORBIDDEN)
-        keep_evidence(w);
+        witness_keep_evidence(w);
     if (rc != 0)
         fprintf(stderr, "busbar: witness: %s\n", w->err.msg[0] ? w->err.msg : err_text(rc));
     return rc;
@@ -190,32 +170,39 @@ static int open_folder(struct witness *w, const char *dir)
     return rc == 0 ? CLI_OK : CLI_FAILED;
 }
 
+/* Looks at the log that is named. An exit status. */
+static int watch(struct witness *w, const struct cli *cli, uint32_t every_s)
+{
+    int seen, rc = audit_open(&w->log, cli, cli->args[0]);
+    if (rc != CLI_OK)
+        return rc;
+    /* A split view ends it: nothing that comes after could be signed. Anything else may pass. */
+    while ((seen = look(w)) != ERR_FORBIDDEN && every_s > 0)
+        nanosleep(&(struct timespec){.tv_sec = every_s}, NULL);
+    audit_close(&w->log);
+    return audit_status(seen);
+}
+
 int cli_witness(const struct cli *cli)
 {
     static struct witness w;
-    const char *key = cli_option(cli, "key"), *dir = cli_option(cli, "dir");
+    const char *key = cli_option(cli, "key"), *dir = cli_option(cli, "dir"),
+               *listen = cli_option(cli, "listen");
     uint32_t every_s = 0;
-    if (!key || !dir) {
+    if (!key || !dir || (cli->nargs > 0) == (listen != NULL)) {
         fprintf(stderr,
-                "busbar: witness needs the log's key, --key VKEY, and a folder of its own, --dir DIR\n");
+                "busbar: witness needs the log's key, --key VKEY, a folder of its own, --dir DIR, and either "
+                "the log's URL or --listen HOST:PORT\n");
         return CLI_USAGE;
     }
-    buf_init(&w.note, NOTE_BYTES_MAX);
+    buf_init(&w.note, WITNESS_NOTE_MAX);
     int rc = cli_count(cli, "every", &every_s);
     if (rc == CLI_OK)
         rc = audit_key(key, &w.log_key);
     if (rc == CLI_OK)
         rc = open_folder(&w, dir);
     if (rc == CLI_OK)
-        rc = audit_open(&w.log, cli, cli->args[0]);
-    if (rc == CLI_OK) {
-        int seen;
-        /* A split view ends it: nothing that comes after could be signed. Anything else may pass. */
-        while ((seen = look(&w)) != ERR_FORBIDDEN && every_s > 0)
-            nanosleep(&(struct timespec){.tv_sec = every_s}, NULL);
-        rc = audit_status(seen);
-        audit_close(&w.log);
-    }
+        rc = listen ? witness_serve(&w, listen) : watch(&w, cli, every_s);
     buf_fini(&w.note);
     explicit_bzero(&w.state, sizeof w.state);
     return rc;

@@ -14,6 +14,7 @@ struct door;
 struct publisher;
 struct quota;
 struct starts;
+struct witnesses;
 
 #define HUB_LOCAL_SITE "local" /* the site of the hub's own machine */
 
@@ -24,10 +25,11 @@ struct hub {
     const char *data_dir;
     struct publisher *publisher; /* of the transparency log, whose files are in tlog_dir */
     const char *tlog_dir;
-    const char *blobs_dir; /* a folder of blobs for each tenant (base/blob.h) */
-    struct quota *quota;   /* of those */
-    const char *specs_dir; /* what jobs run, by id (site/job_file.h) */
-    const char *work_dir;  /* of the local site's engine; NULL: it runs no jobs */
+    struct witnesses *witnesses; /* of that log; NULL: none is required */
+    const char *blobs_dir;       /* a folder of blobs for each tenant (base/blob.h) */
+    struct quota *quota;         /* of those */
+    const char *specs_dir;       /* what jobs run, by id (site/job_file.h) */
+    const char *work_dir;        /* of the local site's engine; NULL: it runs no jobs */
     char listen[64];
     struct starts *starts; /* when jobs will start */
     struct door *door;     /* for sites; NULL: there is none */

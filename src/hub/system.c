@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "hub/api.h"
+#include "hub/witnesses.h"
 #include "runtime/publisher.h"
 
 static int healthz_parse(struct api_call *call)
@@ -25,6 +26,34 @@ static int readyz_parse(struct api_call *call)
         return err_set(&call->err, ERR_UNAVAILABLE, "The hub cannot make decisions durable.");
     buf_add_text(&call->out, "{\"status\":\"ready\"}");
     return 0;
+}
+
+static void add_witness(struct buf *out, const struct witness_state *w)
+{
+    buf_add_text(out, "{\"name\":");
+    buf_add_json(out, w->name, text_len(w->name, sizeof w->name));
+    add_text(out, "url", w->url, sizeof w->url);
+    buf_addf(out, ",\"leaves\":%llu", (unsigned long long)w->leaves);
+    add_time(out, "cosigned", w->time_ms);
+    add_time(out, "behind_since", w->behind_since_ms);
+    add_text(out, "error", w->error, sizeof w->error);
+    buf_add_char(out, '}');
+}
+
+static void add_log(struct api_call *call)
+{
+    struct publisher_state log = publisher_state(call->hub->publisher);
+    struct witness_state witnesses[WITNESSES_MAX];
+    unsigned n = witnesses_state(call->hub->witnesses, witnesses);
+    struct buf *out = &call->out;
+    buf_addf(out, ",\"log\":{\"committed\":%llu,\"published\":%llu,\"refused\":%s,\"witnesses\":[",
+             (unsigned long long)log.committed, (unsigned long long)log.published,
+             log.refused ? "true" : "false");
+    for (unsigned i = 0; i < n; i++) {
+        buf_add_text(out, i ? "," : "");
+        add_witness(out, &witnesses[i]);
+    }
+    buf_add_text(out, "]}");
 }
 
 static int status_finish(struct api_call *call, const struct core *core)
@@ -51,15 +80,25 @@ static int status_finish(struct api_call *call, const struct core *core)
              (unsigned long long)view_core(core)->events, (unsigned long long)s.batches,
              (unsigned long long)s.commit_failures,
              s.batches ? (double)s.commit_ns_total / 1e6 / (double)s.batches : 0.0);
-    struct publisher_state log = publisher_state(call->hub->publisher);
-    buf_addf(out, ",\"log\":{\"committed\":%llu,\"published\":%llu,\"refused\":%s}",
-             (unsigned long long)log.committed, (unsigned long long)log.published,
-             log.refused ? "true" : "false");
+    add_log(call);
     buf_addf(out, ",\"threads\":{\"core\":%d,\"store\":%d,\"gateway\":[", core_tid, store_tid);
     for (int i = 0; i < 8 && tids[i]; i++)
         buf_addf(out, "%s%d", i ? "," : "", tids[i]);
     buf_add_text(out, "]}}");
     return 0;
+}
+
+static void witness_metrics(struct api_call *call)
+{
+    struct witness_state witnesses[WITNESSES_MAX];
+    unsigned n = witnesses_state(call->hub->witnesses, witnesses);
+    if (n > 0)
+        buf_add_text(&call->out,
+                     "# HELP busbar_witness_leaves Leaves of the checkpoint that a witness cosigned last.\n"
+                     "# TYPE busbar_witness_leaves gauge\n");
+    for (unsigned i = 0; i < n; i++) /* a key's name has no quotation mark that would have to be escaped */
+        buf_addf(&call->out, "busbar_witness_leaves{witness=\"%s\",behind=\"%d\"} %llu\n", witnesses[i].name,
+                 witnesses[i].behind_since_ms != 0, (unsigned long long)witnesses[i].leaves);
 }
 
 static int metrics_finish(struct api_call *call, const struct core *core)
@@ -97,6 +136,7 @@ static int metrics_finish(struct api_call *call, const struct core *core)
              "busbar_log_leaves{state=\"committed\"} %llu\nbusbar_log_leaves{state=\"published\"} %llu\n"
              "# TYPE busbar_log_refused gauge\nbusbar_log_refused %d\n",
              (unsigned long long)log.committed, (unsigned long long)log.published, log.refused);
+    witness_metrics(call);
     return 0;
 }
 

@@ -123,6 +123,19 @@ static int take_bundle(struct run *r, uint64_t index)
     return rc;
 }
 
+static int check_witnesses(struct run *r, const struct note *note)
+{
+    const struct log_verify *config = r->config;
+    int n = witness_count(note, config->witnesses, config->nwitnesses, ed25519_verify, &r->found->oldest_s);
+    if (n < 0)
+        return err_set(r->err, ERR_CORRUPT, "a cosignature under the checkpoint does not hold");
+    r->found->cosigned = (unsigned)n;
+    if ((unsigned)n < config->quorum)
+        return err_set(r->err, ERR_CORRUPT, "%d of %u witnesses cosigned the checkpoint, %u are needed", n,
+                       config->nwitnesses, config->quorum);
+    return 0;
+}
+
 static int read_checkpoint(struct run *r)
 {
     const struct log_verify *config = r->config;
@@ -146,7 +159,7 @@ static int read_checkpoint(struct run *r)
     if (config->kept && config->kept->size > point->size)
         return err_set(r->err, ERR_CORRUPT, "the log has %llu leaves and had %llu",
                        (unsigned long long)point->size, (unsigned long long)config->kept->size);
-    return 0;
+    return check_witnesses(r, &note);
 }
 
 int log_verify(const struct log_verify *config, struct log_found *found, struct err *err)

@@ -12,7 +12,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "tlog/checkpoint.h"
+#include "tlog/witness.h"
 
 /* Appends a file of the log, by its path from the log's beginning on. ERR_NOT_FOUND: there is none. */
 struct log_source {
@@ -24,8 +24,10 @@ int log_source_folder(void *dir, const char *path, struct buf *out, struct err *
 
 struct log_verify {
     struct log_source source;
-    const struct note_key *key;    /* whose signature the checkpoint must have; NULL: none is looked at */
-    const struct checkpoint *kept; /* that the log must extend; NULL: none */
+    const struct note_key *key;       /* whose signature the checkpoint must have; NULL: none is looked at */
+    const struct checkpoint *kept;    /* that the log must extend; NULL: none */
+    const struct note_key *witnesses; /* whose cosignatures are counted, with `key`; none is there twice */
+    unsigned nwitnesses, quorum;      /* so many of them the checkpoint must have */
     void (*progress)(void *ctx, uint64_t leaves, uint64_t size); /* NULL: nobody is told */
     void *ctx;
 };
@@ -33,6 +35,8 @@ struct log_verify {
 struct log_found {
     struct checkpoint point;
     struct buf note;           /* the checkpoint as it came; the caller frees */
+    unsigned cosigned;         /* witnesses whose cosignature is under it */
+    uint64_t oldest_s;         /* the first of these, Unix seconds */
     uint64_t leaves;           /* that were hashed */
     uint64_t tiles;            /* that were compared */
     int64_t first_ms, last_ms; /* of the leaves; 0: there are none */

@@ -18,10 +18,11 @@
 
 struct publisher {
     char self[FS_PATH_MAX], dir[FS_PATH_MAX], signer_dir[FS_PATH_MAX];
-    pthread_mutex_t lock; /* guards the next four */
+    struct publisher_witnesses witnesses;
+    pthread_mutex_t lock; /* guards the next five */
     pthread_cond_t cond;
     struct merkle_edge edge; /* as committed */
-    bool stopping;
+    bool stopping, cosigned;
     struct publisher_state state;
     struct store *store;
     pthread_t thread;
@@ -30,6 +31,7 @@ struct publisher {
     struct log_files files;
     struct signer signer;
     struct buf chunk, note;
+    struct buf signed_note; /* the note with the cosignatures that are there */
     uint64_t target;
 };
 
@@ -118,6 +120,21 @@ static int start_signer(struct publisher *p, struct err *err)
                                            : ERR_INVALID;
 }
 
+/* Writes the checkpoint with the cosignatures that are there; not if that is what the file has. */
+static int write_checkpoint(struct publisher *p, bool anew, struct err *err)
+{
+    size_t before = p->signed_note.len;
+    buf_clear(&p->signed_note);
+    buf_add(&p->signed_note, p->note.data, p->note.len);
+    if (p->witnesses.lines)
+        p->witnesses.lines(p->witnesses.ctx, &p->signed_note);
+    if (p->signed_note.failed)
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    if (!anew && p->signed_note.len == before)
+        return 0;
+    return log_files_checkpoint(&p->files, p->signed_note.data, p->signed_note.len, err);
+}
+
 static int sign(struct publisher *p, const struct merkle_edge *edge, struct err *err)
 {
     struct checkpoint point = {.size = edge->size};
@@ -137,8 +154,10 @@ static int sign(struct publisher *p, const struct merkle_edge *edge, struct err 
         rc = signer_sign(&p->signer, &point, &proof, &p->note, err);
     if (rc == ERR_IO)
         signer_stop(&p->signer);
+    if (rc == 0 && p->witnesses.offer)
+        p->witnesses.offer(p->witnesses.ctx, p->note.data, p->note.len);
     if (rc == 0)
-        rc = log_files_checkpoint(&p->files, p->note.data, p->note.len, err);
+        rc = write_checkpoint(p, true, err);
     free(reader);
     return rc;
 }
@@ -165,9 +184,13 @@ static void publish(struct publisher *p, const struct merkle_edge *edge)
     pthread_mutex_unlock(&p->lock);
 }
 
-/* Waits until there is something to publish, and its time has come. False: it is over. */
-static bool await(struct publisher *p, uint64_t not_before, uint64_t last_tried, struct merkle_edge *edge)
+enum turn { TURN_OVER, TURN_PUBLISH, TURN_COSIGNED };
+
+/* Waits until there is something to publish, and its time has come, or cosignatures for what is published. */
+static enum turn await(struct publisher *p, uint64_t not_before, uint64_t last_tried,
+                       struct merkle_edge *edge)
 {
+    enum turn turn = TURN_PUBLISH;
     pthread_mutex_lock(&p->lock);
     for (;;) {
         uint64_t now = clock_mono_ns();
@@ -175,6 +198,10 @@ static bool await(struct publisher *p, uint64_t not_before, uint64_t last_tried,
         bool more = p->edge.size > last_tried || p->edge.size > p->state.published;
         if (p->stopping || (more && now >= not_before))
             break;
+        if (p->cosigned) {
+            turn = TURN_COSIGNED;
+            break;
+        }
         if (!more) {
             pthread_cond_wait(&p->cond, &p->lock);
             continue;
@@ -183,10 +210,19 @@ static bool await(struct publisher *p, uint64_t not_before, uint64_t last_tried,
                                  .tv_nsec = (long)(not_before % 1000000000u)};
         pthread_cond_timedwait(&p->cond, &p->lock, &until);
     }
-    bool go = !p->stopping || p->edge.size > p->state.published;
+    if (p->stopping && p->edge.size <= p->state.published)
+        turn = TURN_OVER;
+    p->cosigned = false;
     *edge = p->edge;
     pthread_mutex_unlock(&p->lock);
-    return go;
+    return turn;
+}
+
+static void add_cosignatures(struct publisher *p)
+{
+    struct err err = {0};
+    if (p->note.len > 0 && p->files.edge && write_checkpoint(p, false, &err) != 0)
+        log_error("log_failed", "error=\"%s\"", err.msg);
 }
 
 static void *publisher_main(void *arg)
@@ -195,7 +231,12 @@ static void *publisher_main(void *arg)
     struct merkle_edge edge;
     uint64_t not_before = 0, tried = 0;
     bool last = false;
-    while (!last && await(p, not_before, tried, &edge)) {
+    enum turn turn;
+    while (!last && (turn = await(p, not_before, tried, &edge)) != TURN_OVER) {
+        if (turn == TURN_COSIGNED) {
+            add_cosignatures(p);
+            continue;
+        }
         pthread_mutex_lock(&p->lock);
         last = p->stopping;
         pthread_mutex_unlock(&p->lock);
@@ -207,6 +248,7 @@ static void *publisher_main(void *arg)
     log_files_fini(&p->files);
     buf_fini(&p->chunk);
     buf_fini(&p->note);
+    buf_fini(&p->signed_note);
     return NULL;
 }
 
@@ -224,6 +266,8 @@ int publisher_new(struct publisher **out, const struct publisher_config *config,
     p->signer = (struct signer){.fd = -1, .pid = -1};
     buf_init(&p->chunk, 2 * CHUNK_MAX);
     buf_init(&p->note, SIGNER_MESSAGE_MAX);
+    buf_init(&p->signed_note, 4 * SIGNER_MESSAGE_MAX);
+    p->witnesses = config->witnesses;
     pthread_mutex_init(&p->lock, NULL);
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
@@ -240,6 +284,14 @@ void publisher_grown(void *publisher, const struct merkle_edge *edge)
     pthread_mutex_lock(&p->lock);
     p->edge = *edge;
     p->state.committed = edge->size;
+    pthread_cond_signal(&p->cond);
+    pthread_mutex_unlock(&p->lock);
+}
+
+void publisher_cosigned(struct publisher *p)
+{
+    pthread_mutex_lock(&p->lock);
+    p->cosigned = true;
     pthread_cond_signal(&p->cond);
     pthread_mutex_unlock(&p->lock);
 }

@@ -102,26 +102,6 @@ static void sign_text(void *ctx, uint8_t sig[NOTE_SIG_LEN], const void *text, si
     ed25519_sign(ctx, sig, text, len);
 }
 
-/* Hashes, a line each, up to an empty line; *at is after it. */
-static bool read_proof(struct proof *proof, const char *text, size_t len, size_t *at)
-{
-    proof->n = 0;
-    for (;;) {
-        const char *line = text + *at, *end = memchr(line, '\n', len - *at);
-        size_t n;
-        if (!end)
-            return false;
-        *at += (size_t)(end - line) + 1;
-        if (end == line)
-            return true;
-        if (proof->n == MERKLE_LEVELS + 1 ||
-            !base64_decode(proof->hash[proof->n].b, MERKLE_HASH_LEN, &n, line, (size_t)(end - line)) ||
-            n != MERKLE_HASH_LEN)
-            return false;
-        proof->n++;
-    }
-}
-
 /* Why it is not signed; NULL: it is. */
 static const char *objection(const struct signer_state *state, const struct checkpoint *point,
                              const struct proof *proof)
@@ -145,7 +125,7 @@ static void sign(struct signer_state *state, const char *message, size_t len, st
     struct err err = {0};
     char path[FS_PATH_MAX], text[CHECKPOINT_TEXT_CAP], line[NOTE_LINE_CAP];
     size_t at = sizeof sign_word - 1;
-    if (!read_proof(&proof, message, len, &at) || checkpoint_parse(&point, message + at, len - at) != 0) {
+    if (!proof_parse(&proof, message, len, &at) || checkpoint_parse(&point, message + at, len - at) != 0) {
         refuse(reply, "the request is not in the form");
         return;
     }

@@ -10,7 +10,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/base64.h"
 #include "base/digest.h"
 #include "runtime/signer.h"
 
@@ -124,16 +123,12 @@ void signer_stop(struct signer *signer)
 int signer_sign(struct signer *signer, const struct checkpoint *point, const struct proof *proof,
                 struct buf *note, struct err *err)
 {
-    char text[CHECKPOINT_TEXT_CAP], hash[BASE64_LEN(MERKLE_HASH_LEN) + 1];
+    char text[CHECKPOINT_TEXT_CAP], hashes[PROOF_TEXT_CAP];
     struct buf message;
     buf_init(&message, SIGNER_MESSAGE_MAX);
-    buf_add_text(&message, "sign\n");
-    for (unsigned i = 0; i < proof->n; i++) {
-        base64_encode(hash, proof->hash[i].b, MERKLE_HASH_LEN);
-        buf_addf(&message, "%s\n", hash);
-    }
+    (void)proof_text(hashes, proof);
     (void)checkpoint_text(text, point);
-    buf_addf(&message, "\n%s", text);
+    buf_addf(&message, "sign\n%s%s", hashes, text);
     int rc = ask(signer, &message, note, err);
     if (rc == 0)
         signer->head = *point;

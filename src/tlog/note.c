@@ -199,6 +199,8 @@ int note_check(const struct note *note, const struct note_key *key, note_verify_
             return ERR_DIGEST;
         for (size_t i = 0; key->type == NOTE_COSIGNATURE && i < TIME_LEN; i++)
             *time_s = *time_s << 8 | line.sig[4 + i];
+        if (*time_s > INT64_MAX) /* tlog-cosignature: none is later */
+            return ERR_DIGEST;
         size_t len = signed_text(text, key->type, *time_s, note->text, note->text_len);
         return verify(key->key, line.sig + want - NOTE_SIG_LEN, text, len) ? 0 : ERR_DIGEST;
     }

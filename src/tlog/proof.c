@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/err.h"
 
 struct maker {
@@ -95,6 +96,39 @@ int proof_consistency(merkle_hash_fn *hash, proof_read_fn *read, void *ctx, uint
     if (m.rc == 0 && lo > 0) /* else it is the old root, which the reader has */
         add_range(&m, lo, hi);
     return reverse(&m);
+}
+
+size_t proof_text(char dst[PROOF_TEXT_CAP], const struct proof *proof)
+{
+    size_t at = 0;
+    assert(proof->n <= MERKLE_LEVELS + 1);
+    for (unsigned i = 0; i < proof->n; i++) {
+        base64_encode(dst + at, proof->hash[i].b, MERKLE_HASH_LEN);
+        at += BASE64_LEN(MERKLE_HASH_LEN);
+        dst[at++] = '\n';
+    }
+    dst[at++] = '\n';
+    dst[at] = 0;
+    return at;
+}
+
+bool proof_parse(struct proof *out, const char *text, size_t len, size_t *at)
+{
+    out->n = 0;
+    for (;;) {
+        const char *line = text + *at, *end = memchr(line, '\n', len - *at);
+        size_t n;
+        if (!end)
+            return false;
+        *at += (size_t)(end - line) + 1;
+        if (end == line)
+            return true;
+        if (out->n == MERKLE_LEVELS + 1 ||
+            !base64_decode(out->hash[out->n].b, MERKLE_HASH_LEN, &n, line, (size_t)(end - line)) ||
+            n != MERKLE_HASH_LEN)
+            return false;
+        out->n++;
+    }
 }
 
 bool proof_inclusion_holds(merkle_hash_fn *hash, const struct proof *proof, uint64_t index, uint64_t size,

@@ -27,6 +27,13 @@ int proof_inclusion(merkle_hash_fn *hash, proof_read_fn *read, void *ctx, uint64
 int proof_consistency(merkle_hash_fn *hash, proof_read_fn *read, void *ctx, uint64_t old, uint64_t size,
                       struct proof *out);
 
+/* As text: its hashes in base64, a line each, and an empty line. */
+#define PROOF_TEXT_CAP ((MERKLE_LEVELS + 1) * 45 + 2)
+/* Returns the length; there is a NUL after it. */
+size_t proof_text(char dst[PROOF_TEXT_CAP], const struct proof *proof);
+/* The proof at *at, which is then behind its empty line; false: there is none in the form. */
+bool proof_parse(struct proof *out, const char *text, size_t len, size_t *at);
+
 bool proof_inclusion_holds(merkle_hash_fn *hash, const struct proof *proof, uint64_t index, uint64_t size,
                            const struct merkle_hash *leaf, const struct merkle_hash *root);
 bool proof_consistency_holds(merkle_hash_fn *hash, const struct proof *proof, uint64_t old, uint64_t size,

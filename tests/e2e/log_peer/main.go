@@ -3,12 +3,15 @@
 // A reader of busbar's log that shares no code with it: golang.org/x/mod's sumdb/note and sumdb/tlog, as Debian has them.
 //
 //	log_peer DIR VKEY [RECEIPT]
+//	log_peer DIR VKEY -witness VKEY     the checkpoint's cosignature alone (C2SP tlog-cosignature/v1)
 //
 // It opens the checkpoint's signature, builds the tree from the entries alone, compares its root and every hash of every tile,
 // and checks the receipt's proofs. It prints one line, and exits with 1 where something does not hold.
 package main
 
 import (
+	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
@@ -136,12 +139,46 @@ func checkReceipt(path, vkey string) int {
 	return len(r.Records)
 }
 
+// checkCosignature has its own reading of the note: x/mod knows no cosignatures.
+func checkCosignature(text, vkey string) {
+	parts := strings.SplitN(vkey, "+", 3)
+	key, err := base64.StdEncoding.DecodeString(parts[2])
+	must(err)
+	if len(key) != 33 || key[0] != 4 {
+		fail("not the key of a witness")
+	}
+	id := sha256.Sum256(append([]byte(parts[0]+"\n"), key...))
+	body := text[:strings.Index(text, "\n\n")+1]
+	for _, line := range strings.Split(text[len(body)+1:], "\n") {
+		words := strings.Split(line, " ")
+		if len(words) != 3 || words[1] != parts[0] {
+			continue
+		}
+		sig, err := base64.StdEncoding.DecodeString(words[2])
+		must(err)
+		if len(sig) != 76 || string(sig[:4]) != string(id[:4]) {
+			continue
+		}
+		seconds := binary.BigEndian.Uint64(sig[4:12])
+		if !ed25519.Verify(key[1:], []byte(fmt.Sprintf("cosignature/v1\ntime %d\n%s", seconds, body)), sig[12:]) {
+			fail("the cosignature")
+		}
+		fmt.Printf("OK cosigned at %d\n", seconds)
+		return
+	}
+	fail("no cosignature by", parts[0])
+}
+
 func main() {
 	dir := os.Args[1]
 	vkey := os.Args[2]
 	text, err := os.ReadFile(filepath.Join(dir, "checkpoint"))
 	must(err)
 	tree := open(text, vkey)
+	if len(os.Args) > 4 && os.Args[3] == "-witness" {
+		checkCosignature(string(text), os.Args[4])
+		return
+	}
 	all := build(dir, tree.N)
 	root, err := tlog.TreeHash(tree.N, all)
 	must(err)
