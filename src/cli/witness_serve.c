@@ -14,6 +14,7 @@
 
 #include "base/digest.h"
 #include "base/ed25519.h"
+#include "base/str.h"
 #include "cli/witness.h"
 #include "net/http_server.h"
 #include "net/loop.h"

@@ -87,6 +87,12 @@ class Operator:
         self.n += 1
         self.hub.api('POST', '/api/v1/keys', {'name': f'k{self.n}', 'tenant': 'default'})
 
+    def grow(self, size):
+        """So many leaves at least."""
+        while (now := self.published()) < size:
+            for _ in range(size - now):
+                self.add()
+
     def checkpoint(self):
         return (self.log / 'checkpoint').read_text()
 
@@ -224,33 +230,23 @@ def split_view(net):
     """An operator with the key of a log shows another history under its name."""
     fork = net.fork = Operator(net.folder, 'f', net.a.data / 'signer')
     same(fork.key, net.a.key, 'one log, as its key has it')
-    seen = net.of_a.head()
-    while fork.published() < int(seen[1]):
-        fork.add()
     fork.require(net.of_a)
+    seen = net.of_a.head()
+    fork.grow(int(seen[1]))
     fork.verify(OK)  # by itself nothing is wrong with it
     told = wait_for(lambda: (t := fork.state()['witnesses'][0])['error'] and t, 'the witness refuses', 30)
     need(told['behind_since'], told)
     fork.verify(FAILED, '--witness', net.of_a.key)
     same(net.of_a.head(), seen, 'what it saw stays')
-    while fork.published() <= int(seen[1]):
-        fork.add()
     # Of one size and two roots: whoever has both lines can show it to anybody.
-    lines = fork.checkpoint().split('\n')
-    status, _, answer = net.of_a.ask(f'old {lines[1]}\n\n{fork.checkpoint()}')
-    same(status, 409, answer)
-    while net.a.published() < fork.published():
-        net.a.add()
-    net.a.cosigned(net.of_a)
-    while fork.published() < net.a.published():
-        fork.add()
-    size = int(net.of_a.head()[1])
-    if fork.published() == size:
-        same(net.of_a.ask(f'old {size}\n\n{fork.checkpoint()}')[0], 409, 'another root of the same size')
-        wait_for(lambda: any('SPLIT VIEW' in line for line in net.of_a.lines), 'it is told')
-        sides = [(net.of_a.dir / f'split-{size}-{n}').read_text() for n in (1, 2)]
-        same(len({s.split('\n')[2] for s in sides}), 2, 'two roots')
-        same({tuple(s.split('\n')[:2]) for s in sides}, {(net.a.key.split('+')[0], str(size))}, 'of one size, by one key')
+    size = fork.published()
+    net.a.grow(size)
+    same((net.a.cosigned(net.of_a), int(net.of_a.head()[1])), (size, size), 'both have as many leaves')
+    same(net.of_a.ask(f'old {size}\n\n{fork.checkpoint()}')[0], 409, 'another root of the same size')
+    wait_for(lambda: any('SPLIT VIEW' in line for line in net.of_a.lines), 'it is told')
+    sides = [(net.of_a.dir / f'split-{size}-{n}').read_text() for n in (1, 2)]
+    same(len({s.split('\n')[2] for s in sides}), 2, 'two roots')
+    same({tuple(s.split('\n')[:2]) for s in sides}, {(net.a.key.split('+')[0], str(size))}, 'of one size, by one key')
     net.a.add()
     net.a.cosigned(net.of_a)  # who did nothing wrong is cosigned on
     net.a.verify(OK, '--witness', net.of_a.key)
