@@ -48,6 +48,7 @@ int cli_receipt_get(const struct cli *cli)
 struct check {
     struct note_key key;
     struct audit_witnesses witnesses;
+    const char *id;
     int cosigned;
     struct checkpoint point;
     struct err err;
@@ -65,6 +66,31 @@ static bool read_hash(yyjson_val *text, struct merkle_hash *out)
     return yyjson_is_str(text) &&
            base64_decode(out->b, sizeof out->b, &n, yyjson_get_str(text), yyjson_get_len(text)) &&
            n == sizeof out->b;
+}
+
+/* Exactly these members, each once: nothing is in a receipt that is not checked. */
+static bool has_only(yyjson_val *object, const char *const *names, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!yyjson_obj_get(object, names[i]))
+            return false;
+    }
+    return yyjson_is_obj(object) && yyjson_obj_size(object) == n;
+}
+
+/* The key that it names is the one that it is checked with: who keeps it may read it there. */
+static bool check_head(struct check *c, yyjson_val *root)
+{
+    static const char *const names[] = {"id", "key", "checkpoint", "records"};
+    char text[NOTE_KEY_TEXT_CAP];
+    yyjson_val *id = yyjson_obj_get(root, "id");
+    note_key_text(text, &c->key);
+    if (!has_only(root, names, 4) || !yyjson_is_str(id))
+        return fail(c, "it is not in the form of a receipt");
+    if (!yyjson_equals_str(yyjson_obj_get(root, "key"), text))
+        return fail(c, "it names another key of the log");
+    c->id = yyjson_get_str(id);
+    return true;
 }
 
 static bool check_checkpoint(struct check *c, yyjson_val *root)
@@ -109,14 +135,18 @@ static bool check_inclusion(struct check *c, yyjson_val *record, const char *tex
     return true;
 }
 
-/* What a fact commits to: opened by its salt, or closed, as its commitment alone. */
+/* What a fact commits to: opened by its salt, or closed, as its commitment, beside which a name proves nothing. */
 static bool read_fact(yyjson_val *one, struct merkle_hash *out)
 {
+    static const char *const open[] = {"name", "value", "salt"}, *const closed[] = {"commitment", "name"};
     char label[LEAF_LABEL_MAX];
     struct merkle_hash salt;
     yyjson_val *name = yyjson_obj_get(one, "name"), *value = yyjson_obj_get(one, "value");
     if (!value)
-        return read_hash(yyjson_obj_get(one, "commitment"), out);
+        return has_only(one, closed, yyjson_obj_size(one) == 1 ? 1 : 2) &&
+               read_hash(yyjson_obj_get(one, "commitment"), out);
+    if (!has_only(one, open, 3))
+        return false;
     struct leaf_fact fact = {yyjson_get_str(name), yyjson_get_str(value), yyjson_get_len(name),
                              yyjson_get_len(value)};
     if (!fact.name || !fact.value || fact.name_len == 0 || fact.name_len > LEAF_LABEL_MAX - 8 ||
@@ -127,30 +157,46 @@ static bool read_fact(yyjson_val *one, struct merkle_hash *out)
     return true;
 }
 
+/* Whether the fact is the id of what the receipt is for. */
+static bool is_id(const struct check *c, yyjson_val *one)
+{
+    static const char *const names[] = {"response", "job", "payment", "credit_note", "invoice"};
+    yyjson_val *name = yyjson_obj_get(one, "name");
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (yyjson_equals_str(name, names[i]))
+            return yyjson_equals_str(yyjson_obj_get(one, "value"), c->id);
+    }
+    return false;
+}
+
 static bool check_facts(struct check *c, yyjson_val *record, const struct leaf *leaf)
 {
     struct merkle_hash all[LEAF_FACTS_MAX], digest;
     yyjson_val *facts = yyjson_obj_get(record, "facts"), *one;
     size_t i, max, n = 0;
+    bool named = false;
     if (!yyjson_is_arr(facts) || yyjson_arr_size(facts) > LEAF_FACTS_MAX)
         return fail(c, "a record's facts are not in the form");
     yyjson_arr_foreach(facts, i, max, one)
     {
         if (!read_fact(one, &all[n++]))
             return fail(c, "a record's facts are not in the form");
+        named |= is_id(c, one);
     }
     digest_sha256(digest.b, all, n * sizeof all[0]);
     if (!leaf->has_facts || memcmp(digest.b, leaf->facts.b, sizeof digest.b) != 0)
         return fail(c, "a record's facts are not those that its leaf commits to");
-    return true;
+    return named ? true : fail(c, "a record is not of the id that the receipt is for");
 }
 
 static bool check_record(struct check *c, yyjson_val *record)
 {
+    static const char *const names[] = {"index", "leaf", "proof", "facts"};
     struct leaf leaf;
     yyjson_val *text = yyjson_obj_get(record, "leaf");
     size_t len = yyjson_get_len(text);
-    if (!yyjson_is_str(text) || len >= LEAF_TEXT_CAP || leaf_parse(&leaf, yyjson_get_str(text), len) != 0)
+    if (!has_only(record, names, 4) || !yyjson_is_str(text) || len >= LEAF_TEXT_CAP ||
+        leaf_parse(&leaf, yyjson_get_str(text), len) != 0)
         return fail(c, "a record's leaf is not in the form");
     return check_inclusion(c, record, yyjson_get_str(text), len) && check_facts(c, record, &leaf);
 }
@@ -174,7 +220,7 @@ static bool check_all(struct check *c, yyjson_val *root)
 {
     yyjson_val *records = yyjson_obj_get(root, "records"), *one;
     size_t i, max;
-    if (!check_checkpoint(c, root))
+    if (!check_head(c, root) || !check_checkpoint(c, root))
         return false;
     if (!yyjson_is_arr(records) || yyjson_arr_size(records) == 0)
         return fail(c, "it has no record");
@@ -210,10 +256,32 @@ static int tell(const struct cli *cli, const struct check *c, yyjson_val *root, 
     return CLI_OK;
 }
 
+/* One file. An exit status. */
+static int verify_file(const struct cli *cli, struct check *c, const char *path)
+{
+    struct buf text;
+    c->err = (struct err){0};
+    c->point = (struct checkpoint){.size = 0};
+    c->cosigned = 0;
+    buf_init(&text, FILE_BYTES_MAX);
+    int read = fs_read(path, &text, &c->err);
+    if (read != 0) {
+        fprintf(stderr, "busbar: %s\n", c->err.msg[0] ? c->err.msg : err_text(read));
+        buf_fini(&text);
+        return read == ERR_NOT_FOUND ? CLI_NOT_FOUND : CLI_FAILED;
+    }
+    yyjson_doc *doc = yyjson_read(text.data ? text.data : "", text.len, 0);
+    yyjson_val *root = yyjson_doc_get_root(doc);
+    bool good = yyjson_is_obj(root) ? check_all(c, root) : fail(c, "it is not JSON");
+    int rc = tell(cli, c, root, good);
+    yyjson_doc_free(doc);
+    buf_fini(&text);
+    return rc;
+}
+
 int cli_receipt_verify(const struct cli *cli)
 {
-    struct check c = {.err = {0}};
-    struct buf text;
+    static struct check c;
     const char *key = cli_option(cli, "key");
     if (!key) {
         fprintf(stderr,
@@ -225,18 +293,10 @@ int cli_receipt_verify(const struct cli *cli)
         rc = audit_witnesses(cli, &c.witnesses);
     if (rc != CLI_OK)
         return rc;
-    buf_init(&text, FILE_BYTES_MAX);
-    int read = fs_read(cli->args[0], &text, &c.err);
-    if (read != 0) {
-        fprintf(stderr, "busbar: %s\n", c.err.msg[0] ? c.err.msg : err_text(read));
-        buf_fini(&text);
-        return read == ERR_NOT_FOUND ? CLI_NOT_FOUND : CLI_FAILED;
+    /* All of them are looked at; the first that does not hold decides. */
+    for (int i = 0; i < cli->nargs; i++) {
+        int one = verify_file(cli, &c, cli->args[i]);
+        rc = rc ? rc : one;
     }
-    yyjson_doc *doc = yyjson_read(text.data ? text.data : "", text.len, 0);
-    yyjson_val *root = yyjson_doc_get_root(doc);
-    bool good = yyjson_is_obj(root) ? check_all(&c, root) : fail(&c, "it is not JSON");
-    rc = tell(cli, &c, root, good);
-    yyjson_doc_free(doc);
-    buf_fini(&text);
     return rc;
 }

@@ -7,18 +7,40 @@
 
 #define FACTS_MAX 2048
 
+/* Events that are about money alone: whose receipt it is, and its id. */
+static bool find_money(struct facts *facts, const struct event *event)
+{
+    const struct uuid *id = NULL, *tenant = NULL;
+    if (event->kind == EVENT_KIND_meter) {
+        id = &event->u.meter.request;
+        tenant = &event->u.meter.tenant;
+    } else if (event->kind == EVENT_KIND_wallet_topup) {
+        id = &event->u.wallet_topup.payment;
+        tenant = &event->u.wallet_topup.tenant;
+    } else if (event->kind == EVENT_KIND_credit_note) {
+        id = &event->u.credit_note.payment;
+        tenant = &event->u.credit_note.tenant;
+    } else if (event->kind == EVENT_KIND_invoice_close) {
+        id = &event->u.invoice_close.invoice;
+        tenant = &event->u.invoice_close.tenant;
+    }
+    if (id)
+        *facts = (struct facts){.any = true, .id = *id, .tenant = *tenant};
+    return id != NULL;
+}
+
 void facts_find(struct facts *facts, const struct core *core, const struct event *event)
 {
     const struct uuid *job = NULL;
     uint32_t epoch = 0;
-    *facts = (struct facts){.any = event->kind == EVENT_KIND_meter};
-    if (facts->any) {
-        facts->id = event->u.meter.request;
-        facts->tenant = event->u.meter.tenant;
-    } else if (event->kind == EVENT_KIND_job_end) {
+    *facts = (struct facts){.any = false};
+    if (find_money(facts, event))
+        return;
+    if (event->kind == EVENT_KIND_job_end) {
         job = &event->u.job_end.job;
         epoch = event->u.job_end.epoch;
-    } else if (event->kind == EVENT_KIND_job_meter && (event->u.job_meter.flags & JOB_METER_FINAL)) {
+    } else if (event->kind == EVENT_KIND_job_meter &&
+               (event->u.job_meter.flags & (JOB_METER_FINAL | JOB_METER_DATA_TOLD))) {
         job = &event->u.job_meter.job;
         epoch = event->u.job_meter.epoch;
     }
@@ -32,7 +54,8 @@ void facts_find(struct facts *facts, const struct core *core, const struct event
                             .site = usage->site,
                             .chips = usage->chips,
                             .price = usage->price,
-                            .started_ms = usage->started_ms};
+                            .started_ms = usage->started_ms,
+                            .usage = usage};
 }
 
 static void add_name(struct buf *out, const char *name, const char *value, size_t cap)
@@ -61,12 +84,18 @@ static void add_site(struct buf *out, const struct core *core, const struct uuid
         add_name(out, "site", site->name, sizeof site->name);
 }
 
+static void add_currency(struct buf *out, const struct core *core, const struct uuid *tenant)
+{
+    const struct row_tenant *row = view_tenant(core, tenant);
+    if (row)
+        add_number(out, "currency", row->ledger);
+}
+
 static void add_meter(struct buf *out, const struct core *core, const struct event *event, int64_t amount)
 {
     const struct event_meter *m = &event->u.meter;
     const struct row_model *model = view_model(core, &m->model);
     const struct row_variant *variant = view_variant(core, &m->variant);
-    const struct row_tenant *tenant = view_tenant(core, &m->tenant);
     add_uuid(out, "response", &m->request);
     add_uuid(out, "tenant", &m->tenant);
     add_uuid(out, "key", &m->key);
@@ -87,8 +116,7 @@ static void add_meter(struct buf *out, const struct core *core, const struct eve
     add_number(out, "reasoning_tokens", m->reasoning);
     add_uuid(out, "price", &m->price);
     add_number(out, "cost_nano", amount);
-    if (tenant)
-        add_number(out, "currency", tenant->ledger);
+    add_currency(out, core, &m->tenant);
     add_number(out, "final", (m->flags & METER_FINAL) != 0);
     add_number(out, "status", m->status);
     add_number(out, "started_ms", m->started_ms);
@@ -107,6 +135,101 @@ static void add_job(struct buf *out, const struct facts *facts, const struct cor
     add_number(out, "started_ms", facts->started_ms);
 }
 
+static void add_job_end(struct buf *out, const struct event_job_end *e)
+{
+    add_number(out, "epoch", e->epoch);
+    add_name(out, "ending", job_ending_text(e->code), NAME_CAP);
+    add_number(out, "status", e->code & ((1u << JOB_CODE_BITS) - 1));
+}
+
+/* As reported, and what all of it has cost by now. */
+static void add_job_meter(struct buf *out, const struct facts *facts, const struct core *core,
+                          const struct event_job_meter *e)
+{
+    const struct row_job_usage *usage = facts->usage;
+    add_number(out, "epoch", e->epoch);
+    add_number(out, "run_ms", (int64_t)e->ms);
+    add_number(out, "chip_ms", (int64_t)e->chip_ms);
+    add_number(out, "cpu_ms", (int64_t)e->cpu_ms);
+    add_number(out, "energy_mj", (int64_t)e->energy_mj);
+    add_number(out, "cost_nano", usage->cost);
+    add_number(out, "unpaid_nano", usage->unpaid);
+    add_number(out, "bytes_in", (int64_t)usage->bytes_in);
+    add_number(out, "bytes_out", (int64_t)usage->bytes_out);
+    add_number(out, "data_price_nano_gb", usage->data_price);
+    add_number(out, "data_cost_nano", usage->data_cost);
+    add_number(out, "data_unpaid_nano", usage->data_unpaid);
+    add_currency(out, core, &facts->tenant);
+}
+
+/* YYYY-MM; months count from January 1970. */
+static void add_month(struct buf *out, const char *name, uint32_t month)
+{
+    buf_addf(out, "%s %04u-%02u\n", name, 1970 + month / 12, month % 12 + 1);
+}
+
+/* Words that somebody wrote: a line of them, whatever is in there. */
+static void add_words(struct buf *out, const char *name, const char *words, size_t cap)
+{
+    buf_addf(out, "%s ", name);
+    for (size_t i = 0; i < cap && words[i]; i++)
+        buf_add_char(out, (unsigned char)words[i] < ' ' ? ' ' : words[i]);
+    buf_add_char(out, '\n');
+}
+
+static void add_topup(struct buf *out, const struct event_wallet_topup *e)
+{
+    add_uuid(out, "payment", &e->payment);
+    add_uuid(out, "tenant", &e->tenant);
+    add_number(out, "amount_nano", e->amount);
+}
+
+static void add_credit(struct buf *out, const struct event_credit_note *e)
+{
+    add_uuid(out, "credit_note", &e->payment);
+    add_uuid(out, "tenant", &e->tenant);
+    add_month(out, "invoice_month", e->month);
+    add_number(out, "amount_nano", e->amount);
+    add_words(out, "reason", e->reason, sizeof e->reason);
+}
+
+static void add_invoice(struct buf *out, const struct core *core, const struct event_invoice_close *e)
+{
+    add_uuid(out, "invoice", &e->invoice);
+    add_uuid(out, "tenant", &e->tenant);
+    add_number(out, "number", (int64_t)view_core(core)->invoices); /* it is the last one */
+    add_month(out, "first_month", e->first_month);
+    add_month(out, "last_month", e->month);
+    add_number(out, "total_nano", e->total);
+}
+
+static void add_facts(struct buf *out, const struct facts *facts, const struct core *core,
+                      const struct event *event, int64_t amount)
+{
+    switch (event->kind) {
+    case EVENT_KIND_meter:
+        add_meter(out, core, event, amount);
+        return;
+    case EVENT_KIND_job_end:
+        add_job(out, facts, core);
+        add_job_end(out, &event->u.job_end);
+        return;
+    case EVENT_KIND_job_meter:
+        add_job(out, facts, core);
+        add_job_meter(out, facts, core, &event->u.job_meter);
+        return;
+    case EVENT_KIND_wallet_topup:
+        add_topup(out, &event->u.wallet_topup);
+        break;
+    case EVENT_KIND_credit_note:
+        add_credit(out, &event->u.credit_note);
+        break;
+    default:
+        add_invoice(out, core, &event->u.invoice_close);
+    }
+    add_currency(out, core, &facts->tenant);
+}
+
 void facts_add(struct buf *out, const struct facts *facts, const struct core *core, const struct event *event,
                int64_t amount, uint32_t place)
 {
@@ -114,22 +237,7 @@ void facts_add(struct buf *out, const struct facts *facts, const struct core *co
     if (!facts->any)
         return;
     buf_init(&text, FACTS_MAX);
-    if (event->kind == EVENT_KIND_meter) {
-        add_meter(&text, core, event, amount);
-    } else {
-        add_job(&text, facts, core);
-        if (event->kind == EVENT_KIND_job_end) {
-            add_number(&text, "epoch", event->u.job_end.epoch);
-            add_name(&text, "ending", job_ending_text(event->u.job_end.code), NAME_CAP);
-            add_number(&text, "status", event->u.job_end.code & ((1u << JOB_CODE_BITS) - 1));
-        } else {
-            add_number(&text, "epoch", event->u.job_meter.epoch);
-            add_number(&text, "run_ms", (int64_t)event->u.job_meter.ms);
-            add_number(&text, "chip_ms", (int64_t)event->u.job_meter.chip_ms);
-            add_number(&text, "cpu_ms", (int64_t)event->u.job_meter.cpu_ms);
-            add_number(&text, "energy_mj", (int64_t)event->u.job_meter.energy_mj);
-        }
-    }
+    add_facts(&text, facts, core, event, amount);
     add_number(&text, "time_ms", event->at_ms);
     struct store_receipt receipt = {
         .id = facts->id, .tenant = facts->tenant, .leaf = place, .facts_len = (uint32_t)text.len};

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Facts: what a tenant's receipt tells of an event that billed or ended its work, as lines "NAME VALUE". They go into the
+ * Facts: what a tenant's receipt tells of an event that billed or ended its work, or that paid, closed a bill or gave back, as lines
+ * "NAME VALUE". They go into the
  * event's leaf as commitments (tlog/leaf.h), so they are written down when the event is stepped, with the names that held
  * then.
  */
@@ -13,9 +14,10 @@
 /* What an event's end may take away. */
 struct facts {
     bool any;
-    struct uuid id, tenant, pool, site; /* of the request or the job, and where */
+    struct uuid id, tenant, pool, site; /* of the request, the job, the payment or the bill; and where */
     uint32_t chips;
     int64_t price, started_ms;
+    const struct row_job_usage *usage; /* of a job's epoch; read until the batch is collected */
 };
 
 /* Before the event is stepped. */

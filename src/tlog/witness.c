@@ -53,9 +53,9 @@ int witness_judge(merkle_hash_fn *hash, note_verify_fn *verify, const struct not
         return 409;
     merkle_empty(hash, &empty); /* the root of a tree without leaves, whoever saw it first */
     const struct merkle_hash *root = request->old == 0 ? &empty : &head->root;
-    return proof_consistency_holds(hash, &request->proof, request->old, point->size, root, &point->root)
-               ? 200
-               : 422;
+    bool extends =
+        proof_consistency_holds(hash, &request->proof, request->old, point->size, root, &point->root);
+    return extends ? 200 : 422;
 }
 
 int witness_count(const struct note *note, const struct note_key *keys, unsigned n, note_verify_fn *verify,

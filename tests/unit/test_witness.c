@@ -4,6 +4,7 @@
 
 #include "base/digest.h"
 #include "base/ed25519.h"
+#include "runtime/signer.h"
 #include "tlog/witness.h"
 
 #define DASH "\xe2\x80\x94 "
@@ -212,6 +213,162 @@ static void test_cosigned(void **state)
     assert_int_equal(witness_count(&note, keys, 3, ed25519_verify, &oldest_s), 3);
 }
 
+/* ---- forks ---- */
+
+#define TREE_MAX 700
+
+/* A history: the leaves that a tree has, and how a prover finds its hashes. */
+struct history {
+    struct merkle_hash leaf[TREE_MAX];
+    uint64_t size;
+};
+
+static int read_subtree(void *ctx, unsigned level, uint64_t index, struct merkle_hash *out)
+{
+    const struct history *h = ctx;
+    struct merkle_hash all[TREE_MAX];
+    uint64_t n = UINT64_C(1) << level, from = index << level;
+    assert_true(from + n <= h->size);
+    memcpy(all, h->leaf + from, n * sizeof all[0]);
+    for (; n > 1; n /= 2) {
+        for (uint64_t i = 0; i < n / 2; i++)
+            merkle_node(digest_sha256, &all[i], &all[2 * i], &all[2 * i + 1]);
+    }
+    *out = all[0];
+    return 0;
+}
+
+static void point_of(const struct history *h, uint64_t size, struct checkpoint *point)
+{
+    struct merkle_edge edge = {0};
+    for (uint64_t i = 0; i < size; i++)
+        merkle_edge_add(digest_sha256, &edge, &h->leaf[i]);
+    *point = (struct checkpoint){.origin = "example.com/log", .size = size};
+    merkle_edge_root(digest_sha256, &edge, &point->root);
+}
+
+/* What the log shows: its history with one leaf changed, perhaps left out, or cut; a proof of its own, or of the true history. */
+struct showing {
+    struct history *seen, *shown;
+    uint64_t old, size, changed; /* changed == size: nothing is */
+    struct checkpoint point;
+    struct proof proof;
+};
+
+static void choose(struct showing *s, uint64_t *seed)
+{
+    s->old = 1 + test_below(seed, TREE_MAX / 2);
+    s->size = s->old + test_below(seed, TREE_MAX / 2);
+    s->changed = test_below(seed, 4) == 0 ? s->size : test_below(seed, s->size);
+    *s->shown = *s->seen;
+    s->shown->size = s->seen->size = s->size;
+    if (s->changed < s->size && test_below(seed, 3) == 0) /* a leaf is left out */
+        memmove(s->shown->leaf + s->changed, s->shown->leaf + s->changed + 1,
+                (TREE_MAX - s->changed - 1) * sizeof s->shown->leaf[0]);
+    else if (s->changed < s->size)
+        s->shown->leaf[s->changed].b[test_below(seed, 32)] ^= (uint8_t)(1u << test_below(seed, 8));
+    point_of(s->shown, s->size, &s->point);
+    struct history *prover = test_below(seed, 3) == 0 ? s->seen : s->shown;
+    assert_int_equal(proof_consistency(digest_sha256, read_subtree, prover, s->old, s->size, &s->proof), 0);
+}
+
+static struct showing begin_showing(uint64_t *seed)
+{
+    struct showing s = {.seen = calloc(1, sizeof *s.seen), .shown = calloc(1, sizeof *s.shown)};
+    for (int i = 0; i < TREE_MAX; i++) {
+        for (int k = 0; k < 4; k++) {
+            uint64_t random = test_random(seed);
+            memcpy(s.seen->leaf[i].b + 8 * k, &random, 8);
+        }
+    }
+    return s;
+}
+
+/* A log with one key shows two histories; the witness has seen the first. It cosigns the other if and only if that has as its
+ * beginning what was seen. */
+static void test_split_views(void **state)
+{
+    (void)state;
+    uint64_t seed = test_seed(), n = test_count(400, 10000), forks = 0, told[600] = {0};
+    uint8_t key[32] = {7};
+    struct note_key log;
+    struct showing s = begin_showing(&seed);
+    key_of(&log, "example.com/log", NOTE_ED25519, key);
+    for (uint64_t i = 0; i < n; i++) {
+        struct checkpoint head, before;
+        char body[WITNESS_HEAD_CAP + 1024];
+        choose(&s, &seed);
+        point_of(s.seen, s.old, &head);
+        before = head;
+        bool forked = s.changed < s.old;
+        size_t len = witness_request_head(body, s.old, &s.proof);
+        len += signed_point(body + len, &s.point, &log, key);
+        int status = ask(body, len, &log, &head);
+        told[status]++;
+        forks += forked;
+        if (forked) {
+            assert_int_equal(status, s.size == s.old ? 409 : 422);
+            assert_memory_equal(&head, &before, sizeof head);
+        } else if (status == 200) {
+            assert_memory_equal(&head, &s.point, sizeof head);
+        } else { /* a good tree with the proof of another */
+            assert_int_equal(status, 422);
+        }
+    }
+    assert_true(told[200] > n / 4 && forks > n / 4);
+    printf("# histories: %llu; forks: %llu, all refused; cosigned: %llu\n", (unsigned long long)n,
+           (unsigned long long)forks, (unsigned long long)told[200]);
+    free(s.seen);
+    free(s.shown);
+}
+
+/* The signer, which has signed the first history, is asked to sign the other. */
+static void test_signer_forks(void **state)
+{
+    (void)state;
+    uint64_t seed = test_seed(), n = test_count(300, 10000), forks = 0, extended = 0;
+    char *folder = test_folder();
+    struct signer_state *signer = calloc(1, sizeof *signer);
+    struct err err = {0};
+    struct buf message, reply;
+    struct showing s = begin_showing(&seed);
+    buf_init(&message, SIGNER_MESSAGE_MAX);
+    buf_init(&reply, SIGNER_MESSAGE_MAX);
+    assert_int_equal(signer_open(signer, folder, &err), 0);
+    for (uint64_t i = 0; i < n; i++) {
+        char proof[PROOF_TEXT_CAP], text[CHECKPOINT_TEXT_CAP];
+        choose(&s, &seed);
+        bool forked = s.changed < s.old;
+        if (!forked && i % 8 != 0) /* each signature is a file that is synced */
+            continue;
+        point_of(s.seen, s.old, &signer->head);
+        struct checkpoint before;
+        memcpy(signer->head.origin, signer->key.name, sizeof before.origin);
+        memcpy(s.point.origin, signer->key.name, sizeof s.point.origin);
+        before = signer->head;
+        (void)proof_text(proof, &s.proof);
+        (void)checkpoint_text(text, &s.point);
+        buf_clear(&message);
+        buf_addf(&message, "sign\n%s%s", proof, text);
+        signer_answer(signer, message.data, message.len, &reply);
+        bool is_signed = reply.len > 3 && memcmp(reply.data, "ok\n", 3) == 0;
+        forks += forked;
+        extended += is_signed;
+        if (forked)
+            assert_false(is_signed);
+        assert_memory_equal(&signer->head, is_signed ? &s.point : &before, sizeof before);
+    }
+    assert_true(forks > n / 4 && extended > 0);
+    printf("# forks that the signer refused: %llu of %llu; signed: %llu\n", (unsigned long long)forks,
+           (unsigned long long)forks, (unsigned long long)extended);
+    buf_fini(&message);
+    buf_fini(&reply);
+    free(signer);
+    free(s.seen);
+    free(s.shown);
+    test_folder_remove(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -219,6 +376,8 @@ int main(void)
         cmocka_unit_test(test_changed_requests),
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_cosigned),
+        cmocka_unit_test(test_split_views),
+        cmocka_unit_test(test_signer_forks),
     };
     return cmocka_run_group_tests_name("witness", tests, NULL, NULL);
 }
