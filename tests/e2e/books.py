@@ -279,6 +279,27 @@ def focus(hub, keys):
         need(old in good and focus_rules.check(good.replace(old, new, 1))[1], f'{new!r} in place of {old!r} is found')
 
 
+def receipts(hub, keys):
+    """What was paid in, billed and given back is in the log; its tenant has a receipt of each, and nobody else."""
+    paid = hub.api('POST', '/api/v1/tenants/user/topups', {'amount': '0.25', 'id': 'receipt'})
+    again = hub.api('POST', '/api/v1/tenants/user/topups', {'amount': '0.25', 'id': 'receipt'})
+    same((again['payment'], again['repeated']), (paid['payment'], True), 'a repeat')
+    bill = hub.api('GET', '/api/v1/invoices/2')
+    note = bill['credit_notes'][0]
+    file, key = hub.data / 'receipt.json', (hub.data / 'log' / 'vkey').read_text()
+    for ident, want in ((paid['payment'], {'payment': paid['payment'], 'amount_nano': '250000000'}),
+                        (bill['id'], {'invoice': bill['id'], 'number': '2', 'last_month': LAST, 'total_nano': str(nano(bill['total']))}),
+                        (note['id'], {'credit_note': note['id'], 'invoice_month': LAST, 'amount_nano': '1000',
+                                      'reason': 'late, "as told"'})):
+        run(hub, OK, 'receipt', 'get', ident, '--out', str(file))
+        run(hub, OK, 'receipt', 'verify', str(file), '--key', key)
+        records = json.loads(file.read_text())['records']
+        facts = {f['name']: f['value'] for f in records[0]['facts']}
+        same((len(records), {k: facts.get(k) for k in want}, facts['currency']), (1, want, '840'), ident)
+        same(hub.request('GET', f'/v1/receipts/{ident}', key=keys['key']).status, 200, 'its own')
+        same(hub.request('GET', f'/v1/receipts/{ident}').status, 404, 'of another tenant')
+
+
 def main():
     tap = Tap()
     with Bench() as hub:
@@ -304,6 +325,7 @@ def main():
         tap.case('invoices are their own', others_have_none, hub, keys)
         tap.case('credit notes', credit_notes, hub)
         tap.case('FOCUS', focus, hub, keys)
+        tap.case('receipts of payments and bills', receipts, hub, keys)
     tap.done()
 
 

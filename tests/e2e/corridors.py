@@ -77,6 +77,19 @@ class Corridor(Field):
         return {r['site']: (r['bytes_in'], r['bytes_out'], nano(r['cost'])) for r in rows}
 
 
+def receipt(f, job):
+    """What the last receipt of its figures says, checked."""
+    def told():
+        reply = f.bench.request('GET', f'/v1/receipts/{job}', local=True)
+        found = [{x['name']: x['value'] for x in r['facts']} for r in reply.json()['records']] if reply.status == 200 else []
+        return [x for x in found if int(x.get('bytes_in', 0)) > 0] and (reply, found)
+    reply, found = wait_for(told, 'its receipt', 20)
+    file = f.bench.data / 'receipt.json'
+    file.write_bytes(reply.body)
+    busbar(OK, 'receipt', 'verify', file, '--key', f.bench.data / 'log' / 'vkey')
+    return next(x for x in reversed(found) if 'bytes_in' in x)
+
+
 def line(size, price=PRICE):
     """What so many bytes cost, half to even."""
     whole, rest = divmod(size * nano(price), GB)
