@@ -54,6 +54,14 @@ static const struct {
                "  busbar deploy stories\n"
                "  busbar deploy stories --site north,south --replicas 4\n"
                "  busbar deploy large --near europe --replicas 0:8 --chip h100 --chips 2\n"},
+    {"witness", "It keeps its key and what it saw in --dir; --key is the log's. Either it looks at a log, "
+                "once or every so many\n"
+                "seconds, or with --listen it is asked by the log's hub (up --witness), by the protocol C2SP "
+                "tlog-witness.\n"
+                "\nExamples\n"
+                "  busbar witness http://hub:7070 --key VKEY --dir w --every 60\n"
+                "  busbar witness --key VKEY --dir w --listen 0.0.0.0:7090\n"
+                "  busbar up --witness $(cat w/vkey)=http://witness:7090\n"},
     {"run", TERMS "\nExamples\n"
                   "  busbar run -- python3 train.py\n"
                   "  busbar run --chip h100:4,mi300x:8 --time 12h --name train -- ./train.sh\n"

@@ -222,13 +222,14 @@ struct uuid_list {
  * record, and in one row with those; 0: none, it is not repeated. */
 #define EVENT_LEASE_RETURN(F, S) \
     F(S, uuid, worker, 0) F(S, uuid, lease, 0) F(S, i64, amount, 0) F(S, u32, close, 0) F(S, u64, sequence, 0)
-/* Tokens since the last record of this request; flags: enum meter_flag; status: as sent to the client, 499 aborted. */
+/* Tokens since the last record of this request; flags: enum meter_flag; status: as sent to the client, 499 aborted. chip: of the
+ * replica that answered; empty: it is counted nowhere. */
 #define EVENT_METER(F, S) \
     F(S, uuid, worker, 0) F(S, u64, sequence, 0) F(S, uuid, request, 0) F(S, uuid, lease, 0) \
     F(S, uuid, tenant, 0) F(S, uuid, key, 0) F(S, uuid, model, 0) F(S, uuid, variant, 0) \
     F(S, uuid, site, 0) F(S, uuid, price, 0) F(S, u32, prompt, 0) F(S, u32, cached, 0) \
     F(S, u32, completion, 0) F(S, u32, reasoning, 0) F(S, u32, flags, 0) F(S, u32, status, 0) \
-    F(S, i64, started_ms, 0)
+    F(S, i64, started_ms, 0) F(S, text, chip, CHIP_CAP)
 
 /* A tenant paid money in: its budget is more by so much. The id is the sender's, and counts once. */
 #define EVENT_WALLET_TOPUP(F, S) F(S, uuid, payment, 0) F(S, uuid, tenant, 0) F(S, i64, amount, 0)

@@ -181,6 +181,7 @@ static void go_upstream(struct relay *r)
     r->state = RELAY_CALL;
     r->variant = b->variant;
     r->site = b->site;
+    memcpy(r->chip, b->chip, sizeof r->chip);
     if (!message.failed)
         r->call = http_call(r->worker->client, &b->endpoint, &message,
                             (struct http_body){r->body.data, r->body.len}, &relay_call_events, r);

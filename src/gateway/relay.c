@@ -170,7 +170,7 @@ static struct tokens minus(const struct tokens *a, const struct tokens *b)
 
 static struct event meter_event(struct relay *r, const struct tokens *d, uint32_t flags)
 {
-    return (struct event){
+    struct event event = {
         .kind = EVENT_KIND_meter,
         .u.meter = {.worker = r->worker->id,
                     .sequence = ++r->worker->sequence,
@@ -189,6 +189,8 @@ static struct event meter_event(struct relay *r, const struct tokens *d, uint32_
                     .flags = flags,
                     .status = r->status,
                     .started_ms = r->started_ms}};
+    memcpy(event.u.meter.chip, r->chip, sizeof r->chip);
+    return event;
 }
 
 /* Whether the record of so many tokens is durable. Where its answer was lost, what it cost is counted again here: it is as the

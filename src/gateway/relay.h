@@ -69,6 +69,7 @@ struct relay {
     struct slot_waiter slot;
     struct backend *backend;
     struct uuid variant, site; /* where it runs, or ran */
+    char chip[CHIP_CAP];       /* the same */
     struct http_call *call;
     struct buf body; /* to the engine; later, from it */
     struct relay_stream *flow;

@@ -32,6 +32,7 @@ struct backend {
     bool far; /* at another site than the hub's own machine */
     struct uuid variant;
     struct uuid site;
+    char chip[CHIP_CAP]; /* empty: it is counted nowhere */
     struct http_endpoint endpoint;
     uint32_t slots;
     uint64_t salt; /* for rendezvous hashing */

@@ -101,6 +101,7 @@ static struct backend *backend_of(struct registry *r, const struct row_replica *
     b->epoch = row->epoch;
     b->variant = row->variant;
     b->site = row->site;
+    memcpy(b->chip, row->chip, sizeof b->chip);
     b->far = far;
     b->endpoint = endpoint;
     b->slots = row->slots;

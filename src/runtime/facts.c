@@ -84,6 +84,25 @@ static void add_site(struct buf *out, const struct core *core, const struct uuid
         add_name(out, "site", site->name, sizeof site->name);
 }
 
+/* Of the replica; one that is counted nowhere is the hub's own, whose machine is the only pool of its site. */
+static void add_chip(struct buf *out, const struct core *core, const struct event_meter *m)
+{
+    const struct row_pool *pool, *only = NULL;
+    uint32_t n = 0;
+    if (m->chip[0]) {
+        add_name(out, "chip", m->chip, sizeof m->chip);
+        return;
+    }
+    for (uint32_t pos = 0; (pool = view_pool_at(core, &pos)) != NULL;) {
+        if (uuid_eq(&pool->site, &m->site)) {
+            only = pool;
+            n++;
+        }
+    }
+    if (n == 1)
+        add_name(out, "chip", only->chip, sizeof only->chip);
+}
+
 static void add_currency(struct buf *out, const struct core *core, const struct uuid *tenant)
 {
     const struct row_tenant *row = view_tenant(core, tenant);
@@ -110,6 +129,7 @@ static void add_meter(struct buf *out, const struct core *core, const struct eve
         add_name(out, "engine", variant->engine, sizeof variant->engine);
     }
     add_site(out, core, &m->site);
+    add_chip(out, core, m);
     add_number(out, "prompt_tokens", m->prompt);
     add_number(out, "cached_tokens", m->cached);
     add_number(out, "completion_tokens", m->completion);

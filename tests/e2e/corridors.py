@@ -130,6 +130,9 @@ def billed(f):
     epochs, found = f.moved(job)
     same(epochs, [(size, out)], 'moved')
     same((nano(found['cost']), nano(found['cost_transfers']), f.spent() - spent), (line(size + out),) * 3, 'cost')
+    told = receipt(f, job)
+    same([int(told[k]) for k in ('bytes_in', 'bytes_out', 'data_price_nano_gb', 'data_cost_nano')],
+         [size, out, nano(PRICE), line(size + out)], 'its receipt')
     same((f.by_corridor()['north'], f.corridor()['bytes_jobs']), ((size, out, line(size + out)), size + out), 'by corridor')
     need('transfers' in busbar(OK, 'job', 'show', job, '--data', f.bench.data).stdout, 'job show')
 

@@ -116,6 +116,7 @@ def receipts(log):
         same(sum(int(f['cost_nano']) for f in facts), billed['cost'], 'cost')
         variant = log.hub.api('GET', '/api/v1/models/stories')['variants'][0]
         same((facts[-1]['model'], facts[-1]['site'], facts[-1]['response']), ('stories', 'local', ident), 'whose it is')
+        same(facts[-1]['chip'], log.hub.api('GET', '/api/v1/pools')['data'][0]['chip'], 'on what')
         need(variant['sha256'] == facts[-1]['weights'].split(':')[1], variant, facts[-1])
         told = busbar(OK, 'receipt', 'verify', log.receipt, '--key', log.key, BUSBAR_HUB='http://127.0.0.1:9').stdout
         need(ident in told and 'It holds' in told, told)
