@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What readers of a log are given, from any bytes: notes, keys, checkpoints, leaves, tile paths and bundles. Nothing is read outside
- * of them, and what is taken is written again as it was, so that there is one text for one thing.
+ * What readers and witnesses of a log are given, from any bytes: notes, keys, checkpoints, leaves, tile paths, bundles and requests.
+ * Nothing is read outside of them, and what is taken is written again as it was, so that there is one text for one thing.
  */
 #include <assert.h>
 #include <string.h>
@@ -11,6 +11,7 @@
 #include "tlog/checkpoint.h"
 #include "tlog/leaf.h"
 #include "tlog/tile.h"
+#include "tlog/witness.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -87,10 +88,21 @@ static void as_bundle(const char *text, size_t len)
         assert(fact.name >= text && fact.value + fact.value_len < text + len && fact.name_len > 0);
 }
 
+/* Of a witness. */
+static void as_request(const char *text, size_t len)
+{
+    struct witness_request request;
+    char head[WITNESS_HEAD_CAP];
+    if (witness_request_parse(&request, text, len) != 0)
+        return;
+    size_t n = witness_request_head(head, request.old, &request.proof);
+    assert(n < len && memcmp(head, text, n) == 0 && request.note.text == text + n);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static void (*const readers[])(const char *text, size_t len) = {as_note, as_key,  as_checkpoint,
-                                                                    as_leaf, as_path, as_bundle};
+    static void (*const readers[])(const char *text, size_t len) = {
+        as_note, as_key, as_checkpoint, as_leaf, as_path, as_bundle, as_request};
     for (size_t i = 0; i < sizeof readers / sizeof readers[0]; i++)
         readers[i]((const char *)data, size);
     return 0;
