@@ -17,6 +17,7 @@
 #define RECORDS_MAX 4096
 #define WAIT_MS 50
 #define WAITS_MAX 100
+#define NOTE_FILE_MAX ((size_t)64 << 10) /* with the cosignatures of witnesses */
 #define FACTS_BYTES_MAX ((size_t)8 << 20)
 
 struct record {
@@ -168,7 +169,7 @@ static int prove(struct api_call *call, struct receipt *r)
     struct buf note, key;
     struct note parsed;
     struct checkpoint point = {.size = 0};
-    buf_init(&note, SECRET_CAP * 64);
+    buf_init(&note, NOTE_FILE_MAX);
     buf_init(&key, 4096);
     int rc = read_file(call, LOG_CHECKPOINT, &note);
     if (rc == 0 && (note_parse(&parsed, note.data, note.len) != 0 ||

@@ -333,6 +333,12 @@ def witnessed(log):
     same((lines[1], len(lines), lines[5].split()[1]), (str(size), 6, (log.folder / 'witness' / 'vkey').read_text().split('+')[0]),
          'a checkpoint with two signatures')
     log.verify(OK, log.dir, '--checkpoint', log.folder / 'witness' / 'checkpoint')
+    mine = (log.folder / 'witness' / 'vkey').read_text().strip()
+    other = 'remora.n621.de+da77ade7+BOvN63jn/bLvkieywe8R6UYAtVtNbZpXh34x7onlmtw2'  # of the public network
+    for key, status in ((mine, 0), (other, 1)) if (log.folder / 'log_peer').exists() else ():
+        done = subprocess.run([str(log.folder / 'log_peer'), str(log.folder / 'witness'), log.key, '-witness', key],
+                              capture_output=True, text=True, check=False)
+        same(done.returncode, status, done.stdout + done.stderr)
     busbar(USAGE, 'witness', log.dir)
     other = log.folder / 'elsewhere'
     other.mkdir()
