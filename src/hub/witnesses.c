@@ -21,6 +21,7 @@
 #define ANSWER_S 20L
 #define REST_NS UINT64_C(5000000000) /* after one that failed */
 #define YEAR_10000_S UINT64_C(253402300800)
+#define WORDS_CAP 100
 #define NOTE_MAX ((size_t)64 << 10)
 
 struct witness {
@@ -82,6 +83,15 @@ static int post(struct witness *w, const struct buf *body, long *status, struct 
     return rc == CURLE_OK ? 0 : err_set(err, ERR_UPSTREAM, "%s", curl_easy_strerror(rc));
 }
 
+/* The beginning of an answer's first line, as it can be shown: it may be anything. */
+static void first_words(char dst[WORDS_CAP], const struct buf *answer)
+{
+    size_t n = 0;
+    for (; n < WORDS_CAP - 1 && n < answer->len && answer->data[n] != '\n' && answer->data[n] != '\r'; n++)
+        dst[n] = answer->data[n] >= ' ' && answer->data[n] <= '~' ? answer->data[n] : '?';
+    dst[n] = 0;
+}
+
 /* Asks once. 0: 200 or 409, which has the size that it cosigned last. */
 static int ask(struct witness *w, const struct checkpoint *point, const struct buf *note, long *status,
                struct err *err)
@@ -103,10 +113,11 @@ static int ask(struct witness *w, const struct checkpoint *point, const struct b
     buf_add(&body, note->data, note->len);
     rc = body.failed ? err_set(err, ERR_NO_MEMORY, "out of memory") : post(w, &body, status, err);
     buf_fini(&body);
-    if (rc == 0 && *status != 200 && *status != 409)
-        rc = err_set(err, ERR_UPSTREAM, "it answers %ld: %.*s", *status,
-                     (int)(w->answer.len > 100 ? 100 : strcspn(w->answer.data ? w->answer.data : "", "\r\n")),
-                     w->answer.data ? w->answer.data : "");
+    if (rc == 0 && *status != 200 && *status != 409) {
+        char words[WORDS_CAP];
+        first_words(words, &w->answer);
+        rc = err_set(err, ERR_UPSTREAM, "it answers %ld: %s", *status, words);
+    }
     return rc;
 }
 

@@ -6,6 +6,7 @@ One that is away is told and the log goes on without it; one that was shown anot
 readers take such a log who ask for the witness's cosignature.
 """
 import base64
+import contextlib
 import hashlib
 import http.server
 import json
@@ -235,15 +236,16 @@ class Liar(http.server.BaseHTTPRequestHandler):
         how, body = self.server.how, self.rfile.read(int(self.headers['Content-Length'])).decode()
         line = f'{DASH}{self.server.name} ' + base64.b64encode(self.server.id + bytes(7) + b'\1' + bytes(64)).decode() + '\n'
         log_line = body[body.rindex(DASH):]
-        status, answer = {'forges': (200, line), 'repeats': (200, log_line), 'babbles': (200, 'x' * 70000), 'is wrong': (500, 'no'),
+        status, answer = {'forges': (200, line), 'repeats': (200, log_line), 'babbles': (200, 'x' * 70000), 'is wrong': (500, '\x1b[31mno\u00fc' * 50),
                           'grows': (409, '999999999\n'), 'goes back': (409, '0\n'), 'conflicts': (409, 'x\n'),
                           'hangs': (200, '')}[how]
         if how == 'hangs':
             self.server.over.wait(60)
-        self.send_response(status)
-        self.send_header('Content-Length', str(len(answer.encode())))
-        self.end_headers()
-        self.wfile.write(answer.encode())
+        with contextlib.suppress(OSError):  # the hub has hung up
+            self.send_response(status)
+            self.send_header('Content-Length', str(len(answer.encode())))
+            self.end_headers()
+            self.wfile.write(answer.encode())
 
     def log_message(self, format, *args):  # pylint: disable=redefined-builtin
         pass
