@@ -90,7 +90,8 @@ static void add_chip(struct buf *out, const struct core *core, const struct even
     const struct row_pool *pool, *only = NULL;
     uint32_t n = 0;
     if (m->chip[0]) {
-        add_name(out, "chip", m->chip, sizeof m->chip);
+        if (name_valid(m->chip, text_len(m->chip, sizeof m->chip))) /* a gateway said it */
+            add_name(out, "chip", m->chip, sizeof m->chip);
         return;
     }
     for (uint32_t pos = 0; (pool = view_pool_at(core, &pos)) != NULL;) {

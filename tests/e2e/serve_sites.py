@@ -107,6 +107,8 @@ def serves(f):
     bill = f.bench.billed(reply.fields['x-request-id'])
     same((bill['prompt_tokens'], bill['completion_tokens']), (usage['prompt_tokens'], usage['completion_tokens']), 'tokens')
     same(bill['records'], 1, 'records')
+    told = f.bench.request('GET', f"/v1/receipts/{reply.fields['busbar-receipt']}", local=True).json()['records'][-1]['facts']
+    same([x['value'] for x in told if x['name'] in ('site', 'chip')], ['north', 'h20'], 'where and on what, as its receipt says')
     with f.bench.stream(model='story', max_tokens=60, stream_options={'include_usage': True}) as s:
         s.read()
         need(s.done and s.text, s.events)
