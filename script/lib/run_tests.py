@@ -208,8 +208,8 @@ def run_meson(folder, label, suites, without, environment, multiplier):
     if os.path.exists(log):
         os.unlink(log)
     command = ["meson", "test", "-C", folder.path, "--no-rebuild", "--logbase", base, "-t", str(multiplier)]
-    if without:  # the real binary's tests mostly wait; those that must be alone say so
-        command += ["--num-processes", str(2 * (os.cpu_count() or 1))]
+    if without:  # the real binary's tests mostly wait: a third of the time is work; those that must be alone say so
+        command += ["--num-processes", str(3 * (os.cpu_count() or 1))]
     command += [word for suite in suites for word in ("--suite", suite)]
     command += [word for suite in without for word in ("--no-suite", suite)]
     print(f"-- {label}", flush=True)

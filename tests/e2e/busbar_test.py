@@ -104,9 +104,9 @@ class Hub:
         status = pathlib.Path(f'/proc/{self.pid}/status').read_text(encoding='ascii')
         return int(re.search(r'VmRSS:\s+(\d+)', status).group(1))
 
-    def socket(self, timeout=30.0):
-        """A raw connection to the gateway."""
-        s = socket.create_connection(('127.0.0.1', self.port), timeout)
+    def socket(self, timeout=30.0, source=None):
+        """A raw connection to the gateway. Thousands should have a source of their own, so that others' ports stay free."""
+        s = socket.create_connection(('127.0.0.1', self.port), timeout, source and (source, 0))
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return s
 

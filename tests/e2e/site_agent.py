@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -78,10 +79,15 @@ class Site:
 
 
 def free_port(host='127.0.0.1'):
-    """One that a hub can have again after it was killed."""
-    with socket.socket() as s:
-        s.bind((host, 0))
-        return s.getsockname()[1]
+    """One that a hub can have again after it was killed: whoever connects is given higher ones by the kernel, never this."""
+    while True:
+        port = random.SystemRandom().randrange(11000, 21000)
+        with socket.socket() as s:
+            try:
+                s.bind((host, port))
+            except OSError:
+                continue
+            return port
 
 
 def invite(bench, name):

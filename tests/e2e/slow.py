@@ -12,6 +12,7 @@ from workbench import replied, soon
 
 HEAD_S, BODY_S = 10, 30  # the hub's limits for a head and for a body
 IDLE = 10_000
+OURS = '127.0.0.2'  # an address on which no test listens
 
 
 def prompt(hub, limit_s=0.5):
@@ -81,7 +82,7 @@ def raise_nofile(want):
 def open_many(hub, n):
     found = []
     for _ in range(n):
-        found.append(hub.socket())
+        found.append(hub.socket(source=OURS))
     return found
 
 
@@ -169,6 +170,7 @@ def no_descriptors(tap):
             many = []
             for _ in range(800):
                 s = socket.socket()
+                s.bind((OURS, 0))
                 s.setblocking(False)
                 try:
                     s.connect(('127.0.0.1', hub.port))
