@@ -240,9 +240,9 @@ def follows(f):
 
     def first(i):
         if i:
-            answers.append(said(f.bench.chat(model='tide', max_tokens=4, timeout=60)))
+            answers.append(said(f.bench.chat(model='tide', max_tokens=4, timeout=130)))
             return
-        with f.bench.stream(model='tide', max_tokens=4, timeout=60) as s:
+        with f.bench.stream(model='tide', max_tokens=4, timeout=130) as s:
             s.read()
             answers.append(200 if s.done else s.events)
     start = time.monotonic()
@@ -254,7 +254,7 @@ def follows(f):
 
     def load(_):
         while not done.is_set():
-            answers.append(said(f.bench.chat(model='tide', max_tokens=60, seed=next(seed), timeout=60)))
+            answers.append(said(f.bench.chat(model='tide', max_tokens=60, seed=next(seed), timeout=130)))
     threads = together(5, load)
     try:
         ready(f, 'tide', 2)
@@ -289,13 +289,13 @@ def another_door(f):
             need(s.done and s.text, s.events)
             same(f.bench.billed(s.id)['completion_tokens'], s.usage['completion_tokens'], 'tokens of the stream')
         wait_for(lambda: counts(f, 'tide') == (0, 0, 0), 'none is left', 30)
-        replied(door.chat(model='tide', max_tokens=4, timeout=60), 200, 'who waited for the start')
+        replied(door.chat(model='tide', max_tokens=4, timeout=130), 200, 'who waited for the start')
         wait_for(lambda: counts(f, 'tide') == (0, 0, 0), 'none is left again', 60)
         # As long as somebody waits at a door, a start is wanted, though there is no room for longer than `idle`.
         job = f.submit('sleep 12', chips=4 - used(f))
         wait_for(lambda: f.job(job)['state'] == 'running', 'the job runs', 10)
         start = time.monotonic()
-        reply = door.chat(model='tide', max_tokens=4, timeout=60)
+        reply = door.chat(model='tide', max_tokens=4, timeout=130)
         took = time.monotonic() - start
         same(reply.status, 200, reply.body)
         need(took > 4, f'nobody had to wait: {took:.1f} s')
@@ -337,7 +337,7 @@ def competes(f):
     """A job and replicas have the same chips: who comes later waits, and is told why."""
     wait_for(lambda: counts(f, 'tide') == (0, 0, 0), 'no other replicas', 30)
     free = 4 - used(f)
-    job = f.submit('trap "sleep 2; exit" TERM; echo; while :; do sleep 0.1; done', chips=free)
+    job = f.submit('trap "sleep 8; exit" TERM; echo; while :; do sleep 0.1; done', chips=free)
     wait_for(lambda: f.logs(job) == b'\n', 'the job runs', 20)
     deploy(f, 'wide', '--site', 'north', '--replicas', '2')
     d = wait_for(lambda: (d := f.bench.deployment('wide'))['waits_for'] and d, 'they wait', 10)
@@ -345,7 +345,7 @@ def competes(f):
     need('other work has the chips' in f.bench.run('deployments').stdout, 'the table says it')
     same(used(f), 4, 'chips')
     same(f.bench.run('cancel', job).returncode, OK, 'cancel')
-    # Core has taken them from it, but it needs two seconds to end: which chips are whose the site knows.
+    # Core has taken them from it, but it needs a while to end: which chips are whose the site knows.
     wait_for(lambda: all('waits for its chips' in r['detail'] for r in f.bench.deployment('wide')['replicas']), 'they wait at the site', 5, 0.1)
     ready(f, 'wide', 2)
     told = [environment(pid)['CUDA_VISIBLE_DEVICES'] for pid in engines(f)]
@@ -420,7 +420,7 @@ def hangs(f):
 
         def one(i):  # each prefix has a replica that it goes to first
             story = [{'role': 'user', 'content': f'Story {i}'}]
-            answers.append(f.bench.chat(model='both', max_tokens=3, timeout=60, messages=story))
+            answers.append(f.bench.chat(model='both', max_tokens=3, timeout=130, messages=story))
         threads = [threading.Thread(target=one, args=(i,)) for i in range(8)]
         start = time.monotonic()
         for t in threads:
@@ -448,7 +448,7 @@ def hub_dies(f):
     ready(f, 'both', 2)
     same((engines(f), [at(f, name, 'north')['epoch'] for name in ('story', 'both')]), (pids, epochs), 'engines and epochs')
     same(counts(f, 'tide'), (0, 0, 0), 'none of this one')
-    replied(f.bench.chat(model='tide', max_tokens=3, timeout=60), 200, 'but when it is asked')
+    replied(f.bench.chat(model='tide', max_tokens=3, timeout=130), 200, 'but when it is asked')
     same(f.bench.run('undeploy', 'tide').returncode, OK, 'undeploy')
     wait_for(lambda: f.bench.deployment('tide') is None, 'it is gone', 15)
     same(wait_for(lambda: f.bench.chat(model='story', max_tokens=3), 'an answer').status, 200, 'answer')
