@@ -68,8 +68,8 @@ struct world {
     struct effects effects;
     struct effect list[EFFECTS_MAX];
     int64_t now;
-    uint64_t token;                /* of the last event */
-    bool batching;                 /* rows are collected by world_collect only */
+    uint64_t token;                                          /* of the last event */
+    bool batching;                                           /* rows are collected by world_collect only */
     int (*step)(struct world *w, const struct event *event); /* in place of core_step; NULL: that */
     void *step_ctx;
     uint32_t ops[ROW_KIND_END][3]; /* rows handed out by the last collect, by kind and operation */
