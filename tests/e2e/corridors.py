@@ -51,7 +51,7 @@ class Corridor(Field):
         """What its epochs moved, once all of it is told: the row is closed by then."""
         def told():
             found = self.job(job)
-            return 'data' in found and all('transfer' in e for e in found['epochs']) and found
+            return 'data' in found and all('transfer' in e and e['final'] for e in found['epochs']) and found
         found = wait_for(told, 'what it moved is told', 40, 0.2)
         return [(e['transfer']['bytes_in'], e['transfer']['bytes_out']) for e in found['epochs']], found
 
