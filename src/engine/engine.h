@@ -33,8 +33,9 @@ enum engine_op {
     ENGINE_RENEW,     /* ids, lease_ms: the leases hold for so long from now */
     ENGINE_LOGS,      /* ids[0], stream, offset; bytes */
     ENGINE_USAGE,     /* ids[0], offset; bytes: whole lines of `usage` */
-    ENGINE_HOLD, /* specs[0]: its chips are taken for a process that is no job of the engine; bytes: "NAME=0,1", what
-                       * tells it which they are. ERR_IN_USE: jobs have them */
+    /* specs[0]: its chips are taken for a process that is no job of the engine; bytes: "NAME=0,1", what tells it which they
+     * are. ERR_IN_USE: jobs have them */
+    ENGINE_HOLD,
     ENGINE_LET_GO, /* ids: of what is held */
     ENGINE_OPS
 };

@@ -32,8 +32,8 @@ struct serve_order {
     char location[PATH_CAP]; /* file, or URL */
     char chip[CHIP_CAP];     /* for a batch system: the kind that it runs on; "": the site's first */
     uint32_t chips;          /* of a batch system's; 0: what there is is shared */
-    char visible
-        [SERVE_VISIBLE_CAP]; /* "NAME=0,1": which chips are its own (engine/jobenv.h); "": as we see them */
+    /* "NAME=0,1": which chips are its own (engine/jobenv.h); "": as we see them. */
+    char visible[SERVE_VISIBLE_CAP];
 };
 
 struct serve_report {
