@@ -41,6 +41,7 @@ void books_carve(struct core *core, struct arena *arena)
     CARVE(core, books.invoices, books.invoice, BATCH_EVENTS_MAX);
     index_init(&core->books.payment_map, arena, PAYMENTS_KEPT, payment_equal, core->books.payment);
     heap_init(&core->books.old, older);
+    used_carve(core, arena);
 }
 
 void books_collect(struct core *core, row_fn *fn, void *ctx)
@@ -59,6 +60,7 @@ void books_collect(struct core *core, row_fn *fn, void *ctx)
         fn(ctx, ROW_KIND_invoice, ROW_PUT, &b->invoice[table_changed(&b->invoices, k, &dead)].row);
     }
     table_clean(&b->invoices);
+    used_collect(core, fn, ctx);
 }
 
 /* ---- lines ---- */
@@ -76,7 +78,7 @@ static struct row_bill *line(struct core *core, const struct row_bill *key)
     return &b->bill[b->nbills++].row;
 }
 
-void bill_request(struct core *core, const struct event_meter *e, int64_t cost)
+void bill_request(struct core *core, const struct event_meter *e, int64_t cost, const struct charged *charged)
 {
     const struct row_bill key = {.tenant = e->tenant,
                                  .day = (uint64_t)(core->now_ms / DAY_MS),
@@ -91,10 +93,17 @@ void bill_request(struct core *core, const struct event_meter *e, int64_t cost)
     row->completion += e->completion;
     row->reasoning += e->reasoning;
     row->cost += cost;
+    row->tax += charged->tax;
+    row->granted += charged->granted;
+    const struct row_bill more = {.tenant = e->tenant,
+                                  .prompt = e->prompt,
+                                  .cached = e->cached,
+                                  .completion = e->completion,
+                                  .reasoning = e->reasoning};
+    used_add(core, &more, &(struct supply){.tokens = &e->site});
 }
 
-/* mJ x mg for a kWh of 3.6e9 mJ x PUE in thousandths, as the site's signals are now; ng of CO2e. */
-static uint64_t carbon_ng(const struct core *core, const struct uuid *site, uint64_t energy_mj)
+uint64_t carbon_ng(const struct core *core, const struct uuid *site, uint64_t energy_mj)
 {
     struct site_id id = site_by_id(core, site);
     if (id.v == INDEX_NONE)
@@ -103,7 +112,8 @@ static uint64_t carbon_ng(const struct core *core, const struct uuid *site, uint
     return (uint64_t)i64_clamp((int128)energy_mj * row->carbon / 3600 * site_pue(row) / 1000, INT64_MAX);
 }
 
-void bill_job(struct core *core, const struct row_job_usage *before, const struct row_job_usage *now)
+void bill_job(struct core *core, const struct row_job_usage *before, const struct row_job_usage *now,
+              const struct charged *chips, const struct charged *of_data)
 {
     const struct row_bill key = {.tenant = now->tenant,
                                  .day = (uint64_t)(core->now_ms / DAY_MS),
@@ -111,13 +121,20 @@ void bill_job(struct core *core, const struct row_job_usage *before, const struc
                                  .site = now->site,
                                  .rate = now->price};
     struct row_bill *row = line(core, &key);
-    uint64_t energy_mj = now->energy_mj - before->energy_mj;
-    row->chip_ms += now->chip_ms - before->chip_ms;
-    row->energy_mj += energy_mj;
-    row->carbon_ng += carbon_ng(core, &now->site, energy_mj);
+    struct row_bill more = {.tenant = now->tenant,
+                            .chip_ms = now->chip_ms - before->chip_ms,
+                            .energy_mj = now->energy_mj - before->energy_mj,
+                            .bytes = now->bytes_in - before->bytes_in + now->bytes_out - before->bytes_out};
+    more.carbon_ng = carbon_ng(core, &now->site, more.energy_mj);
+    row->chip_ms += more.chip_ms;
+    row->energy_mj += more.energy_mj;
+    row->carbon_ng += more.carbon_ng;
     row->cost += now->cost - before->cost;
-    uint64_t bytes = now->bytes_in - before->bytes_in + now->bytes_out - before->bytes_out;
-    if (bytes == 0 && now->data_cost == before->data_cost)
+    row->tax += chips->tax;
+    row->granted += chips->granted;
+    used_add(core, &more,
+             &(struct supply){.chips = &now->pool, .power = &now->site, .bytes = &now->corridor});
+    if (more.bytes == 0 && now->data_cost == before->data_cost)
         return;
     const struct row_bill data = {.tenant = now->tenant,
                                   .day = key.day,
@@ -125,8 +142,16 @@ void bill_job(struct core *core, const struct row_job_usage *before, const struc
                                   .site = now->site,
                                   .rate = now->data_price};
     row = line(core, &data);
-    row->bytes += bytes;
+    row->bytes += more.bytes;
     row->cost += now->data_cost - before->data_cost;
+    row->tax += of_data->tax;
+    row->granted += of_data->granted;
+}
+
+void bill_opening(struct core *core, const struct uuid *tenant, int64_t cost)
+{
+    const struct row_bill key = {.tenant = *tenant};
+    line(core, &key)->cost += cost;
 }
 
 /* ---- payments ---- */
@@ -206,6 +231,42 @@ int step_wallet_topup(struct core *core, const struct event *event)
     if (e->amount > MONEY_MAX - (funding->debits_posted - funding->credits_posted))
         return ERR_OVERFLOW;
     return pay_in(core, &row, t->funding, TRANSFER_TOPUP);
+}
+
+/* What another network paid to this one, or this one to it; neither account is a tenant's. */
+int step_peer_settle(struct core *core, const struct event *event)
+{
+    static const struct uuid network;
+    const struct event_peer_settle *e = &event->u.peer_settle;
+    struct account_id peer, own;
+    if (party_by_id(core, &e->party) == MAP_NONE)
+        return ERR_NOT_FOUND;
+    if (uuid_zero(&e->payment) || e->ledger == 0 || e->ledger >= LEDGER_CONTROL || e->paid > 1)
+        return ERR_INVALID;
+    if (e->amount <= 0 || e->amount > MONEY_MAX)
+        return ERR_OVERFLOW;
+    if (map_get(&core->books.payment_map, &e->payment, sizeof e->payment) != MAP_NONE)
+        return ERR_EXISTS;
+    int rc = ledger_account(&core->ledger, &e->party, ACCOUNT_PEER, e->ledger, &peer);
+    if (rc == 0)
+        rc = ledger_account(&core->ledger, &network, ACCOUNT_SETTLEMENT, e->ledger, &own);
+    if (rc != 0)
+        return rc;
+    const struct transfer_order order = {.id = e->payment,
+                                         .debit = e->paid ? peer : own,
+                                         .credit = e->paid ? own : peer,
+                                         .amount = e->amount,
+                                         .code = TRANSFER_SETTLE,
+                                         .event_ms = event->at_ms,
+                                         .ref = e->party};
+    const struct row_payment row = {.id = e->payment,
+                                    .tenant = e->party,
+                                    .amount = e->paid ? -e->amount : e->amount,
+                                    .at_ms = event->at_ms};
+    rc = ledger_transfer(&core->ledger, &order);
+    if (rc == 0)
+        (void)keep(core, &row);
+    return rc;
 }
 
 int step_credit_note(struct core *core, const struct event *event)

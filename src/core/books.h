@@ -11,6 +11,7 @@
 #include "base/heap.h"
 #include "base/map.h"
 #include "core/core.h"
+#include "core/grant.h"
 #include "core/table.h"
 
 struct usage_cell {
@@ -19,6 +20,10 @@ struct usage_cell {
 
 struct bill {
     struct row_bill row;
+};
+
+struct used {
+    struct row_used row;
 };
 
 struct payment {
@@ -45,6 +50,9 @@ struct tariff {
 struct books {
     struct bill *bill; /* of the open batch */
     uint32_t nbills;
+    struct table uses; /* of the open batch */
+    struct used *used;
+    struct map used_map;
     struct table payments; /* the newest PAYMENTS_KEPT */
     struct payment *payment;
     struct map payment_map;
@@ -67,9 +75,27 @@ int load_pool_price(struct core *core, const struct row_pool_price *row);
 /* ---- what tenants are billed, core/books.c ---- */
 
 void books_carve(struct core *core, struct arena *arena);
-/* A record of a request, or what a report of a job's epoch brought that was not known before, and what was paid for it. */
-void bill_request(struct core *core, const struct event_meter *e, int64_t cost);
-void bill_job(struct core *core, const struct row_job_usage *before, const struct row_job_usage *now);
+/* What of a charge is told on its line. */
+struct charged {
+    int64_t tax, granted;
+};
+/* A record of a request, or what a report of a job's epoch brought that was not known before, and what was paid for it: for its
+ * chips, and for its data. */
+void bill_request(struct core *core, const struct event_meter *e, int64_t cost,
+                  const struct charged *charged);
+void bill_job(struct core *core, const struct row_job_usage *before, const struct row_job_usage *now,
+              const struct charged *chips, const struct charged *data);
+/* What was spent before there were lines, of no day and for nothing that is known. */
+void bill_opening(struct core *core, const struct uuid *tenant, int64_t cost);
+/* mJ x mg for a kWh of 3.6e9 mJ x PUE in thousandths, as the site's signals are now; ng of CO2e. */
+uint64_t carbon_ng(const struct core *core, const struct uuid *site, uint64_t energy_mj);
+/* A tenant's line of that day also counts beside the money: it used what was supplied. */
+struct supply {
+    const struct uuid *tokens, *chips, *power, *bytes;
+};
+void used_add(struct core *core, const struct row_bill *more, const struct supply *by);
+void used_carve(struct core *core, struct arena *arena);
+void used_collect(struct core *core, row_fn *fn, void *ctx);
 void books_collect(struct core *core, row_fn *fn, void *ctx);
 int load_payment(struct core *core, const struct row_payment *row);
 

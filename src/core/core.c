@@ -93,6 +93,8 @@ static void carve(struct core *core, struct arena *arena)
     gateways_carve(core, arena);
     job_meters_carve(core, arena);
     books_carve(core, arena);
+    charging_carve(core, arena);
+    grants_carve(core, arena);
     tariff_carve(core, arena);
     CARVE(core, tenants, tenant, n->tenants);
     CARVE(core, keys, key, n->keys);
@@ -116,9 +118,10 @@ static void carve(struct core *core, struct arena *arena)
     index_init(&core->deployment_map, arena, n->deployments, deployment_equal, core->deployment);
     index_init(&core->worker_map, arena, n->workers, worker_equal, core->worker);
     index_init(&core->lease_map, arena, n->leases, lease_equal, core->lease);
-    /* A tenant has a wallet and a funding account, a key perhaps a limit; the rest is the network's. Each lease
-     * holds up to two transfers, and a batch may post some at once. */
-    ledger_init(&core->ledger, arena, 2 * n->tenants + n->keys + 1024, 2 * n->leases + 2 * BATCH_EVENTS_MAX);
+    /* A tenant has a wallet and a funding account, a key perhaps a limit; the rest is the network's, of parties and of grants. Each lease
+     * holds up to two transfers, and each event of a batch may post a charge or two with all their parts. */
+    ledger_init(&core->ledger, arena, 2 * n->tenants + n->keys + 4 * (PARTIES_MAX + GRANTS_MAX) + 1024,
+                2 * n->leases + 2 * (CHARGE_PARTS_MAX + GRANTS_PER_CHARGE + 1) * BATCH_EVENTS_MAX);
 }
 
 size_t core_size(const struct limits *limits)
@@ -196,6 +199,7 @@ int step_tick(struct core *core, const struct event *event)
 {
     lease_expire_waiters(core, event->at_ms);
     tariff_turn(core);
+    grants_turn(core);
     rulebook_turn(core);
     services_turn(core);
     transit_turn(core);
@@ -250,6 +254,7 @@ int64_t core_deadline_ms(const struct core *core)
     int64_t defer_ms = defer_deadline_ms(core);
     due_ms = defer_ms < due_ms ? defer_ms : due_ms;
     due_ms = core->tariff.next_ms < due_ms ? core->tariff.next_ms : due_ms;
+    due_ms = core->grants.next_ms < due_ms ? core->grants.next_ms : due_ms;
     due_ms = core->net.shed_ms < due_ms ? core->net.shed_ms : due_ms;
     due_ms = contingency_next_ms(core) < due_ms ? contingency_next_ms(core) : due_ms;
     return core->book.next_ms < due_ms ? core->book.next_ms : due_ms;
@@ -314,6 +319,8 @@ void core_collect(struct core *core, row_fn *fn, void *ctx)
     COLLECT(core, meters.table, job_usage, meters.usage, ROW_PUT);
     COLLECT(core, gateways, gateway, gateway, ROW_DELETE);
     books_collect(core, fn, ctx);
+    charging_collect(core, fn, ctx);
+    grants_collect(core, fn, ctx);
     COLLECT(core, tariff.table, pool_price, tariff.price, ROW_DELETE);
     table_clean(&core->follow.links);
     table_clean(&core->work.shapes);

@@ -61,4 +61,9 @@ void core_dump(const struct core *core, row_fn *fn, void *ctx)
     DUMP(gateways, gateway, gateway);
     DUMP(books.payments, books.payment, payment);
     DUMP(tariff.table, tariff.price, pool_price);
+    DUMP(charging.parties, charging.party, party);
+    DUMP(charging.owners, charging.owner, site_owners);
+    if (core->charging.row.id != 0)
+        fn(ctx, ROW_KIND_charging, ROW_PUT, &core->charging.row);
+    DUMP(grants.table, grants.grant, grant);
 }

@@ -11,7 +11,7 @@
  * wait for it as limits.meters says, and the one that has waited longest is closed for another. A closed row is part of the
  * books, and nothing is added to it.
  *
- * Whole nano-units leave the tenant's wallet, never more than is available there. What a gateway holds comes free again, or is
+ * Whole nano-units leave grants that the job meets and then the tenant's wallet, never more than is available there. What a gateway holds comes free again, or is
  * spent: until then the rest is owed. If it could not be paid even so, the job is stopped for good.
  *
  * Data is a line of its own: bytes that came over the corridor between the hub's own site and the epoch's, or went, times what a
@@ -122,7 +122,8 @@ void job_usage_open(struct core *core, struct job_id id)
                                 .pool = pool->row.id,
                                 .chips = job->chips,
                                 .state = JOB_USAGE_RUNS,
-                                .started_ms = job->row.started_ms};
+                                .started_ms = job->row.started_ms,
+                                .kind = job->row.kind};
     /* What a service's replicas serve is paid for by the token. */
     row.price = job->row.flags & JOB_REPLICA ? 0 : pool->row.price;
     name_corridor(core, pool, &row);
@@ -162,20 +163,6 @@ void job_usage_end(struct core *core, struct job_id id)
 
 /* ---- money ---- */
 
-/* A UUIDv7 of this step and line. Steps are numbered for ever, and each makes one such of a line at most. */
-static struct uuid bill_id(const struct core *core, enum transfer_code code)
-{
-    struct uuid id = {{0}};
-    for (int i = 0; i < 6; i++)
-        id.b[i] = (uint8_t)((uint64_t)core->now_ms >> (40 - 8 * i));
-    for (int i = 0; i < 8; i++)
-        id.b[15 - i] = (uint8_t)(core->row.events >> 8 * i);
-    id.b[6] = 0x70;
-    id.b[8] = 0x80 | (id.b[8] & 0x3f);
-    id.b[7] = code == TRANSFER_DATA;
-    return id;
-}
-
 /* What the epoch has cost so far, in 1/HOUR_MS of a nano-unit. */
 static int128 worth(const struct row_job_usage *row)
 {
@@ -190,45 +177,90 @@ static int128 data_worth(const struct row_job_usage *row)
     return whole + (rest > GB / 2 || (rest == GB / 2 && (whole & 1)));
 }
 
-/* Pays a line, as far as the wallet goes; *cost rises by what was paid. 0, or an error and nothing was paid. */
-static int pay_line(struct core *core, const struct row_job_usage *row, const struct tenant *tenant,
-                    enum transfer_code code, int64_t worth, int64_t *cost)
+/* A charge with all of its parts, or none of it: grants pay first, then the wallet as far as it goes. */
+static int post_charge(struct core *core, const struct row_job_usage *row, struct tenant_id tenant,
+                       struct transfer_order *like, struct charge *charge, int64_t owed,
+                       struct charged *charged, int64_t *carbon)
 {
-    struct ledger *l = &core->ledger;
-    int64_t owed = worth - *cost;
-    int64_t available = ledger_available(l, tenant->wallet);
-    struct transfer_order order = {.id = bill_id(core, code),
-                                   .debit = tenant->wallet,
-                                   .amount = owed < available ? owed : available,
-                                   .code = code,
-                                   .event_ms = core->now_ms,
-                                   .ref = row->job};
-    if (order.amount <= 0)
+    struct transfer_order order[GRANTS_PER_CHARGE + 1 + CHARGE_PARTS_MAX];
+    const struct work_done work = {.kind = GRANT_BATCH << row->kind, .site = &row->site, .pool = &row->pool};
+    struct parts parts;
+    struct account_id wallet = like->debit;
+    int64_t granted, available = ledger_available(&core->ledger, wallet);
+    struct transfer_order first = *like;
+    first.id = charge_id(core, charge->site ? CHARGE_GRANTS_JOB : CHARGE_GRANTS_DATA);
+    uint32_t n = grants_pay(core, tenant, &work, owed, &first, order, &granted);
+    like->amount = owed - granted < available ? owed - granted : available;
+    if (like->amount > 0)
+        order[n++] = *like;
+    charge->amount = granted + (like->amount > 0 ? like->amount : 0);
+    if (charge->amount == 0)
         return 0;
-    int rc = ledger_account(l, code == TRANSFER_DATA ? &row->corridor : &row->site, ACCOUNT_REVENUE,
-                            tenant->row.ledger, &order.credit);
-    if (rc == 0)
-        rc = ledger_transfer(l, &order);
-    if (rc == 0)
-        *cost += order.amount;
+    int rc = charge_divide(core, charge, &parts);
+    if (rc != 0)
+        return rc;
+    memcpy(&order[n], parts.order, parts.n * sizeof order[0]);
+    rc = ledger_link(&core->ledger, order, n + parts.n);
+    *charged = (struct charged){.tax = parts.tax, .granted = granted};
+    *carbon = parts.carbon;
     return rc;
 }
 
+/* Pays a line, as far as grants and the wallet go; *cost rises by what was paid. 0, or an error and nothing was paid. */
+static int pay_line(struct core *core, struct row_job_usage *row, struct tenant_id tenant,
+                    enum transfer_code code, int64_t worth, int64_t *cost, struct charged *charged)
+{
+    const struct tenant *t = &core->tenant[tenant.v];
+    bool data = code == TRANSFER_DATA;
+    int64_t owed = worth - *cost, carbon = 0;
+    struct transfer_order order = {.id = charge_id(core, data ? CHARGE_DATA : CHARGE_JOB),
+                                   .debit = t->wallet,
+                                   .code = code,
+                                   .event_ms = core->now_ms,
+                                   .ref = row->job};
+    if (owed <= 0)
+        return 0;
+    int rc = ledger_account(&core->ledger, data ? &row->corridor : &row->site, ACCOUNT_REVENUE, t->row.ledger,
+                            &order.credit);
+    struct charge charge = {.from = order.credit,
+                            .site = data ? NULL : &row->site,
+                            .tax = t->row.tax,
+                            .carbon = data ? 0 : row->carbon_due,
+                            .id = charge_id(core, data ? CHARGE_PARTS_DATA : CHARGE_PARTS_JOB),
+                            .ref = row->job};
+    if (rc == 0)
+        rc = post_charge(core, row, tenant, &order, &charge, owed, charged, &carbon);
+    if (rc != 0)
+        return rc;
+    *cost += charge.amount;
+    row->carbon_due -= carbon;
+    return 0;
+}
+
 /* Pays what the row owes. 0, or an error and nothing was paid. */
-static int pay(struct core *core, struct row_job_usage *row, const struct tenant *tenant)
+static int pay(struct core *core, struct row_job_usage *row, struct tenant_id tenant,
+               struct charged *for_chips, struct charged *for_data)
 {
     if (worth(row) / HOUR_MS > MONEY_MAX || data_worth(row) > MONEY_MAX)
         return ERR_OVERFLOW;
     int64_t chips = (int64_t)(worth(row) / HOUR_MS), data = (int64_t)data_worth(row);
-    int rc = pay_line(core, row, tenant, TRANSFER_JOB, chips, &row->cost);
+    int rc = pay_line(core, row, tenant, TRANSFER_JOB, chips, &row->cost, for_chips);
     if (rc != 0)
         return rc;
     /* The other line is paid by now: what cannot be paid of this one is owed. */
-    (void)pay_line(core, row, tenant, TRANSFER_DATA, data, &row->data_cost);
+    (void)pay_line(core, row, tenant, TRANSFER_DATA, data, &row->data_cost, for_data);
     row->unpaid = chips - row->cost;
     row->data_unpaid = data - row->data_cost;
     row->remainder = (uint64_t)(worth(row) % HOUR_MS);
     return 0;
+}
+
+/* What the CO2e of the energy costs that was not known before, at the price and by the grid as they are now. */
+static void add_carbon(const struct core *core, struct row_job_usage *row, uint64_t energy_mj)
+{
+    int64_t due;
+    bool fits = i64_add(row->carbon_due, charge_carbon(core, carbon_ng(core, &row->site, energy_mj)), &due);
+    row->carbon_due = fits && due < MONEY_MAX ? due : MONEY_MAX;
 }
 
 /* The tenant owes something. What is held for it may come back, or it does not suffice: then whatever of the job runs is over. */
@@ -317,10 +349,12 @@ int step_job_meter(struct core *core, const struct event *event)
     if (is_complete(&next) || !add_report(&next, e))
         return 0; /* nothing that counts and was not known */
     uint64_t moved = next.bytes_in - u->row.bytes_in + next.bytes_out - u->row.bytes_out;
-    int rc = pay(core, &next, &core->tenant[tenant.v]);
+    struct charged chips = {0}, data = {0};
+    add_carbon(core, &next, next.energy_mj - u->row.energy_mj);
+    int rc = pay(core, &next, tenant, &chips, &data);
     if (rc != 0)
         return rc;
-    bill_job(core, &u->row, &next);
+    bill_job(core, &u->row, &next, &chips, &data);
     u->row = next;
     table_touch(&m->table, i);
     corridor_moved(core, &next.corridor, moved);

@@ -148,6 +148,28 @@ enum meter_flag {
     U(OVER, 2, "over")     /* the epoch is, and its last figures may still come */ \
     U(CLOSED, 3, "closed") /* nothing is added any more */
 
+/* Work that a grant may be for; of jobs by what they say that they are. */
+#define GRANT_KINDS(G) \
+    G(REQUESTS, 1u, "requests") \
+    G(BATCH, 2u, "batch") \
+    G(TRAINING, 4u, "training") \
+    G(INFERENCE, 8u, "inference")
+/* What is counted beside money; U(NAME, number, field, unit in words). */
+#define USAGE_UNITS(U) \
+    U(PROMPT, 1, prompt, "prompt tokens") \
+    U(CACHED, 2, cached, "cached tokens") \
+    U(COMPLETION, 3, completion, "completion tokens") \
+    U(REASONING, 4, reasoning, "reasoning tokens") \
+    U(CHIP_MS, 5, chip_ms, "chip-ms") \
+    U(ENERGY, 6, energy_mj, "mJ") \
+    U(CARBON, 7, carbon_ng, "ng CO2e") \
+    U(BYTES, 8, bytes, "bytes")
+/* A tenant used it; supplied were tokens, energy and carbon by a site, chips by a pool, bytes by a corridor. */
+#define USAGE_SIDES(U) \
+    U(USED, 1, "used") \
+    U(SUPPLIED, 2, "supplied") \
+    U(OPENING, 3, "opening") /* of the network: what lines came to before there were these accounts */
+
 /* How a job ended. */
 #define JOB_OUTCOMES(O) \
     O(OPEN, 0, "open") \
@@ -233,6 +255,22 @@ enum job_after {
 #define A(name, number, text) AFTER_##name = (number),
     JOB_AFTER_KINDS(A)
 #undef A
+};
+enum grant_kind {
+#define G(name, bit, text) GRANT_##name = (bit),
+    GRANT_KINDS(G)
+#undef G
+};
+#define GRANT_KINDS_ALL 15u
+enum usage_unit {
+#define U(name, number, field, text) USAGE_##name = (number),
+    USAGE_UNITS(U)
+#undef U
+};
+enum usage_side {
+#define U(name, number, text) SIDE_##name = (number),
+    USAGE_SIDES(U)
+#undef U
 };
 enum job_outcome {
 #define O(name, number, text) OUTCOME_##name = (number),

@@ -2,7 +2,7 @@
 /*
  * Leases of budget: how gateway workers spend a budget without asking for each request, and never overrun it.
  *
- * A lease is a hold on the tenant's wallet (and on the key's limit, if it has one) in favour of one worker. While
+ * A lease is a hold on the tenant's wallet, or on a grant (core/grant.h), and on the key's limit if it has one, in favour of one worker. While
  * there is plenty, a worker gets a lease worth many requests. Near exhaustion leases are recalled and each ask is
  * granted exactly what one request may cost. An ask that does not fit now, but would if every hold came back unused,
  * waits in order of arrival for at most HOLD_WAIT_MS; one that would not fit even then is refused at once.
@@ -31,11 +31,18 @@ static const struct key *key_of(const struct core *core, const struct event_leas
     return &core->key[key_by_id(core, &ask->key).v];
 }
 
-/* The lesser of what tenant and key have; `fn` is ledger_available or ledger_unspent. */
-static int64_t purse(const struct core *core, const struct tenant *t, const struct key *k,
+/* What the tenant has for an ask of so much: in a grant that is enough, or in its wallet. */
+static int64_t funds(const struct core *core, struct tenant_id t, int64_t want,
                      int64_t (*fn)(const struct ledger *, struct account_id))
 {
-    int64_t amount = fn(&core->ledger, t->wallet);
+    return fn(&core->ledger, grants_source(core, t, want, fn));
+}
+
+/* The lesser of what tenant and key have; `fn` is ledger_available or ledger_unspent. */
+static int64_t purse(const struct core *core, struct tenant_id t, const struct key *k, int64_t want,
+                     int64_t (*fn)(const struct ledger *, struct account_id))
+{
+    int64_t amount = funds(core, t, want, fn);
     if (k->limit.v == INDEX_NONE)
         return amount;
     int64_t own = fn(&core->ledger, k->limit);
@@ -81,7 +88,7 @@ static int lease_open(struct core *core, const struct event_lease_ask *ask, stru
     if (rc != 0)
         return rc;
     struct transfer_order order = {.id = ask->lease,
-                                   .debit = t->wallet,
+                                   .debit = grants_source(core, tenant, amount, ledger_available),
                                    .credit = revenue,
                                    .amount = amount,
                                    .code = TRANSFER_LEASE,
@@ -159,11 +166,11 @@ static void waiter_answer(struct core *core, struct waiter *w, int code, int64_t
 }
 
 /* Whether somebody before waits for the tenant's own money. One that lacks only its key's limit is in nobody's way. */
-static bool waits_for_wallet(const struct core *core, const struct tenant *t)
+static bool waits_for_wallet(const struct core *core, struct tenant_id t)
 {
-    int64_t available = ledger_available(&core->ledger, t->wallet);
-    list_for_each_safe (it, next, &t->waiters) {
-        if (list_entry(it, struct waiter, in_tenant)->ask.want > available)
+    list_for_each_safe (it, next, &core->tenant[t.v].waiters) {
+        int64_t want = list_entry(it, struct waiter, in_tenant)->ask.want;
+        if (want > funds(core, t, want, ledger_available))
             return true;
     }
     return false;
@@ -210,11 +217,10 @@ int step_lease_ask(struct core *core, const struct event *event)
     uint32_t worker = map_get(&core->worker_map, &ask->worker, sizeof ask->worker);
     if (!uuid_zero(&core->worker[worker].row.gateway) && asked_again(core, event))
         return 0;
-    const struct tenant *t = &core->tenant[tenant.v];
-    if (purse(core, t, &core->key[key.v], ledger_unspent) < ask->want)
+    if (purse(core, tenant, &core->key[key.v], ask->want, ledger_unspent) < ask->want)
         return ERR_BUDGET_SPENT;
-    int64_t available = purse(core, t, &core->key[key.v], ledger_available);
-    if (available >= ask->want && !waits_for_wallet(core, t)) {
+    int64_t available = purse(core, tenant, &core->key[key.v], ask->want, ledger_available);
+    if (available >= ask->want && !waits_for_wallet(core, tenant)) {
         int64_t amount = lease_amount(core, ask, available);
         int rc = lease_open(core, ask, tenant, amount, event->at_ms);
         if (rc == 0)
@@ -233,13 +239,13 @@ void lease_serve_waiters(struct core *core, struct tenant_id tenant, int64_t now
         struct waiter *w = list_entry(it, struct waiter, in_tenant);
         const struct key *k = key_of(core, &w->ask);
         int64_t want = w->ask.want;
-        if (purse(core, t, k, ledger_unspent) < want) {
+        if (purse(core, tenant, k, want, ledger_unspent) < want) {
             waiter_answer(core, w, ERR_BUDGET_SPENT, 0);
             continue;
         }
         /* In order of arrival: nobody behind a head that lacks the tenant's money passes it. */
-        blocked = blocked || ledger_available(&core->ledger, t->wallet) < want;
-        if (blocked || purse(core, t, k, ledger_available) < want)
+        blocked = blocked || funds(core, tenant, want, ledger_available) < want;
+        if (blocked || purse(core, tenant, k, want, ledger_available) < want)
             continue;
         int rc = lease_open(core, &w->ask, tenant, want, now_ms);
         waiter_answer(core, w, rc, rc == 0 ? want : 0);

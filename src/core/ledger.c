@@ -201,6 +201,37 @@ int ledger_transfer(struct ledger *l, const struct transfer_order *o)
     return 0;
 }
 
+/* Whether all could be posted, one after the other: sums are tried, and put back. */
+static int link_check(struct ledger *l, const struct transfer_order *orders, uint32_t n)
+{
+    int rc = 0;
+    uint32_t tried = 0;
+    if (table_room(&l->transfers) < n)
+        return ERR_LIMIT;
+    for (; rc == 0 && tried < n; tried += rc == 0) {
+        rc = ledger_check(l, &orders[tried]);
+        if (rc != 0)
+            break;
+        l->account[orders[tried].debit.v].debits_posted += orders[tried].amount;
+        l->account[orders[tried].credit.v].credits_posted += orders[tried].amount;
+    }
+    while (tried-- > 0) {
+        l->account[orders[tried].debit.v].debits_posted -= orders[tried].amount;
+        l->account[orders[tried].credit.v].credits_posted -= orders[tried].amount;
+    }
+    return rc;
+}
+
+int ledger_link(struct ledger *l, const struct transfer_order *orders, uint32_t n)
+{
+    int rc = link_check(l, orders, n);
+    for (uint32_t i = 0; rc == 0 && i < n; i++) {
+        rc = ledger_transfer(l, &orders[i]);
+        assert(rc == 0); /* it was tried */
+    }
+    return rc;
+}
+
 int ledger_hold(struct ledger *l, const struct transfer_order *o, struct transfer_id *out)
 {
     int rc = ledger_check(l, o);
@@ -257,27 +288,37 @@ void ledger_end(struct ledger *l, struct transfer_id id)
     transfer_finish(l, id.v);
 }
 
+uint32_t ledger_round_order(const struct ledger *l, struct account_id rounding, struct account_id revenue,
+                            int64_t residue, const struct uuid *id, int64_t event_ms,
+                            struct transfer_order *out)
+{
+    int64_t whole = (ledger_row(l, rounding)->residue + residue) / PRICE_PER;
+    *out = (struct transfer_order){.id = *id,
+                                   .debit = whole > 0 ? revenue : rounding,
+                                   .credit = whole > 0 ? rounding : revenue,
+                                   .amount = whole > 0 ? whole : -whole,
+                                   .code = TRANSFER_ROUNDING,
+                                   .event_ms = event_ms};
+    return whole != 0;
+}
+
+void ledger_round_done(struct ledger *l, struct account_id rounding, int64_t residue)
+{
+    struct row_account *r = &l->account[rounding.v];
+    if (residue == 0)
+        return;
+    r->residue = (r->residue + residue) % PRICE_PER;
+    table_touch(&l->accounts, rounding.v);
+}
+
 int ledger_round(struct ledger *l, struct account_id rounding, struct account_id revenue, int64_t residue,
                  const struct uuid *id, int64_t event_ms)
 {
-    if (residue == 0)
-        return 0;
-    struct row_account *r = &l->account[rounding.v];
-    int64_t sum = r->residue + residue;
-    int64_t whole = sum / PRICE_PER;
-    int rc = 0;
-    if (whole != 0) {
-        struct transfer_order order = {.id = *id,
-                                       .debit = whole > 0 ? revenue : rounding,
-                                       .credit = whole > 0 ? rounding : revenue,
-                                       .amount = whole > 0 ? whole : -whole,
-                                       .code = TRANSFER_ROUNDING,
-                                       .event_ms = event_ms};
-        rc = ledger_transfer(l, &order);
-    }
+    struct transfer_order order;
+    uint32_t n = ledger_round_order(l, rounding, revenue, residue, id, event_ms, &order);
+    int rc = ledger_link(l, &order, n);
     if (rc == 0)
-        r->residue = sum - whole * PRICE_PER;
-    table_touch(&l->accounts, rounding.v);
+        ledger_round_done(l, rounding, residue);
     return rc;
 }
 

@@ -28,12 +28,19 @@
 /* clang-format off */
 #define ACCOUNT_CODES(A) \
     A(WALLET, 1, true, "wallet")         /* of a tenant: prepaid money */ \
-    A(REVENUE, 2, false, "revenue")      /* of a site */ \
+    A(REVENUE, 2, false, "revenue")      /* of a site, a corridor, an owner */ \
     A(ROUNDING, 3, false, "rounding")    /* of the network: what rounding gave or took */ \
     A(FUNDING, 4, false, "funding")      /* of a tenant: where its budget comes from; its balance is the budget */ \
     A(KEY_LIMIT, 5, true, "key_limit")   /* of a key, control ledger */ \
     A(KEY_USED, 6, false, "key_used")    /* of the network, control ledger: counterpart of KEY_LIMIT */ \
-    A(ALLOWANCE, 7, false, "allowance")  /* of the network: what credit notes gave back */
+    A(ALLOWANCE, 7, false, "allowance")  /* of the network: what credit notes gave back */ \
+    A(FEE, 8, false, "fee")              /* of the network: what it keeps of charges */ \
+    A(TAX, 9, false, "tax")              /* of the network, until it is paid to whom it is due */ \
+    A(CARBON, 10, false, "carbon")       /* of the network: what the CO2e of work cost its sites */ \
+    A(GRANT, 11, true, "grant")          /* of a grant: what is left of it */ \
+    A(SPONSOR, 12, false, "sponsor")     /* of a party: where its grants come from */ \
+    A(PEER, 13, false, "peer")           /* of a party, another network: what this one owes it, or it this one */ \
+    A(SETTLEMENT, 14, false, "settlement") /* of the network: what came from other networks, or went there */
 /* clang-format on */
 
 enum account_code {
@@ -51,7 +58,13 @@ enum transfer_state { TRANSFER_PENDING = 1, TRANSFER_POSTED = 2, TRANSFER_VOIDED
     T(JOB, 4, "job") \
     T(DATA, 5, "data") \
     T(TOPUP, 20, "topup") \
-    T(CREDIT, 21, "credit")
+    T(CREDIT, 21, "credit") \
+    T(SHARE, 30, "share") \
+    T(FEE, 31, "fee") \
+    T(TAX, 32, "tax") \
+    T(CARBON, 33, "carbon") \
+    T(GRANT, 34, "grant") \
+    T(SETTLE, 35, "settlement")
 
 enum transfer_code {
 #define T(name, code, text) TRANSFER_##name = (code),
@@ -111,6 +124,9 @@ struct transfer_order {
 int ledger_check(const struct ledger *ledger, const struct transfer_order *order);
 /* Posts at once. Same errors; nothing changes on error. */
 int ledger_transfer(struct ledger *ledger, const struct transfer_order *order);
+/* Posts n transfers one after the other, linked: all of them, or with the error of the first that is refused none. No two of them
+ * have the same id. */
+int ledger_link(struct ledger *ledger, const struct transfer_order *orders, uint32_t n);
 /* Holds. */
 int ledger_hold(struct ledger *ledger, const struct transfer_order *order, struct transfer_id *out);
 /* What the hold still holds. */
@@ -126,6 +142,12 @@ void ledger_end(struct ledger *ledger, struct transfer_id id);
  * between it and `revenue` by a transfer with this id. Errors as ledger_transfer; the residue is then unchanged. */
 int ledger_round(struct ledger *ledger, struct account_id rounding, struct account_id revenue,
                  int64_t residue, const struct uuid *id, int64_t event_ms);
+/* The two steps of it, for who links that transfer to others: how many transfers there are to post, 0 or 1; and once they are posted
+ * the residue as it is then. */
+uint32_t ledger_round_order(const struct ledger *ledger, struct account_id rounding,
+                            struct account_id revenue, int64_t residue, const struct uuid *id,
+                            int64_t event_ms, struct transfer_order *out);
+void ledger_round_done(struct ledger *ledger, struct account_id rounding, int64_t residue);
 
 /* Loading: accounts first, then pending transfers. ERR_CORRUPT, ERR_LIMIT, ERR_EXISTS. */
 int ledger_load_account(struct ledger *ledger, const struct row_account *row);

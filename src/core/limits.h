@@ -36,6 +36,9 @@
 #define SITE_TOKEN_MS_MAX (INT64_C(24) * 3600000) /* that a token to join lives */
 #define POOL_PRICES_MAX 2048                      /* of all pools, that are not in force yet */
 #define PAYMENTS_KEPT 2048     /* the newest, whose ids core knows by itself; more than events of a batch */
+#define PARTIES_MAX 1024       /* owners, sponsors and other networks */
+#define OWNERS_MAX 8           /* of one site */
+#define GRANTS_MAX 4096        /* that are not over */
 #define JOB_RETURNS_MAX 20     /* of one job by its sites: with the last of them it is over */
 #define JOB_AFTERS_MAX 4       /* that one job or array comes after */
 #define JOB_FOLLOWERS_MAX 1024 /* that come after one */

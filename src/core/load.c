@@ -35,6 +35,7 @@ static int load_tenant(struct core *core, const struct row_tenant *row)
     core->tenant[i] = (struct tenant){.row = *row, .wallet = {INDEX_NONE}, .funding = {INDEX_NONE}};
     tenant_find_peer(core, (struct tenant_id){i});
     list_init(&core->tenant[i].leases);
+    list_init(&core->tenant[i].grants);
     list_init(&core->tenant[i].waiters);
     map_put(&core->tenant_map, &row->id, sizeof row->id, i);
     map_put(&core->tenant_names, row->name, text_len(row->name, NAME_CAP), i);
@@ -207,10 +208,12 @@ static int load_dispatch(struct core *core, const struct row_dispatch *row)
 LOAD_NOTHING(usage)
 LOAD_NOTHING(bill)
 LOAD_NOTHING(invoice)
+LOAD_NOTHING(used)
 
 bool core_has_rows(enum row_kind kind)
 {
-    return kind != ROW_KIND_usage && kind != ROW_KIND_bill && kind != ROW_KIND_invoice;
+    return kind != ROW_KIND_usage && kind != ROW_KIND_bill && kind != ROW_KIND_invoice &&
+           kind != ROW_KIND_used;
 }
 
 int core_load(struct core *core, enum row_kind kind, const void *row)
@@ -254,6 +257,7 @@ int core_load_done(struct core *core)
     if (rc != 0)
         return rc;
     tariff_look(core);
+    grants_look(core);
     core_collect(core, ignore_row, NULL); /* what was just read is not a change */
     return core_check(core);
 }

@@ -88,24 +88,64 @@ static int meter_check(const struct core *core, const struct event_meter *e, str
     return *cost <= ledger_held(&core->ledger, (*lease)->transfer) ? 0 : ERR_OVERFLOW;
 }
 
+/* What grants pay that the request meets; nothing where the hold is on a grant already. */
+static uint32_t granted(const struct core *core, const struct event_meter *e, const struct lease *lease,
+                        int64_t cost, struct transfer_order *out, int64_t *paid)
+{
+    static const struct uuid unknown;
+    const struct transfer *held = &core->ledger.transfer[lease->transfer.v];
+    const struct work_done work = {
+        .kind = GRANT_REQUESTS, .site = &e->site, .model = &e->model, .pool = &unknown};
+    const struct transfer_order like = {.id = charge_id(core, CHARGE_GRANTS_REQUEST),
+                                        .credit = held->credit,
+                                        .code = TRANSFER_LEASE,
+                                        .event_ms = core->now_ms,
+                                        .ref = e->key};
+    *paid = 0;
+    if (held->row.debit_code == ACCOUNT_GRANT)
+        return 0;
+    return grants_pay(core, lease->tenant, &work, cost, &like, out, paid);
+}
+
+/* The charge with what rounding gave or took, and where its parts go: all of it is posted, or nothing. */
 static int bill(struct core *core, const struct event *event, struct lease *lease, int64_t cost,
-                int64_t residue)
+                int64_t residue, struct charged *charged)
 {
     static const struct uuid network;
     struct ledger *l = &core->ledger;
-    struct account_id revenue = l->transfer[lease->transfer.v].credit;
+    const struct event_meter *e = &event->u.meter;
+    const struct row_tenant *tenant = &core->tenant[lease->tenant.v].row;
+    const struct transfer *held = &l->transfer[lease->transfer.v];
+    const struct charge charge = {.from = held->credit,
+                                  .site = &e->site,
+                                  .tax = tenant->tax,
+                                  .amount = cost,
+                                  .id = charge_id(core, CHARGE_PARTS_REQUEST),
+                                  .ref = e->request};
+    struct transfer_order order[GRANTS_PER_CHARGE + CHARGE_PARTS_MAX + 1];
     struct account_id rounding;
-    uint32_t number = core->tenant[lease->tenant.v].row.ledger;
-    int rc = ledger_account(l, &network, ACCOUNT_ROUNDING, number, &rounding);
+    struct parts parts;
+    struct uuid id = rounding_id(e);
+    int64_t paid;
+    int rc = ledger_account(l, &network, ACCOUNT_ROUNDING, tenant->ledger, &rounding);
+    if (rc == 0)
+        rc = charge_divide(core, &charge, &parts);
     if (rc != 0)
         return rc;
-    struct uuid id = rounding_id(&event->u.meter);
-    rc = ledger_round(l, rounding, revenue, residue, &id, event->at_ms);
+    uint32_t n = granted(core, e, lease, cost, order, &paid);
+    memcpy(&order[n], parts.order, parts.n * sizeof order[0]);
+    n += parts.n;
+    n += ledger_round_order(l, rounding, charge.from, residue, &id, event->at_ms, &order[n]);
+    rc = ledger_link(l, order, n);
     if (rc != 0)
         return rc;
-    ledger_post(l, lease->transfer, cost);
+    ledger_round_done(l, rounding, residue);
+    ledger_post(l, lease->transfer, cost - paid);
+    ledger_release(l, lease->transfer, paid);
     if (lease->key_transfer.v != INDEX_NONE)
         ledger_post(l, lease->key_transfer, cost);
+    *charged =
+        (struct charged){.tax = parts.tax, .granted = held->row.debit_code == ACCOUNT_GRANT ? cost : paid};
     return 0;
 }
 
@@ -115,9 +155,10 @@ int step_meter(struct core *core, const struct event *event)
     struct lease *lease = NULL;
     int64_t cost = 0;
     int64_t residue = 0;
+    struct charged charged = {0};
     int rc = meter_check(core, e, &lease, &cost, &residue);
     if (rc == 0 && lease)
-        rc = bill(core, event, lease, cost, residue);
+        rc = bill(core, event, lease, cost, residue, &charged);
     if (rc != 0)
         return rc;
     uint32_t worker = map_get(&core->worker_map, &e->worker, sizeof e->worker);
@@ -130,7 +171,7 @@ int step_meter(struct core *core, const struct event *event)
     usage->completion += e->completion;
     usage->reasoning += e->reasoning;
     usage->cost += cost;
-    bill_request(core, e, cost);
+    bill_request(core, e, cost, &charged);
     effect_reply(core, event->token, 0, cost);
     if (lease && !list_empty(&core->tenant[lease->tenant.v].waiters))
         lease_serve_waiters(core, lease->tenant, event->at_ms);

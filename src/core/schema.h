@@ -243,6 +243,34 @@ struct uuid_list {
     F(S, uuid, payment, 0) F(S, uuid, tenant, 0) F(S, u32, month, 0) F(S, i64, amount, 0) F(S, text, reason, TEXT_CAP) \
     F(S, i64, before, 0)
 
+/* Somebody beside tenants and sites who has accounts: an owner, a sponsor, another network. The id follows from the name. */
+#define EVENT_PARTY_ADD(F, S) F(S, uuid, party, 0) F(S, text, name, NAME_CAP)
+/* Who owns the site from now on, with its share of what the site earns, millionths that add up to a million. None: the site itself. */
+#define OWNER_SHARES(F, S) \
+    F(S, u32, share0, 0) F(S, u32, share1, 0) F(S, u32, share2, 0) F(S, u32, share3, 0) \
+    F(S, u32, share4, 0) F(S, u32, share5, 0) F(S, u32, share6, 0) F(S, u32, share7, 0)
+#define EVENT_SITE_OWNERS(F, S) F(S, uuid, site, 0) F(S, uuids, owners, 0) OWNER_SHARES(F, S)
+/* From now on: what the network keeps of each charge, millionths. */
+#define EVENT_NETWORK_FEE(F, S) F(S, u32, fee, 0)
+/* From now on: the tenant's tax, millionths of what is net; its charges include it. */
+#define EVENT_TENANT_TAX(F, S) F(S, uuid, tenant, 0) F(S, u32, tax, 0)
+/* A sponsor pays so much of what the tenant's work costs, before the tenant does. Where there are conditions, only of work that meets
+ * all of them: chips of this origin, a site of this jurisdiction, one of these models, one of these kinds (enum grant_kind, bits).
+ * expires_ms: then what is left goes back to the sponsor; 0: never. */
+#define GRANT_TERMS(F, S) \
+    F(S, uuid, tenant, 0) F(S, uuid, sponsor, 0) F(S, i64, amount, 0) F(S, i64, expires_ms, 0) \
+    F(S, text, origin, CODE_CAP) F(S, text, jurisdiction, CODE_CAP) F(S, uuids, models, 0) F(S, u32, kinds, 0)
+#define EVENT_GRANT_ADD(F, S) F(S, uuid, grant, 0) GRANT_TERMS(F, S) F(S, uuid, transfer, 0)
+/* Money between this network and another: `paid` 1, to it; 0, from it. The id is the sender's, and counts once. */
+#define EVENT_PEER_SETTLE(F, S) \
+    F(S, uuid, payment, 0) F(S, uuid, party, 0) F(S, u32, ledger, 0) F(S, i64, amount, 0) F(S, u32, paid, 0)
+/* Once, at the first start that keeps lines: what the tenant had spent before of which there are none, and what lines before these
+ * accounts came to (enum usage_unit). done: 1, that was the last one; it may be of no tenant. */
+#define USAGE_SUMS(F, S) \
+    F(S, u64, prompt, 0) F(S, u64, cached, 0) F(S, u64, completion, 0) F(S, u64, reasoning, 0) \
+    F(S, u64, chip_ms, 0) F(S, u64, energy_mj, 0) F(S, u64, carbon_ng, 0) F(S, u64, bytes, 0)
+#define EVENT_BOOKS_OPEN(F, S) F(S, uuid, tenant, 0) F(S, i64, cost, 0) USAGE_SUMS(F, S) F(S, u32, done, 0)
+
 #define EVENTS(E) \
     E(hub_boot, 1, EVENT_HUB_BOOT) \
     E(tick, 2, EVENT_TICK) \
@@ -299,13 +327,22 @@ struct uuid_list {
     E(gateway_session, 97, EVENT_GATEWAY_SESSION) \
     E(wallet_topup, 100, EVENT_WALLET_TOPUP) \
     E(invoice_close, 101, EVENT_INVOICE_CLOSE) \
-    E(credit_note, 102, EVENT_CREDIT_NOTE)
+    E(credit_note, 102, EVENT_CREDIT_NOTE) \
+    E(party_add, 110, EVENT_PARTY_ADD) \
+    E(site_owners, 111, EVENT_SITE_OWNERS) \
+    E(network_fee, 112, EVENT_NETWORK_FEE) \
+    E(tenant_tax, 113, EVENT_TENANT_TAX) \
+    E(grant_add, 114, EVENT_GRANT_ADD) \
+    E(peer_settle, 115, EVENT_PEER_SETTLE) \
+    E(books_open, 116, EVENT_BOOKS_OPEN)
 
 /* ---- rows: the state, as the store keeps it. R(name, kind, fields, leading fields that are the key) ---- */
 
+/* books_ms: when the books were opened, 0: not yet. */
 #define ROW_CORE(F, S) \
     F(S, u32, id, 0) F(S, u64, events, 0) F(S, uuid, boot, 0) F(S, u64, rng0, 0) F(S, u64, rng1, 0) \
-    F(S, u64, rng2, 0) F(S, u64, rng3, 0) F(S, i64, assessed_ms, 0) F(S, u64, assessments, 0) F(S, u64, invoices, 0)
+    F(S, u64, rng2, 0) F(S, u64, rng3, 0) F(S, i64, assessed_ms, 0) F(S, u64, assessments, 0) F(S, u64, invoices, 0) \
+    F(S, i64, books_ms, 0)
 /* state: as an operator set it; away: contact is lost, so it counts as lost (core/network.h); isolation: enum isolation. */
 #define ROW_SITE(F, S) \
     F(S, uuid, id, 0) F(S, text, name, NAME_CAP) F(S, text, jurisdiction, CODE_CAP) \
@@ -353,18 +390,21 @@ struct uuid_list {
 #define ROW_SHARE(F, S) F(S, uuid, job, 0) F(S, u32, node, 0) F(S, u32, chips, 0)
 /* An epoch of a job. state: enum job_usage_state; price: nano-units for a chip-hour; figures as in job_meter; cost: what was paid
  * for it, unpaid: what could not be, nano-units, and remainder what is less than one: in 1/3600000 of it. Data: over which
- * corridor (zero: none), what a GB costs there in nano-units, and what was paid and could not be. */
+ * corridor (zero: none), what a GB costs there in nano-units, and what was paid and could not be. carbon_due: what its CO2e costs and
+ * was not taken out of what it paid yet, nano-units. kind: enum job_kind. */
 #define ROW_JOB_USAGE(F, S) \
     F(S, uuid, job, 0) F(S, u32, epoch, 0) F(S, uuid, tenant, 0) F(S, uuid, site, 0) F(S, uuid, pool, 0) \
     F(S, u32, chips, 0) F(S, u32, state, 0) F(S, i64, price, 0) F(S, i64, started_ms, 0) F(S, i64, ended_ms, 0) \
     F(S, u64, ms, 0) F(S, u64, chip_ms, 0) F(S, u64, cpu_ms, 0) F(S, u64, energy_mj, 0) F(S, u32, flags, 0) \
     F(S, i64, cost, 0) F(S, i64, unpaid, 0) F(S, u64, remainder, 0) F(S, uuid, corridor, 0) F(S, i64, data_price, 0) \
-    F(S, u64, bytes_in, 0) F(S, u64, bytes_out, 0) F(S, i64, data_cost, 0) F(S, i64, data_unpaid, 0)
-/* closed_month: up to the end of which its bills are closed, 0: there is none; then the number of the last one, and when that was. */
+    F(S, u64, bytes_in, 0) F(S, u64, bytes_out, 0) F(S, i64, data_cost, 0) F(S, i64, data_unpaid, 0) \
+    F(S, i64, carbon_due, 0) F(S, u32, kind, 0)
+/* closed_month: up to the end of which its bills are closed, 0: there is none; then the number of the last one, and when that was.
+ * tax: millionths of what is net. */
 #define ROW_TENANT(F, S) \
     F(S, uuid, id, 0) F(S, text, name, NAME_CAP) F(S, u32, ledger, 0) F(S, i64, created_ms, 0) \
     F(S, text, jurisdiction, CODE_CAP) F(S, text, licence, NAME_CAP) F(S, u32, closed_month, 0) \
-    F(S, u64, closed_number, 0) F(S, i64, closed_ms, 0)
+    F(S, u64, closed_number, 0) F(S, i64, closed_ms, 0) F(S, u32, tax, 0)
 #define ROW_KEY(F, S) \
     F(S, uuid, id, 0) F(S, uuid, tenant, 0) F(S, text, name, NAME_CAP) F(S, text, public_id, 16) \
     F(S, digest, hash, 0) F(S, u32, scopes, 0) F(S, u32, rpm, 0) F(S, u32, tpm, 0) \
@@ -415,12 +455,14 @@ struct uuid_list {
     F(S, u64, requests, 0) F(S, u64, prompt, 0) F(S, u64, cached, 0) F(S, u64, completion, 0) \
     F(S, u64, reasoning, 0) F(S, i64, cost, 0)
 /* Added to, not replaced: what a tenant is billed, for a day (since 1970), a model, pool or corridor, a site and a version of the
- * price: of a model's tokens the id of its price, of a chip-hour or a GB how much it was, in `rate`. */
+ * price: of a model's tokens the id of its price, of a chip-hour or a GB how much it was, in `rate`. tax: how much of the cost
+ * is; granted: how much of it grants paid. */
 #define ROW_BILL(F, S) \
     F(S, uuid, tenant, 0) F(S, u64, day, 0) F(S, uuid, item, 0) F(S, uuid, variant, 0) F(S, uuid, site, 0) \
     F(S, uuid, price, 0) F(S, i64, rate, 0) F(S, u64, requests, 0) F(S, u64, prompt, 0) F(S, u64, cached, 0) \
     F(S, u64, completion, 0) F(S, u64, reasoning, 0) F(S, u64, chip_ms, 0) F(S, u64, energy_mj, 0) \
-    F(S, u64, carbon_ng, 0) F(S, i64, cost, 0) F(S, u64, bytes, 0)
+    F(S, u64, carbon_ng, 0) F(S, i64, cost, 0) F(S, u64, bytes, 0) F(S, i64, tax, 0) \
+    F(S, i64, granted, 0)
 /* What a tenant paid in, or with a month and a reason got back of the bill that ends with it. */
 #define ROW_PAYMENT(F, S) \
     F(S, uuid, id, 0) F(S, uuid, tenant, 0) F(S, i64, amount, 0) F(S, i64, at_ms, 0) F(S, u32, month, 0) \
@@ -431,6 +473,15 @@ struct uuid_list {
     F(S, u32, ledger, 0) F(S, i64, total, 0) F(S, i64, closed_ms, 0)
 /* What a chip-hour of a pool will cost from then on. */
 #define ROW_POOL_PRICE(F, S) F(S, uuid, pool, 0) F(S, i64, from_ms, 0) F(S, i64, price, 0)
+#define ROW_PARTY(F, S) F(S, uuid, id, 0) F(S, text, name, NAME_CAP) F(S, i64, created_ms, 0)
+#define ROW_SITE_OWNERS(F, S) F(S, uuid, site, 0) F(S, i64, since_ms, 0) F(S, uuids, owners, 0) OWNER_SHARES(F, S)
+/* The network's own terms, one row. fee: of each charge, millionths. */
+#define ROW_CHARGING(F, S) F(S, u32, id, 0) F(S, u32, fee, 0)
+/* ended_ms: what was left went back to its sponsor then; 0: it has not. */
+#define ROW_GRANT(F, S) \
+    F(S, uuid, id, 0) GRANT_TERMS(F, S) F(S, u32, ledger, 0) F(S, i64, created_ms, 0) F(S, i64, ended_ms, 0)
+/* Added to, not replaced: an account of what was used, beside the money. unit: enum usage_unit; side: enum usage_side. */
+#define ROW_USED(F, S) F(S, uuid, owner, 0) F(S, u32, side, 0) F(S, u32, unit, 0) F(S, u64, debits, 0) F(S, u64, credits, 0)
 /* The set of rules in force, in slot 0 or 1, and the draft in the other one. judged_ms: as of when they are applied. */
 #define ROW_RULES(F, S) \
     F(S, u32, id, 0) F(S, u32, slot, 0) F(S, uuid, set, 0) F(S, u32, parts, 0) F(S, i64, since_ms, 0) \
@@ -525,7 +576,12 @@ struct uuid_list {
     R(bill, 50, ROW_BILL, 7) \
     R(invoice, 51, ROW_INVOICE, 1) \
     R(payment, 52, ROW_PAYMENT, 1) \
-    R(pool_price, 53, ROW_POOL_PRICE, 2)
+    R(pool_price, 53, ROW_POOL_PRICE, 2) \
+    R(party, 60, ROW_PARTY, 1) \
+    R(site_owners, 61, ROW_SITE_OWNERS, 1) \
+    R(charging, 62, ROW_CHARGING, 1) \
+    R(grant, 63, ROW_GRANT, 1) \
+    R(used, 64, ROW_USED, 3)
 
 /* clang-format on */
 

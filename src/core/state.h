@@ -41,10 +41,10 @@ struct worker_id {
 
 struct tenant {
     struct row_tenant row;
-    struct account_id wallet;
-    struct account_id funding;
+    struct account_id wallet, funding;
     uint32_t peer;       /* the first tenant whose jurisdiction and licence are the same */
     struct list leases;  /* of struct lease, in order of opening */
+    struct list grants;  /* of struct grant, in order of their ends */
     struct list waiters; /* of struct waiter, in order of arrival */
 };
 
@@ -56,8 +56,7 @@ struct key {
 
 struct model {
     struct row_model row;
-    uint32_t nvariants;
-    uint32_t ndeployments;
+    uint32_t nvariants, ndeployments;
     uint32_t nservices, price_due; /* that comes in force in this turn, and 1; 0: none (core/tariff.c) */
 };
 
@@ -148,6 +147,8 @@ struct core {
     struct habits habits;
     struct job_meters meters;
     struct books books;
+    struct charging charging;
+    struct grants grants;
     struct tariff tariff;
     struct table members, gateways, tenants, keys, models, variants, prices, deployments, replicas, workers,
         leases, waiters;

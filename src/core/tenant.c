@@ -84,6 +84,7 @@ int step_tenant_add(struct core *core, const struct event *event)
     memcpy(t->row.licence, e->licence, sizeof e->licence);
     tenant_find_peer(core, (struct tenant_id){i});
     list_init(&t->leases);
+    list_init(&t->grants);
     list_init(&t->waiters);
     map_put(&core->tenant_map, &e->tenant, sizeof e->tenant, i);
     map_put(&core->tenant_names, e->name, len, i);

@@ -75,6 +75,32 @@ static void weigh(struct mirror *m, const struct layout *layout, struct mirror_r
     m->digest[layout->kind] += row->content;
 }
 
+/* Takes what the row holds into the sum of its ledger, `sign` times. */
+static void weigh_money(struct mirror *m, enum row_kind kind, const void *row, int sign)
+{
+    const struct row_account *a = kind == ROW_KIND_account ? row : NULL;
+    const struct row_used *u = kind == ROW_KIND_used ? row : NULL;
+    if (!row || (!a && !u))
+        return;
+    const int64_t ledger = a ? (int64_t)a->ledger : -(int64_t)u->unit;
+    uint32_t i = 0;
+    while (m->sum[i].ledger != 0 && m->sum[i].ledger != ledger)
+        assert_true(++i < MIRROR_LEDGERS);
+    m->sum[i].ledger = ledger;
+    m->sum[i].posted +=
+        sign * (a ? (__int128)a->debits_posted - a->credits_posted : (__int128)u->debits - u->credits);
+    m->sum[i].pending += sign * (a ? (__int128)a->debits_pending - a->credits_pending : 0);
+}
+
+bool mirror_balanced(const struct mirror *m)
+{
+    for (uint32_t i = 0; i < MIRROR_LEDGERS; i++) {
+        if (m->sum[i].posted != 0 || m->sum[i].pending != 0)
+            return false;
+    }
+    return true;
+}
+
 void mirror_apply(struct mirror *m, enum row_kind kind, enum row_op op, const void *row)
 {
     const struct layout *layout = layout_row(kind);
@@ -91,6 +117,8 @@ void mirror_apply(struct mirror *m, enum row_kind kind, enum row_op op, const vo
         free(gone);
         return;
     }
+    weigh_money(m, kind, *at && op != ROW_ADD ? (*at)->data : NULL, -1);
+    weigh_money(m, kind, row, 1);
     if (*at && op == ROW_ADD) {
         add_fields(layout, (*at)->data, row);
     } else if (*at) {

@@ -117,6 +117,7 @@ void world_collect(struct world *w)
 {
     memset(w->ops, 0, sizeof w->ops);
     core_collect(w->core, on_row, w);
+    assert_true(mirror_balanced(&w->mirror));
 }
 
 int world_step(struct world *w, struct event *event)

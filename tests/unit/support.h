@@ -39,11 +39,18 @@ struct mirror_row {
     _Alignas(8) char data[];
 };
 
+#define MIRROR_LEDGERS 16 /* that a test has: two for each currency, and a unit of use each */
+
 struct mirror {
     struct mirror_row **bucket[ROW_KIND_END];
     uint32_t count[ROW_KIND_END];
     uint64_t digest[ROW_KIND_END]; /* sums over the rows */
     bool forget_transfers;         /* finished transfers are dropped, so that a long run stays small */
+    /* Of each ledger, and of each unit of use by its negative: debits less credits, posted and pending. */
+    struct {
+        int64_t ledger;
+        __int128 posted, pending;
+    } sum[MIRROR_LEDGERS];
 };
 
 void mirror_init(struct mirror *m);
@@ -51,6 +58,8 @@ void mirror_fini(struct mirror *m);
 void mirror_apply(struct mirror *m, enum row_kind kind, enum row_op op, const void *row);
 /* The row with the same key as `row`, or NULL. */
 const void *mirror_find(const struct mirror *m, enum row_kind kind, const void *row);
+/* Whether in every ledger debits equal credits. */
+bool mirror_balanced(const struct mirror *m);
 /* Every row of a kind in the order of its encoded key; the caller frees the array. */
 const void **mirror_sorted(const struct mirror *m, enum row_kind kind);
 /* Order does not matter; the core's row (it counts events) does not enter. */
