@@ -291,6 +291,8 @@ static int start_hub(struct up *up, struct err *err)
     if (rc == 0)
         rc = hub_first_start(&up->hub, path[0] ? path : NULL, &up->first, err);
     if (rc == 0)
+        rc = hub_books_open(&up->hub, err);
+    if (rc == 0)
         rc = find_machine(up, err);
     if (rc != 0)
         return rc;

@@ -68,6 +68,8 @@ const char *cli_help(const char *verb);
 
 /* Every verb's function. */
 /* Money. */
+cli_fn cli_tenant_tax, cli_grant_add, cli_grant_list, cli_peer_settle, cli_network_fee, cli_network_carbon,
+    cli_site_owners;
 cli_fn cli_wallet_topup, cli_ledger_accounts, cli_ledger_transfers, cli_ledger_check, cli_invoice_list,
     cli_invoice_show, cli_invoice_close, cli_invoice_credit, cli_export_focus, cli_tariff_check,
     cli_tariff_diff, cli_tariff_apply;

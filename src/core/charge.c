@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "core/kinds.h"
 #include "core/state.h"
+#include "core/view.h"
 
 #define MILLION 1000000u
 #define NG_PER_KG INT64_C(1000000000000)
@@ -287,4 +288,33 @@ int load_charging(struct core *core, const struct row_charging *row)
         return ERR_CORRUPT;
     core->charging.row = *row;
     return 0;
+}
+
+/* ---- for those who show it ---- */
+
+const struct row_party *view_party_at(const struct core *core, uint32_t *pos)
+{
+    return *pos < core->charging.parties.used ? &core->charging.party[(*pos)++].row : NULL;
+}
+
+const struct row_party *view_party(const struct core *core, const struct uuid *id)
+{
+    uint32_t i = party_by_id(core, id);
+    return i == MAP_NONE ? NULL : &core->charging.party[i].row;
+}
+
+const struct row_site_owners *view_site_owners(const struct core *core, const struct uuid *site)
+{
+    uint32_t i = map_get(&core->charging.owner_map, site, sizeof *site);
+    return i == MAP_NONE || core->charging.owner[i].row.owners.n == 0 ? NULL : &core->charging.owner[i].row;
+}
+
+uint32_t view_network_fee(const struct core *core)
+{
+    return core->charging.row.fee;
+}
+
+const struct row_dispatch *view_dispatch(const struct core *core)
+{
+    return &core->work.row;
 }

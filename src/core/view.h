@@ -30,6 +30,15 @@ const struct row_account *view_account_at(const struct core *core, uint32_t *pos
 /* NULL if it was never opened. */
 const struct row_account *view_account(const struct core *core, const struct uuid *owner, uint32_t code,
                                        uint32_t ledger);
+/* Owners, sponsors, other networks; by id, NULL if there is none. */
+const struct row_party *view_party_at(const struct core *core, uint32_t *pos);
+const struct row_party *view_party(const struct core *core, const struct uuid *id);
+/* NULL: the site has no owners, what it earns is its own. */
+const struct row_site_owners *view_site_owners(const struct core *core, const struct uuid *site);
+/* Millionths of each charge. */
+uint32_t view_network_fee(const struct core *core);
+/* How work is ordered, and what carbon costs. */
+const struct row_dispatch *view_dispatch(const struct core *core);
 /* Token of the next event that was accepted but not replied to yet; 0 at the end. */
 uint64_t view_waiting_at(const struct core *core, uint32_t *pos);
 

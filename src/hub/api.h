@@ -104,6 +104,9 @@ const struct row_key *call_key(struct api_call *call, const struct core *core, c
  * for it. */
 int call_may(struct api_call *call, const struct uuid *tenant);
 
+/* The tenant that a call is about: the one that its query names, or the caller's own; *one is false for an operator who names none. */
+int call_whose(struct api_call *call, const struct core *core, struct uuid *tenant, bool *one);
+
 /* Rendering. */
 void add_id(struct buf *out, const char *name, const struct uuid *id);
 void add_text(struct buf *out, const char *name, const char *text, size_t cap);

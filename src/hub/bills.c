@@ -194,5 +194,7 @@ void bill_line_json(struct buf *out, const struct core *core, const struct row_b
     buf_add_text(out, ",\"carbon_g\":");
     add_grams(out, row->carbon_ng);
     add_amount(out, "cost", row->cost);
+    add_amount(out, "tax", row->tax);
+    add_amount(out, "granted", row->granted);
     buf_add_char(out, '}');
 }

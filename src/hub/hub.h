@@ -51,6 +51,9 @@ struct hub_first {
  * gateway starts; blocks until it is durable. `model_path` NULL: no model. */
 int hub_first_start(struct hub *hub, const char *model_path, struct hub_first *out, struct err *err);
 
+/* Once in the life of a data folder: gives the books what they lack of older data. After hub_first_start, as that. */
+int hub_books_open(struct hub *hub, struct err *err);
+
 #define HUB_SETTLE_MAX 20
 /* Before the gateway starts: runs the query, then posts the events that it left, up to HUB_SETTLE_MAX, as one, and waits
  * until they are durable. */

@@ -9,7 +9,7 @@
 
 struct totals {
     uint64_t requests, tokens, chip_ms, energy_mj, carbon_ng;
-    int64_t cost, credited;
+    int64_t cost, tax, granted, credited;
 };
 
 static struct totals totals_of(const struct invoice_page *p)
@@ -22,6 +22,8 @@ static struct totals totals_of(const struct invoice_page *p)
         t.chip_ms += row->chip_ms;
         t.energy_mj += row->energy_mj;
         t.carbon_ng += row->carbon_ng;
+        t.tax += row->tax;
+        t.granted += row->granted;
     }
     for (uint32_t i = 0; i < p->nnotes; i++)
         t.credited += p->note[i].amount;
@@ -70,8 +72,12 @@ void invoice_json(struct buf *out, const struct core *core, const struct invoice
     struct totals t = totals_of(p);
     buf_add_char(out, '{');
     add_head(out, core, &p->row);
+    add_amount(out, "net", t.cost - t.tax);
+    add_amount(out, "tax", t.tax);
+    add_amount(out, "gross", t.cost);
+    add_amount(out, "granted", t.granted);
     add_amount(out, "credited", t.credited);
-    add_amount(out, "due", t.cost - t.credited);
+    add_amount(out, "due", t.cost - t.granted - t.credited);
     buf_addf(out, ",\"requests\":%llu,\"tokens\":%llu,\"chip_ms\":%llu,\"energy_j\":",
              (unsigned long long)t.requests, (unsigned long long)t.tokens, (unsigned long long)t.chip_ms);
     add_joules(out, t.energy_mj);
@@ -99,9 +105,11 @@ void invoice_json(struct buf *out, const struct core *core, const struct invoice
 static void csv_line(struct buf *out, const struct core *core, const char *head, const struct row_bill *row)
 {
     struct bill_words w;
-    char cost[AMOUNT_TEXT_MAX];
+    char cost[AMOUNT_TEXT_MAX], tax[AMOUNT_TEXT_MAX], granted[AMOUNT_TEXT_MAX];
     bill_words(&w, core, row);
     amount_format(cost, row->cost);
+    amount_format(tax, row->tax);
+    amount_format(granted, row->granted);
     buf_add_text(out, head);
     buf_addf(out, "%s,%s,", w.day, w.chips ? "chips" : w.data ? "data" : "model");
     csv_field(out, w.item);
@@ -115,7 +123,7 @@ static void csv_line(struct buf *out, const struct core *core, const char *head,
     add_joules(out, row->energy_mj);
     buf_add_char(out, ',');
     add_grams(out, row->carbon_ng);
-    buf_addf(out, ",%s,\r\n", cost);
+    buf_addf(out, ",%s,%s,%s,\r\n", cost, tax, granted);
 }
 
 void invoice_csv(struct buf *out, const struct core *core, const struct invoice_page *p)
@@ -124,14 +132,15 @@ void invoice_csv(struct buf *out, const struct core *core, const struct invoice_
     char number[NUMBER_CAP], head[NUMBER_CAP + NAME_CAP + 8], day[DATE_CAP], cost[AMOUNT_TEXT_MAX];
     number_format(number, &p->row);
     (void)snprintf(head, sizeof head, "%s,%s,%s,", number, tenant ? tenant->name : "", currency_of(&p->row));
-    buf_add_text(out, "invoice,tenant,currency,day,kind,item,site,price,requests,prompt_tokens,cached_tokens,"
-                      "completion_tokens,reasoning_tokens,chip_ms,bytes,energy_j,carbon_g,cost,note\r\n");
+    buf_add_text(
+        out, "invoice,tenant,currency,day,kind,item,site,price,requests,prompt_tokens,cached_tokens,"
+             "completion_tokens,reasoning_tokens,chip_ms,bytes,energy_j,carbon_g,cost,tax,granted,note\r\n");
     for (uint32_t i = 0; i < p->lines.n; i++)
         csv_line(out, core, head, &p->lines.row[i]);
     for (uint32_t i = 0; i < p->nnotes; i++) {
         date_format(day, p->note[i].at_ms);
         amount_format(cost, -p->note[i].amount);
-        buf_addf(out, "%s%s,credit,,,,,,,,,,,,,%s,", head, day, cost);
+        buf_addf(out, "%s%s,credit,,,,,,,,,,,,,%s,,,", head, day, cost);
         csv_field(out, p->note[i].reason);
         buf_add_text(out, "\r\n");
     }
@@ -233,6 +242,24 @@ static void html_notes(struct buf *out, const struct invoice_page *p)
     buf_add_text(out, "</table>");
 }
 
+static void html_sums(struct buf *out, const struct totals *t, const char *currency)
+{
+    buf_add_text(out, "<table class=sum><tr><td>Net");
+    html_cost(out, t->cost - t->tax);
+    buf_add_text(out, "<tr><td>Tax");
+    html_cost(out, t->tax);
+    buf_add_text(out, "<tr><td>Total");
+    html_cost(out, t->cost);
+    if (t->granted > 0) {
+        buf_add_text(out, "<tr><td>Paid by grants");
+        html_cost(out, -t->granted);
+    }
+    buf_add_text(out, "<tr><td>Credited");
+    html_cost(out, -t->credited);
+    buf_addf(out, "<tr><td>Due, %s", currency);
+    html_cost(out, t->cost - t->granted - t->credited);
+}
+
 void invoice_html(struct buf *out, const struct core *core, const struct invoice_page *p)
 {
     struct totals t = totals_of(p);
@@ -247,12 +274,7 @@ void invoice_html(struct buf *out, const struct core *core, const struct invoice
     buf_add_text(out, "</table>");
     if (p->nnotes > 0)
         html_notes(out, p);
-    buf_add_text(out, "<table class=sum><tr><td>Total");
-    html_cost(out, t.cost);
-    buf_add_text(out, "<tr><td>Credited");
-    html_cost(out, -t.credited);
-    buf_addf(out, "<tr><td>Due, %s", currency_of(&p->row));
-    html_cost(out, t.cost - t.credited);
+    html_sums(out, &t, currency_of(&p->row));
     buf_add_text(out, "</table><footer>Energy as metered at the chips: ");
     add_joules(out, t.energy_mj);
     buf_add_text(out, " J; with it ");

@@ -54,23 +54,6 @@ struct listing {
     bool one_tenant, from_start;
 };
 
-/* The tenant that a call is about: named, or the caller's own; all of them for an operator who names none. */
-static int whose(struct api_call *call, const struct core *core, struct uuid *tenant, bool *one)
-{
-    char name[CALL_PARAM_MAX];
-    *one = call_query(call, "tenant", name, sizeof name) || !call->operator_;
-    if (!*one)
-        return 0;
-    if (!call_query(call, "tenant", name, sizeof name)) {
-        *tenant = call->key.tenant;
-        return 0;
-    }
-    const struct row_tenant *row = call_tenant(call, core, name);
-    if (row)
-        *tenant = row->id;
-    return row ? 0 : ERR_NOT_FOUND;
-}
-
 static int list_parse(struct api_call *call)
 {
     char cursor[CALL_PARAM_MAX];
@@ -88,7 +71,7 @@ static int list_parse(struct api_call *call)
 static int list_prepare(struct api_call *call, const struct core *core)
 {
     struct listing *l = call->data;
-    return whose(call, core, &l->tenant, &l->one_tenant);
+    return call_whose(call, core, &l->tenant, &l->one_tenant);
 }
 
 static int list_work(struct api_call *call)
@@ -376,14 +359,32 @@ static int note_parse(struct api_call *call)
     return rc ? rc : body_text(call, "id", false, n->id, sizeof n->id);
 }
 
-/* All notes on an invoice give back what it asked for at most. */
+/* What of the invoice grants paid: its tenant did not. */
+static int read_granted(struct api_call *call, struct store *store, const struct row_invoice *row,
+                        int64_t *granted)
+{
+    struct bill_lines lines;
+    int rc =
+        bill_lines_read(&lines, store, &row->tenant, (uint64_t)(month_begin_ms(row->first_month) / DAY_MS),
+                        (uint64_t)(month_begin_ms(row->month + 1) / DAY_MS), &call->err);
+    *granted = 0;
+    for (uint32_t i = 0; rc == 0 && i < lines.n; i++)
+        *granted += lines.row[i].granted;
+    bill_lines_free(&lines);
+    return rc;
+}
+
+/* All notes on an invoice give back what it asked the tenant for at most. */
 static int check_room(struct api_call *call, struct store *store, const struct note *n, int64_t *given)
 {
     struct invoice_page p = {.row = n->invoice};
     const struct row_query notes = {
         .kind = ROW_KIND_payment, .owner_field = "tenant", .owner = &n->invoice.tenant};
     int rc = store->ops->rows(store, &notes, 1, take_note, &p, &call->err);
-    int64_t left = n->invoice.total;
+    int64_t granted = 0;
+    if (rc == 0)
+        rc = read_granted(call, store, &n->invoice, &granted);
+    int64_t left = n->invoice.total - granted;
     for (uint32_t i = 0; i < p.nnotes; i++)
         left -= p.note[i].amount;
     free(p.note);

@@ -3,7 +3,7 @@
  * The ledger as an operator sees it: accounts with their balances, an account's transfers, and money that is paid in.
  *
  * An account is written KIND/OWNER/CURRENCY: wallet/default/USD, revenue/local/USD, rounding/network/USD; a key is named by its
- * public id. The control ledger, in which limits of keys are kept beside the money, has the currency of that money.
+ * public id, a grant by its id. The control ledger, in which limits of keys are kept beside the money, has the currency of that money.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,21 +14,30 @@
 #include "hub/api.h"
 #include "hub/ledger.h"
 
-void account_name(char dst[ACCOUNT_NAME_CAP], const struct core *core, const struct uuid *owner,
-                  uint32_t code, uint32_t ledger)
+void owner_name(char dst[ACCOUNT_NAME_CAP], const struct core *core, const struct uuid *owner)
 {
     const struct row_tenant *tenant = view_tenant(core, owner);
     const struct row_site *site = view_site(core, owner);
     const struct row_key *key = view_key(core, owner);
-    const char *currency = currency_code(ledger > LEDGER_CONTROL ? ledger - LEDGER_CONTROL : ledger);
+    const struct row_party *party = view_party(core, owner);
     char id[UUID_TEXT_LEN + 1];
     uuid_format(id, owner);
     const char *name = tenant             ? tenant->name
                        : site             ? site->name
                        : key              ? key->public_id
+                       : party            ? party->name
                        : uuid_zero(owner) ? "network"
                                           : id;
+    (void)text_set(dst, ACCOUNT_NAME_CAP, name, text_len(name, NAME_CAP));
+}
+
+void account_name(char dst[ACCOUNT_NAME_CAP], const struct core *core, const struct uuid *owner,
+                  uint32_t code, uint32_t ledger)
+{
+    const char *currency = currency_code(ledger > LEDGER_CONTROL ? ledger - LEDGER_CONTROL : ledger);
+    char name[ACCOUNT_NAME_CAP];
     struct buf out;
+    owner_name(name, core, owner);
     buf_init(&out, ACCOUNT_NAME_CAP);
     buf_addf(&out, "%s/%s/%s", account_code_text(code), name, currency ? currency : "?");
     (void)text_set(dst, ACCOUNT_NAME_CAP, out.data ? out.data : "", out.len);
@@ -54,7 +63,21 @@ static void add_account(struct buf *out, const struct core *core, const struct r
     buf_add_char(out, '}');
 }
 
-static int accounts(struct api_call *call, const struct core *core)
+static int accounts_parse(struct api_call *call)
+{
+    char ledger[KIND_TEXT_CAP] = "money";
+    (void)call_query(call, "ledger", ledger, sizeof ledger);
+    if (strcmp(ledger, "usage") == 0)
+        return usage_accounts_parse(call);
+    return strcmp(ledger, "money") == 0 ? 0 : err_set(&call->err, ERR_INVALID, "ledger: money or usage");
+}
+
+static int accounts_work(struct api_call *call)
+{
+    return call->data ? usage_accounts_read(call) : 0;
+}
+
+static int accounts_of_money(struct api_call *call, const struct core *core)
 {
     char cursor[CALL_PARAM_MAX], kind[KIND_TEXT_CAP] = "";
     uint32_t limit, n = 0;
@@ -88,6 +111,11 @@ static int accounts(struct api_call *call, const struct core *core)
     return 0;
 }
 
+static int accounts(struct api_call *call, const struct core *core)
+{
+    return call->data ? usage_accounts_render(call, core) : accounts_of_money(call, core);
+}
+
 /* ---- transfers of an account ---- */
 
 struct transfers {
@@ -112,24 +140,34 @@ static int transfers_parse(struct api_call *call)
     return rc;
 }
 
-/* Whose account it is; NULL: there is nobody of that name. */
-static const struct uuid *owner_of(const struct core *core, const char *name, size_t len, struct uuid *id)
+/* An owner's name may be that of a tenant, of a site and of a party: the one that has such an account is meant. */
+static const struct row_account *account_of(const struct core *core, const char *name, uint32_t code,
+                                            uint32_t ledger)
 {
     static const struct uuid network;
+    const size_t len = strlen(name);
     const struct row_tenant *tenant = view_tenant_named(core, name, len);
     const struct row_site *site = view_site_named(core, name, len);
     const struct row_key *key = view_key_public(core, name, len);
-    if (uuid_parse(id, name, len))
-        return id;
-    return tenant ? &tenant->id : site ? &site->id : key ? &key->id : &network;
+    struct uuid id, party = party_id(name);
+    const struct uuid *who[] = {uuid_parse(&id, name, len) ? &id : NULL,
+                                tenant ? &tenant->id : NULL,
+                                site ? &site->id : NULL,
+                                key ? &key->id : NULL,
+                                &party,
+                                &network};
+    for (size_t i = 0; i < sizeof who / sizeof who[0]; i++) {
+        const struct row_account *row = who[i] ? view_account(core, who[i], code, ledger) : NULL;
+        if (row)
+            return row;
+    }
+    return NULL;
 }
 
-/* An owner's name may be that of a tenant and of a site: the kind of the account says which. */
 static const struct row_account *account_named(const struct core *core, const char *name)
 {
     char owner[ACCOUNT_NAME_CAP], written[ACCOUNT_NAME_CAP];
     const char *first = strchr(name, '/'), *last = strrchr(name, '/');
-    struct uuid id;
     uint32_t code = 0;
     if (!first || first == last || !text_set(owner, sizeof owner, first + 1, (size_t)(last - first - 1)))
         return NULL;
@@ -140,11 +178,7 @@ static const struct row_account *account_named(const struct core *core, const ch
     uint32_t ledger = currency_number(last + 1, strlen(last + 1));
     if (code == ACCOUNT_KEY_LIMIT || code == ACCOUNT_KEY_USED)
         ledger += LEDGER_CONTROL;
-    const struct uuid *who = owner_of(core, owner, strlen(owner), &id);
-    const struct row_site *site = view_site_named(core, owner, strlen(owner));
-    if (code == ACCOUNT_REVENUE && site)
-        who = &site->id;
-    const struct row_account *row = view_account(core, who, code, ledger);
+    const struct row_account *row = account_of(core, owner, code, ledger);
     if (!row)
         return NULL;
     account_name(written, core, &row->owner, row->code, row->ledger);
@@ -334,7 +368,8 @@ static int topup_finish(struct api_call *call, const struct core *core)
     return 0;
 }
 
-const struct api_handler api_ledger_accounts = {.finish = accounts};
+const struct api_handler api_ledger_accounts = {
+    .parse = accounts_parse, .work = accounts_work, .finish = accounts};
 const struct api_handler api_ledger_transfers = {.parse = transfers_parse,
                                                  .prepare = transfers_prepare,
                                                  .work = transfers_work,

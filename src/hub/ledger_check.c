@@ -3,7 +3,8 @@
  * Whether the books are right, from what the store holds at one moment and from nothing that the core says.
  *
  * In each ledger debits equal credits, posted and held. Each account's four sums are those of its transfers. What left a tenant's
- * wallet for work, less what came back, is what its lines come to. The figures of each ledger are shown, and each account that
+ * wallet for work, less what came back, is what its lines come to, less what grants paid; tax is that of all lines. In each unit of
+ * use debits equal credits, and a tenant's are those of its lines. The figures of each ledger are shown, and each account that
  * is wrong is named, up to PROBLEMS_SHOWN of them.
  */
 #include <stdlib.h>
@@ -20,14 +21,19 @@ struct sums {
     struct row_account row;
     int64_t debits_pending, debits_posted, credits_pending, credits_posted;
     int64_t paid_in, gave_back; /* of a wallet: from where its budget comes, and to there */
-    int64_t lines;
+    int64_t
+        lines; /* of a wallet: what its lines ask for, less what grants paid; of tax: what lines say of it */
+    int64_t billed; /* of a wallet: what they ask for */
+    uint64_t used[USAGE_UNIT_MAX],
+        lined[USAGE_UNIT_MAX]; /* of a wallet's tenant: by its accounts, and by its lines */
 };
 
 struct check {
     struct sums *account; /* by owner, code and ledger, as the store has them */
     uint32_t n, cap;
     uint64_t transfers, lines;
-    uint64_t strays; /* transfers of an account that is not there */
+    uint64_t strays;                                          /* transfers of an account that is not there */
+    uint64_t debits[USAGE_UNIT_MAX], credits[USAGE_UNIT_MAX]; /* of what was used, all of it */
     int rc;
 };
 
@@ -88,24 +94,53 @@ static void take_transfer(struct check *c, const struct row_transfer *row)
     credit->paid_in += row->debit_code == ACCOUNT_FUNDING ? row->posted : 0;
 }
 
-/* Rows of bills name the tenant; it has one wallet. */
-static void take_line(struct check *c, const struct row_bill *row)
+/* A tenant has one wallet, and of its accounts that comes first. NULL: there is no such tenant. */
+static struct sums *wallet_of(struct check *c, const struct uuid *tenant)
 {
-    c->lines++;
     for (uint32_t low = 0, high = c->n; low < high;) {
         uint32_t mid = low + (high - low) / 2;
         const struct row_account *a = &c->account[mid].row;
-        int order = memcmp(&a->owner, &row->tenant, sizeof a->owner);
-        if (order == 0 && a->code == ACCOUNT_WALLET) {
-            c->account[mid].lines += row->cost;
-            return;
-        }
+        int order = memcmp(&a->owner, tenant, sizeof a->owner);
+        if (order == 0 && a->code == ACCOUNT_WALLET)
+            return &c->account[mid];
         if (order < 0)
             low = mid + 1;
         else
-            high = mid; /* of a tenant's accounts the wallet comes first */
+            high = mid;
     }
-    c->strays++;
+    return NULL;
+}
+
+static void take_line(struct check *c, const struct row_bill *row)
+{
+    static const struct uuid network;
+    struct sums *wallet = wallet_of(c, &row->tenant);
+    struct sums *tax = wallet ? find(c, &network, ACCOUNT_TAX, wallet->row.ledger) : NULL;
+    c->lines++;
+    if (!wallet || (!tax && row->tax != 0)) {
+        c->strays++;
+        return;
+    }
+    wallet->lines += row->cost - row->granted;
+    wallet->billed += row->cost;
+    if (tax)
+        tax->lines += row->tax;
+#define U(name, number, field, text) wallet->lined[number] += row->field;
+    USAGE_UNITS(U)
+#undef U
+}
+
+static void take_used(struct check *c, const struct row_used *row)
+{
+    struct sums *wallet = row->side == SIDE_USED ? wallet_of(c, &row->owner) : NULL;
+    if (row->unit >= USAGE_UNIT_MAX || (row->side == SIDE_USED && !wallet)) {
+        c->strays++;
+        return;
+    }
+    c->debits[row->unit] += row->debits;
+    c->credits[row->unit] += row->credits;
+    if (wallet)
+        wallet->used[row->unit] += row->debits - row->credits;
 }
 
 static int take(void *ctx, enum row_kind kind, const void *row)
@@ -115,15 +150,19 @@ static int take(void *ctx, enum row_kind kind, const void *row)
         return take_account(c, row);
     if (kind == ROW_KIND_transfer)
         take_transfer(c, row);
-    else
+    else if (kind == ROW_KIND_bill)
         take_line(c, row);
+    else
+        take_used(c, row);
     return 0;
 }
 
 static int check_work(struct api_call *call)
 {
-    static const struct row_query all[] = {
-        {.kind = ROW_KIND_account}, {.kind = ROW_KIND_transfer}, {.kind = ROW_KIND_bill}};
+    static const struct row_query all[] = {{.kind = ROW_KIND_account},
+                                           {.kind = ROW_KIND_transfer},
+                                           {.kind = ROW_KIND_bill},
+                                           {.kind = ROW_KIND_used}};
     struct store *store = runtime_store(call->hub->runtime);
     struct check *c = calloc(1, sizeof *c);
     if (!c)
@@ -148,6 +187,10 @@ static const char *wrong(const struct sums *s)
         return "more was spent and held than there was";
     if (a->code == ACCOUNT_WALLET && s->lines != a->debits_posted - s->gave_back)
         return "what left it is not what its lines come to";
+    if (a->code == ACCOUNT_TAX && s->lines != a->credits_posted)
+        return "what came in is not the tax of all lines";
+    if (a->code == ACCOUNT_WALLET && memcmp(s->used, s->lined, sizeof s->used) != 0)
+        return "what its tenant's accounts of use say is not what its lines come to";
     return NULL;
 }
 
@@ -165,7 +208,7 @@ static bool add_ledger(struct buf *out, const struct check *c, uint32_t ledger)
         credits += a->credits_posted;
         debits_held += a->debits_pending;
         credits_held += a->credits_pending;
-        lines += c->account[i].lines;
+        lines += c->account[i].billed;
     }
     bool balanced = debits == credits && debits_held == credits_held;
     bool control = ledger > LEDGER_CONTROL;
@@ -200,6 +243,25 @@ static uint32_t add_problems(struct buf *out, const struct core *core, const str
     return n;
 }
 
+/* What was used, by unit; false: debits are not credits. */
+static bool add_usage(struct buf *out, const struct check *c)
+{
+    bool good = true;
+    const char *sep = "";
+#define U(name, number, field, text) \
+    if (c->debits[number] || c->credits[number]) { \
+        bool balanced = c->debits[number] == c->credits[number]; \
+        buf_addf(out, "%s{\"unit\":\"%s\",\"debits\":%llu,\"credits\":%llu,\"balanced\":%s}", sep, text, \
+                 (unsigned long long)c->debits[number], (unsigned long long)c->credits[number], \
+                 balanced ? "true" : "false"); \
+        good = good && balanced; \
+        sep = ","; \
+    }
+    USAGE_UNITS(U)
+#undef U
+    return good;
+}
+
 static int check_finish(struct api_call *call, const struct core *core)
 {
     struct check *c = call->data;
@@ -215,6 +277,8 @@ static int check_finish(struct api_call *call, const struct core *core)
         buf_add_text(out, i ? "," : "");
         good = add_ledger(out, c, c->account[i].row.ledger) && good;
     }
+    buf_add_text(out, "],\"usage\":[");
+    good = add_usage(out, c) && good;
     buf_add_text(out, "],\"problems\":[");
     uint32_t n = add_problems(out, core, c);
     buf_addf(out,

@@ -163,3 +163,19 @@ int call_may(struct api_call *call, const struct uuid *tenant)
         return 0;
     return ERR_NOT_FOUND;
 }
+
+int call_whose(struct api_call *call, const struct core *core, struct uuid *tenant, bool *one)
+{
+    char name[CALL_PARAM_MAX];
+    *one = call_query(call, "tenant", name, sizeof name) || !call->operator_;
+    if (!*one)
+        return 0;
+    if (!call_query(call, "tenant", name, sizeof name)) {
+        *tenant = call->key.tenant;
+        return 0;
+    }
+    const struct row_tenant *row = call_tenant(call, core, name);
+    if (row)
+        *tenant = row->id;
+    return row ? 0 : ERR_NOT_FOUND;
+}

@@ -65,6 +65,7 @@ void render_tenant(struct buf *out, const struct core *core, const struct row_te
     add_text(out, "name", row->name, NAME_CAP);
     add_text(out, "currency", currency ? currency : "?", 4);
     add_balance(out, &balance);
+    buf_addf(out, ",\"tax_ppm\":%u", row->tax);
     add_time(out, "created", row->created_ms);
     buf_add_char(out, '}');
 }

@@ -4,8 +4,8 @@
  * 5,000 simulated ones.) Tables, statements and binds come from the row layouts; a field that a newer binary added
  * becomes a new column with a zero default.
  *
- * Two connections: one writes (load, commit), one reads (all the rest) under a mutex, so that a long query
- * never delays a commit.
+ * Three connections: one writes (load, commit), one reads under a mutex, so that a long query never delays a commit; and one
+ * reads rows by what is asked of them, which may be all there are, so that these do not delay the other readers.
  */
 #include <assert.h>
 #include <pthread.h>
@@ -25,8 +25,8 @@ struct sqlite {
     char *path;
     char *vfs;
     sqlite3 *write;
-    sqlite3 *read;
-    pthread_mutex_t read_lock;
+    sqlite3 *read, *scan;
+    pthread_mutex_t read_lock, scan_lock;
     sqlite3_stmt *put[ROW_KIND_END];
     sqlite3_stmt *add[ROW_KIND_END];
     sqlite3_stmt *delete[ROW_KIND_END];
@@ -137,9 +137,10 @@ static void close_both(struct sqlite *s)
     sqlite3_finalize(s->journal);
     s->journal = NULL;
     sqlite_log_close(&s->log);
+    sqlite3_close(s->scan);
     sqlite3_close(s->read);
     sqlite3_close(s->write);
-    s->read = s->write = NULL;
+    s->scan = s->read = s->write = NULL;
 }
 
 static int open_both(struct sqlite *s, struct err *err)
@@ -153,11 +154,15 @@ static int open_both(struct sqlite *s, struct err *err)
     for (uint32_t i = 0; rc == 0 && (layout = layout_row_at(i)) != NULL; i++)
         rc = migrate(s, layout, err);
     if (rc == 0)
+        rc = run(s->write, sqlite_rows_indexes, err);
+    if (rc == 0)
         rc = prepare_all(s, err);
     if (rc == 0)
         rc = sqlite_log_open(&s->log, s->write, err);
     if (rc == 0)
         rc = open_one(s, SQLITE_OPEN_READWRITE, &s->read, err);
+    if (rc == 0)
+        rc = open_one(s, SQLITE_OPEN_READWRITE, &s->scan, err);
     s->broken = rc != 0;
     return rc;
 }
@@ -166,6 +171,7 @@ static void move_both(struct sqlite *to, struct sqlite *from)
 {
     to->write = from->write;
     to->read = from->read;
+    to->scan = from->scan;
     to->journal = from->journal;
     to->log = from->log;
     from->log = (struct sqlite_log){0};
@@ -176,7 +182,7 @@ static void move_both(struct sqlite *to, struct sqlite *from)
     memset(from->add, 0, sizeof from->add);
     memset(from->delete, 0, sizeof from->delete);
     from->journal = NULL;
-    from->write = from->read = NULL;
+    from->write = from->read = from->scan = NULL;
 }
 
 /* Fresh connections after a failed commit. Its frames may be whole in the WAL and merely not synced; only the index in
@@ -228,7 +234,9 @@ static int sqlite_load(struct store *store, load_fn *fn, void *ctx, struct err *
     int rc = 0;
     if (s->broken) {
         pthread_mutex_lock(&s->read_lock);
+        pthread_mutex_lock(&s->scan_lock);
         rc = reopen(s, err);
+        pthread_mutex_unlock(&s->scan_lock);
         pthread_mutex_unlock(&s->read_lock);
     }
     const struct layout *layout;
@@ -471,9 +479,9 @@ static int sqlite_rows(struct store *store, const struct row_query *q, uint32_t 
                        struct err *err)
 {
     struct sqlite *s = self(store);
-    pthread_mutex_lock(&s->read_lock);
-    int rc = sqlite_rows_read(s->read, q, n, fn, ctx, err);
-    pthread_mutex_unlock(&s->read_lock);
+    pthread_mutex_lock(&s->scan_lock);
+    int rc = sqlite_rows_read(s->scan, q, n, fn, ctx, err);
+    pthread_mutex_unlock(&s->scan_lock);
     return rc;
 }
 
@@ -549,6 +557,7 @@ static void sqlite_close(struct store *store)
     struct sqlite *s = self(store);
     close_both(s);
     pthread_mutex_destroy(&s->read_lock);
+    pthread_mutex_destroy(&s->scan_lock);
     free(s->path);
     free(s->vfs);
     free(s);
@@ -580,6 +589,7 @@ int store_sqlite_open(struct store **out, const char *path, const char *vfs, str
     s->path = strdup(path);
     s->vfs = vfs ? strdup(vfs) : NULL;
     pthread_mutex_init(&s->read_lock, NULL);
+    pthread_mutex_init(&s->scan_lock, NULL);
     int rc = !s->path || (vfs && !s->vfs) ? err_set(err, ERR_NO_MEMORY, "out of memory") : open_both(s, err);
     if (rc != 0) {
         sqlite_close(&s->store);

@@ -6,6 +6,10 @@
 #include "core/kinds.h"
 #include "store/sql.h"
 
+const char sqlite_rows_indexes[] =
+    "CREATE INDEX IF NOT EXISTS bb_transfer_debit ON bb_transfer (debit_owner, id);"
+    "CREATE INDEX IF NOT EXISTS bb_transfer_credit ON bb_transfer (credit_owner, id);";
+
 static int read_err(sqlite3 *db, struct err *err, const char *what)
 {
     return err_set(err, ERR_IO, "%s: %s (%d)", what, db ? sqlite3_errmsg(db) : "the database is not open",

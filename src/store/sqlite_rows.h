@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows by what is asked of their fields, for sqlite.c: under its lock, on its connection that reads. */
+/* Rows by what is asked of their fields, for sqlite.c: under its locks, on its connections that read. */
 #ifndef BUSBAR_STORE_SQLITE_ROWS_H
 #define BUSBAR_STORE_SQLITE_ROWS_H
 
 #include <sqlite3.h>
 
 #include "store/store.h"
+
+/* SQL of the indexes that such questions need beside the tables' own keys; to be run once all tables are there. */
+extern const char sqlite_rows_indexes[];
 
 /* As of struct store_ops; `db` NULL is an error. */
 int sqlite_rows_read(sqlite3 *db, const struct row_query *query, uint32_t n, load_fn *fn, void *ctx,

@@ -110,6 +110,18 @@ class Matrix:
             return tenant, '', {'budget': str(5 + self.n)}
         if handler == 'tenant_add':
             return '', '', {'name': self.unique('t'), 'budget': '1'}
+        if handler == 'tenant_tax':
+            return tenant, '', {'tax_ppm': self.n % 2}
+        if handler.startswith('network_terms'):
+            return '', '', {'fee_ppm': self.n % 2} if handler == 'network_terms_set' else None
+        if handler.startswith('site_owners'):
+            return 'local', '', {'owners': [{'name': 'alpha', 'share_ppm': 1000000}]} if handler == 'site_owners_set' else None
+        if handler == 'grant_list':
+            return '', f'?tenant={tenant}', None
+        if handler == 'grant_add':
+            return '', '', {'tenant': tenant, 'amount': '0.000001', 'sponsor': 'fund', 'kinds': ['training']}
+        if handler == 'peer_settle':
+            return 'north-net', '', {'amount': '1', 'direction': 'paid'}
         if handler == 'wallet_topup':
             return tenant, '', {'amount': '1'}
         if handler in ('ledger_accounts', 'ledger_check'):
@@ -201,7 +213,7 @@ class Matrix:
         """The statuses that are right."""
         if caller not in ALLOWED[role]:
             return (401,) if caller in NOBODY and role != 'LOCAL' else (401, 403)
-        scoped = handler in ('invoice_list', 'invoice_show', 'invoice_csv', 'invoice_html', 'export_focus', 'organization_usage',
+        scoped = handler in ('grant_list', 'invoice_list', 'invoice_show', 'invoice_csv', 'invoice_html', 'export_focus', 'organization_usage',
                              'organization_costs', 'tenant_show', 'key_list', 'key_add', 'key_revoke', 'usage', 'usage_records', 'job_list',
                              'job_add', 'job_show', 'job_logs', 'job_cancel', 'job_retry', 'job_check', 'blob_read', 'blob_have', 'blob_put', 'receipt_show')
         mine = {'inference': 'own', 'jobs': 'own', 'admin': 'own', 'other admin': 'other'}.get(caller)

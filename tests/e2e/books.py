@@ -300,6 +300,141 @@ def receipts(hub, keys):
         same(hub.request('GET', f'/v1/receipts/{ident}').status, 404, 'of another tenant')
 
 
+def half_even(a, b):
+    q, r = divmod(a, b)
+    return q + (2 * r > b or (2 * r == b and q % 2 == 1))
+
+
+def balances(hub):
+    return {a['account']: nano(a['balance']) * (1 if a['side'] == 'credit' else -1) for a in hub.pages('/api/v1/ledger/accounts')}
+
+
+def parts(hub):
+    """Tax, the network's fee and owners by share: each charge is divided exactly, and the tenant pays as before."""
+    hub.api('POST', '/api/v1/tenants', {'name': 'shared', 'budget': '1'})
+    key = hub.add_key('s', tenant='shared')['key']
+    run(hub, OK, 'site', 'owners', 'local', 'north=600000,south=400000')
+    need(re.search('south *400000', run(hub, OK, 'site', 'owners', 'local').stdout), 'owners')
+    run(hub, OK, 'network', 'fee', '50000')
+    need('50000' in run(hub, OK, 'network', 'fee').stdout, 'the fee')
+    run(hub, OK, 'tenant', 'tax', 'shared', '200000')
+    same(hub.api('GET', '/api/v1/tenants/shared')['tax_ppm'], 200000, 'tax')
+    before, want = balances(hub), {'tax/network/USD': 0, 'fee/network/USD': 0, 'revenue/north/USD': 0, 'revenue/south/USD': 0}
+    spent = 0
+    for n in range(3):
+        cost = spend(hub, key, 1)['cost']
+        tax = half_even(cost * 200000, 1200000)
+        fee = half_even((cost - tax) * 50000, 1000000)
+        rest = cost - tax - fee
+        north, south = rest * 6 // 10, rest * 4 // 10
+        north += rest - north - south if rest * 6 % 10 >= rest * 4 % 10 else 0
+        for name, part in zip(want, (tax, fee, north, rest - north)):
+            want[name] += part
+        spent += cost
+    hub.settle('shared')
+    now = balances(hub)
+    same({name: now[name] - before.get(name, 0) for name in want}, want, 'parts')
+    same((hub.tenant('shared')['spent'], sum(want.values())), (spent, spent), 'spent')
+    need('share' in run(hub, OK, 'ledger', 'transfers', 'revenue/north/USD').stdout, "an owner's transfers")
+    used = {a['account']: a['balance'] for a in hub.pages('/api/v1/ledger/accounts?ledger=usage', 3)}
+    lines = hub.api('GET', '/api/v1/usage?by=tenant&tenant=shared')['data'][0]
+    same(used['used/shared/completion tokens'], lines['completion_tokens'], 'what was used')
+    need('supplied/local/prompt tokens' in run(hub, OK, 'ledger', 'accounts', '--ledger', 'usage').stdout, 'who supplied it')
+    run(hub, OK, 'ledger', 'check')
+    for args in (('site', 'owners', 'local', 'north=600000,south=400001'), ('site', 'owners', 'local', 'north=500000,north=500000'),
+                 ('network', 'fee', '1000001'), ('tenant', 'tax', 'shared', '1000001'), ('network', 'carbon-price', '-1')):
+        run(hub, FAILED, *args)
+    for args in (('site', 'owners', 'local', 'north'), ('network', 'fee', 'much'), ('peer', 'settle', 'x', '1')):
+        run(hub, USAGE, *args)
+    run(hub, NOT_FOUND, 'site', 'owners', 'nowhere', 'north=1000000')
+    run(hub, NOT_FOUND, 'tenant', 'tax', 'nobody', '1')
+    need('600000' in run(hub, OK, 'site', 'owners', 'local').stdout, 'as they were')
+    run(hub, OK, 'network', 'carbon-price', '80.5')
+    need('80.5' in run(hub, OK, 'network', 'fee').stdout, 'the price of carbon')
+    return key
+
+
+def grants(hub, key):
+    """A sponsor pays where its conditions hold; what is left goes back to it at the end."""
+    soon = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=6)).strftime('%Y-%m-%dT%H:%M:%SZ')
+    run(hub, OK, 'grant', 'add', 'shared', '0.5', '--sponsor', 'fund', '--class', 'requests', '--expires', soon)
+    run(hub, OK, 'grant', 'add', 'shared', '0.25', '--sponsor', 'fund', '--class', 'training,batch')
+    spent = hub.tenant('shared')['spent']
+    used = spend(hub, key, 2)
+    hub.settle('shared')
+    rows = hub.pages('/api/v1/grants?tenant=shared', 1)
+    same([(r['sponsor'], nano(r['left']), r['kinds'], r['over']) for r in rows],
+         [('fund', 500_000_000 - used['cost'], ['requests'], False), ('fund', 250_000_000, ['batch', 'training'], False)], 'grants')
+    same(hub.tenant('shared')['spent'], spent, 'spent')
+    wait_for(lambda: hub.api('GET', '/api/v1/grants?tenant=shared')['data'][0]['over'], 'the end of the grant', 20)
+    same(balances(hub)['sponsor/fund/USD'], -250_000_000 - used['cost'], 'what the sponsor gave')
+    cost = spend(hub, key, 1)['cost']
+    same(hub.settle('shared')['spent'], spent + cost, 'after its end')
+    for args in (('0', '--sponsor', 'fund'), ('1', '--sponsor', 'fund', '--expires', '2020-01-01'),
+                 ('1', '--sponsor', 'fund', '--class', 'fun'), ('1', '--sponsor', 'No Name'), ('1', '--sponsor', 'fund', '--expires', 'soon')):
+        run(hub, FAILED, 'grant', 'add', 'shared', *args)
+    run(hub, USAGE, 'grant', 'add', 'shared', '1')
+    run(hub, NOT_FOUND, 'grant', 'add', 'nobody', '1', '--sponsor', 'fund')
+    run(hub, NOT_FOUND, 'grant', 'add', 'shared', '1', '--sponsor', 'fund', '--models', 'none-such')
+    same(len(hub.pages('/api/v1/grants')), 2, 'nothing came of these')
+    need('fund' in run(hub, OK, 'grant', 'list', '--tenant', 'shared').stdout, 'list')
+    run(hub, OK, 'ledger', 'check')
+    return used['cost']
+
+
+def peers(hub):
+    args = ('peer', 'settle', 'north-net', '7.5', '--id', 'wire 1')
+    run(hub, OK, *args, '--received')
+    need('true' in run(hub, OK, *args, '--received').stdout, 'a repeat')
+    need('something else' in run(hub, FAILED, *args, '--paid').stderr, 'the other way')
+    run(hub, OK, 'peer', 'settle', 'north-net', '2', '--paid')
+    run(hub, FAILED, 'peer', 'settle', 'north-net', '0', '--paid')
+    run(hub, FAILED, 'peer', 'settle', 'north-net', '1', '--paid', '--currency', 'XXX')
+    now = balances(hub)
+    same((now['peer/north-net/USD'], now['settlement/network/USD']), (5_500_000_000, -5_500_000_000), 'balances')
+    need('settlement' in run(hub, OK, 'ledger', 'transfers', 'peer/north-net/USD').stdout, 'transfers')
+
+
+def taxed_and_older(hub, granted):
+    """An invoice tells net, tax and what grants paid; data from before the books is opened once, and then the check is right."""
+    def change(sql, *args):
+        with sqlite3.connect(hub.data / 'busbar.db', timeout=10) as db:
+            return db.execute(sql, args).rowcount
+    change('UPDATE bb_used SET debits = debits + 1 WHERE rowid = (SELECT min(rowid) FROM bb_used WHERE side = 1)')
+    need('accounts of use' in run(hub, FAILED, 'ledger', 'check').stderr, 'a changed figure of use')
+    change('UPDATE bb_used SET debits = debits - 1 WHERE rowid = (SELECT min(rowid) FROM bb_used WHERE side = 1)')
+    run(hub, OK, 'ledger', 'check')
+    hub.settle()
+    hub.stop()
+    first = datetime.datetime.strptime(LAST + '-01', '%Y-%m-%d').replace(tzinfo=datetime.timezone.utc)
+    shared = "(SELECT id FROM bb_tenant WHERE name = 'shared')"
+    change(f'UPDATE bb_bill SET day = ? WHERE tenant = {shared}', int(first.timestamp()) // DAY + 27)
+    change("UPDATE bb_tenant SET created_ms = ? WHERE name = 'shared'", int(first.timestamp()) * 1000 + 5)
+    need(change("DELETE FROM bb_bill WHERE tenant = (SELECT id FROM bb_tenant WHERE name = 'user')") > 0, 'lines of before')
+    need(change('DELETE FROM bb_used') > 0, 'accounts of before')
+    change('UPDATE bb_core SET books_ms = 0')
+    hub.start()
+    hub.wait_ready()
+    need('the books are right' in run(hub, OK, 'ledger', 'check').stdout, 'opened')
+    hub.api('POST', '/api/v1/invoices', {'tenant': 'shared', 'month': LAST})
+    number = hub.pages('/api/v1/invoices?tenant=shared')[0]['number']
+    whole = hub.api('GET', f'/api/v1/invoices/{number}')
+    net, tax, gross, paid, due = (nano(whole[k]) for k in ('net', 'tax', 'gross', 'granted', 'due'))
+    same((net + tax, nano(whole['total']), paid, due), (gross, gross, granted, gross - granted), 'net, tax, gross, granted, due')
+    same((sum(nano(line['tax']) for line in whole['lines']), abs(tax * 6 - gross) < 50), (tax, True), 'tax of the lines, a sixth')
+    rows = list(csv.DictReader(io.StringIO(run(hub, OK, 'invoice', 'show', number, '--form', 'csv').stdout)))
+    same((sum(nano(r['tax']) for r in rows), sum(nano(r['granted']) for r in rows)), (tax, granted), 'CSV')
+    page = run(hub, OK, 'invoice', 'show', number, '--form', 'html').stdout
+    need('Paid by grants' in page and '>Net<' in page and whole['tax'] in page, page[-900:])
+    need('more than what is left' in run(hub, FAILED, 'invoice', 'credit', number, whole['gross'], 'all').stderr, 'what a grant paid')
+    # It was opened once: what is wrong now is found.
+    hub.stop()
+    change("DELETE FROM bb_bill WHERE rowid = (SELECT min(rowid) FROM bb_bill WHERE cost > 0)")
+    hub.start()
+    hub.wait_ready()
+    need('lines come to' in run(hub, FAILED, 'ledger', 'check').stderr, 'a line that is gone')
+
+
 def main():
     tap = Tap()
     with Bench() as hub:
@@ -326,6 +461,11 @@ def main():
         tap.case('credit notes', credit_notes, hub)
         tap.case('FOCUS', focus, hub, keys)
         tap.case('receipts of payments and bills', receipts, hub, keys)
+        shared, granted = [], []
+        tap.case('a charge is divided', lambda: shared.append(parts(hub)))
+        tap.case('grants pay first', lambda: granted.append(grants(hub, shared[0])))
+        tap.case('other networks', peers, hub)
+        tap.case('net, tax, grants on an invoice; older data', lambda: taxed_and_older(hub, granted[0]))
     tap.done()
 
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Random transfers, holds, posts and releases. A model keeps the books in its own way: each account's sums are added
+ * Random transfers, alone and linked, holds, posts and releases. A model keeps the books in its own way: each account's sums are added
  * up from the rows of transfers that the ledger marks as changed, never from what the ledger says of accounts.
  */
 #include "support.h"
@@ -118,6 +118,45 @@ static int expected(const struct books *b, uint32_t debit, uint32_t credit, int6
     return room ? 0 : ERR_LIMIT;
 }
 
+/* Several at once: the verdict is that of the first that is refused, as if those before it had been posted, and then none is. */
+static void link_some(struct books *b)
+{
+    struct transfer_order order[5];
+    int64_t debits[ACCOUNTS] = {0}, credits[ACCOUNTS] = {0}, before[ACCOUNTS];
+    uint32_t n = 1 + (uint32_t)test_below(&b->seed, 5), ledger = (uint32_t)test_below(&b->seed, LEDGERS);
+    int want = table_room(&b->ledger.transfers) < n ? ERR_LIMIT : 0;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t debit = (uint32_t)test_below(&b->seed, ACCOUNTS / LEDGERS) * LEDGERS + ledger;
+        uint32_t credit = (uint32_t)test_below(&b->seed, ACCOUNTS / LEDGERS) * LEDGERS + ledger;
+        int64_t amount = (int64_t)test_below(&b->seed, test_below(&b->seed, 8) ? 5000 : MONEY_MAX);
+        const struct row_account *d = ledger_row(&b->ledger, b->id[debit]);
+        const struct row_account *c = ledger_row(&b->ledger, b->id[credit]);
+        order[i] = (struct transfer_order){.id = uid('X', ++b->next_id),
+                                           .debit = b->id[debit],
+                                           .credit = b->id[credit],
+                                           .amount = amount,
+                                           .code = TRANSFER_SHARE};
+        if (want == 0 && (amount <= 0 || debit == credit))
+            want = ERR_INVALID;
+        else if (want == 0 &&
+                 ((int128)d->debits_posted + d->debits_pending + debits[debit] + amount > MONEY_MAX ||
+                  (int128)c->credits_posted + c->credits_pending + credits[credit] + amount > MONEY_MAX))
+            want = ERR_OVERFLOW;
+        else if (want == 0 && b->covered[debit] &&
+                 ledger_available(&b->ledger, b->id[debit]) + credits[debit] - debits[debit] < amount)
+            want = ERR_BUDGET_SPENT;
+        debits[debit] += want == 0 ? amount : 0;
+        credits[credit] += want == 0 ? amount : 0;
+    }
+    for (uint32_t i = 0; i < ACCOUNTS; i++)
+        before[i] = ledger_unspent(&b->ledger, b->id[i]);
+    assert_int_equal(ledger_link(&b->ledger, order, n), want);
+    for (uint32_t i = 0; i < ACCOUNTS; i++) {
+        int64_t moved = want == 0 ? credits[i] - debits[i] : 0;
+        assert_true(ledger_unspent(&b->ledger, b->id[i]) == before[i] + moved);
+    }
+}
+
 static int64_t random_amount(struct books *b)
 {
     switch (test_below(&b->seed, 20)) {
@@ -214,8 +253,10 @@ static void test_books(void **state)
             uint64_t what = test_below(&b->seed, 10);
             if (what < 4)
                 order_one(b);
-            else if (what < 9)
+            else if (what < 8)
                 use_hold(b);
+            else if (what < 9)
+                link_some(b);
             else
                 round_one(b);
             if (test_below(&b->seed, 10) == 0)

@@ -84,8 +84,11 @@ static void weigh_money(struct mirror *m, enum row_kind kind, const void *row, i
         return;
     const int64_t ledger = a ? (int64_t)a->ledger : -(int64_t)u->unit;
     uint32_t i = 0;
-    while (m->sum[i].ledger != 0 && m->sum[i].ledger != ledger)
-        assert_true(++i < MIRROR_LEDGERS);
+    while (i < MIRROR_LEDGERS && m->sum[i].ledger != 0 && m->sum[i].ledger != ledger)
+        i++;
+    m->many_ledgers = m->many_ledgers || i == MIRROR_LEDGERS;
+    if (m->many_ledgers)
+        return;
     m->sum[i].ledger = ledger;
     m->sum[i].posted +=
         sign * (a ? (__int128)a->debits_posted - a->credits_posted : (__int128)u->debits - u->credits);
@@ -98,7 +101,7 @@ bool mirror_balanced(const struct mirror *m)
         if (m->sum[i].posted != 0 || m->sum[i].pending != 0)
             return false;
     }
-    return true;
+    return !m->many_ledgers;
 }
 
 void mirror_apply(struct mirror *m, enum row_kind kind, enum row_op op, const void *row)

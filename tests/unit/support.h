@@ -51,6 +51,7 @@ struct mirror {
         int64_t ledger;
         __int128 posted, pending;
     } sum[MIRROR_LEDGERS];
+    bool many_ledgers; /* more than there is room for: nothing is known of sums any more */
 };
 
 void mirror_init(struct mirror *m);

@@ -185,6 +185,32 @@ static void test_order_errors(void **state)
     ledger_end(l, hold);
 }
 
+/* Linked: the second is paid from what the first brings; where the last is refused none is posted. */
+static void test_linked(void **state)
+{
+    struct fixture *f = *state;
+    struct ledger *l = &f->ledger;
+    fund(f, 100);
+    struct transfer_order chain[] = {order(1, f->funding, f->wallet, 50),
+                                     order(2, f->wallet, f->revenue, 150),
+                                     order(3, f->revenue, f->rounding, 151)};
+    assert_int_equal(ledger_link(l, chain, 3), 0);
+    assert_true(ledger_available(l, f->wallet) == 0 && ledger_row(l, f->rounding)->credits_posted == 151);
+    table_clean(&l->transfers);
+    struct transfer_order poor[] = {order(4, f->funding, f->wallet, 50), order(5, f->wallet, f->revenue, 50),
+                                    order(6, f->wallet, f->revenue, 1)};
+    assert_int_equal(ledger_link(l, poor, 3), ERR_BUDGET_SPENT);
+    assert_true(ledger_available(l, f->wallet) == 0 && ledger_row(l, f->funding)->debits_posted == 150);
+    assert_int_equal(ledger_link(l, poor, 2), 0); /* its ids are free: nothing of it was posted */
+    assert_int_equal(ledger_link(l, poor, 0), 0);
+    table_clean(&l->transfers);
+    struct transfer_order many[TRANSFERS + 1];
+    for (uint32_t i = 0; i <= TRANSFERS; i++)
+        many[i] = order(10 + i, f->revenue, f->rounding, 1);
+    assert_int_equal(ledger_link(l, many, TRANSFERS + 1), ERR_LIMIT);
+    assert_int_equal(ledger_link(l, many, TRANSFERS), 0);
+}
+
 static void test_sums_are_bounded(void **state)
 {
     struct fixture *f = *state;
@@ -262,6 +288,10 @@ static void test_accounts(void **state)
     assert_int_equal(ledger_find(&f->ledger, &other, ACCOUNT_WALLET, EUR).v, INDEX_NONE);
     assert_true(account_covered(ACCOUNT_WALLET) && account_covered(ACCOUNT_KEY_LIMIT));
     assert_false(account_covered(ACCOUNT_FUNDING) || account_covered(ACCOUNT_REVENUE));
+    assert_true(account_covered(ACCOUNT_GRANT));
+    assert_false(account_covered(ACCOUNT_FEE) || account_covered(ACCOUNT_TAX) ||
+                 account_covered(ACCOUNT_CARBON) || account_covered(ACCOUNT_SPONSOR) ||
+                 account_covered(ACCOUNT_PEER) || account_covered(ACCOUNT_SETTLEMENT));
     assert_true(account_covered(12345));
     assert_string_equal(account_code_text(ACCOUNT_KEY_USED), "key_used");
     assert_string_equal(account_code_text(0), "?");
@@ -296,6 +326,7 @@ int main(void)
         cmocka_unit_test(test_residue_exact),
         cmocka_unit_test_setup_teardown(test_hold_post_release, setup, teardown),
         cmocka_unit_test_setup_teardown(test_order_errors, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_linked, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sums_are_bounded, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tables_fill, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rounding, setup, teardown),

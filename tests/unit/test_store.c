@@ -525,6 +525,78 @@ static void some_rows(struct bench *b)
     assert_int_equal(commit(b, 3), 0);
 }
 
+/* An account's transfers are found by an index, not by reading all there are; in a file of an older binary as well. */
+static void test_transfers_by_index(void **state)
+{
+    (void)state;
+    char *folder = test_folder();
+    char path[FS_PATH_MAX];
+    assert_true(fs_join(path, folder, "busbar.db"));
+    struct bench b;
+    bench_init(&b, sqlite_at(path, NULL));
+    some_rows(&b);
+    b.store->ops->close(b.store);
+    exec(path, "DROP INDEX bb_transfer_debit; DROP INDEX bb_transfer_credit");
+    b.store = sqlite_at(path, NULL);
+    sqlite3 *db = NULL;
+    sqlite3_stmt *stmt = NULL;
+    bool by_debit = false, by_credit = false;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db,
+                                        "EXPLAIN QUERY PLAN SELECT * FROM bb_transfer WHERE 1 AND"
+                                        " (\"debit_owner\" = ?1 OR \"credit_owner\" = ?1) ORDER BY \"id\"",
+                                        -1, &stmt, NULL),
+                     SQLITE_OK);
+    while (sqlite3_step(stmt) == SQLITE_ROW) {
+        const char *line = (const char *)sqlite3_column_text(stmt, 3);
+        by_debit = by_debit || strstr(line, "bb_transfer_debit");
+        by_credit = by_credit || strstr(line, "bb_transfer_credit");
+        assert_null(strstr(line, "SCAN bb_transfer"));
+    }
+    assert_true(by_debit && by_credit);
+    sqlite3_finalize(stmt);
+    sqlite3_close(db);
+    bench_fini(&b);
+    test_folder_remove(folder);
+}
+
+struct beside {
+    struct store *store;
+    uint32_t n;
+};
+
+static int get_beside(void *ctx, enum row_kind kind, const void *row)
+{
+    struct beside *s = ctx;
+    struct row_tenant other;
+    struct err err = {0};
+    const struct uuid id = uid('T', 19);
+    (void)row;
+    assert_int_equal(kind, ROW_KIND_tenant);
+    assert_int_equal(s->store->ops->get(s->store, ROW_KIND_tenant, &id, &other, &err), 0);
+    s->n++;
+    return 0;
+}
+
+/* Rows may be all there are: whoever reads something else does not wait until they are read. */
+static void test_reads_beside_rows(void **state)
+{
+    (void)state;
+    char *folder = test_folder();
+    char path[FS_PATH_MAX];
+    assert_true(fs_join(path, folder, "busbar.db"));
+    struct bench b;
+    struct err err = {0};
+    bench_init(&b, sqlite_at(path, NULL));
+    some_rows(&b);
+    struct beside beside = {.store = b.store};
+    const struct row_query all = {.kind = ROW_KIND_tenant};
+    assert_int_equal(b.store->ops->rows(b.store, &all, 1, get_beside, &beside, &err), 0);
+    assert_int_equal(beside.n, 20);
+    bench_fini(&b);
+    test_folder_remove(folder);
+}
+
 /* A file of an older binary lacks columns: they come with their defaults, and nothing else changes. */
 static void test_added_columns(void **state)
 {
@@ -684,13 +756,21 @@ static int start(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),     cmocka_unit_test(test_load_stops),
-        cmocka_unit_test(test_journal),        cmocka_unit_test(test_usage),
-        cmocka_unit_test(test_jobs),           cmocka_unit_test(test_job_usage),
-        cmocka_unit_test(test_moved),          cmocka_unit_test(test_memory_fails_once),
-        cmocka_unit_test(test_added_columns),  cmocka_unit_test(test_backup),
-        cmocka_unit_test(test_damaged_values), cmocka_unit_test(test_cannot_open),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_load_stops),
+        cmocka_unit_test(test_journal),
+        cmocka_unit_test(test_usage),
+        cmocka_unit_test(test_jobs),
+        cmocka_unit_test(test_job_usage),
+        cmocka_unit_test(test_moved),
+        cmocka_unit_test(test_memory_fails_once),
+        cmocka_unit_test(test_added_columns),
+        cmocka_unit_test(test_backup),
+        cmocka_unit_test(test_damaged_values),
+        cmocka_unit_test(test_cannot_open),
         cmocka_unit_test(test_failing_disk),
+        cmocka_unit_test(test_transfers_by_index),
+        cmocka_unit_test(test_reads_beside_rows),
     };
     return cmocka_run_group_tests_name("store", tests, start, NULL);
 }
