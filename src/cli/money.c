@@ -34,7 +34,8 @@ int cli_ledger_accounts(const struct cli *cli)
                                             {"SIDE", "/side"}};
     struct request r;
     request_begin(&r);
-    return request_list(&r, cli, "/api/v1/ledger/accounts", "kind ledger limit cursor", columns, COUNT(columns));
+    return request_list(&r, cli, "/api/v1/ledger/accounts", "kind ledger limit cursor", columns,
+                        COUNT(columns));
 }
 
 /* Appends &name=value for an option that is given. */

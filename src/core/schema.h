@@ -12,6 +12,7 @@
 
 #include "base/str.h"
 #include "core/limits.h"
+#include "core/schema_accounts.h"
 
 #define DIGEST_BYTES 32
 
@@ -243,34 +244,6 @@ struct uuid_list {
     F(S, uuid, payment, 0) F(S, uuid, tenant, 0) F(S, u32, month, 0) F(S, i64, amount, 0) F(S, text, reason, TEXT_CAP) \
     F(S, i64, before, 0)
 
-/* Somebody beside tenants and sites who has accounts: an owner, a sponsor, another network. The id follows from the name. */
-#define EVENT_PARTY_ADD(F, S) F(S, uuid, party, 0) F(S, text, name, NAME_CAP)
-/* Who owns the site from now on, with its share of what the site earns, millionths that add up to a million. None: the site itself. */
-#define OWNER_SHARES(F, S) \
-    F(S, u32, share0, 0) F(S, u32, share1, 0) F(S, u32, share2, 0) F(S, u32, share3, 0) \
-    F(S, u32, share4, 0) F(S, u32, share5, 0) F(S, u32, share6, 0) F(S, u32, share7, 0)
-#define EVENT_SITE_OWNERS(F, S) F(S, uuid, site, 0) F(S, uuids, owners, 0) OWNER_SHARES(F, S)
-/* From now on: what the network keeps of each charge, millionths. */
-#define EVENT_NETWORK_FEE(F, S) F(S, u32, fee, 0)
-/* From now on: the tenant's tax, millionths of what is net; its charges include it. */
-#define EVENT_TENANT_TAX(F, S) F(S, uuid, tenant, 0) F(S, u32, tax, 0)
-/* A sponsor pays so much of what the tenant's work costs, before the tenant does. Where there are conditions, only of work that meets
- * all of them: chips of this origin, a site of this jurisdiction, one of these models, one of these kinds (enum grant_kind, bits).
- * expires_ms: then what is left goes back to the sponsor; 0: never. */
-#define GRANT_TERMS(F, S) \
-    F(S, uuid, tenant, 0) F(S, uuid, sponsor, 0) F(S, i64, amount, 0) F(S, i64, expires_ms, 0) \
-    F(S, text, origin, CODE_CAP) F(S, text, jurisdiction, CODE_CAP) F(S, uuids, models, 0) F(S, u32, kinds, 0)
-#define EVENT_GRANT_ADD(F, S) F(S, uuid, grant, 0) GRANT_TERMS(F, S) F(S, uuid, transfer, 0)
-/* Money between this network and another: `paid` 1, to it; 0, from it. The id is the sender's, and counts once. */
-#define EVENT_PEER_SETTLE(F, S) \
-    F(S, uuid, payment, 0) F(S, uuid, party, 0) F(S, u32, ledger, 0) F(S, i64, amount, 0) F(S, u32, paid, 0)
-/* Once, at the first start that keeps lines: what the tenant had spent before of which there are none, and what lines before these
- * accounts came to (enum usage_unit). done: 1, that was the last one; it may be of no tenant. */
-#define USAGE_SUMS(F, S) \
-    F(S, u64, prompt, 0) F(S, u64, cached, 0) F(S, u64, completion, 0) F(S, u64, reasoning, 0) \
-    F(S, u64, chip_ms, 0) F(S, u64, energy_mj, 0) F(S, u64, carbon_ng, 0) F(S, u64, bytes, 0)
-#define EVENT_BOOKS_OPEN(F, S) F(S, uuid, tenant, 0) F(S, i64, cost, 0) USAGE_SUMS(F, S) F(S, u32, done, 0)
-
 #define EVENTS(E) \
     E(hub_boot, 1, EVENT_HUB_BOOT) \
     E(tick, 2, EVENT_TICK) \
@@ -473,15 +446,6 @@ struct uuid_list {
     F(S, u32, ledger, 0) F(S, i64, total, 0) F(S, i64, closed_ms, 0)
 /* What a chip-hour of a pool will cost from then on. */
 #define ROW_POOL_PRICE(F, S) F(S, uuid, pool, 0) F(S, i64, from_ms, 0) F(S, i64, price, 0)
-#define ROW_PARTY(F, S) F(S, uuid, id, 0) F(S, text, name, NAME_CAP) F(S, i64, created_ms, 0)
-#define ROW_SITE_OWNERS(F, S) F(S, uuid, site, 0) F(S, i64, since_ms, 0) F(S, uuids, owners, 0) OWNER_SHARES(F, S)
-/* The network's own terms, one row. fee: of each charge, millionths. */
-#define ROW_CHARGING(F, S) F(S, u32, id, 0) F(S, u32, fee, 0)
-/* ended_ms: what was left went back to its sponsor then; 0: it has not. */
-#define ROW_GRANT(F, S) \
-    F(S, uuid, id, 0) GRANT_TERMS(F, S) F(S, u32, ledger, 0) F(S, i64, created_ms, 0) F(S, i64, ended_ms, 0)
-/* Added to, not replaced: an account of what was used, beside the money. unit: enum usage_unit; side: enum usage_side. */
-#define ROW_USED(F, S) F(S, uuid, owner, 0) F(S, u32, side, 0) F(S, u32, unit, 0) F(S, u64, debits, 0) F(S, u64, credits, 0)
 /* The set of rules in force, in slot 0 or 1, and the draft in the other one. judged_ms: as of when they are applied. */
 #define ROW_RULES(F, S) \
     F(S, u32, id, 0) F(S, u32, slot, 0) F(S, uuid, set, 0) F(S, u32, parts, 0) F(S, i64, since_ms, 0) \

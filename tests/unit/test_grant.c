@@ -222,6 +222,22 @@ static void test_expiry(void **state)
     assert_int_equal(step(again), ERR_EXISTS);
 }
 
+/* Its time is over before anybody was told: the moment counts, not the tick. */
+static void test_end_before_tick(void **state)
+{
+    (void)state;
+    assert_int_equal(do_ask(world, 1, 1, 1, 1, 1000), 0);
+    assert_int_equal(grant(1, 1000, world->now + DAY), 0);
+    world->now += DAY - 1;
+    assert_int_equal(do_meter(world, 1, 1, 1, 1, 1, 100), 0);
+    assert_true(left(1) == 900 && spent() == 0);
+    world->now++;
+    assert_int_equal(do_meter(world, 1, 2, 1, 1, 1, 100), 0);
+    assert_true(left(1) == 900 && spent() == 100);
+    assert_int_equal(do_ask(world, 2, 2, 1, 1, 100), 0);
+    assert_true(held(1) == 0);
+}
+
 /* More end at once than one step takes. */
 static void test_many_end(void **state)
 {
@@ -353,6 +369,7 @@ int main(void)
                                        T(test_condition_of_kind),
                                        T(test_order),
                                        T(test_expiry),
+                                       T(test_end_before_tick),
                                        T(test_many_end),
                                        T(test_refused),
                                        T(test_jobs_by_origin),
