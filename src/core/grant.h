@@ -50,8 +50,8 @@ void grants_turn(struct core *core);
 /* Finds when the next of them is. */
 void grants_look(struct core *core);
 
-/* What grants pay of `amount` for the work: transfers to `to`, with ids that count on from `id` as those of parts do. Their number;
- * *paid: what they come to. Moves nothing. */
+/* What grants pay of `amount` for the work: up to GRANTS_PER_CHARGE transfers that are like `like` but for the grant's account, the
+ * amount and the id, which counts on from there as those of parts do. Their number; *paid: what they come to. Moves nothing. */
 uint32_t grants_pay(const struct core *core, struct tenant_id tenant, const struct work_done *work,
                     int64_t amount, const struct transfer_order *like, struct transfer_order *out,
                     int64_t *paid);

@@ -11,8 +11,9 @@
  * wait for it as limits.meters says, and the one that has waited longest is closed for another. A closed row is part of the
  * books, and nothing is added to it.
  *
- * Whole nano-units leave grants that the job meets and then the tenant's wallet, never more than is available there. What a gateway holds comes free again, or is
- * spent: until then the rest is owed. If it could not be paid even so, the job is stopped for good.
+ * Whole nano-units leave grants whose conditions the job meets, then the tenant's wallet, never more than is available there. What
+ * a gateway holds comes free again, or is spent: until then the rest is owed. If it could not be paid even so, the job is
+ * stopped for good.
  *
  * Data is a line of its own: bytes that came over the corridor between the hub's own site and the epoch's, or went, times what a
  * GB cost there when the epoch started, half to even. It is told once all of it has moved, which may be long after the
@@ -201,9 +202,11 @@ static int post_charge(struct core *core, const struct row_job_usage *row, struc
         return rc;
     memcpy(&order[n], parts.order, parts.n * sizeof order[0]);
     rc = ledger_link(&core->ledger, order, n + parts.n);
+    if (rc != 0)
+        return rc;
     *charged = (struct charged){.tax = parts.tax, .granted = granted};
     *carbon = parts.carbon;
-    return rc;
+    return 0;
 }
 
 /* Pays a line, as far as grants and the wallet go; *cost rises by what was paid. 0, or an error and nothing was paid. */

@@ -2,9 +2,9 @@
 /*
  * Leases of budget: how gateway workers spend a budget without asking for each request, and never overrun it.
  *
- * A lease is a hold on the tenant's wallet, or on a grant (core/grant.h), and on the key's limit if it has one, in favour of one worker. While
- * there is plenty, a worker gets a lease worth many requests. Near exhaustion leases are recalled and each ask is
- * granted exactly what one request may cost. An ask that does not fit now, but would if every hold came back unused,
+ * A lease is a hold on the tenant's wallet, or on a grant (core/grant.h), and on the key's limit if it has one, in favour
+ * of one worker. While there is plenty, a worker gets a lease worth many requests. Near exhaustion leases are recalled and
+ * each ask is granted exactly what one request may cost. An ask that does not fit now, but would if every hold came back unused,
  * waits in order of arrival for at most HOLD_WAIT_MS; one that would not fit even then is refused at once.
  */
 #include <assert.h>

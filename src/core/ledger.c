@@ -208,16 +208,15 @@ static int link_check(struct ledger *l, const struct transfer_order *orders, uin
     uint32_t tried = 0;
     if (table_room(&l->transfers) < n)
         return ERR_LIMIT;
-    for (; rc == 0 && tried < n; tried += rc == 0) {
-        rc = ledger_check(l, &orders[tried]);
-        if (rc != 0)
-            break;
-        l->account[orders[tried].debit.v].debits_posted += orders[tried].amount;
-        l->account[orders[tried].credit.v].credits_posted += orders[tried].amount;
+    while (tried < n && (rc = ledger_check(l, &orders[tried])) == 0) {
+        const struct transfer_order *o = &orders[tried++];
+        l->account[o->debit.v].debits_posted += o->amount;
+        l->account[o->credit.v].credits_posted += o->amount;
     }
-    while (tried-- > 0) {
-        l->account[orders[tried].debit.v].debits_posted -= orders[tried].amount;
-        l->account[orders[tried].credit.v].credits_posted -= orders[tried].amount;
+    while (tried > 0) {
+        const struct transfer_order *o = &orders[--tried];
+        l->account[o->debit.v].debits_posted -= o->amount;
+        l->account[o->credit.v].credits_posted -= o->amount;
     }
     return rc;
 }

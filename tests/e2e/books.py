@@ -309,6 +309,13 @@ def balances(hub):
     return {a['account']: nano(a['balance']) * (1 if a['side'] == 'credit' else -1) for a in hub.pages('/api/v1/ledger/accounts')}
 
 
+def refused(hub, calls):
+    for status, method, path, body in calls:
+        reply = hub.request(method, f'/api/v1/{path}', body, local=True)
+        same(reply.status, status, f'{method} {path} {body}: {reply.body[:200]}')
+        need(reply.json()['error']['message'], 'words')
+
+
 def parts(hub):
     """Tax, the network's fee and owners by share: each charge is divided exactly, and the tenant pays as before."""
     hub.api('POST', '/api/v1/tenants', {'name': 'shared', 'budget': '1'})
@@ -341,13 +348,22 @@ def parts(hub):
     same(used['used/shared/completion tokens'], lines['completion_tokens'], 'what was used')
     need('supplied/local/prompt tokens' in run(hub, OK, 'ledger', 'accounts', '--ledger', 'usage').stdout, 'who supplied it')
     run(hub, OK, 'ledger', 'check')
-    for args in (('site', 'owners', 'local', 'north=600000,south=400001'), ('site', 'owners', 'local', 'north=500000,north=500000'),
-                 ('network', 'fee', '1000001'), ('tenant', 'tax', 'shared', '1000001'), ('network', 'carbon-price', '-1')):
-        run(hub, FAILED, *args)
-    for args in (('site', 'owners', 'local', 'north'), ('network', 'fee', 'much'), ('peer', 'settle', 'x', '1')):
+    def owners(*pairs):
+        return {'owners': [{'name': name, 'share_ppm': share} for name, share in pairs]}
+    refused(hub, (
+        (400, 'PUT', 'sites/local/owners', owners(('north', 600000), ('south', 400001))),
+        (400, 'PUT', 'sites/local/owners', owners(('north', 500000), ('north', 500000))),
+        (400, 'PUT', 'sites/local/owners', owners(('north', 1000000), ('south', 0))),
+        (400, 'PUT', 'sites/local/owners', owners(('No Name', 1000000))),
+        (400, 'PUT', 'sites/local/owners', {'owners': 'north'}),
+        (404, 'PUT', 'sites/nowhere/owners', owners(('north', 1000000))),
+        (400, 'PUT', 'network/terms', {'fee_ppm': 1000001}), (400, 'PUT', 'network/terms', {'fee_ppm': 1, 'carbon_price': '-1'}),
+        (400, 'PUT', 'network/terms', {}), (400, 'PUT', 'tenants/shared/tax', {'tax_ppm': 1000001}),
+        (400, 'PUT', 'tenants/shared/tax', {}), (404, 'PUT', 'tenants/nobody/tax', {'tax_ppm': 1}),
+        (400, 'GET', 'ledger/accounts?ledger=time', None)))
+    for args in (('site', 'owners', 'local', 'north'), ('network', 'fee', 'much')):
         run(hub, USAGE, *args)
-    run(hub, NOT_FOUND, 'site', 'owners', 'nowhere', 'north=1000000')
-    run(hub, NOT_FOUND, 'tenant', 'tax', 'nobody', '1')
+    same(hub.api('GET', '/api/v1/network/terms')['fee_ppm'], 50000, 'the fee as it was')
     need('600000' in run(hub, OK, 'site', 'owners', 'local').stdout, 'as they were')
     run(hub, OK, 'network', 'carbon-price', '80.5')
     need('80.5' in run(hub, OK, 'network', 'fee').stdout, 'the price of carbon')
@@ -356,7 +372,7 @@ def parts(hub):
 
 def grants(hub, key):
     """A sponsor pays where its conditions hold; what is left goes back to it at the end."""
-    soon = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=6)).strftime('%Y-%m-%dT%H:%M:%SZ')
+    soon = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=5)).strftime('%Y-%m-%dT%H:%M:%SZ')
     run(hub, OK, 'grant', 'add', 'shared', '0.5', '--sponsor', 'fund', '--class', 'requests', '--expires', soon)
     run(hub, OK, 'grant', 'add', 'shared', '0.25', '--sponsor', 'fund', '--class', 'training,batch')
     spent = hub.tenant('shared')['spent']
@@ -370,12 +386,12 @@ def grants(hub, key):
     same(balances(hub)['sponsor/fund/USD'], -250_000_000 - used['cost'], 'what the sponsor gave')
     cost = spend(hub, key, 1)['cost']
     same(hub.settle('shared')['spent'], spent + cost, 'after its end')
-    for args in (('0', '--sponsor', 'fund'), ('1', '--sponsor', 'fund', '--expires', '2020-01-01'),
-                 ('1', '--sponsor', 'fund', '--class', 'fun'), ('1', '--sponsor', 'No Name'), ('1', '--sponsor', 'fund', '--expires', 'soon')):
-        run(hub, FAILED, 'grant', 'add', 'shared', *args)
+    good = {'tenant': 'shared', 'amount': '1', 'sponsor': 'fund'}
+    refused(hub, [(status, 'POST', 'grants', {**good, **wrong}) for status, wrong in (
+        (400, {'amount': '0'}), (400, {'expires': '2020-01-01'}), (400, {'expires': 'soon'}), (400, {'kinds': ['fun']}),
+        (400, {'kinds': []}), (400, {'sponsor': 'No Name'}), (404, {'tenant': 'nobody'}), (404, {'models': ['none-such']}),
+        (400, {'models': []}), (400, {'colour': 'red'}))])
     run(hub, USAGE, 'grant', 'add', 'shared', '1')
-    run(hub, NOT_FOUND, 'grant', 'add', 'nobody', '1', '--sponsor', 'fund')
-    run(hub, NOT_FOUND, 'grant', 'add', 'shared', '1', '--sponsor', 'fund', '--models', 'none-such')
     same(len(hub.pages('/api/v1/grants')), 2, 'nothing came of these')
     need('fund' in run(hub, OK, 'grant', 'list', '--tenant', 'shared').stdout, 'list')
     run(hub, OK, 'ledger', 'check')
@@ -388,8 +404,11 @@ def peers(hub):
     need('true' in run(hub, OK, *args, '--received').stdout, 'a repeat')
     need('something else' in run(hub, FAILED, *args, '--paid').stderr, 'the other way')
     run(hub, OK, 'peer', 'settle', 'north-net', '2', '--paid')
-    run(hub, FAILED, 'peer', 'settle', 'north-net', '0', '--paid')
-    run(hub, FAILED, 'peer', 'settle', 'north-net', '1', '--paid', '--currency', 'XXX')
+    run(hub, USAGE, 'peer', 'settle', 'north-net', '2')
+    good = {'amount': '1', 'direction': 'paid'}
+    refused(hub, [(400, 'POST', 'peers/north-net/settlements', {**good, **wrong}) for wrong in (
+        {'amount': '0'}, {'amount': '-1'}, {'currency': 'XXX'}, {'direction': 'up'})] +
+        [(400, 'POST', 'peers/No%20Name/settlements', good)])
     now = balances(hub)
     same((now['peer/north-net/USD'], now['settlement/network/USD']), (5_500_000_000, -5_500_000_000), 'balances')
     need('settlement' in run(hub, OK, 'ledger', 'transfers', 'peer/north-net/USD').stdout, 'transfers')
