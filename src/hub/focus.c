@@ -2,7 +2,7 @@
 /*
  * A month of charges as FOCUS 1.2, the FinOps Open Cost and Usage Specification, in CSV (https://focus.finops.org/focus-specification/v1-2/).
  *
- * A row is a line of a bill, or a credit note. All mandatory columns are there, and those conditional ones that have a meaning here.
+ * A row is a line of a bill, what grants paid of it, or a credit note. All mandatory columns are there, and those conditional ones that have a meaning here.
  * Unit prices are not: a line sums requests that were rounded one by one, at a price for each kind of token, so no one price times
  * the quantity is the cost. x_ columns tell what made the cost and what came with it. Null is an empty field.
  */
@@ -35,7 +35,7 @@ static const char heading[] =
     "ResourceName,ResourceType,ServiceCategory,ServiceName,ServiceSubcategory,x_CachedPromptTokens,x_"
     "CarbonGrams,"
     "x_Chip,x_ChipMilliseconds,x_CompletionTokens,x_EnergyJoules,x_ModelDigest,x_PriceVersion,x_PromptTokens,"
-    "x_ReasoningTokens,x_Requests,x_Site\r\n";
+    "x_ReasoningTokens,x_Requests,x_Site,x_Tax\r\n";
 
 static int parse(struct api_call *call)
 {
@@ -206,6 +206,7 @@ static void add_quantity(struct buf *out, const struct bill_words *w, const stru
 
 static void add_extras(struct buf *out, const struct bill_words *w, const struct row_bill *row)
 {
+    char tax[AMOUNT_TEXT_MAX];
     buf_addf(out, "%llu,", (unsigned long long)row->cached);
     add_grams(out, row->carbon_ng);
     buf_add_char(out, ',');
@@ -216,7 +217,8 @@ static void add_extras(struct buf *out, const struct bill_words *w, const struct
              (unsigned long long)row->prompt, (unsigned long long)row->reasoning,
              (unsigned long long)row->requests);
     csv_field(out, w->site);
-    buf_add_text(out, "\r\n");
+    amount_format(tax, row->tax);
+    buf_addf(out, ",%s\r\n", tax);
 }
 
 static void add_line(struct buf *out, const struct core *core, const struct export *x,
@@ -253,29 +255,66 @@ static void add_line(struct buf *out, const struct core *core, const struct expo
     add_extras(out, &w, row);
 }
 
-/* A correction of a period that was invoiced: it counts to the month in which it was made. */
-static void add_note(struct buf *out, const struct core *core, const struct export *x,
-                     const struct row_payment *row)
+/* What a tenant does not owe: of which kind, why, on which day, and on the invoice with which month. */
+struct credit {
+    const struct uuid *tenant;
+    const char *class, *description, *frequency, *service;
+    int64_t day_ms, amount;
+    uint32_t month;
+};
+
+static void add_credit(struct buf *out, const struct core *core, const struct export *x,
+                       const struct credit *c)
 {
     char cost[AMOUNT_TEXT_MAX];
-    int64_t day = row->at_ms / DAY_MS * DAY_MS;
-    amount_format(cost, -row->amount);
-    add_account(out, core, x, &row->tenant, cost);
-    buf_add_text(out, "Credit,Correction,");
-    add_words(out, row->reason);
-    buf_add_text(out, "One-Time,");
-    add_instant(out, day + DAY_MS);
-    add_instant(out, day);
+    amount_format(cost, -c->amount);
+    add_account(out, core, x, c->tenant, cost);
+    buf_addf(out, "Credit,%s,", c->class);
+    add_words(out, c->description);
+    buf_addf(out, "%s,", c->frequency);
+    add_instant(out, c->day_ms + DAY_MS);
+    add_instant(out, c->day_ms);
     add_null(out, 2);
     buf_addf(out, "%s,%s,", cost, cost);
-    add_invoice(out, x, &row->tenant, row->month);
+    add_invoice(out, x, c->tenant, c->month);
     buf_addf(out, PROVIDER ",%s,", cost);
     add_null(out, 3);
     buf_add_text(out, PROVIDER "," PROVIDER ",");
     add_null(out, 5);
-    buf_add_text(out, "Other,Credit notes,Other (Other),");
-    add_null(out, 11);
+    buf_addf(out, "Other,%s,Other (Other),", c->service);
+    add_null(out, 12);
     buf_add_text(out, "\r\n");
+}
+
+/* A correction of a period that was invoiced: it counts to the month in which it was made. */
+static void add_note(struct buf *out, const struct core *core, const struct export *x,
+                     const struct row_payment *row)
+{
+    const struct credit credit = {.tenant = &row->tenant,
+                                  .class = "Correction",
+                                  .description = row->reason,
+                                  .frequency = "One-Time",
+                                  .service = "Credit notes",
+                                  .day_ms = row->at_ms / DAY_MS * DAY_MS,
+                                  .amount = row->amount,
+                                  .month = row->month};
+    add_credit(out, core, x, &credit);
+}
+
+/* What grants paid of a line. */
+static void add_granted(struct buf *out, const struct core *core, const struct export *x,
+                        const struct row_bill *row)
+{
+    const struct credit credit = {.tenant = &row->tenant,
+                                  .class = "",
+                                  .description = "Paid by grants",
+                                  .frequency = "Usage-Based",
+                                  .service = "Grants",
+                                  .day_ms = (int64_t)row->day * DAY_MS,
+                                  .amount = row->granted,
+                                  .month = x->month};
+    if (row->granted > 0)
+        add_credit(out, core, x, &credit);
 }
 
 static int finish(struct api_call *call, const struct core *core)
@@ -285,6 +324,8 @@ static int finish(struct api_call *call, const struct core *core)
     buf_add_text(out, heading);
     for (uint32_t i = 0; i < x->lines.n; i++)
         add_line(out, core, x, &x->lines.row[i]);
+    for (uint32_t i = 0; i < x->lines.n; i++)
+        add_granted(out, core, x, &x->lines.row[i]);
     for (uint32_t i = 0; i < x->nnotes; i++)
         add_note(out, core, x, &x->note[i]);
     export_free(x);

@@ -446,6 +446,10 @@ def taxed_and_older(hub, granted):
     page = run(hub, OK, 'invoice', 'show', number, '--form', 'html').stdout
     need('Paid by grants' in page and '>Net<' in page and whole['tax'] in page, page[-900:])
     need('more than what is left' in run(hub, FAILED, 'invoice', 'credit', number, whole['gross'], 'all').stderr, 'what a grant paid')
+    rows, wrong = focus_rules.check(run(hub, OK, 'export', 'focus', '--month', LAST, '--tenant', 'shared').stdout)
+    same((wrong, int(focus_rules.total(rows) * 10**9)), ([], gross - granted), 'FOCUS: what is left to pay')
+    same({(r['ChargeClass'], r['ServiceName']) for r in rows if r['ChargeCategory'] == 'Credit'}, {('', 'Grants')}, 'a credit of its own')
+    same(sum(nano(r['x_Tax']) for r in rows if r['x_Tax']), tax, 'tax')
     # It was opened once: what is wrong now is found.
     hub.stop()
     change("DELETE FROM bb_bill WHERE rowid = (SELECT min(rowid) FROM bb_bill WHERE cost > 0)")
