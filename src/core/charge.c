@@ -313,8 +313,3 @@ uint32_t view_network_fee(const struct core *core)
 {
     return core->charging.row.fee;
 }
-
-const struct row_dispatch *view_dispatch(const struct core *core)
-{
-    return &core->work.row;
-}

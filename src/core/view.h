@@ -37,8 +37,6 @@ const struct row_party *view_party(const struct core *core, const struct uuid *i
 const struct row_site_owners *view_site_owners(const struct core *core, const struct uuid *site);
 /* Millionths of each charge. */
 uint32_t view_network_fee(const struct core *core);
-/* How work is ordered, and what carbon costs. */
-const struct row_dispatch *view_dispatch(const struct core *core);
 /* Token of the next event that was accepted but not replied to yet; 0 at the end. */
 uint64_t view_waiting_at(const struct core *core, uint32_t *pos);
 
