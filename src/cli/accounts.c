@@ -8,16 +8,16 @@
 
 #define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
 
-/* A member that is a whole number, as it was given. Non-zero after a message. */
-static int add_number(struct request *r, const char *member, const char *text, size_t len)
+/* A member that is a whole number; what is none the hub refuses. */
+static void add_number(struct request *r, const char *member, const char *text)
 {
-    if (len == 0 || len > 9 || strspn(text, "0123456789") < len) {
-        fprintf(stderr, "busbar: %s: must be a whole number\n", member);
-        return CLI_USAGE;
+    size_t len = strlen(text);
+    if (len == 0 || len > 9 || strspn(text, "0123456789") < len || (len > 1 && text[0] == '0')) {
+        request_text(r, member, text);
+        return;
     }
     request_member(r, member);
     buf_add(&r->body, text, len);
-    return 0;
 }
 
 static const struct column terms[] = {{"FEE PPM", "/fee_ppm"}, {"CARBON PRICE", "/carbon_price"}};
@@ -30,11 +30,7 @@ int cli_network_fee(const struct cli *cli)
         buf_add_text(&r.path, "/api/v1/network/terms");
         return request_get(&r, cli, terms, COUNT(terms));
     }
-    int rc = add_number(&r, "fee_ppm", cli->args[0], strlen(cli->args[0]));
-    if (rc != 0) {
-        request_end(&r);
-        return rc;
-    }
+    add_number(&r, "fee_ppm", cli->args[0]);
     return request_send(&r, cli, "PUT", "/api/v1/network/terms", terms, COUNT(terms));
 }
 
@@ -52,11 +48,7 @@ int cli_tenant_tax(const struct cli *cli)
     struct request r;
     request_begin(&r);
     request_path(&r, "/api/v1/tenants/", cli->args[0], "/tax");
-    int rc = add_number(&r, "tax_ppm", cli->args[1], strlen(cli->args[1]));
-    if (rc != 0) {
-        request_end(&r);
-        return rc;
-    }
+    add_number(&r, "tax_ppm", cli->args[1]);
     return request_send(&r, cli, "PUT", NULL, columns, COUNT(columns));
 }
 
@@ -118,10 +110,6 @@ static const struct column grants[] = {{"ID", "/id"},
 int cli_grant_add(const struct cli *cli)
 {
     struct request r;
-    if (!cli_option(cli, "sponsor")) {
-        fprintf(stderr, "busbar: --sponsor: who pays must be said\n");
-        return CLI_USAGE;
-    }
     request_begin(&r);
     request_text(&r, "tenant", cli->args[0]);
     request_text(&r, "amount", cli->args[1]);
@@ -149,14 +137,11 @@ int cli_peer_settle(const struct cli *cli)
                                             {"SIDE", "/side"}};
     struct request r;
     bool paid = cli_option(cli, "paid"), received = cli_option(cli, "received");
-    if (paid == received) {
-        fprintf(stderr, "busbar: one of --paid and --received must be said\n");
-        return CLI_USAGE;
-    }
     request_begin(&r);
     request_path(&r, "/api/v1/peers/", cli->args[0], "/settlements");
     request_text(&r, "amount", cli->args[1]);
-    request_text(&r, "direction", paid ? "paid" : "received");
+    if (paid || received) /* both: that is no direction, and refused */
+        request_text(&r, "direction", paid && received ? "both" : paid ? "paid" : "received");
     request_option(&r, cli, "currency", "currency");
     request_option(&r, cli, "id", "id");
     return request_send(&r, cli, "POST", NULL, columns, COUNT(columns));

@@ -361,8 +361,8 @@ def parts(hub):
         (400, 'PUT', 'network/terms', {}), (400, 'PUT', 'tenants/shared/tax', {'tax_ppm': 1000001}),
         (400, 'PUT', 'tenants/shared/tax', {}), (404, 'PUT', 'tenants/nobody/tax', {'tax_ppm': 1}),
         (400, 'GET', 'ledger/accounts?ledger=time', None)))
-    for args in (('site', 'owners', 'local', 'north'), ('network', 'fee', 'much')):
-        run(hub, USAGE, *args)
+    run(hub, USAGE, 'site', 'owners', 'local', 'north')
+    need('fee_ppm' in run(hub, FAILED, 'network', 'fee', 'much').stderr, 'no number')
     same(hub.api('GET', '/api/v1/network/terms')['fee_ppm'], 50000, 'the fee as it was')
     need('600000' in run(hub, OK, 'site', 'owners', 'local').stdout, 'as they were')
     run(hub, OK, 'network', 'carbon-price', '80.5')
@@ -391,7 +391,7 @@ def grants(hub, key):
         (400, {'amount': '0'}), (400, {'expires': '2020-01-01'}), (400, {'expires': 'soon'}), (400, {'kinds': ['fun']}),
         (400, {'kinds': []}), (400, {'sponsor': 'No Name'}), (404, {'tenant': 'nobody'}), (404, {'models': ['none-such']}),
         (400, {'models': []}), (400, {'colour': 'red'}))])
-    run(hub, USAGE, 'grant', 'add', 'shared', '1')
+    need('sponsor' in run(hub, FAILED, 'grant', 'add', 'shared', '1').stderr, 'nobody pays')
     same(len(hub.pages('/api/v1/grants')), 2, 'nothing came of these')
     need('fund' in run(hub, OK, 'grant', 'list', '--tenant', 'shared').stdout, 'list')
     run(hub, OK, 'ledger', 'check')
@@ -404,7 +404,8 @@ def peers(hub):
     need('true' in run(hub, OK, *args, '--received').stdout, 'a repeat')
     need('something else' in run(hub, FAILED, *args, '--paid').stderr, 'the other way')
     run(hub, OK, 'peer', 'settle', 'north-net', '2', '--paid')
-    run(hub, USAGE, 'peer', 'settle', 'north-net', '2')
+    for both in ((), ('--paid', '--received')):
+        need('direction' in run(hub, FAILED, 'peer', 'settle', 'north-net', '2', *both).stderr, 'which way')
     good = {'amount': '1', 'direction': 'paid'}
     refused(hub, [(400, 'POST', 'peers/north-net/settlements', {**good, **wrong}) for wrong in (
         {'amount': '0'}, {'amount': '-1'}, {'currency': 'XXX'}, {'direction': 'up'})] +
