@@ -181,7 +181,7 @@ const struct verb cli_verbs[] = {
      "cosign a log's checkpoints as long as each extends the last; --key is the log's", cli_witness},
     {"network fee", "[PPM]", 0, 1, "", "show or set what the network keeps of each charge, millionths",
      cli_network_fee},
-    {"network carbon-price", "AMOUNT", 1, 1, "", "set what a tonne of CO2e costs", cli_network_carbon},
+    {"network carbon", "AMOUNT", 1, 1, "", "set what a tonne of CO2e costs", cli_network_carbon},
     {"network check", "FILE", 1, 1, "", "check a network's files; every mistake at once", cli_network_check},
     {"network show", "[FILE]", 0, 1, "map=FILE", "show a network's sites; draw its map", cli_network_show},
     {"completion", "", 0, 0, "", "print completion for bash", cli_completion},

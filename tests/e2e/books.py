@@ -365,7 +365,7 @@ def parts(hub):
     need('fee_ppm' in run(hub, FAILED, 'network', 'fee', 'much').stderr, 'no number')
     same(hub.api('GET', '/api/v1/network/terms')['fee_ppm'], 50000, 'the fee as it was')
     need('600000' in run(hub, OK, 'site', 'owners', 'local').stdout, 'as they were')
-    run(hub, OK, 'network', 'carbon-price', '80.5')
+    run(hub, OK, 'network', 'carbon', '80.5')
     need('80.5' in run(hub, OK, 'network', 'fee').stdout, 'the price of carbon')
     return key
 
