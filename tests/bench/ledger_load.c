@@ -140,9 +140,10 @@ static void fill(const char *path, uint64_t rows)
                                .state = TRANSFER_POSTED,
                                .code = TRANSFER_TOPUP};
     uint64_t random = 1;
+    db_run(db, "BEGIN");
     for (uint64_t n = 0; n < rows; n++) {
-        if (n % 100000 == 0)
-            db_run(db, n ? "COMMIT; BEGIN" : "BEGIN");
+        if (n > 0 && n % 100000 == 0)
+            db_run(db, "COMMIT; BEGIN");
         uint64_t ms = UINT64_C(1600000000000) + n;
         for (int i = 0; i < 6; i++)
             row.id.b[i] = (uint8_t)(ms >> (40 - 8 * i));
@@ -267,9 +268,10 @@ static void begin_books(const char *path)
 {
     struct client c;
     tenant = uuid_new();
-    struct event add = {
-        .kind = EVENT_KIND_tenant_add,
-        .u.tenant_add = {.tenant = tenant, .ledger = EUR, .transfer = uuid_new(), .name = "bench"}};
+    struct event add = {.kind = EVENT_KIND_tenant_add,
+                        .u.tenant_add = {.tenant = tenant, .ledger = EUR, .transfer = uuid_new()}};
+    memcpy(add.u.tenant_add.name, "bench-", 6);
+    hex_encode(add.u.tenant_add.name + 6, tenant.b, sizeof tenant.b); /* a folder may be used again */
     client_begin(&c, path);
     client_run(&c, &add, 1);
     client_end(&c);
