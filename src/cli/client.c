@@ -120,6 +120,17 @@ int client_stream(const struct cli *cli, const char *method, const char *path, c
     return rc;
 }
 
+int client_fetch(const struct cli *cli, const char *path, struct buf *out, long *status)
+{
+    struct receiver r = {.on_data = NULL};
+    buf_init(&r.buf, ANSWER_MAX);
+    *status = 0;
+    int rc = perform(cli, "GET", path, NULL, 0, cli->key, &r, status);
+    buf_add(out, r.buf.data, r.buf.len);
+    buf_fini(&r.buf);
+    return rc == CLI_OK && out->failed ? CLI_FAILED : rc;
+}
+
 static int call(const struct cli *cli, const char *method, const char *path, const char *body, size_t len,
                 yyjson_doc **doc)
 {

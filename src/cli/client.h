@@ -12,6 +12,8 @@
 int client_call(const struct cli *cli, const char *method, const char *path, const char *body,
                 yyjson_doc **doc);
 
+/* The answer as it came, appended to `out`, and its HTTP status, an error's as well. CLI_OK unless there was none. */
+int client_fetch(const struct cli *cli, const char *path, struct buf *out, long *status);
 /* As client_call, with a body of bytes. */
 int client_put(const struct cli *cli, const char *path, const void *data, size_t len, yyjson_doc **doc);
 

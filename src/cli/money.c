@@ -131,20 +131,6 @@ int cli_invoice_credit(const struct cli *cli)
     return request_send(&r, cli, "POST", NULL, columns, COUNT(columns));
 }
 
-static bool print_piece(void *ctx, const char *data, size_t len)
-{
-    return fwrite(data, 1, len, ctx) == len;
-}
-
-/* A file of the hub's, to standard output as it is. */
-static int print_file(const struct cli *cli, struct request *r)
-{
-    long status = 0;
-    int rc = client_stream(cli, "GET", request_path_text(r), NULL, cli->key, print_piece, stdout, &status);
-    request_end(r);
-    return rc == CLI_OK && fflush(stdout) != 0 ? CLI_FAILED : rc;
-}
-
 static int show_lines(const struct cli *cli)
 {
     static const struct column columns[] = {{"DAY", "/day"},          {"MODEL", "/model"},
@@ -193,7 +179,7 @@ int cli_invoice_show(const struct cli *cli)
     request_encode(&r, cli->args[0]);
     if (strcmp(form, "json") != 0)
         buf_addf(&r.path, "/%s", form);
-    return print_file(cli, &r);
+    return request_print(&r, cli);
 }
 
 int cli_export_focus(const struct cli *cli)
@@ -202,5 +188,5 @@ int cli_export_focus(const struct cli *cli)
     request_begin(&r);
     buf_add_text(&r.path, "/api/v1/export/focus");
     request_query(&r, cli, "month tenant");
-    return print_file(cli, &r);
+    return request_print(&r, cli);
 }

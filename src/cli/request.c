@@ -164,3 +164,16 @@ int request_list(struct request *r, const struct cli *cli, const char *path, con
     request_query(r, cli, options);
     return request_get(r, cli, columns, n);
 }
+
+static bool print_piece(void *ctx, const char *data, size_t len)
+{
+    return fwrite(data, 1, len, ctx) == len;
+}
+
+int request_print(struct request *r, const struct cli *cli)
+{
+    long status = 0;
+    int rc = client_stream(cli, "GET", request_path_text(r), NULL, cli->key, print_piece, stdout, &status);
+    request_end(r);
+    return rc == CLI_OK && fflush(stdout) != 0 ? CLI_FAILED : rc;
+}

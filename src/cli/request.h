@@ -34,6 +34,8 @@ int request_send(struct request *r, const struct cli *cli, const char *method, c
 int request_get(struct request *r, const struct cli *cli, const struct column *columns, int n);
 int request_list(struct request *r, const struct cli *cli, const char *path, const char *options,
                  const struct column *columns, int n);
+/* A file of the hub's, to standard output as it is. */
+int request_print(struct request *r, const struct cli *cli);
 /* Closes the body; the text is the request's until request_end. */
 const char *request_body(struct request *r);
 const char *request_path_text(struct request *r);

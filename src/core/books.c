@@ -50,6 +50,9 @@ void books_collect(struct core *core, row_fn *fn, void *ctx)
     for (uint32_t i = 0; i < b->nbills; i++)
         fn(ctx, ROW_KIND_bill, ROW_ADD, &b->bill[i].row);
     b->nbills = 0;
+    for (uint32_t i = 0; i < b->ntallies; i++)
+        fn(ctx, ROW_KIND_tally, ROW_ADD, &b->tally[i].row);
+    b->ntallies = 0;
     for (uint32_t k = 0; k < b->payments.ndirty; k++) {
         bool dead;
         fn(ctx, ROW_KIND_payment, ROW_PUT, &b->payment[table_changed(&b->payments, k, &dead)].row);
@@ -61,6 +64,24 @@ void books_collect(struct core *core, row_fn *fn, void *ctx)
     }
     table_clean(&b->invoices);
     used_collect(core, fn, ctx);
+}
+
+/* ---- tallies ---- */
+
+/* A batch that goes on past midnight has two of a reason. There are far fewer reasons than there is room for. */
+void tally_add(struct core *core, uint32_t what, int code)
+{
+    struct books *b = &core->books;
+    const struct row_tally key = {
+        .day = (uint64_t)(core->now_ms / DAY_MS), .what = what, .code = (uint32_t)-code};
+    uint32_t i = 0;
+    while (i < b->ntallies && memcmp(&b->tally[i].row, &key, offsetof(struct row_tally, count)) != 0)
+        i++;
+    if (i == b->ntallies) {
+        assert(i < TALLIES_MAX);
+        b->tally[b->ntallies++].row = key;
+    }
+    b->tally[i].row.count++;
 }
 
 /* ---- lines ---- */

@@ -14,6 +14,8 @@
 #include "core/grant.h"
 #include "core/table.h"
 
+#define TALLIES_MAX 64 /* reasons of a batch */
+
 struct usage_cell {
     struct row_usage row;
 };
@@ -33,6 +35,10 @@ struct payment {
 
 struct invoice {
     struct row_invoice row;
+};
+
+struct tally_cell {
+    struct row_tally row;
 };
 
 struct pool_price {
@@ -59,6 +65,8 @@ struct books {
     struct heap old;       /* the one made first comes first */
     struct table invoices; /* of the open batch */
     struct invoice *invoice;
+    struct tally_cell tally[TALLIES_MAX]; /* of the open batch */
+    uint32_t ntallies;
 };
 
 /* ---- prices with a date, core/tariff.c ---- */
@@ -96,6 +104,8 @@ struct supply {
 void used_add(struct core *core, const struct row_bill *more, const struct supply *by);
 void used_carve(struct core *core, struct arena *arena);
 void used_collect(struct core *core, row_fn *fn, void *ctx);
+/* One more of today; code: an error, or 0. */
+void tally_add(struct core *core, uint32_t what, int code);
 void books_collect(struct core *core, row_fn *fn, void *ctx);
 int load_payment(struct core *core, const struct row_payment *row);
 

@@ -96,6 +96,7 @@ static void carve(struct core *core, struct arena *arena)
     charging_carve(core, arena);
     grants_carve(core, arena);
     tariff_carve(core, arena);
+    recalls_carve(core, arena);
     CARVE(core, tenants, tenant, n->tenants);
     CARVE(core, keys, key, n->keys);
     CARVE(core, models, model, n->models);
@@ -148,6 +149,7 @@ struct core *core_init(void *block, size_t size, const struct limits *limits)
     rulebook_init(core);
     core->service.next_ms = INT64_MAX;
     core->tariff.next_ms = INT64_MAX;
+    core->recalls.next_ms = INT64_MAX;
     traffic_init(core);
     plan_init(core);
     carve(core, &arena);
@@ -202,6 +204,7 @@ int step_tick(struct core *core, const struct event *event)
     grants_turn(core);
     rulebook_turn(core);
     services_turn(core);
+    recalls_turn(core);
     transit_turn(core);
     plan_turn(core);
     defer_turn(core);
@@ -255,6 +258,7 @@ int64_t core_deadline_ms(const struct core *core)
     due_ms = defer_ms < due_ms ? defer_ms : due_ms;
     due_ms = core->tariff.next_ms < due_ms ? core->tariff.next_ms : due_ms;
     due_ms = core->grants.next_ms < due_ms ? core->grants.next_ms : due_ms;
+    due_ms = core->recalls.next_ms < due_ms ? core->recalls.next_ms : due_ms;
     due_ms = core->net.shed_ms < due_ms ? core->net.shed_ms : due_ms;
     due_ms = contingency_next_ms(core) < due_ms ? contingency_next_ms(core) : due_ms;
     return core->book.next_ms < due_ms ? core->book.next_ms : due_ms;
@@ -322,6 +326,7 @@ void core_collect(struct core *core, row_fn *fn, void *ctx)
     charging_collect(core, fn, ctx);
     grants_collect(core, fn, ctx);
     COLLECT(core, tariff.table, pool_price, tariff.price, ROW_DELETE);
+    COLLECT(core, recalls.table, recall, recalls.recall, ROW_DELETE);
     table_clean(&core->follow.links);
     table_clean(&core->work.shapes);
     table_clean(&core->work.lanes);

@@ -206,6 +206,8 @@ int step_deploy(struct core *core, const struct event *event)
     struct model_id model = model_by_id(core, &e->model);
     if (model.v == INDEX_NONE)
         return ERR_NOT_FOUND;
+    if (view_recalled(core, &e->model))
+        return ERR_RECALLED;
     uint32_t variant = variant_of(core, model);
     if (variant == INDEX_NONE || site_first(core) == INDEX_NONE || core->model[model.v].ndeployments > 0)
         return ERR_WRONG_STATE;
@@ -270,24 +272,29 @@ void deployments_reap(struct core *core)
     }
 }
 
-int step_undeploy(struct core *core, const struct event *event)
+void deployment_stop(struct core *core, uint32_t d)
 {
-    uint32_t d = deployment_find(core, &event->u.undeploy.deployment);
-    if (d == MAP_NONE)
-        return ERR_NOT_FOUND;
     struct deployment *deployment = &core->deployment[d];
     if (deployment->row.replicas == 0)
-        return 0;
+        return;
     deployment->row.replicas = 0;
     table_touch(&core->deployments, d);
     if (deployment->service != INDEX_NONE)
         service_empty(core, deployment->service);
     for (uint32_t i = 0; i < core->replicas.used && deployment->service == INDEX_NONE; i++) {
         if (table_live(&core->replicas, i) && core->replica[i].deployment == d)
-            replica_drain(core, i, event->at_ms);
+            replica_drain(core, i, core->now_ms);
     }
     deployment_reap(core, d); /* at once if none is left to stop */
     core->effects->routes_changed = true;
+}
+
+int step_undeploy(struct core *core, const struct event *event)
+{
+    uint32_t d = deployment_find(core, &event->u.undeploy.deployment);
+    if (d == MAP_NONE)
+        return ERR_NOT_FOUND;
+    deployment_stop(core, d);
     return 0;
 }
 

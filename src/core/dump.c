@@ -66,4 +66,5 @@ void core_dump(const struct core *core, row_fn *fn, void *ctx)
     if (core->charging.row.id != 0)
         fn(ctx, ROW_KIND_charging, ROW_PUT, &core->charging.row);
     DUMP(grants.table, grants.grant, grant);
+    DUMP(recalls.table, recalls.recall, recall);
 }

@@ -29,7 +29,9 @@ enum effect_kind {
      * it runs. One for each corridor of the way, from where the data lies. */
     EFFECT_TRANSIT = 12,
     EFFECT_JOB_UNMET = 14, /* `job` is over and has not run: what it was to come after ended otherwise */
-    EFFECT_ALARM = 13,     /* a loss (core/contingency.h) is covered no more; or is again, with code 0 */
+    /* code: ERR_RECALLED, `service`, a recall, is in force; 0: the last replica of its weights is gone, or it is lifted. ms: when */
+    EFFECT_RECALLED = 20,
+    EFFECT_ALARM = 13, /* a loss (core/contingency.h) is covered no more; or is again, with code 0 */
 };
 
 struct effect {

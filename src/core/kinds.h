@@ -14,7 +14,8 @@
     S(INFERENCE, 1u, "inference") /* call models */ \
     S(ADMIN, 2u, "admin")         /* manage keys of its own tenant, read its usage */ \
     S(OPERATOR, 4u, "operator")   /* everything, for every tenant */ \
-    S(JOBS, 8u, "jobs")           /* run programs at sites, see and stop its tenant's jobs */
+    S(JOBS, 8u, "jobs")           /* run programs at sites, see and stop its tenant's jobs */ \
+    S(OVERSEER, 16u, "overseer")  /* read the network's report, recalls and log; it goes with no other */
 /* clang-format on */
 
 enum scope {
@@ -22,6 +23,9 @@ enum scope {
     SCOPES(S)
 #undef S
 };
+
+/* What is counted by day and reason. */
+enum tally { TALLY_JOB_EVICTED = 1, TALLY_REPLICA_EVICTED = 2 };
 
 #define KIND_TEXT_CAP 32
 #define MODEL_KINDS(M) M(CHAT, 1, "chat") M(EMBEDDING, 2, "embedding") M(RERANK, 3, "rerank")

@@ -34,6 +34,7 @@
 #define SERVICE_MS_MAX (INT64_C(30) * 86400000)
 #define GATEWAYS_MAX 64
 #define SITE_TOKEN_MS_MAX (INT64_C(24) * 3600000) /* that a token to join lives */
+#define RECALLS_MAX 1024                          /* of weights, those that were lifted too */
 #define POOL_PRICES_MAX 2048                      /* of all pools, that are not in force yet */
 #define PAYMENTS_KEPT 2048     /* the newest, whose ids core knows by itself; more than events of a batch */
 #define PARTIES_MAX 1024       /* owners, sponsors and other networks */

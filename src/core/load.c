@@ -209,11 +209,12 @@ LOAD_NOTHING(usage)
 LOAD_NOTHING(bill)
 LOAD_NOTHING(invoice)
 LOAD_NOTHING(used)
+LOAD_NOTHING(tally)
 
 bool core_has_rows(enum row_kind kind)
 {
     return kind != ROW_KIND_usage && kind != ROW_KIND_bill && kind != ROW_KIND_invoice &&
-           kind != ROW_KIND_used;
+           kind != ROW_KIND_used && kind != ROW_KIND_tally;
 }
 
 int core_load(struct core *core, enum row_kind kind, const void *row)

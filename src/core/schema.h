@@ -27,7 +27,8 @@ struct uuid_list {
 
 /* A process took over the data: leases of workers before it are void, replicas of its own machine start again. */
 #define EVENT_HUB_BOOT(F, S) F(S, uuid, boot, 0) F(S, u64, seed, 0) F(S, text, version, NAME_CAP)
-#define EVENT_TICK(F, S) F(S, u32, unused, 0)
+/* reloaded: 1, a commit had failed, and what follows was decided on state that was loaded from the rows again. */
+#define EVENT_TICK(F, S) F(S, u32, reloaded, 0)
 /* Coordinates in millionths of a degree. */
 #define EVENT_SITE_ADD(F, S) \
     F(S, uuid, site, 0) F(S, text, name, NAME_CAP) F(S, text, jurisdiction, CODE_CAP) \
@@ -244,6 +245,10 @@ struct uuid_list {
     F(S, uuid, payment, 0) F(S, uuid, tenant, 0) F(S, u32, month, 0) F(S, i64, amount, 0) F(S, text, reason, TEXT_CAP) \
     F(S, i64, before, 0)
 
+/* The weights with this digest stop everywhere, and no model that has them is served until that is lifted. The id is the sender's. */
+#define EVENT_MODEL_RECALL(F, S) F(S, uuid, recall, 0) F(S, digest, digest, 0) F(S, text, reason, TEXT_CAP)
+#define EVENT_MODEL_RECALL_LIFT(F, S) F(S, digest, digest, 0)
+
 #define EVENTS(E) \
     E(hub_boot, 1, EVENT_HUB_BOOT) \
     E(tick, 2, EVENT_TICK) \
@@ -307,7 +312,9 @@ struct uuid_list {
     E(tenant_tax, 113, EVENT_TENANT_TAX) \
     E(grant_add, 114, EVENT_GRANT_ADD) \
     E(peer_settle, 115, EVENT_PEER_SETTLE) \
-    E(books_open, 116, EVENT_BOOKS_OPEN)
+    E(books_open, 116, EVENT_BOOKS_OPEN) \
+    E(model_recall, 140, EVENT_MODEL_RECALL) \
+    E(model_recall_lift, 141, EVENT_MODEL_RECALL_LIFT)
 
 /* ---- rows: the state, as the store keeps it. R(name, kind, fields, leading fields that are the key) ---- */
 
@@ -446,6 +453,12 @@ struct uuid_list {
     F(S, u32, ledger, 0) F(S, i64, total, 0) F(S, i64, closed_ms, 0)
 /* What a chip-hour of a pool will cost from then on. */
 #define ROW_POOL_PRICE(F, S) F(S, uuid, pool, 0) F(S, i64, from_ms, 0) F(S, i64, price, 0)
+/* gone_ms: when the last replica was; lifted_ms: from when on it is in force no more; 0: not yet. */
+#define ROW_RECALL(F, S) \
+    F(S, uuid, id, 0) F(S, digest, digest, 0) F(S, text, reason, TEXT_CAP) F(S, i64, asked_ms, 0) \
+    F(S, i64, gone_ms, 0) F(S, i64, lifted_ms, 0)
+/* Added to, not replaced: how often something was decided on a day (since 1970). what: enum tally; code: why, an error without its sign. */
+#define ROW_TALLY(F, S) F(S, u64, day, 0) F(S, u32, what, 0) F(S, u32, code, 0) F(S, u64, count, 0)
 /* The set of rules in force, in slot 0 or 1, and the draft in the other one. judged_ms: as of when they are applied. */
 #define ROW_RULES(F, S) \
     F(S, u32, id, 0) F(S, u32, slot, 0) F(S, uuid, set, 0) F(S, u32, parts, 0) F(S, i64, since_ms, 0) \
@@ -487,18 +500,9 @@ struct uuid_list {
  * many it was told of; then a weight for each bucket. */
 #define ROW_HABIT(F, S) \
     F(S, uuid, tenant, 0) F(S, u32, group, 0) F(S, u64, runs, 0) \
-    F(S, u32, w0, 0) F(S, u32, w1, 0) F(S, u32, w2, 0) F(S, u32, w3, 0) \
-    F(S, u32, w4, 0) F(S, u32, w5, 0) F(S, u32, w6, 0) F(S, u32, w7, 0) \
-    F(S, u32, w8, 0) F(S, u32, w9, 0) F(S, u32, w10, 0) F(S, u32, w11, 0) \
-    F(S, u32, w12, 0) F(S, u32, w13, 0) F(S, u32, w14, 0) F(S, u32, w15, 0) \
-    F(S, u32, w16, 0) F(S, u32, w17, 0) F(S, u32, w18, 0) F(S, u32, w19, 0) \
-    F(S, u32, w20, 0) F(S, u32, w21, 0) F(S, u32, w22, 0) F(S, u32, w23, 0) \
-    F(S, u32, w24, 0) F(S, u32, w25, 0) F(S, u32, w26, 0) F(S, u32, w27, 0) \
-    F(S, u32, w28, 0) F(S, u32, w29, 0) F(S, u32, w30, 0) F(S, u32, w31, 0) \
-    F(S, u32, w32, 0) F(S, u32, w33, 0) F(S, u32, w34, 0) F(S, u32, w35, 0) \
-    F(S, u32, w36, 0) F(S, u32, w37, 0) F(S, u32, w38, 0) F(S, u32, w39, 0) \
-    F(S, u32, w40, 0) F(S, u32, w41, 0) F(S, u32, w42, 0) F(S, u32, w43, 0) \
-    F(S, u32, w44, 0) F(S, u32, w45, 0) F(S, u32, w46, 0) F(S, u32, w47, 0)
+    F(S, u32, w0, 0) F(S, u32, w1, 0) F(S, u32, w2, 0) F(S, u32, w3, 0) F(S, u32, w4, 0) F(S, u32, w5, 0) F(S, u32, w6, 0) F(S, u32, w7, 0) F(S, u32, w8, 0) F(S, u32, w9, 0) F(S, u32, w10, 0) F(S, u32, w11, 0) F(S, u32, w12, 0) F(S, u32, w13, 0) F(S, u32, w14, 0) F(S, u32, w15, 0) \
+    F(S, u32, w16, 0) F(S, u32, w17, 0) F(S, u32, w18, 0) F(S, u32, w19, 0) F(S, u32, w20, 0) F(S, u32, w21, 0) F(S, u32, w22, 0) F(S, u32, w23, 0) F(S, u32, w24, 0) F(S, u32, w25, 0) F(S, u32, w26, 0) F(S, u32, w27, 0) F(S, u32, w28, 0) F(S, u32, w29, 0) F(S, u32, w30, 0) F(S, u32, w31, 0) \
+    F(S, u32, w32, 0) F(S, u32, w33, 0) F(S, u32, w34, 0) F(S, u32, w35, 0) F(S, u32, w36, 0) F(S, u32, w37, 0) F(S, u32, w38, 0) F(S, u32, w39, 0) F(S, u32, w40, 0) F(S, u32, w41, 0) F(S, u32, w42, 0) F(S, u32, w43, 0) F(S, u32, w44, 0) F(S, u32, w45, 0) F(S, u32, w46, 0) F(S, u32, w47, 0)
 
 #define ROWS(R) \
     R(core, 1, ROW_CORE, 1) \
@@ -545,7 +549,9 @@ struct uuid_list {
     R(site_owners, 61, ROW_SITE_OWNERS, 1) \
     R(charging, 62, ROW_CHARGING, 1) \
     R(grant, 63, ROW_GRANT, 1) \
-    R(used, 64, ROW_USED, 3)
+    R(used, 64, ROW_USED, 3) \
+    R(recall, 90, ROW_RECALL, 1) \
+    R(tally, 91, ROW_TALLY, 3)
 
 /* clang-format on */
 

@@ -431,6 +431,10 @@ int step_service_set(struct core *core, const struct event *event)
     if (tenant.v == INDEX_NONE ||
         (!uuid_zero(&e->variant) && map_get(&core->variant_map, &e->variant, sizeof e->variant) == MAP_NONE))
         return ERR_NOT_FOUND;
+    if (!uuid_zero(&e->variant) &&
+        recall_of(core,
+                  core->variant[map_get(&core->variant_map, &e->variant, sizeof e->variant)].row.digest))
+        return ERR_RECALLED;
     set_place(&asked_for.row, e);
     set_scale(&asked_for.row, e);
     request_of(&asked_for, &request);

@@ -21,6 +21,7 @@
 #include "core/money.h"
 #include "core/network.h"
 #include "core/plan.h"
+#include "core/recall.h"
 #include "core/route.h"
 #include "core/rulebook.h"
 #include "core/service.h"
@@ -72,8 +73,7 @@ struct price_entry {
 struct deployment {
     struct row_deployment row;
     struct model_id model;
-    uint32_t
-        service; /* that says how many there are, INDEX_NONE: it is on the hub's own machine, outside all pools */
+    uint32_t service; /* that says how many, INDEX_NONE: it is on the hub's own machine, outside all pools */
 };
 
 struct replica {
@@ -150,6 +150,7 @@ struct core {
     struct charging charging;
     struct grants grants;
     struct tariff tariff;
+    struct recalls recalls;
     struct table members, gateways, tenants, keys, models, variants, prices, deployments, replicas, workers,
         leases, waiters;
     struct member *member;
@@ -368,8 +369,7 @@ void lane_leave(struct core *core, struct job_id id);
 void lane_unref(struct core *core, uint32_t lane);
 /* Whether the lane has jobs that no pass has tried. */
 void lane_refresh(struct core *core, struct lane *lane, bool fresh);
-/* The shape of a request of the tenant, for a replica of the deployment or, with INDEX_NONE, of none. 0, ERR_INVALID or
- * ERR_NOT_FOUND. */
+/* The shape of a request of the tenant, for a replica of the deployment or, INDEX_NONE, of none. 0, ERR_INVALID, ERR_NOT_FOUND. */
 int shape_read(const struct core *core, const struct event_job_submit *request, struct tenant_id tenant,
                uint32_t deployment, struct shape_key *key);
 /* Every lane gets the shape that it has now that rules ask for tenants by name, or do no longer. Lanes must be no more

@@ -140,11 +140,12 @@ static int key_limit_open(struct core *core, const struct event_key_add *e, uint
 
 static int key_check(const struct core *core, const struct event_key_add *e)
 {
-    const uint32_t known = SCOPE_INFERENCE | SCOPE_ADMIN | SCOPE_OPERATOR | SCOPE_JOBS;
+    const uint32_t known = SCOPE_INFERENCE | SCOPE_ADMIN | SCOPE_OPERATOR | SCOPE_JOBS | SCOPE_OVERSEER;
     size_t name_len = text_len(e->name, sizeof e->name);
     size_t public_len = text_len(e->public_id, sizeof e->public_id);
     if (uuid_zero(&e->key) || !name_valid(e->name, name_len) || public_len == 0 || e->scopes == 0 ||
-        (e->scopes & ~known) || e->expires_ms < 0)
+        (e->scopes & ~known) || ((e->scopes & SCOPE_OVERSEER) && e->scopes != SCOPE_OVERSEER) ||
+        e->expires_ms < 0)
         return ERR_INVALID;
     if (key_by_id(core, &e->key).v != INDEX_NONE ||
         map_get(&core->key_public, e->public_id, public_len) != MAP_NONE)

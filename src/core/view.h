@@ -18,6 +18,9 @@ const struct row_chip *view_chip_at(const struct core *core, uint32_t *pos);
 const struct row_dispatch *view_dispatch(const struct core *core);
 const struct row_pool *view_pool_at(const struct core *core, uint32_t *pos);
 const struct row_corridor *view_corridor_at(const struct core *core, uint32_t *pos);
+/* Recalls of weights, also those that were lifted; the one in force of any weights of the model, NULL: there is none. */
+const struct row_recall *view_recall_at(const struct core *core, uint32_t *pos);
+const struct row_recall *view_recalled(const struct core *core, const struct uuid *model);
 /* Jobs that wait or run. */
 const struct row_job *view_job_at(const struct core *core, uint32_t *pos);
 const struct row_tenant *view_tenant_at(const struct core *core, uint32_t *pos);

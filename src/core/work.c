@@ -430,6 +430,8 @@ static void stop(struct core *core, struct job_id id, int code)
 
 void job_evict(struct core *core, struct job_id id, int code)
 {
+    tally_add(core, core->work.job[id.v].replica == INDEX_NONE ? TALLY_JOB_EVICTED : TALLY_REPLICA_EVICTED,
+              code);
     stop(core, id, code);
     set_state(core, id, JOB_QUEUED);
     lane_enter(core, id);

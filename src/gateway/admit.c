@@ -93,6 +93,9 @@ static int check_model(struct admission *a, struct err *err)
         return err_set(err, ERR_INVALID, "`%s` is of kind %s and does not serve this endpoint.",
                        a->model->name, model_kind_text(a->model->kind));
     }
+    if (a->model->recalled)
+        return err_set(err, ERR_RECALLED, "The weights of `%s` were recalled: nobody may use them any more.",
+                       a->model->name);
     if (!a->model->engine || !snap_model_deployed(a->model))
         return err_set(err, ERR_NO_REPLICA, "`%s` is not deployed.", a->model->name);
     return 0;

@@ -267,6 +267,8 @@ const char *openai_code(int code)
         return "not_found";
     case ERR_FORBIDDEN:
         return "forbidden";
+    case ERR_RECALLED:
+        return "model_recalled";
     case ERR_NO_REPLICA:
         return "no_replica";
     case ERR_QUEUE_FULL:

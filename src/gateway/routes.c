@@ -143,6 +143,7 @@ int routes_row(struct routes *r, uint32_t kind, void *row)
     case ROW_KIND_price:
     case ROW_KIND_deployment:
     case ROW_KIND_service:
+    case ROW_KIND_recall:
         rc = core_load(r->core, (enum row_kind)kind, row);
         break;
     default:

@@ -186,6 +186,7 @@ static void add_models(struct registry *r, struct snapshot *s, const struct core
         m->kind = row->kind;
         m->context = row->context;
         m->created_ms = row->created_ms;
+        m->recalled = view_recalled(core, &row->id) != NULL;
         m->queue = queue_of(r, &row->id);
         const struct row_price *price = view_price(core, &row->price);
         if (price) {

@@ -47,7 +47,8 @@ struct snap_model {
     uint32_t nwanted; /* replicas that shall run */
     uint32_t nhere;   /* of them, on the hub's own machine */
     struct demand_terms demand;
-    bool scales; /* there may be none, or fewer than are needed: who waits waits for a start */
+    bool recalled; /* nobody may use its weights */
+    bool scales;   /* there may be none, or fewer than are needed: who waits waits for a start */
 };
 
 struct registry; /* limiters, queues, backends: shared over snapshots */

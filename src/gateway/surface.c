@@ -59,6 +59,8 @@ static void models(struct worker *w, struct http_request *r, const char *rest, s
     struct snap_key key;
     struct err err;
     int rc = worker_authenticate(w, r, &key, &err);
+    if (rc == 0 && (key.scopes & SCOPE_OVERSEER))
+        rc = err_set(&err, ERR_FORBIDDEN, "A key with the scope `overseer` reads nothing of models.");
     if (rc != 0) {
         relay_error(w, r, rc, err.msg, NULL, "");
         return;

@@ -320,6 +320,28 @@ static void call_start(struct api_call *call)
 
 /* ---- who calls ---- */
 
+/* Whether the key of the call has the role. */
+static int check_scopes(struct api_call *call, enum role role)
+{
+    static const struct {
+        enum role role;
+        uint32_t scope;
+        const char *name;
+    } needs[] = {{ROLE_JOBS, SCOPE_JOBS, "jobs"},
+                 {ROLE_TENANT_ADMIN, SCOPE_ADMIN, "admin"},
+                 {ROLE_OVERSEER, SCOPE_OVERSEER, "overseer"},
+                 {ROLE_OPERATOR, SCOPE_OPERATOR, "operator"}};
+    if (role != ROLE_OVERSEER && (call->key.scopes & SCOPE_OVERSEER))
+        return err_set(
+            &call->err, ERR_FORBIDDEN,
+            "A key with the scope `overseer` reads the report, recalls and the log, and nothing else.");
+    for (size_t i = 0; i < sizeof needs / sizeof needs[0]; i++) {
+        if (role == needs[i].role && !call->operator_ && !(call->key.scopes & needs[i].scope))
+            return err_set(&call->err, ERR_FORBIDDEN, "This key lacks the scope `%s`.", needs[i].name);
+    }
+    return 0;
+}
+
 /* Whether this caller has the role. Fills in who it is. */
 static int authorise(struct api_call *call, enum role role)
 {
@@ -339,13 +361,7 @@ static int authorise(struct api_call *call, enum role role)
     if (rc != 0)
         return rc;
     call->operator_ = call->key.scopes & SCOPE_OPERATOR;
-    bool admin = call->operator_ || (call->key.scopes & SCOPE_ADMIN);
-    if ((role == ROLE_OPERATOR && !call->operator_) || (role == ROLE_TENANT_ADMIN && !admin))
-        return err_set(&call->err, ERR_FORBIDDEN, "This key lacks the scope `%s`.",
-                       role == ROLE_OPERATOR ? "operator" : "admin");
-    if (role == ROLE_JOBS && !call->operator_ && !(call->key.scopes & SCOPE_JOBS))
-        return err_set(&call->err, ERR_FORBIDDEN, "This key lacks the scope `jobs`.");
-    return 0;
+    return check_scopes(call, role);
 }
 
 static int read_body(struct api_call *call)

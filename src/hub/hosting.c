@@ -63,7 +63,8 @@ void hosting_changed(struct hosting *s)
 
 void hosting_effect(struct hosting *s, const struct effect *effect)
 {
-    if (effect->kind == EFFECT_REPLICA_START || effect->kind == EFFECT_REPLICA_STOP)
+    if (effect->kind == EFFECT_REPLICA_START || effect->kind == EFFECT_REPLICA_STOP ||
+        effect->kind == EFFECT_RECALLED)
         hosting_changed(s);
 }
 
@@ -107,6 +108,8 @@ struct wanted {
 struct hosting_list {
     struct wanted *wanted;
     uint32_t n;
+    uint8_t (*recalled)[DIGEST_BYTES]; /* weights that nobody may use */
+    uint32_t nrecalled;
 };
 
 static bool want(const struct core *core, const struct row_replica *row, struct wanted *out)
@@ -126,6 +129,20 @@ static bool want(const struct core *core, const struct row_replica *row, struct 
     return true;
 }
 
+static void look_recalled(struct hosting_list *list, const struct core *core)
+{
+    const struct row_recall *row;
+    for (uint32_t pos = 0; (row = view_recall_at(core, &pos)) != NULL;) {
+        if (row->lifted_ms != 0)
+            continue;
+        uint8_t(*more)[DIGEST_BYTES] = realloc(list->recalled, (list->nrecalled + 1) * sizeof *more);
+        if (!more)
+            abort();
+        list->recalled = more;
+        memcpy(more[list->nrecalled++], row->digest, DIGEST_BYTES);
+    }
+}
+
 struct hosting_list *hosting_look(const struct core *core, const struct uuid *site)
 {
     struct hosting_list *list = calloc(1, sizeof *list);
@@ -139,6 +156,8 @@ struct hosting_list *hosting_look(const struct core *core, const struct uuid *si
         list->wanted = more;
         list->n += want(core, row, &more[list->n]);
     }
+    if (list)
+        look_recalled(list, core);
     return list;
 }
 
@@ -147,6 +166,7 @@ void hosting_list_free(struct hosting_list *list)
     if (!list)
         return;
     free(list->wanted);
+    free(list->recalled);
     free(list);
 }
 
@@ -195,6 +215,12 @@ void hosting_answer(struct hosting *s, const struct uuid *site, const struct hos
         add_wanted(out, &list->wanted[i], is_to_stop(s, &list->wanted[i]));
         if (keep)
             keep[i] = (struct tunnel_target){row->deployment, row->ordinal, row->epoch};
+    }
+    buf_add_text(out, "],\"recalled\":[");
+    for (uint32_t i = 0; i < list->nrecalled; i++) {
+        char digest[2 * DIGEST_BYTES + 1];
+        hex_encode(digest, list->recalled[i], DIGEST_BYTES);
+        buf_addf(out, "%s\"%s\"", i ? "," : "", digest);
     }
     buf_add_text(out, "]}");
     if (keep)

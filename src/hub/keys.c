@@ -53,11 +53,13 @@ static int read_scopes(struct api_call *call, uint32_t *scopes)
         SCOPES(S)
 #undef S
         if (bit == 0)
-            return err_set(&call->err, ERR_INVALID, "scopes: inference, jobs, admin or operator");
+            return err_set(&call->err, ERR_INVALID, "scopes: inference, jobs, admin, operator or overseer");
         read |= bit;
     }
     if (read == 0)
         return err_set(&call->err, ERR_INVALID, "scopes: must be a list that is not empty");
+    if ((read & SCOPE_OVERSEER) && read != SCOPE_OVERSEER)
+        return err_set(&call->err, ERR_INVALID, "scopes: overseer goes with no other");
     *scopes = read;
     return 0;
 }
@@ -131,6 +133,8 @@ static int add_prepare(struct api_call *call, const struct core *core)
     /* Nobody hands out what he does not have. */
     if (!call->operator_ && (e->scopes & SCOPE_OPERATOR))
         return err_set(&call->err, ERR_FORBIDDEN, "This key may not grant the scope `operator`.");
+    if (!call->operator_ && (e->scopes & SCOPE_OVERSEER))
+        return err_set(&call->err, ERR_FORBIDDEN, "This key may not grant the scope `overseer`.");
     if (!call->operator_ && (e->scopes & SCOPE_JOBS) && !(call->key.scopes & SCOPE_JOBS))
         return err_set(&call->err, ERR_FORBIDDEN,
                        "This key may not grant the scope `jobs`, which it does not have.");

@@ -80,6 +80,13 @@ static void add_routes(struct buf *out, const struct core *core, uint64_t versio
     ADD_ALL(deployment);
     n += add_services(out, core);
     ADD_ALL(replica);
+    const struct row_recall *recall; /* without any a gateway of before them takes all this */
+    for (uint32_t pos = 0; (recall = view_recall_at(core, &pos)) != NULL;) {
+        if (recall->lifted_ms != 0)
+            continue;
+        frame_add_row(out, ROW_KIND_recall, recall);
+        n++;
+    }
     frame_add_number(out, FRAME_ROUTES_END, n);
 }
 

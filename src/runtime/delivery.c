@@ -100,7 +100,8 @@ void delivery_send(struct delivery *d, const struct effect *list, uint32_t n)
             continue;
         }
         uint32_t number = find(d, &list[i]);
-        bool replica = list[i].kind == EFFECT_REPLICA_START || list[i].kind == EFFECT_REPLICA_STOP;
+        bool replica = list[i].kind == EFFECT_REPLICA_START || list[i].kind == EFFECT_REPLICA_STOP ||
+                       list[i].kind == EFFECT_RECALLED;
         if (number != 0)
             put(d, &list[i], number, woken);
         else if (replica)

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runtime/facts.h"
 
+#include <endian.h>
+#include <string.h>
+
+#include "base/digest.h"
 #include "core/kinds.h"
+#include "core/layout.h"
 #include "core/view.h"
 #include "store/store.h"
 
@@ -29,12 +34,79 @@ static bool find_money(struct facts *facts, const struct event *event)
     return id != NULL;
 }
 
+/* The one in force of these weights; NULL: there is none. */
+static const struct row_recall *recall_in_force(const struct core *core, const uint8_t digest[DIGEST_BYTES])
+{
+    const struct row_recall *row;
+    for (uint32_t pos = 0; (row = view_recall_at(core, &pos)) != NULL;) {
+        if (row->lifted_ms == 0 && memcmp(row->digest, digest, DIGEST_BYTES) == 0)
+            return row;
+    }
+    return NULL;
+}
+
+/* By its id; zero: the one whose last replica was found to be gone just now. */
+static const struct row_recall *find_recall(const struct core *core, const struct uuid *id, int64_t now_ms)
+{
+    const struct row_recall *row;
+    for (uint32_t pos = 0; (row = view_recall_at(core, &pos)) != NULL;) {
+        if (uuid_zero(id) ? row->gone_ms == now_ms : uuid_eq(&row->id, id))
+            return row;
+    }
+    return NULL;
+}
+
+static void digest_row(void *ctx, enum row_kind kind, enum row_op op, const void *row)
+{
+    uint8_t bytes[LAYOUT_ENCODED_MAX];
+    size_t len = layout_encode(layout_row(kind), row, bytes, sizeof bytes);
+    const uint32_t head[2] = {htole32((uint32_t)kind), htole32((uint32_t)len)};
+    (void)op;
+    digest_stream_add(ctx, head, sizeof head);
+    digest_stream_add(ctx, bytes, len);
+}
+
+static bool digest_state(const struct core *core, uint8_t out[DIGEST_BYTES])
+{
+    struct digest_stream *stream = digest_stream_new();
+    if (!stream)
+        return false;
+    core_dump(core, digest_row, stream);
+    digest_stream_get(stream, out);
+    digest_stream_free(stream);
+    return true;
+}
+
+/* Events that are about the network, and no tenant's. A tick tells of a recall, or of nothing. */
+static bool find_own(struct facts *facts, const struct core *core, const struct event *event)
+{
+    const struct row_recall *row;
+    switch (event->kind) {
+    case EVENT_KIND_hub_boot:
+        *facts = (struct facts){.id = event->u.hub_boot.boot};
+        facts->any = digest_state(core, facts->state);
+        return true;
+    case EVENT_KIND_model_recall:
+        *facts = (struct facts){.any = true, .id = event->u.model_recall.recall};
+        return true;
+    case EVENT_KIND_model_recall_lift:
+        row = recall_in_force(core, event->u.model_recall_lift.digest);
+        *facts = (struct facts){.any = row != NULL, .id = row ? row->id : (struct uuid){{0}}};
+        return true;
+    case EVENT_KIND_tick:
+        *facts = (struct facts){.any = true};
+        return true;
+    default:
+        return false;
+    }
+}
+
 void facts_find(struct facts *facts, const struct core *core, const struct event *event)
 {
     const struct uuid *job = NULL;
     uint32_t epoch = 0;
     *facts = (struct facts){.any = false};
-    if (find_money(facts, event))
+    if (find_money(facts, event) || find_own(facts, core, event))
         return;
     if (event->kind == EVENT_KIND_job_end) {
         job = &event->u.job_end.job;
@@ -224,12 +296,43 @@ static void add_invoice(struct buf *out, const struct core *core, const struct e
     add_number(out, "total_nano", e->total);
 }
 
+static void add_recall(struct buf *out, const struct row_recall *row)
+{
+    char digest[2 * DIGEST_BYTES + 1];
+    hex_encode(digest, row->digest, sizeof row->digest);
+    add_uuid(out, "recall", &row->id);
+    buf_addf(out, "weights sha256:%s\n", digest);
+    add_name(out, "reason", row->reason, sizeof row->reason);
+    add_number(out, "asked_ms", row->asked_ms);
+    if (row->gone_ms)
+        add_number(out, "gone_ms", row->gone_ms);
+    if (row->lifted_ms)
+        add_number(out, "lifted_ms", row->lifted_ms);
+}
+
+static void add_boot(struct buf *out, const struct facts *facts, const struct event *event)
+{
+    char digest[2 * DIGEST_BYTES + 1];
+    hex_encode(digest, facts->state, sizeof facts->state);
+    add_uuid(out, "boot", &facts->id);
+    add_name(out, "version", event->u.hub_boot.version, NAME_CAP);
+    buf_addf(out, "state sha256:%s\n", digest);
+}
+
 static void add_facts(struct buf *out, const struct facts *facts, const struct core *core,
                       const struct event *event, int64_t amount)
 {
     switch (event->kind) {
     case EVENT_KIND_meter:
         add_meter(out, core, event, amount);
+        return;
+    case EVENT_KIND_hub_boot:
+        add_boot(out, facts, event);
+        return;
+    case EVENT_KIND_tick:
+    case EVENT_KIND_model_recall:
+    case EVENT_KIND_model_recall_lift:
+        add_recall(out, find_recall(core, &facts->id, event->at_ms));
         return;
     case EVENT_KIND_job_end:
         add_job(out, facts, core);
@@ -255,13 +358,19 @@ void facts_add(struct buf *out, const struct facts *facts, const struct core *co
                int64_t amount, uint32_t place)
 {
     struct buf text;
-    if (!facts->any)
+    struct uuid id = facts->id;
+    const struct row_recall *gone = NULL;
+    if (event->kind == EVENT_KIND_tick) {
+        gone = find_recall(core, &facts->id, event->at_ms);
+        id = gone ? gone->id : id;
+    }
+    if (!facts->any || (event->kind == EVENT_KIND_tick && !gone))
         return;
     buf_init(&text, FACTS_MAX);
     add_facts(&text, facts, core, event, amount);
     add_number(&text, "time_ms", event->at_ms);
     struct store_receipt receipt = {
-        .id = facts->id, .tenant = facts->tenant, .leaf = place, .facts_len = (uint32_t)text.len};
+        .id = id, .tenant = facts->tenant, .leaf = place, .facts_len = (uint32_t)text.len};
     store_receipt_add(out, &receipt, text.data);
     out->failed |= text.failed;
     buf_fini(&text);

@@ -148,6 +148,16 @@ static void append(struct logbook *book, const struct leaf *leaf, const uint8_t 
     book->count++;
 }
 
+static void take_salt(const struct logbook *book, uint8_t salt[LEAF_SALT_LEN])
+{
+    if (!book->given)
+        os_random(salt, LEAF_SALT_LEN);
+    else if (book->count < book->ngiven)
+        memcpy(salt, book->given + (size_t)book->count * LEAF_SALT_LEN, LEAF_SALT_LEN);
+    else
+        memset(salt, 0, LEAF_SALT_LEN);
+}
+
 /* The event that stands between two offsets of the batch's entries. */
 static void add_event(struct logbook *book, const struct batch *batch, uint32_t place,
                       const struct journal_entry *entry, size_t from, size_t to,
@@ -162,7 +172,7 @@ static void add_event(struct logbook *book, const struct batch *batch, uint32_t 
     if (!led && is_housekeeping(entry->event.kind))
         return;
     (void)text_set(leaf.kind, sizeof leaf.kind, kind, text_len(kind, sizeof leaf.kind));
-    os_random(salt, sizeof salt);
+    take_salt(book, salt);
     commit_to(&leaf.entry, salt, entry_label, sizeof entry_label - 1, batch->events.data + from, to - from);
     commit_to(&leaf.decision, salt, decision_label, sizeof decision_label - 1, chain.b, sizeof chain.b);
     if (receipt) {
@@ -175,7 +185,8 @@ static void add_event(struct logbook *book, const struct batch *batch, uint32_t 
     append(book, &leaf, salt);
 }
 
-static int make_leaves(struct logbook *book, const struct batch *batch, struct err *err)
+int logbook_make(struct logbook *book, const struct batch *batch, const uint8_t *salts, uint32_t nsalts,
+                 struct err *err)
 {
     struct journal_entry entry;
     const char *facts = NULL, *next_facts = NULL;
@@ -183,6 +194,8 @@ static int make_leaves(struct logbook *book, const struct batch *batch, struct e
     const struct store_receipt *receipt = store_receipt_next(&batch->facts, &facts_at, &next_facts);
     book->next = book->edge;
     book->count = 0;
+    book->given = salts;
+    book->ngiven = nsalts;
     buf_clear(&book->entries);
     buf_clear(&book->salts);
     buf_clear(&book->receipts);
@@ -212,7 +225,7 @@ int logbook_commit(struct logbook *book, struct store *store, const struct batch
                              .count = batch->count,
                              .events = &batch->events,
                              .leaves = &batch->leaves};
-    int rc = make_leaves(book, batch, err);
+    int rc = logbook_make(book, batch, NULL, 0, err);
     struct store_log log = {.first = book->edge.size,
                             .count = book->count,
                             .entries = &book->entries,

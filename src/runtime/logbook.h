@@ -22,12 +22,18 @@ struct logbook {
     struct merkle_edge next; /* with the batch that is being committed */
     struct buf entries, salts, receipts, packed;
     uint32_t count;
+    const uint8_t *given; /* salts to take, LEAF_SALT_LEN each; NULL: new ones */
+    uint32_t ngiven;
 };
 
 void logbook_init(struct logbook *book);
 void logbook_fini(struct logbook *book);
 /* The edge, from the store. */
 int logbook_load(struct logbook *book, struct store *store, struct err *err);
+/* Makes the batch's leaves, in `entries`, and the edge after them in `next` and `packed`. By `salts`, nsalts of them, those that the leaves
+ * were made with once (past their end: zeros); NULL: by new ones. */
+int logbook_make(struct logbook *book, const struct batch *batch, const uint8_t *salts, uint32_t nsalts,
+                 struct err *err);
 /* Commits the batch with its leaves. When it fails, the edge is as before. */
 int logbook_commit(struct logbook *book, struct store *store, const struct batch *batch, struct err *err);
 

@@ -252,7 +252,8 @@ static void recover(struct runtime *rt)
         return;
     /* Ready again once a commit succeeds, so there must be one to try; failing ones are spaced by their reloads. */
     nanosleep(&(struct timespec){.tv_nsec = RELOAD_WAIT_NS / 4}, NULL);
-    step(rt, &(struct event){.kind = EVENT_KIND_tick});
+    step(rt,
+         &(struct event){.kind = EVENT_KIND_tick, .u.tick.reloaded = 1}); /* for who replays the journal */
     rt->open->effects.routes_changed = true;
 }
 

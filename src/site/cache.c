@@ -63,6 +63,8 @@ struct cache {
     uv_timer_t timer;
     uint64_t changes;
     bool closed;
+    char (*recalled)[BLOB_NAME_LEN + 1]; /* that are still to go */
+    uint32_t nrecalled;
 };
 
 static void pump(struct cache *cache);
@@ -295,6 +297,43 @@ static void pump(struct cache *cache)
     }
 }
 
+/* ---- recalls ---- */
+
+static bool is_in_use(const struct cache *cache, const char *name)
+{
+    list_for_each_safe (it, next, (struct list *)&cache->fetches) {
+        if (strcmp(list_entry(it, struct fetch, node)->name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Those that nobody uses go; the others with the tick after their last user has let go. */
+static void drop_recalled(struct cache *cache)
+{
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < cache->nrecalled; i++) {
+        if (is_in_use(cache, cache->recalled[i])) {
+            memmove(cache->recalled[left++], cache->recalled[i], sizeof cache->recalled[0]);
+            continue;
+        }
+        blob_remove(cache->config.dir, cache->recalled[i]);
+        log_info("blob_recalled", "name=%s", cache->recalled[i]);
+    }
+    cache->nrecalled = left;
+}
+
+void cache_recall(struct cache *cache, const char (*names)[BLOB_NAME_LEN + 1], uint32_t n)
+{
+    free(cache->recalled);
+    cache->recalled = calloc(n + 1, sizeof *cache->recalled);
+    if (!cache->recalled)
+        abort(); /* a few bytes for each recall */
+    memcpy(cache->recalled, names, n * sizeof *cache->recalled);
+    cache->nrecalled = n;
+    drop_recalled(cache);
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     struct cache *cache = timer->data;
@@ -303,6 +342,7 @@ static void on_tick(uv_timer_t *timer)
         if (is_idle(f))
             fetch_free(f);
     }
+    drop_recalled(cache);
     pump(cache);
 }
 
@@ -428,5 +468,6 @@ void cache_free(struct cache *cache)
         assert(!list_first(&f->wants));
         fetch_free(f);
     }
+    free(cache->recalled);
     free(cache);
 }

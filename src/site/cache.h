@@ -67,6 +67,10 @@ uint64_t cache_fetched(const struct cache_want *want);
 /* Not wanted any more; its function is not called after this. */
 void cache_drop(struct cache_want *want);
 
+/* Blobs that nobody may have any more, in place of those of the call before: each goes as soon as nobody uses it. A copy is made of the
+ * names, which are valid. */
+void cache_recall(struct cache *cache, const char (*names)[BLOB_NAME_LEN + 1], uint32_t n);
+
 const char *cache_dir(const struct cache *cache);
 /* How often a blob has come, or was found to be here. */
 uint64_t cache_changes(const struct cache *cache);

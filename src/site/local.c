@@ -154,6 +154,7 @@ static void on_effect(void *ctx, const struct effect *effect)
     case EFFECT_JOB_UNMET:
     case EFFECT_TRANSIT:
     case EFFECT_ALARM:
+    case EFFECT_RECALLED: /* what served it is stopped with effects of its own */
         break;
     }
 }

@@ -330,6 +330,23 @@ static void tell_jobs(struct site_replicas *r)
     free(wanted);
 }
 
+/* An older hub says nothing of them. */
+static void take_recalled(struct site_replicas *r, yyjson_val *list)
+{
+    char(*names)[BLOB_NAME_LEN + 1] = calloc(yyjson_arr_size(list) + 1, sizeof *names);
+    uint32_t n = 0;
+    yyjson_val *v;
+    if (!names)
+        abort();
+    yyjson_arr_iter it = yyjson_arr_iter_with(list);
+    while ((v = yyjson_arr_iter_next(&it)) != NULL) {
+        if (blob_name_valid(yyjson_get_str(v) ? yyjson_get_str(v) : "", yyjson_get_len(v)))
+            memcpy(names[n++], yyjson_get_str(v), BLOB_NAME_LEN);
+    }
+    cache_recall(r->config.cache, (const char(*)[BLOB_NAME_LEN + 1]) names, n);
+    free(names);
+}
+
 bool site_replicas_take(struct site_replicas *r, yyjson_val *given)
 {
     yyjson_val *list = yyjson_obj_get(given, "list"), *v;
@@ -352,6 +369,7 @@ bool site_replicas_take(struct site_replicas *r, yyjson_val *given)
             want(r, &item);
         any = true;
     }
+    take_recalled(r, yyjson_obj_get(given, "recalled"));
     r->version = yyjson_get_uint(yyjson_obj_get(given, "version"));
     r->dirty = true; /* the hub may have forgotten what it was told */
     if (r->jobs)

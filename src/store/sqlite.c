@@ -32,6 +32,7 @@ struct sqlite {
     sqlite3_stmt *delete[ROW_KIND_END];
     sqlite3_stmt *journal;
     struct sqlite_log log;
+    bool read_only;
     bool broken; /* a commit failed: open anew before the next use */
 };
 
@@ -145,6 +146,10 @@ static void close_both(struct sqlite *s)
 
 static int open_both(struct sqlite *s, struct err *err)
 {
+    if (s->read_only) {
+        int read_rc = open_one(s, SQLITE_OPEN_READONLY, &s->write, err);
+        return read_rc ? read_rc : open_one(s, SQLITE_OPEN_READONLY, &s->read, err);
+    }
     int rc = open_one(s, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &s->write, err);
     if (rc == 0)
         rc = run(s->write, pragmas, err);
@@ -285,6 +290,8 @@ static int apply_journal(struct sqlite *s, const struct store_batch *batch, stru
 static int sqlite_commit(struct store *store, const struct store_batch *batch, struct err *err)
 {
     struct sqlite *s = self(store);
+    if (s->read_only)
+        return err_set(err, ERR_INVALID, "the database was opened to be read only");
     if (s->broken)
         return err_set(err, ERR_IO, "the database must be loaded again first");
     int rc = run(s->write, "BEGIN IMMEDIATE", err);
@@ -489,37 +496,8 @@ static int sqlite_moved(struct store *store, const struct usage_query *q, job_us
                         struct err *err)
 {
     struct sqlite *s = self(store);
-    struct buf sql;
-    sqlite3_stmt *stmt = NULL;
-    int step = SQLITE_DONE;
-    buf_init(&sql, 1024);
-    buf_addf(
-        &sql,
-        "SELECT corridor, SUM(bytes_in), SUM(bytes_out), SUM(data_cost), SUM(data_unpaid) FROM bb_job_usage"
-        " WHERE bytes_in + bytes_out > 0 AND started_ms / 3600000 >= ? AND started_ms / 3600000 < ?%s"
-        " GROUP BY 1 ORDER BY 1",
-        q->tenant ? " AND tenant = ?" : "");
     pthread_mutex_lock(&s->read_lock);
-    int rc = s->read ? prepare(s->read, &sql, &stmt, err) : sql_err(NULL, err, "job_usage");
-    buf_fini(&sql);
-    if (rc == 0) {
-        sqlite3_bind_int64(stmt, 1, (sqlite3_int64)q->from_hour);
-        sqlite3_bind_int64(stmt, 2, (sqlite3_int64)q->to_hour);
-        if (q->tenant)
-            sqlite3_bind_blob(stmt, 3, q->tenant->b, sizeof q->tenant->b, SQLITE_STATIC);
-    }
-    while (rc == 0 && (step = sqlite3_step(stmt)) == SQLITE_ROW) {
-        struct row_job_usage row = {.bytes_in = (uint64_t)sqlite3_column_int64(stmt, 1),
-                                    .bytes_out = (uint64_t)sqlite3_column_int64(stmt, 2),
-                                    .data_cost = sqlite3_column_int64(stmt, 3),
-                                    .data_unpaid = sqlite3_column_int64(stmt, 4)};
-        if (sqlite3_column_bytes(stmt, 0) == (int)sizeof row.corridor)
-            memcpy(row.corridor.b, sqlite3_column_blob(stmt, 0), sizeof row.corridor);
-        fn(ctx, &row);
-    }
-    if (rc == 0 && step != SQLITE_DONE)
-        rc = sql_err(s->read, err, "job_usage");
-    sqlite3_finalize(stmt);
+    int rc = sqlite_rows_moved(s->read, q, fn, ctx, err);
     pthread_mutex_unlock(&s->read_lock);
     return rc;
 }
@@ -537,17 +515,8 @@ static int sqlite_job_usage(struct store *store, const struct uuid *job, job_usa
 static int sqlite_backup(struct store *store, const char *path, struct err *err)
 {
     struct sqlite *s = self(store);
-    sqlite3_stmt *stmt = NULL;
     pthread_mutex_lock(&s->read_lock);
-    int rc = 0;
-    if (!s->read || sqlite3_prepare_v2(s->read, "VACUUM INTO ?", -1, &stmt, NULL) != SQLITE_OK)
-        rc = sql_err(s->read, err, "backup");
-    if (rc == 0) {
-        sqlite3_bind_text(stmt, 1, path, -1, SQLITE_STATIC);
-        if (sqlite3_step(stmt) != SQLITE_DONE)
-            rc = sql_err(s->read, err, "backup");
-    }
-    sqlite3_finalize(stmt);
+    int rc = sqlite_rows_backup(s->read, path, err);
     pthread_mutex_unlock(&s->read_lock);
     return rc;
 }
@@ -580,11 +549,12 @@ static const struct store_ops sqlite_ops = {
     .close = sqlite_close,
 };
 
-int store_sqlite_open(struct store **out, const char *path, const char *vfs, struct err *err)
+static int open_store(struct store **out, const char *path, const char *vfs, bool read_only, struct err *err)
 {
     struct sqlite *s = calloc(1, sizeof *s);
     if (!s)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
+    s->read_only = read_only;
     s->store.ops = &sqlite_ops;
     s->path = strdup(path);
     s->vfs = vfs ? strdup(vfs) : NULL;
@@ -597,4 +567,14 @@ int store_sqlite_open(struct store **out, const char *path, const char *vfs, str
     }
     *out = &s->store;
     return 0;
+}
+
+int store_sqlite_open(struct store **out, const char *path, const char *vfs, struct err *err)
+{
+    return open_store(out, path, vfs, false, err);
+}
+
+int store_sqlite_open_read(struct store **out, const char *path, struct err *err)
+{
+    return open_store(out, path, NULL, true, err);
 }

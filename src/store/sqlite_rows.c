@@ -2,6 +2,7 @@
 #include "store/sqlite_rows.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "core/kinds.h"
 #include "store/sql.h"
@@ -117,4 +118,55 @@ void sqlite_rows_jobs_where(struct buf *sql, const struct job_query *q)
         sep = ",";
     }
     buf_add_char(sql, ')');
+}
+
+int sqlite_rows_moved(sqlite3 *db, const struct usage_query *q, job_usage_fn *fn, void *ctx, struct err *err)
+{
+    struct buf sql;
+    sqlite3_stmt *stmt = NULL;
+    int step = SQLITE_DONE;
+    buf_init(&sql, 1024);
+    buf_addf(
+        &sql,
+        "SELECT corridor, SUM(bytes_in), SUM(bytes_out), SUM(data_cost), SUM(data_unpaid) FROM bb_job_usage"
+        " WHERE bytes_in + bytes_out > 0 AND started_ms / 3600000 >= ? AND started_ms / 3600000 < ?%s"
+        " GROUP BY 1 ORDER BY 1",
+        q->tenant ? " AND tenant = ?" : "");
+    int rc = !db || sql.failed || sqlite3_prepare_v2(db, sql.data, (int)sql.len, &stmt, NULL) != SQLITE_OK
+                 ? read_err(db, err, "job_usage")
+                 : 0;
+    buf_fini(&sql);
+    if (rc == 0) {
+        sqlite3_bind_int64(stmt, 1, (sqlite3_int64)q->from_hour);
+        sqlite3_bind_int64(stmt, 2, (sqlite3_int64)q->to_hour);
+        if (q->tenant)
+            sqlite3_bind_blob(stmt, 3, q->tenant->b, sizeof q->tenant->b, SQLITE_STATIC);
+    }
+    while (rc == 0 && (step = sqlite3_step(stmt)) == SQLITE_ROW) {
+        struct row_job_usage row = {.bytes_in = (uint64_t)sqlite3_column_int64(stmt, 1),
+                                    .bytes_out = (uint64_t)sqlite3_column_int64(stmt, 2),
+                                    .data_cost = sqlite3_column_int64(stmt, 3),
+                                    .data_unpaid = sqlite3_column_int64(stmt, 4)};
+        if (sqlite3_column_bytes(stmt, 0) == (int)sizeof row.corridor)
+            memcpy(row.corridor.b, sqlite3_column_blob(stmt, 0), sizeof row.corridor);
+        fn(ctx, &row);
+    }
+    if (rc == 0 && step != SQLITE_DONE)
+        rc = read_err(db, err, "job_usage");
+    sqlite3_finalize(stmt);
+    return rc;
+}
+
+int sqlite_rows_backup(sqlite3 *db, const char *path, struct err *err)
+{
+    sqlite3_stmt *stmt = NULL;
+    int rc = !db || sqlite3_prepare_v2(db, "VACUUM INTO ?", -1, &stmt, NULL) != SQLITE_OK
+                 ? read_err(db, err, "backup")
+                 : 0;
+    if (rc == 0) {
+        sqlite3_bind_text(stmt, 1, path, -1, SQLITE_STATIC);
+        rc = sqlite3_step(stmt) == SQLITE_DONE ? 0 : read_err(db, err, "backup");
+    }
+    sqlite3_finalize(stmt);
+    return rc;
 }

@@ -15,6 +15,10 @@ int sqlite_rows_read(sqlite3 *db, const struct row_query *query, uint32_t n, loa
                      struct err *err);
 int sqlite_rows_job_usage(sqlite3 *db, const struct uuid *job, job_usage_fn *fn, void *ctx, struct err *err);
 
+int sqlite_rows_moved(sqlite3 *db, const struct usage_query *query, job_usage_fn *fn, void *ctx,
+                      struct err *err);
+int sqlite_rows_backup(sqlite3 *db, const char *path, struct err *err);
+
 /* What a page of jobs is of, beside its limit, ?4. */
 void sqlite_rows_jobs_where(struct buf *sql, const struct job_query *query);
 

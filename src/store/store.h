@@ -164,6 +164,18 @@ struct store {
 
 /* `vfs` NULL: SQLite's own. The store belongs to the caller, who ends it with ops->close. */
 int store_sqlite_open(struct store **out, const char *path, const char *vfs, struct err *err);
+/* The same of data that is there, to read it only: what would write fails. */
+int store_sqlite_open_read(struct store **out, const char *path, struct err *err);
+
+/* The first row, in the order of kinds and keys, that two databases do not have alike. */
+struct store_difference {
+    char row[160];           /* kind and key */
+    char field[48];          /* empty: one of them lacks the row */
+    char kept[96], made[96]; /* what the first and the second have, as SQL writes it; empty: nothing */
+};
+/* Compares all rows of core. 0; ERR_CORRUPT, *out tells the first one that differs; or they cannot be read. */
+int store_sqlite_compare(const char *kept, const char *made, struct store_difference *out, struct err *err);
+
 /* Keeps everything in memory. `fail_commit_at` n > 0: the n-th commit fails, for tests of what follows. */
 struct store *store_memory_new(uint32_t fail_commit_at);
 

@@ -20,10 +20,11 @@ from workbench import ROOT, STORY, Bench, Tap, need, replied, same
 ROUTE = re.compile(r'^ROUTE\((\w+), "([^"]+)", (\w+), (\w+), (\d+)\)$', re.M)
 NOBODY = ('no key', 'garbage', 'revoked operator', 'expired admin')
 # By role: who may. Tenant `own` is the one whose keys are used, `other` another one.
-ALLOWED = {'PUBLIC': {*NOBODY, 'inference', 'jobs', 'admin', 'other admin', 'operator', 'socket'},
+ALLOWED = {'PUBLIC': {*NOBODY, 'inference', 'jobs', 'admin', 'other admin', 'overseer', 'operator', 'socket'},
            'KEY': {'inference', 'jobs', 'admin', 'other admin', 'operator', 'socket'},
            'JOBS': {'jobs', 'operator', 'socket'},
            'TENANT_ADMIN': {'admin', 'other admin', 'operator', 'socket'},
+           'OVERSEER': {'overseer', 'operator', 'socket'},
            'OPERATOR': {'operator', 'socket'},
            'LOCAL': {'socket'}}
 # /v1 is not in routes.def: what a key without the scope gets there is below.
@@ -47,6 +48,7 @@ class Matrix:
                      'jobs': hub.add_key('j', tenant='own', scopes=['jobs'])['key'],
                      'admin': hub.add_key('a', tenant='own', scopes=['admin'])['key'],
                      'other admin': hub.add_key('o', tenant='other', scopes=['admin', 'inference'])['key'],
+                     'overseer': hub.add_key('s', tenant='own', scopes=['overseer'])['key'],
                      'operator': hub.operator,
                      'expired admin': hub.add_key('e', tenant='own', scopes=['admin'],
                                                   expires=int(time.time()) + 2)['key']}
@@ -87,6 +89,7 @@ class Matrix:
                 [(g['id'], g['joined']) for g in hub.api('GET', '/api/v1/gateways')['data']],
                 [(p['id'], p['price']) for p in hub.api('GET', '/api/v1/pools')['data']],
                 hub.api('GET', '/api/v1/corridors'),
+                [(r['id'], r['lifted']) for r in hub.api('GET', '/api/v1/recalls')['data']],
                 [(d['id'], d['model'], d['replicas_wanted']) for d in hub.api('GET', '/api/v1/deployments')['data']],
                 [(j['id'], j['state']) for j in hub.pages('/api/v1/jobs')], sorted(os.listdir(hub.data / 'jobs')),
                 sorted(os.listdir(self.folder)), sorted(os.listdir(hub.data / 'models')))
@@ -141,6 +144,14 @@ class Matrix:
             return '', f'?tenant={tenant}&month={self.month}', None
         if handler.startswith('organization_'):
             return '', f'?tenant={tenant}&start_time=1', None
+        if handler.startswith('audit_report') or handler == 'recall_list':
+            return '', '', None
+        if handler.startswith('recall_'):
+            digest = hashlib.sha256(self.unique('weights').encode()).hexdigest()
+            if handler == 'recall_add':
+                return '', '', {'digest': digest, 'reason': 'x'}
+            hub.api('POST', '/api/v1/recalls', {'digest': digest, 'reason': 'x'})
+            return digest, '', None
         if handler == 'key_add':
             return '', '', {'name': self.unique('k'), 'tenant': tenant}
         if handler == 'key_revoke':
@@ -257,10 +268,11 @@ def no_escalation(m):
     """Nobody hands out what he does not have."""
     hub = m.hub
     before = m.state()
-    for body in ({'scopes': ['operator']}, {'scopes': ['admin', 'operator']}, {'scopes': ['jobs']}, {'scopes': ['inference', 'jobs']}):
+    for body in ({'scopes': ['operator']}, {'scopes': ['admin', 'operator']}, {'scopes': ['jobs']}, {'scopes': ['inference', 'jobs']},
+                 {'scopes': ['overseer']}):
         reply = hub.request('POST', '/api/v1/keys', {'name': 'x', **body}, key=m.keys['admin'])
         same(reply.status, 403, body)
-    for body in ({'scopes': 'operator'}, {'scopes': []}, {'scopes': [1]}, {'scopes': ['root']}, {'tenant': 'nope'},
+    for body in ({'scopes': 'operator'}, {'scopes': []}, {'scopes': [1]}, {'scopes': ['root']}, {'scopes': ['overseer', 'jobs']}, {'tenant': 'nope'},
                  {'tenant': 'default'}, {'hash': 'x'}, {'key': 'bb_x'}, {'budget': '-1'}, {'expires': 5}):
         reply = hub.request('POST', '/api/v1/keys', {'name': 'x', **body}, key=m.keys['admin'])
         need(reply.status in (400, 404), body, reply.status)
@@ -277,7 +289,7 @@ def surface(m):
             if caller in NOBODY:
                 expected = 401
             else:
-                expected = 200 if method == 'GET' or caller not in ('admin', 'jobs') else 403
+                expected = 200 if method == 'GET' and caller != 'overseer' or caller not in ('admin', 'jobs', 'overseer') else 403
             same(reply.status, expected, f'{caller}: {method} {path}')
         local = m.hub.request(method, path, body, local=True)
         same(local.status, 401, f'the socket without a key: {method} {path}')

@@ -121,7 +121,8 @@ def unreachable(hub):
     try:
         for name, _, low, _, _ in verbs():
             if name in ('up', 'restore', 'completion', 'version', 'sim', 'rules check', 'rules explain', 'network check',
-                        'network show', 'site join', 'site run', 'submit', 'audit verify', 'receipt verify', 'witness', 'gateway join', 'gateway run') or name.startswith(('ca ', 'tariff ')):
+                        'network show', 'site join', 'site run', 'submit', 'audit verify', 'audit replay', 'audit export',
+                        'model recall', 'receipt verify', 'witness', 'gateway join', 'gateway run') or name.startswith(('ca ', 'tariff ')):
                 continue
             done = subprocess.run([hub.bin, *name.split(), *['x'] * low, '--data', nowhere], capture_output=True,
                                   text=True,
@@ -133,6 +134,10 @@ def unreachable(hub):
         run(hub, UNREACHABLE, 'audit', 'verify', 'http://127.0.0.1:9')
         run(hub, UNREACHABLE, 'tariff', 'diff', str(ROOT / 'data' / 'tariffs' / 'example.yaml'), '--hub', 'http://127.0.0.1:9')
         run(hub, NOT_FOUND, 'audit', 'verify', nowhere)
+        run(hub, NOT_FOUND, 'audit', 'replay', nowhere)
+        run(hub, UNREACHABLE, 'audit', 'export', 'http://127.0.0.1:9', '--out', nowhere + '/copy')
+        shutil.rmtree(nowhere + '/copy')
+        run(hub, UNREACHABLE, 'model', 'recall', '0' * 64, '--reason', 'x', '--hub', 'http://127.0.0.1:9')
         run(hub, UNREACHABLE, 'submit', str(ROOT / 'script' / 'up'), '--hub', 'http://127.0.0.1:9', '--key', 'x')
     finally:
         shutil.rmtree(nowhere)

@@ -154,6 +154,8 @@ static void check_round_trip(struct store *store)
     assert_true(loaded_digest(store) == expected_digest(&b));
     int last = 0, greatest = 0;
     struct err err = {0};
+    for (uint32_t i = 0; (layout = layout_row_at(i)) != NULL; i++)
+        greatest = core_has_rows((enum row_kind)layout->kind) ? layout->kind : greatest;
     assert_int_equal(store->ops->load(store, in_order, &last, &err), 0);
     for (uint32_t i = 0; (layout = layout_row_at(i)) != NULL; i++) {
         if (core_has_rows((enum row_kind)layout->kind) && (int)layout->kind > greatest)
