@@ -148,7 +148,9 @@ static int open_both(struct sqlite *s, struct err *err)
 {
     if (s->read_only) {
         int read_rc = open_one(s, SQLITE_OPEN_READONLY, &s->write, err);
-        return read_rc ? read_rc : open_one(s, SQLITE_OPEN_READONLY, &s->read, err);
+        if (read_rc == 0)
+            read_rc = open_one(s, SQLITE_OPEN_READONLY, &s->read, err);
+        return read_rc ? read_rc : open_one(s, SQLITE_OPEN_READONLY, &s->scan, err);
     }
     int rc = open_one(s, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &s->write, err);
     if (rc == 0)
