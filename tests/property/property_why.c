@@ -9,7 +9,7 @@
 
 #include "core/why.h"
 
-struct tally {
+struct answers {
     uint64_t of[WHYS_N];    /* answers */
     uint64_t true_[WHYS_N]; /* of them, proved */
     uint64_t not_alone;
@@ -273,7 +273,7 @@ static bool is_spoilt(const struct dispatch_world *w, uint64_t job, const struct
 
 static struct dispatch_world one, two;
 
-static void ask(const struct dispatch_world *w, uint64_t job, struct tally *tally)
+static void ask(const struct dispatch_world *w, uint64_t job, struct answers *tally)
 {
     struct uuid id = uid('j', job);
     struct why why;
@@ -363,7 +363,7 @@ static void test_truth(void **state)
     (void)state;
     uint64_t seed = test_seed();
     uint64_t wanted = test_count(100, 2000), proved = 0, foretold = 0;
-    struct tally tally = {0};
+    struct answers tally = {0};
     for (uint64_t round = 0; proved < wanted; round++) {
         dispatch_world_init(&world, seed + round, 0);
         for (uint64_t n = 20 + test_below(&world.random, 300); n > 0; n--)
