@@ -50,11 +50,12 @@ int cli_tariff_check(const struct cli *cli)
     if (t->from_ms > 0)
         clock_format(from, t->from_ms);
     if (cli->json)
-        printf("{\"tariff\":\"%s\",\"currency\":\"%s\",\"models\":%u,\"chips\":%u}\n", t->name, t->currency,
-               t->nmodels, t->nchips);
+        printf("{\"tariff\":\"%s\",\"currency\":\"%s\",\"models\":%u,\"chips\":%u,\"corridors\":%u,"
+               "\"tenants\":%u}\n",
+               t->name, t->currency, t->nmodels, t->nchips, t->ncorridors, t->ntenants);
     else
-        printf("%s: %s, %u models, %u kinds of chips, in %s, from: %s\n", cli->args[0], t->name, t->nmodels,
-               t->nchips, t->currency, from);
+        printf("%s: %s, %u prices of models, %u of chips, %u corridors, %u tenants, in %s, from: %s\n",
+               cli->args[0], t->name, t->nmodels, t->nchips, t->ncorridors, t->ntenants, t->currency, from);
     free(t);
     return CLI_OK;
 }
@@ -64,6 +65,93 @@ static void add_amount_member(struct buf *out, const char *name, int64_t nano)
     char text[AMOUNT_TEXT_MAX];
     amount_format(text, nano);
     buf_addf(out, ",\"%s\":\"%s\"", name, text);
+}
+
+/* The comma before what follows, or the bracket. */
+static void next(struct buf *out)
+{
+    buf_add_text(out, out->data[out->len - 1] == '[' ? "" : ",");
+}
+
+static void add_models(struct buf *out, const struct tariff_file *t, uint32_t tenant)
+{
+    buf_add_char(out, '[');
+    for (uint32_t i = 0; i < t->nmodels; i++) {
+        const struct tariff_model *m = &t->model[i];
+        if (m->tenant != tenant)
+            continue;
+        next(out);
+        buf_addf(out, "{\"name\":\"%s\"", m->name);
+        if (m->general) {
+            buf_add_text(out, ",\"general\":true}");
+            continue;
+        }
+        add_amount_member(out, "input", m->input);
+        add_amount_member(out, "cached", m->cached);
+        add_amount_member(out, "output", m->output);
+        add_amount_member(out, "reasoning", m->reasoning);
+        buf_add_char(out, '}');
+    }
+    buf_add_char(out, ']');
+}
+
+static void add_terms(struct buf *out, const struct terms *t)
+{
+    uint32_t hours, factor, from, to;
+    buf_addf(out, ",\"deferrable\":%u,\"interruptible\":%u,\"energy\":\"%s\"", t->deferrable,
+             t->interruptible, t->flags & TERMS_ENERGY ? "pass-through" : "included");
+    if (t->signal_max > 0)
+        buf_addf(out, ",\"signal\":{\"min\":%u,\"max\":%u}", t->signal_min, t->signal_max);
+    buf_add_text(out, ",\"bands\":[");
+    for (uint32_t i = 0; terms_band(t, i, &hours, &factor); i++) {
+        terms_hours(hours, &from, &to);
+        next(out);
+        buf_addf(out, "{\"hours\":\"%u-%u\",\"factor\":%u}", from, to, factor);
+    }
+    buf_add_char(out, ']');
+}
+
+static void add_chips(struct buf *out, const struct tariff_file *t, uint32_t tenant)
+{
+    buf_add_char(out, '[');
+    for (uint32_t i = 0; i < t->nchips; i++) {
+        const struct tariff_chip *c = &t->chip[i];
+        if (c->tenant != tenant)
+            continue;
+        next(out);
+        buf_addf(out, "{\"kind\":\"%s\"", c->kind);
+        if (c->general)
+            buf_add_text(out, ",\"general\":true");
+        else
+            add_amount_member(out, "hour", c->terms.hour);
+        if (tenant == TARIFF_NOBODY)
+            add_terms(out, &c->terms);
+        buf_add_char(out, '}');
+    }
+    buf_add_char(out, ']');
+}
+
+static void add_tenant(struct buf *out, const struct tariff_file *t, uint32_t tenant)
+{
+    const struct tariff_tenant *one = &t->tenant[tenant];
+    buf_addf(out, "{\"name\":\"%s\"", one->name);
+    if (one->has_minimum)
+        add_amount_member(out, "minimum", one->minimum);
+    buf_add_text(out, ",\"models\":");
+    add_models(out, t, tenant);
+    buf_add_text(out, ",\"chips\":");
+    add_chips(out, t, tenant);
+    buf_add_text(out, ",\"free\":[");
+    for (uint32_t i = 0; i < t->nfree; i++) {
+        const struct tariff_free *f = &t->free[i];
+        if (f->tenant != tenant)
+            continue;
+        next(out);
+        buf_addf(out, "{\"%s\":\"%s\",\"%s\":%llu}", f->model[0] ? "model" : "chip",
+                 f->model[0] ? f->model : f->chip, f->model[0] ? "tokens" : "chip_ms",
+                 (unsigned long long)f->n);
+    }
+    buf_add_text(out, "]}");
 }
 
 static void add_tariff(struct request *r, const struct tariff_file *t)
@@ -76,28 +164,32 @@ static void add_tariff(struct request *r, const struct tariff_file *t)
         request_text(r, "from", from);
     }
     request_member(r, "models");
-    for (uint32_t i = 0; i < t->nmodels; i++) {
-        buf_addf(&r->body, "%s{\"name\":\"%s\"", i ? "," : "[", t->model[i].name);
-        add_amount_member(&r->body, "input", t->model[i].input);
-        add_amount_member(&r->body, "cached", t->model[i].cached);
-        add_amount_member(&r->body, "output", t->model[i].output);
-        add_amount_member(&r->body, "reasoning", t->model[i].reasoning);
-        buf_add_char(&r->body, '}');
-    }
-    buf_add_text(&r->body, t->nmodels ? "]" : "[]");
+    add_models(&r->body, t, TARIFF_NOBODY);
     request_member(r, "chips");
-    for (uint32_t i = 0; i < t->nchips; i++) {
-        buf_addf(&r->body, "%s{\"kind\":\"%s\"", i ? "," : "[", t->chip[i].kind);
-        add_amount_member(&r->body, "hour", t->chip[i].hour);
+    add_chips(&r->body, t, TARIFF_NOBODY);
+    request_member(r, "corridors");
+    buf_add_char(&r->body, '[');
+    for (uint32_t i = 0; i < t->ncorridors; i++) {
+        next(&r->body);
+        buf_addf(&r->body, "{\"a\":\"%s\",\"b\":\"%s\"", t->corridor[i].a, t->corridor[i].b);
+        add_amount_member(&r->body, "gb", t->corridor[i].gb);
         buf_add_char(&r->body, '}');
     }
-    buf_add_text(&r->body, t->nchips ? "]" : "[]");
+    buf_add_char(&r->body, ']');
+    request_member(r, "tenants");
+    buf_add_char(&r->body, '[');
+    for (uint32_t i = 0; i < t->ntenants; i++) {
+        next(&r->body);
+        add_tenant(&r->body, t, i);
+    }
+    buf_add_char(&r->body, ']');
 }
 
 static int send(const struct cli *cli, const char *path)
 {
-    static const struct column columns[] = {
-        {"WHAT", "/what"}, {"PRICE OF", "/price_of"}, {"NOW", "/now"}, {"THEN", "/then"}, {"FROM", "/from"}};
+    static const struct column columns[] = {{"WHAT", "/what"},         {"TENANT", "/tenant"},
+                                            {"PRICE OF", "/price_of"}, {"NOW", "/now"},
+                                            {"THEN", "/then"},         {"FROM", "/from"}};
     int rc;
     struct tariff_file *t = load(cli->args[0], &rc);
     struct request r;
@@ -106,7 +198,7 @@ static int send(const struct cli *cli, const char *path)
     request_begin(&r);
     add_tariff(&r, t);
     free(t);
-    return request_send(&r, cli, "POST", path, columns, 5);
+    return request_send(&r, cli, "POST", path, columns, 6);
 }
 
 int cli_tariff_diff(const struct cli *cli)

@@ -18,8 +18,8 @@
 #include "core/month.h"
 #include "core/state.h"
 
-/* Of a batch: an event has two lines at most, a job's chips and its data. */
-#define BILLS_MAX (2 * BATCH_EVENTS_MAX)
+/* Of a batch: an event has four lines at most, a job's chips, those that are free, its energy and its data. */
+#define BILLS_MAX (4 * BATCH_EVENTS_MAX)
 
 static bool payment_equal(const void *table, uint32_t i, const void *key, size_t len)
 {
@@ -99,20 +99,31 @@ static struct row_bill *line(struct core *core, const struct row_bill *key)
     return &b->bill[b->nbills++].row;
 }
 
-void bill_request(struct core *core, const struct event_meter *e, int64_t cost, const struct charged *charged)
+static void add_tokens(struct row_bill *row, const struct tokens *t)
 {
-    const struct row_bill key = {.tenant = e->tenant,
-                                 .day = (uint64_t)(core->now_ms / DAY_MS),
-                                 .item = e->model,
-                                 .variant = e->variant,
-                                 .site = e->site,
-                                 .price = e->price};
+    row->prompt += t->prompt;
+    row->cached += t->cached;
+    row->completion += t->completion;
+    row->reasoning += t->reasoning;
+}
+
+void bill_request(struct core *core, const struct event_meter *e, int64_t cost, uint64_t free,
+                  const struct charged *charged)
+{
+    static const struct version nothing = {.kind = VERSION_FREE, .factor = PER_MILLE};
+    const struct tokens all = {e->prompt, e->cached, e->completion, e->reasoning};
+    const struct tokens paid = tokens_less(&all, free);
+    const struct tokens given = {all.prompt - paid.prompt, all.cached - paid.cached,
+                                 all.completion - paid.completion, all.reasoning - paid.reasoning};
+    struct row_bill key = {.tenant = e->tenant,
+                           .day = (uint64_t)(core->now_ms / DAY_MS),
+                           .item = e->model,
+                           .variant = e->variant,
+                           .site = e->site,
+                           .price = e->price};
     struct row_bill *row = line(core, &key);
     row->requests += e->flags & METER_FINAL ? 1 : 0;
-    row->prompt += e->prompt;
-    row->cached += e->cached;
-    row->completion += e->completion;
-    row->reasoning += e->reasoning;
+    add_tokens(row, &paid);
     row->cost += cost;
     row->tax += charged->tax;
     row->granted += charged->granted;
@@ -122,6 +133,10 @@ void bill_request(struct core *core, const struct event_meter *e, int64_t cost, 
                                   .completion = e->completion,
                                   .reasoning = e->reasoning};
     used_add(core, &more, &(struct supply){.tokens = &e->site});
+    if (free == 0)
+        return;
+    key.price = version_pack(&nothing);
+    add_tokens(line(core, &key), &given);
 }
 
 uint64_t carbon_ng(const struct core *core, const struct uuid *site, uint64_t energy_mj)
@@ -133,13 +148,39 @@ uint64_t carbon_ng(const struct core *core, const struct uuid *site, uint64_t en
     return (uint64_t)i64_clamp((int128)energy_mj * row->carbon / 3600 * site_pue(row) / 1000, INT64_MAX);
 }
 
+/* What of it is free, on a line of its own, and energy that is passed on: then it is on no other. */
+static void bill_beside(struct core *core, const struct row_job_usage *before,
+                        const struct row_job_usage *now, const struct job_part *part, struct row_bill key)
+{
+    static const struct version nothing = {.kind = VERSION_FREE, .factor = PER_MILLE};
+    struct row_bill *row;
+    uint64_t energy_mj = now->energy_mj - before->energy_mj;
+    key.rate = 0;
+    key.price = version_pack(&nothing);
+    if (part->free_chip_ms > 0) {
+        row = line(core, &key);
+        row->chip_ms += part->free_chip_ms;
+    }
+    if (uuid_zero(&part->energy_version) || (energy_mj == 0 && now->energy_cost == before->energy_cost))
+        return;
+    key.rate = part->energy_rate;
+    key.price = part->energy_version;
+    row = line(core, &key);
+    row->energy_mj += energy_mj;
+    row->carbon_ng += carbon_ng(core, &now->site, energy_mj);
+    row->cost += now->energy_cost - before->energy_cost;
+    row->tax += part->energy.tax;
+    row->granted += part->energy.granted;
+}
+
 void bill_job(struct core *core, const struct row_job_usage *before, const struct row_job_usage *now,
-              const struct charged *chips, const struct charged *of_data)
+              const struct job_part *part)
 {
     const struct row_bill key = {.tenant = now->tenant,
                                  .day = (uint64_t)(core->now_ms / DAY_MS),
                                  .item = now->pool,
                                  .site = now->site,
+                                 .price = now->version,
                                  .rate = now->price};
     struct row_bill *row = line(core, &key);
     struct row_bill more = {.tenant = now->tenant,
@@ -147,12 +188,14 @@ void bill_job(struct core *core, const struct row_job_usage *before, const struc
                             .energy_mj = now->energy_mj - before->energy_mj,
                             .bytes = now->bytes_in - before->bytes_in + now->bytes_out - before->bytes_out};
     more.carbon_ng = carbon_ng(core, &now->site, more.energy_mj);
-    row->chip_ms += more.chip_ms;
-    row->energy_mj += more.energy_mj;
-    row->carbon_ng += more.carbon_ng;
+    bool passed_on = !uuid_zero(&part->energy_version);
+    row->chip_ms += more.chip_ms - part->free_chip_ms;
+    row->energy_mj += passed_on ? 0 : more.energy_mj;
+    row->carbon_ng += passed_on ? 0 : more.carbon_ng;
     row->cost += now->cost - before->cost;
-    row->tax += chips->tax;
-    row->granted += chips->granted;
+    row->tax += part->chips.tax;
+    row->granted += part->chips.granted;
+    bill_beside(core, before, now, part, key);
     used_add(core, &more,
              &(struct supply){.chips = &now->pool, .power = &now->site, .bytes = &now->corridor});
     if (more.bytes == 0 && now->data_cost == before->data_cost)
@@ -165,8 +208,8 @@ void bill_job(struct core *core, const struct row_job_usage *before, const struc
     row = line(core, &data);
     row->bytes += more.bytes;
     row->cost += now->data_cost - before->data_cost;
-    row->tax += of_data->tax;
-    row->granted += of_data->granted;
+    row->tax += part->data.tax;
+    row->granted += part->data.granted;
 }
 
 void bill_opening(struct core *core, const struct uuid *tenant, int64_t cost)
@@ -341,6 +384,52 @@ uint32_t month_of(int64_t unix_ms)
     return month;
 }
 
+/* What is missing to the minimum leaves the wallet, as far as it goes, and is a line of the last day. *paid: so much. */
+static int charge_minimum(struct core *core, const struct event_invoice_close *e, const struct tenant *t,
+                          uint32_t first, int64_t *paid)
+{
+    static const struct uuid network;
+    uint32_t site = site_first(core), terms = terms_at(core, &e->tenant, NULL, "", core->now_ms);
+    int64_t most = terms == INDEX_NONE ? 0 : core->tariff.term[terms].row.minimum;
+    int64_t available = ledger_available(&core->ledger, t->wallet);
+    if (e->minimum < 0 || (int128)e->minimum > (int128)most * (e->month - first + 1))
+        return ERR_OVERFLOW;
+    struct transfer_order order[1 + CHARGE_PARTS_MAX] = {{.id = e->invoice,
+                                                          .debit = t->wallet,
+                                                          .code = TRANSFER_MINIMUM,
+                                                          .event_ms = core->now_ms,
+                                                          .ref = e->tenant}};
+    struct charge charge = {.amount = e->minimum < available ? e->minimum : available,
+                            .tax = t->row.tax,
+                            .id = charge_id(core, CHARGE_PARTS_MINIMUM),
+                            .ref = e->tenant};
+    struct parts parts;
+    *paid = order[0].amount = charge.amount > 0 ? charge.amount : 0;
+    if (*paid == 0)
+        return 0;
+    int rc = ledger_account(&core->ledger, site == INDEX_NONE ? &network : &core->net.site[site].row.id,
+                            ACCOUNT_REVENUE, t->row.ledger, &order[0].credit);
+    charge.from = order[0].credit;
+    if (rc == 0)
+        rc = charge_divide(core, &charge, &parts);
+    if (rc != 0)
+        return rc;
+    memcpy(&order[1], parts.order, parts.n * sizeof order[0]);
+    rc = ledger_link(&core->ledger, order, 1 + parts.n);
+    if (rc != 0)
+        return rc;
+    const struct version version = {.kind = VERSION_MINIMUM, .base = most, .factor = PER_MILLE};
+    const struct row_bill key = {.tenant = e->tenant,
+                                 .day = (uint64_t)(month_begin_ms(e->month + 1) / DAY_MS - 1),
+                                 .item = e->tenant,
+                                 .price = version_pack(&version),
+                                 .rate = most};
+    struct row_bill *row = line(core, &key);
+    row->cost += *paid;
+    row->tax += parts.tax;
+    return 0;
+}
+
 int step_invoice_close(struct core *core, const struct event *event)
 {
     const struct event_invoice_close *e = &event->u.invoice_close;
@@ -360,21 +449,26 @@ int step_invoice_close(struct core *core, const struct event *event)
         return ERR_WRONG_STATE;
     if (e->month < created || event->at_ms < month_begin_ms(e->month + 1) + MONTH_SETTLE_MS)
         return ERR_WRONG_STATE;
-    uint32_t i = table_take(&core->books.invoices);
-    if (i == INDEX_NONE)
+    if (table_room(&core->books.invoices) == 0)
         return ERR_LIMIT;
+    int64_t minimum;
+    int rc = charge_minimum(core, e, t, first, &minimum);
+    if (rc != 0)
+        return rc;
+    uint32_t i = table_take(&core->books.invoices);
     core->books.invoice[i].row = (struct row_invoice){.id = e->invoice,
                                                       .tenant = e->tenant,
                                                       .number = ++core->row.invoices,
                                                       .first_month = first,
                                                       .month = e->month,
                                                       .ledger = t->row.ledger,
-                                                      .total = e->total,
+                                                      .total = e->total + minimum,
                                                       .closed_ms = event->at_ms};
     table_drop(&core->books.invoices, i); /* part of the books, not of the state */
     t->row.closed_month = e->month;
     t->row.closed_number = core->row.invoices;
     t->row.closed_ms = event->at_ms;
+    t->row.closed_total = e->total + minimum;
     table_touch(&core->tenants, id.v);
     return 0;
 }

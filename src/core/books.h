@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Books and dated prices: the part of the state behind core/books.c and core/tariff.c, for the files of this folder only.
+ * Books: the part of the state behind core/books.c, for the files of this folder only.
  *
  * Lines of bills and closed bills are kept for the open batch, until they are collected; then only the store has them. Of payments the
  * newest PAYMENTS_KEPT stay, so that an id that comes again is known. Everything lives in the core's block.
@@ -41,17 +41,6 @@ struct tally_cell {
     struct row_tally row;
 };
 
-struct pool_price {
-    struct row_pool_price row;
-};
-
-/* Prices that are not in force yet, core/tariff.c. Those of models are among all their prices. */
-struct tariff {
-    struct table table;
-    struct pool_price *price;
-    int64_t next_ms; /* when the first of them is; INT64_MAX: there is none */
-};
-
 /* What tenants are billed and what they paid, core/books.c. */
 struct books {
     struct bill *bill; /* of the open batch */
@@ -69,17 +58,6 @@ struct books {
     uint32_t ntallies;
 };
 
-/* ---- prices with a date, core/tariff.c ---- */
-
-void tariff_carve(struct core *core, struct arena *arena);
-/* Finds when the next price is in force. */
-void tariff_look(struct core *core);
-/* At a tick: prices whose time has come. */
-void tariff_turn(struct core *core);
-/* ERR_LIMIT. */
-int pool_price_later(struct core *core, const struct event_pool_price *e);
-int load_pool_price(struct core *core, const struct row_pool_price *row);
-
 /* ---- what tenants are billed, core/books.c ---- */
 
 void books_carve(struct core *core, struct arena *arena);
@@ -87,12 +65,20 @@ void books_carve(struct core *core, struct arena *arena);
 struct charged {
     int64_t tax, granted;
 };
-/* A record of a request, or what a report of a job's epoch brought that was not known before, and what was paid for it: for its
- * chips, and for its data. */
-void bill_request(struct core *core, const struct event_meter *e, int64_t cost,
+/* A record of a request, of whose tokens so many are free, or what a report of a job's epoch brought that was not known before, and
+ * what was paid for it. */
+void bill_request(struct core *core, const struct event_meter *e, int64_t cost, uint64_t free,
                   const struct charged *charged);
+/* How a part of an epoch is billed: what of it is free, at what its energy is passed on, a zero version: it is not, and what was
+ * paid for its chips, energy and data. */
+struct job_part {
+    uint64_t free_chip_ms;
+    int64_t energy_rate; /* nano-units a kWh of the chips */
+    struct uuid energy_version;
+    struct charged chips, energy, data;
+};
 void bill_job(struct core *core, const struct row_job_usage *before, const struct row_job_usage *now,
-              const struct charged *chips, const struct charged *data);
+              const struct job_part *part);
 /* What was spent before there were lines, of no day and for nothing that is known. */
 void bill_opening(struct core *core, const struct uuid *tenant, int64_t cost);
 /* mJ x mg for a kWh of 3.6e9 mJ x PUE in thousandths, as the site's signals are now; ng of CO2e. */
@@ -108,11 +94,5 @@ void used_collect(struct core *core, row_fn *fn, void *ctx);
 void tally_add(struct core *core, uint32_t what, int code);
 void books_collect(struct core *core, row_fn *fn, void *ctx);
 int load_payment(struct core *core, const struct row_payment *row);
-
-/* At once: core/model.c and core/network.c. */
-struct model_id;
-struct pool_id;
-void model_set_price(struct core *core, struct model_id model, const struct uuid *price);
-void pool_set_price(struct core *core, struct pool_id id, int64_t price);
 
 #endif

@@ -77,11 +77,15 @@ struct uuid charge_id(const struct core *core, uint8_t tag);
 enum charge_tag {
     CHARGE_JOB = 0,
     CHARGE_DATA = 1,
+    CHARGE_ENERGY = 2,
     CHARGE_GRANTS_JOB = 8,
     CHARGE_GRANTS_DATA = 12,
     CHARGE_GRANTS_REQUEST = 16,
+    CHARGE_GRANTS_ENERGY = 20,
     CHARGE_PARTS_JOB = 32,
+    CHARGE_PARTS_ENERGY = 48,
     CHARGE_PARTS_DATA = 64,
+    CHARGE_PARTS_MINIMUM = 80,
     CHARGE_PARTS_REQUEST = 96,
     CHARGE_GRANTS_BACK = 128,
 };

@@ -116,6 +116,7 @@ static void carve(struct core *core, struct arena *arena)
     index_init(&core->model_names, arena, n->models, model_name_equal, core->model);
     index_init(&core->variant_map, arena, n->models * 4, variant_equal, core->variant);
     index_init(&core->price_map, arena, n->prices, price_entry_equal, core->price);
+    tariff_index(core, arena);
     index_init(&core->deployment_map, arena, n->deployments, deployment_equal, core->deployment);
     index_init(&core->worker_map, arena, n->workers, worker_equal, core->worker);
     index_init(&core->lease_map, arena, n->leases, lease_equal, core->lease);
@@ -292,7 +293,7 @@ void core_collect(struct core *core, row_fn *fn, void *ctx)
     COLLECT(core, keys, key, key, ROW_DELETE);
     COLLECT(core, models, model, model, ROW_DELETE);
     COLLECT(core, variants, variant, variant, ROW_DELETE);
-    COLLECT(core, prices, price, price, ROW_DELETE);
+    COLLECT(core, prices, price, price, ROW_PUT); /* one that is closed is part of the books */
     COLLECT(core, workers, worker, worker, ROW_DELETE);
     /* A finished transfer leaves memory, but its row is part of the books. */
     COLLECT(core, ledger.transfers, transfer, ledger.transfer, ROW_PUT);
@@ -327,6 +328,10 @@ void core_collect(struct core *core, row_fn *fn, void *ctx)
     grants_collect(core, fn, ctx);
     COLLECT(core, tariff.table, pool_price, tariff.price, ROW_DELETE);
     COLLECT(core, recalls.table, recall, recalls.recall, ROW_DELETE);
+    COLLECT(core, tariff.terms, terms, tariff.term, ROW_DELETE);
+    COLLECT(core, tariff.allowances, allowance, tariff.allowance, ROW_DELETE);
+    COLLECT(core, tariff.parts, tariff_part, tariff.part, ROW_DELETE);
+    COLLECT(core, tariff.means, site_mean, tariff.mean, ROW_DELETE);
     table_clean(&core->follow.links);
     table_clean(&core->work.shapes);
     table_clean(&core->work.lanes);

@@ -126,6 +126,12 @@ int step_corridor_set(struct core *core, const struct event *event)
     return 0;
 }
 
+void corridor_set_price(struct core *core, uint32_t corridor, int64_t price)
+{
+    core->net.corridor[corridor].row.price = price;
+    corridor_turned(core, corridor);
+}
+
 int step_corridor_measure(struct core *core, const struct event *event)
 {
     const struct event_corridor_measure *e = &event->u.corridor_measure;

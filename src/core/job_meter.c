@@ -15,6 +15,11 @@
  * a gateway holds comes free again, or is spent: until then the rest is owed. If it could not be paid even so, the job is
  * stopped for good.
  *
+ * A price has a base and discounts, which are those of the start, and a factor by the hour of the day and what power costs
+ * (core/terms.h). That is judged by the core's clock when a part is told, and the part is a line of its own: what was told before stays
+ * as it was billed. What is left of a tenant's free chip-ms is used up first. Where terms say so energy is a line, too: what
+ * power costs when it is told, times the site's overhead.
+ *
  * Data is a line of its own: bytes that came over the corridor between the hub's own site and the epoch's, or went, times what a
  * GB cost there when the epoch started, half to even. It is told once all of it has moved, which may be long after the
  * final report: of an epoch whose final report says DATA_DUE the row stays until one with DATA_TOLD has come too.
@@ -34,6 +39,8 @@
 #define SLACK_PART 32
 #define CHIP_MJ_MS_MAX 100000 /* 100 kW: no chip, with its share of a server, draws as much */
 #define GB INT64_C(1000000000)
+/* Of a nano-unit: energy is in mJ, 3.6e9 of them a kWh, and the PUE in thousandths. */
+#define KWH_PARTS (INT64_C(3600000000) * 1000)
 #define KEY_LEN (sizeof(struct uuid) + sizeof(uint32_t)) /* a row begins with job and epoch */
 
 static bool usage_equal(const void *table, uint32_t i, const void *key, size_t len)
@@ -73,7 +80,7 @@ static uint32_t put(struct core *core, const struct row_job_usage *row, uint32_t
     uint32_t i = table_take(&core->meters.table);
     if (i == INDEX_NONE)
         return i;
-    core->meters.usage[i] = (struct job_usage){.row = *row, .tenant = {tenant}};
+    core->meters.usage[i] = (struct job_usage){.row = *row, .tenant = {tenant}, .terms = INDEX_NONE};
     map_put(&core->meters.map, row, KEY_LEN, i);
     return i;
 }
@@ -82,6 +89,8 @@ static void close_row(struct core *core, uint32_t i)
 {
     struct job_usage *u = &core->meters.usage[i];
     u->row.state = JOB_USAGE_CLOSED;
+    if (u->terms != INDEX_NONE)
+        core->tariff.term[u->terms].epochs--;
     map_remove(&core->meters.map, &u->row, KEY_LEN);
     table_drop(&core->meters.table, i);
 }
@@ -112,6 +121,44 @@ static bool is_complete(const struct row_job_usage *row)
            (!(row->flags & JOB_METER_DATA_DUE) || (row->flags & JOB_METER_DATA_TOLD));
 }
 
+/* The price as it is now; `own` as of struct version. */
+static void set_factor(const struct core *core, struct row_job_usage *row, uint32_t terms, bool own)
+{
+    const struct row_site *site = &core->net.site[site_by_id(core, &row->site).v].row;
+    struct version v = {
+        .kind = VERSION_CHIPS, .base = row->base, .discount = row->discount, .factor = PER_MILLE, .own = own};
+    if (terms != INDEX_NONE) {
+        struct terms said;
+        TERMS_COPY(&said, &core->tariff.term[terms].row);
+        v.factor = terms_factor(&said, core->now_ms, site->price, site_mean_price(core, site));
+    }
+    bool plain = v.discount == 0 && v.factor == PER_MILLE && !own;
+    row->price = version_rate(&v);
+    row->version = plain ? (struct uuid){{0}} : version_pack(&v);
+}
+
+/* What an hour costs from the start, and by which terms; INDEX_NONE: by none. */
+static uint32_t set_price(const struct core *core, const struct job *job, const struct pool *pool,
+                          struct row_job_usage *row)
+{
+    if (job->row.flags & JOB_REPLICA)
+        return INDEX_NONE; /* what a service's replicas serve is paid for by the token */
+    const struct tariff *t = &core->tariff;
+    uint32_t all = terms_at(core, NULL, NULL, pool->row.chip, core->now_ms);
+    uint32_t tenants = terms_at(core, &row->tenant, NULL, pool->row.chip, core->now_ms);
+    bool own = tenants != INDEX_NONE && (t->term[tenants].row.flags & TERMS_HOUR);
+    row->base = own ? t->term[tenants].row.hour : pool->row.price;
+    if (all != INDEX_NONE) {
+        const struct row_terms *terms = &t->term[all].row;
+        row->discount = (job->row.start_by_ms > 0 ? terms->deferrable : 0) +
+                        (job->row.flags & JOB_INTERRUPTIBLE ? terms->interruptible : 0);
+        row->discount = row->discount < PER_MILLE ? row->discount : PER_MILLE;
+        row->terms_ms = terms->from_ms;
+    }
+    set_factor(core, row, all, own);
+    return all;
+}
+
 void job_usage_open(struct core *core, struct job_id id)
 {
     const struct job *job = &core->work.job[id.v];
@@ -125,14 +172,16 @@ void job_usage_open(struct core *core, struct job_id id)
                                 .state = JOB_USAGE_RUNS,
                                 .started_ms = job->row.started_ms,
                                 .kind = job->row.kind};
-    /* What a service's replicas serve is paid for by the token. */
-    row.price = job->row.flags & JOB_REPLICA ? 0 : pool->row.price;
+    uint32_t terms = set_price(core, job, pool, &row);
     name_corridor(core, pool, &row);
     uint32_t i = job_usage_find(core, &row.job, row.epoch);
     if (i != MAP_NONE)
         stop_waiting(core, i); /* of a job that is forgotten, whose id is in use again */
     i = put(core, &row, core->work.lane[job->lane].tenant);
     assert(i != INDEX_NONE); /* there is room for all that can run: try_start */
+    core->meters.usage[i].terms = terms;
+    if (terms != INDEX_NONE)
+        core->tariff.term[terms].epochs++;
 }
 
 /* It waits for its last figures; the one that has waited longest does no more, if that is one too many. */
@@ -167,7 +216,42 @@ void job_usage_end(struct core *core, struct job_id id)
 /* What the epoch has cost so far, in 1/HOUR_MS of a nano-unit. */
 static int128 worth(const struct row_job_usage *row)
 {
-    return (int128)row->price * row->chip_ms;
+    return (int128)row->past_cost * HOUR_MS + row->past_rest +
+           (int128)row->price * (row->chip_ms - row->past_chip_ms);
+}
+
+/* What is told now is a part at the price of this moment, less what of it is free. */
+static void add_part(const struct core *core, const struct job_usage *u, struct row_job_usage *next,
+                     struct job_part *part)
+{
+    const struct row_site *site = &core->net.site[site_by_id(core, &next->site).v].row;
+    struct row_job_usage now = u->row;
+    struct version v;
+    uint32_t terms = u->terms;
+    set_factor(core, &now, terms, version_read(&v, &now.version) && v.own);
+    if (terms != INDEX_NONE && !uuid_eq(&now.version, &u->row.version)) {
+        next->past_cost = (int64_t)(worth(&u->row) / HOUR_MS);
+        next->past_rest = (uint64_t)(worth(&u->row) % HOUR_MS);
+        next->past_chip_ms = u->row.chip_ms;
+        next->price = now.price;
+        next->version = now.version;
+    }
+    uint32_t pool = map_get(&core->net.pool_map, &next->pool, sizeof next->pool);
+    uint64_t more = next->chip_ms - u->row.chip_ms;
+    uint64_t left =
+        next->base > 0 ? allowance_left(core, u->tenant.v, NULL, core->net.pool[pool].row.chip) : 0;
+    part->free_chip_ms = more < left ? more : left;
+    next->past_chip_ms += part->free_chip_ms;
+    if (terms == INDEX_NONE || !(core->tariff.term[terms].row.flags & TERMS_ENERGY))
+        return;
+    v = (struct version){
+        .kind = VERSION_ENERGY, .base = site->price > 0 ? site->price : 0, .factor = site_pue(site)};
+    part->energy_version = version_pack(&v);
+    part->energy_rate = version_rate(&v);
+    int128 exact = ((int128)next->energy_cost + next->energy_unpaid) * KWH_PARTS + next->energy_rest +
+                   (int128)(next->energy_mj - u->row.energy_mj) * v.base * v.factor;
+    next->energy_rest = (uint64_t)(exact % KWH_PARTS);
+    next->energy_unpaid = i64_clamp(exact / KWH_PARTS - next->energy_cost, MONEY_MAX);
 }
 
 /* What its data has cost, in whole nano-units. */
@@ -176,6 +260,19 @@ static int128 data_worth(const struct row_job_usage *row)
     int128 exact = ((int128)row->bytes_in + row->bytes_out) * row->data_price;
     int128 whole = exact / GB, rest = exact % GB;
     return whole + (rest > GB / 2 || (rest == GB / 2 && (whole & 1)));
+}
+
+/* Of the ids of a line's transfers. */
+struct tags {
+    uint8_t charge, grants, parts;
+};
+
+static struct tags tags_of(enum transfer_code code)
+{
+    static const struct tags job = {CHARGE_JOB, CHARGE_GRANTS_JOB, CHARGE_PARTS_JOB};
+    static const struct tags data = {CHARGE_DATA, CHARGE_GRANTS_DATA, CHARGE_PARTS_DATA};
+    static const struct tags energy = {CHARGE_ENERGY, CHARGE_GRANTS_ENERGY, CHARGE_PARTS_ENERGY};
+    return code == TRANSFER_DATA ? data : code == TRANSFER_ENERGY ? energy : job;
 }
 
 /* A charge with all of its parts, or none of it: grants pay first, then the wallet as far as it goes. */
@@ -189,7 +286,7 @@ static int post_charge(struct core *core, const struct row_job_usage *row, struc
     struct account_id wallet = like->debit;
     int64_t granted, available = ledger_available(&core->ledger, wallet);
     struct transfer_order first = *like;
-    first.id = charge_id(core, charge->site ? CHARGE_GRANTS_JOB : CHARGE_GRANTS_DATA);
+    first.id = charge_id(core, tags_of(like->code).grants);
     uint32_t n = grants_pay(core, tenant, &work, owed, &first, order, &granted);
     like->amount = owed - granted < available ? owed - granted : available;
     if (like->amount > 0)
@@ -215,8 +312,9 @@ static int pay_line(struct core *core, struct row_job_usage *row, struct tenant_
 {
     const struct tenant *t = &core->tenant[tenant.v];
     bool data = code == TRANSFER_DATA;
+    const struct tags tags = tags_of(code);
     int64_t owed = worth - *cost, carbon = 0;
-    struct transfer_order order = {.id = charge_id(core, data ? CHARGE_DATA : CHARGE_JOB),
+    struct transfer_order order = {.id = charge_id(core, tags.charge),
                                    .debit = t->wallet,
                                    .code = code,
                                    .event_ms = core->now_ms,
@@ -228,8 +326,8 @@ static int pay_line(struct core *core, struct row_job_usage *row, struct tenant_
     struct charge charge = {.from = order.credit,
                             .site = data ? NULL : &row->site,
                             .tax = t->row.tax,
-                            .carbon = data ? 0 : row->carbon_due,
-                            .id = charge_id(core, data ? CHARGE_PARTS_DATA : CHARGE_PARTS_JOB),
+                            .carbon = code == TRANSFER_JOB ? row->carbon_due : 0,
+                            .id = charge_id(core, tags.parts),
                             .ref = row->job};
     if (rc == 0)
         rc = post_charge(core, row, tenant, &order, &charge, owed, charged, &carbon);
@@ -242,16 +340,19 @@ static int pay_line(struct core *core, struct row_job_usage *row, struct tenant_
 
 /* Pays what the row owes. 0, or an error and nothing was paid. */
 static int pay(struct core *core, struct row_job_usage *row, struct tenant_id tenant,
-               struct charged *for_chips, struct charged *for_data)
+               struct job_part *part)
 {
-    if (worth(row) / HOUR_MS > MONEY_MAX || data_worth(row) > MONEY_MAX)
+    if (worth(row) / HOUR_MS > MONEY_MAX || data_worth(row) > MONEY_MAX || row->energy_unpaid >= MONEY_MAX)
         return ERR_OVERFLOW;
     int64_t chips = (int64_t)(worth(row) / HOUR_MS), data = (int64_t)data_worth(row);
-    int rc = pay_line(core, row, tenant, TRANSFER_JOB, chips, &row->cost, for_chips);
+    int rc = pay_line(core, row, tenant, TRANSFER_JOB, chips, &row->cost, &part->chips);
     if (rc != 0)
         return rc;
-    /* The other line is paid by now: what cannot be paid of this one is owed. */
-    (void)pay_line(core, row, tenant, TRANSFER_DATA, data, &row->data_cost, for_data);
+    /* The first line is paid by now: what cannot be paid of the others is owed. */
+    int64_t energy = row->energy_cost + row->energy_unpaid;
+    (void)pay_line(core, row, tenant, TRANSFER_ENERGY, energy, &row->energy_cost, &part->energy);
+    (void)pay_line(core, row, tenant, TRANSFER_DATA, data, &row->data_cost, &part->data);
+    row->energy_unpaid = energy - row->energy_cost;
     row->unpaid = chips - row->cost;
     row->data_unpaid = data - row->data_cost;
     row->remainder = (uint64_t)(worth(row) % HOUR_MS);
@@ -269,7 +370,7 @@ static void add_carbon(const struct core *core, struct row_job_usage *row, uint6
 /* The tenant owes something. What is held for it may come back, or it does not suffice: then whatever of the job runs is over. */
 static void collect_debt(struct core *core, const struct row_job_usage *row, struct tenant_id tenant)
 {
-    int128 unpaid = (int128)row->unpaid + row->data_unpaid;
+    int128 unpaid = (int128)row->unpaid + row->energy_unpaid + row->data_unpaid;
     struct job_id id = job_by_id(core, &row->job);
     if (unpaid > ledger_unspent(&core->ledger, core->tenant[tenant.v].wallet) && id.v != INDEX_NONE &&
         core->work.job[id.v].row.state == JOB_RUNNING)
@@ -335,6 +436,12 @@ static void corridor_moved(struct core *core, const struct uuid *id, uint64_t by
     table_touch(&core->net.corridors, i);
 }
 
+static void use_allowance(struct core *core, const struct job_usage *u, uint64_t chip_ms)
+{
+    uint32_t pool = map_get(&core->net.pool_map, &u->row.pool, sizeof u->row.pool);
+    allowance_use(core, u->tenant.v, NULL, core->net.pool[pool].row.chip, chip_ms);
+}
+
 int step_job_meter(struct core *core, const struct event *event)
 {
     const struct event_job_meter *e = &event->u.job_meter;
@@ -352,18 +459,20 @@ int step_job_meter(struct core *core, const struct event *event)
     if (is_complete(&next) || !add_report(&next, e))
         return 0; /* nothing that counts and was not known */
     uint64_t moved = next.bytes_in - u->row.bytes_in + next.bytes_out - u->row.bytes_out;
-    struct charged chips = {0}, data = {0};
+    struct job_part part = {.free_chip_ms = 0};
+    add_part(core, u, &next, &part);
     add_carbon(core, &next, next.energy_mj - u->row.energy_mj);
-    int rc = pay(core, &next, tenant, &chips, &data);
+    int rc = pay(core, &next, tenant, &part);
     if (rc != 0)
         return rc;
-    bill_job(core, &u->row, &next, &chips, &data);
+    bill_job(core, &u->row, &next, &part);
+    use_allowance(core, u, part.free_chip_ms);
     u->row = next;
     table_touch(&m->table, i);
     corridor_moved(core, &next.corridor, moved);
     if (next.state == JOB_USAGE_OVER && is_complete(&next))
         stop_waiting(core, i);
-    if (next.unpaid > 0 || next.data_unpaid > 0)
+    if (next.unpaid > 0 || next.energy_unpaid > 0 || next.data_unpaid > 0)
         collect_debt(core, &next, tenant);
     return 0;
 }
@@ -374,7 +483,8 @@ int step_job_meter(struct core *core, const struct event *event)
 static bool adds_up(const struct row_job_usage *row)
 {
     return row->price >= 0 && row->cost >= 0 && row->unpaid >= 0 && row->data_price >= 0 &&
-           row->data_cost >= 0 && row->data_unpaid >= 0 &&
+           row->data_cost >= 0 && row->data_unpaid >= 0 && row->energy_cost >= 0 && row->energy_unpaid >= 0 &&
+           row->past_cost >= 0 && row->past_chip_ms <= row->chip_ms && row->discount <= PER_MILLE &&
            ((int128)row->cost + row->unpaid) * HOUR_MS + row->remainder == worth(row) &&
            (int128)row->data_cost + row->data_unpaid == data_worth(row);
 }

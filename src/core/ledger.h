@@ -57,6 +57,8 @@ enum transfer_state { TRANSFER_PENDING = 1, TRANSFER_POSTED = 2, TRANSFER_VOIDED
     T(ROUNDING, 3, "rounding") \
     T(JOB, 4, "job") \
     T(DATA, 5, "data") \
+    T(ENERGY, 6, "energy") \
+    T(MINIMUM, 7, "minimum") \
     T(TOPUP, 20, "topup") \
     T(CREDIT, 21, "credit") \
     T(SHARE, 30, "share") \

@@ -35,7 +35,10 @@
 #define GATEWAYS_MAX 64
 #define SITE_TOKEN_MS_MAX (INT64_C(24) * 3600000) /* that a token to join lives */
 #define RECALLS_MAX 1024                          /* of weights, those that were lifted too */
-#define POOL_PRICES_MAX 2048                      /* of all pools, that are not in force yet */
+#define POOL_PRICES_MAX 2048                      /* of all pools and corridors, that are not in force yet */
+#define TARIFF_PARTS_MAX 1000u                    /* prices of one tariff */
+#define TERMS_MAX 1024u                           /* of all tenants, in force or to come */
+#define PRICE_KEPT_MS (INT64_C(24) * 3600000)     /* that a price stays known when another is in force */
 #define PAYMENTS_KEPT 2048     /* the newest, whose ids core knows by itself; more than events of a batch */
 #define PARTIES_MAX 1024       /* owners, sponsors and other networks */
 #define OWNERS_MAX 8           /* of one site */

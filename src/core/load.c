@@ -98,6 +98,8 @@ static bool price_in_range(int64_t price)
 
 static int load_price(struct core *core, const struct row_price *row)
 {
+    if (row->flags & PRICE_CLOSED)
+        return 0; /* part of the books, not of the state */
     if (taken(&core->price_map, &row->id, sizeof row->id) || !price_in_range(row->prompt) ||
         !price_in_range(row->cached) || !price_in_range(row->completion) || !price_in_range(row->reasoning))
         return ERR_CORRUPT;
@@ -106,7 +108,7 @@ static int load_price(struct core *core, const struct row_price *row)
         return ERR_LIMIT;
     core->price[i].row = *row;
     map_put(&core->price_map, &row->id, sizeof row->id, i);
-    return 0;
+    return price_load_own(core, i);
 }
 
 static int load_worker(struct core *core, const struct row_worker *row)
@@ -255,6 +257,8 @@ int core_load_done(struct core *core)
         rc = load_services_done(core);
     if (rc == 0)
         rc = load_plan_done(core);
+    if (rc == 0)
+        rc = load_tariff_done(core);
     if (rc != 0)
         return rc;
     tariff_look(core);

@@ -52,8 +52,8 @@ static struct uuid rounding_id(const struct event_meter *e)
 }
 
 /* Everything that can be refused is refused here, before anything changes. */
-static int meter_check(const struct core *core, const struct event_meter *e, struct lease **lease,
-                       int64_t *cost, int64_t *residue)
+static int meter_check(const struct core *core, const struct event_meter *e, uint64_t free,
+                       struct lease **lease, int64_t *cost, int64_t *residue)
 {
     uint32_t worker = map_get(&core->worker_map, &e->worker, sizeof e->worker);
     struct key_id key = key_by_id(core, &e->key);
@@ -67,13 +67,18 @@ static int meter_check(const struct core *core, const struct event_meter *e, str
     struct price rate = {0};
     if (price != MAP_NONE) {
         const struct row_price *p = &core->price[price].row;
-        if (!uuid_eq(&p->model, &e->model))
+        if (!uuid_eq(&p->model, &e->model) || (p->flags & PRICE_GENERAL))
             return ERR_INVALID;
+        if (!uuid_zero(&p->tenant) && !uuid_eq(&p->tenant, &e->tenant))
+            return ERR_FORBIDDEN;
         rate = (struct price){p->prompt, p->cached, p->completion, p->reasoning};
     } else if (!uuid_zero(&e->price)) {
         return ERR_NOT_FOUND;
     }
     struct tokens tokens = {e->prompt, e->cached, e->completion, e->reasoning};
+    if (tokens.cached > tokens.prompt || tokens.reasoning > tokens.completion)
+        return ERR_INVALID;
+    tokens = tokens_less(&tokens, free);
     int rc = money_cost(&tokens, &rate, cost, residue);
     if (rc != 0 || *cost == 0)
         return rc;
@@ -156,7 +161,12 @@ int step_meter(struct core *core, const struct event *event)
     int64_t cost = 0;
     int64_t residue = 0;
     struct charged charged = {0};
-    int rc = meter_check(core, e, &lease, &cost, &residue);
+    struct tenant_id tenant = tenant_by_id(core, &e->tenant);
+    uint64_t all = (uint64_t)e->prompt + e->completion;
+    uint64_t left =
+        tenant.v == INDEX_NONE || uuid_zero(&e->price) ? 0 : allowance_left(core, tenant.v, &e->model, "");
+    uint64_t free = all < left ? all : left;
+    int rc = meter_check(core, e, free, &lease, &cost, &residue);
     if (rc == 0 && lease)
         rc = bill(core, event, lease, cost, residue, &charged);
     if (rc != 0)
@@ -171,7 +181,8 @@ int step_meter(struct core *core, const struct event *event)
     usage->completion += e->completion;
     usage->reasoning += e->reasoning;
     usage->cost += cost;
-    bill_request(core, e, cost, &charged);
+    bill_request(core, e, cost, free, &charged);
+    allowance_use(core, tenant.v, &e->model, "", free);
     effect_reply(core, event->token, 0, cost);
     if (lease && !list_empty(&core->tenant[lease->tenant.v].waiters))
         lease_serve_waiters(core, lease->tenant, event->at_ms);

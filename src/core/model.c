@@ -90,48 +90,7 @@ int step_model_remove(struct core *core, const struct event *event)
     map_remove(&core->model_map, &m->row.id, sizeof m->row.id);
     map_remove(&core->model_names, m->row.name, text_len(m->row.name, NAME_CAP));
     table_drop(&core->models, id.v);
+    prices_settle(core);
     core->effects->routes_changed = true;
-    return 0;
-}
-
-static bool price_in_range(int64_t price)
-{
-    return price >= 0 && price <= PRICE_MAX;
-}
-
-void model_set_price(struct core *core, struct model_id model, const struct uuid *price)
-{
-    core->model[model.v].row.price = *price;
-    table_touch(&core->models, model.v);
-    core->effects->routes_changed = true;
-}
-
-int step_price_set(struct core *core, const struct event *event)
-{
-    const struct event_price_set *e = &event->u.price_set;
-    struct model_id model = model_by_id(core, &e->model);
-    if (model.v == INDEX_NONE)
-        return ERR_NOT_FOUND;
-    if (uuid_zero(&e->price) || !price_in_range(e->prompt) || !price_in_range(e->cached) ||
-        !price_in_range(e->completion) || !price_in_range(e->reasoning))
-        return ERR_OVERFLOW;
-    if (map_get(&core->price_map, &e->price, sizeof e->price) != MAP_NONE)
-        return ERR_EXISTS;
-    uint32_t i = table_take(&core->prices);
-    if (i == INDEX_NONE)
-        return ERR_LIMIT;
-    bool later = e->from_ms > event->at_ms;
-    core->price[i].row = (struct row_price){.id = e->price,
-                                            .model = e->model,
-                                            .prompt = e->prompt,
-                                            .cached = e->cached,
-                                            .completion = e->completion,
-                                            .reasoning = e->reasoning,
-                                            .from_ms = later ? e->from_ms : event->at_ms};
-    map_put(&core->price_map, &e->price, sizeof e->price, i);
-    if (later)
-        tariff_look(core);
-    else
-        model_set_price(core, model, &e->price);
     return 0;
 }

@@ -20,6 +20,19 @@ int64_t money_line(uint32_t tokens, int64_t price, int64_t *residue)
     return whole;
 }
 
+struct tokens tokens_less(const struct tokens *t, uint64_t free)
+{
+    struct tokens left = *t;
+    uint32_t prompt = free < t->prompt ? (uint32_t)free : t->prompt;
+    uint64_t rest = free - prompt;
+    uint32_t completion = rest < t->completion ? (uint32_t)rest : t->completion;
+    left.prompt -= prompt;
+    left.completion -= completion;
+    left.cached = left.cached < left.prompt ? left.cached : left.prompt;
+    left.reasoning = left.reasoning < left.completion ? left.reasoning : left.completion;
+    return left;
+}
+
 int money_cost(const struct tokens *t, const struct price *p, int64_t *cost, int64_t *residue)
 {
     if (t->cached > t->prompt || t->reasoning > t->completion)

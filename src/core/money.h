@@ -29,6 +29,9 @@ struct price {
     int64_t reasoning;
 };
 
+/* Without the first `free` of them: of the prompt, then of the completion. Of each what a cache served, or was thought, goes last. */
+struct tokens tokens_less(const struct tokens *tokens, uint64_t free);
+
 /* tokens x price / PRICE_PER rounded half to even. Adds to `*residue` what rounding added, in nano-units/PRICE_PER. */
 int64_t money_line(uint32_t tokens, int64_t price, int64_t *residue);
 

@@ -309,6 +309,7 @@ int step_site_signal(struct core *core, const struct event *event)
         return ERR_INVALID;
     struct row_site *row = &core->net.site[id.v].row;
     bool cooler = e->pue < row->pue; /* the cap lets more in */
+    site_mean_turn(core, row);
     row->price = e->price;
     row->carbon = e->carbon;
     row->pue = e->pue;
@@ -339,8 +340,11 @@ int step_pool_price(struct core *core, const struct event *event)
         return ERR_NOT_FOUND;
     if (e->price < 0 || e->price > PRICE_MAX)
         return ERR_INVALID;
-    if (e->from_ms > event->at_ms)
-        return pool_price_later(core, e);
+    if (e->from_ms > event->at_ms) {
+        int rc = item_price_later(core, &e->pool, e->price, e->from_ms);
+        tariff_look(core);
+        return rc;
+    }
     pool_set_price(core, id, e->price);
     return 0;
 }

@@ -13,6 +13,7 @@
 #include "base/str.h"
 #include "core/limits.h"
 #include "core/schema_accounts.h"
+#include "core/schema_money.h"
 
 #define DIGEST_BYTES 32
 
@@ -162,10 +163,11 @@ struct uuid_list {
     F(S, text, quantisation, 16) F(S, text, engine, NAME_CAP) F(S, text, chips, TEXT_CAP) \
     F(S, u64, memory_bytes, 0) F(S, u64, size_bytes, 0) F(S, text, location, PATH_CAP)
 #define EVENT_MODEL_REMOVE(F, S) F(S, uuid, model, 0)
-/* Nano-units for a million tokens of each kind. In force from then on, 0: from this event on. */
+/* Nano-units for a million tokens of each kind. In force from then on, 0: from this event on. tenant: the only one that pays it;
+ * zero: whoever has no price of its own. flags: enum price_flag. */
 #define EVENT_PRICE_SET(F, S) \
     F(S, uuid, price, 0) F(S, uuid, model, 0) F(S, i64, prompt, 0) F(S, i64, cached, 0) \
-    F(S, i64, completion, 0) F(S, i64, reasoning, 0) F(S, i64, from_ms, 0)
+    F(S, i64, completion, 0) F(S, i64, reasoning, 0) F(S, i64, from_ms, 0) F(S, uuid, tenant, 0) F(S, u32, flags, 0)
 /* sites: where replicas may be (core/deployment.c); none: so many replicas on the hub's own machine, and what follows says nothing.
  * At least `min` and at most `replicas`, of so many chips of a kind (empty: of any one kind) each; chips 0: as in events before there
  * were these, `replicas` of one chip. hold_ms and idle_ms as of a service. tenant: whose share of the chips they count to; zero:
@@ -233,21 +235,6 @@ struct uuid_list {
     F(S, u32, completion, 0) F(S, u32, reasoning, 0) F(S, u32, flags, 0) F(S, u32, status, 0) \
     F(S, i64, started_ms, 0) F(S, text, chip, CHIP_CAP)
 
-/* A tenant paid money in: its budget is more by so much. The id is the sender's, and counts once. */
-#define EVENT_WALLET_TOPUP(F, S) F(S, uuid, payment, 0) F(S, uuid, tenant, 0) F(S, i64, amount, 0)
-/* A tenant's bill for all that is not on one yet, to the end of that month, is closed (core/books.c). Months count from January
- * 1970; first_month: from which on its lines were summed; total: what they come to, nano-units. */
-#define EVENT_INVOICE_CLOSE(F, S) \
-    F(S, uuid, invoice, 0) F(S, uuid, tenant, 0) F(S, u32, month, 0) F(S, i64, total, 0) F(S, u32, first_month, 0)
-/* The tenant gets back so much of what the bill that ends with that month asked for. The id counts once. before: what it had been given
- * back in all when what is left of the bill was summed. */
-#define EVENT_CREDIT_NOTE(F, S) \
-    F(S, uuid, payment, 0) F(S, uuid, tenant, 0) F(S, u32, month, 0) F(S, i64, amount, 0) F(S, text, reason, TEXT_CAP) \
-    F(S, i64, before, 0)
-
-/* The weights with this digest stop everywhere, and no model that has them is served until that is lifted. The id is the sender's. */
-#define EVENT_MODEL_RECALL(F, S) F(S, uuid, recall, 0) F(S, digest, digest, 0) F(S, text, reason, TEXT_CAP)
-#define EVENT_MODEL_RECALL_LIFT(F, S) F(S, digest, digest, 0)
 
 #define EVENTS(E) \
     E(hub_boot, 1, EVENT_HUB_BOOT) \
@@ -267,6 +254,8 @@ struct uuid_list {
     E(variant_add, 21, EVENT_VARIANT_ADD) \
     E(model_remove, 22, EVENT_MODEL_REMOVE) \
     E(price_set, 23, EVENT_PRICE_SET) \
+    E(tariff_put, 24, EVENT_TARIFF_PUT) \
+    E(tariff_set, 25, EVENT_TARIFF_SET) \
     E(deploy, 30, EVENT_DEPLOY) \
     E(undeploy, 31, EVENT_UNDEPLOY) \
     E(replica_state, 32, EVENT_REPLICA_STATE) \
@@ -371,20 +360,26 @@ struct uuid_list {
 /* An epoch of a job. state: enum job_usage_state; price: nano-units for a chip-hour; figures as in job_meter; cost: what was paid
  * for it, unpaid: what could not be, nano-units, and remainder what is less than one: in 1/3600000 of it. Data: over which
  * corridor (zero: none), what a GB costs there in nano-units, and what was paid and could not be. carbon_due: what its CO2e costs and
- * was not taken out of what it paid yet, nano-units. kind: enum job_kind. */
+ * was not taken out of what it paid yet, nano-units. kind: enum job_kind. version: how the price came to
+ * be (core/terms.h); base, discount, terms_ms: fixed at the start, the price without discounts and factors, thousandths of it, and
+ * the terms that hold, by when they began, 0: none. past: chip-ms at other prices than the one now, and what they cost. Of
+ * energy that is passed on: what it came to, what was paid and is owed; its rest in 1/3.6e12 of a nano-unit. */
 #define ROW_JOB_USAGE(F, S) \
     F(S, uuid, job, 0) F(S, u32, epoch, 0) F(S, uuid, tenant, 0) F(S, uuid, site, 0) F(S, uuid, pool, 0) \
     F(S, u32, chips, 0) F(S, u32, state, 0) F(S, i64, price, 0) F(S, i64, started_ms, 0) F(S, i64, ended_ms, 0) \
     F(S, u64, ms, 0) F(S, u64, chip_ms, 0) F(S, u64, cpu_ms, 0) F(S, u64, energy_mj, 0) F(S, u32, flags, 0) \
     F(S, i64, cost, 0) F(S, i64, unpaid, 0) F(S, u64, remainder, 0) F(S, uuid, corridor, 0) F(S, i64, data_price, 0) \
     F(S, u64, bytes_in, 0) F(S, u64, bytes_out, 0) F(S, i64, data_cost, 0) F(S, i64, data_unpaid, 0) \
-    F(S, i64, carbon_due, 0) F(S, u32, kind, 0)
-/* closed_month: up to the end of which its bills are closed, 0: there is none; then the number of the last one, and when that was.
- * tax: millionths of what is net. */
+    F(S, i64, carbon_due, 0) F(S, u32, kind, 0) \
+    F(S, uuid, version, 0) F(S, i64, base, 0) F(S, u32, discount, 0) F(S, i64, terms_ms, 0) \
+    F(S, u64, past_chip_ms, 0) F(S, i64, past_cost, 0) F(S, u64, past_rest, 0) \
+    F(S, u64, energy_rest, 0) F(S, i64, energy_cost, 0) F(S, i64, energy_unpaid, 0)
+/* closed_month: up to the end of which its bills are closed, 0: there is none; then the number of the last one, when that was, and
+ * last what it came to. tax: millionths of what is net. */
 #define ROW_TENANT(F, S) \
     F(S, uuid, id, 0) F(S, text, name, NAME_CAP) F(S, u32, ledger, 0) F(S, i64, created_ms, 0) \
     F(S, text, jurisdiction, CODE_CAP) F(S, text, licence, NAME_CAP) F(S, u32, closed_month, 0) \
-    F(S, u64, closed_number, 0) F(S, i64, closed_ms, 0) F(S, u32, tax, 0)
+    F(S, u64, closed_number, 0) F(S, i64, closed_ms, 0) F(S, u32, tax, 0) F(S, i64, closed_total, 0)
 #define ROW_KEY(F, S) \
     F(S, uuid, id, 0) F(S, uuid, tenant, 0) F(S, text, name, NAME_CAP) F(S, text, public_id, 16) \
     F(S, digest, hash, 0) F(S, u32, scopes, 0) F(S, u32, rpm, 0) F(S, u32, tpm, 0) \
@@ -398,9 +393,11 @@ struct uuid_list {
     F(S, uuid, id, 0) F(S, uuid, model, 0) F(S, digest, digest, 0) F(S, text, format, 16) \
     F(S, text, quantisation, 16) F(S, text, engine, NAME_CAP) F(S, text, chips, TEXT_CAP) \
     F(S, u64, memory_bytes, 0) F(S, u64, size_bytes, 0) F(S, text, location, PATH_CAP)
+/* flags: enum price_flag; until_ms: since when another one is in force in its place, 0: it is not so. */
 #define ROW_PRICE(F, S) \
     F(S, uuid, id, 0) F(S, uuid, model, 0) F(S, i64, prompt, 0) F(S, i64, cached, 0) \
-    F(S, i64, completion, 0) F(S, i64, reasoning, 0) F(S, i64, from_ms, 0)
+    F(S, i64, completion, 0) F(S, i64, reasoning, 0) F(S, i64, from_ms, 0) F(S, uuid, tenant, 0) F(S, u32, flags, 0) \
+    F(S, i64, until_ms, 0)
 #define ROW_ACCOUNT(F, S) \
     F(S, uuid, owner, 0) F(S, u32, code, 0) F(S, u32, ledger, 0) F(S, i64, debits_pending, 0) \
     F(S, i64, debits_posted, 0) F(S, i64, credits_pending, 0) F(S, i64, credits_posted, 0) \
@@ -434,25 +431,6 @@ struct uuid_list {
     F(S, uuid, tenant, 0) F(S, uuid, key, 0) F(S, uuid, model, 0) F(S, u64, hour, 0) \
     F(S, u64, requests, 0) F(S, u64, prompt, 0) F(S, u64, cached, 0) F(S, u64, completion, 0) \
     F(S, u64, reasoning, 0) F(S, i64, cost, 0)
-/* Added to, not replaced: what a tenant is billed, for a day (since 1970), a model, pool or corridor, a site and a version of the
- * price: of a model's tokens the id of its price, of a chip-hour or a GB how much it was, in `rate`. tax: how much of the cost
- * is; granted: how much of it grants paid. */
-#define ROW_BILL(F, S) \
-    F(S, uuid, tenant, 0) F(S, u64, day, 0) F(S, uuid, item, 0) F(S, uuid, variant, 0) F(S, uuid, site, 0) \
-    F(S, uuid, price, 0) F(S, i64, rate, 0) F(S, u64, requests, 0) F(S, u64, prompt, 0) F(S, u64, cached, 0) \
-    F(S, u64, completion, 0) F(S, u64, reasoning, 0) F(S, u64, chip_ms, 0) F(S, u64, energy_mj, 0) \
-    F(S, u64, carbon_ng, 0) F(S, i64, cost, 0) F(S, u64, bytes, 0) F(S, i64, tax, 0) \
-    F(S, i64, granted, 0)
-/* What a tenant paid in, or with a month and a reason got back of the bill that ends with it. */
-#define ROW_PAYMENT(F, S) \
-    F(S, uuid, id, 0) F(S, uuid, tenant, 0) F(S, i64, amount, 0) F(S, i64, at_ms, 0) F(S, u32, month, 0) \
-    F(S, text, reason, TEXT_CAP)
-/* A closed bill, of all whole months from first_month to month. `number` counts those of all tenants, from 1. */
-#define ROW_INVOICE(F, S) \
-    F(S, uuid, id, 0) F(S, uuid, tenant, 0) F(S, u64, number, 0) F(S, u32, first_month, 0) F(S, u32, month, 0) \
-    F(S, u32, ledger, 0) F(S, i64, total, 0) F(S, i64, closed_ms, 0)
-/* What a chip-hour of a pool will cost from then on. */
-#define ROW_POOL_PRICE(F, S) F(S, uuid, pool, 0) F(S, i64, from_ms, 0) F(S, i64, price, 0)
 /* gone_ms: when the last replica was; lifted_ms: from when on it is in force no more; 0: not yet. */
 #define ROW_RECALL(F, S) \
     F(S, uuid, id, 0) F(S, digest, digest, 0) F(S, text, reason, TEXT_CAP) F(S, i64, asked_ms, 0) \
@@ -545,6 +523,10 @@ struct uuid_list {
     R(invoice, 51, ROW_INVOICE, 1) \
     R(payment, 52, ROW_PAYMENT, 1) \
     R(pool_price, 53, ROW_POOL_PRICE, 2) \
+    R(terms, 54, ROW_TERMS, 4) \
+    R(allowance, 55, ROW_ALLOWANCE, 3) \
+    R(tariff_part, 56, ROW_TARIFF_PART, 1) \
+    R(site_mean, 57, ROW_SITE_MEAN, 1) \
     R(party, 60, ROW_PARTY, 1) \
     R(site_owners, 61, ROW_SITE_OWNERS, 1) \
     R(charging, 62, ROW_CHARGING, 1) \

@@ -25,6 +25,7 @@
 #include "core/route.h"
 #include "core/rulebook.h"
 #include "core/service.h"
+#include "core/tariff.h"
 #include "core/work.h"
 
 struct tenant_id {
@@ -57,17 +58,12 @@ struct key {
 
 struct model {
     struct row_model row;
-    uint32_t nvariants, ndeployments;
-    uint32_t nservices, price_due; /* that comes in force in this turn, and 1; 0: none (core/tariff.c) */
+    uint32_t nvariants, ndeployments, nservices;
 };
 
 struct variant {
     struct row_variant row;
     struct model_id model;
-};
-
-struct price_entry {
-    struct row_price row;
 };
 
 struct deployment {
@@ -118,6 +114,7 @@ struct gateway {
 struct job_usage {
     struct row_job_usage row;
     struct tenant_id tenant;
+    uint32_t terms;           /* that hold for it, INDEX_NONE: none (core/tariff.h) */
     struct heap_node in_over; /* while it waits for its last figures */
 };
 

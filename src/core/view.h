@@ -68,9 +68,24 @@ const struct row_model *view_model(const struct core *core, const struct uuid *i
 const struct row_model *view_model_named(const struct core *core, const char *name, size_t len);
 const struct row_variant *view_variant(const struct core *core, const struct uuid *id);
 const struct row_price *view_price(const struct core *core, const struct uuid *id);
-/* The price of a model, or of a pool's chip-hour, that will be in force then, as far as is told now; NULL: none. */
-const struct row_price *view_price_then(const struct core *core, const struct uuid *model, int64_t then_ms);
-int64_t view_pool_price_then(const struct core *core, const struct uuid *pool, int64_t then_ms);
+/* What the tenant pays for the model now, NULL: whoever has no price of its own; NULL: nothing. */
+const struct row_price *view_price_of(const struct core *core, const struct uuid *model,
+                                      const struct uuid *tenant);
+/* Prices of single tenants that are in force. */
+const struct row_price *view_own_price_at(const struct core *core, uint32_t *pos);
+/* The price of a model, the tenant's own if it is not NULL, that will be in force then, as far as is told now; NULL: none. And of a
+ * pool's chip-hour, or a corridor's GB. */
+const struct row_price *view_price_then(const struct core *core, const struct uuid *model,
+                                        const struct uuid *tenant, int64_t then_ms);
+int64_t view_item_price_then(const struct core *core, const struct uuid *item, int64_t then_ms);
+/* Terms that will be in force then, tenant and model NULL where they are of none; NULL: none. */
+const struct row_terms *view_terms_then(const struct core *core, const struct uuid *tenant,
+                                        const struct uuid *model, const char *chip, int64_t then_ms);
+/* All terms, in force or to come; and what is used of what they leave free in the month of that time. */
+const struct row_terms *view_terms_at(const struct core *core, uint32_t *pos);
+uint64_t view_allowance_used(const struct core *core, const struct row_terms *terms, int64_t then_ms);
+/* What power has cost at a site on the average, nano-units a kWh; 0: nothing is known yet. */
+int64_t view_site_mean(const struct core *core, const struct uuid *site);
 const struct row_deployment *view_deployment(const struct core *core, const struct uuid *id);
 const struct row_pool *view_pool(const struct core *core, const struct uuid *id);
 /* What a chip of this kind costs at the site now, with power and carbon: nano-units for an hour, of its pools the least; 0: it has none. */

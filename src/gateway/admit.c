@@ -163,7 +163,7 @@ static int check_rate(struct relay *r, const struct snap_key *key, struct err *e
 /* The most that the request can be billed, nano-units; 0 for a model that is free. */
 static int worst_cost(const struct relay *r, int64_t *cost)
 {
-    const struct price *p = &r->model->price;
+    const struct price *p = &r->price->price;
     /* Cached and thought tokens have prices of their own, which need not be the lower ones. */
     struct price dear = {.prompt = p->prompt > p->cached ? p->prompt : p->cached,
                          .completion = p->completion > p->reasoning ? p->completion : p->reasoning};
@@ -343,6 +343,7 @@ static struct relay *relay_new(struct worker *worker, struct http_request *reque
     r->request = request;
     r->snapshot = a->snapshot;
     r->model = a->model;
+    r->price = snapshot_price(a->snapshot, a->model, &a->key->tenant);
     r->surface = a->parsed.surface;
     r->stream = a->parsed.stream;
     r->include_usage = a->parsed.include_usage;

@@ -181,7 +181,7 @@ static struct event meter_event(struct relay *r, const struct tokens *d, uint32_
                     .model = r->model->id,
                     .variant = r->variant,
                     .site = r->site,
-                    .price = r->model->price_id,
+                    .price = r->price->id,
                     .prompt = d->prompt,
                     .cached = d->cached,
                     .completion = d->completion,
@@ -199,7 +199,7 @@ static bool posted(struct relay *r, const struct tokens *d, const struct effect 
 {
     int64_t cost = reply->amount, ignored = 0;
     bool durable = reply->code == 0 || reply->code == ERR_DUPLICATE;
-    if (reply->code == ERR_DUPLICATE && money_cost(d, &r->model->price, &cost, &ignored) != 0)
+    if (reply->code == ERR_DUPLICATE && money_cost(d, &r->price->price, &cost, &ignored) != 0)
         cost = 0;
     if (durable && r->hold.draw.lease)
         draw_post(&r->hold.draw, cost);

@@ -51,6 +51,7 @@ struct relay {
     struct http_request *request; /* NULL once the client is gone or answered */
     struct snapshot *snapshot;
     const struct snap_model *model;
+    const struct snap_price *price; /* that it was admitted under */
     struct limiter *limiter;
     enum relay_state state;
     enum engine_surface surface;

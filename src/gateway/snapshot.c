@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/snapshot.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -170,6 +171,38 @@ static const struct row_variant *first_variant(const struct core *core, const st
     return row;
 }
 
+static struct snap_price snap_price_of(const struct row_price *row)
+{
+    return (struct snap_price){.model = row->model,
+                               .tenant = row->tenant,
+                               .id = row->id,
+                               .price = {row->prompt, row->cached, row->completion, row->reasoning}};
+}
+
+/* The key is the beginning of the entry: model and tenant. */
+static bool own_equal(const void *table, uint32_t i, const void *key, size_t len)
+{
+    return memcmp((const struct snap_price *)table + i, key, len) == 0;
+}
+
+#define OWN_KEY offsetof(struct snap_price, id)
+
+static void add_own_prices(struct snapshot *s, const struct core *core)
+{
+    uint32_t n = 0;
+    for (uint32_t pos = 0; view_own_price_at(core, &pos);)
+        n++;
+    const struct row_price *row;
+    uint32_t nslots = map_slots(n);
+    s->own = must_alloc(n, sizeof *s->own);
+    s->own_slots = must_alloc(nslots, sizeof *s->own_slots);
+    map_init(&s->owns, s->own_slots, nslots, 0, own_equal, s->own);
+    for (uint32_t pos = 0; (row = view_own_price_at(core, &pos)) != NULL; s->nowns++) {
+        s->own[s->nowns] = snap_price_of(row);
+        map_put(&s->owns, &s->own[s->nowns], OWN_KEY, s->nowns);
+    }
+}
+
 static void add_models(struct registry *r, struct snapshot *s, const struct core *core)
 {
     uint32_t n = view_counts(core).models;
@@ -189,10 +222,8 @@ static void add_models(struct registry *r, struct snapshot *s, const struct core
         m->recalled = view_recalled(core, &row->id) != NULL;
         m->queue = queue_of(r, &row->id);
         const struct row_price *price = view_price(core, &row->price);
-        if (price) {
-            m->price_id = price->id;
-            m->price = (struct price){price->prompt, price->cached, price->completion, price->reasoning};
-        }
+        if (price)
+            m->price = snap_price_of(price);
         const struct row_variant *variant = first_variant(core, &row->id);
         if (variant) {
             m->engine = engine_spec_named(r->engines, variant->engine);
@@ -263,6 +294,7 @@ struct snapshot *snapshot_make(struct registry *r, const struct core *core)
     pthread_mutex_lock(&r->lock);
     add_keys(r, s, core);
     add_models(r, s, core);
+    add_own_prices(s, core);
     add_backends(r, s, core);
     add_demand(s, core);
     pthread_mutex_unlock(&r->lock);
@@ -325,6 +357,8 @@ void snapshot_unref(struct snapshot *s)
     free(s->key_slots);
     free(s->model);
     free(s->model_slots);
+    free(s->own);
+    free(s->own_slots);
     free(s);
 }
 
@@ -338,6 +372,14 @@ const struct snap_model *snapshot_model(const struct snapshot *s, const char *na
 {
     uint32_t i = map_get(&s->models, name, len);
     return i == MAP_NONE ? NULL : &s->model[i];
+}
+
+const struct snap_price *snapshot_price(const struct snapshot *s, const struct snap_model *model,
+                                        const struct uuid *tenant)
+{
+    const struct snap_price key = {.model = model->id, .tenant = *tenant};
+    uint32_t i = s->nowns > 0 ? map_get(&s->owns, &key, OWN_KEY) : MAP_NONE;
+    return i == MAP_NONE ? &model->price : &s->own[i];
 }
 
 bool snap_model_deployed(const struct snap_model *m)

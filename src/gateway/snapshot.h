@@ -31,6 +31,13 @@ struct snap_key {
     struct limiter *limiter; /* NULL: no rate limit */
 };
 
+/* What a model costs, whoever has no price of its own, or one tenant. */
+struct snap_price {
+    struct uuid model, tenant; /* zero: of all */
+    struct uuid id;            /* zero: free */
+    struct price price;
+};
+
 struct snap_model {
     char name[NAME_CAP];
     char upstream[NAME_CAP]; /* the name that the engine knows it by */
@@ -38,8 +45,7 @@ struct snap_model {
     uint32_t kind;
     uint32_t context; /* tokens a request may use in one slot */
     int64_t created_ms;
-    struct uuid price_id; /* zero: free */
-    struct price price;
+    struct snap_price price;
     const struct engine_spec *engine; /* NULL: no variant */
     struct slot_queue *queue;
     struct backend *backends[REPLICAS_PER_DEPLOYMENT_MAX];
@@ -63,6 +69,10 @@ struct snapshot {
     struct map_slot *model_slots;
     struct snap_model *model;
     uint32_t nmodels;
+    struct map owns;
+    struct map_slot *own_slots;
+    struct snap_price *own; /* of single tenants, by tenant and model */
+    uint32_t nowns;
 };
 
 struct registry *registry_new(const struct engine_specs *engines, uint32_t queue_max);
@@ -77,6 +87,9 @@ void snapshot_unref(struct snapshot *snapshot);
 
 const struct snap_key *snapshot_key(const struct snapshot *snapshot, const char *public_id, size_t len);
 const struct snap_model *snapshot_model(const struct snapshot *snapshot, const char *name, size_t len);
+/* What the model costs the tenant. */
+const struct snap_price *snapshot_price(const struct snapshot *snapshot, const struct snap_model *model,
+                                        const struct uuid *tenant);
 /* It has replicas, or would if it were asked. */
 bool snap_model_deployed(const struct snap_model *model);
 /* Totals over all queues and backends, for /metrics. */

@@ -133,6 +133,28 @@ static void corridor_words(char dst[NAME_CAP], const struct core *core, const st
     (void)snprintf(dst, NAME_CAP, "%.30s/%.30s", a ? a->name : "?", b ? b->name : "?");
 }
 
+uint32_t bill_version(char dst[VERSION_TEXT_CAP], const struct uuid *id)
+{
+    struct version v;
+    char base[AMOUNT_TEXT_MAX];
+    dst[0] = 0;
+    if (uuid_zero(id))
+        return 0;
+    if (!version_read(&v, id)) {
+        uuid_format(dst, id);
+        return 0;
+    }
+    amount_format(base, v.base);
+    int n =
+        snprintf(dst, VERSION_TEXT_CAP, "%s%s", v.kind == VERSION_FREE ? "free" : base, v.own ? " own" : "");
+    if (v.discount > 0)
+        n += snprintf(dst + n, (size_t)(VERSION_TEXT_CAP - n), " -%u.%u%%", v.discount / 10, v.discount % 10);
+    if (v.factor != PER_MILLE)
+        (void)snprintf(dst + n, (size_t)(VERSION_TEXT_CAP - n), " x%u.%03u", v.factor / PER_MILLE,
+                       v.factor % PER_MILLE);
+    return v.kind;
+}
+
 void bill_words(struct bill_words *out, const struct core *core, const struct row_bill *row)
 {
     const struct row_model *model = view_model(core, &row->item);
@@ -148,19 +170,32 @@ void bill_words(struct bill_words *out, const struct core *core, const struct ro
         name_or_id(out->site, site ? site->name : NULL, &row->site);
     if (variant && memcmp(variant->digest, none, sizeof none) != 0)
         hex_encode(out->digest, variant->digest, sizeof variant->digest);
-    if (!uuid_zero(&row->price))
-        uuid_format(out->price, &row->price);
-    if (out->chips || out->data)
+    out->of = bill_version(out->price, &row->price);
+    out->energy = out->of == VERSION_ENERGY;
+    out->minimum = out->of == VERSION_MINIMUM;
+    out->chips = out->chips && !out->energy;
+    if (out->chips || out->data || out->energy || out->minimum)
         amount_format(out->rate, row->rate);
+    if (out->minimum)
+        (void)text_set(out->item, sizeof out->item, "minimum", strlen("minimum"));
     if (corridor)
         corridor_words(out->item, core, corridor);
     (void)snprintf(out->unit, sizeof out->unit, "%s",
-                   out->chips  ? "chip-hours"
-                   : out->data ? "GB"
-                               : "tokens");
-    out->quantity_e3 = out->chips  ? row->chip_ms / 3600
-                       : out->data ? row->bytes / 1000000
-                                   : (row->prompt + row->completion) * 1000;
+                   out->chips     ? "chip-hours"
+                   : out->energy  ? "kWh"
+                   : out->data    ? "GB"
+                   : out->minimum ? "months"
+                                  : "tokens");
+    out->quantity_e3 = out->chips     ? row->chip_ms / 3600
+                       : out->energy  ? row->energy_mj / 3600000
+                       : out->data    ? row->bytes / 1000000
+                       : out->minimum ? 1000
+                                      : (row->prompt + row->completion) * 1000;
+}
+
+const char *bill_kind(const struct bill_words *w)
+{
+    return w->chips ? "chips" : w->energy ? "energy" : w->data ? "data" : w->minimum ? "minimum" : "model";
 }
 
 void bill_line_json(struct buf *out, const struct core *core, const struct row_bill *row)
@@ -169,11 +204,18 @@ void bill_line_json(struct buf *out, const struct core *core, const struct row_b
     bill_words(&w, core, row);
     buf_add_char(out, '{');
     add_text(out, "day", w.day, sizeof w.day);
-    add_text(out, w.chips ? "chip" : w.data ? "corridor" : "model", w.item, sizeof w.item);
+    if (!w.minimum)
+        add_text(out, w.chips || w.energy ? "chip" : w.data ? "corridor" : "model", w.item, sizeof w.item);
     add_text(out, "site", w.site, sizeof w.site);
-    if (w.chips) {
+    add_text(out, "kind", bill_kind(&w), KIND_TEXT_CAP);
+    if (w.minimum || w.energy) {
+        add_text(out, "price", w.rate, sizeof w.rate);
+        add_text(out, "price_version", w.price, sizeof w.price);
+    } else if (w.chips) {
         add_id(out, "pool", &row->item);
         add_text(out, "price", w.rate, sizeof w.rate);
+        if (w.price[0])
+            add_text(out, "price_version", w.price, sizeof w.price);
         buf_addf(out, ",\"chip_ms\":%llu", (unsigned long long)row->chip_ms);
     } else if (w.data) {
         add_text(out, "price", w.rate, sizeof w.rate);

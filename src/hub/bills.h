@@ -9,11 +9,13 @@
 #define BUSBAR_HUB_BILLS_H
 
 #include "core/month.h"
+#include "core/terms.h"
 #include "hub/api.h"
 
 #define BILL_LINES_MAX 100000u
 #define DATE_CAP 11
 #define MONTH_CAP 8
+#define VERSION_TEXT_CAP 80
 
 struct bill_lines {
     struct row_bill *row; /* by tenant and day */
@@ -32,14 +34,23 @@ struct bill_words {
     char item[NAME_CAP]; /* name of the model, or kind of the chips */
     bool chips;          /* of a pool, billed by the chip-hour; else of a model, by the token, or */
     bool data;           /* over a corridor, billed by the GB */
+    bool energy;         /* of a pool, passed on, by the kWh */
+    bool minimum;        /* what was missing to the least that a month costs */
     char site[NAME_CAP]; /* empty: none is known */
     char digest[2 * DIGEST_BYTES + 1]; /* SHA-256 of a model's weights; empty: not known */
-    char price[UUID_TEXT_LEN + 1];     /* the version of a model's price; empty: it had none */
-    char rate[AMOUNT_TEXT_MAX];        /* of a chip-hour, or a GB */
+    char price
+        [VERSION_TEXT_CAP]; /* the version: of a model's price its id, of others how it came to be; empty: none */
+    uint32_t of;            /* enum version_kind; 0: a price as it was set */
+    char rate[AMOUNT_TEXT_MAX]; /* of a chip-hour, or a GB */
     char unit[12];
     uint64_t quantity_e3; /* thousandths of the unit: tokens, chip-hours, or GB */
 };
 void bill_words(struct bill_words *out, const struct core *core, const struct row_bill *row);
+/* "2.5", "2.5 own -30.0% x1.200", "free": how a price came to be, or the id of a model's; empty: it is as it was set. Returns its kind,
+ * enum version_kind, or 0. */
+uint32_t bill_version(char dst[VERSION_TEXT_CAP], const struct uuid *id);
+/* "model", "chips", "energy", "data" or "minimum". */
+const char *bill_kind(const struct bill_words *words);
 
 /* One line as JSON. */
 void bill_line_json(struct buf *out, const struct core *core, const struct row_bill *row);

@@ -187,12 +187,17 @@ static void add_invoice(struct buf *out, const struct export *x, const struct uu
     buf_add_char(out, ',');
 }
 
-/* Tokens, or chip-hours to nine decimals, rounded down. */
+/* Tokens, kWh, months, or chip-hours to nine decimals, rounded down. */
 static void add_quantity(struct buf *out, const struct bill_words *w, const struct row_bill *row)
 {
     if (w->data) {
         buf_addf(out, "%llu.%09llu,GB,", (unsigned long long)(row->bytes / 1000000000),
                  (unsigned long long)(row->bytes % 1000000000));
+        return;
+    }
+    if (w->energy || w->minimum) {
+        buf_addf(out, "%llu.%03u,%s,", (unsigned long long)(w->quantity_e3 / 1000),
+                 (unsigned)(w->quantity_e3 % 1000), w->energy ? "kWh" : "Months");
         return;
     }
     if (!w->chips) {
@@ -213,7 +218,7 @@ static void add_extras(struct buf *out, const struct bill_words *w, const struct
     add_words(out, w->chips ? w->item : "");
     buf_addf(out, "%llu,%llu,", (unsigned long long)row->chip_ms, (unsigned long long)row->completion);
     add_joules(out, row->energy_mj);
-    buf_addf(out, ",%s,%s,%llu,%llu,%llu,", w->digest, w->chips || w->data ? w->rate : w->price,
+    buf_addf(out, ",%s,%s,%llu,%llu,%llu,", w->digest, w->rate[0] ? w->rate : w->price,
              (unsigned long long)row->prompt, (unsigned long long)row->reasoning,
              (unsigned long long)row->requests);
     csv_field(out, w->site);
@@ -232,9 +237,11 @@ static void add_line(struct buf *out, const struct core *core, const struct expo
     add_account(out, core, x, &row->tenant, cost);
     buf_add_text(out, "Usage,,");
     buf_addf(out, "%s %s",
-             w.chips  ? "Use by jobs of chips of the kind"
-             : w.data ? "Data of jobs over the corridor"
-                      : "Requests to the model",
+             w.chips     ? "Use by jobs of chips of the kind"
+             : w.energy  ? "Energy of jobs on chips of the kind"
+             : w.data    ? "Data of jobs over the corridor"
+             : w.minimum ? "What was missing to the month's"
+                         : "Requests to the model",
              w.item);
     buf_add_text(out, ",Usage-Based,");
     add_instant(out, ((int64_t)row->day + 1) * DAY_MS);
@@ -249,9 +256,11 @@ static void add_line(struct buf *out, const struct core *core, const struct expo
     add_words(out, w.site);
     buf_addf(out, "%s,", id);
     add_words(out, w.item);
-    buf_add_text(out, w.chips  ? "Pool,Compute,Accelerator compute,Other (Compute),"
-                      : w.data ? "Corridor,Networking,Data transfer,Other (Networking),"
-                               : "Model,AI and Machine Learning,Model inference,Generative AI,");
+    buf_add_text(out, w.chips     ? "Pool,Compute,Accelerator compute,Other (Compute),"
+                      : w.energy  ? "Pool,Compute,Power of accelerators,Other (Compute),"
+                      : w.data    ? "Corridor,Networking,Data transfer,Other (Networking),"
+                      : w.minimum ? "Tenant,Other,Minimum charge,Other (Other),"
+                                  : "Model,AI and Machine Learning,Model inference,Generative AI,");
     add_extras(out, &w, row);
 }
 

@@ -111,11 +111,11 @@ static void csv_line(struct buf *out, const struct core *core, const char *head,
     amount_format(tax, row->tax);
     amount_format(granted, row->granted);
     buf_add_text(out, head);
-    buf_addf(out, "%s,%s,", w.day, w.chips ? "chips" : w.data ? "data" : "model");
+    buf_addf(out, "%s,%s,", w.day, bill_kind(&w));
     csv_field(out, w.item);
     buf_add_char(out, ',');
     csv_field(out, w.site);
-    buf_addf(out, ",%s,%llu,%llu,%llu,%llu,%llu,%llu,%llu,", w.chips || w.data ? w.rate : w.price,
+    buf_addf(out, ",%s,%llu,%llu,%llu,%llu,%llu,%llu,%llu,", w.rate[0] ? w.rate : w.price,
              (unsigned long long)row->requests, (unsigned long long)row->prompt,
              (unsigned long long)row->cached, (unsigned long long)row->completion,
              (unsigned long long)row->reasoning, (unsigned long long)row->chip_ms,
@@ -123,7 +123,7 @@ static void csv_line(struct buf *out, const struct core *core, const char *head,
     add_joules(out, row->energy_mj);
     buf_add_char(out, ',');
     add_grams(out, row->carbon_ng);
-    buf_addf(out, ",%s,%s,%s,\r\n", cost, tax, granted);
+    buf_addf(out, ",%s,%s,%s,,%s\r\n", cost, tax, granted, w.price);
 }
 
 void invoice_csv(struct buf *out, const struct core *core, const struct invoice_page *p)
@@ -133,8 +133,9 @@ void invoice_csv(struct buf *out, const struct core *core, const struct invoice_
     number_format(number, &p->row);
     (void)snprintf(head, sizeof head, "%s,%s,%s,", number, tenant ? tenant->name : "", currency_of(&p->row));
     buf_add_text(
-        out, "invoice,tenant,currency,day,kind,item,site,price,requests,prompt_tokens,cached_tokens,"
-             "completion_tokens,reasoning_tokens,chip_ms,bytes,energy_j,carbon_g,cost,tax,granted,note\r\n");
+        out,
+        "invoice,tenant,currency,day,kind,item,site,price,requests,prompt_tokens,cached_tokens,"
+        "completion_tokens,reasoning_tokens,chip_ms,bytes,energy_j,carbon_g,cost,tax,granted,note,price_version\r\n");
     for (uint32_t i = 0; i < p->lines.n; i++)
         csv_line(out, core, head, &p->lines.row[i]);
     for (uint32_t i = 0; i < p->nnotes; i++) {
@@ -142,7 +143,7 @@ void invoice_csv(struct buf *out, const struct core *core, const struct invoice_
         amount_format(cost, -p->note[i].amount);
         buf_addf(out, "%s%s,credit,,,,,,,,,,,,,%s,,,", head, day, cost);
         csv_field(out, p->note[i].reason);
-        buf_add_text(out, "\r\n");
+        buf_add_text(out, ",\r\n");
     }
 }
 
@@ -184,10 +185,10 @@ static void html_line(struct buf *out, const struct core *core, const struct row
     html_text(out, w.item);
     buf_add_text(out, "<td>");
     html_text(out, w.site[0] ? w.site : "–");
-    if (w.chips || w.data)
-        buf_addf(out, "<td class=n>%llu.%03u<td>%s<td class=v>%s for one",
-                 (unsigned long long)(w.quantity_e3 / 1000), (unsigned)(w.quantity_e3 % 1000), w.unit,
-                 w.rate);
+    if (w.rate[0])
+        buf_addf(out, "<td class=n>%llu.%03u<td>%s<td class=v>%s for one%s%s%s",
+                 (unsigned long long)(w.quantity_e3 / 1000), (unsigned)(w.quantity_e3 % 1000), w.unit, w.rate,
+                 w.price[0] ? " (" : "", w.price, w.price[0] ? ")" : "");
     else
         buf_addf(out, "<td class=n>%llu<td>tokens: %llu in, %llu cached, %llu out<td class=v>%s",
                  (unsigned long long)(w.quantity_e3 / 1000), (unsigned long long)(row->prompt - row->cached),

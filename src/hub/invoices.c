@@ -112,7 +112,8 @@ struct closing {
     char month_text[16], tenant_name[CALL_PARAM_MAX];
     struct uuid tenant;
     uint32_t month, first_month;
-    bool closed; /* there is an invoice with the month already */
+    int64_t minimum; /* that each month costs at least */
+    bool closed;     /* there is an invoice with the month already */
     struct row_invoice row;
 };
 
@@ -140,6 +141,8 @@ static int close_prepare(struct api_call *call, const struct core *core)
     if (!row)
         return ERR_NOT_FOUND;
     c->tenant = row->id;
+    const struct row_terms *terms = view_terms_then(core, &row->id, NULL, "", 0);
+    c->minimum = terms ? terms->minimum : 0;
     c->closed = c->month <= row->closed_month;
     c->first_month = row->closed_month ? row->closed_month + 1 : month_of(row->created_ms);
     if (!c->closed &&
@@ -172,6 +175,21 @@ static int find_closed(struct api_call *call, struct closing *c)
     return rc ? rc : there ? 0 : ERR_NOT_FOUND;
 }
 
+/* What is missing to the minimum in each of the months. */
+static int64_t missing_of(const struct closing *c, const struct bill_lines *lines)
+{
+    int64_t missing = 0;
+    for (uint32_t month = c->first_month; month <= c->month && c->minimum > 0; month++) {
+        int64_t spent = 0;
+        for (uint32_t i = 0; i < lines->n; i++) {
+            if (month_of((int64_t)lines->row[i].day * DAY_MS) == month)
+                spent += lines->row[i].cost;
+        }
+        missing += spent < c->minimum ? c->minimum - spent : 0;
+    }
+    return missing;
+}
+
 static int close_work(struct api_call *call)
 {
     struct closing *c = call->data;
@@ -188,6 +206,7 @@ static int close_work(struct api_call *call)
                              (uint64_t)(month_begin_ms(c->month + 1) / DAY_MS), &call->err);
     for (uint32_t i = 0; rc == 0 && i < lines.n; i++)
         rc = i64_add(total, lines.row[i].cost, &total) ? 0 : ERR_OVERFLOW;
+    int64_t missing = rc == 0 ? missing_of(c, &lines) : 0;
     bill_lines_free(&lines);
     c->row = (struct row_invoice){.id = uuid_new()};
     call->events[0] = (struct event){.kind = EVENT_KIND_invoice_close,
@@ -195,7 +214,8 @@ static int close_work(struct api_call *call)
                                                          .tenant = c->tenant,
                                                          .month = c->month,
                                                          .total = total,
-                                                         .first_month = c->first_month}};
+                                                         .first_month = c->first_month,
+                                                         .minimum = missing}};
     call->nevents = rc == 0 ? 1 : 0;
     return rc;
 }
@@ -222,7 +242,7 @@ static int close_finish(struct api_call *call, const struct core *core)
                                       .first_month = c->first_month,
                                       .month = e->month,
                                       .ledger = tenant->ledger,
-                                      .total = e->total,
+                                      .total = tenant->closed_total,
                                       .closed_ms = tenant->closed_ms};
     }
     invoice_head_json(&call->out, core, &c->row);

@@ -4,6 +4,7 @@
 #include "base/checked.h"
 #include "engine/workdir.h"
 #include "hub/api.h"
+#include "hub/bills.h"
 
 static uint32_t first_shown(uint32_t epoch)
 {
@@ -70,10 +71,16 @@ static void add_metered(struct buf *out, const struct core *core, const struct r
         add_text(out, "energy", row->flags & JOB_METER_ESTIMATED ? "estimated" : "measured", KIND_TEXT_CAP);
     buf_addf(out, ",\"truncated\":%s,\"final\":%s", row->flags & JOB_METER_TRUNCATED ? "true" : "false",
              row->flags & JOB_METER_FINAL ? "true" : "false");
+    char version[VERSION_TEXT_CAP];
     add_amount(out, "price", row->price);
+    (void)bill_version(version, &row->version);
+    if (version[0])
+        add_text(out, "price_version", version, sizeof version);
     add_amount(out, "cost", row->cost);
-    if (row->unpaid > 0)
-        add_amount(out, "unpaid", row->unpaid);
+    if (row->energy_cost > 0)
+        add_amount(out, "cost_energy", row->energy_cost);
+    if (row->unpaid > 0 || row->energy_unpaid > 0)
+        add_amount(out, "unpaid", sum(row->unpaid, row->energy_unpaid));
     if (!uuid_zero(&row->corridor))
         add_moved(out, row);
 }
@@ -111,8 +118,8 @@ void job_bill_render(struct buf *out, const struct core *core, const struct row_
     for (uint32_t i = 0; i < n; i++) {
         chip_ms += row[i].chip_ms;
         moved = sum(moved, row[i].data_cost);
-        cost = sum(cost, sum(row[i].cost, row[i].data_cost));
-        unpaid = sum(unpaid, sum(row[i].unpaid, row[i].data_unpaid));
+        cost = sum(cost, sum(row[i].cost, sum(row[i].energy_cost, row[i].data_cost)));
+        unpaid = sum(unpaid, sum(row[i].unpaid, sum(row[i].energy_unpaid, row[i].data_unpaid)));
     }
     if (job->epoch > 0 && last->epoch == job->epoch)
         add_usage(out, last);

@@ -1,37 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Comparing a tariff with what is in force at its date, and putting it in force: one event for each price that differs.
+ * Comparing a tariff with what is in force at its date, and putting it in force: a part for each price that differs, then one word for
+ * all of them (core/tariff_draft.c).
  *
- * What a tariff does not name stays as it is. All of it is applied or, if it names what is not there or its currency is not that of
- * every tenant, nothing: that is found before. Applied again it changes nothing.
+ * What a tariff does not name stays as it is. All of it is applied or, if it names what is not there, its currency is not that of
+ * every tenant, or there is no more room, nothing. Applied again it changes nothing.
  */
+#include "hub/tariff.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/osrandom.h"
 #include "base/timetext.h"
-#include "hub/api.h"
-
-#define CHANGES_MAX 1000u
-
-struct change {
-    struct uuid id; /* of the model, or of the pool */
-    bool pool;
-    int64_t now[4], then[4]; /* input, cached, output, reasoning; of a pool the first one */
-};
-
-struct tariff {
-    bool apply;
-    int64_t from_ms;
-    char currency[8], name[NAME_CAP];
-    struct change *change;
-    uint32_t n;
-};
 
 static int parse(struct api_call *call, bool apply)
 {
-    static const char *const members[] = {"tariff", "currency", "from", "models", "chips", NULL};
+    static const char *const members[] = {"tariff", "currency",  "from",    "models",
+                                          "chips",  "corridors", "tenants", NULL};
     char from[32] = "";
     struct tariff *t = calloc(1, sizeof *t);
     if (!t)
@@ -62,20 +49,12 @@ static int parse_apply(struct api_call *call)
     return parse(call, true);
 }
 
-/* ---- what differs ---- */
+/* ---- reading entries ---- */
 
-static int add_change(struct api_call *call, struct tariff *t, const struct change *change)
+static const char *text_of(yyjson_val *entry, const char *name)
 {
-    if (memcmp(change->now, change->then, sizeof change->now) == 0)
-        return 0;
-    if (t->n == CHANGES_MAX)
-        return err_set(&call->err, ERR_LIMIT, "a tariff changes at most %u prices at a time", CHANGES_MAX);
-    struct change *more = realloc(t->change, (t->n + 1) * sizeof *more);
-    if (!more)
-        return ERR_NO_MEMORY;
-    t->change = more;
-    t->change[t->n++] = *change;
-    return 0;
+    const char *text = yyjson_get_str(yyjson_obj_get(entry, name));
+    return text ? text : "";
 }
 
 static int read_amount(struct api_call *call, yyjson_val *entry, const char *name, int64_t *nano)
@@ -88,23 +67,85 @@ static int read_amount(struct api_call *call, yyjson_val *entry, const char *nam
     return 0;
 }
 
-static int compare_model(struct api_call *call, const struct core *core, yyjson_val *entry)
+/* A whole number; 0 where it is absent. */
+static int read_number(struct api_call *call, yyjson_val *entry, const char *name, uint64_t max,
+                       uint64_t *out)
+{
+    yyjson_val *v = yyjson_obj_get(entry, name);
+    *out = yyjson_get_uint(v);
+    if (v && (!yyjson_is_uint(v) || *out > max))
+        return err_set(&call->err, ERR_INVALID, "%s: must be a whole number up to %llu", name,
+                       (unsigned long long)max);
+    return 0;
+}
+
+static int read_mille(struct api_call *call, yyjson_val *entry, const char *name, uint32_t max, uint32_t *out)
+{
+    uint64_t n;
+    int rc = read_number(call, entry, name, max, &n);
+    *out = (uint32_t)n;
+    return rc;
+}
+
+typedef int compare_fn(struct api_call *call, const struct core *core, yyjson_val *entry,
+                       const struct row_tenant *tenant);
+
+static int compare_list(struct api_call *call, const struct core *core, yyjson_val *list, const char *name,
+                        const struct row_tenant *tenant, compare_fn *compare)
+{
+    yyjson_val *entry;
+    if (list && !yyjson_is_arr(list))
+        return err_set(&call->err, ERR_INVALID, "%s: must be a list", name);
+    yyjson_arr_iter it = yyjson_arr_iter_with(list);
+    int rc = 0;
+    while (rc == 0 && (entry = yyjson_arr_iter_next(&it)) != NULL)
+        rc = compare(call, core, entry, tenant);
+    return rc;
+}
+
+/* ---- what differs ---- */
+
+static int add_change(struct api_call *call, struct tariff *t, const struct change *change)
+{
+    bool same = change->what == TARIFF_TERMS ? terms_same(&change->was, &change->terms)
+                : change->general            ? !change->had
+                                  : change->had && memcmp(change->now, change->then, sizeof change->now) == 0;
+    if (same)
+        return 0;
+    if (t->n == TARIFF_PARTS_MAX)
+        return err_set(&call->err, ERR_LIMIT, "a tariff changes at most %u prices at a time",
+                       TARIFF_PARTS_MAX);
+    struct change *more = realloc(t->change, (t->n + 1) * sizeof *more);
+    if (!more)
+        return ERR_NO_MEMORY;
+    t->change = more;
+    t->change[t->n++] = *change;
+    return 0;
+}
+
+static int compare_model(struct api_call *call, const struct core *core, yyjson_val *entry,
+                         const struct row_tenant *tenant)
 {
     static const char *const members[] = {"input", "cached", "output", "reasoning"};
     struct tariff *t = call->data;
-    const char *name = yyjson_get_str(yyjson_obj_get(entry, "name"));
-    if (!name)
+    const char *name = text_of(entry, "name");
+    if (!name[0])
         return err_set(&call->err, ERR_INVALID, "models: each needs a name");
     const struct row_model *model = call_model(call, core, name);
     if (!model)
         return ERR_NOT_FOUND;
-    struct change change = {.id = model->id};
-    const struct row_price *price = view_price_then(core, &model->id, t->from_ms);
+    struct change change = {.what = TARIFF_MODEL, .item = model->id};
+    const struct row_price *price =
+        view_price_then(core, &model->id, tenant ? &tenant->id : NULL, t->from_ms);
+    change.had = price || !tenant; /* a model without a price is free */
+    change.general = tenant && yyjson_get_bool(yyjson_obj_get(entry, "general"));
+    if (tenant)
+        change.tenant = tenant->id;
     if (price) {
         const int64_t now[4] = {price->prompt, price->cached, price->completion, price->reasoning};
         memcpy(change.now, now, sizeof now);
     }
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 4 && !change.general; i++) {
         int rc = read_amount(call, entry, members[i], &change.then[i]);
         if (rc != 0)
             return rc;
@@ -112,39 +153,183 @@ static int compare_model(struct api_call *call, const struct core *core, yyjson_
     return add_change(call, t, &change);
 }
 
-static int compare_chip(struct api_call *call, const struct core *core, yyjson_val *entry)
+/* Terms as they will be without the tariff, to be changed; or as it has changed them already. */
+static struct change terms_of(const struct core *core, const struct tariff *t,
+                              const struct row_tenant *tenant, const struct uuid *model, const char *chip)
+{
+    struct change change = {.what = TARIFF_TERMS};
+    const struct row_terms *row = view_terms_then(core, tenant ? &tenant->id : NULL, model, chip, t->from_ms);
+    if (tenant)
+        change.tenant = tenant->id;
+    if (model)
+        change.item = *model;
+    memcpy(change.chip, chip, text_len(chip, CHIP_CAP - 1));
+    if (row)
+        TERMS_COPY(&change.was, row);
+    change.terms = change.was;
+    for (uint32_t i = 0; i < t->n; i++) {
+        const struct change *k = &t->change[i];
+        if (k->what == TARIFF_TERMS && uuid_eq(&k->tenant, &change.tenant) &&
+            uuid_eq(&k->item, &change.item) && memcmp(k->chip, change.chip, sizeof k->chip) == 0)
+            return *k;
+    }
+    return change;
+}
+
+/* In place of what the tariff said of them before. */
+static int put_terms(struct api_call *call, const struct change *change)
 {
     struct tariff *t = call->data;
-    const char *kind = yyjson_get_str(yyjson_obj_get(entry, "kind"));
-    const struct row_pool *pool;
-    bool any = false;
-    int64_t then;
-    int rc = read_amount(call, entry, "hour", &then);
-    for (uint32_t pos = 0; rc == 0 && kind && (pool = view_pool_at(core, &pos)) != NULL;) {
-        if (strcmp(pool->chip, kind) != 0)
+    if (!terms_valid(&change->terms))
+        return err_set(&call->err, ERR_INVALID, "%.40s: is out of range", change->chip);
+    for (uint32_t i = 0; i < t->n; i++) {
+        struct change *k = &t->change[i];
+        if (k->what != TARIFF_TERMS || !uuid_eq(&k->tenant, &change->tenant) ||
+            !uuid_eq(&k->item, &change->item) || memcmp(k->chip, change->chip, sizeof k->chip) != 0)
             continue;
-        struct change change = {.id = pool->id, .pool = true};
-        change.now[0] = view_pool_price_then(core, &pool->id, t->from_ms);
-        change.then[0] = then;
+        *k = *change;
+        return 0;
+    }
+    return add_change(call, t, change);
+}
+
+static int read_bands(struct api_call *call, yyjson_val *list, struct terms *terms)
+{
+    uint32_t n = 0, hours;
+    yyjson_val *entry;
+    yyjson_arr_iter it = yyjson_arr_iter_with(list);
+    while ((entry = yyjson_arr_iter_next(&it)) != NULL) {
+        uint32_t factor;
+        const char *text = text_of(entry, "hours");
+        int rc = read_mille(call, entry, "factor", FACTOR_MAX, &factor);
+        if (rc != 0)
+            return rc;
+        if (n == TERMS_BANDS || !terms_hours_parse(&hours, text, strlen(text)))
+            return err_set(&call->err, ERR_INVALID, "bands: at most %u, each with hours such as \"7-22\"",
+                           TERMS_BANDS);
+        terms_set_band(terms, n++, hours, factor);
+    }
+    return 0;
+}
+
+static int read_terms(struct api_call *call, yyjson_val *entry, struct terms *terms)
+{
+    yyjson_val *signal = yyjson_obj_get(entry, "signal");
+    const char *energy = text_of(entry, "energy");
+    *terms = (struct terms){.flags = strcmp(energy, "pass-through") == 0 ? TERMS_ENERGY : 0};
+    if (energy[0] && !terms->flags && strcmp(energy, "included") != 0)
+        return err_set(&call->err, ERR_INVALID, "energy: included or pass-through");
+    int rc = read_mille(call, entry, "deferrable", PER_MILLE, &terms->deferrable);
+    if (rc == 0)
+        rc = read_mille(call, entry, "interruptible", PER_MILLE, &terms->interruptible);
+    if (rc == 0)
+        rc = read_mille(call, signal, "min", FACTOR_MAX, &terms->signal_min);
+    if (rc == 0)
+        rc = read_mille(call, signal, "max", FACTOR_MAX, &terms->signal_max);
+    return rc ? rc : read_bands(call, yyjson_obj_get(entry, "bands"), terms);
+}
+
+/* Whether there are such chips at all, under the name as it is kept. */
+static int check_kind(struct api_call *call, const struct core *core, const char *kind)
+{
+    const struct row_pool *pool;
+    for (uint32_t pos = 0; (pool = view_pool_at(core, &pos)) != NULL;) {
+        if (strcmp(pool->chip, kind) == 0)
+            return 0;
+    }
+    return err_set(&call->err, ERR_NOT_FOUND, "There is no pool of `%.31s` chips.", kind);
+}
+
+static int compare_chip(struct api_call *call, const struct core *core, yyjson_val *entry,
+                        const struct row_tenant *tenant)
+{
+    struct tariff *t = call->data;
+    const char *kind = text_of(entry, "kind");
+    const struct row_pool *pool;
+    int64_t then = 0;
+    bool general = tenant && yyjson_get_bool(yyjson_obj_get(entry, "general"));
+    int rc = general ? 0 : read_amount(call, entry, "hour", &then);
+    if (rc == 0)
+        rc = check_kind(call, core, kind);
+    if (rc != 0)
+        return rc;
+    struct change terms = terms_of(core, t, tenant, NULL, kind);
+    if (tenant) {
+        terms.terms.hour = then;
+        terms.terms.flags = general ? 0 : TERMS_HOUR;
+        return put_terms(call, &terms);
+    }
+    for (uint32_t pos = 0; rc == 0 && (pool = view_pool_at(core, &pos)) != NULL;) {
+        struct change change = {.what = TARIFF_POOL, .item = pool->id, .had = true, .then = {then}};
+        change.now[0] = view_item_price_then(core, &pool->id, t->from_ms);
+        if (strcmp(pool->chip, kind) == 0)
+            rc = add_change(call, t, &change);
+    }
+    if (rc == 0)
+        rc = read_terms(call, entry, &terms.terms);
+    return rc ? rc : put_terms(call, &terms);
+}
+
+static int compare_corridor(struct api_call *call, const struct core *core, yyjson_val *entry,
+                            const struct row_tenant *tenant)
+{
+    struct tariff *t = call->data;
+    const char *a = text_of(entry, "a"), *b = text_of(entry, "b");
+    const struct row_site *from = view_site_named(core, a, strlen(a)),
+                          *to = view_site_named(core, b, strlen(b));
+    const struct row_corridor *row;
+    bool any = false;
+    (void)tenant;
+    struct change change = {.what = TARIFF_CORRIDOR, .had = true};
+    int rc = read_amount(call, entry, "gb", &change.then[0]);
+    for (uint32_t pos = 0; rc == 0 && from && to && (row = view_corridor_at(core, &pos)) != NULL;) {
+        if (!(uuid_eq(&row->a, &from->id) && uuid_eq(&row->b, &to->id)) &&
+            !(uuid_eq(&row->a, &to->id) && uuid_eq(&row->b, &from->id)))
+            continue;
+        change.item = row->id;
+        change.now[0] = view_item_price_then(core, &row->id, t->from_ms);
         any = true;
         rc = add_change(call, t, &change);
     }
     if (rc == 0 && !any)
-        rc = err_set(&call->err, ERR_NOT_FOUND, "There is no pool of `%.40s` chips.", kind ? kind : "");
+        rc = err_set(&call->err, ERR_NOT_FOUND, "There is no corridor between `%.60s` and `%.60s`.", a, b);
     return rc;
 }
 
-typedef int compare_fn(struct api_call *call, const struct core *core, yyjson_val *entry);
-
-static int compare_list(struct api_call *call, const struct core *core, const char *name, compare_fn *compare)
+static int compare_free(struct api_call *call, const struct core *core, yyjson_val *entry,
+                        const struct row_tenant *tenant)
 {
-    yyjson_val *list = body_member(call, name), *entry;
-    if (list && !yyjson_is_arr(list))
-        return err_set(&call->err, ERR_INVALID, "%s: must be a list", name);
-    yyjson_arr_iter it = yyjson_arr_iter_with(list);
+    const char *name = text_of(entry, "model"), *kind = text_of(entry, "chip");
+    const struct row_model *model = name[0] ? call_model(call, core, name) : NULL;
+    if (name[0] && !model)
+        return ERR_NOT_FOUND;
+    if (!name[0] == !kind[0])
+        return err_set(&call->err, ERR_INVALID, "free: each needs model and tokens, or chip and chip_ms");
+    struct change terms = terms_of(core, call->data, tenant, model ? &model->id : NULL, kind);
+    int rc = model ? 0 : check_kind(call, core, kind);
+    if (rc == 0)
+        rc = read_number(call, entry, model ? "tokens" : "chip_ms", FREE_MAX, &terms.terms.free);
+    return rc ? rc : put_terms(call, &terms);
+}
+
+static int compare_tenant(struct api_call *call, const struct core *core, yyjson_val *entry,
+                          const struct row_tenant *tenant)
+{
     int rc = 0;
-    while (rc == 0 && (entry = yyjson_arr_iter_next(&it)) != NULL)
-        rc = compare(call, core, entry);
+    tenant = call_tenant(call, core, text_of(entry, "name"));
+    if (!tenant)
+        return ERR_NOT_FOUND;
+    if (yyjson_obj_get(entry, "minimum")) {
+        struct change terms = terms_of(core, call->data, tenant, NULL, "");
+        rc = read_amount(call, entry, "minimum", &terms.terms.minimum);
+        rc = rc ? rc : put_terms(call, &terms);
+    }
+    if (rc == 0)
+        rc = compare_list(call, core, yyjson_obj_get(entry, "models"), "models", tenant, compare_model);
+    if (rc == 0)
+        rc = compare_list(call, core, yyjson_obj_get(entry, "chips"), "chips", tenant, compare_chip);
+    if (rc == 0)
+        rc = compare_list(call, core, yyjson_obj_get(entry, "free"), "free", tenant, compare_free);
     return rc;
 }
 
@@ -160,29 +345,49 @@ static int check_currency(struct api_call *call, const struct core *core, const 
     return 0;
 }
 
+static void part_of(struct event_tariff_put *e, const struct change *c)
+{
+    e->what = c->what;
+    e->tenant = c->tenant;
+    e->item = c->item;
+    memcpy(e->chip, c->chip, sizeof e->chip);
+    e->prompt = c->then[0];
+    if (c->what == TARIFF_TERMS)
+        TERMS_COPY(e, &c->terms);
+    if (c->what != TARIFF_MODEL)
+        return;
+    e->price = uuid_new();
+    e->cached = c->then[1];
+    e->completion = c->then[2];
+    e->reasoning = c->then[3];
+    e->price_flags = c->general ? PRICE_GENERAL : 0;
+}
+
 static int make_events(struct api_call *call, const struct tariff *t)
 {
-    call->many = t->n > 0 ? calloc(t->n, sizeof *call->many) : NULL;
-    if (t->n > 0 && !call->many)
+    const struct uuid id = uuid_new();
+    if (t->n == 0)
+        return 0;
+    call->many = calloc(t->n + 1, sizeof *call->many);
+    if (!call->many)
         return ERR_NO_MEMORY;
     for (uint32_t i = 0; i < t->n; i++) {
-        const struct change *c = &t->change[i];
-        struct event *e = &call->many[i];
-        if (c->pool)
-            *e = (struct event){.kind = EVENT_KIND_pool_price,
-                                .u.pool_price = {.pool = c->id, .price = c->then[0], .from_ms = t->from_ms}};
-        else
-            *e = (struct event){.kind = EVENT_KIND_price_set,
-                                .u.price_set = {.price = uuid_new(),
-                                                .model = c->id,
-                                                .prompt = c->then[0],
-                                                .cached = c->then[1],
-                                                .completion = c->then[2],
-                                                .reasoning = c->then[3],
-                                                .from_ms = t->from_ms}};
+        call->many[i].kind = EVENT_KIND_tariff_put;
+        call->many[i].u.tariff_put.tariff = id;
+        call->many[i].u.tariff_put.part = i;
+        part_of(&call->many[i].u.tariff_put, &t->change[i]);
     }
-    call->nevents = t->n;
+    call->many[t->n] = (struct event){.kind = EVENT_KIND_tariff_set,
+                                      .u.tariff_set = {.tariff = id, .parts = t->n, .from_ms = t->from_ms}};
+    call->nevents = t->n + 1;
     return 0;
+}
+
+static void forget(struct tariff *t)
+{
+    free(t->change);
+    t->change = NULL;
+    t->n = 0;
 }
 
 static int prepare(struct api_call *call, const struct core *core)
@@ -190,51 +395,33 @@ static int prepare(struct api_call *call, const struct core *core)
     struct tariff *t = call->data;
     int rc = check_currency(call, core, t);
     if (rc == 0)
-        rc = compare_list(call, core, "models", compare_model);
+        rc = compare_list(call, core, body_member(call, "models"), "models", NULL, compare_model);
     if (rc == 0)
-        rc = compare_list(call, core, "chips", compare_chip);
+        rc = compare_list(call, core, body_member(call, "chips"), "chips", NULL, compare_chip);
+    if (rc == 0)
+        rc = compare_list(call, core, body_member(call, "corridors"), "corridors", NULL, compare_corridor);
+    if (rc == 0)
+        rc = compare_list(call, core, body_member(call, "tenants"), "tenants", NULL, compare_tenant);
     if (rc == 0 && t->apply)
         rc = make_events(call, t);
     if (rc != 0)
-        free(t->change);
+        forget(t);
     return rc;
-}
-
-/* ---- the answer ---- */
-
-static void add_row(struct buf *out, const struct core *core, const struct tariff *t, const struct change *c,
-                    int i)
-{
-    static const char *const of[] = {"input", "cached", "output", "reasoning"};
-    const struct row_model *model = view_model(core, &c->id);
-    const struct row_pool *pool = view_pool(core, &c->id);
-    const struct row_site *site = pool ? view_site(core, &pool->site) : NULL;
-    buf_add_text(out, out->data[out->len - 1] == '[' ? "{" : ",{");
-    add_text(out, "what", model ? model->name : pool ? pool->chip : "?", NAME_CAP);
-    if (site)
-        add_text(out, "site", site->name, NAME_CAP);
-    add_text(out, "price_of", c->pool ? "chip-hour" : of[i], KIND_TEXT_CAP);
-    add_amount(out, "now", c->now[i]);
-    add_amount(out, "then", c->then[i]);
-    add_time(out, "from", t->from_ms);
-    buf_add_char(out, '}');
 }
 
 static int finish(struct api_call *call, const struct core *core)
 {
-    struct tariff *t = call->data;
-    buf_add_text(&call->out, "{\"data\":[");
-    for (uint32_t k = 0; k < t->n; k++) {
-        for (int i = 0; i < 4; i++) {
-            if (t->change[k].now[i] != t->change[k].then[i])
-                add_row(&call->out, core, t, &t->change[k], i);
-        }
-    }
-    buf_add_text(&call->out, "],\"next\":null}");
-    free(t->change);
-    t->change = NULL;
-    return 0;
+    tariff_render(&call->out, core, call->data);
+    forget(call->data);
+    return call->out.failed ? ERR_TOO_LARGE : 0;
+}
+
+static bool refused(struct api_call *call)
+{
+    forget(call->data);
+    return false;
 }
 
 const struct api_handler api_tariff_diff = {.parse = parse_diff, .prepare = prepare, .finish = finish};
-const struct api_handler api_tariff_apply = {.parse = parse_apply, .prepare = prepare, .finish = finish};
+const struct api_handler api_tariff_apply = {
+    .parse = parse_apply, .prepare = prepare, .finish = finish, .refused = refused};

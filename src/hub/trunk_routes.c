@@ -70,13 +70,15 @@ static void add_routes(struct buf *out, const struct core *core, uint64_t versio
     }
     ADD_ALL(model);
     ADD_ALL(variant);
+    const struct row_price *price;
     for (uint32_t pos = 0; (model = view_model_at(core, &pos)) != NULL;) {
-        const struct row_price *price = view_price(core, &model->price);
-        if (!price)
+        if ((price = view_price(core, &model->price)) == NULL)
             continue;
         frame_add_row(out, ROW_KIND_price, price);
         n++;
     }
+    for (uint32_t pos = 0; (price = view_own_price_at(core, &pos)) != NULL; n++)
+        frame_add_row(out, ROW_KIND_price, price);
     ADD_ALL(deployment);
     n += add_services(out, core);
     ADD_ALL(replica);

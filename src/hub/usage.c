@@ -153,6 +153,32 @@ static void finish_moved(struct api_call *call, const struct core *core)
     l->moved = NULL;
 }
 
+/* What tenants have free, and what of it is used in this month. */
+static void add_allowances(struct buf *out, const struct core *core, const struct listing *l)
+{
+    const struct row_terms *terms;
+    int64_t now_ms = clock_wall_ms();
+    buf_add_text(out, ",\"allowances\":[");
+    for (uint32_t pos = 0; (terms = view_terms_at(core, &pos)) != NULL;) {
+        const struct uuid *of = uuid_zero(&terms->model) ? NULL : &terms->model;
+        const struct row_tenant *tenant = view_tenant(core, &terms->tenant);
+        const struct row_model *model = of ? view_model(core, of) : NULL;
+        if (terms->free == 0 || (l->one_tenant && !uuid_eq(&l->tenant, &terms->tenant)) ||
+            view_terms_then(core, &terms->tenant, of, terms->chip, now_ms) != terms)
+            continue;
+        buf_add_text(out, out->data[out->len - 1] == '[' ? "{" : ",{");
+        add_text(out, "tenant", tenant ? tenant->name : "?", NAME_CAP);
+        if (of)
+            add_text(out, "model", model ? model->name : "(removed)", NAME_CAP);
+        else
+            add_text(out, "chip", terms->chip, CHIP_CAP);
+        buf_addf(out, ",\"unit\":\"%s\",\"free\":%llu,\"used\":%llu}", of ? "tokens" : "chip_ms",
+                 (unsigned long long)terms->free,
+                 (unsigned long long)view_allowance_used(core, terms, now_ms));
+    }
+    buf_add_char(out, ']');
+}
+
 static int finish(struct api_call *call, const struct core *core)
 {
     struct listing *l = call->data;
@@ -175,7 +201,9 @@ static int finish(struct api_call *call, const struct core *core)
         add_amount(out, "cost", row->cost);
         buf_add_char(out, '}');
     }
-    buf_add_text(out, "],\"next\":null}");
+    buf_add_char(out, ']');
+    add_allowances(out, core, l);
+    buf_add_text(out, ",\"next\":null}");
     free(l->rows);
     l->rows = NULL;
     return 0;

@@ -185,6 +185,93 @@ def tariffs(hub):
     same(hub.api('GET', '/api/v1/models/stories')['price']['completion'], '2', 'refused as a whole')
 
 
+WRONG = """tariff: odd
+currency: USD
+chips:
+  - {kind: a, hour: 1, deferrable: 101, bands: [{hours: 7-22, factor: 1}, {hours: 21-23, factor: 2}, {hours: 7, factor: 1}]}
+  - {kind: b, hour: 1, signal: {min: 2, max: 1}, energy: maybe}
+corridors:
+  - {a: x, b: x, gb: 1}
+tenants:
+  acme:
+    chips: [{kind: a, hour: 1, deferrable: 5}]
+    models: [{name: m, general: yes, input: 4}]
+    free: [{model: m}, {model: m, tokens: 5}, {model: m, tokens: 6}]
+  Bad_Name: {minimum: 1}
+"""
+
+OWN = """tariff: own
+currency: USD
+chips:
+  - {{kind: {chip}, hour: 3.6, interruptible: 40, bands: [{{hours: 0-24, factor: 1.5}}]}}
+tenants:
+  user:
+    models: [{{name: stories, {price}}}]
+    chips: [{{kind: {chip}, hour: 1.8}}]
+    free: [{{model: stories, tokens: {free}}}]
+"""
+
+
+def tenants_prices(hub, key):
+    """A tenant's own price is what its requests cost, and its free tokens are used up first; mistakes have their lines."""
+    path, chip = hub.data / 'own.yaml', hub.api('GET', '/api/v1/pools')['data'][0]['chip']
+    path.write_text(WRONG, encoding='utf-8')
+    found = run(hub, FAILED, 'tariff', 'check', str(path)).stderr
+    for where in (':4: chips[0].deferrable', ':4: chips[0].bands[1].hours', ':4: chips[0].bands[2].hours', ':5: chips[1].signal.min',
+                  ':5: chips[1].energy', ':7: corridors[0].b', ':10: tenants.acme.chips[0].deferrable', ':11: tenants.acme.models[0].general',
+                  ':12: tenants.acme.free[0]', ':12: tenants.acme.free[2].model', ':13: tenants'):
+        need(where in found, where, found)
+
+    def apply(price, free):
+        path.write_text(OWN.format(price=price, free=free, chip=chip), encoding='utf-8')
+        rows = json.loads(run(hub, OK, 'tariff', 'diff', str(path), '--json').stdout)['data']
+        run(hub, OK, 'tariff', 'apply', str(path))
+        same(json.loads(run(hub, OK, 'tariff', 'diff', str(path), '--json').stdout)['data'], [], 'applied again')
+        return {(r['price_of'], r.get('tenant')): (r['now'], r['then']) for r in rows}
+
+    def cost(used):
+        spent = hub.tenant('user')['spent']
+        tokens = hub.chat(key, max_tokens=6, temperature=0).json()['usage']
+        hub.settle()
+        same(hub.tenant('user')['spent'] - spent, used(tokens['prompt_tokens'], tokens['completion_tokens']), tokens)
+        return tokens['prompt_tokens'] + tokens['completion_tokens']
+    rows = apply('input: 1, output: 7000', 0)
+    same(rows[('output', 'user')], ('general', '7000'), rows)
+    same(rows[('chip-hour', 'user')], ('general', '1.8'), rows)
+    same(rows[('interruptible', None)], ('0.0%', '40.0%'), rows)
+    same(rows[('bands', None)], ('', '0-24 x1.500'), rows)
+    cost(lambda prompt, completion: prompt * 1000 + completion * 7_000_000)
+    same(apply('general: yes', 10)[('output', 'user')], ('7000', 'general'), 'ended')
+    price = hub.api('GET', '/api/v1/models/stories')['price']
+    per = [nano(price[k]) for k in ('prompt', 'completion')]
+
+    def some_free(prompt, completion):
+        paid = max(0, prompt - 10)
+        return round(paid * per[0] / 1e6) + round((completion - max(0, 10 - prompt)) * per[1] / 1e6)
+    cost(some_free)
+    allowance = json.loads(run(hub, OK, 'usage', '--json', '--tenant', 'user').stdout)['allowances']
+    same([(a['tenant'], a['model'], a['free'], a['used']) for a in allowance], [('user', 'stories', 10, 10)], allowance)
+    run(hub, OK, 'ledger', 'check')
+
+
+def minimum(hub):
+    """A tenant that used nothing pays the minimum, once; FOCUS has it."""
+    path = hub.data / 'own.yaml'
+    path.write_text('tariff: least\ncurrency: USD\ntenants:\n  payer: {minimum: 1.25}\n', encoding='utf-8')
+    run(hub, OK, 'tariff', 'apply', str(path))
+    spent = hub.tenant('payer')['spent']
+    for _ in range(2):
+        same(nano(json.loads(run(hub, OK, 'invoice', 'close', 'payer', LAST, '--json').stdout)['total']), 1_250_000_000, 'total')
+    same(hub.tenant('payer')['spent'] - spent, 1_250_000_000, 'spent')
+    number = hub.pages('/api/v1/invoices?tenant=payer')[0]['number']
+    lines = json.loads(run(hub, OK, 'invoice', 'show', number, '--form', 'json').stdout)['lines']
+    same([(line['kind'], nano(line['cost'])) for line in lines], [('minimum', 1_250_000_000)], lines)
+    need('minimum' in run(hub, OK, 'invoice', 'show', number, '--form', 'html').stdout, 'html')
+    rows, wrong = focus_rules.check(run(hub, OK, 'export', 'focus', '--month', LAST, '--tenant', 'payer').stdout)
+    same((wrong, [r['BilledCost'] for r in rows]), ([], ['1.25']), 'FOCUS')
+    run(hub, OK, 'ledger', 'check')
+
+
 def to_last_month(hub):
     """What was used until now was used on the 28th of the month before."""
     hub.settle()
@@ -490,6 +577,8 @@ def main():
         tap.case('grants pay first', lambda: granted.append(grants(hub, shared[0])))
         tap.case('other networks', peers, hub)
         tap.case('net, tax, grants on an invoice; older data', lambda: taxed_and_older(hub, granted[0]))
+        tap.case('prices of one tenant, and what it has free', tenants_prices, hub, keys['key'])
+        tap.case('what a month costs at least', minimum, hub)
     tap.done()
 
 

@@ -62,8 +62,8 @@ static void test_models(void **state)
     assert_int_equal(price(3, 30, now + 500), 0);
     assert_int_equal(price(4, 40, now + 2000), 0);
     assert_true(in_force(1) && core_deadline_ms(world->core) == now + 500);
-    assert_true(view_price_then(world->core, &model, now + 1500)->prompt == 20);
-    assert_true(view_price_then(world->core, &model, now + 499)->prompt == 1000000);
+    assert_true(view_price_then(world->core, &model, NULL, now + 1500)->prompt == 20);
+    assert_true(view_price_then(world->core, &model, NULL, now + 499)->prompt == 1000000);
     until(now + 499);
     assert_true(in_force(1));
     assert_int_equal(world_reload(world), 0);
@@ -157,7 +157,7 @@ static void test_pools(void **state)
     assert_int_equal(pool_price(-1, now + 1000), ERR_INVALID);
     assert_true(hour_of_pool() == 100 && core_deadline_ms(world->core) <= now + 1000);
     assert_int_equal(world->mirror.count[ROW_KIND_pool_price], 2);
-    assert_true(view_pool_price_then(world->core, &pool, now + 2000) == 200);
+    assert_true(view_item_price_then(world->core, &pool, now + 2000) == 200);
     assert_int_equal(world_reload(world), 0);
     until(now + 1000);
     assert_true(hour_of_pool() == 200);
