@@ -339,8 +339,7 @@ static int pay_line(struct core *core, struct row_job_usage *row, struct tenant_
 }
 
 /* Pays what the row owes. 0, or an error and nothing was paid. */
-static int pay(struct core *core, struct row_job_usage *row, struct tenant_id tenant,
-               struct job_part *part)
+static int pay(struct core *core, struct row_job_usage *row, struct tenant_id tenant, struct job_part *part)
 {
     if (worth(row) / HOUR_MS > MONEY_MAX || data_worth(row) > MONEY_MAX || row->energy_unpaid >= MONEY_MAX)
         return ERR_OVERFLOW;

@@ -132,10 +132,9 @@ void invoice_csv(struct buf *out, const struct core *core, const struct invoice_
     char number[NUMBER_CAP], head[NUMBER_CAP + NAME_CAP + 8], day[DATE_CAP], cost[AMOUNT_TEXT_MAX];
     number_format(number, &p->row);
     (void)snprintf(head, sizeof head, "%s,%s,%s,", number, tenant ? tenant->name : "", currency_of(&p->row));
-    buf_add_text(
-        out,
-        "invoice,tenant,currency,day,kind,item,site,price,requests,prompt_tokens,cached_tokens,"
-        "completion_tokens,reasoning_tokens,chip_ms,bytes,energy_j,carbon_g,cost,tax,granted,note,price_version\r\n");
+    buf_add_text(out, "invoice,tenant,currency,day,kind,item,site,price,requests,prompt_tokens,cached_tokens,"
+                      "completion_tokens,reasoning_tokens,chip_ms,bytes,energy_j,carbon_g,cost,tax,granted,"
+                      "note,price_version\r\n");
     for (uint32_t i = 0; i < p->lines.n; i++)
         csv_line(out, core, head, &p->lines.row[i]);
     for (uint32_t i = 0; i < p->nnotes; i++) {
