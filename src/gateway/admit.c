@@ -182,6 +182,7 @@ static void go_upstream(struct relay *r)
     buf_init(&message, BODY_MAX);
     http_request_head(&message, &b->endpoint, "POST", openai_path(r->surface), "", r->body.len);
     r->state = RELAY_CALL;
+    r->called_ns = r->called_ns ? r->called_ns : clock_mono_ns();
     r->variant = b->variant;
     r->site = b->site;
     memcpy(r->chip, b->chip, sizeof r->chip);
@@ -239,7 +240,7 @@ static void go_slot(struct relay *r, uint64_t prefix_hash)
 
 void relay_again(struct relay *r)
 {
-    uint64_t waited_ms = (clock_mono_ns() - r->started_ns) / 1000000;
+    uint64_t waited_ms = (clock_mono_ns() - r->called_ns) / 1000000; /* without the wait for a start */
     backend_suspect(r->backend);
     relay_release_engine(r);
     if (waited_ms > r->worker->queue_q.after_ms)

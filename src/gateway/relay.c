@@ -399,7 +399,8 @@ static void on_head(struct http_call *call, int status)
 {
     struct relay *r = http_call_ctx(call);
     size_t len;
-    if (r->backend->far && http_call_field(call, PASSAGE_REFUSED, &len)) {
+    /* Said by a hub to its gateways; in the hub's own process it could only be an engine's word. */
+    if (status == 503 && r->worker->uplink.ops->amend && http_call_field(call, PASSAGE_REFUSED, &len)) {
         r->unreached = true;
         return;
     }

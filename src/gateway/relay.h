@@ -80,6 +80,7 @@ struct relay {
     const char *tail; /* sent when the final record is durable, after `body`; a literal */
     int64_t started_ms;
     uint64_t started_ns, last_ns;
+    uint64_t called_ns; /* when a replica was asked first */
     struct limit_state rate_requests, rate_tokens;
 };
 

@@ -504,8 +504,12 @@ void registry_demand(struct registry *r, uint64_t ms, bool served, demand_fn *te
         uint32_t busy = sample_backends(q, ms);
         pthread_mutex_unlock(&q->lock);
         busy = served ? busy : 0;
-        if (demand_sample(&q->demand, ms, busy, atomic_load(&q->waiting), &said) && tell(ctx, &said))
+        if (!demand_sample(&q->demand, ms, busy, atomic_load(&q->waiting), &said))
+            continue;
+        if (tell(ctx, &said))
             demand_told(&q->demand, &said);
+        else /* whatever was said before: it is to be said again */
+            demand_untell(&q->demand);
     }
     pthread_mutex_unlock(&r->lock);
 }

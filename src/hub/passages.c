@@ -12,7 +12,7 @@
 
 #define PAUSE_MS 5      /* of who was given a slot of another replica than the one that it is for */
 #define REFUSED_MS 5000 /* for the gateway to take the answer */
-#define AHEAD_MAX (TUNNEL_LINE_MAX + LOOP_READ_BUF)
+#define AHEAD_MAX (TUNNEL_LINE_MAX + 4 * (size_t)LOOP_READ_BUF) /* read while it waits: so its end is seen */
 
 enum phase { IDLE, WAITING, PAUSED, DIALLING, JOINED, REFUSED };
 
@@ -153,6 +153,7 @@ static void on_engine(struct stream *stream, int status)
         passage_refuse(p);
         return;
     }
+    deadline_disarm(&p->deadline);
     uv_buf_t asked = uv_buf_init(p->in.data, (unsigned)p->in.len);
     if (p->in.len > 0)
         (void)stream_write(stream, &asked, 1); /* a failure arrives through on_read */
@@ -164,7 +165,17 @@ static void on_engine(struct stream *stream, int status)
         abort(); /* out of memory */
 }
 
-static const struct stream_events engine_events = {.on_connect = on_engine, .on_closed = engine_freed};
+/* Before it is joined: it failed in the middle of a handshake. */
+static void on_engine_read(struct stream *stream, const char *data, ssize_t len)
+{
+    const struct far_end *engine = (const struct far_end *)stream;
+    (void)data;
+    if (len < 0 && engine->passage)
+        passage_refuse(engine->passage);
+}
+
+static const struct stream_events engine_events = {
+    .on_read = on_engine_read, .on_connect = on_engine, .on_closed = engine_freed};
 
 static int dial(struct passage *p, const struct http_endpoint *e)
 {
@@ -183,7 +194,6 @@ static int dial(struct passage *p, const struct http_endpoint *e)
 
 static void go(struct passage *p)
 {
-    deadline_disarm(&p->deadline);
     p->phase = DIALLING;
     p->engine = calloc(1, sizeof *p->engine);
     if (!p->engine)
@@ -285,9 +295,9 @@ static void on_read(struct stream *stream, const char *data, ssize_t len)
     if (p->phase == REFUSED)
         return;
     buf_add(&p->in, data, (size_t)len);
-    if (p->replica) { /* it was read with the line, before the pause */
-        if (p->in.failed)
-            passage_close(p);
+    if (p->replica) {
+        if (p->in.len > AHEAD_MAX - LOOP_READ_BUF)
+            stream_pause(stream);
         return;
     }
     enum tunnel_read rc =
@@ -299,7 +309,6 @@ static void on_read(struct stream *stream, const char *data, ssize_t len)
         return;
     }
     buf_consume(&p->in, used);
-    stream_pause(stream);
     want_slot(p);
 }
 

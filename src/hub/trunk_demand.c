@@ -10,6 +10,8 @@
 
 /* Of one gateway: as many as there are deployments (core/core.c), and some that have gone. */
 #define ASKING_MAX 4096
+/* What a gateway says is bounded, as what it can hold is. */
+#define WAITING_MAX (UINT32_C(1) << 20)
 
 static struct asking *find(const struct trunk *t, const struct uuid *service)
 {
@@ -29,7 +31,7 @@ static void tell(const struct trunks *s, const struct uuid *service)
         const struct asking *a = find(list_entry(it, struct trunk, node), service);
         sum += a ? a->waiting : 0;
     }
-    if (gateway_elsewhere(s->config.gateway, service, sum < UINT32_MAX ? (uint32_t)sum : UINT32_MAX))
+    if (gateway_elsewhere(s->config.gateway, service, sum < WAITING_MAX ? (uint32_t)sum : WAITING_MAX))
         (void)runtime_post(s->config.runtime, &wake); /* else the next sample tells it */
 }
 

@@ -23,6 +23,7 @@ struct claim {
     struct claims *claims;
     struct serve_order order;
     enum claim_state state;
+    uint32_t serial; /* of one that is over and its successor the engine must know which is meant */
     bool dropped; /* while the engine is asked */
     uint64_t next_ms;
 };
@@ -31,12 +32,13 @@ struct claims {
     struct claims_config config;
     struct list list;
     uv_timer_t timer;
+    uint32_t serials;
     bool closed;
 };
 
 static struct job_id id_of(const struct claim *c)
 {
-    return (struct job_id){.job = c->order.deployment, .epoch = c->order.ordinal};
+    return (struct job_id){.job = c->order.deployment, .epoch = c->serial};
 }
 
 static void claim_free(struct claim *c)
@@ -92,7 +94,7 @@ static bool ask(struct claim *c)
     if (hold) {
         struct job_spec *spec = &call->specs[0];
         spec->job = c->order.deployment;
-        spec->epoch = c->order.ordinal;
+        spec->epoch = c->serial;
         spec->chips = calloc(1, sizeof *spec->chips);
         if (spec->chips) {
             spec->chips_count = 1;
@@ -136,7 +138,7 @@ void claims_start(struct claims *s, const struct serve_order *order)
     assert(!find(s, &order->deployment, order->ordinal));
     if (!c)
         abort();
-    *c = (struct claim){.claims = s, .order = *order, .state = CLAIM_DUE};
+    *c = (struct claim){.claims = s, .order = *order, .state = CLAIM_DUE, .serial = ++s->serials};
     list_push(&s->list, &c->node);
     look(s);
 }

@@ -294,6 +294,7 @@ def split_view(net):
     fork = net.fork = Operator(net.folder, 'f', net.a.data / 'signer')
     same(fork.key, net.a.key, 'one log, as its key has it')
     fork.require(net.of_a)
+    net.a.cosigned(net.of_a, 30)  # also its own last start
     seen = net.of_a.head()
     fork.grow(int(seen[1]))
     fork.verify(OK)  # by itself nothing is wrong with it
