@@ -69,9 +69,6 @@ static void on_stopped(uv_work_t *work, int status)
     portals_close(o->portals);
     link_close(o->link);
     o->link = NULL;
-    uv_close((uv_handle_t *)&o->timer, NULL);
-    uv_close((uv_handle_t *)&o->sigterm, NULL);
-    uv_close((uv_handle_t *)&o->sigint, NULL);
 }
 
 /* Workers wait for the hub's last replies, which come over this loop: so it goes on meanwhile. */
@@ -335,8 +332,13 @@ static int prepare(struct edge *o, struct err *err)
     return rc ? rc : load_tls(o, err);
 }
 
+/* For as long as the program runs, over all that it serves as: a signal that comes between two of them is heard by the next. */
 static void watch(struct edge *o)
 {
+    uv_handle_t *const watched[] = {(uv_handle_t *)&o->sigterm, (uv_handle_t *)&o->sigint,
+                                    (uv_handle_t *)&o->timer};
+    if (loop_init(&o->loop) != 0)
+        abort();
     uv_signal_init(&o->loop.uv, &o->sigterm);
     uv_signal_init(&o->loop.uv, &o->sigint);
     uv_timer_init(&o->loop.uv, &o->timer);
@@ -344,6 +346,16 @@ static void watch(struct edge *o)
     uv_signal_start(&o->sigterm, on_signal, SIGTERM);
     uv_signal_start(&o->sigint, on_signal, SIGINT);
     uv_timer_start(&o->timer, on_timer, LOOK_MS, LOOK_MS);
+    for (size_t i = 0; i < sizeof watched / sizeof watched[0]; i++)
+        uv_unref(watched[i]);
+}
+
+static void unwatch(struct edge *o)
+{
+    uv_close((uv_handle_t *)&o->timer, NULL);
+    uv_close((uv_handle_t *)&o->sigterm, NULL);
+    uv_close((uv_handle_t *)&o->sigint, NULL);
+    loop_fini(&o->loop);
 }
 
 static int open_parts(struct edge *o, struct err *err)
@@ -385,14 +397,9 @@ static int serve(struct edge *o, struct err *err)
 {
     o->started = o->draining = o->stopping = o->renewing = o->again = false;
     o->renew_ms = 0;
-    if (loop_init(&o->loop) != 0)
-        abort();
     int rc = open_parts(o, err);
-    if (rc == 0) {
-        watch(o);
+    if (rc == 0)
         uv_run(&o->loop.uv, UV_RUN_DEFAULT);
-        loop_fini(&o->loop);
-    }
     if (o->gateway)
         gateway_free(o->gateway);
     routes_free(o->routes);
@@ -415,9 +422,13 @@ int edge_run(const struct edge_options *options, struct err *err)
     signal(SIGPIPE, SIG_IGN);
     gateway_raise_limits();
     int rc = prepare(o, err);
+    if (rc == 0)
+        watch(o);
     do
         rc = rc ? rc : serve(o, err);
     while (rc == 0 && o->again);
+    if (rc == 0)
+        unwatch(o);
     if (rc == 0 && o->end.code != 0)
         rc = err_set(err, o->end.code, "%s", o->end.msg);
     tls_context_free(o->member_tls);

@@ -24,7 +24,7 @@ struct claim {
     struct serve_order order;
     enum claim_state state;
     uint32_t serial; /* of one that is over and its successor the engine must know which is meant */
-    bool dropped; /* while the engine is asked */
+    bool dropped;    /* while the engine is asked */
     uint64_t next_ms;
 };
 
