@@ -2,10 +2,14 @@
 /* A witness that looks at a log by itself, once or again and again. */
 #include "cli/witness.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/digest.h"
@@ -84,19 +88,26 @@ static int check_extends(struct witness *w)
     return rc;
 }
 
-void witness_keep_evidence(struct witness *w)
+void witness_keep_evidence(struct witness *w, const char *name)
 {
-    char path[FS_PATH_MAX], name[64];
+    char path[FS_PATH_MAX], side[64];
     struct err err = {0};
     struct buf seen;
     buf_init(&seen, WITNESS_NOTE_MAX);
     if (fs_join(path, w->state.dir, "seen") && fs_read(path, &seen, &err) == 0) {
-        (void)snprintf(name, sizeof name, "split-%llu-1", (unsigned long long)w->point.size);
-        (void)write_file(w, name, seen.data, seen.len);
-        (void)snprintf(name, sizeof name, "split-%llu-2", (unsigned long long)w->point.size);
-        (void)write_file(w, name, w->note.data, w->note.len);
+        (void)snprintf(side, sizeof side, "%s-1", name);
+        (void)write_file(w, side, seen.data, seen.len);
+        (void)snprintf(side, sizeof side, "%s-2", name);
+        (void)write_file(w, side, w->note.data, w->note.len);
     }
     buf_fini(&seen);
+}
+
+void witness_keep_split(struct witness *w)
+{
+    char name[48];
+    (void)snprintf(name, sizeof name, "split-%llu", (unsigned long long)w->point.size);
+    witness_keep_evidence(w, name);
 }
 
 /* ---- signing ---- */
@@ -106,10 +117,17 @@ static void sign_text(void *ctx, uint8_t sig[NOTE_SIG_LEN], const void *text, si
     ed25519_sign(ctx, sig, text, len);
 }
 
+void witness_sign(struct witness *w)
+{
+    struct note note;
+    (void)note_parse(&note, w->note.data, w->note.len);
+    w->line_len = note_line(w->line, &w->key, sign_text, w->state.seed, note.text, note.text_len,
+                            (uint64_t)clock_wall_ms() / 1000);
+}
+
 int witness_cosign(struct witness *w)
 {
     char text[CHECKPOINT_TEXT_CAP];
-    struct note note;
     struct buf out;
     size_t text_len = checkpoint_text(text, &w->point);
     int rc = write_file(w, "seen", w->note.data, w->note.len);
@@ -118,13 +136,12 @@ int witness_cosign(struct witness *w)
     if (rc != 0)
         return rc;
     w->state.head = w->point;
-    (void)note_parse(&note, w->note.data, w->note.len);
-    w->line_len = note_line(w->line, &w->key, sign_text, w->state.seed, note.text, note.text_len,
-                            (uint64_t)clock_wall_ms() / 1000);
+    witness_sign(w);
     buf_init(&out, 2 * WITNESS_NOTE_MAX);
     buf_add(&out, w->note.data, w->note.len);
     buf_add(&out, w->line, w->line_len);
     rc = write_file(w, "checkpoint", out.data, out.len);
+    w->shown = rc == 0;
     if (rc == 0) {
         printf("%s: %llu leaves, cosigned\n", w->point.origin, (unsigned long long)w->point.size);
         fflush(stdout);
@@ -143,16 +160,36 @@ static int look(struct witness *w)
     if (rc == 0)
         rc = witness_cosign(w);
     else if (rc == ERR_FORBIDDEN)
-        witness_keep_evidence(w);
+        witness_keep_split(w);
     if (rc != 0)
         fprintf(stderr, "busbar: witness: %s\n", w->err.msg[0] ? w->err.msg : err_text(rc));
     return rc;
 }
 
+/* Two that write one head could sign two trees. The lock goes with the process. */
+static int lock_folder(const char *dir, struct err *err)
+{
+    char path[FS_PATH_MAX];
+    int rc = fs_mkdirs(dir, 0700, err);
+    if (rc != 0)
+        return rc;
+    if (!fs_join(path, dir, "lock"))
+        return err_set(err, ERR_INVALID, "path is too long");
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return err_set(err, ERR_IO, "cannot open %s: %s", path, strerror(errno));
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return 0;
+    close(fd);
+    return err_set(err, ERR_IN_USE, "another witness has the folder %s", dir);
+}
+
 static int open_folder(struct witness *w, const char *dir)
 {
     char text[NOTE_KEY_TEXT_CAP + 1], name[NOTE_NAME_CAP + 16];
-    int rc = signer_open(&w->state, dir, &w->err);
+    int rc = lock_folder(dir, &w->err);
+    if (rc == 0)
+        rc = signer_open(&w->state, dir, &w->err);
     if (rc == 0) {
         (void)snprintf(name, sizeof name, "%.100s/witness", w->state.key.name);
         rc = note_key_init(digest_sha256, &w->key, name, NOTE_COSIGNATURE, w->state.key.key);

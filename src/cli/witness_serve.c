@@ -67,17 +67,49 @@ static void answer_size(struct http_request *request, const struct witness *w)
     http_respond(request, 409, WITNESS_SIZE_TYPE, "", text, (size_t)n);
 }
 
-/* Signed by the log, and yet no extension: of the same size it is proof by itself; of another the log may have sent a wrong
- * proof of a good tree. Both sides are kept, and it is told. */
+static bool same_root(const struct witness *w, const struct witness_request *request)
+{
+    return memcmp(w->state.head.root.b, request->point.root.b, sizeof request->point.root.b) == 0;
+}
+
+/* Signed by the log, and not shown to extend the head: of its size with another root it is proof by itself; of its size and root only the
+ * request is wrong; of another size anybody may have sent a wrong proof of a good tree. */
 static void found_fork(struct witness *w, const struct witness_request *request)
 {
     bool certain = request->point.size == w->state.head.size;
+    if (certain && same_root(w, request))
+        return;
     w->point = request->point;
-    witness_keep_evidence(w);
+    if (certain)
+        witness_keep_split(w);
+    else
+        witness_keep_evidence(w, "unproven");
     fprintf(stderr,
             "busbar: witness: %s: the log of %llu leaves does not extend the one of %llu that was seen\n",
             certain ? "SPLIT VIEW" : "no proof", (unsigned long long)request->point.size,
             (unsigned long long)w->state.head.size);
+}
+
+/* The checkpoint with the log's own signature. Whatever else who asks has put under it is not kept. */
+static void take_note(struct witness *w, const struct note *note)
+{
+    size_t len;
+    const char *line = note_line_of(note, &w->log_key, &len);
+    buf_clear(&w->note);
+    buf_add(&w->note, note->text, note->text_len);
+    buf_add_char(&w->note, '\n');
+    buf_add(&w->note, line, len);
+}
+
+/* One that was cosigned before is only signed again: who repeats it cannot make the disk busy. */
+static int cosign(struct witness *w, const struct witness_request *request)
+{
+    if (w->shown && request->point.size == w->state.head.size && same_root(w, request)) {
+        witness_sign(w);
+        return 0;
+    }
+    w->point = request->point;
+    return witness_cosign(w);
 }
 
 static void add_checkpoint(struct witness *w, struct http_request *http)
@@ -92,12 +124,10 @@ static void add_checkpoint(struct witness *w, struct http_request *http)
         return;
     }
     w->err = (struct err){0};
-    buf_clear(&w->note);
     if (status == 200 || status == 409 || status == 422)
-        buf_add(&w->note, request.note.text, http->body.len - (size_t)(request.note.text - body));
+        take_note(w, &request.note);
     if (status == 200) {
-        w->point = request.point;
-        if (w->note.failed || witness_cosign(w) != 0) {
+        if (w->note.failed || cosign(w, &request) != 0) {
             fprintf(stderr, "busbar: witness: %s\n", w->err.msg);
             refuse(http, 500, "The witness cannot write it down.");
             return;

@@ -207,6 +207,19 @@ int note_check(const struct note *note, const struct note_key *key, note_verify_
     return ERR_NOT_FOUND;
 }
 
+const char *note_line_of(const struct note *note, const struct note_key *key, size_t *len)
+{
+    size_t name_len = text_len(key->name, sizeof key->name), from = 0, at = 0;
+    struct line line;
+    for (*len = 0; at < note->lines_len && next_line(note->lines, note->lines_len, &at, &line); from = at) {
+        if (!text_eq(line.name, line.name_len, key->name, name_len) || memcmp(line.id, key->id, 4) != 0)
+            continue;
+        *len = at - from;
+        return note->lines + from;
+    }
+    return NULL;
+}
+
 size_t note_line(char dst[NOTE_LINE_CAP], const struct note_key *key, note_sign_fn *sign, void *ctx,
                  const char *text, size_t len, uint64_t time_s)
 {

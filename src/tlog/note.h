@@ -61,6 +61,9 @@ int note_parse(struct note *note, const char *src, size_t len);
  * by this key; ERR_DIGEST: it does not hold. */
 int note_check(const struct note *note, const struct note_key *key, note_verify_fn *verify, uint64_t *time_s);
 
+/* The first line of a signature by a key of this name and id, with its line end; *len is 0 if there is none. Nothing is checked. */
+const char *note_line_of(const struct note *note, const struct note_key *key, size_t *len);
+
 /* The line of a signature over a text of at most NOTE_TEXT_MAX bytes, to go at the note's end. `time_s` is of a
  * cosignature. Returns its length, which has no NUL; 0: the text is too long. */
 size_t note_line(char dst[NOTE_LINE_CAP], const struct note_key *key, note_sign_fn *sign, void *ctx,

@@ -202,10 +202,31 @@ def protocol(net):
     same(w.ask('old 0\n\n' + 'x' * 70000)[0], 413, 'too long')
     same(w.ask(None, '/vkey', method='GET')[2].strip(), w.key, 'its key')
     need(DASH + w.key.split('+')[0] in w.ask(None, '/checkpoint', method='GET')[2], 'what it cosigned')
+    need(not list(w.dir.glob('split-*')) and not any('SPLIT' in line for line in w.lines), 'a wrong proof of the same tree is no split view')
+    # Whatever else is under it: nothing of that is kept. What was cosigned is signed again and not written again.
+    written = {p.name: p.stat().st_mtime_ns for p in w.dir.iterdir()}
+    for n in range(3):
+        same(w.ask(f'old {size}\n\n{note}{DASH}nobody/{n} {base64.b64encode(bytes(68)).decode()}\n')[0], 200, 'a line of somebody')
+    same({p.name: p.stat().st_mtime_ns for p in w.dir.iterdir()}, written, 'files')
+    need('nobody' not in (w.dir / 'seen').read_text(), 'their lines')
     same(w.head()[1], str(size), 'nothing of this moved it')
     busbar(USAGE, 'witness', '--key', net.a.key, '--dir', w.dir)
     busbar(USAGE, 'witness', net.a.log, '--key', net.a.key, '--dir', w.dir, '--listen', '127.0.0.1:0')
-    busbar(USAGE, 'witness', '--key', net.a.key, '--dir', w.dir, '--listen', 'nowhere')
+    busbar(USAGE, 'witness', '--key', net.a.key, '--dir', net.folder / 'wx', '--listen', 'nowhere')
+    done = busbar(FAILED, 'witness', net.a.log, '--key', net.a.key, '--dir', w.dir)
+    need('another witness' in done.stderr, done.stderr)
+    # Of a larger tree with a wrong proof one pair is kept, however often it comes.
+    net.of_a.stop()
+    for _ in range(2):
+        net.a.add()
+        later = net.a.published()
+    w.start()
+    w.ask(f'old {size}\n{hash_line}\n{net.a.checkpoint()}{DASH}nobody {base64.b64encode(bytes(68)).decode()}\n')
+    same(later > size, True, 'it has grown')
+    pair = [(w.dir / f'unproven-{n}').read_text() for n in (1, 2)]
+    same([p.split('\n')[1] for p in pair], [str(size), str(later)], 'both sides')
+    need('nobody' not in pair[1] and not list(w.dir.glob('split-*')), pair)
+    net.a.cosigned(w, 40)
 
 
 def away(net):
