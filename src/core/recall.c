@@ -156,10 +156,26 @@ int step_model_recall_lift(struct core *core, const struct event *event)
         return ERR_NOT_FOUND;
     uint32_t i = (uint32_t)((const struct recall *)(const void *)row - core->recalls.recall);
     core->recalls.recall[i].row.lifted_ms = event->at_ms;
+    core->recalls.next_ms = event->at_ms;
     table_touch(&core->recalls.table, i);
     core->effects->routes_changed = true;
     tell(core, row, 0);
     return 0;
+}
+
+/* Keeps a place for the next one: it is free only once the deletion was collected. The log has what is dropped. */
+static void make_room(struct core *core)
+{
+    struct recalls *all = &core->recalls;
+    uint32_t oldest = INDEX_NONE;
+    for (uint32_t i = 0; i < all->table.used && table_room(&all->table) == 0; i++) {
+        const struct row_recall *row = &all->recall[i].row;
+        if (table_live(&all->table, i) && row->lifted_ms != 0 &&
+            (oldest == INDEX_NONE || row->lifted_ms < all->recall[oldest].row.lifted_ms))
+            oldest = i;
+    }
+    if (oldest != INDEX_NONE)
+        table_drop(&all->table, oldest);
 }
 
 /* One a tick, so that the event which saw it tells of it alone (runtime/facts.c). */
@@ -170,6 +186,7 @@ void recalls_turn(struct core *core)
     if (all->next_ms > core->now_ms)
         return;
     all->next_ms = INT64_MAX;
+    make_room(core);
     for (uint32_t i = 0; i < all->table.used; i++) {
         struct row_recall *row = &all->recall[i].row;
         if (!is_in_force(core, i) || row->gone_ms != 0)
@@ -193,7 +210,7 @@ int load_recall(struct core *core, const struct row_recall *row)
     if (i == INDEX_NONE)
         return ERR_LIMIT;
     core->recalls.recall[i].row = *row;
-    if (row->lifted_ms == 0 && row->gone_ms == 0)
+    if ((row->lifted_ms == 0 && row->gone_ms == 0) || table_room(&core->recalls.table) == 0)
         core->recalls.next_ms = 0;
     return 0;
 }

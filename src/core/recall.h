@@ -4,7 +4,8 @@
  *
  * A recall stops what serves these weights and keeps it from being deployed again, until it is lifted. It stays pending until the
  * last replica of theirs is gone, as sites have told or as their leases are over; when that was is said once, by the effect of
- * the tick that saw it. Recalls that were lifted stay, as what happened; at most RECALLS_MAX in all.
+ * the tick that saw it. Recalls that were lifted stay, as what happened; at most RECALLS_MAX in all,
+ * past which the one that was lifted first is dropped.
  */
 #ifndef BUSBAR_CORE_RECALL_H
 #define BUSBAR_CORE_RECALL_H

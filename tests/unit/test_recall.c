@@ -209,6 +209,33 @@ static void test_lifted(void **state)
     assert_int_equal(recall(2, 7, "after all"), 0); /* another one, of which the first stays */
 }
 
+/* The one that was lifted first makes room; what is in force stays, and only if all are is the next one refused. */
+static void test_full(void **state)
+{
+    struct uuid gone = uid('R', 2);
+    (void)state;
+    for (uint64_t i = 1; i <= RECALLS_MAX; i++) {
+        struct event e = {.kind = EVENT_KIND_model_recall, .u.model_recall.recall = uid('R', i)};
+        memcpy(e.u.model_recall.digest, &e.u.model_recall.recall, sizeof e.u.model_recall.recall);
+        (void)snprintf(e.u.model_recall.reason, TEXT_CAP, "why");
+        assert_int_equal(world_step(world, &e), 0);
+    }
+    (void)pass(1000000);
+    assert_int_equal(recall(9000, 7, "why"), ERR_LIMIT);
+    struct event e = {.kind = EVENT_KIND_model_recall_lift};
+    memcpy(e.u.model_recall_lift.digest, &gone, sizeof gone);
+    assert_int_equal(world_step(world, &e), 0);
+    (void)pass(1000);
+    assert_int_equal(recall(9000, 7, "why"), 0);
+    const struct row_recall *row;
+    uint32_t n = 0;
+    for (uint32_t pos = 0; (row = view_recall_at(world->core, &pos)) != NULL; n++)
+        assert_false(uuid_eq(&row->id, &gone));
+    assert_int_equal(n, RECALLS_MAX);
+    assert_int_equal(world_reload(world), 0);
+    assert_int_equal(recall(9001, 9, "why"), ERR_LIMIT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,6 +243,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_away, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lifted, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_full, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
