@@ -104,9 +104,11 @@ static int by_text(const void *a, const void *b)
     return strcmp(a, b);
 }
 
-static bool add_id(struct ids *ids, const char *id)
+/* It becomes a file's name, so only an id in its own form will do. */
+static bool add_id(struct ids *ids, const char *text)
 {
-    if (!id || strlen(id) != UUID_TEXT_LEN || ids->n == IDS_MAX)
+    struct uuid id;
+    if (!text || !uuid_parse(&id, text, strlen(text)) || ids->n == IDS_MAX)
         return false;
     if ((ids->n & (ids->n - 1)) == 0) { /* room for twice as many */
         void *more = realloc(ids->id, (ids->n ? 2 * (size_t)ids->n : 1) * sizeof *ids->id);
@@ -114,8 +116,26 @@ static bool add_id(struct ids *ids, const char *id)
             return false;
         ids->id = more;
     }
-    memcpy(ids->id[ids->n++], id, UUID_TEXT_LEN + 1);
+    uuid_format(ids->id[ids->n++], &id);
     return true;
+}
+
+/* Where the next page begins, after one of `rows`; empty: there is none. False: the listing does not go on from there. */
+static bool turn_page(char *cursor, size_t cap, yyjson_val *next, size_t rows)
+{
+    const char *text = yyjson_get_str(next);
+    if (!text) {
+        cursor[0] = 0;
+        return true;
+    }
+    return rows > 0 && text[0] && strcmp(text, cursor) != 0 &&
+           text_set(cursor, cap, text, yyjson_get_len(next));
+}
+
+static int listing_fails(const char *path, const char *what)
+{
+    fprintf(stderr, "busbar: %s: %s\n", path, what);
+    return CLI_FAILED;
 }
 
 /* All pages of a listing; `pointer` is where a row has the id. */
@@ -135,13 +155,13 @@ static int read_ids(const struct cli *cli, const char *path, const char *pointer
         yyjson_arr_iter it = yyjson_arr_iter_with(yyjson_obj_get(root, "data"));
         while (rc == CLI_OK && (row = yyjson_arr_iter_next(&it)) != NULL) {
             if (!add_id(ids, yyjson_get_str(yyjson_ptr_get(row, pointer))))
-                rc = CLI_FAILED;
+                rc = listing_fails(path, "it has what is no id, or too many");
         }
-        if (rc != CLI_OK || !yyjson_is_str(next) ||
-            !text_set(cursor, sizeof cursor, yyjson_get_str(next), yyjson_get_len(next)))
-            cursor[0] = 0;
+        if (rc == CLI_OK &&
+            !turn_page(cursor, sizeof cursor, next, yyjson_arr_size(yyjson_obj_get(root, "data"))))
+            rc = listing_fails(path, "its pages do not go on");
         yyjson_doc_free(doc);
-    } while (cursor[0]);
+    } while (rc == CLI_OK && cursor[0]);
     return rc;
 }
 
