@@ -26,11 +26,12 @@ struct record {
 };
 
 struct receipt {
+    struct api_call *call;
     struct uuid id;
-    struct uuid tenant;
     struct buf facts;
     struct record records[RECORDS_MAX];
     uint32_t n, waits;
+    bool full;                   /* there are more records */
     uint8_t salt[LEAF_SALT_LEN]; /* of the leaf that is looked at */
     char text[LEAF_TEXT_CAP];
     size_t text_len;
@@ -45,17 +46,21 @@ static int parse(struct api_call *call)
     if (!r)
         return ERR_NO_MEMORY;
     call->data = r;
+    r->call = call;
     if (!uuid_parse(&r->id, call->param, strlen(call->param)))
         return err_set(&call->err, ERR_NOT_FOUND, "There is no receipt `%.60s`.", call->param);
     return 0;
 }
 
+/* What is no tenant's, a recall, is for every key; all else for its tenant's, also where two tenants have records under one id. */
 static void take_record(void *ctx, const struct store_receipt *receipt, const char *facts)
 {
     struct receipt *r = ctx;
-    if (r->n == RECORDS_MAX)
+    if (!uuid_zero(&receipt->tenant) && call_may(r->call, &receipt->tenant) != 0)
         return;
-    r->tenant = receipt->tenant;
+    r->full = r->n == RECORDS_MAX;
+    if (r->full)
+        return;
     r->records[r->n++] = (struct record){receipt->leaf, r->facts.len, receipt->facts_len};
     buf_add(&r->facts, facts, receipt->facts_len);
 }
@@ -155,7 +160,7 @@ static int render(struct api_call *call, struct receipt *r, const struct buf *no
         rc = add_record(call, r, &r->records[i]);
     }
     buf_add_text(out, "]}");
-    return rc;
+    return rc == 0 && out->failed ? err_set(&call->err, ERR_TOO_LARGE, "The receipt is too long.") : rc;
 }
 
 /* The records that a checkpoint must have: all that there are. False: wait for it. */
@@ -193,19 +198,20 @@ static int prove(struct api_call *call, struct receipt *r)
     return rc;
 }
 
-/* What is no tenant's, a recall, is for every key. */
 static int work(struct api_call *call)
 {
     struct receipt *r = call->data;
     struct store *store = runtime_store(call->hub->runtime);
     r->n = 0;
+    r->full = false;
     buf_init(&r->facts,
              FACTS_BYTES_MAX); /* the client may go before the next look: nothing is kept until then */
     int rc = store->ops->receipts(store, &r->id, take_record, r, &call->err);
-    if (rc == 0 && (r->n == 0 || (!uuid_zero(&r->tenant) && call_may(call, &r->tenant) != 0)))
+    if (rc == 0 && (r->full || r->facts.failed))
+        rc = err_set(&call->err, ERR_TOO_LARGE, "The receipt has more than %d records, or too many facts.",
+                     RECORDS_MAX);
+    if (rc == 0 && r->n == 0)
         rc = err_set(&call->err, ERR_NOT_FOUND, "There is no receipt `%.60s`.", call->param);
-    if (rc == 0 && r->facts.failed)
-        rc = ERR_NO_MEMORY;
     if (rc == 0)
         rc = prove(call, r);
     buf_fini(&r->facts);
