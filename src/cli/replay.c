@@ -84,19 +84,32 @@ static void add_pair(struct buf *out, const char *name, const char *value)
 
 static int print_found(const struct cli *cli, const struct replay_found *found)
 {
-    static const struct column fields[] = {
-        {"result", "/result"},          {"first event", "/first"}, {"events", "/events"},
-        {"leaves", "/leaves"},          {"hub starts", "/starts"}, {"version", "/version"},
-        {"differs at event", "/event"}, {"kind or row", "/kind"},  {"what differs", "/what"},
-        {"the data has", "/kept"},      {"replay has", "/made"}};
+    static const struct column fields[] = {{"result", "/result"},
+                                           {"first event", "/first"},
+                                           {"events", "/events"},
+                                           {"leaves", "/leaves"},
+                                           {"hub starts", "/starts"},
+                                           {"version", "/version"},
+                                           {"tree", "/tree"},
+                                           {"its root", "/root"},
+                                           {"checkpoint", "/checkpoint"},
+                                           {"differs at event", "/event"},
+                                           {"kind or row", "/kind"},
+                                           {"what differs", "/what"},
+                                           {"the data has", "/kept"},
+                                           {"replay has", "/made"}};
     struct buf out;
     buf_init(&out, 65536);
     buf_addf(&out, "{\"result\":\"%s\",\"first\":%llu,\"events\":%llu,\"leaves\":%llu,\"starts\":%llu",
-             found->differs ? "differs" : "the same", (unsigned long long)found->first,
-             (unsigned long long)found->events, (unsigned long long)found->leaves,
-             (unsigned long long)found->boots);
+             found->differs  ? "differs"
+             : found->no_log ? "no log was compared"
+                             : "the same",
+             (unsigned long long)found->first, (unsigned long long)found->events,
+             (unsigned long long)found->leaves, (unsigned long long)found->boots);
     add_pair(&out, "version", found->version);
     add_pair(&out, "program", BUSBAR_VERSION);
+    buf_addf(&out, ",\"tree\":%llu,\"root\":\"%s\",\"checkpoint\":%llu", (unsigned long long)found->tree,
+             found->root, (unsigned long long)found->checkpoint);
     if (found->differs && found->at_event)
         buf_addf(&out, ",\"event\":%llu,\"time_ms\":%lld", (unsigned long long)found->event,
                  (long long)found->event_ms);
@@ -108,7 +121,7 @@ static int print_found(const struct cli *cli, const struct replay_found *found)
     }
     buf_add_char(&out, '}');
     yyjson_doc *doc = out.failed ? NULL : yyjson_read(out.data, out.len, 0);
-    int rc = doc ? print_object(cli, doc, fields, found->differs ? 11 : 6) : CLI_FAILED;
+    int rc = doc ? print_object(cli, doc, fields, found->differs ? 14 : 9) : CLI_FAILED;
     yyjson_doc_free(doc);
     buf_fini(&out);
     return rc;
@@ -132,18 +145,22 @@ static int replay(const struct cli *cli, struct replay *config)
     if (found.differs && strcmp(found.version, BUSBAR_VERSION) != 0)
         fprintf(stderr, "busbar: version %s decided that, and this is %s: replay with the same one\n",
                 found.version, BUSBAR_VERSION);
-    return found.differs ? CLI_FAILED : rc;
+    if (found.no_log)
+        fprintf(stderr, "busbar: no log was compared: the data has none of the leaves that its events had\n");
+    return found.differs || found.no_log ? CLI_FAILED : rc;
 }
 
 int cli_audit_replay(const struct cli *cli)
 {
-    char database[FS_PATH_MAX], from[FS_PATH_MAX], scratch[FS_PATH_MAX];
+    char database[FS_PATH_MAX], from[FS_PATH_MAX], scratch[FS_PATH_MAX], log[FS_PATH_MAX], point[FS_PATH_MAX];
     const char *dir = cli->nargs > 0 ? cli->args[0] : cli->data, *older = cli_option(cli, "from");
     struct replay config = {.database = database, .scratch = scratch, .limits = limits_default()};
     int rc = CLI_FAILED, lock;
     if (!find_database(database, dir, &rc) || (older && !find_database(from, older, &rc)))
         return rc;
     config.from = older ? from : NULL;
+    if (fs_join(log, dir, "log") && fs_join(point, log, "checkpoint") && fs_exists(point))
+        config.log = log;
     if (!lock_data(dir, &lock))
         return CLI_FAILED;
     if (make_scratch(scratch)) {

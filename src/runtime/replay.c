@@ -15,9 +15,11 @@
 #include "core/view.h"
 #include "runtime/batch.h"
 #include "runtime/journal.h"
+#include "runtime/log_files.h"
 #include "runtime/logbook.h"
 #include "store/store.h"
 #include "tlog/leaf.h"
+#include "tlog/proof.h"
 #include "tlog/tile.h"
 
 /* Rows are put into the database in portions; each is synced. */
@@ -45,6 +47,9 @@ struct run {
     struct logbook book;
     struct buf rows; /* that `made` does not have yet */
     struct piece journal, log;
+    struct checkpoint point;      /* of the log's folder; size 0: none */
+    struct merkle_edge published; /* the leaves that were made, up to the checkpoint's */
+    bool unlogged;                /* there were events that have leaves, and none was kept */
     uint64_t next, total;
     struct err *err;
 };
@@ -233,6 +238,20 @@ static int compare_leaves(struct run *r, uint64_t end)
     }
 }
 
+/* Adds what was made, and was compared, to the tree of the checkpoint's size. */
+static void add_published(struct run *r)
+{
+    uint8_t *made = (uint8_t *)r->book.entries.data;
+    struct merkle_hash leaf;
+    const uint8_t *entry;
+    size_t at = 0, len;
+    while (r->published.size < r->point.size &&
+           tile_entry_next(made, r->book.entries.len, &at, &entry, &len) == 0) {
+        merkle_leaf(digest_sha256, leaf.b, made + at - len, len); /* over its length, which was read */
+        merkle_edge_add(digest_sha256, &r->published, &leaf);
+    }
+}
+
 /* Makes the batch's leaves by the salts that were kept, and compares them. Events before there was a log have none. */
 static int check_leaves(struct run *r)
 {
@@ -241,8 +260,13 @@ static int check_leaves(struct run *r)
     if (rc != 0)
         return rc;
     bool before_log = r->book.edge.size == 0 && log_event(r) >= end;
-    if (before_log || r->batch.count == 0)
+    if (r->batch.count == 0)
         return 0;
+    if (before_log) {
+        rc = logbook_make(&r->book, &r->batch, (const uint8_t *)"", 0, r->err);
+        r->unlogged = r->unlogged || r->book.count > 0;
+        return rc;
+    }
     bool mine = log_event(r) < end;
     struct piece none = {.there = false}, later = r->log;
     if (!mine)
@@ -253,6 +277,7 @@ static int check_leaves(struct run *r)
         rc = compare_leaves(r, end);
     if (!mine)
         r->log = later;
+    add_published(r);
     r->book.edge = r->book.next;
     return rc;
 }
@@ -366,6 +391,63 @@ static int check_edge(struct run *r)
     return ERR_CANCELLED;
 }
 
+/* Of a larger tree than was made, as an export's may be that was made while the hub ran: that it extends what was made. */
+static int check_extends(struct run *r, bool *holds)
+{
+    struct proof proof;
+    struct merkle_hash root;
+    struct tile_reader *reader = calloc(1, sizeof *reader);
+    if (!reader)
+        return err_set(r->err, ERR_NO_MEMORY, "out of memory");
+    *reader = (struct tile_reader){.hash = digest_sha256,
+                                   .read = log_files_read_hashes,
+                                   .ctx = (void *)r->config->log,
+                                   .size = r->point.size};
+    int rc = proof_consistency(digest_sha256, tile_subtree, reader, r->published.size, r->point.size, &proof);
+    free(reader);
+    if (rc != 0)
+        return err_set(r->err, rc == ERR_NO_MEMORY ? rc : ERR_CORRUPT, "the log's files are not whole");
+    merkle_edge_root(digest_sha256, &r->published, &root);
+    *holds = proof_consistency_holds(digest_sha256, &proof, r->published.size, r->point.size, &root,
+                                     &r->point.root);
+    return 0;
+}
+
+/* What was published, with the tree that was made at its size. One older than where the replay begins cannot be compared. */
+static int check_published(struct run *r)
+{
+    char root[2][BASE64_LEN(MERKLE_HASH_LEN) + 1];
+    struct merkle_hash made;
+    bool holds;
+    if (r->point.size == 0 || r->published.size > r->point.size)
+        return 0;
+    merkle_edge_root(digest_sha256, &r->published, &made);
+    holds = memcmp(&made, &r->point.root, sizeof made) == 0;
+    int rc = r->published.size < r->point.size ? check_extends(r, &holds) : 0;
+    r->found->checkpoint = r->point.size;
+    if (rc != 0 || holds)
+        return rc;
+    base64_encode(root[0], r->point.root.b, MERKLE_HASH_LEN);
+    base64_encode(root[1], made.b, MERKLE_HASH_LEN);
+    r->found->differs = true;
+    SAY(r->found->what, "the log's checkpoint");
+    SAY(r->found->kept, "%llu leaves, %s", (unsigned long long)r->point.size, root[0]);
+    SAY(r->found->made, "%llu leaves, %s", (unsigned long long)r->published.size, root[1]);
+    return ERR_CANCELLED;
+}
+
+/* The log as a whole. */
+static int check_log(struct run *r)
+{
+    struct merkle_hash root;
+    int rc = check_edge(r);
+    merkle_edge_root(digest_sha256, &r->book.edge, &root);
+    base64_encode(r->found->root, root.b, MERKLE_HASH_LEN);
+    r->found->tree = r->book.edge.size;
+    r->found->no_log = rc == 0 && r->book.edge.size == 0 && (r->unlogged || r->point.size > 0);
+    return rc == 0 && !r->found->no_log ? check_published(r) : rc;
+}
+
 static int check_rows(struct run *r)
 {
     struct store_difference d;
@@ -407,6 +489,22 @@ static int open_made(struct run *r)
     return rc ? rc : store_sqlite_open(&r->made, r->path, NULL, r->err);
 }
 
+static int read_checkpoint(struct run *r)
+{
+    char path[FS_PATH_MAX];
+    struct buf text;
+    struct note note;
+    if (!r->config->log)
+        return 0;
+    buf_init(&text, PIECE_MAX);
+    int rc = fs_join(path, r->config->log, LOG_CHECKPOINT) ? fs_read(path, &text, r->err) : ERR_INVALID;
+    if (rc == 0 && (note_parse(&note, text.data, text.len) != 0 ||
+                    checkpoint_parse(&r->point, note.text, note.text_len) != 0))
+        rc = err_set(r->err, ERR_CORRUPT, "%s is no checkpoint", path);
+    buf_fini(&text);
+    return rc;
+}
+
 static int begin(struct run *r)
 {
     const struct row_query core = {.kind = ROW_KIND_core};
@@ -421,8 +519,11 @@ static int begin(struct run *r)
         rc = load(r);
     if (rc == 0)
         rc = logbook_load(&r->book, r->made, r->err);
+    if (rc == 0)
+        rc = read_checkpoint(r);
     if (rc != 0)
         return rc;
+    r->published = r->book.edge;
     r->next = r->found->first = view_core(r->core)->events;
     if (r->next > r->total)
         return err_set(r->err, ERR_INVALID, "the backup is younger than the data");
@@ -441,7 +542,7 @@ static int run(struct run *r)
                 r->journal.there ? replay_batch(r) : differs(r, r->next, NULL, "the journal, which lacks it");
     }
     if (rc == 0)
-        rc = check_edge(r);
+        rc = check_log(r);
     if (rc == 0)
         rc = check_rows(r);
     if (rc == 0 && r->config->progress)
