@@ -12,12 +12,20 @@
 
 #define MONTHS_KEPT 1200
 
+/* What of a figure was at home, and who had it there and elsewhere. */
+struct share {
+    uint64_t home;
+    struct uuid tenant[2][CELL_TENANTS_MIN]; /* [1]: at home */
+    uint32_t ntenants[2];
+};
+
 /* What was used in a month, and what of it at home: at sites of that jurisdiction, on chips that are made there. */
 struct month {
     uint32_t month;
     struct uuid tenant[CELL_TENANTS_MIN];
     uint32_t ntenants;
-    uint64_t chip_ms, site_chip_ms, chip_chip_ms, tokens, site_tokens;
+    uint64_t chip_ms, tokens;
+    struct share site_chip_ms, chip_chip_ms, site_tokens;
 };
 
 struct report {
@@ -120,6 +128,14 @@ static int work(struct api_call *call)
 
 /* ---- summing ---- */
 
+static void add_share(struct share *s, bool home, uint64_t figure, const struct uuid *tenant)
+{
+    if (figure == 0)
+        return;
+    cell_count(s->tenant[home], &s->ntenants[home], tenant);
+    s->home += home ? figure : 0;
+}
+
 static bool add_month(struct report *r, const struct core *core, const struct row_bill *row)
 {
     const struct row_site *site = view_site(core, &row->site);
@@ -141,9 +157,9 @@ static bool add_month(struct report *r, const struct core *core, const struct ro
     cell_count(m->tenant, &m->ntenants, &row->tenant);
     m->chip_ms += row->chip_ms;
     m->tokens += tokens;
-    m->site_chip_ms += site_home ? row->chip_ms : 0;
-    m->site_tokens += site_home ? tokens : 0;
-    m->chip_chip_ms += chip_home ? row->chip_ms : 0;
+    add_share(&m->site_chip_ms, site_home, row->chip_ms, &row->tenant);
+    add_share(&m->site_tokens, site_home, tokens, &row->tenant);
+    add_share(&m->chip_chip_ms, chip_home, row->chip_ms, &row->tenant);
     return true;
 }
 
@@ -255,6 +271,21 @@ static void add_evictions(struct buf *out, struct report *r)
     buf_add_char(out, ']');
 }
 
+/* The caller says what is home, and has the total: neither what is there nor the rest may be of too few. What is nobody's is nobody's. */
+static bool may_tell(const struct share *s)
+{
+    return (s->ntenants[0] == 0 || s->ntenants[0] >= CELL_TENANTS_MIN) &&
+           (s->ntenants[1] == 0 || s->ntenants[1] >= CELL_TENANTS_MIN);
+}
+
+static void add_home(struct buf *out, const char *name, const struct share *s)
+{
+    if (may_tell(s))
+        buf_addf(out, ",\"%s\":%llu", name, (unsigned long long)s->home);
+    else
+        buf_addf(out, ",\"%s\":null", name);
+}
+
 static void add_months(struct buf *out, struct report *r)
 {
     buf_add_text(out, ",\"self_supply\":[");
@@ -265,15 +296,16 @@ static void add_months(struct buf *out, struct report *r)
         month_format(text, m->month);
         begin_item(out, r);
         buf_addf(out, "{\"month\":\"%s\"", text);
-        if (m->ntenants >= CELL_TENANTS_MIN)
-            buf_addf(out,
-                     ",\"chip_ms\":%llu,\"home_site_chip_ms\":%llu,\"home_chip_chip_ms\":%llu,"
-                     "\"tokens\":%llu,\"home_site_tokens\":%llu}",
-                     (unsigned long long)m->chip_ms, (unsigned long long)m->site_chip_ms,
-                     (unsigned long long)m->chip_chip_ms, (unsigned long long)m->tokens,
-                     (unsigned long long)m->site_tokens);
-        else
+        if (m->ntenants < CELL_TENANTS_MIN) {
             buf_add_text(out, ",\"withheld\":true}");
+            continue;
+        }
+        buf_addf(out, ",\"chip_ms\":%llu,\"tokens\":%llu", (unsigned long long)m->chip_ms,
+                 (unsigned long long)m->tokens);
+        add_home(out, "home_site_chip_ms", &m->site_chip_ms);
+        add_home(out, "home_chip_chip_ms", &m->chip_chip_ms);
+        add_home(out, "home_site_tokens", &m->site_tokens);
+        buf_add_char(out, '}');
     }
     buf_add_char(out, ']');
 }
@@ -330,6 +362,12 @@ static void csv_cell(struct buf *out, const struct cell *c)
              (unsigned long long)s->bytes);
 }
 
+static void csv_home(struct buf *out, const char *month, const char *what, const struct share *s)
+{
+    if (may_tell(s))
+        buf_addf(out, "self-supply,%s,,,,,%s,,,,,,%llu,,,,\r\n", month, what, (unsigned long long)s->home);
+}
+
 static void add_csv(struct buf *out, struct report *r)
 {
     buf_add_text(out,
@@ -347,10 +385,8 @@ static void add_csv(struct buf *out, struct report *r)
         if (m->ntenants < CELL_TENANTS_MIN)
             continue;
         buf_addf(out, "self-supply,%s,,,,,all,,,,,,%llu,,,,\r\n", text, (unsigned long long)m->chip_ms);
-        buf_addf(out, "self-supply,%s,,,,,home sites,,,,,,%llu,,,,\r\n", text,
-                 (unsigned long long)m->site_chip_ms);
-        buf_addf(out, "self-supply,%s,,,,,home chips,,,,,,%llu,,,,\r\n", text,
-                 (unsigned long long)m->chip_chip_ms);
+        csv_home(out, text, "home sites", &m->site_chip_ms);
+        csv_home(out, text, "home chips", &m->chip_chip_ms);
     }
 }
 

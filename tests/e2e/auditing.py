@@ -3,15 +3,19 @@
 """What an overseer reads and what an auditor does again: the report, a recall of weights at two sites of which one is cut off, and the
 journal of the hub that did all this replayed, also when a byte of it, or of what came of it, was changed.
 """
+import base64
 import csv
 import hashlib
+import http.server
 import io
 import json
 import os
 import pathlib
+import shutil
 import sqlite3
 import struct
 import tempfile
+import threading
 
 from second_door import Door
 from site_agent import CONFIG, Field, Site
@@ -102,7 +106,13 @@ def report(w):
         need(word not in reply.body.decode(), word)
     month, = found['self_supply']
     same((month['chip_ms'], month['tokens']), (lines['chip_ms'], sum(v for k, v in lines.items() if k.endswith('_tokens'))), 'the month')
-    need(0 < month['home_site_chip_ms'] < month['chip_ms'], month)
+    same(month['home_site_chip_ms'], None, 'what one tenant had at south')
+    home = w.bench.api('GET', '/api/v1/sites/north')['jurisdiction']
+    for there, told in ((home, None), ('ZZ', 0)):  # north less all is south
+        month, = w.bench.api('GET', f'/api/v1/audit/report?home={there}')['self_supply']
+        same(month['home_site_chip_ms'], told, there)
+    rows = list(csv.DictReader(io.StringIO(w.bench.request('GET', '/api/v1/audit/report/csv?home=CN', local=True).body.decode())))
+    same([r['what'] for r in rows if r['section'] == 'self-supply' and r['what'] == 'home sites'], [], 'nor in CSV')
     rows = list(csv.DictReader(io.StringIO(w.bench.run('audit', 'report', '--form', 'csv').stdout)))
     same({k: sum(int(r[k]) for r in rows if r['section'] == 'volume') for k in lines}, lines, 'sums of the CSV')
     table = w.bench.run('audit', 'report')
@@ -187,6 +197,58 @@ def lifts(w):
     need(all(r['lifted'] for r in w.bench.api('GET', '/api/v1/recalls')['data']), 'lifted')
 
 
+class Hub(http.server.BaseHTTPRequestHandler):
+    """A hub that answers what the auditor must not take."""
+    listing, asked = {}, 0
+
+    def do_GET(self):  # noqa: N802
+        Hub.asked += 1
+        if Hub.asked > 20 and not self.path.startswith('/v1/'):
+            return  # who still asks would never end
+        body = (json.dumps(self.listing) if self.path.startswith('/api/') else '{}').encode()
+        self.send_response(200)
+        self.send_header('Content-Type', 'application/json')
+        self.send_header('Content-Length', str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format, *args):  # pylint: disable=redefined-builtin
+        pass
+
+
+def liars(w):
+    """What a hub calls an id, and pages that go round, end the export, and nothing is written beside its folder."""
+    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Hub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    ident = '01890000-0000-7000-8000-000000000000'
+    row = {'request': ident, 'id': ident}
+    away = '../' * 2 + 'x' * 30
+    for n, (listing, words) in enumerate((({'data': [{'request': away, 'id': away}], 'next': None}, 'no id'),
+                                          ({'data': [], 'next': 'a'}, 'go on'), ({'data': [row], 'next': 'a'}, 'go on'),
+                                          ({'data': [row], 'next': 'a' * 300}, 'go on'))):
+        Hub.listing, Hub.asked = listing, 0
+        done = busbar(FAILED, 'audit', 'export', f'http://127.0.0.1:{server.server_port}', '--key', w.keys['ash'], '--out', w.folder / f'l{n}')
+        need(words in done.stderr, listing, done.stderr)
+        need(Hub.asked <= 4 and not list(w.folder.glob('x' * 30 + '*')), Hub.asked)
+    server.shutdown()
+
+
+def one_id(w):
+    """Records of two tenants under one id are told each to its own; too many are an error, not fewer."""
+    birch, many = w.bench.api('GET', '/api/v1/usage/records?tenant=birch')['data'][0]['request'], '01890000-0000-7000-8000-000000000001'
+    ash = bytes.fromhex(w.bench.api('GET', '/api/v1/tenants/ash')['id'].replace('-', ''))
+    with sqlite3.connect(w.bench.data / 'busbar.db', timeout=20) as db:
+        db.execute('INSERT INTO bb_receipt (id, leaf, tenant, facts) SELECT ?, MIN(leaf), tenant, facts FROM bb_receipt WHERE tenant = ?',
+                   (bytes.fromhex(birch.replace('-', '')), ash))
+        db.execute('WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4097) '
+                   'INSERT INTO bb_receipt (id, leaf, tenant, facts) SELECT ?, i, ?, \'\' FROM n', (bytes.fromhex(many.replace('-', '')), ash))
+    for tenant, n in (('birch', 1), ('ash', 1), ('cedar', 0)):
+        reply = w.bench.request('GET', f'/v1/receipts/{birch}', key=w.keys[tenant])
+        same((reply.status, len(reply.json()['records']) if n else 0), (200 if n else 404, n), tenant)
+    same(len(w.bench.request('GET', f'/v1/receipts/{birch}', local=True).json()['records']), 2, 'the operator')
+    same(w.bench.request('GET', f'/v1/receipts/{many}', key=w.keys['ash']).status, 413, 'too many')
+
+
 def exports(w):
     """A tenant takes the log and what it may open; the operator everything, also while the hub runs."""
     key = w.bench.add_key('auditor', tenant='birch', scopes=['admin', 'jobs'])['key']
@@ -236,7 +298,34 @@ def clean(w):
     same(replay(OK, w.folder / 'backup')['events'], part['first'], 'a backup by itself')
     busbar(NOT_FOUND, 'audit', 'replay', w.folder)
     busbar(FAILED, 'audit', 'replay', w.folder / 'backup', '--from', w.bench.data)
+    size, root = (w.bench.data / 'log' / 'checkpoint').read_text().split('\n')[1:3]
+    same((found['tree'], found['checkpoint']), (leaves, int(size)), 'leaves')
+    need(int(size) < leaves or found['root'] == root, found)
     return f'{events} events, {leaves} leaves'
+
+
+def log_gone(w):
+    """A log that was taken away, or is another than was published, is not the same."""
+    copy = Copy(w)
+    with sqlite3.connect(copy.folder / 'busbar.db') as db:
+        db.execute('DELETE FROM bb_log')
+        db.execute('DELETE FROM bb_log_edge')
+    found = replay(FAILED, copy.folder)
+    same((found['result'], found['leaves']), ('no log was compared', 0), found)
+    copy = Copy(w)
+    same(replay(OK, copy.folder)['checkpoint'], 0, 'there is none')
+    shutil.copytree(w.bench.data / 'log', copy.folder / 'log')
+    path = copy.folder / 'log' / 'checkpoint'
+    lines = path.read_text().split('\n')
+    need(replay(OK, copy.folder)['checkpoint'] == int(lines[1]), lines)
+    for change in ((1, str(int(lines[1]) - 1)), (1, str(int(lines[1]) + 1)), (2, base64.b64encode(bytes(32)).decode())):
+        path.write_text('\n'.join([*lines[:change[0]], change[1], *lines[change[0] + 1:]]))
+        done = busbar(FAILED, 'audit', 'replay', copy.folder, '--json')
+        need('checkpoint' in done.stdout or 'not whole' in done.stderr, change, done.stdout, done.stderr)
+    shutil.copy(w.folder / 'backup' / 'busbar.db', copy.folder / 'busbar.db')
+    path.write_text('\n'.join(lines))
+    found = replay(OK, copy.folder)
+    need(found['tree'] < found['checkpoint'] == int(lines[1]), 'the log of a younger hub extends it', found)
 
 
 class Copy:
@@ -345,7 +434,8 @@ def main():
     tap = Tap()
     with tempfile.TemporaryDirectory(prefix='bba-', dir='/tmp') as folder, World(folder) as w:
         for name, case in (('work of three tenants', works), ('the report', report), ('a recall with a site cut off', recalls),
-                           ('its receipt', receipt), ('it is lifted', lifts), ('exported', exports), ('replayed', clean), ('a row is changed', changed_rows),
+                           ('its receipt', receipt), ('it is lifted', lifts), ('two tenants under one id', one_id), ('exported', exports),
+                           ('hubs that lie', liars), ('replayed', clean), ('the log is gone', log_gone), ('a row is changed', changed_rows),
                            ('the journal is changed', changed_journal), ('a decision is changed', changed_decision),
                            ('a row is changed between two runs', changed_between)):
             tap.case(name, case, w)
