@@ -46,6 +46,7 @@ static int run_up(const struct cli *cli)
                                  .keep_jobs_s = KEEP_JOBS_S_DEFAULT,
                                  .queue_max = QUEUE_MAX_DEFAULT,
                                  .tenant_blobs_mib = TENANT_BLOBS_MIB_DEFAULT,
+                                 .webhook_private = cli_option(cli, "webhook-private") != NULL,
                                  .detach = cli_option(cli, "detach") != NULL,
                                  .log_json = cli_option(cli, "log-json") != NULL,
                                  .log_level = 1};

@@ -20,8 +20,10 @@
 #include "hub/door.h"
 #include "hub/hub.h"
 #include "hub/keep.h"
+#include "hub/notices.h"
 #include "hub/quota.h"
 #include "hub/starts.h"
+#include "hub/webhook.h"
 #include "hub/witnesses.h"
 #include "network/netfile.h"
 #include "runtime/publisher.h"
@@ -59,6 +61,7 @@ struct up {
     struct netfile *catalogue; /* of chips */
     struct door *door;         /* NULL: it is closed */
     struct keep *keep;
+    struct notices *notices;
     struct hub_first first;
     struct hub_pool pool;
     uint64_t started_ns, drain_ns;
@@ -277,6 +280,7 @@ static int start_hub(struct up *up, struct err *err)
                            .blobs_dir = up->blobs_dir,
                            .work_dir = up->work_dir,
                            .started_ms = clock_wall_ms(),
+                           .webhook_private = up->options->webhook_private,
                            .uid = getuid()};
     if (!path) {
         if (!fs_join(model, up->share, "models/stories.gguf"))
@@ -288,6 +292,8 @@ static int start_hub(struct up *up, struct err *err)
     if (!up->hub.quota)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     int rc = starts_open(&up->hub.starts, up->runtime, &limits, err);
+    if (rc == 0)
+        rc = webhook_key(up->hub.webhook_key, up->options->data_dir, err);
     if (rc == 0)
         rc = hub_first_start(&up->hub, path[0] ? path : NULL, &up->first, err);
     if (rc == 0)
@@ -326,6 +332,8 @@ static int start_site(struct up *up, struct err *err)
                                     .lease_ms = up->options->lease_s * UINT64_C(1000)};
     memcpy(jobs.chip, up->pool.chip, sizeof jobs.chip);
     int rc = keep_start(&up->keep, &up->loop, &up->hub, up->options->keep_jobs_s, err);
+    if (rc == 0)
+        rc = notices_start(&up->notices, &up->loop, &up->hub, err);
     if (rc == 0)
         rc = site_new(&up->site, up->runtime, up->options->data_dir, &config, up->gateway, err);
     return rc ? rc : site_run_jobs(up->site, &jobs, err);
@@ -406,6 +414,7 @@ static void stop(struct up *up)
     if (up->door)
         door_close(up->door);
     keep_stop(up->keep);
+    notices_stop(up->notices);
     site_shutdown(up->site, on_site_stopped, up);
 }
 
@@ -484,6 +493,7 @@ static void free_all(struct up *up)
         gateway_free(up->gateway);
     door_free(up->door);
     keep_free(up->keep);
+    notices_free(up->notices);
     netfile_free(up->catalogue);
     tls_context_free(up->tls);
     tls_context_free(up->upstream_tls);

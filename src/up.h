@@ -22,6 +22,7 @@ struct up_options {
     uint64_t keep_jobs_s; /* how long what is over is kept */
     uint32_t queue_max;
     uint32_t tenant_blobs_mib; /* of blobs that a tenant may have at the hub */
+    bool webhook_private;      /* webhooks may lead to addresses that are not public */
     bool detach;
     bool log_json;
     int log_level;

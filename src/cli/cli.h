@@ -73,6 +73,8 @@ cli_fn cli_tenant_tax, cli_grant_add, cli_grant_list, cli_peer_settle, cli_netwo
 cli_fn cli_wallet_topup, cli_ledger_accounts, cli_ledger_transfers, cli_ledger_check, cli_invoice_list,
     cli_invoice_show, cli_invoice_close, cli_invoice_credit, cli_export_focus, cli_tariff_check,
     cli_tariff_diff, cli_tariff_apply;
+cli_fn cli_project_add, cli_project_list, cli_project_remove, cli_project_budget, cli_key_budget,
+    cli_tenant_limit, cli_webhook_set, cli_webhook_show, cli_webhook_test, cli_webhook_remove;
 cli_fn cli_down, cli_status, cli_tenant_add, cli_tenant_list, cli_tenant_show, cli_tenant_budget, cli_key_add,
     cli_key_list, cli_key_revoke, cli_model_add, cli_model_list, cli_model_show, cli_model_rm,
     cli_model_price, cli_deploy, cli_deployments, cli_undeploy, cli_usage_report, cli_usage_records, cli_chat,

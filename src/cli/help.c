@@ -62,6 +62,36 @@ static const struct {
                 "  busbar witness http://hub:7070 --key VKEY --dir w --every 60\n"
                 "  busbar witness --key VKEY --dir w --listen 0.0.0.0:7090\n"
                 "  busbar up --witness $(cat w/vkey)=http://witness:7090\n"},
+    {"key budget",
+     "AMOUNT in the tenant's currency, such as 12.50; none: take the budget away. A key has one that is hard "
+     "and one that is soft.\n"
+     "  --per PERIOD           day, week (from Monday on) or month, in UTC, after which it begins anew; "
+     "ever\n"
+     "  --soft                 nothing is refused: the tenant's webhook is told (busbar webhook set)\n"
+     "  --at PERCENT           tell at this part of it; 50, 80 and 100 if nothing is said\n"
+     "\nExamples\n"
+     "  busbar key budget a1b2c3d4 20 --per day\n"
+     "  busbar key budget a1b2c3d4 500 --per month --soft\n"},
+    {"project budget",
+     "AMOUNT in the tenant's currency, such as 12.50; none: take the budget away. A project has one that is "
+     "hard and one that is soft.\n"
+     "  --per PERIOD           day, week (from Monday on) or month, in UTC, after which it begins anew; "
+     "ever\n"
+     "  --soft                 nothing is refused: the tenant's webhook is told (busbar webhook set)\n"
+     "  --at PERCENT           tell at this part of it; 50, 80 and 100 if nothing is said\n"
+     "\nExamples\n"
+     "  busbar project budget search 20 --per day\n"
+     "  busbar project budget search 500 --per month --soft\n"},
+    {"tenant budget",
+     "AMOUNT in the tenant's currency, such as 12.50; none: take the budget away. Without an option it is "
+     "the whole budget, which never begins anew.\n"
+     "  --per PERIOD           day, week (from Monday on) or month, in UTC, after which it begins anew; "
+     "ever\n"
+     "  --soft                 nothing is refused: the tenant's webhook is told (busbar webhook set)\n"
+     "  --at PERCENT           tell at this part of it; 50, 80 and 100 if nothing is said\n"
+     "\nExamples\n"
+     "  busbar tenant budget acme 20 --per day\n"
+     "  busbar tenant budget acme 500 --per month --soft\n"},
     {"run", TERMS "\nExamples\n"
                   "  busbar run -- python3 train.py\n"
                   "  busbar run --chip h100:4,mi300x:8 --time 12h --name train -- ./train.sh\n"

@@ -4,9 +4,9 @@
 #include "cli/request.h"
 
 static const struct column columns[] = {
-    {"ID", "/public_id"},    {"NAME", "/name"},      {"TENANT", "/tenant"}, {"SCOPES", "/scopes"},
-    {"MODELS", "/models"},   {"BUDGET", "/budget"},  {"RPM", "/rpm"},       {"TPM", "/tpm"},
-    {"EXPIRES", "/expires"}, {"REVOKED", "/revoked"}};
+    {"ID", "/public_id"},  {"NAME", "/name"},       {"TENANT", "/tenant"},  {"PROJECT", "/project"},
+    {"SCOPES", "/scopes"}, {"MODELS", "/models"},   {"BUDGET", "/budget"},  {"RPM", "/rpm"},
+    {"TPM", "/tpm"},       {"EXPIRES", "/expires"}, {"REVOKED", "/revoked"}};
 static const struct column added[] = {
     {"key", "/key"}, {"id", "/public_id"}, {"tenant", "/tenant"}, {"scopes", "/scopes"}};
 #define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
@@ -26,6 +26,7 @@ int cli_key_add(const struct cli *cli)
     request_option_count(&r, cli, "tpm", "tpm");
     request_option_count(&r, cli, "expires", "expires");
     request_option(&r, cli, "budget", "budget");
+    request_option(&r, cli, "project", "project");
     int rc = r.bad ? CLI_USAGE : client_call(cli, "POST", "/api/v1/keys", request_body(&r), &doc);
     if (rc == CLI_OK)
         rc = print_object(cli, doc, added, COUNT(added));

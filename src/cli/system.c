@@ -101,6 +101,7 @@ int cli_status(const struct cli *cli)
                                            {"journal events", "/journal_events"},
                                            {"commits", "/commits"},
                                            {"failed commits", "/commit_failures"},
+                                           {"compute alarms", "/compute_alarms"},
                                            {"mean commit ms", "/commit_mean_ms"},
                                            {"log leaves", "/log/published"}};
     yyjson_doc *doc = NULL;
@@ -219,6 +220,10 @@ int cli_restore(const struct cli *cli)
         rc = fs_copy_folder(jobs, jobs_target, ".json", &err);
     if (rc == 0)
         rc = restore_blobs(source, cli->data, &err);
+    /* Of a backup from before there were webhooks, it is not there. */
+    if (rc == 0 && fs_join(jobs, source, "webhook.key") && fs_join(jobs_target, cli->data, "webhook.key") &&
+        fs_exists(jobs))
+        rc = fs_copy(jobs, jobs_target, &err);
     if (rc == 0) /* last: a folder with a database is a whole one */
         rc = fs_copy(from, to, &err);
     if (rc != 0) {

@@ -41,6 +41,8 @@ int cli_tenant_show(const struct cli *cli)
 int cli_tenant_budget(const struct cli *cli)
 {
     struct request r;
+    if (cli_option(cli, "per") || cli_option(cli, "soft") || cli_option(cli, "at"))
+        return cli_tenant_limit(cli);
     request_begin(&r);
     request_path(&r, "/api/v1/tenants/", cli->args[0], "/budget");
     request_text(&r, "budget", cli->args[1]);

@@ -78,6 +78,9 @@ enum charge_tag {
     CHARGE_JOB = 0,
     CHARGE_DATA = 1,
     CHARGE_ENERGY = 2,
+    CHARGE_LIMIT_JOB = 3, /* what the key's own limit is less by them */
+    CHARGE_LIMIT_DATA = 4,
+    CHARGE_LIMIT_ENERGY = 5,
     CHARGE_GRANTS_JOB = 8,
     CHARGE_GRANTS_DATA = 12,
     CHARGE_GRANTS_REQUEST = 16,
@@ -88,6 +91,7 @@ enum charge_tag {
     CHARGE_PARTS_MINIMUM = 80,
     CHARGE_PARTS_REQUEST = 96,
     CHARGE_GRANTS_BACK = 128,
+    CHARGE_NOTICES = 192, /* of notices, which are no transfers (core/notice.c) */
 };
 
 /* total x part / whole, half to even. part <= whole, whole > 0. */

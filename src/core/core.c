@@ -97,6 +97,7 @@ static void carve(struct core *core, struct arena *arena)
     grants_carve(core, arena);
     tariff_carve(core, arena);
     recalls_carve(core, arena);
+    budgets_carve(core, arena);
     CARVE(core, tenants, tenant, n->tenants);
     CARVE(core, keys, key, n->keys);
     CARVE(core, models, model, n->models);
@@ -121,9 +122,9 @@ static void carve(struct core *core, struct arena *arena)
     index_init(&core->worker_map, arena, n->workers, worker_equal, core->worker);
     index_init(&core->lease_map, arena, n->leases, lease_equal, core->lease);
     /* A tenant has a wallet and a funding account, a key perhaps a limit; the rest is the network's, of parties and of grants. Each lease
-     * holds up to two transfers, and each event of a batch may post a charge or two with all their parts. */
+     * holds up to two transfers, and each event of a batch may post a charge or two with all their parts and what a key's limit is less. */
     ledger_init(&core->ledger, arena, 2 * n->tenants + n->keys + 4 * (PARTIES_MAX + GRANTS_MAX) + 1024,
-                2 * n->leases + 2 * (CHARGE_PARTS_MAX + GRANTS_PER_CHARGE + 1) * BATCH_EVENTS_MAX);
+                2 * n->leases + 2 * (CHARGE_PARTS_MAX + GRANTS_PER_CHARGE + 2) * BATCH_EVENTS_MAX);
 }
 
 size_t core_size(const struct limits *limits)
@@ -200,6 +201,7 @@ int step_hub_boot(struct core *core, const struct event *event)
 
 int step_tick(struct core *core, const struct event *event)
 {
+    budgets_turn(core);
     lease_expire_waiters(core, event->at_ms);
     tariff_turn(core);
     grants_turn(core);
@@ -236,12 +238,14 @@ int core_step(struct core *core, const struct event *event, struct effects *effe
     core->batch_events++;
     core->effects = effects;
     core->now_ms = event->at_ms;
+    core->budgets.refusal = 0;
+    core->budgets.nids = 0;
     step_fn *handler = handler_of(event->kind);
     int rc = handler ? handler(core, event) : ERR_INVALID;
     /* These two reply for themselves when they succeed: with an amount, and perhaps later. */
     bool replied = rc == 0 && (event->kind == EVENT_KIND_meter || event->kind == EVENT_KIND_lease_ask);
     if (!replied)
-        effect_reply(core, event->token, rc, 0);
+        effect_reply(core, event->token, rc, core->budgets.refusal);
     core->row.events++;
     core->effects = NULL;
     return rc;
@@ -260,6 +264,7 @@ int64_t core_deadline_ms(const struct core *core)
     due_ms = core->tariff.next_ms < due_ms ? core->tariff.next_ms : due_ms;
     due_ms = core->grants.next_ms < due_ms ? core->grants.next_ms : due_ms;
     due_ms = core->recalls.next_ms < due_ms ? core->recalls.next_ms : due_ms;
+    due_ms = core->budgets.next_ms < due_ms ? core->budgets.next_ms : due_ms;
     due_ms = core->net.shed_ms < due_ms ? core->net.shed_ms : due_ms;
     due_ms = contingency_next_ms(core) < due_ms ? contingency_next_ms(core) : due_ms;
     return core->book.next_ms < due_ms ? core->book.next_ms : due_ms;
@@ -332,6 +337,7 @@ void core_collect(struct core *core, row_fn *fn, void *ctx)
     COLLECT(core, tariff.allowances, allowance, tariff.allowance, ROW_DELETE);
     COLLECT(core, tariff.parts, tariff_part, tariff.part, ROW_DELETE);
     COLLECT(core, tariff.means, site_mean, tariff.mean, ROW_DELETE);
+    budgets_collect(core, fn, ctx);
     table_clean(&core->follow.links);
     table_clean(&core->work.shapes);
     table_clean(&core->work.lanes);

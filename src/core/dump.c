@@ -71,4 +71,9 @@ void core_dump(const struct core *core, row_fn *fn, void *ctx)
     DUMP(tariff.allowances, tariff.allowance, allowance);
     DUMP(tariff.parts, tariff.part, tariff_part);
     DUMP(tariff.means, tariff.mean, site_mean);
+    DUMP(budgets.projects, budgets.project, project);
+    DUMP(budgets.table, budgets.budget, budget);
+    DUMP(budgets.webhooks, budgets.webhook, webhook);
+    DUMP(budgets.notices, budgets.notice, notice);
+    DUMP(budgets.computes, budgets.compute, compute);
 }

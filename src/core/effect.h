@@ -41,7 +41,8 @@ struct effect {
      * site gave it back, or it was cancelled. ALARM: ERR_UNAVAILABLE or 0. */
     int code;
     uint64_t token; /* REPLY */
-    /* REPLY: to lease_ask what was granted, to meter what was billed; nano-units. JOB_START: the work that is done, as run
+    /* REPLY: to lease_ask what was granted, to meter what was billed; nano-units; with ERR_BUDGET_SPENT which budget it is, as
+     * budget_refusal tells (core/kinds.h). JOB_START: the work that is done, as run
      * time at rate 1, in ms; JOB_STOP: that which is kept. ALARM: firm chips that could be placed again. */
     int64_t amount;
     union {

@@ -163,6 +163,16 @@ struct account_id grants_source(const struct core *core, struct tenant_id tenant
     return core->tenant[tenant.v].wallet;
 }
 
+bool grants_left(const struct core *core, struct tenant_id tenant)
+{
+    list_for_each_safe (it, next, &core->tenant[tenant.v].grants) {
+        const struct grant *g = list_entry(it, struct grant, in_tenant);
+        if (!is_over(core, g) && ledger_unspent(&core->ledger, g->account) > 0)
+            return true;
+    }
+    return false;
+}
+
 /* ---- a grant's life ---- */
 
 static int grant_check(const struct core *core, const struct event *event)

@@ -60,4 +60,7 @@ uint32_t grants_pay(const struct core *core, struct tenant_id tenant, const stru
 struct account_id grants_source(const struct core *core, struct tenant_id tenant, int64_t amount,
                                 int64_t (*fn)(const struct ledger *, struct account_id));
 
+/* Whether one that is not over has something left, whatever its conditions are. */
+bool grants_left(const struct core *core, struct tenant_id tenant);
+
 #endif

@@ -11,9 +11,10 @@
  * wait for it as limits.meters says, and the one that has waited longest is closed for another. A closed row is part of the
  * books, and nothing is added to it.
  *
- * Whole nano-units leave grants whose conditions the job meets, then the tenant's wallet, never more than is available there. What
- * a gateway holds comes free again, or is spent: until then the rest is owed. If it could not be paid even so, the job is
- * stopped for good.
+ * Whole nano-units leave grants whose conditions the job meets, then the tenant's wallet, never more than is available there, nor than
+ * the budgets of tenant, project and key (core/budget.h) and the key's limit leave: these count all that the job costs, whoever
+ * pays for it. What a gateway holds comes free again, or is spent: until then the rest is owed. If it could not be paid even
+ * so, the job is stopped for good.
  *
  * A price has a base and discounts, which are those of the start, and a factor by the hour of the day and what power costs
  * (core/terms.h). That is judged by the core's clock when a part is told, and the part is a line of its own: what was told before stays
@@ -171,7 +172,8 @@ void job_usage_open(struct core *core, struct job_id id)
                                 .chips = job->chips,
                                 .state = JOB_USAGE_RUNS,
                                 .started_ms = job->row.started_ms,
-                                .kind = job->row.kind};
+                                .kind = job->row.kind,
+                                .key = job->row.key};
     uint32_t terms = set_price(core, job, pool, &row);
     name_corridor(core, pool, &row);
     uint32_t i = job_usage_find(core, &row.job, row.epoch);
@@ -264,53 +266,66 @@ static int128 data_worth(const struct row_job_usage *row)
 
 /* Of the ids of a line's transfers. */
 struct tags {
-    uint8_t charge, grants, parts;
+    uint8_t charge, limit, grants, parts;
 };
 
 static struct tags tags_of(enum transfer_code code)
 {
-    static const struct tags job = {CHARGE_JOB, CHARGE_GRANTS_JOB, CHARGE_PARTS_JOB};
-    static const struct tags data = {CHARGE_DATA, CHARGE_GRANTS_DATA, CHARGE_PARTS_DATA};
-    static const struct tags energy = {CHARGE_ENERGY, CHARGE_GRANTS_ENERGY, CHARGE_PARTS_ENERGY};
+    static const struct tags job = {CHARGE_JOB, CHARGE_LIMIT_JOB, CHARGE_GRANTS_JOB, CHARGE_PARTS_JOB};
+    static const struct tags data = {CHARGE_DATA, CHARGE_LIMIT_DATA, CHARGE_GRANTS_DATA, CHARGE_PARTS_DATA};
+    static const struct tags energy = {CHARGE_ENERGY, CHARGE_LIMIT_ENERGY, CHARGE_GRANTS_ENERGY,
+                                       CHARGE_PARTS_ENERGY};
     return code == TRANSFER_DATA ? data : code == TRANSFER_ENERGY ? energy : job;
 }
 
 /* A charge with all of its parts, or none of it: grants pay first, then the wallet as far as it goes. */
-static int post_charge(struct core *core, const struct row_job_usage *row, struct tenant_id tenant,
+static int post_charge(struct core *core, const struct row_job_usage *row, const struct payer *p,
                        struct transfer_order *like, struct charge *charge, int64_t owed,
                        struct charged *charged, int64_t *carbon)
 {
-    struct transfer_order order[GRANTS_PER_CHARGE + 1 + CHARGE_PARTS_MAX];
+    struct transfer_order order[GRANTS_PER_CHARGE + 2 + CHARGE_PARTS_MAX];
     const struct work_done work = {.kind = GRANT_BATCH << row->kind, .site = &row->site, .pool = &row->pool};
     struct parts parts;
-    struct account_id wallet = like->debit;
-    int64_t granted, available = ledger_available(&core->ledger, wallet);
+    int64_t granted, available = ledger_available(&core->ledger, like->debit),
+                     bound = payer_room(core, p, true);
     struct transfer_order first = *like;
+    uint32_t n, limits;
+    owed = owed < bound ? owed : bound;
+    charge->amount = 0;
+    if (owed <= 0)
+        return 0;
     first.id = charge_id(core, tags_of(like->code).grants);
-    uint32_t n = grants_pay(core, tenant, &work, owed, &first, order, &granted);
+    n = grants_pay(core, p->tenant, &work, owed, &first, order, &granted);
     like->amount = owed - granted < available ? owed - granted : available;
     if (like->amount > 0)
         order[n++] = *like;
     charge->amount = granted + (like->amount > 0 ? like->amount : 0);
     if (charge->amount == 0)
         return 0;
-    int rc = charge_divide(core, charge, &parts);
+    struct transfer_order own = *like;
+    own.id = charge_id(core, tags_of(like->code).limit);
+    own.amount = charge->amount;
+    int rc = payer_limit(core, p, &own, &order[n], &limits);
+    if (rc == 0)
+        rc = charge_divide(core, charge, &parts);
     if (rc != 0)
         return rc;
-    memcpy(&order[n], parts.order, parts.n * sizeof order[0]);
-    rc = ledger_link(&core->ledger, order, n + parts.n);
+    memcpy(&order[n + limits], parts.order, parts.n * sizeof order[0]);
+    rc = ledger_link(&core->ledger, order, n + limits + parts.n);
     if (rc != 0)
         return rc;
+    budgets_spend(core, &p->draws, charge->amount, false);
+    budgets_spend_soft(core, p->tenant, p->key, charge->amount);
     *charged = (struct charged){.tax = parts.tax, .granted = granted};
     *carbon = parts.carbon;
     return 0;
 }
 
-/* Pays a line, as far as grants and the wallet go; *cost rises by what was paid. 0, or an error and nothing was paid. */
-static int pay_line(struct core *core, struct row_job_usage *row, struct tenant_id tenant,
+/* Pays a line, as far as grants, the wallet and budgets go; *cost rises by what was paid. 0, or an error and nothing was paid. */
+static int pay_line(struct core *core, struct row_job_usage *row, const struct payer *p,
                     enum transfer_code code, int64_t worth, int64_t *cost, struct charged *charged)
 {
-    const struct tenant *t = &core->tenant[tenant.v];
+    const struct tenant *t = &core->tenant[p->tenant.v];
     bool data = code == TRANSFER_DATA;
     const struct tags tags = tags_of(code);
     int64_t owed = worth - *cost, carbon = 0;
@@ -330,7 +345,7 @@ static int pay_line(struct core *core, struct row_job_usage *row, struct tenant_
                             .id = charge_id(core, tags.parts),
                             .ref = row->job};
     if (rc == 0)
-        rc = post_charge(core, row, tenant, &order, &charge, owed, charged, &carbon);
+        rc = post_charge(core, row, p, &order, &charge, owed, charged, &carbon);
     if (rc != 0)
         return rc;
     *cost += charge.amount;
@@ -339,18 +354,18 @@ static int pay_line(struct core *core, struct row_job_usage *row, struct tenant_
 }
 
 /* Pays what the row owes. 0, or an error and nothing was paid. */
-static int pay(struct core *core, struct row_job_usage *row, struct tenant_id tenant, struct job_part *part)
+static int pay(struct core *core, struct row_job_usage *row, const struct payer *p, struct job_part *part)
 {
     if (worth(row) / HOUR_MS > MONEY_MAX || data_worth(row) > MONEY_MAX || row->energy_unpaid >= MONEY_MAX)
         return ERR_OVERFLOW;
     int64_t chips = (int64_t)(worth(row) / HOUR_MS), data = (int64_t)data_worth(row);
-    int rc = pay_line(core, row, tenant, TRANSFER_JOB, chips, &row->cost, &part->chips);
+    int rc = pay_line(core, row, p, TRANSFER_JOB, chips, &row->cost, &part->chips);
     if (rc != 0)
         return rc;
     /* The first line is paid by now: what cannot be paid of the others is owed. */
     int64_t energy = row->energy_cost + row->energy_unpaid;
-    (void)pay_line(core, row, tenant, TRANSFER_ENERGY, energy, &row->energy_cost, &part->energy);
-    (void)pay_line(core, row, tenant, TRANSFER_DATA, data, &row->data_cost, &part->data);
+    (void)pay_line(core, row, p, TRANSFER_ENERGY, energy, &row->energy_cost, &part->energy);
+    (void)pay_line(core, row, p, TRANSFER_DATA, data, &row->data_cost, &part->data);
     row->energy_unpaid = energy - row->energy_cost;
     row->unpaid = chips - row->cost;
     row->data_unpaid = data - row->data_cost;
@@ -367,14 +382,24 @@ static void add_carbon(const struct core *core, struct row_job_usage *row, uint6
 }
 
 /* The tenant owes something. What is held for it may come back, or it does not suffice: then whatever of the job runs is over. */
-static void collect_debt(struct core *core, const struct row_job_usage *row, struct tenant_id tenant)
+static void collect_debt(struct core *core, const struct row_job_usage *row, const struct payer *p)
 {
     int128 unpaid = (int128)row->unpaid + row->energy_unpaid + row->data_unpaid;
     struct job_id id = job_by_id(core, &row->job);
-    if (unpaid > ledger_unspent(&core->ledger, core->tenant[tenant.v].wallet) && id.v != INDEX_NONE &&
-        core->work.job[id.v].row.state == JOB_RUNNING)
+    int64_t wallet = ledger_unspent(&core->ledger, core->tenant[p->tenant.v].wallet);
+    int64_t room = payer_room(core, p, false), most = wallet < room ? wallet : room;
+    if (unpaid > most && id.v != INDEX_NONE && core->work.job[id.v].row.state == JOB_RUNNING)
         work_break(core, id, ERR_BUDGET_SPENT, ENDING_BUDGET << JOB_CODE_BITS);
-    lease_recall(core, tenant);
+    lease_recall(core, p->tenant);
+}
+
+/* What its chips could have computed in so much more time. */
+static void add_compute(struct core *core, const struct row_job_usage *row, struct tenant_id tenant,
+                        uint64_t chip_ms)
+{
+    uint32_t i = map_get(&core->net.pool_map, &row->pool, sizeof row->pool);
+    if (i != MAP_NONE)
+        compute_add(core, tenant, chip_ms, core->net.chip[core->net.pool[i].chip.v].row.gflops);
 }
 
 /* ---- reports ---- */
@@ -460,10 +485,12 @@ int step_job_meter(struct core *core, const struct event *event)
     uint64_t moved = next.bytes_in - u->row.bytes_in + next.bytes_out - u->row.bytes_out;
     struct job_part part = {.free_chip_ms = 0};
     add_part(core, u, &next, &part);
+    const struct payer payer = payer_of(core, tenant, &next.key);
     add_carbon(core, &next, next.energy_mj - u->row.energy_mj);
-    int rc = pay(core, &next, tenant, &part);
+    int rc = pay(core, &next, &payer, &part);
     if (rc != 0)
         return rc;
+    add_compute(core, &next, tenant, next.chip_ms - u->row.chip_ms);
     bill_job(core, &u->row, &next, &part);
     use_allowance(core, u, part.free_chip_ms);
     u->row = next;
@@ -472,7 +499,7 @@ int step_job_meter(struct core *core, const struct event *event)
     if (next.state == JOB_USAGE_OVER && is_complete(&next))
         stop_waiting(core, i);
     if (next.unpaid > 0 || next.energy_unpaid > 0 || next.data_unpaid > 0)
-        collect_debt(core, &next, tenant);
+        collect_debt(core, &next, &payer);
     return 0;
 }
 

@@ -131,3 +131,55 @@ uint32_t model_kind_parse(const char *text)
 #undef M
     return 0;
 }
+
+const char *budget_scope_text(uint32_t scope)
+{
+    switch (scope) {
+#define B(name, number, text) \
+    case (number): \
+        return text;
+        BUDGET_SCOPES(B)
+#undef B
+    default:
+        return "?";
+    }
+}
+
+const char *budget_period_text(uint32_t per)
+{
+    switch (per) {
+#define B(name, number, text) \
+    case (number): \
+        return text;
+        BUDGET_PERIODS(B)
+#undef B
+    default:
+        return "?";
+    }
+}
+
+const char *notice_kind_text(uint32_t kind)
+{
+    switch (kind) {
+#define N(name, number, text) \
+    case (number): \
+        return text;
+        NOTICE_KINDS(N)
+#undef N
+    default:
+        return "?";
+    }
+}
+
+const char *notice_state_text(uint32_t state)
+{
+    switch (state) {
+#define N(name, number, text) \
+    case (number): \
+        return text;
+        NOTICE_STATES(N)
+#undef N
+    default:
+        return "?";
+    }
+}

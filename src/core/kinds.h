@@ -68,6 +68,45 @@ enum meter_flag {
 };
 
 /* clang-format off */
+/* Whose a budget is, from the widest to the narrowest. */
+#define BUDGET_SCOPES(B) B(TENANT, 1, "tenant") B(PROJECT, 2, "project") B(KEY, 3, "key")
+/* Periods are UTC's: weeks begin on Monday. */
+#define BUDGET_PERIODS(B) B(EVER, 0, "ever") B(DAY, 1, "day") B(WEEK, 2, "week") B(MONTH, 3, "month")
+#define NOTICE_KINDS(N) \
+    N(BUDGET, 1, "budget.threshold") \
+    N(COMPUTE, 2, "compute.alarm") \
+    N(TEST, 3, "webhook.test")
+#define NOTICE_STATES(N) N(PENDING, 1, "pending") N(DELIVERED, 2, "delivered") N(GIVEN_UP, 3, "given up")
+/* clang-format on */
+
+#define B(name, number, text) BUDGET_##name = (number),
+enum budget_scope { BUDGET_SCOPES(B) BUDGET_SCOPES_END };
+enum budget_period { BUDGET_PERIODS(B) BUDGET_PERIODS_END };
+#undef B
+#define N(name, number, text) NOTICE_##name = (number),
+enum notice_kind { NOTICE_KINDS(N) NOTICE_KINDS_END };
+enum notice_state { NOTICE_STATES(N) NOTICE_STATES_END };
+#undef N
+/* What a lease_ask that is refused with ERR_BUDGET_SPENT is told as its amount: which budget, and until when; until_ms 0: it
+ * does not begin anew. */
+static inline int64_t budget_refusal(uint32_t scope, uint32_t per, int64_t until_ms)
+{
+    return until_ms * 16 + per * 4 + scope;
+}
+static inline uint32_t budget_refusal_scope(int64_t refusal)
+{
+    return (uint32_t)refusal & 3;
+}
+static inline uint32_t budget_refusal_per(int64_t refusal)
+{
+    return (uint32_t)refusal >> 2 & 3;
+}
+static inline int64_t budget_refusal_until_ms(int64_t refusal)
+{
+    return refusal / 16;
+}
+
+/* clang-format off */
 #define PLACE_STATES(P) \
     P(UP, 1, "up") \
     P(CORDONED, 2, "cordoned") /* keeps what runs, gets no more */ \
@@ -295,6 +334,10 @@ static inline uint32_t job_isolation(uint32_t flags)
     return (flags & JOB_ISOLATION_MASK) >> JOB_ISOLATION_SHIFT;
 }
 const char *job_state_text(uint32_t state);
+const char *budget_scope_text(uint32_t scope);
+const char *budget_period_text(uint32_t per);
+const char *notice_kind_text(uint32_t kind);
+const char *notice_state_text(uint32_t state);
 /* Word and sentence of a job's code; the sentence has one %u, or none. */
 const char *job_ending_text(uint32_t code);
 const char *job_ending_sentence(uint32_t code);

@@ -11,7 +11,9 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "core/kinds.h"
 #include "core/state.h"
+#include "core/view.h"
 
 /* A lease is at most this share of what is available, so that one worker cannot starve the others ... */
 #define LEASE_SHARE 8
@@ -38,15 +40,60 @@ static int64_t funds(const struct core *core, struct tenant_id t, int64_t want,
     return fn(&core->ledger, grants_source(core, t, want, fn));
 }
 
-/* The lesser of what tenant and key have; `fn` is ledger_available or ledger_unspent. */
-static int64_t purse(const struct core *core, struct tenant_id t, const struct key *k, int64_t want,
-                     int64_t (*fn)(const struct ledger *, struct account_id))
+/* Who shares the lease: as the asker knew it when it asked. A budget that was set since holds for who asks next. */
+static uint32_t purse_of(const struct event_lease_ask *ask, const struct key *k)
 {
-    int64_t amount = funds(core, t, want, fn);
-    if (k->limit.v == INDEX_NONE)
-        return amount;
-    int64_t own = fn(&core->ledger, k->limit);
-    return own < amount ? own : amount;
+    return ask->purse ? ask->purse : view_key_purse(&k->row);
+}
+
+/* A key of a project draws on that at least, one with a limit of its own on that. */
+static bool purse_can_be(const struct event_lease_ask *ask, const struct key *k)
+{
+    uint32_t purse = purse_of(ask, k);
+    if (k->limit.v != INDEX_NONE || purse == BUDGET_KEY)
+        return purse == BUDGET_KEY;
+    return purse == (k->project == INDEX_NONE ? BUDGET_TENANT : BUDGET_PROJECT);
+}
+
+static struct draws draws_of(const struct core *core, const struct event_lease_ask *ask)
+{
+    struct key_id key = key_by_id(core, &ask->key);
+    const struct key *k = &core->key[key.v];
+    return budgets_of(core, k->tenant, key, purse_of(ask, k));
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* The least of what tenant, project and key have; `held`: less what is held. */
+static int64_t purse(const struct core *core, const struct event_lease_ask *ask, bool held)
+{
+    int64_t (*fn)(const struct ledger *, struct account_id) = held ? ledger_available : ledger_unspent;
+    const struct key *k = key_of(core, ask);
+    struct draws draws = draws_of(core, ask);
+    int64_t amount = least(funds(core, k->tenant, ask->want, fn), budgets_room(core, &draws, held));
+    return k->limit.v == INDEX_NONE ? amount : least(fn(&core->ledger, k->limit), amount);
+}
+
+/* What the tenant itself has for an ask of so much: a grant or its wallet, and its hard budget if there is one. */
+static int64_t tenant_purse(const struct core *core, struct tenant_id tenant, int64_t want)
+{
+    struct draws draws = budgets_of(core, tenant, (struct key_id){INDEX_NONE}, BUDGET_TENANT);
+    return least(funds(core, tenant, want, ledger_available), budgets_room(core, &draws, true));
+}
+
+/* Which of those is in the way, for the refusal. */
+static int64_t refusal_of(const struct core *core, const struct event_lease_ask *ask)
+{
+    const struct key *k = key_of(core, ask);
+    struct draws draws = draws_of(core, ask);
+    if (funds(core, k->tenant, ask->want, ledger_unspent) < ask->want)
+        return budget_refusal(BUDGET_TENANT, BUDGET_EVER, 0);
+    if (k->limit.v != INDEX_NONE && ledger_unspent(&core->ledger, k->limit) < ask->want)
+        return budget_refusal(BUDGET_KEY, BUDGET_EVER, 0);
+    return budgets_lack(core, &draws, ask->want);
 }
 
 static int64_t lease_amount(const struct core *core, const struct event_lease_ask *ask, int64_t available)
@@ -70,6 +117,14 @@ static int counterparts(struct core *core, const struct tenant *t, const struct 
     if (rc == 0 && k->limit.v != INDEX_NONE)
         rc = ledger_account(&core->ledger, &network, ACCOUNT_KEY_USED, LEDGER_CONTROL + number, used);
     return rc;
+}
+
+static uint32_t draws_bits(const struct draws *draws)
+{
+    uint32_t bits = 0;
+    for (uint32_t s = BUDGET_TENANT; s < BUDGET_SCOPES_END; s++)
+        bits |= draws->v[s] != INDEX_NONE ? 1u << s : 0;
+    return bits;
 }
 
 static int lease_open(struct core *core, const struct event_lease_ask *ask, struct tenant_id tenant,
@@ -109,6 +164,8 @@ static int lease_open(struct core *core, const struct event_lease_ask *ask, stru
         rc = ledger_hold(&core->ledger, &own, &key_held);
         assert(rc == 0);
     }
+    struct draws draws = draws_of(core, ask);
+    budgets_hold(core, &draws, amount);
     uint32_t i = table_take(&core->leases);
     core->lease[i] = (struct lease){
         .row = {.id = ask->lease,
@@ -116,9 +173,12 @@ static int lease_open(struct core *core, const struct event_lease_ask *ask, stru
                 .tenant = ask->tenant,
                 .key = ask->key,
                 .key_transfer = limited ? ask->key_lease : (struct uuid){{0}},
-                .opened_ms = now_ms},
+                .opened_ms = now_ms,
+                .purse = purse_of(ask, k),
+                .budgets = draws_bits(&draws)},
         .transfer = held,
         .key_transfer = key_held,
+        .draws = draws,
         .tenant = tenant,
         .worker = {map_get(&core->worker_map, &ask->worker, sizeof ask->worker)},
     };
@@ -165,12 +225,12 @@ static void waiter_answer(struct core *core, struct waiter *w, int code, int64_t
     table_drop(&core->waiters, (uint32_t)(w - core->waiter));
 }
 
-/* Whether somebody before waits for the tenant's own money. One that lacks only its key's limit is in nobody's way. */
-static bool waits_for_wallet(const struct core *core, struct tenant_id t)
+/* Whether somebody before waits for the tenant's own money. One that lacks only its key's or project's is in nobody's way. */
+static bool waits_for_tenant(const struct core *core, struct tenant_id tenant)
 {
-    list_for_each_safe (it, next, &core->tenant[t.v].waiters) {
+    list_for_each_safe (it, next, &core->tenant[tenant.v].waiters) {
         int64_t want = list_entry(it, struct waiter, in_tenant)->ask.want;
-        if (want > funds(core, t, want, ledger_available))
+        if (want > tenant_purse(core, tenant, want))
             return true;
     }
     return false;
@@ -210,6 +270,8 @@ int step_lease_ask(struct core *core, const struct event *event)
         return ERR_FORBIDDEN;
     if (ask->want <= 0 || ask->want > MONEY_MAX)
         return ERR_OVERFLOW;
+    if (!purse_can_be(ask, &core->key[key.v]))
+        return ERR_INVALID;
     bool limited = core->key[key.v].limit.v != INDEX_NONE;
     if (uuid_zero(&ask->lease) ||
         (limited && (uuid_zero(&ask->key_lease) || uuid_eq(&ask->lease, &ask->key_lease))))
@@ -217,10 +279,12 @@ int step_lease_ask(struct core *core, const struct event *event)
     uint32_t worker = map_get(&core->worker_map, &ask->worker, sizeof ask->worker);
     if (!uuid_zero(&core->worker[worker].row.gateway) && asked_again(core, event))
         return 0;
-    if (purse(core, tenant, &core->key[key.v], ask->want, ledger_unspent) < ask->want)
+    if (purse(core, ask, false) < ask->want) {
+        core->budgets.refusal = refusal_of(core, ask);
         return ERR_BUDGET_SPENT;
-    int64_t available = purse(core, tenant, &core->key[key.v], ask->want, ledger_available);
-    if (available >= ask->want && !waits_for_wallet(core, tenant)) {
+    }
+    int64_t available = purse(core, ask, true);
+    if (available >= ask->want && !waits_for_tenant(core, tenant)) {
         int64_t amount = lease_amount(core, ask, available);
         int rc = lease_open(core, ask, tenant, amount, event->at_ms);
         if (rc == 0)
@@ -237,15 +301,14 @@ void lease_serve_waiters(struct core *core, struct tenant_id tenant, int64_t now
     bool blocked = false;
     list_for_each_safe (it, next, &t->waiters) {
         struct waiter *w = list_entry(it, struct waiter, in_tenant);
-        const struct key *k = key_of(core, &w->ask);
         int64_t want = w->ask.want;
-        if (purse(core, tenant, k, want, ledger_unspent) < want) {
-            waiter_answer(core, w, ERR_BUDGET_SPENT, 0);
+        if (purse(core, &w->ask, false) < want) {
+            waiter_answer(core, w, ERR_BUDGET_SPENT, refusal_of(core, &w->ask));
             continue;
         }
         /* In order of arrival: nobody behind a head that lacks the tenant's money passes it. */
-        blocked = blocked || funds(core, tenant, want, ledger_available) < want;
-        if (blocked || purse(core, tenant, k, want, ledger_available) < want)
+        blocked = blocked || tenant_purse(core, tenant, want) < want;
+        if (blocked || purse(core, &w->ask, true) < want)
             continue;
         int rc = lease_open(core, &w->ask, tenant, want, now_ms);
         waiter_answer(core, w, rc, rc == 0 ? want : 0);
@@ -277,6 +340,7 @@ void lease_refuse_waiters(struct core *core, const struct uuid *key, int code)
 
 static void lease_end(struct core *core, struct lease *lease)
 {
+    budgets_release(core, &lease->draws, ledger_held(&core->ledger, lease->transfer));
     ledger_end(&core->ledger, lease->transfer);
     if (lease->key_transfer.v != INDEX_NONE)
         ledger_end(&core->ledger, lease->key_transfer);
@@ -333,6 +397,7 @@ int step_lease_return(struct core *core, const struct event *event)
     if (e->close) {
         lease_end(core, lease);
     } else {
+        budgets_release(core, &lease->draws, e->amount);
         ledger_release(&core->ledger, lease->transfer, e->amount);
         if (lease->key_transfer.v != INDEX_NONE)
             ledger_release(&core->ledger, lease->key_transfer, e->amount);

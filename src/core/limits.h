@@ -43,6 +43,9 @@
 #define PARTIES_MAX 1024       /* owners, sponsors and other networks */
 #define OWNERS_MAX 8           /* of one site */
 #define GRANTS_MAX 4096        /* that are not over */
+#define PROJECTS_MAX 4096      /* of all tenants, those that were removed too */
+#define BUDGETS_MAX 16384      /* of all owners, beside wallets and limits of keys */
+#define NOTICES_MAX 4096       /* that are to be delivered */
 #define JOB_RETURNS_MAX 20     /* of one job by its sites: with the last of them it is over */
 #define JOB_AFTERS_MAX 4       /* that one job or array comes after */
 #define JOB_FOLLOWERS_MAX 1024 /* that come after one */

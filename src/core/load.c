@@ -37,6 +37,7 @@ static int load_tenant(struct core *core, const struct row_tenant *row)
     list_init(&core->tenant[i].leases);
     list_init(&core->tenant[i].grants);
     list_init(&core->tenant[i].waiters);
+    budgets_add_tenant(core, i);
     map_put(&core->tenant_map, &row->id, sizeof row->id, i);
     map_put(&core->tenant_names, row->name, text_len(row->name, NAME_CAP), i);
     return 0;
@@ -51,7 +52,8 @@ static int load_key(struct core *core, const struct row_key *row)
     uint32_t i = table_take(&core->keys);
     if (i == INDEX_NONE)
         return ERR_LIMIT;
-    core->key[i] = (struct key){.row = *row, .tenant = tenant};
+    core->key[i] = (struct key){
+        .row = *row, .tenant = tenant, .project = INDEX_NONE, .budget = {INDEX_NONE, INDEX_NONE}};
     uint32_t number = LEDGER_CONTROL + core->tenant[tenant.v].row.ledger;
     core->key[i].limit.v = INDEX_NONE;
     if (row->budget >= 0)
@@ -250,7 +252,9 @@ int core_load_done(struct core *core)
         if (t->wallet.v == INDEX_NONE || t->funding.v == INDEX_NONE)
             return ERR_CORRUPT;
     }
-    int rc = load_rules_done(core);
+    int rc = load_budgets_done(core);
+    if (rc == 0)
+        rc = load_rules_done(core);
     if (rc == 0)
         rc = load_work_done(core);
     if (rc == 0)

@@ -51,6 +51,16 @@ static struct uuid rounding_id(const struct event_meter *e)
     return id;
 }
 
+/* A lease that draws on a key's own limit or budget is for that key alone, any other one for keys of the same
+ * project, or of none. */
+static bool may_draw(const struct core *core, const struct key *k, const struct lease *lease)
+{
+    uint32_t purse = lease->row.purse;
+    if (k->limit.v != INDEX_NONE || lease->key_transfer.v != INDEX_NONE || purse == BUDGET_KEY)
+        return uuid_eq(&lease->row.key, &k->row.id);
+    return core->key[key_by_id(core, &lease->row.key).v].project == k->project;
+}
+
 /* Everything that can be refused is refused here, before anything changes. */
 static int meter_check(const struct core *core, const struct event_meter *e, uint64_t free,
                        struct lease **lease, int64_t *cost, int64_t *residue)
@@ -85,10 +95,7 @@ static int meter_check(const struct core *core, const struct event_meter *e, uin
     *lease = lease_by_id(core, &e->lease);
     if (!*lease || !uuid_eq(&(*lease)->row.worker, &e->worker) || !uuid_eq(&(*lease)->row.tenant, &e->tenant))
         return ERR_NOT_FOUND;
-    const struct key *k = &core->key[key.v];
-    /* A lease that draws on a key's own limit is for that key alone. */
-    bool limited = k->limit.v != INDEX_NONE || (*lease)->key_transfer.v != INDEX_NONE;
-    if (limited && !uuid_eq(&(*lease)->row.key, &e->key))
+    if (!may_draw(core, &core->key[key.v], *lease))
         return ERR_FORBIDDEN;
     return *cost <= ledger_held(&core->ledger, (*lease)->transfer) ? 0 : ERR_OVERFLOW;
 }
@@ -149,6 +156,9 @@ static int bill(struct core *core, const struct event *event, struct lease *leas
     ledger_release(l, lease->transfer, paid);
     if (lease->key_transfer.v != INDEX_NONE)
         ledger_post(l, lease->key_transfer, cost);
+    /* Budgets count all that work costs, whoever pays for it. */
+    budgets_spend(core, &lease->draws, cost, true);
+    budgets_spend_soft(core, lease->tenant, key_by_id(core, &e->key), cost);
     *charged =
         (struct charged){.tax = parts.tax, .granted = held->row.debit_code == ACCOUNT_GRANT ? cost : paid};
     return 0;

@@ -13,6 +13,7 @@
 #include "base/str.h"
 #include "core/limits.h"
 #include "core/schema_accounts.h"
+#include "core/schema_budget.h"
 #include "core/schema_money.h"
 
 #define DIGEST_BYTES 32
@@ -99,8 +100,10 @@ struct uuid_list {
  * checkpoint_every_ms: run time between those that it writes by itself, 0: it writes one only when it is told to stop. */
 #define JOB_TIMING(F, S) \
     F(S, i64, deadline_ms, 0) F(S, i64, start_by_ms, 0) F(S, i64, checkpoint_ms, 0) F(S, i64, checkpoint_every_ms, 0)
-#define EVENT_JOB_SUBMIT(F, S) \
+#define JOB_SUBMITTED(F, S) \
     F(S, uuid, job, 0) F(S, uuid, tenant, 0) JOB_REQUEST(F, S) JOB_DECLARED(F, S) JOB_TIMING(F, S)
+/* key: that it was sent with, whose budgets it counts to; zero: none. */
+#define EVENT_JOB_SUBMIT(F, S) JOB_SUBMITTED(F, S) F(S, uuid, key, 0)
 /* A job or an array that this one comes after; kind: enum job_after; outcome: enum job_outcome, as its row in the store tells it,
  * 0 where that is of none that is over. The first zero id ends the list. */
 #define JOB_AFTER(F, S, i) F(S, uuid, after##i, 0) F(S, u32, after_kind##i, 0) F(S, u32, outcome##i, 0)
@@ -110,8 +113,8 @@ struct uuid_list {
  * in two zero bytes; the k-th task has k there, counted from 1. The event brings `tasks` of them, up to
  * ARRAY_EVENT_TASKS_MAX, after the `at` that came before, in the order of k; what the array comes after is said where `at` is 0. */
 #define EVENT_JOB_ARRAY(F, S) \
-    EVENT_JOB_SUBMIT(F, S) JOB_AFTERS(F, S) F(S, u32, first, 0) F(S, u32, total, 0) F(S, u32, at_once, 0) \
-    F(S, u32, at, 0) F(S, u32, tasks, 0)
+    JOB_SUBMITTED(F, S) JOB_AFTERS(F, S) F(S, u32, first, 0) F(S, u32, total, 0) F(S, u32, at_once, 0) \
+    F(S, u32, at, 0) F(S, u32, tasks, 0) F(S, uuid, key, 0)
 /* Of an array: all its tasks that are not over, and none come any more. */
 #define EVENT_JOB_CANCEL(F, S) F(S, uuid, job, 0)
 /* From the job's site: it is over under this epoch. code: 0, or why it failed. site: who reports; zero: what runs in the hub's
@@ -148,11 +151,12 @@ struct uuid_list {
     F(S, uuid, transfer, 0) F(S, text, jurisdiction, CODE_CAP) F(S, text, licence, NAME_CAP)
 /* Sets the whole budget, spent part included. */
 #define EVENT_TENANT_BUDGET(F, S) F(S, uuid, tenant, 0) F(S, i64, budget, 0) F(S, uuid, transfer, 0)
-/* `budget` < 0: none of its own. rpm, tpm, expires_ms: 0 is none. No models: all. */
+/* `budget` < 0: none of its own. rpm, tpm, expires_ms: 0 is none. No models: all. project: zero, it is of none. */
 #define EVENT_KEY_ADD(F, S) \
     F(S, uuid, key, 0) F(S, uuid, tenant, 0) F(S, text, name, NAME_CAP) F(S, text, public_id, 16) \
     F(S, digest, hash, 0) F(S, u32, scopes, 0) F(S, u32, rpm, 0) F(S, u32, tpm, 0) \
-    F(S, i64, expires_ms, 0) F(S, i64, budget, 0) F(S, uuids, models, 0) F(S, uuid, transfer, 0)
+    F(S, i64, expires_ms, 0) F(S, i64, budget, 0) F(S, uuids, models, 0) F(S, uuid, transfer, 0) \
+    F(S, uuid, project, 0)
 #define EVENT_KEY_REVOKE(F, S) F(S, uuid, key, 0)
 /* kind: enum model_kind; context in tokens. */
 #define EVENT_MODEL_ADD(F, S) \
@@ -219,9 +223,10 @@ struct uuid_list {
 #define EVENT_GATEWAY_SESSION(F, S) F(S, uuid, gateway, 0) F(S, uuid, session, 0)
 /* gateway: zero, a worker of the hub's own process. */
 #define EVENT_WORKER_JOIN(F, S) F(S, uuid, worker, 0) F(S, uuid, gateway, 0)
+/* purse: enum budget_scope, who of the key, its project and its tenant shares the lease; 0: as the budgets are now. */
 #define EVENT_LEASE_ASK(F, S) \
     F(S, uuid, worker, 0) F(S, uuid, lease, 0) F(S, uuid, key_lease, 0) F(S, uuid, tenant, 0) \
-    F(S, uuid, key, 0) F(S, i64, want, 0)
+    F(S, uuid, key, 0) F(S, i64, want, 0) F(S, u32, purse, 0)
 /* Gives back `amount` of what the lease still holds; all of it, and the lease ends, when `close` is 1. sequence: as of a meter
  * record, and in one row with those; 0: none, it is not repeated. */
 #define EVENT_LEASE_RETURN(F, S) \
@@ -302,6 +307,12 @@ struct uuid_list {
     E(grant_add, 114, EVENT_GRANT_ADD) \
     E(peer_settle, 115, EVENT_PEER_SETTLE) \
     E(books_open, 116, EVENT_BOOKS_OPEN) \
+    E(project_add, 130, EVENT_PROJECT_ADD) \
+    E(project_remove, 131, EVENT_PROJECT_REMOVE) \
+    E(budget_set, 132, EVENT_BUDGET_SET) \
+    E(webhook_set, 133, EVENT_WEBHOOK_SET) \
+    E(webhook_test, 134, EVENT_WEBHOOK_TEST) \
+    E(notice_tried, 135, EVENT_NOTICE_TRIED) \
     E(model_recall, 140, EVENT_MODEL_RECALL) \
     E(model_recall_lift, 141, EVENT_MODEL_RECALL_LIFT)
 
@@ -346,7 +357,7 @@ struct uuid_list {
     F(S, u32, epoch, 0) F(S, u32, alternative, 0) F(S, uuid, pool, 0) F(S, i64, submitted_ms, 0) \
     F(S, i64, started_ms, 0) F(S, i64, ended_ms, 0) F(S, u32, code, 0) JOB_DECLARED(F, S) \
     JOB_TIMING(F, S) F(S, i64, done_ms, 0) F(S, i64, transit_ms, 0) F(S, i64, estimate_ms, 0) F(S, i64, bound_ms, 0) \
-    F(S, u32, returns, 0) F(S, uuid, deployment, 0)
+    F(S, u32, returns, 0) F(S, uuid, deployment, 0) F(S, uuid, key, 0)
 /* tasks: those that came; failed: of them, those that are over otherwise than well; state: JOB_QUEUED, and then how it ends;
  * ended_ms: 0 until nothing of it is left. */
 #define ROW_JOB_ARRAY(F, S) \
@@ -373,18 +384,19 @@ struct uuid_list {
     F(S, i64, carbon_due, 0) F(S, u32, kind, 0) \
     F(S, uuid, version, 0) F(S, i64, base, 0) F(S, u32, discount, 0) F(S, i64, terms_ms, 0) \
     F(S, u64, past_chip_ms, 0) F(S, i64, past_cost, 0) F(S, u64, past_rest, 0) \
-    F(S, u64, energy_rest, 0) F(S, i64, energy_cost, 0) F(S, i64, energy_unpaid, 0)
+    F(S, u64, energy_rest, 0) F(S, i64, energy_cost, 0) F(S, i64, energy_unpaid, 0) F(S, uuid, key, 0)
 /* closed_month: up to the end of which its bills are closed, 0: there is none; then the number of the last one, when that was, and
  * last what it came to. tax: millionths of what is net. */
 #define ROW_TENANT(F, S) \
     F(S, uuid, id, 0) F(S, text, name, NAME_CAP) F(S, u32, ledger, 0) F(S, i64, created_ms, 0) \
     F(S, text, jurisdiction, CODE_CAP) F(S, text, licence, NAME_CAP) F(S, u32, closed_month, 0) \
     F(S, u64, closed_number, 0) F(S, i64, closed_ms, 0) F(S, u32, tax, 0) F(S, i64, closed_total, 0)
+/* limited: it has a hard budget (core/budget.h), so that nobody shares its leases. */
 #define ROW_KEY(F, S) \
     F(S, uuid, id, 0) F(S, uuid, tenant, 0) F(S, text, name, NAME_CAP) F(S, text, public_id, 16) \
     F(S, digest, hash, 0) F(S, u32, scopes, 0) F(S, u32, rpm, 0) F(S, u32, tpm, 0) \
     F(S, i64, expires_ms, 0) F(S, i64, budget, 0) F(S, uuids, models, 0) F(S, i64, created_ms, 0) \
-    F(S, i64, revoked_ms, 0)
+    F(S, i64, revoked_ms, 0) F(S, uuid, project, 0) F(S, u32, limited, 0)
 #define ROW_MODEL(F, S) \
     F(S, uuid, id, 0) F(S, text, name, NAME_CAP) F(S, u32, kind, 0) F(S, u32, context, 0) \
     F(S, text, licence, NAME_CAP) F(S, text, origin, PATH_CAP) F(S, uuid, price, 0) \
@@ -407,9 +419,10 @@ struct uuid_list {
     F(S, uuid, credit_owner, 0) F(S, u32, credit_code, 0) F(S, u32, ledger, 0) F(S, i64, amount, 0) \
     F(S, i64, posted, 0) F(S, i64, voided, 0) F(S, u32, state, 0) F(S, u32, code, 0) F(S, i64, timeout_ms, 0) \
     F(S, i64, event_ms, 0) F(S, i64, booked_ms, 0) F(S, uuid, ref, 0) F(S, uuid, price, 0)
+/* purse: enum budget_scope, who shares it, 0: told by the key's own limit; budgets: bit 1 << scope, the hard ones it draws on. */
 #define ROW_LEASE(F, S) \
     F(S, uuid, id, 0) F(S, uuid, worker, 0) F(S, uuid, tenant, 0) F(S, uuid, key, 0) \
-    F(S, uuid, key_transfer, 0) F(S, i64, opened_ms, 0)
+    F(S, uuid, key_transfer, 0) F(S, i64, opened_ms, 0) F(S, u32, purse, 0) F(S, u32, budgets, 0)
 #define ROW_WORKER(F, S) \
     F(S, uuid, id, 0) F(S, u64, sequence, 0) F(S, i64, joined_ms, 0) F(S, uuid, gateway, 0)
 /* session: the process that it is; zero: none that is known. */
@@ -532,6 +545,11 @@ struct uuid_list {
     R(charging, 62, ROW_CHARGING, 1) \
     R(grant, 63, ROW_GRANT, 1) \
     R(used, 64, ROW_USED, 3) \
+    R(project, 80, ROW_PROJECT, 1) \
+    R(budget, 81, ROW_BUDGET, 2) \
+    R(webhook, 82, ROW_WEBHOOK, 1) \
+    R(notice, 83, ROW_NOTICE, 1) \
+    R(compute, 84, ROW_COMPUTE, 1) \
     R(recall, 90, ROW_RECALL, 1) \
     R(tally, 91, ROW_TALLY, 3)
 

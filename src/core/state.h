@@ -13,10 +13,12 @@
 #include "base/list.h"
 #include "base/rng.h"
 #include "core/books.h"
+#include "core/budget.h"
 #include "core/contingency.h"
 #include "core/core.h"
 #include "core/follow.h"
 #include "core/habit.h"
+#include "core/lease.h"
 #include "core/ledger.h"
 #include "core/money.h"
 #include "core/network.h"
@@ -28,32 +30,22 @@
 #include "core/tariff.h"
 #include "core/work.h"
 
-struct tenant_id {
-    uint32_t v;
-};
-struct key_id {
-    uint32_t v;
-};
-struct model_id {
-    uint32_t v;
-};
-struct worker_id {
-    uint32_t v;
-};
-
 struct tenant {
     struct row_tenant row;
     struct account_id wallet, funding;
-    uint32_t peer;       /* the first tenant whose jurisdiction and licence are the same */
-    struct list leases;  /* of struct lease, in order of opening */
-    struct list grants;  /* of struct grant, in order of their ends */
-    struct list waiters; /* of struct waiter, in order of arrival */
+    uint32_t peer;                 /* the first tenant whose jurisdiction and licence are the same */
+    struct list leases;            /* of struct lease, in order of opening */
+    struct list grants;            /* of struct grant, in order of their ends */
+    struct list waiters;           /* of struct waiter, in order of arrival */
+    uint32_t budget[BUDGET_KINDS]; /* core/budget.h, INDEX_NONE: it has none */
 };
 
 struct key {
     struct row_key row;
     struct tenant_id tenant;
-    struct account_id limit; /* INDEX_NONE: no budget of its own */
+    struct account_id limit; /* INDEX_NONE: no limit of its own */
+    uint32_t project;        /* INDEX_NONE: it is of none */
+    uint32_t budget[BUDGET_KINDS];
 };
 
 struct model {
@@ -80,27 +72,6 @@ struct replica {
 
 struct worker {
     struct row_worker row;
-};
-
-/* A lease of budget to a gateway worker: a pending transfer out of the wallet, and out of the key's limit if any. */
-struct lease {
-    struct row_lease row;
-    struct transfer_id transfer;
-    struct transfer_id key_transfer; /* INDEX_NONE: the key has no limit */
-    struct tenant_id tenant;
-    struct worker_id worker;
-    bool recalled;
-    struct list in_tenant;
-};
-
-/* A lease_ask that waits for money in flight. Not durable: after a restart its sender asks again. */
-struct waiter {
-    uint64_t token;
-    int64_t deadline_ms;
-    struct event_lease_ask ask;
-    struct tenant_id tenant;
-    struct list in_tenant;
-    struct list in_order; /* all waiters, by deadline: the wait is the same for all */
 };
 
 struct member {
@@ -148,6 +119,7 @@ struct core {
     struct grants grants;
     struct tariff tariff;
     struct recalls recalls;
+    struct budgets budgets;
     struct table members, gateways, tenants, keys, models, variants, prices, deployments, replicas, workers,
         leases, waiters;
     struct member *member;
@@ -245,18 +217,7 @@ void tenant_find_peer(struct core *core, struct tenant_id id);
 struct key_id key_by_id(const struct core *core, const struct uuid *id);
 struct model_id model_by_id(const struct core *core, const struct uuid *id);
 
-/* ---- leases of budget and replicas: core/lease.c, core/replica.c ---- */
-
-/* The workers of a gateway are gone, with their leases and waiters; zero: of the hub's own process, at a boot. */
-void lease_end_workers(struct core *core, const struct uuid *gateway);
-/* Grants, refuses or keeps waiting whoever waits for this tenant's money. */
-void lease_serve_waiters(struct core *core, struct tenant_id tenant, int64_t now_ms);
-void lease_expire_waiters(struct core *core, int64_t now_ms);
-/* Answers every waiter of the key with a code: it was revoked. */
-void lease_refuse_waiters(struct core *core, const struct uuid *key, int code);
-/* Recalls what workers hold free of this key's or tenant's budget. */
-void lease_recall(struct core *core, struct tenant_id tenant);
-struct lease *lease_by_id(const struct core *core, const struct uuid *id);
+/* ---- replicas, core/replica.c ---- */
 
 /* Starts every replica of the hub's own machine anew: at a boot. */
 void replica_restart_all(struct core *core, int64_t now_ms);

@@ -86,6 +86,7 @@ int step_tenant_add(struct core *core, const struct event *event)
     list_init(&t->leases);
     list_init(&t->grants);
     list_init(&t->waiters);
+    budgets_add_tenant(core, i);
     map_put(&core->tenant_map, &e->tenant, sizeof e->tenant, i);
     map_put(&core->tenant_names, e->name, len, i);
     core->effects->routes_changed = true;
@@ -154,7 +155,7 @@ static int key_check(const struct core *core, const struct event_key_add *e)
         if (model_by_id(core, &e->models.v[i]).v == INDEX_NONE)
             return ERR_NOT_FOUND;
     }
-    return table_room(&core->keys) > 0 ? 0 : ERR_LIMIT;
+    return table_room(&core->keys) > 0 ? project_check(core, &e->project, &e->tenant) : ERR_LIMIT;
 }
 
 int step_key_add(struct core *core, const struct event *event)
@@ -171,7 +172,7 @@ int step_key_add(struct core *core, const struct event *event)
         return rc;
     uint32_t i = table_take(&core->keys);
     struct key *k = &core->key[i];
-    *k = (struct key){.tenant = tenant, .limit = limit};
+    *k = (struct key){.tenant = tenant, .limit = limit, .budget = {INDEX_NONE, INDEX_NONE}};
     k->row = (struct row_key){.id = e->key,
                               .tenant = e->tenant,
                               .scopes = e->scopes,
@@ -180,7 +181,10 @@ int step_key_add(struct core *core, const struct event *event)
                               .expires_ms = e->expires_ms,
                               .budget = e->budget,
                               .models = e->models,
-                              .created_ms = event->at_ms};
+                              .created_ms = event->at_ms,
+                              .project = e->project};
+    k->project = project_of(core, &k->row);
+    project_ref(core, &e->project);
     memcpy(k->row.name, e->name, sizeof e->name);
     memcpy(k->row.public_id, e->public_id, sizeof e->public_id);
     memcpy(k->row.hash, e->hash, sizeof e->hash);
@@ -200,6 +204,7 @@ int step_key_revoke(struct core *core, const struct event *event)
         return 0;
     k->row.revoked_ms = event->at_ms;
     table_touch(&core->keys, id.v);
+    project_unref(core, &k->row);
     lease_refuse_waiters(core, &k->row.id, ERR_UNAUTHENTICATED);
     /* It may have been at the head, before others. */
     lease_serve_waiters(core, k->tenant, event->at_ms);

@@ -32,6 +32,8 @@ VIEW_AT(model, models, model)
 VIEW_AT(variant, variants, variant)
 VIEW_AT(deployment, deployments, deployment)
 VIEW_AT(replica, replicas, replica)
+VIEW_AT(project, budgets.projects, budgets.project)
+VIEW_AT(notice, budgets.notices, budgets.notice)
 
 const struct row_account *view_account_at(const struct core *core, uint32_t *pos)
 {

@@ -129,6 +129,27 @@ struct view_balance view_tenant_balance(const struct core *core, const struct uu
 /* All zero for a key without a budget of its own. */
 struct view_balance view_key_balance(const struct core *core, const struct uuid *key);
 
+/* The hard or soft budget of a tenant, project or key (scope: enum budget_scope), and where it stands in this period; NULL: it has
+ * none. view_budget_reset: when the next period begins, Unix ms; 0: never. */
+const struct row_budget *view_budget(const struct core *core, const struct uuid *owner, uint32_t scope,
+                                     bool soft, struct view_balance *out);
+int64_t view_budget_reset(const struct core *core, const struct row_budget *row);
+/* Who shares what the key's requests draw: enum budget_scope. */
+uint32_t view_key_purse(const struct row_key *row);
+/* Which budget has nothing left for work that a tenant sends with this key (zero: with none), as budget_refusal; 0: each has, or
+ * work costs nothing. */
+int64_t view_budget_lack(const struct core *core, const struct uuid *tenant, const struct uuid *key);
+/* Projects, those that were removed too; by id, and by name of those that were not. NULL if there is none. */
+const struct row_project *view_project_at(const struct core *core, uint32_t *pos);
+const struct row_project *view_project(const struct core *core, const struct uuid *id);
+const struct row_project *view_project_named(const struct core *core, const struct uuid *tenant,
+                                             const char *name, size_t len);
+/* Of a tenant; NULL if there is none. */
+const struct row_webhook *view_webhook(const struct core *core, const struct uuid *tenant);
+const struct row_compute *view_compute(const struct core *core, const struct uuid *tenant);
+/* Notices that are to be delivered. */
+const struct row_notice *view_notice_at(const struct core *core, uint32_t *pos);
+
 /* A service: its replicas by what they do, and what those that are warm sustain. */
 struct view_service {
     const struct row_service *row;

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "core/kinds.h"
 #include "core/state.h"
+#include "core/view.h"
 
 /* ---- laying out ---- */
 
@@ -308,6 +309,18 @@ void job_take_terms(struct row_job *to, const struct event_job_submit *from)
     JOB_COPY_TERMS
 }
 
+/* The key is the tenant's, and neither it nor its project nor the tenant has spent a budget. */
+static int may_submit(struct core *core, const struct event_job_submit *e)
+{
+    if (!uuid_zero(&e->key)) {
+        struct key_id key = key_by_id(core, &e->key);
+        if (key.v == INDEX_NONE || !uuid_eq(&core->key[key.v].row.tenant, &e->tenant))
+            return ERR_NOT_FOUND;
+    }
+    core->budgets.refusal = view_budget_lack(core, &e->tenant, &e->key);
+    return core->budgets.refusal ? ERR_BUDGET_SPENT : 0;
+}
+
 int work_park(struct core *core, const struct event_job_submit *e, uint32_t deployment, struct job_id *out)
 {
     struct work *w = &core->work;
@@ -315,7 +328,9 @@ int work_park(struct core *core, const struct event_job_submit *e, uint32_t depl
     struct tenant_id tenant = tenant_by_id(core, &e->tenant);
     if (tenant.v == INDEX_NONE)
         return ERR_NOT_FOUND;
-    int rc = shape_read(core, e, tenant, deployment, &key);
+    int rc = deployment == INDEX_NONE ? may_submit(core, e) : 0;
+    if (rc == 0)
+        rc = shape_read(core, e, tenant, deployment, &key);
     if (rc != 0)
         return rc;
     if (job_by_id(core, &e->job).v != INDEX_NONE)

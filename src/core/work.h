@@ -30,7 +30,8 @@
 /* Copies what a job was submitted with, field by field, between its event and its row. */
 #define JOB_COPY_FIELD(S, type, name, size) memcpy(&to->name, &from->name, sizeof to->name);
 #define JOB_COPY_TERMS \
-    JOB_REQUEST(JOB_COPY_FIELD, _) JOB_DECLARED(JOB_COPY_FIELD, _) JOB_TIMING(JOB_COPY_FIELD, _)
+    JOB_REQUEST(JOB_COPY_FIELD, _) \
+    JOB_DECLARED(JOB_COPY_FIELD, _) JOB_TIMING(JOB_COPY_FIELD, _) JOB_COPY_FIELD(_, uuid, key, 0)
 
 struct job_id {
     uint32_t v;

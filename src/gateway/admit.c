@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/osrandom.h"
 #include "gateway/apikey.h"
+#include "gateway/refusal.h"
 #include "gateway/relay.h"
 
 #define BODY_MAX ((size_t)64 << 20)
@@ -292,9 +293,11 @@ void relay_cold_late(struct deadline *deadline)
 static void on_drawn(struct purse_waiter *waiter, int rc)
 {
     struct relay *r = list_entry(waiter, struct relay, hold);
-    if (rc == ERR_BUDGET_SPENT)
-        relay_refuse(r, rc, "The budget does not cover what this request may cost.");
-    else if (rc == ERR_BUDGET_HELD)
+    char words[240];
+    if (rc == ERR_BUDGET_SPENT) {
+        refusal_words(words, sizeof words, waiter->refusal, "does not cover what this request may cost");
+        relay_refuse(r, rc, words);
+    } else if (rc == ERR_BUDGET_HELD)
         hold_refused(r);
     else if (rc != 0) /* this worker, or the key, is not known at the hub: it restarts, or just revoked it */
         relay_refuse(r, rc == ERR_NOT_FOUND ? ERR_UNAVAILABLE : rc, err_text(rc));
@@ -352,6 +355,11 @@ static struct relay *relay_new(struct worker *worker, struct http_request *reque
     r->id = uuid_new();
     r->key = a->key->id;
     r->tenant = a->key->tenant;
+    r->hold = (struct purse_waiter){.tenant = r->tenant,
+                                    .key = r->key,
+                                    .owner = a->key->purse_owner,
+                                    .scope = a->key->purse,
+                                    .done = on_drawn};
     r->worst = a->worst;
     r->max_tokens = a->max_tokens;
     r->status = 200;
@@ -380,7 +388,6 @@ void relay_begin(struct worker *worker, struct http_request *request, enum engin
     int64_t cost = 0;
     if (rc == 0 && (rc = worst_cost(r, &cost)) != 0)
         err_set(&err, rc, "The request could cost more than can be counted.");
-    bool own = rc == 0 && a.key->own_budget;
     uint64_t prefix_hash = a.parsed.prefix_hash;
     if (rc != 0 && !r) {
         char param[64] = "";
@@ -398,9 +405,9 @@ void relay_begin(struct worker *worker, struct http_request *request, enum engin
         return;
     buf_fini(&request->body);
     http_request_trim(request);
-    r->hold = (struct purse_waiter){.tenant = r->tenant, .key = r->key, .want = cost, .done = on_drawn};
+    r->hold.want = cost;
     r->state = RELAY_HOLD;
-    rc = cost > 0 ? purse_draw(worker, &r->hold, own) : 0;
+    rc = cost > 0 ? purse_draw(worker, &r->hold) : 0;
     if (rc == 0)
         go_slot(r, prefix_hash);
     else if (rc == 1)

@@ -12,7 +12,7 @@
 
 struct purse {
     struct list node;
-    struct uuid owner; /* tenant, or key with its own budget */
+    struct uuid owner; /* tenant, project, or key with its own budget */
     struct lease_share *current;
     struct list waiters; /* behind the shared ask, in order of arrival */
     bool asking;
@@ -141,7 +141,8 @@ static int ask(struct worker *worker, struct purse *purse, struct purse_waiter *
                                           .key_lease = uuid_new(),
                                           .tenant = first->tenant,
                                           .key = first->key,
-                                          .want = first->want}};
+                                          .want = first->want,
+                                          .purse = first->scope}};
     int rc = worker_ask(worker, &event, on_granted, ctx);
     if (rc != 0) {
         free(ctx);
@@ -219,8 +220,10 @@ static void on_granted(void *ptr, const struct effect *reply)
     if (!lease) {
         /* Whoever is first gets the refusal that its ask got; the others ask for themselves. */
         purse->tight = reply->code == ERR_BUDGET_HELD || reply->code == ERR_BUDGET_SPENT;
-        if (waiter)
+        if (waiter) {
+            waiter->refusal = reply->amount;
             waiter_done(waiter, reply->code);
+        }
         serve(worker, purse);
         return;
     }
@@ -239,9 +242,9 @@ static void on_granted(void *ptr, const struct effect *reply)
     serve(worker, purse);
 }
 
-int purse_draw(struct worker *worker, struct purse_waiter *w, bool own)
+int purse_draw(struct worker *worker, struct purse_waiter *w)
 {
-    struct purse *purse = purse_of(&worker->purses, own ? &w->key : &w->tenant);
+    struct purse *purse = purse_of(&worker->purses, &w->owner);
     if (!purse)
         return ERR_NO_MEMORY;
     if (list_empty(&purse->waiters) && purse->current && lease_free(purse->current) >= w->want) {

@@ -2,7 +2,7 @@
 /*
  * Purses: a worker's share of budgets, so that admitting a request is an addition in memory.
  *
- * A purse belongs to a tenant, or to a key with a budget of its own. It holds leases that core granted. A request
+ * A purse belongs to a tenant, a project, or a key with a budget of its own. It holds leases that core granted. A request
  * draws its worst case from the current lease; while there is plenty that is all. When a grant is no larger than what
  * was asked for, the budget is tight: then each request asks for exactly its own worst case, and that lease ends with
  * it. What is left of a lease goes back when it is recalled, used up or idle.
@@ -41,10 +41,12 @@ struct draw {
 /* A request that waits for its draw. */
 struct purse_waiter {
     struct list node;
-    struct purse *purse; /* NULL: not waiting */
-    struct uuid tenant, key;
+    struct purse *purse;            /* NULL: not waiting */
+    struct uuid tenant, key, owner; /* owner: of the purse */
+    uint32_t scope;                 /* enum budget_scope, what that is */
     int64_t want;
     uint64_t token;   /* of its own ask; 0: it waits for the purse's */
+    int64_t refusal;  /* of ERR_BUDGET_SPENT: which budget, as budget_refusal tells */
     struct draw draw; /* result */
     void (*done)(struct purse_waiter *waiter, int rc);
 };
@@ -59,8 +61,8 @@ struct purses {
 
 void purses_init(struct purses *purses);
 void purses_fini(struct purses *purses);
-/* 0: drawn, waiter->draw is set. 1: waits, done follows. Else an error code. `own` : the key has its own budget. */
-int purse_draw(struct worker *worker, struct purse_waiter *waiter, bool own);
+/* 0: drawn, waiter->draw is set. 1: waits, done follows. Else an error code. */
+int purse_draw(struct worker *worker, struct purse_waiter *waiter);
 /* The request went away while it waited. */
 void purse_cancel(struct worker *worker, struct purse_waiter *waiter);
 /* `cost` of the draw was billed. */

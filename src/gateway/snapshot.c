@@ -154,7 +154,10 @@ static void add_keys(struct registry *r, struct snapshot *s, const struct core *
         k->rpm = row->rpm;
         k->tpm = row->tpm;
         k->expires_ms = row->expires_ms;
-        k->own_budget = row->budget >= 0;
+        k->purse = view_key_purse(row);
+        k->purse_owner = k->purse == BUDGET_KEY       ? row->id
+                         : k->purse == BUDGET_PROJECT ? row->project
+                                                      : row->tenant;
         k->models = row->models;
         k->limiter = row->rpm || row->tpm ? limiter_of(r, &row->id) : NULL;
         map_put(&s->keys, k->public_id, text_len(k->public_id, sizeof k->public_id), s->nkeys++);

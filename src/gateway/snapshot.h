@@ -26,7 +26,8 @@ struct snap_key {
     uint32_t scopes;
     uint32_t rpm, tpm;
     int64_t expires_ms;
-    bool own_budget;
+    uint32_t purse;          /* enum budget_scope: who shares what its requests draw */
+    struct uuid purse_owner; /* that tenant, project or key */
     struct uuid_list models;
     struct limiter *limiter; /* NULL: no rate limit */
 };

@@ -35,7 +35,9 @@ struct hub {
     struct door *door;     /* for sites; NULL: there is none */
     char site_listen[64];  /* where it is */
     int64_t started_ms;
-    uint32_t uid; /* who may use the unix socket as operator */
+    uint8_t webhook_key[32]; /* WEBHOOK_KEY_LEN */
+    bool webhook_private;    /* webhooks may lead to addresses that are not public, and be without TLS */
+    uint32_t uid;            /* who may use the unix socket as operator */
 };
 
 /* For struct gateway_config. `ctx` is the hub. */

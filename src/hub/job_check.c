@@ -78,7 +78,7 @@ int job_check_render(struct api_call *call, const struct core *core, const struc
     struct why why;
     const char *text = "";
     uint32_t n;
-    memcpy(&request, e, sizeof request); /* an array begins as a job does */
+    job_of_array(&request, e);
     int rc = why_request(core, &request, &why, places, PLACES_MAX, &n);
     if (rc != 0)
         return rc;

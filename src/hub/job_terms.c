@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/timetext.h"
+#include "gateway/refusal.h"
 #include "hub/job_near.h"
 #include "hub/jobs.h"
 
@@ -387,6 +388,23 @@ int job_terms_resolve(struct api_call *call, const struct core *core, const stru
     if (view_site_own(core)) /* where blobs are; job_data_check tells whether there are any */
         e->data_site = view_site_own(core)->id;
     return job_near_resolve(call, core, terms, e);
+}
+
+int job_pay_check(struct api_call *call, const struct core *core, struct event_job_array *e)
+{
+    if (uuid_eq(&call->key.tenant, &e->tenant))
+        e->key = call->key.id;
+    int64_t lack = view_budget_lack(core, &e->tenant, &e->key);
+    if (lack == 0)
+        return 0;
+    refusal_words(call->err.msg, sizeof call->err.msg, lack, "has nothing left for a job");
+    return call->err.code = ERR_BUDGET_SPENT;
+}
+
+void job_of_array(struct event_job_submit *to, const struct event_job_array *from)
+{
+    memcpy(to, from, offsetof(struct event_job_submit, key)); /* so far both are the same */
+    to->key = from->key;
 }
 
 /* ---- told again ---- */

@@ -33,6 +33,10 @@ int job_terms_read(struct api_call *call, struct job_terms *terms, struct event_
 /* ERR_NOT_FOUND with words: a tenant, site, kind of chips or vendor that there is not. */
 int job_terms_resolve(struct api_call *call, const struct core *core, const struct job_terms *terms,
                       struct event_job_array *e);
+/* Who pays: the key of the call, if it is one of the job's tenant. ERR_BUDGET_SPENT with words: nothing is left of a budget. */
+int job_pay_check(struct api_call *call, const struct core *core, struct event_job_array *e);
+/* The job that an array, or a job that comes after others, begins as. */
+void job_of_array(struct event_job_submit *to, const struct event_job_array *from);
 /* As members, each with a comma before it: what a job asks for beside chips, priority and interruptible. */
 void job_terms_render(struct buf *out, const struct core *core, const struct row_job *row);
 

@@ -120,7 +120,8 @@ static int add_parse(struct api_call *call)
 static int add_prepare(struct api_call *call, const struct core *core)
 {
     const struct submission *s = call->data;
-    return job_terms_resolve(call, core, &s->terms, &call->events[0].u.job_array);
+    int rc = job_terms_resolve(call, core, &s->terms, &call->events[0].u.job_array);
+    return rc ? rc : job_pay_check(call, core, &call->events[0].u.job_array);
 }
 
 /* How it ended, as far as it is over. */
@@ -168,6 +169,11 @@ static int make_events(struct api_call *call, const struct job_terms *terms)
     call->many = parts > 1 ? calloc(parts, sizeof *call->many) : NULL;
     if (parts > 1 && !call->many)
         return ERR_NO_MEMORY;
+    if (call->events[0].kind == EVENT_KIND_job_submit) {
+        struct event_job_submit one;
+        job_of_array(&one, &call->events[0].u.job_array);
+        call->events[0].u.job_submit = one;
+    }
     for (uint32_t i = 0; i < parts; i++) {
         struct event *event = call->many ? &call->many[i] : &call->events[0];
         *event = call->events[0];
@@ -248,7 +254,7 @@ static int check_work(struct api_call *call)
     if (rc == 0)
         rc = job_near_find(call, &s->terms, e);
     e->data_site = (struct uuid){{0}}; /* of a job as it is, wherever its inputs may be */
-    memcpy(&first, e, sizeof first);   /* an array begins as a job does */
+    job_of_array(&first, e);
     if (rc == 0 && s->terms.nafter == 0)
         (void)job_eta_wait(call, &s->eta, &call->id, &first);
     return rc;
@@ -336,6 +342,9 @@ static int retry_work(struct api_call *call)
         return rc;
     call->events[0].u.job_array.job = call->id;
     copy_terms(&ref.job, runtime_now_ms(call->hub->runtime), &call->events[0].u.job_array);
+    /* Whoever sends it again pays; an operator on behalf of the key that it was sent with before. */
+    call->events[0].u.job_array.key =
+        uuid_eq(&call->key.tenant, &ref.job.tenant) ? call->key.id : ref.job.key;
     rc = job_data_check(call, NULL, &ref.job.tenant, call->out.data, call->out.len);
     return rc ? rc : write_file(call, s);
 }

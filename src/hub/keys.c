@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 #include "base/osrandom.h"
-#include "hub/api.h"
+#include "hub/budgets.h"
 
 static int list(struct api_call *call, const struct core *core)
 {
@@ -66,8 +66,8 @@ static int read_scopes(struct api_call *call, uint32_t *scopes)
 
 static int add_parse(struct api_call *call)
 {
-    static const char *const members[] = {"tenant", "name",    "scopes", "models", "rpm",
-                                          "tpm",    "expires", "budget", NULL};
+    static const char *const members[] = {"tenant", "name",    "scopes", "models",  "rpm",
+                                          "tpm",    "expires", "budget", "project", NULL};
     struct event_key_add *e = &call->events[0].u.key_add;
     uint64_t rpm = 0, tpm = 0, expires = 0;
     call->events[0].kind = EVENT_KIND_key_add;
@@ -119,6 +119,19 @@ static int add_models(struct api_call *call, const struct core *core, struct uui
     return 0;
 }
 
+static int add_project(struct api_call *call, const struct core *core, const struct row_tenant *tenant,
+                       struct uuid *project)
+{
+    char name[CALL_PARAM_MAX] = "";
+    int rc = body_text(call, "project", false, name, sizeof name);
+    const struct row_project *row = rc == 0 && name[0] ? call_project(call, core, tenant, name) : NULL;
+    if (rc != 0 || !name[0])
+        return rc;
+    if (row)
+        *project = row->id;
+    return row ? 0 : ERR_NOT_FOUND;
+}
+
 static int add_prepare(struct api_call *call, const struct core *core)
 {
     struct event_key_add *e = &call->events[0].u.key_add;
@@ -139,7 +152,8 @@ static int add_prepare(struct api_call *call, const struct core *core)
         return err_set(&call->err, ERR_FORBIDDEN,
                        "This key may not grant the scope `jobs`, which it does not have.");
     e->tenant = row->id;
-    return add_models(call, core, &e->models);
+    rc = add_project(call, core, row, &e->project);
+    return rc ? rc : add_models(call, core, &e->models);
 }
 
 static int add_finish(struct api_call *call, const struct core *core)

@@ -3,7 +3,7 @@
  * Usage and costs in the shapes of OpenAI's administration API: /v1/organization/usage/completions and /costs.
  *
  * A page is a row of buckets of time, each with sums of what is grouped by. The organization is the tenant, a key is
- * `api_key_id`; an operator names another tenant with `tenant`. Sums are kept by the hour, so a bucket is an hour or a day; costs
+ * `api_key_id`, its project `project_id`; an operator names another tenant with `tenant`. Sums are kept by the hour, so a bucket is an hour or a day; costs
  * are kept by the day. `page` of the answer is the start of the next bucket. `value` of a cost is a number, as clients expect it
  * there; what is exact is in /api/v1 and on invoices.
  */
@@ -163,7 +163,7 @@ static int take(void *ctx, enum row_kind kind, const void *row)
 static bool same_group(const struct report *r, const struct row_usage *a, const struct row_usage *b)
 {
     return (!(r->by & BY_MODEL) || uuid_eq(&a->model, &b->model)) &&
-           (!(r->by & BY_KEY) || uuid_eq(&a->key, &b->key));
+           (!(r->by & (BY_KEY | BY_PROJECT)) || uuid_eq(&a->key, &b->key));
 }
 
 /* By bucket, whose first hour `hour` is by now, then by key and model. */
@@ -227,6 +227,30 @@ static bool is_completion(const struct core *core, const struct row_usage *row)
     return !model || model->kind == MODEL_CHAT;
 }
 
+/* Where keys are not told apart, but their projects are: what stands for the key is its project from now on. */
+static void fold_keys(struct report *r, const struct core *core)
+{
+    if (!(r->by & BY_PROJECT) || (r->by & BY_KEY))
+        return;
+    for (uint32_t i = 0; i < r->n; i++) {
+        const struct row_key *key = view_key(core, &r->usage[i].key);
+        r->usage[i].key = key ? key->project : (struct uuid){{0}};
+    }
+    if (r->n > 0)
+        qsort(r->usage, r->n, sizeof *r->usage, by_bucket);
+}
+
+static void add_project(struct buf *out, const struct core *core, const struct report *r,
+                        const struct row_usage *sum)
+{
+    const struct row_key *key = r->by & BY_KEY ? view_key(core, &sum->key) : NULL;
+    const struct uuid *project = r->by & BY_KEY ? key ? &key->project : NULL : &sum->key;
+    if ((r->by & BY_PROJECT) && project && !uuid_zero(project))
+        add_id(out, "project_id", project);
+    else
+        buf_add_text(out, ",\"project_id\":null");
+}
+
 static void add_result(struct buf *out, const struct core *core, const struct report *r,
                        const struct row_usage *sum)
 {
@@ -235,9 +259,10 @@ static void add_result(struct buf *out, const struct core *core, const struct re
     buf_addf(out,
              "{\"object\":\"organization.usage.completions.result\",\"input_tokens\":%llu,"
              "\"output_tokens\":%llu,\"input_cached_tokens\":%llu,\"input_audio_tokens\":0,"
-             "\"output_audio_tokens\":0,\"num_model_requests\":%llu,\"project_id\":null,\"user_id\":null",
+             "\"output_audio_tokens\":0,\"num_model_requests\":%llu,\"user_id\":null",
              (unsigned long long)sum->prompt, (unsigned long long)sum->completion,
              (unsigned long long)sum->cached, (unsigned long long)sum->requests);
+    add_project(out, core, r, sum);
     add_or_null(out, "api_key_id", r->by & BY_KEY ? key ? key->public_id : "(removed)" : NULL);
     add_or_null(out, "model", r->by & BY_MODEL ? model ? model->name : "(removed)" : NULL);
     buf_add_text(out, ",\"batch\":null}");
@@ -306,6 +331,7 @@ static int finish(struct api_call *call, const struct core *core)
     struct buf *out = &call->out;
     uint64_t at_s = r->start_s;
     uint32_t at = 0;
+    fold_keys(r, core);
     buf_add_text(out, "{\"object\":\"page\",\"data\":[");
     for (uint32_t i = 0; i < r->buckets; i++, at_s += r->width_s) {
         uint64_t until_s = at_s + r->width_s < r->end_s ? at_s + r->width_s : r->end_s;

@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "core/kinds.h"
 #include "core/why.h"
-#include "hub/api.h"
+#include "hub/budgets.h"
 
 static void add_member(struct buf *out, const char *name)
 {
@@ -66,6 +66,8 @@ void render_tenant(struct buf *out, const struct core *core, const struct row_te
     add_text(out, "currency", currency ? currency : "?", 4);
     add_balance(out, &balance);
     buf_addf(out, ",\"tax_ppm\":%u", row->tax);
+    render_budgets(out, core, &row->id, BUDGET_TENANT);
+    render_compute(out, core, &row->id);
     add_time(out, "created", row->created_ms);
     buf_add_char(out, '}');
 }
@@ -112,6 +114,8 @@ void render_key(struct buf *out, const struct core *core, const struct row_key *
     } else {
         buf_add_text(out, ",\"budget\":null");
     }
+    render_project_of(out, core, row);
+    render_budgets(out, core, &row->id, BUDGET_KEY);
     add_time(out, "created", row->created_ms);
     add_time(out, "revoked", row->revoked_ms);
     buf_add_char(out, '}');

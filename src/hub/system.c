@@ -10,7 +10,8 @@
 #include "base/blob.h"
 #include "base/clock.h"
 #include "base/fs.h"
-#include "hub/api.h"
+#include "hub/budgets.h"
+#include "hub/webhook.h"
 #include "hub/witnesses.h"
 #include "runtime/publisher.h"
 
@@ -56,6 +57,23 @@ static void add_log(struct api_call *call)
     buf_add_text(out, "]}");
 }
 
+/* Tenants whose jobs could have computed more than an alarm is at. */
+static void add_compute_alarms(struct buf *out, const struct core *core)
+{
+    const struct row_tenant *row;
+    const char *sep = "";
+    buf_add_text(out, ",\"compute_alarms\":[");
+    for (uint32_t pos = 0; (row = view_tenant_at(core, &pos)) != NULL;) {
+        const struct row_compute *compute = view_compute(core, &row->id);
+        if (!compute || compute->alarm0_ms == 0)
+            continue;
+        buf_add_text(out, sep);
+        buf_add_json(out, row->name, text_len(row->name, NAME_CAP));
+        sep = ",";
+    }
+    buf_add_char(out, ']');
+}
+
 static int status_finish(struct api_call *call, const struct core *core)
 {
     struct view_counts n = view_counts(core);
@@ -80,6 +98,7 @@ static int status_finish(struct api_call *call, const struct core *core)
              (unsigned long long)view_core(core)->events, (unsigned long long)s.batches,
              (unsigned long long)s.commit_failures,
              s.batches ? (double)s.commit_ns_total / 1e6 / (double)s.batches : 0.0);
+    add_compute_alarms(out, core);
     add_log(call);
     buf_addf(out, ",\"threads\":{\"core\":%d,\"store\":%d,\"gateway\":[", core_tid, store_tid);
     for (int i = 0; i < 8 && tids[i]; i++)
@@ -236,6 +255,9 @@ static int backup_work(struct api_call *call)
     /* After the database: a job that is in it has its file, and what it brings along. */
     if (rc == 0 && call->hub->specs_dir)
         rc = fs_copy_folder(call->hub->specs_dir, jobs, ".json", &call->err);
+    if (rc == 0 && fs_join(from, call->hub->data_dir, WEBHOOK_KEY) && fs_join(to, target, WEBHOOK_KEY) &&
+        fs_exists(from))
+        rc = fs_copy(from, to, &call->err);
     if (rc == 0 && (rc = backup_blobs(b, call->hub->blobs_dir)) != 0)
         call->err = b->err;
     /* The marker comes last: a folder without it is not a whole backup, and restore refuses it. */

@@ -18,11 +18,12 @@ struct listing {
     struct row_usage *rows;
     struct row_job_usage *moved; /* in place of these, by corridor */
     uint32_t n, cap;
-    bool by_corridor;
+    bool by_corridor, by_project; /* by_project: rows are of keys until they are told */
 };
 
-static const char *const by_names[] = {"tenant", "key", "model", "hour", "corridor"};
+static const char *const by_names[] = {"tenant", "key", "model", "hour", "corridor", "project"};
 #define BY_CORRIDOR 4
+#define BY_PROJECT 5
 
 /* Unix seconds to hours; absent: the default. */
 static int read_hour(struct api_call *call, const char *name, uint64_t missing, uint64_t *hour)
@@ -47,12 +48,13 @@ static int parse(struct api_call *call)
     call->data = l;
     (void)call_query(call, "by", by, sizeof by);
     int found = -1;
-    for (int i = 0; i <= BY_CORRIDOR; i++)
+    for (int i = 0; i <= BY_PROJECT; i++)
         found = strcmp(by, by_names[i]) == 0 ? i : found;
     if (found < 0)
-        return err_set(&call->err, ERR_INVALID, "by: tenant, key, model, hour or corridor");
+        return err_set(&call->err, ERR_INVALID, "by: tenant, project, key, model, hour or corridor");
     l->by_corridor = found == BY_CORRIDOR;
-    l->query.by = l->by_corridor ? USAGE_BY_TENANT : (enum usage_by)found;
+    l->by_project = found == BY_PROJECT;
+    l->query.by = l->by_corridor ? USAGE_BY_TENANT : l->by_project ? USAGE_BY_KEY : (enum usage_by)found;
     int rc = read_hour(call, "from", 0, &l->query.from_hour);
     return rc ? rc : read_hour(call, "to", INT64_MAX, &l->query.to_hour);
 }
@@ -179,6 +181,48 @@ static void add_allowances(struct buf *out, const struct core *core, const struc
     buf_add_char(out, ']');
 }
 
+static int by_key(const void *a, const void *b)
+{
+    return memcmp(&((const struct row_usage *)a)->key, &((const struct row_usage *)b)->key,
+                  sizeof(struct uuid));
+}
+
+/* Rows of keys become rows of their projects, whose ids stand in place of those of keys. */
+static void fold_keys(struct listing *l, const struct core *core)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < l->n; i++) {
+        const struct row_key *key = view_key(core, &l->rows[i].key);
+        l->rows[i].key = key ? key->project : (struct uuid){{0}};
+    }
+    if (l->n > 0)
+        qsort(l->rows, l->n, sizeof *l->rows, by_key);
+    for (uint32_t i = 0; i < l->n; i++) {
+        const struct row_usage *from = &l->rows[i];
+        struct row_usage *to = n > 0 ? &l->rows[n - 1] : NULL;
+        if (!to || !uuid_eq(&to->key, &from->key)) {
+            l->rows[n++] = *from;
+            continue;
+        }
+        to->requests += from->requests;
+        to->prompt += from->prompt;
+        to->cached += from->cached;
+        to->completion += from->completion;
+        to->reasoning += from->reasoning;
+        to->cost += from->cost;
+    }
+    l->n = n;
+}
+
+static void add_project(struct buf *out, const struct core *core, const struct uuid *id)
+{
+    const struct row_project *project = view_project(core, id);
+    if (project)
+        add_text(out, "project", project->name, NAME_CAP);
+    else
+        buf_add_text(out, "\"project\":null");
+}
+
 static int finish(struct api_call *call, const struct core *core)
 {
     struct listing *l = call->data;
@@ -188,10 +232,15 @@ static int finish(struct api_call *call, const struct core *core)
         finish_moved(call, core);
         return 0;
     }
+    if (l->by_project)
+        fold_keys(l, core);
     for (uint32_t i = 0; i < l->n; i++) {
         const struct row_usage *row = &l->rows[i];
         buf_add_text(out, i ? ",{" : "{");
-        add_group(out, core, l->query.by, row);
+        if (l->by_project)
+            add_project(out, core, &row->key);
+        else
+            add_group(out, core, l->query.by, row);
         buf_addf(out,
                  ",\"requests\":%llu,\"prompt_tokens\":%llu,\"cached_tokens\":%llu,"
                  "\"completion_tokens\":%llu,\"reasoning_tokens\":%llu",

@@ -105,7 +105,7 @@ class Matrix:
                  'pool_list', 'corridor_list', 'log_checkpoint', 'log_vkey'}
         if handler in plain:
             return '', '', None
-        if handler in ('key_list', 'usage', 'usage_records'):
+        if handler in ('key_list', 'project_list', 'usage', 'usage_records'):
             return '', f'?tenant={tenant}', None
         if handler == 'tenant_show':
             return tenant, '', None
@@ -152,6 +152,19 @@ class Matrix:
                 return '', '', {'digest': digest, 'reason': 'x'}
             hub.api('POST', '/api/v1/recalls', {'digest': digest, 'reason': 'x'})
             return digest, '', None
+        if handler == 'project_add':
+            return '', '', {'name': self.unique('p'), 'tenant': tenant}
+        if handler == 'project_remove':
+            name = self.unique('p')
+            hub.api('POST', '/api/v1/projects', {'name': name, 'tenant': tenant})
+            return name, f'?tenant={tenant}', None
+        if handler == 'budget_set':
+            return '', '', {'tenant': tenant, 'budget': str(1 + self.n), 'soft': True}
+        if handler.startswith('webhook_'):
+            hub.api('PUT', '/api/v1/webhook', {'tenant': tenant, 'url': 'https://example.invalid/' + self.unique('w')})
+            if handler in ('webhook_show', 'webhook_remove'):
+                return '', f'?tenant={tenant}', None
+            return '', '', {'tenant': tenant, **({'url': 'https://example.invalid/'} if handler == 'webhook_set' else {})}
         if handler == 'key_add':
             return '', '', {'name': self.unique('k'), 'tenant': tenant}
         if handler == 'key_revoke':
@@ -224,7 +237,8 @@ class Matrix:
         """The statuses that are right."""
         if caller not in ALLOWED[role]:
             return (401,) if caller in NOBODY and role != 'LOCAL' else (401, 403)
-        scoped = handler in ('grant_list', 'invoice_list', 'invoice_show', 'invoice_csv', 'invoice_html', 'export_focus', 'organization_usage',
+        scoped = handler in ('project_list', 'project_add', 'project_remove', 'budget_set', 'webhook_show', 'webhook_set', 'webhook_remove',
+                             'webhook_test', 'grant_list', 'invoice_list', 'invoice_show', 'invoice_csv', 'invoice_html', 'export_focus', 'organization_usage',
                              'organization_costs', 'tenant_show', 'key_list', 'key_add', 'key_revoke', 'usage', 'usage_records', 'job_list',
                              'job_add', 'job_show', 'job_logs', 'job_cancel', 'job_retry', 'job_check', 'blob_read', 'blob_have', 'blob_put', 'receipt_show')
         mine = {'inference': 'own', 'jobs': 'own', 'admin': 'own', 'other admin': 'other'}.get(caller)

@@ -65,7 +65,9 @@ static const struct event_job_submit *request_of(const struct dispatch_world *w,
         const struct event_job_array *a = &w->log[i].u.job_array;
         if (w->log[i].kind == EVENT_KIND_job_array &&
             (a->total > 0 ? of_array(&id, &a->job) : uuid_eq(&id, &a->job))) {
-            memcpy(&of_array_event, a, sizeof of_array_event); /* it begins with the same */
+            /* It begins with the same, but for the key. */
+            memcpy(&of_array_event, a, offsetof(struct event_job_submit, key));
+            of_array_event.key = a->key;
             return &of_array_event;
         }
         if (w->log[i].kind == EVENT_KIND_job_submit && uuid_eq(&w->log[i].u.job_submit.job, &id))

@@ -218,7 +218,7 @@ static void test_spent_while_waiting(void **state)
     assert_int_equal(do_ask(w, 2, 3, 1, 1, 400), 0);
     uint64_t second = w->token;
     assert_int_equal(do_meter(w, 1, 1, 1, 1, 1, 501), 0);
-    answered(w, head, ERR_BUDGET_SPENT, 0);
+    answered(w, head, ERR_BUDGET_SPENT, budget_refusal(BUDGET_TENANT, BUDGET_EVER, 0));
     answered(w, second, 0, 400);
     assert_int_equal(do_ask(w, 2, 4, 1, 1, 500), ERR_BUDGET_SPENT);
     world_free(w);
@@ -238,7 +238,8 @@ static void test_budget_raise_serves(void **state)
     uint64_t second = w->token;
     assert_int_equal(do_budget(w, 1, 900), 0);
     assert_null(world_reply(w, head));
-    answered(w, second, ERR_BUDGET_SPENT, 0); /* behind a blocked head, yet hopeless now */
+    answered(w, second, ERR_BUDGET_SPENT,
+             budget_refusal(BUDGET_TENANT, BUDGET_EVER, 0)); /* behind a blocked head, yet hopeless now */
     world_free(w);
 }
 
