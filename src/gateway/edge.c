@@ -86,6 +86,8 @@ static void on_signal(uv_signal_t *handle, int number)
 {
     struct edge *o = handle->data;
     o->again = false;
+    if (o->stopping) /* an order to drain would take the place of the one to stop */
+        return;
     if (o->draining || !o->started) { /* asked twice: no more waiting */
         stop(o);
         return;
