@@ -152,6 +152,17 @@ uint32_t grants_pay(const struct core *core, struct tenant_id tenant, const stru
     return n;
 }
 
+int128 grants_unspent(const struct core *core, struct tenant_id tenant, const struct work_done *work)
+{
+    int128 sum = 0;
+    list_for_each_safe (it, next, &core->tenant[tenant.v].grants) {
+        const struct grant *g = list_entry(it, struct grant, in_tenant);
+        if (!is_over(core, g) && meets(core, &g->row, work))
+            sum += ledger_unspent(&core->ledger, g->account);
+    }
+    return sum;
+}
+
 struct account_id grants_source(const struct core *core, struct tenant_id tenant, int64_t amount,
                                 int64_t (*fn)(const struct ledger *, struct account_id))
 {

@@ -15,6 +15,7 @@
 #ifndef BUSBAR_CORE_GRANT_H
 #define BUSBAR_CORE_GRANT_H
 
+#include "base/checked.h"
 #include "base/list.h"
 #include "core/charge.h"
 
@@ -55,6 +56,8 @@ void grants_look(struct core *core);
 uint32_t grants_pay(const struct core *core, struct tenant_id tenant, const struct work_done *work,
                     int64_t amount, const struct transfer_order *like, struct transfer_order *out,
                     int64_t *paid);
+/* What the grants that are not over and whose conditions the work meets still have, also what of it is held, in nano-units. */
+int128 grants_unspent(const struct core *core, struct tenant_id tenant, const struct work_done *work);
 /* The account that a request of so much would be held on: of the first grant without conditions that has as much, by `fn`
  * (ledger_available or ledger_unspent), else the tenant's wallet. */
 struct account_id grants_source(const struct core *core, struct tenant_id tenant, int64_t amount,

@@ -384,10 +384,13 @@ static void add_carbon(const struct core *core, struct row_job_usage *row, uint6
 /* The tenant owes something. What is held for it may come back, or it does not suffice: then whatever of the job runs is over. */
 static void collect_debt(struct core *core, const struct row_job_usage *row, const struct payer *p)
 {
+    const struct work_done work = {.kind = GRANT_BATCH << row->kind, .site = &row->site, .pool = &row->pool};
     int128 unpaid = (int128)row->unpaid + row->energy_unpaid + row->data_unpaid;
+    int128 unspent = grants_unspent(core, p->tenant, &work) +
+                     ledger_unspent(&core->ledger, core->tenant[p->tenant.v].wallet);
     struct job_id id = job_by_id(core, &row->job);
-    int64_t wallet = ledger_unspent(&core->ledger, core->tenant[p->tenant.v].wallet);
-    int64_t room = payer_room(core, p, false), most = wallet < room ? wallet : room;
+    int64_t room = payer_room(core, p, false);
+    int128 most = unspent < room ? unspent : room;
     if (unpaid > most && id.v != INDEX_NONE && core->work.job[id.v].row.state == JOB_RUNNING)
         work_break(core, id, ERR_BUDGET_SPENT, ENDING_BUDGET << JOB_CODE_BITS);
     lease_recall(core, p->tenant);
@@ -429,6 +432,14 @@ static bool rise(uint64_t *to, uint64_t total)
     return more;
 }
 
+/* Of chips that had to be given back neither time nor energy is paid for: of the energy so much as of the time. */
+static uint64_t energy_within(const struct event_job_meter *e, uint64_t chip_ms)
+{
+    int128 most = (int128)chip_ms * CHIP_MJ_MS_MAX;
+    int128 share = e->chip_ms > chip_ms ? (int128)e->energy_mj * chip_ms / e->chip_ms : e->energy_mj;
+    return (uint64_t)(share < most ? share : most);
+}
+
 /* Nobody pays for chips that the job had to give back, however long a site that was cut off has let it run: what an epoch that
  * is over can have used bounds its figures. False: the row knew all of it. */
 static bool add_report(struct row_job_usage *row, const struct event_job_meter *e)
@@ -445,7 +456,7 @@ static bool add_report(struct row_job_usage *row, const struct event_job_meter *
     more |= rise(&row->ms, e->ms < ms ? e->ms : ms);
     more |= rise(&row->chip_ms, e->chip_ms < chip_ms ? e->chip_ms : chip_ms);
     more |= rise(&row->cpu_ms, e->cpu_ms);
-    more |= rise(&row->energy_mj, e->energy_mj);
+    more |= rise(&row->energy_mj, row->state == JOB_USAGE_OVER ? energy_within(e, chip_ms) : e->energy_mj);
     row->flags |= e->flags;
     return more || row->flags != flags;
 }

@@ -360,6 +360,27 @@ static void test_jobs_by_kind(void **state)
     assert_int_equal(world_job(world, 1)->state, JOB_ENDED);
 }
 
+/* Four grants pay of one charge at most: what a fifth has is no reason to stop the job, and the next report is paid from it. What
+ * does not fit the job does not count. */
+static void test_debt_of_job(void **state)
+{
+    (void)state;
+    jobs_world(0);
+    for (uint64_t id = 1; id <= 4; id++)
+        assert_int_equal(grant(id, 3, 0), 0);
+    assert_int_equal(grant(5, 10, 0), 0);
+    struct event e = grant_event(6, 1000, 0);
+    e.u.grant_add.kinds = GRANT_REQUESTS;
+    assert_int_equal(step(e), 0);
+    run_at(1, 1, "chip");
+    assert_int_equal(report(1, 1, 2), 0); /* of 16 these pay 12 */
+    assert_int_equal(world_job(world, 1)->state, JOB_RUNNING);
+    assert_true(left(4) == 0 && left(5) == 10 && left(6) == 1000);
+    assert_int_equal(report(1, 1, 3), 0); /* the rest, and then nothing is left */
+    assert_true(left(5) == 0 && left(6) == 1000);
+    assert_int_equal(world_job(world, 1)->state, JOB_ENDED);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -373,6 +394,7 @@ int main(void)
                                        T(test_many_end),
                                        T(test_refused),
                                        T(test_jobs_by_origin),
-                                       T(test_jobs_by_kind)};
+                                       T(test_jobs_by_kind),
+                                       T(test_debt_of_job)};
     return cmocka_run_group_tests_name("grant", tests, NULL, NULL);
 }

@@ -238,8 +238,15 @@ static void test_ran_on(void **state)
     const uint64_t most_ms = 2 * 60000 + 60000 / 32;
     assert_int_equal(usage(1, 1)->chip_ms, CHIPS * most_ms);
     assert_int_equal(usage(1, 1)->cost, CHIPS * most_ms / 1000);
+    assert_int_equal(usage(1, 1)->energy_mj, 3 * most_ms); /* of its energy as much as of its time */
     assert_int_equal(meter(1, 1, 60 * 60000, 0), 0);
     world_assert_untouched(world);
+    /* Nor can chips have drawn more in their time than chips can, however little of it is told. */
+    struct event_job_meter report = report_of(1, 1, 60 * 60000);
+    report.chip_ms = 1000;
+    report.energy_mj = CHIPS * UINT64_C(100000) * (60 * 60000);
+    assert_int_equal(do_report(report), 0);
+    assert_int_equal(usage(1, 1)->energy_mj, CHIPS * UINT64_C(100000) * most_ms);
 }
 
 /* While the events' clock is slowed, since the wall clock was set back, what runs is billed for all its time. */
