@@ -384,7 +384,8 @@ uint32_t month_of(int64_t unix_ms)
     return month;
 }
 
-/* What is missing to the minimum leaves the wallet, as far as it goes, and is a line of the last day. *paid: so much. */
+/* What is missing to the minimum leaves the wallet, as far as it goes, and is a line of the last day. *paid: so much. ERR_BUDGET_HELD: the
+ * wallet has it, but gateways hold of it; it is asked back, so that the same works soon. */
 static int charge_minimum(struct core *core, const struct event_invoice_close *e, const struct tenant *t,
                           uint32_t first, int64_t *paid)
 {
@@ -394,6 +395,10 @@ static int charge_minimum(struct core *core, const struct event_invoice_close *e
     int64_t available = ledger_available(&core->ledger, t->wallet);
     if (e->minimum < 0 || (int128)e->minimum > (int128)most * (e->month - first + 1))
         return ERR_OVERFLOW;
+    if (e->minimum > available && e->minimum <= ledger_unspent(&core->ledger, t->wallet)) {
+        lease_recall(core, tenant_by_id(core, &e->tenant));
+        return ERR_BUDGET_HELD;
+    }
     struct transfer_order order[1 + CHARGE_PARTS_MAX] = {{.id = e->invoice,
                                                           .debit = t->wallet,
                                                           .code = TRANSFER_MINIMUM,

@@ -247,6 +247,9 @@ static void add_job_meter(struct buf *out, const struct facts *facts, const stru
     add_number(out, "energy_mj", (int64_t)e->energy_mj);
     add_number(out, "cost_nano", usage->cost);
     add_number(out, "unpaid_nano", usage->unpaid);
+    add_uuid(out, "price_version", &usage->version);
+    add_number(out, "energy_cost_nano", usage->energy_cost);
+    add_number(out, "energy_unpaid_nano", usage->energy_unpaid);
     add_number(out, "bytes_in", (int64_t)usage->bytes_in);
     add_number(out, "bytes_out", (int64_t)usage->bytes_out);
     add_number(out, "data_price_nano_gb", usage->data_price);
@@ -286,14 +289,16 @@ static void add_credit(struct buf *out, const struct event_credit_note *e)
     add_words(out, "reason", e->reason, sizeof e->reason);
 }
 
+/* Its total is what the bill asks for: what was summed, and what was missing to a minimum. */
 static void add_invoice(struct buf *out, const struct core *core, const struct event_invoice_close *e)
 {
+    const struct row_tenant *tenant = view_tenant(core, &e->tenant);
     add_uuid(out, "invoice", &e->invoice);
     add_uuid(out, "tenant", &e->tenant);
     add_number(out, "number", (int64_t)view_core(core)->invoices); /* it is the last one */
     add_month(out, "first_month", e->first_month);
     add_month(out, "last_month", e->month);
-    add_number(out, "total_nano", e->total);
+    add_number(out, "total_nano", tenant ? tenant->closed_total : e->total);
 }
 
 static void add_recall(struct buf *out, const struct row_recall *row)

@@ -3,6 +3,8 @@
 #include "core/month.h"
 #include "core/terms.h"
 #include "dispatch_support.h"
+#include "runtime/facts.h"
+#include "store/store.h"
 
 #define PRICE 3600000 /* nano-units for a chip-hour: one for a chip-ms */
 #define CHIPS 8
@@ -458,6 +460,24 @@ static void test_time_of_use(void **state)
     check_sums();
 }
 
+/* Facts of an event that is accepted, in place of what world_step does with it. */
+static bool fact_of(struct event e, const char *line)
+{
+    struct buf out;
+    struct facts facts;
+    buf_init(&out, 8192);
+    e.at_ms = world->now;
+    facts_find(&facts, world->core, &e);
+    assert_true(facts.any);
+    assert_int_equal(step(e), 0);
+    facts_add(&out, &facts, world->core, &e, 0, 0);
+    buf_add_char(&out, 0);
+    assert_false(out.failed);
+    bool found = memmem(out.data, out.len, line, strlen(line)) != NULL;
+    buf_fini(&out);
+    return found;
+}
+
 static void test_energy(void **state)
 {
     (void)state;
@@ -487,6 +507,15 @@ static void test_energy(void **state)
     assert_int_equal(world_reload(world), 0);
     assert_true(balance_of(world, 1).spent == 3 * UNIT / 10 + 4000);
     check_sums();
+    struct event last = {.kind = EVENT_KIND_job_meter,
+                         .u.job_meter = {.job = uid('J', 1),
+                                         .epoch = 1,
+                                         .site = uid('S', 1),
+                                         .ms = 500,
+                                         .chip_ms = 4000,
+                                         .energy_mj = UINT64_C(4800000000),
+                                         .flags = JOB_METER_FINAL}};
+    assert_true(fact_of(last, "\nenergy_cost_nano 300000000\nenergy_unpaid_nano 0\n"));
 }
 
 /* Tenant 2 has an hour of its own, and some chip-ms for nothing. */
@@ -597,12 +626,37 @@ static void test_minimum(void **state)
     assert_true(sum == 700);
 }
 
+/* What a lease holds of the minimum is asked back, not forgiven. */
+static void test_minimum_held(void **state)
+{
+    (void)state;
+    (void)teardown(NULL);
+    world = world_usual(NULL, 1000);
+    uint32_t month = month_of(world->now);
+    struct event_tariff_put part = {.what = TARIFF_TERMS, .tenant = uid('T', 1), .minimum = 500};
+    assert_int_equal(apply_terms(part, 0), 0);
+    assert_int_equal(do_ask(world, 1, 1, 1, 1, 900), 0);
+    world->now = month_begin_ms(month + 1) + MONTH_SETTLE_MS;
+    assert_int_equal(close_bill(1, month, 0, 500), ERR_BUDGET_HELD);
+    assert_int_equal(world_count(world, EFFECT_RECALL), 1);
+    assert_true(balance_of(world, 1).spent == 0);
+    assert_int_equal(do_return(world, 1, 1, 0, true), 0);
+    struct event last = {.kind = EVENT_KIND_invoice_close,
+                         .u.invoice_close = {.invoice = uid('I', 1),
+                                             .tenant = uid('T', 1),
+                                             .month = month,
+                                             .first_month = month,
+                                             .minimum = 500}};
+    assert_true(fact_of(last, "\ntotal_nano 500\n"));
+    assert_true(balance_of(world, 1).spent == 500);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {T(test_versions),    T(test_hours),   T(test_own_price),
                                        T(test_draft),       T(test_reclaim), T(test_discounts),
                                        T(test_time_of_use), T(test_energy),  T(test_tenants_chips),
-                                       T(test_free_tokens), T(test_minimum)};
+                                       T(test_free_tokens), T(test_minimum),  T(test_minimum_held)};
     return cmocka_run_group_tests_name("terms", tests, NULL, NULL);
 }
