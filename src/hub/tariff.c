@@ -51,12 +51,6 @@ static int parse_apply(struct api_call *call)
 
 /* ---- reading entries ---- */
 
-static const char *text_of(yyjson_val *entry, const char *name)
-{
-    const char *text = yyjson_get_str(yyjson_obj_get(entry, name));
-    return text ? text : "";
-}
-
 static int read_amount(struct api_call *call, yyjson_val *entry, const char *name, int64_t *nano)
 {
     yyjson_val *v = yyjson_obj_get(entry, name);
@@ -91,15 +85,22 @@ typedef int compare_fn(struct api_call *call, const struct core *core, yyjson_va
                        const struct row_tenant *tenant);
 
 static int compare_list(struct api_call *call, const struct core *core, yyjson_val *list, const char *name,
-                        const struct row_tenant *tenant, compare_fn *compare)
+                        const struct row_tenant *tenant, enum tariff_entry of, compare_fn *compare)
 {
     yyjson_val *entry;
     if (list && !yyjson_is_arr(list))
         return err_set(&call->err, ERR_INVALID, "%s: must be a list", name);
     yyjson_arr_iter it = yyjson_arr_iter_with(list);
     int rc = 0;
-    while (rc == 0 && (entry = yyjson_arr_iter_next(&it)) != NULL)
-        rc = compare(call, core, entry, tenant);
+    if (yyjson_arr_size(list) > TARIFF_PARTS_MAX)
+        return err_set(&call->err, ERR_LIMIT, "%s: at most %u", name, TARIFF_PARTS_MAX);
+    while (rc == 0 && (entry = yyjson_arr_iter_next(&it)) != NULL) {
+        rc = of == TARIFF_ENTRY_ANY ? 0 : tariff_check_entry(call, entry, name, of);
+        if (rc == 0)
+            rc = tariff_check_once(call, list, entry, name);
+        if (rc == 0)
+            rc = compare(call, core, entry, tenant);
+    }
     return rc;
 }
 
@@ -128,7 +129,7 @@ static int compare_model(struct api_call *call, const struct core *core, yyjson_
 {
     static const char *const members[] = {"input", "cached", "output", "reasoning"};
     struct tariff *t = call->data;
-    const char *name = text_of(entry, "name");
+    const char *name = tariff_text(entry, "name");
     if (!name[0])
         return err_set(&call->err, ERR_INVALID, "models: each needs a name");
     const struct row_model *model = call_model(call, core, name);
@@ -200,8 +201,10 @@ static int read_bands(struct api_call *call, yyjson_val *list, struct terms *ter
     yyjson_arr_iter it = yyjson_arr_iter_with(list);
     while ((entry = yyjson_arr_iter_next(&it)) != NULL) {
         uint32_t factor;
-        const char *text = text_of(entry, "hours");
-        int rc = read_mille(call, entry, "factor", FACTOR_MAX, &factor);
+        const char *text = tariff_text(entry, "hours");
+        int rc = tariff_check_entry(call, entry, "bands", TARIFF_ENTRY_BAND);
+        if (rc == 0)
+            rc = read_mille(call, entry, "factor", FACTOR_MAX, &factor);
         if (rc != 0)
             return rc;
         if (n == TERMS_BANDS || !terms_hours_parse(&hours, text, strlen(text)))
@@ -215,11 +218,13 @@ static int read_bands(struct api_call *call, yyjson_val *list, struct terms *ter
 static int read_terms(struct api_call *call, yyjson_val *entry, struct terms *terms)
 {
     yyjson_val *signal = yyjson_obj_get(entry, "signal");
-    const char *energy = text_of(entry, "energy");
+    const char *energy = tariff_text(entry, "energy");
     *terms = (struct terms){.flags = strcmp(energy, "pass-through") == 0 ? TERMS_ENERGY : 0};
     if (energy[0] && !terms->flags && strcmp(energy, "included") != 0)
         return err_set(&call->err, ERR_INVALID, "energy: included or pass-through");
-    int rc = read_mille(call, entry, "deferrable", PER_MILLE, &terms->deferrable);
+    int rc = signal ? tariff_check_entry(call, signal, "signal", TARIFF_ENTRY_SIGNAL) : 0;
+    if (rc == 0)
+        rc = read_mille(call, entry, "deferrable", PER_MILLE, &terms->deferrable);
     if (rc == 0)
         rc = read_mille(call, entry, "interruptible", PER_MILLE, &terms->interruptible);
     if (rc == 0)
@@ -244,7 +249,7 @@ static int compare_chip(struct api_call *call, const struct core *core, yyjson_v
                         const struct row_tenant *tenant)
 {
     struct tariff *t = call->data;
-    const char *kind = text_of(entry, "kind");
+    const char *kind = tariff_text(entry, "kind");
     const struct row_pool *pool;
     int64_t then = 0;
     bool general = tenant && yyjson_get_bool(yyjson_obj_get(entry, "general"));
@@ -274,7 +279,7 @@ static int compare_corridor(struct api_call *call, const struct core *core, yyjs
                             const struct row_tenant *tenant)
 {
     struct tariff *t = call->data;
-    const char *a = text_of(entry, "a"), *b = text_of(entry, "b");
+    const char *a = tariff_text(entry, "a"), *b = tariff_text(entry, "b");
     const struct row_site *from = view_site_named(core, a, strlen(a)),
                           *to = view_site_named(core, b, strlen(b));
     const struct row_corridor *row;
@@ -299,14 +304,18 @@ static int compare_corridor(struct api_call *call, const struct core *core, yyjs
 static int compare_free(struct api_call *call, const struct core *core, yyjson_val *entry,
                         const struct row_tenant *tenant)
 {
-    const char *name = text_of(entry, "model"), *kind = text_of(entry, "chip");
+    const char *name = tariff_text(entry, "model"), *kind = tariff_text(entry, "chip");
+    int rc =
+        tariff_check_entry(call, entry, "free", kind[0] ? TARIFF_ENTRY_FREE_CHIP : TARIFF_ENTRY_FREE_TOKENS);
+    if (rc != 0)
+        return rc;
     const struct row_model *model = name[0] ? call_model(call, core, name) : NULL;
     if (name[0] && !model)
         return ERR_NOT_FOUND;
-    if (!name[0] == !kind[0])
+    if (!name[0] && !kind[0])
         return err_set(&call->err, ERR_INVALID, "free: each needs model and tokens, or chip and chip_ms");
     struct change terms = terms_of(core, call->data, tenant, model ? &model->id : NULL, kind);
-    int rc = model ? 0 : check_kind(call, core, kind);
+    rc = model ? 0 : check_kind(call, core, kind);
     if (rc == 0)
         rc = read_number(call, entry, model ? "tokens" : "chip_ms", FREE_MAX, &terms.terms.free);
     return rc ? rc : put_terms(call, &terms);
@@ -316,7 +325,7 @@ static int compare_tenant(struct api_call *call, const struct core *core, yyjson
                           const struct row_tenant *tenant)
 {
     int rc = 0;
-    tenant = call_tenant(call, core, text_of(entry, "name"));
+    tenant = call_tenant(call, core, tariff_text(entry, "name"));
     if (!tenant)
         return ERR_NOT_FOUND;
     if (yyjson_obj_get(entry, "minimum")) {
@@ -325,11 +334,14 @@ static int compare_tenant(struct api_call *call, const struct core *core, yyjson
         rc = rc ? rc : put_terms(call, &terms);
     }
     if (rc == 0)
-        rc = compare_list(call, core, yyjson_obj_get(entry, "models"), "models", tenant, compare_model);
+        rc = compare_list(call, core, yyjson_obj_get(entry, "models"), "models", tenant,
+                          TARIFF_ENTRY_OWN_MODEL, compare_model);
     if (rc == 0)
-        rc = compare_list(call, core, yyjson_obj_get(entry, "chips"), "chips", tenant, compare_chip);
+        rc = compare_list(call, core, yyjson_obj_get(entry, "chips"), "chips", tenant, TARIFF_ENTRY_OWN_CHIP,
+                          compare_chip);
     if (rc == 0)
-        rc = compare_list(call, core, yyjson_obj_get(entry, "free"), "free", tenant, compare_free);
+        rc = compare_list(call, core, yyjson_obj_get(entry, "free"), "free", tenant, TARIFF_ENTRY_ANY,
+                          compare_free);
     return rc;
 }
 
@@ -395,13 +407,17 @@ static int prepare(struct api_call *call, const struct core *core)
     struct tariff *t = call->data;
     int rc = check_currency(call, core, t);
     if (rc == 0)
-        rc = compare_list(call, core, body_member(call, "models"), "models", NULL, compare_model);
+        rc = compare_list(call, core, body_member(call, "models"), "models", NULL, TARIFF_ENTRY_MODEL,
+                          compare_model);
     if (rc == 0)
-        rc = compare_list(call, core, body_member(call, "chips"), "chips", NULL, compare_chip);
+        rc = compare_list(call, core, body_member(call, "chips"), "chips", NULL, TARIFF_ENTRY_CHIP,
+                          compare_chip);
     if (rc == 0)
-        rc = compare_list(call, core, body_member(call, "corridors"), "corridors", NULL, compare_corridor);
+        rc = compare_list(call, core, body_member(call, "corridors"), "corridors", NULL,
+                          TARIFF_ENTRY_CORRIDOR, compare_corridor);
     if (rc == 0)
-        rc = compare_list(call, core, body_member(call, "tenants"), "tenants", NULL, compare_tenant);
+        rc = compare_list(call, core, body_member(call, "tenants"), "tenants", NULL, TARIFF_ENTRY_TENANT,
+                          compare_tenant);
     if (rc == 0 && t->apply)
         rc = make_events(call, t);
     if (rc != 0)
