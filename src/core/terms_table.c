@@ -110,10 +110,29 @@ static int64_t followed_ms(const struct core *core, uint32_t i)
     return then_ms;
 }
 
+/* What was used in a month that is over does not count any more. When the month of the others is. */
+static int64_t allowances_turn(struct core *core)
+{
+    struct tariff *t = &core->tariff;
+    uint32_t month = month_of(core->now_ms);
+    bool any = false;
+    for (uint32_t i = 0; i < t->allowances.used; i++) {
+        const struct row_allowance *row = &t->allowance[i].row;
+        if (!table_live(&t->allowances, i))
+            continue;
+        any = any || row->month >= month;
+        if (row->month >= month)
+            continue;
+        map_remove(&t->allowed, row, ALLOWANCE_KEY);
+        table_drop(&t->allowances, i);
+    }
+    return any ? month_begin_ms(month + 1) : INT64_MAX;
+}
+
 int64_t terms_turn(struct core *core)
 {
     struct tariff *t = &core->tariff;
-    int64_t next_ms = INT64_MAX;
+    int64_t next_ms = allowances_turn(core);
     for (uint32_t i = 0; i < t->terms.used; i++) {
         if (!table_live(&t->terms, i))
             continue;
@@ -179,6 +198,8 @@ void allowance_use(struct core *core, uint32_t tenant, const struct uuid *model,
         i = table_take(&t->allowances); /* there is room: allowance_left */
         t->allowance[i].row = key;
         map_put(&t->allowed, &key, ALLOWANCE_KEY, i);
+        int64_t over_ms = month_begin_ms(key.month + 1);
+        t->next_ms = over_ms < t->next_ms ? over_ms : t->next_ms;
     }
     struct row_allowance *row = &t->allowance[i].row;
     row->used = row->month == key.month ? row->used + n : n;

@@ -548,6 +548,16 @@ static void test_tenants_chips(void **state)
     assert_int_equal(used(2, 1000, 0), 0);
     assert_true(balance_of(world, 1).spent == 1000);
     check_sums();
+    /* What was used in a month that is over takes no room. */
+    assert_int_equal(world->mirror.count[ROW_KIND_allowance], 1);
+    world->now = month_begin_ms(month_of(world->now) + 1) - 1;
+    assert_int_equal(do_tick(world), 0);
+    assert_int_equal(world->mirror.count[ROW_KIND_allowance], 1);
+    assert_true(core_deadline_ms(world->core) <= world->now + 1);
+    world->now++;
+    assert_int_equal(do_tick(world), 0);
+    assert_int_equal(world->mirror.count[ROW_KIND_allowance], 0);
+    assert_int_equal(world_reload(world), 0);
 }
 
 /* ---- tokens for nothing, and what a month costs at least ---- */
@@ -657,6 +667,6 @@ int main(void)
     const struct CMUnitTest tests[] = {T(test_versions),    T(test_hours),   T(test_own_price),
                                        T(test_draft),       T(test_reclaim), T(test_discounts),
                                        T(test_time_of_use), T(test_energy),  T(test_tenants_chips),
-                                       T(test_free_tokens), T(test_minimum),  T(test_minimum_held)};
+                                       T(test_free_tokens), T(test_minimum), T(test_minimum_held)};
     return cmocka_run_group_tests_name("terms", tests, NULL, NULL);
 }
