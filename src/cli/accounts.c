@@ -107,6 +107,10 @@ static const struct column grants[] = {{"ID", "/id"},
                                        {"CHIPS OF", "/chips_origin"},
                                        {"JURISDICTION", "/jurisdiction"}};
 
+static const struct column granted[] = {
+    {"ID", "/id"},     {"TENANT", "/tenant"},   {"SPONSOR", "/sponsor"}, {"AMOUNT", "/amount"},
+    {"LEFT", "/left"}, {"EXPIRES", "/expires"}, {"OVER", "/over"},       {"REPEATED", "/repeated"}};
+
 int cli_grant_add(const struct cli *cli)
 {
     struct request r;
@@ -119,7 +123,8 @@ int cli_grant_add(const struct cli *cli)
     request_option(&r, cli, "jurisdiction", "jurisdiction");
     request_option_list(&r, cli, "models", "models");
     request_option_list(&r, cli, "class", "kinds");
-    return request_send(&r, cli, "POST", "/api/v1/grants", grants, COUNT(grants));
+    request_option(&r, cli, "id", "id");
+    return request_send(&r, cli, "POST", "/api/v1/grants", granted, COUNT(granted));
 }
 
 int cli_grant_list(const struct cli *cli)

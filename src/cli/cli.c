@@ -55,7 +55,7 @@ const struct verb cli_verbs[] = {
     {"wallet topup", "TENANT AMOUNT", 2, 2, "id=TEXT", "add money that a tenant paid to its budget",
      cli_wallet_topup},
     {"grant add", "TENANT AMOUNT", 2, 2,
-     "sponsor=NAME expires=DATE chips-origin=CODE jurisdiction=CODE models=LIST class=LIST",
+     "sponsor=NAME expires=DATE chips-origin=CODE jurisdiction=CODE models=LIST class=LIST id=TEXT",
      "a sponsor pays so much of a tenant's work", cli_grant_add},
     {"grant list", "", 0, 0, "tenant=NAME limit=N cursor=C", "list grants and what is left of them",
      cli_grant_list},

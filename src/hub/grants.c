@@ -13,7 +13,9 @@
 
 struct adding {
     struct event_grant_add e;
-    char tenant[CALL_PARAM_MAX], sponsor[NAME_CAP];
+    struct row_grant row; /* the one that is there, if it was added before */
+    char tenant[CALL_PARAM_MAX], sponsor[NAME_CAP], id[TEXT_CAP];
+    bool seen;
 };
 
 static const struct {
@@ -61,15 +63,13 @@ static int expires_parse(struct api_call *call, int64_t *out)
     buf_fini(&whole);
     if (!moment_parse(day, strlen(day), now_ms, out))
         return err_set(&call->err, ERR_INVALID, "expires: must be a date such as 2027-01-31, or a time");
-    if (*out <= now_ms)
-        return err_set(&call->err, ERR_INVALID, "expires: is over already");
     return 0;
 }
 
 static int add_parse(struct api_call *call)
 {
     static const char *const members[] = {"tenant",       "amount", "sponsor", "expires", "chips_origin",
-                                          "jurisdiction", "models", "kinds",   NULL};
+                                          "jurisdiction", "models", "kinds",   "id",      NULL};
     struct adding *a = calloc(1, sizeof *a);
     if (!a)
         return ERR_NO_MEMORY;
@@ -89,6 +89,8 @@ static int add_parse(struct api_call *call)
         rc = body_text(call, "chips_origin", false, a->e.origin, sizeof a->e.origin);
     if (rc == 0)
         rc = body_text(call, "jurisdiction", false, a->e.jurisdiction, sizeof a->e.jurisdiction);
+    if (rc == 0)
+        rc = body_text(call, "id", false, a->id, sizeof a->id);
     return rc ? rc : kinds_parse(call, &a->e.kinds);
 }
 
@@ -111,10 +113,40 @@ static int add_prepare(struct api_call *call, const struct core *core)
     }
     a->e.tenant = tenant->id;
     a->e.sponsor = party_id(a->sponsor);
-    call->id = a->e.grant = uuid_new();
+    call->id = a->e.grant = payment_id("grant", &tenant->id, a->id);
     a->e.transfer = uuid_new();
-    if (!view_party(core, &a->e.sponsor))
-        call->events[call->nevents++] = party_event(a->sponsor);
+    return 0;
+}
+
+static bool same_grant(const struct event_grant_add *e, const struct row_grant *row)
+{
+    bool same = uuid_eq(&e->tenant, &row->tenant) && uuid_eq(&e->sponsor, &row->sponsor) &&
+                e->amount == row->amount && e->expires_ms == row->expires_ms && e->kinds == row->kinds &&
+                memcmp(e->origin, row->origin, sizeof e->origin) == 0 &&
+                memcmp(e->jurisdiction, row->jurisdiction, sizeof e->jurisdiction) == 0 &&
+                e->models.n == row->models.n;
+    for (uint32_t i = 0; same && i < e->models.n; i++)
+        same = uuid_eq(&e->models.v[i], &row->models.v[i]);
+    return same;
+}
+
+/* One that is over stays in the store, so its id counts once for good. */
+static int add_work(struct api_call *call)
+{
+    struct adding *a = call->data;
+    struct store *store = runtime_store(call->hub->runtime);
+    call->nevents = 0;
+    int rc = store->ops->get(store, ROW_KIND_grant, &a->e.grant, &a->row, &call->err);
+    a->seen = rc == 0;
+    if (rc != 0 && rc != ERR_NOT_FOUND)
+        return rc;
+    if (a->seen)
+        return same_grant(&a->e, &a->row)
+                   ? 0
+                   : err_set(&call->err, ERR_EXISTS, "id: was used already, for something else");
+    if (a->e.expires_ms != 0 && a->e.expires_ms <= clock_wall_ms())
+        return err_set(&call->err, ERR_INVALID, "expires: is over already");
+    call->events[call->nevents++] = party_event(a->sponsor); /* the same again changes nothing */
     call->events[call->nevents++] = (struct event){.kind = EVENT_KIND_grant_add, .u.grant_add = a->e};
     return 0;
 }
@@ -125,6 +157,7 @@ static const char *name_of_party(const struct core *core, const struct uuid *id)
     return party ? party->name : "?";
 }
 
+/* Without the bracket at its end. */
 static void add_grant(struct buf *out, const struct core *core, const struct row_grant *row)
 {
     const struct row_tenant *tenant = view_tenant(core, &row->tenant);
@@ -159,7 +192,6 @@ static void add_grant(struct buf *out, const struct core *core, const struct row
     }
     buf_add_char(out, ']');
     add_time(out, "created", row->created_ms);
-    buf_add_char(out, '}');
 }
 
 static int add_finish(struct api_call *call, const struct core *core)
@@ -177,7 +209,8 @@ static int add_finish(struct api_call *call, const struct core *core)
                             .created_ms = clock_wall_ms()};
     memcpy(row.origin, a->e.origin, sizeof row.origin);
     memcpy(row.jurisdiction, a->e.jurisdiction, sizeof row.jurisdiction);
-    add_grant(&call->out, core, &row);
+    add_grant(&call->out, core, a->seen ? &a->row : &row);
+    buf_addf(&call->out, ",\"repeated\":%s}", a->seen ? "true" : "false");
     return 0;
 }
 
@@ -239,6 +272,7 @@ static int list_finish(struct api_call *call, const struct core *core)
     for (uint32_t i = 0; i < l->n; i++) {
         buf_add_text(&call->out, i ? "," : "");
         add_grant(&call->out, core, &l->row[i]);
+        buf_add_char(&call->out, '}');
     }
     if (!l->more) {
         buf_add_text(&call->out, "],\"next\":null}");
@@ -335,8 +369,12 @@ static int settle_finish(struct api_call *call, const struct core *core)
 
 const struct api_handler api_grant_list = {
     .parse = list_parse, .prepare = list_prepare, .work = list_work, .finish = list_finish};
-const struct api_handler api_grant_add = {
-    .parse = add_parse, .prepare = add_prepare, .finish = add_finish, .status = 201};
+const struct api_handler api_grant_add = {.parse = add_parse,
+                                          .prepare = add_prepare,
+                                          .work = add_work,
+                                          .finish = add_finish,
+                                          .refused = payment_refused,
+                                          .status = 201};
 const struct api_handler api_peer_settle = {.parse = settle_parse,
                                             .prepare = settle_prepare,
                                             .work = settle_work,

@@ -254,6 +254,36 @@ def tenants_prices(hub, key):
     run(hub, OK, 'ledger', 'check')
 
 
+def odd_entries(hub, chip):
+    """What nobody would read, is of another type, or is there twice, is refused with the words where; nothing changes."""
+    model = {'name': 'stories', 'input': '1', 'cached': '1', 'output': '1', 'reasoning': '1'}
+    hour = {'kind': chip, 'hour': '9'}
+    owner = {'name': 'user', 'free': [{'model': 'stories', 'tokens': 77}]}
+    def body(**lists):
+        return {'tariff': 'odd', 'currency': 'USD', **lists}
+    wrong = {
+        'models: inptu': body(models=[{**model, 'inptu': '1'}]), 'models: general': body(models=[{**model, 'general': True}]),
+        'models: name': body(models=[{**model, 'name': 7}]), 'models: each': body(models=['stories']), 'models: must': body(models={}),
+        'models: one': body(models=[model, model]), 'chips: deferable': body(chips=[{**hour, 'deferable': 100}]),
+        'chips: bands': body(chips=[{**hour, 'bands': {}}]), 'chips: signal': body(chips=[{**hour, 'signal': 2}]),
+        'chips: energy': body(chips=[{**hour, 'energy': True}]), 'chips: one': body(chips=[hour, hour]),
+        'bands: factor': body(chips=[{**hour, 'bands': [{'hours': '7-22'}]}]),
+        'bands: by': body(chips=[{**hour, 'bands': [{'hours': '7-22', 'factor': 1000, 'by': 1}]}]),
+        'signal: max': body(chips=[{**hour, 'signal': {'min': 500}}]),
+        'corridors: price': body(corridors=[{'a': 'local', 'b': 'north', 'gb': '1', 'price': '1'}]),
+        'tenants: minimun': body(tenants=[{**owner, 'minimun': '1'}]), 'tenants: free': body(tenants=[{**owner, 'free': {}}]),
+        'tenants: one': body(tenants=[owner, owner]), 'free: tokens': body(tenants=[{'name': 'user', 'free': [{'model': 'stories'}]}]),
+        'free: chip_ms': body(tenants=[{'name': 'user', 'free': [{'model': 'stories', 'tokens': 1, 'chip_ms': 1}]}]),
+        'free: one': body(tenants=[{'name': 'user', 'free': owner['free'] * 2}]),
+        'chips: hours': body(tenants=[{'name': 'user', 'chips': [{**hour, 'hours': '1'}]}])}
+    before = hub.api('POST', '/api/v1/tariff/diff', body(models=[model], chips=[hour], tenants=[owner]))
+    for words, tariff in wrong.items():
+        reply = hub.request('POST', '/api/v1/tariff', tariff, local=True)
+        same((reply.status, reply.json()['error']['message'].startswith(words)), (400, True), f'{words}: {reply.body}')
+    need(before['data'], 'it would change something')
+    same(hub.api('POST', '/api/v1/tariff/diff', body(models=[model], chips=[hour], tenants=[owner])), before, 'nothing changed')
+
+
 def minimum(hub):
     """A tenant that used nothing pays the minimum, once; FOCUS has it."""
     path = hub.data / 'own.yaml'
@@ -264,6 +294,9 @@ def minimum(hub):
         same(nano(json.loads(run(hub, OK, 'invoice', 'close', 'payer', LAST, '--json').stdout)['total']), 1_250_000_000, 'total')
     same(hub.tenant('payer')['spent'] - spent, 1_250_000_000, 'spent')
     number = hub.pages('/api/v1/invoices?tenant=payer')[0]['number']
+    run(hub, OK, 'receipt', 'get', hub.pages('/api/v1/invoices?tenant=payer')[0]['id'], '--out', str(hub.data / 'least.json'))
+    facts = {f['name']: f['value'] for f in json.loads((hub.data / 'least.json').read_text())['records'][0]['facts']}
+    same(facts['total_nano'], '1250000000', 'its receipt tells all of it')
     lines = json.loads(run(hub, OK, 'invoice', 'show', number, '--form', 'json').stdout)['lines']
     same([(line['kind'], nano(line['cost'])) for line in lines], [('minimum', 1_250_000_000)], lines)
     need('minimum' in run(hub, OK, 'invoice', 'show', number, '--form', 'html').stdout, 'html')
@@ -460,16 +493,24 @@ def parts(hub):
 def grants(hub, key):
     """A sponsor pays where its conditions hold; what is left goes back to it at the end."""
     soon = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=5)).strftime('%Y-%m-%dT%H:%M:%SZ')
-    run(hub, OK, 'grant', 'add', 'shared', '0.5', '--sponsor', 'fund', '--class', 'requests', '--expires', soon)
-    run(hub, OK, 'grant', 'add', 'shared', '0.25', '--sponsor', 'fund', '--class', 'training,batch')
+    run(hub, OK, 'grant', 'add', 'shared', '0.5', '--sponsor', 'fund', '--class', 'requests', '--expires', soon, '--id', 'soon')
+    args = ('grant', 'add', 'shared', '0.25', '--sponsor', 'fund', '--class', 'training,batch', '--id', 'call 7')
+    first = json.loads(run(hub, OK, *args, '--json').stdout)
     spent = hub.tenant('shared')['spent']
     used = spend(hub, key, 2)
     hub.settle('shared')
-    rows = hub.pages('/api/v1/grants?tenant=shared', 1)
+    rows = sorted(hub.pages('/api/v1/grants?tenant=shared', 1), key=lambda r: r['created'])
     same([(r['sponsor'], nano(r['left']), r['kinds'], r['over']) for r in rows],
          [('fund', 500_000_000 - used['cost'], ['requests'], False), ('fund', 250_000_000, ['batch', 'training'], False)], 'grants')
     same(hub.tenant('shared')['spent'], spent, 'spent')
-    wait_for(lambda: hub.api('GET', '/api/v1/grants?tenant=shared')['data'][0]['over'], 'the end of the grant', 20)
+    wait_for(lambda: any(r['over'] for r in hub.api('GET', '/api/v1/grants?tenant=shared')['data']), 'the end of the grant', 20)
+    again = json.loads(run(hub, OK, *args, '--json').stdout)
+    same((first['repeated'], again['repeated'], again['id']), (False, True, first['id']), 'a repeat')
+    for wrong in ((*args, '--expires', '2099-01-01'), (*args[:3], '0.26', *args[4:]), (*args[:5], 'other', *args[6:])):
+        need('something else' in run(hub, FAILED, *wrong).stderr, wrong)
+    ended = json.loads(run(hub, OK, 'grant', 'add', 'shared', '0.5', '--sponsor', 'fund', '--class', 'requests', '--expires', soon,
+                           '--id', 'soon', '--json').stdout)
+    same((ended['repeated'], ended['over']), (True, True), 'the same when it is over')
     same(balances(hub)['sponsor/fund/USD'], -250_000_000 - used['cost'], 'what the sponsor gave')
     cost = spend(hub, key, 1)['cost']
     same(hub.settle('shared')['spent'], spent + cost, 'after its end')
@@ -577,6 +618,7 @@ def main():
         tap.case('grants pay first', lambda: granted.append(grants(hub, shared[0])))
         tap.case('other networks', peers, hub)
         tap.case('prices of one tenant, and what it has free', tenants_prices, hub, keys['key'])
+        tap.case('odd entries of tariffs', odd_entries, hub, hub.api('GET', '/api/v1/pools')['data'][0]['chip'])
         tap.case('what a month costs at least', minimum, hub)
         tap.case('net, tax, grants on an invoice; older data', lambda: taxed_and_older(hub, granted[0]))
     tap.done()
