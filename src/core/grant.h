@@ -3,12 +3,12 @@
  * Grants: what a sponsor pays of a tenant's work, for the files of this folder only.
  *
  * A grant is money of a sponsor in an account of its own, which only its tenant's work is paid from, before the tenant's wallet, where
- * the work meets the grant's conditions. Of several the one that ends first pays first. When its time is over what is left goes back
+ * the work meets the grant's conditions. Of several the one that ends first pays first, but for a request whose hold is on one. When its time is over what is left goes back
  * to the sponsor; what is held for work that was admitted before does so as the holds end.
  *
  * What a job's report brings is paid once it is known where it ran, so conditions are judged then. For a request money is held before that
- * is known: the hold is on a grant without conditions that has enough, else on the wallet; when the request has been served, a
- * grant whose conditions it met pays, and as much of the hold is free again. So no hold is above what wallet or grant have.
+ * is known: the hold is on a grant without conditions that has enough, which then pays all of it, else on the wallet; when that request has
+ * been served, grants whose conditions it met pay, and as much of the hold is free again. So no hold is above what wallet or grant have.
  *
  * Bound: GRANTS_MAX that are not over. Those that are leave memory; their rows stay in the store.
  */
