@@ -216,8 +216,12 @@ static void on_progress(void *ctx, const struct effect *reply)
         r->acked = r->progressed;
     else if (!r->final_posted)
         r->posted = r->acked; /* not recorded: the next record carries it */
-    if (r->freed)
+    if (r->freed) {
         relay_free(r);
+    } else if (r->settle_due) {
+        r->settle_due = false;
+        relay_settle(r);
+    }
 }
 
 void relay_progress(struct relay *r, uint32_t flags)
@@ -344,6 +348,13 @@ void relay_settle(struct relay *r)
     assert(!r->final_posted);
     deadline_disarm(&r->deadline);
     r->state = RELAY_SETTLE;
+    /* Whether the record before is durable is not known yet, and the last one has what was not. A gateway's uplink says itself again
+     * what was not recorded. */
+    if (r->pending > 0 && !r->worker->uplink.ops->amend) {
+        relay_release_engine(r);
+        r->settle_due = true;
+        return;
+    }
     r->final_posted = true;
     struct tokens d = minus(&r->delivered, &r->posted);
     struct event event = meter_event(r, &d, r->flags);

@@ -56,6 +56,7 @@ struct relay {
     enum relay_state state;
     enum engine_surface surface;
     bool stream, include_usage, final_posted, freed;
+    bool settle_due;  /* the last record waits for the reply to the one before */
     bool unreached;   /* the hub says that it did not get to the replica */
     bool moved;       /* a way to a site broke before the first byte: it was asked elsewhere, once */
     uint32_t pending; /* meter records without a reply yet */
