@@ -330,7 +330,7 @@ def outlasted():
 
 def in_namespace(folder):
     """In a mount namespace of its own: a small tmpfs for the data, filled to the last byte under load."""
-    subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', folder], check=True)
+    subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', folder], check=True)
     responses, engine = [], SlowEngine()
     hub = Hub(data=os.path.join(folder, 'data'))
     engine.add_to(hub)
