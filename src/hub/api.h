@@ -83,8 +83,10 @@ struct api_call {
 
 /* Value of a query parameter into dst (percent-decoded); false when it is absent. ERR_INVALID shows up as *bad. */
 bool call_query(const struct api_call *call, const char *name, char *dst, size_t cap);
-/* Page limit and cursor of a listing. */
-int call_page(struct api_call *call, uint32_t *limit, char cursor[CALL_PARAM_MAX]);
+/* Page limit and cursor of a listing that goes on from a number, `max` at most; without a cursor *from is 0. */
+int call_page_from(struct api_call *call, uint64_t max, uint32_t *limit, uint64_t *from);
+/* The same of one that goes on behind an id; without a cursor *begun is false, and *after zero. */
+int call_page_after(struct api_call *call, uint32_t *limit, struct uuid *after, bool *begun);
 
 /* A member of the body; NULL: it is absent, or null. */
 yyjson_val *body_member(const struct api_call *call, const char *name);
@@ -108,6 +110,9 @@ int call_may(struct api_call *call, const struct uuid *tenant);
 int call_whose(struct api_call *call, const struct core *core, struct uuid *tenant, bool *one);
 
 /* Rendering. */
+/* The end of a listing, behind its last row: where it goes on, or that it does not (`id` NULL). */
+void page_end_at(struct buf *out, bool more, uint64_t at);
+void page_end_after(struct buf *out, const struct uuid *id);
 void add_id(struct buf *out, const char *name, const struct uuid *id);
 void add_text(struct buf *out, const char *name, const char *text, size_t cap);
 void add_amount(struct buf *out, const char *name, int64_t nano);

@@ -19,7 +19,7 @@ static int list(struct api_call *call, const struct core *core)
         sep = ",";
         render_deployment(&call->out, core, row);
     }
-    buf_add_text(&call->out, "],\"next\":null}");
+    page_end_after(&call->out, NULL);
     return 0;
 }
 

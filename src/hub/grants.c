@@ -220,21 +220,16 @@ struct listing {
     struct row_grant row[PAGE_MAX];
     uint32_t n, limit;
     struct uuid tenant, after;
-    bool one_tenant, from_start, more;
+    bool one_tenant, begun, more;
 };
 
 static int list_parse(struct api_call *call)
 {
-    char cursor[CALL_PARAM_MAX];
     struct listing *l = calloc(1, sizeof *l);
     if (!l)
         return ERR_NO_MEMORY;
     call->data = l;
-    int rc = call_page(call, &l->limit, cursor);
-    l->from_start = rc == 0 && !cursor[0];
-    if (rc == 0 && cursor[0] && !uuid_parse(&l->after, cursor, strlen(cursor)))
-        rc = err_set(&call->err, ERR_INVALID, "cursor: is not one of ours");
-    return rc;
+    return call_page_after(call, &l->limit, &l->after, &l->begun);
 }
 
 static int list_prepare(struct api_call *call, const struct core *core)
@@ -260,26 +255,20 @@ static int list_work(struct api_call *call)
     const struct row_query query = {.kind = ROW_KIND_grant,
                                     .owner_field = l->one_tenant ? "tenant" : NULL,
                                     .owner = l->one_tenant ? &l->tenant : NULL,
-                                    .after = l->from_start ? NULL : &l->after};
+                                    .after = l->begun ? &l->after : NULL};
     return store->ops->rows(store, &query, 1, take_grant, l, &call->err);
 }
 
 static int list_finish(struct api_call *call, const struct core *core)
 {
     const struct listing *l = call->data;
-    char id[UUID_TEXT_LEN + 1];
     buf_add_text(&call->out, "{\"data\":[");
     for (uint32_t i = 0; i < l->n; i++) {
         buf_add_text(&call->out, i ? "," : "");
         add_grant(&call->out, core, &l->row[i]);
         buf_add_char(&call->out, '}');
     }
-    if (!l->more) {
-        buf_add_text(&call->out, "],\"next\":null}");
-        return 0;
-    }
-    uuid_format(id, &l->row[l->n - 1].id);
-    buf_addf(&call->out, "],\"next\":\"%s\"}", id);
+    page_end_after(&call->out, l->more ? &l->row[l->n - 1].id : NULL);
     return 0;
 }
 

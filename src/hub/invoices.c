@@ -51,21 +51,16 @@ static int take_invoice(void *ctx, enum row_kind kind, const void *data)
 struct listing {
     struct found found;
     struct uuid tenant, after;
-    bool one_tenant, from_start;
+    bool one_tenant, begun;
 };
 
 static int list_parse(struct api_call *call)
 {
-    char cursor[CALL_PARAM_MAX];
     struct listing *l = calloc(1, sizeof *l);
     if (!l)
         return ERR_NO_MEMORY;
     call->data = l;
-    int rc = call_page(call, &l->found.limit, cursor);
-    l->from_start = rc == 0 && !cursor[0];
-    if (rc == 0 && cursor[0] && !uuid_parse(&l->after, cursor, strlen(cursor)))
-        rc = err_set(&call->err, ERR_INVALID, "cursor: is not one of ours");
-    return rc;
+    return call_page_after(call, &l->found.limit, &l->after, &l->begun);
 }
 
 static int list_prepare(struct api_call *call, const struct core *core)
@@ -78,7 +73,7 @@ static int list_work(struct api_call *call)
 {
     struct listing *l = call->data;
     struct store *store = runtime_store(call->hub->runtime);
-    const struct row_query query = {.kind = ROW_KIND_invoice, .after = l->from_start ? NULL : &l->after};
+    const struct row_query query = {.kind = ROW_KIND_invoice, .after = l->begun ? &l->after : NULL};
     l->found.tenant = l->one_tenant ? &l->tenant : NULL;
     int rc = store->ops->rows(store, &query, 1, take_invoice, &l->found, &call->err);
     if (rc != 0)
@@ -89,18 +84,12 @@ static int list_work(struct api_call *call)
 static int list_finish(struct api_call *call, const struct core *core)
 {
     struct listing *l = call->data;
-    char id[UUID_TEXT_LEN + 1];
     buf_add_text(&call->out, "{\"data\":[");
     for (uint32_t i = 0; i < l->found.n; i++) {
         buf_add_text(&call->out, i ? "," : "");
         invoice_head_json(&call->out, core, &l->found.row[i]);
     }
-    if (l->found.more) {
-        uuid_format(id, &l->found.row[l->found.n - 1].id);
-        buf_addf(&call->out, "],\"next\":\"%s\"}", id);
-    } else {
-        buf_add_text(&call->out, "],\"next\":null}");
-    }
+    page_end_after(&call->out, l->found.more ? &l->found.row[l->found.n - 1].id : NULL);
     free(l->found.row);
     l->found.row = NULL;
     return 0;

@@ -148,16 +148,15 @@ static int read_states(struct api_call *call, uint32_t *states)
 
 static int list_parse(struct api_call *call)
 {
-    char cursor[CALL_PARAM_MAX], array[CALL_PARAM_MAX] = "";
+    char array[CALL_PARAM_MAX] = "";
+    bool begun;
     uint32_t limit, states = 0;
-    struct uuid before = {{0}}, of = {{0}};
-    int rc = call_page(call, &limit, cursor);
+    struct uuid before, of = {{0}};
+    int rc = call_page_after(call, &limit, &before, &begun);
     if (rc == 0)
         rc = read_states(call, &states);
     if (rc == 0 && call_query(call, "array", array, sizeof array) && !uuid_parse(&of, array, strlen(array)))
         rc = err_set(&call->err, ERR_INVALID, "array: is not the id of one");
-    if (rc == 0 && cursor[0] && !uuid_parse(&before, cursor, strlen(cursor)))
-        rc = err_set(&call->err, ERR_INVALID, "cursor: is not one of ours");
     if (rc != 0)
         return rc;
     struct page *page = calloc(1, sizeof *page + (limit + 1) * sizeof page->job[0]);
@@ -165,7 +164,7 @@ static int list_parse(struct api_call *call)
         return ERR_NO_MEMORY;
     page->limit = limit;
     page->before = before;
-    page->begun = cursor[0] != 0;
+    page->begun = begun;
     page->array = of;
     page->one_array = array[0] != 0;
     page->states = states;
@@ -220,19 +219,13 @@ static int list_work(struct api_call *call)
 static int list_finish(struct api_call *call, const struct core *core)
 {
     const struct page *page = call->data;
-    char cursor[UUID_TEXT_LEN + 1];
     buf_add_text(&call->out, "{\"data\":[");
     for (uint32_t i = 0; i < page->n && i < page->limit; i++) {
         buf_add_text(&call->out, i ? "," : "");
         add_row(&call->out, core, &page->job[i].row, &page->job[i].label);
         buf_add_char(&call->out, '}');
     }
-    if (page->n > page->limit) {
-        uuid_format(cursor, &page->job[page->limit - 1].row.id);
-        buf_addf(&call->out, "],\"next\":\"%s\"}", cursor);
-    } else {
-        buf_add_text(&call->out, "],\"next\":null}");
-    }
+    page_end_after(&call->out, page->n > page->limit ? &page->job[page->limit - 1].row.id : NULL);
     return 0;
 }
 

@@ -79,12 +79,10 @@ static int accounts_work(struct api_call *call)
 
 static int accounts_of_money(struct api_call *call, const struct core *core)
 {
-    char cursor[CALL_PARAM_MAX], kind[KIND_TEXT_CAP] = "";
+    char kind[KIND_TEXT_CAP] = "";
     uint32_t limit, n = 0;
-    uint64_t from = 0;
-    int rc = call_page(call, &limit, cursor);
-    if (rc == 0 && cursor[0] && !u64_parse(cursor, strlen(cursor), UINT32_MAX, &from))
-        rc = err_set(&call->err, ERR_INVALID, "cursor: is not one of ours");
+    uint64_t from;
+    int rc = call_page_from(call, UINT32_MAX, &limit, &from);
     if (rc != 0)
         return rc;
     bool one_kind = call_query(call, "kind", kind, sizeof kind);
@@ -104,10 +102,7 @@ static int accounts_of_money(struct api_call *call, const struct core *core)
         add_account(&call->out, core, row);
     }
     uint32_t next = pos;
-    if (view_account_at(core, &next))
-        buf_addf(&call->out, "],\"next\":\"%u\"}", pos);
-    else
-        buf_add_text(&call->out, "],\"next\":null}");
+    page_end_at(&call->out, view_account_at(core, &next) != NULL, pos);
     return 0;
 }
 
@@ -121,23 +116,18 @@ static int accounts(struct api_call *call, const struct core *core)
 struct transfers {
     struct row_account account;
     struct uuid after;
-    bool from_start, more;
+    bool begun, more;
     uint32_t limit, n;
     struct row_transfer row[PAGE_MAX];
 };
 
 static int transfers_parse(struct api_call *call)
 {
-    char cursor[CALL_PARAM_MAX];
     struct transfers *t = calloc(1, sizeof *t);
     if (!t)
         return ERR_NO_MEMORY;
     call->data = t;
-    int rc = call_page(call, &t->limit, cursor);
-    t->from_start = rc == 0 && !cursor[0];
-    if (rc == 0 && cursor[0] && !uuid_parse(&t->after, cursor, strlen(cursor)))
-        rc = err_set(&call->err, ERR_INVALID, "cursor: is not one of ours");
-    return rc;
+    return call_page_after(call, &t->limit, &t->after, &t->begun);
 }
 
 /* An owner's name may be that of a tenant, of a site and of a party: the one that has such an account is meant. */
@@ -221,7 +211,7 @@ static int transfers_work(struct api_call *call)
                                     .owner_field = "debit_owner",
                                     .or_field = "credit_owner",
                                     .owner = &t->account.owner,
-                                    .after = t->from_start ? NULL : &t->after};
+                                    .after = t->begun ? &t->after : NULL};
     return store->ops->rows(store, &query, 1, take_transfer, t, &call->err);
 }
 
@@ -254,18 +244,12 @@ static int transfers_finish(struct api_call *call, const struct core *core)
 {
     struct transfers *t = call->data;
     struct buf *out = &call->out;
-    char id[UUID_TEXT_LEN + 1];
     buf_add_text(out, "{\"data\":[");
     for (uint32_t i = 0; i < t->n; i++) {
         buf_add_text(out, i ? "," : "");
         add_transfer(out, core, &t->row[i]);
     }
-    if (!t->more) {
-        buf_add_text(out, "],\"next\":null}");
-        return 0;
-    }
-    uuid_format(id, &t->row[t->n - 1].id);
-    buf_addf(out, "],\"next\":\"%s\"}", id);
+    page_end_after(out, t->more ? &t->row[t->n - 1].id : NULL);
     return 0;
 }
 

@@ -15,15 +15,13 @@ struct usage_list {
 
 int usage_accounts_parse(struct api_call *call)
 {
-    char cursor[CALL_PARAM_MAX], kind[KIND_TEXT_CAP];
-    uint64_t from = 0;
+    char kind[KIND_TEXT_CAP];
+    uint64_t from;
     struct usage_list *l = calloc(1, sizeof *l);
     if (!l)
         return ERR_NO_MEMORY;
     call->data = l;
-    int rc = call_page(call, &l->limit, cursor);
-    if (rc == 0 && cursor[0] && !u64_parse(cursor, strlen(cursor), UINT32_MAX, &from))
-        rc = err_set(&call->err, ERR_INVALID, "cursor: is not one of ours");
+    int rc = call_page_from(call, UINT32_MAX, &l->limit, &from);
     if (rc == 0 && call_query(call, "kind", kind, sizeof kind))
         rc = err_set(&call->err, ERR_INVALID, "kind: is of accounts of money");
     l->skip = (uint32_t)from;
@@ -113,9 +111,6 @@ int usage_accounts_render(struct api_call *call, const struct core *core)
         add_text(out, "side", credit ? "credit" : "debit", KIND_TEXT_CAP);
         buf_add_char(out, '}');
     }
-    if (l->more)
-        buf_addf(out, "],\"next\":\"%u\"}", l->skip);
-    else
-        buf_add_text(out, "],\"next\":null}");
+    page_end_at(out, l->more, l->skip);
     return 0;
 }

@@ -22,7 +22,7 @@ static int list(struct api_call *call, const struct core *core)
         sep = ",";
         render_model(&call->out, core, row, call->operator_);
     }
-    buf_add_text(&call->out, "],\"next\":null}");
+    page_end_after(&call->out, NULL);
     return 0;
 }
 

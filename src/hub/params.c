@@ -36,7 +36,7 @@ bool call_query(const struct api_call *call, const char *name, char *dst, size_t
     return false;
 }
 
-int call_page(struct api_call *call, uint32_t *limit, char cursor[CALL_PARAM_MAX])
+static int call_page(struct api_call *call, uint32_t *limit, char cursor[CALL_PARAM_MAX])
 {
     char text[32];
     uint64_t n = PAGE_DEFAULT;
@@ -47,6 +47,28 @@ int call_page(struct api_call *call, uint32_t *limit, char cursor[CALL_PARAM_MAX
     (void)call_query(call, "cursor", cursor, CALL_PARAM_MAX);
     *limit = (uint32_t)n;
     return 0;
+}
+
+static int bad_cursor(struct api_call *call)
+{
+    return err_set(&call->err, ERR_INVALID, "cursor: is not one of ours");
+}
+
+int call_page_from(struct api_call *call, uint64_t max, uint32_t *limit, uint64_t *from)
+{
+    char cursor[CALL_PARAM_MAX];
+    *from = 0;
+    int rc = call_page(call, limit, cursor);
+    return rc == 0 && cursor[0] && !u64_parse(cursor, strlen(cursor), max, from) ? bad_cursor(call) : rc;
+}
+
+int call_page_after(struct api_call *call, uint32_t *limit, struct uuid *after, bool *begun)
+{
+    char cursor[CALL_PARAM_MAX];
+    *after = (struct uuid){{0}};
+    int rc = call_page(call, limit, cursor);
+    *begun = rc == 0 && cursor[0];
+    return *begun && !uuid_parse(after, cursor, strlen(cursor)) ? bad_cursor(call) : rc;
 }
 
 yyjson_val *body_member(const struct api_call *call, const char *name)

@@ -21,12 +21,10 @@ static void render(struct buf *out, const struct core *core, const struct row_pr
 static int list(struct api_call *call, const struct core *core)
 {
     uint32_t limit, n = 0;
-    char cursor[CALL_PARAM_MAX], name[CALL_PARAM_MAX];
-    uint64_t from = 0;
+    char name[CALL_PARAM_MAX];
+    uint64_t from;
     const struct row_tenant *tenant = NULL;
-    int rc = call_page(call, &limit, cursor);
-    if (rc == 0 && cursor[0] && !u64_parse(cursor, strlen(cursor), UINT32_MAX, &from))
-        rc = err_set(&call->err, ERR_INVALID, "cursor: is not one of ours");
+    int rc = call_page_from(call, UINT32_MAX, &limit, &from);
     if (rc != 0)
         return rc;
     if (call_query(call, "tenant", name, sizeof name) && !(tenant = call_tenant(call, core, name)))
@@ -41,10 +39,7 @@ static int list(struct api_call *call, const struct core *core)
         render(&call->out, core, row);
     }
     uint32_t next = pos;
-    if (view_project_at(core, &next))
-        buf_addf(&call->out, "],\"next\":\"%u\"}", pos);
-    else
-        buf_add_text(&call->out, "],\"next\":null}");
+    page_end_at(&call->out, view_project_at(core, &next) != NULL, pos);
     return 0;
 }
 

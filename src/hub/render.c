@@ -22,6 +22,25 @@ void add_id(struct buf *out, const char *name, const struct uuid *id)
     buf_addf(out, "\"%s\"", text);
 }
 
+void page_end_at(struct buf *out, bool more, uint64_t at)
+{
+    if (more)
+        buf_addf(out, "],\"next\":\"%llu\"}", (unsigned long long)at);
+    else
+        buf_add_text(out, "],\"next\":null}");
+}
+
+void page_end_after(struct buf *out, const struct uuid *id)
+{
+    char text[UUID_TEXT_LEN + 1];
+    if (!id) {
+        buf_add_text(out, "],\"next\":null}");
+        return;
+    }
+    uuid_format(text, id);
+    buf_addf(out, "],\"next\":\"%s\"}", text);
+}
+
 void add_text(struct buf *out, const char *name, const char *text, size_t cap)
 {
     add_member(out, name);

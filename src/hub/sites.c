@@ -80,7 +80,7 @@ static int list(struct api_call *call, const struct core *core)
         buf_add_text(&call->out, n++ ? "," : "");
         render_site(call, core, row);
     }
-    buf_add_text(&call->out, "],\"next\":null}");
+    page_end_after(&call->out, NULL);
     return 0;
 }
 

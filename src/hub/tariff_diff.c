@@ -179,5 +179,5 @@ void tariff_render(struct buf *out, const struct core *core, const struct tariff
         else
             add_prices(out, core, t, &t->change[k]);
     }
-    buf_add_text(out, "],\"next\":null}");
+    page_end_after(out, NULL);
 }

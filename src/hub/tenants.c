@@ -10,11 +10,8 @@
 static int list(struct api_call *call, const struct core *core)
 {
     uint32_t limit, n = 0;
-    char cursor[CALL_PARAM_MAX];
-    uint64_t from = 0;
-    int rc = call_page(call, &limit, cursor);
-    if (rc == 0 && cursor[0] && !u64_parse(cursor, strlen(cursor), UINT32_MAX, &from))
-        rc = err_set(&call->err, ERR_INVALID, "cursor: is not one of ours");
+    uint64_t from;
+    int rc = call_page_from(call, UINT32_MAX, &limit, &from);
     if (rc != 0)
         return rc;
     uint32_t pos = (uint32_t)from;
@@ -25,10 +22,7 @@ static int list(struct api_call *call, const struct core *core)
         render_tenant(&call->out, core, row);
     }
     uint32_t next = pos;
-    if (view_tenant_at(core, &next))
-        buf_addf(&call->out, "],\"next\":\"%u\"}", pos);
-    else
-        buf_add_text(&call->out, "],\"next\":null}");
+    page_end_at(&call->out, view_tenant_at(core, &next) != NULL, pos);
     return 0;
 }
 

@@ -150,7 +150,7 @@ static void finish_moved(struct api_call *call, const struct core *core)
         add_amount(out, "unpaid", row->data_unpaid);
         buf_add_char(out, '}');
     }
-    buf_add_text(out, "],\"next\":null}");
+    page_end_after(out, NULL);
     free(l->moved);
     l->moved = NULL;
 }
@@ -272,16 +272,12 @@ struct records {
 
 static int records_parse(struct api_call *call)
 {
-    char cursor[CALL_PARAM_MAX];
     struct records *r = calloc(1, sizeof *r);
     if (!r)
         return ERR_NO_MEMORY;
     call->data = r;
     r->out = &call->out;
-    int rc = call_page(call, &r->limit, cursor);
-    if (rc == 0 && cursor[0] && !u64_parse(cursor, strlen(cursor), INT64_MAX, &r->after))
-        rc = err_set(&call->err, ERR_INVALID, "cursor: is not one of ours");
-    return rc;
+    return call_page_from(call, INT64_MAX, &r->limit, &r->after);
 }
 
 static void add_flags(struct buf *out, uint32_t flags)
@@ -353,10 +349,7 @@ static int records_work(struct api_call *call)
     int rc = store->ops->journal(store, r->after, take_journal, r, &call->err);
     if (rc == 0 && r->rc != 0)
         rc = err_set(&call->err, r->rc, "the journal is damaged");
-    if (r->more)
-        buf_addf(&call->out, "],\"next\":\"%llu\"}", (unsigned long long)r->next);
-    else
-        buf_add_text(&call->out, "],\"next\":null}");
+    page_end_at(&call->out, r->more, r->next);
     return rc;
 }
 
