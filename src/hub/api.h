@@ -85,6 +85,9 @@ struct api_call {
 bool call_query(const struct api_call *call, const char *name, char *dst, size_t cap);
 /* Page limit and cursor of a listing that goes on from a number, `max` at most; without a cursor *from is 0. */
 int call_page_from(struct api_call *call, uint64_t max, uint32_t *limit, uint64_t *from);
+/* The same of what belongs to tenants; *tenant: the one that is asked for, NULL: all that the key may see. */
+int call_page_of(struct api_call *call, const struct core *core, uint32_t *limit, uint32_t *from,
+                 const struct row_tenant **tenant);
 /* The same of one that goes on behind an id; without a cursor *begun is false, and *after zero. */
 int call_page_after(struct api_call *call, uint32_t *limit, struct uuid *after, bool *begun);
 

@@ -62,6 +62,20 @@ int call_page_from(struct api_call *call, uint64_t max, uint32_t *limit, uint64_
     return rc == 0 && cursor[0] && !u64_parse(cursor, strlen(cursor), max, from) ? bad_cursor(call) : rc;
 }
 
+int call_page_of(struct api_call *call, const struct core *core, uint32_t *limit, uint32_t *from,
+                 const struct row_tenant **tenant)
+{
+    char name[CALL_PARAM_MAX];
+    uint64_t at;
+    int rc = call_page_from(call, UINT32_MAX, limit, &at);
+    *from = (uint32_t)at;
+    *tenant = NULL;
+    if (rc == 0 && call_query(call, "tenant", name, sizeof name) &&
+        !(*tenant = call_tenant(call, core, name)))
+        rc = ERR_NOT_FOUND;
+    return rc;
+}
+
 int call_page_after(struct api_call *call, uint32_t *limit, struct uuid *after, bool *begun)
 {
     char cursor[CALL_PARAM_MAX];

@@ -20,16 +20,11 @@ static void render(struct buf *out, const struct core *core, const struct row_pr
 
 static int list(struct api_call *call, const struct core *core)
 {
-    uint32_t limit, n = 0;
-    char name[CALL_PARAM_MAX];
-    uint64_t from;
-    const struct row_tenant *tenant = NULL;
-    int rc = call_page_from(call, UINT32_MAX, &limit, &from);
+    uint32_t limit, pos, n = 0;
+    const struct row_tenant *tenant;
+    int rc = call_page_of(call, core, &limit, &pos, &tenant);
     if (rc != 0)
         return rc;
-    if (call_query(call, "tenant", name, sizeof name) && !(tenant = call_tenant(call, core, name)))
-        return ERR_NOT_FOUND;
-    uint32_t pos = (uint32_t)from;
     const struct row_project *row;
     buf_add_text(&call->out, "{\"data\":[");
     while (n < limit && (row = view_project_at(core, &pos)) != NULL) {

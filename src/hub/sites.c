@@ -3,12 +3,9 @@
 
 #include "base/osrandom.h"
 #include "core/kinds.h"
-#include "hub/api.h"
 #include "hub/cached.h"
 #include "hub/door.h"
-#include "net/spiffe.h"
-
-#define TOKEN_MINUTES_DEFAULT 15
+#include "hub/joining.h"
 
 static const struct row_site *site_named(struct api_call *call, const struct core *core)
 {
@@ -135,28 +132,6 @@ static int add_prepare(struct api_call *call, const struct core *core)
 
 /* ---- joining ---- */
 
-static int token_parse(struct api_call *call)
-{
-    static const char *const members[] = {"minutes", NULL};
-    struct event_site_token *e = &call->events[0].u.site_token;
-    uint64_t minutes = TOKEN_MINUTES_DEFAULT;
-    call->events[0].kind = EVENT_KIND_site_token;
-    call->nevents = 1;
-    if (!call->hub->door)
-        return err_set(&call->err, ERR_WRONG_STATE,
-                       "This hub listens for no sites; start it with --site-listen HOST:PORT.");
-    int rc = body_only(call, members);
-    if (rc == 0)
-        rc = body_count(call, "minutes", SITE_TOKEN_MS_MAX / 60000, &minutes);
-    if (rc == 0 && minutes == 0)
-        rc = err_set(&call->err, ERR_INVALID, "minutes: must be at least 1");
-    _Static_assert(sizeof call->secret > JOIN_TOKEN_LEN, "a token fits");
-    join_token_new(call->secret, door_root(call->hub->door));
-    digest_sha256(e->token, call->secret, JOIN_TOKEN_LEN);
-    e->expires_ms = runtime_now_ms(call->hub->runtime) + (int64_t)minutes * 60000;
-    return rc;
-}
-
 static int token_prepare(struct api_call *call, const struct core *core)
 {
     const struct row_site *row = site_named(call, core);
@@ -172,14 +147,9 @@ static int token_prepare(struct api_call *call, const struct core *core)
 static int token_finish(struct api_call *call, const struct core *core)
 {
     int rc = show_id(call, core);
-    if (rc != 0)
-        return rc;
-    call->out.len--; /* the brace */
-    add_text(&call->out, "token", call->secret, sizeof call->secret);
-    add_text(&call->out, "hub", call->hub->site_listen, sizeof call->hub->site_listen);
-    add_time(&call->out, "token_expires", call->events[0].u.site_token.expires_ms);
-    buf_add_char(&call->out, '}');
-    return 0;
+    if (rc == 0)
+        joining_words(call);
+    return rc;
 }
 
 /* ---- what operators do with it ---- */
@@ -230,7 +200,7 @@ const struct api_handler api_site_show = {.finish = show};
 const struct api_handler api_site_add = {
     .parse = add_parse, .prepare = add_prepare, .finish = show_id, .status = 201};
 const struct api_handler api_site_token = {
-    .parse = token_parse, .prepare = token_prepare, .finish = token_finish, .status = 201};
+    .parse = joining_parse, .prepare = token_prepare, .finish = token_finish, .status = 201};
 const struct api_handler api_site_cordon = {.prepare = cordon_prepare, .finish = show_id};
 const struct api_handler api_site_drain = {.prepare = drain_prepare, .finish = show_id};
 const struct api_handler api_site_resume = {.prepare = resume_prepare, .finish = show_id};

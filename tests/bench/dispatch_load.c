@@ -22,6 +22,7 @@
 #include <time.h>
 
 #include "base/rng.h"
+#include "bench.h"
 #include "core/core.h"
 #include "core/kinds.h"
 #include "runtime/batch.h"
@@ -61,19 +62,6 @@ struct bench {
     struct times ends, arrivals;
     struct times decisions; /* of ends and arrivals: the time for one start, or to find that there is none */
 };
-
-static uint64_t cpu_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-static void die(const char *words, const char *more)
-{
-    fprintf(stderr, "dispatch_load: %s%s\n", words, more);
-    exit(1);
-}
 
 static struct uuid numbered(char kind, uint64_t n)
 {

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/osrandom.h"
+#include "bench.h"
 #include "core/ledger.h"
 #include "runtime/runtime.h"
 #include "store/sql.h"
@@ -22,20 +23,7 @@
 #define EUR 978
 #define IN_FLIGHT (3 * COMMIT_EVENTS)
 
-static void die(const char *words, const char *more)
-{
-    fprintf(stderr, "ledger_load: %s%s\n", words, more);
-    exit(1);
-}
-
 /* ---- the clock ---- */
-
-static uint64_t cpu_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 struct times {
     uint64_t wall, cpu;

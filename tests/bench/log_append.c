@@ -16,25 +16,13 @@
 #include "base/digest.h"
 #include "base/fs.h"
 #include "base/osrandom.h"
+#include "bench.h"
 #include "runtime/journal.h"
 #include "runtime/log_files.h"
 #include "runtime/log_verify.h"
 #include "runtime/logbook.h"
 #include "runtime/runtime.h"
 #include "runtime/signer.h"
-
-static void die(const char *words, const char *more)
-{
-    fprintf(stderr, "log_append: %s%s\n", words, more);
-    exit(1);
-}
-
-static uint64_t cpu_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 struct part {
     uint64_t wall, cpu;

@@ -24,7 +24,7 @@ static char dir[32];
 
 static const char *in_dir(const char *name)
 {
-    static char paths[8][64];
+    static char paths[8][96];
     static unsigned next;
     char *path = paths[next++ % 8];
     (void)snprintf(path, sizeof paths[0], "%s/%s", dir, name);

@@ -91,8 +91,8 @@ static void weigh_money(struct mirror *m, enum row_kind kind, const void *row, i
         return;
     m->sum[i].ledger = ledger;
     m->sum[i].posted +=
-        sign * (a ? (__int128)a->debits_posted - a->credits_posted : (__int128)u->debits - u->credits);
-    m->sum[i].pending += sign * (a ? (__int128)a->debits_pending - a->credits_pending : 0);
+        sign * (a ? (int128)a->debits_posted - a->credits_posted : (int128)u->debits - u->credits);
+    m->sum[i].pending += sign * (a ? (int128)a->debits_pending - a->credits_pending : 0);
 }
 
 bool mirror_balanced(const struct mirror *m)

@@ -20,6 +20,7 @@
 
 #include <cmocka.h>
 
+#include "base/checked.h"
 #include "base/err.h"
 #include "core/core.h"
 #include "core/kinds.h"
@@ -49,7 +50,7 @@ struct mirror {
     /* Of each ledger, and of each unit of use by its negative: debits less credits, posted and pending. */
     struct {
         int64_t ledger;
-        __int128 posted, pending;
+        int128 posted, pending;
     } sum[MIRROR_LEDGERS];
     bool many_ledgers; /* more than there is room for: nothing is known of sums any more */
 };
