@@ -172,8 +172,7 @@ static bool dial(struct portals *s)
     }
     w->portals = s;
     buf_init(&w->in, TUNNEL_HEAD_MAX + LOOP_READ_BUF);
-    if (stream_dial_tcp(&w->stream, s->config.loop, (const struct sockaddr *)&s->hub.addr, tls, &way_events) <
-        0) {
+    if (http_endpoint_dial(&w->stream, s->config.loop, &s->hub, tls, &way_events) < 0) {
         tls_free(tls);
         free(w);
         return false;

@@ -349,8 +349,7 @@ static void dial(struct trunk *t)
     struct way *way = calloc(1, sizeof *way);
     struct tls_session *tls = way ? tls_connect(t->config.tls, t->hub.host) : NULL;
     t->dial_ms = now_ms(t) + PAUSE_MS;
-    if (!tls || stream_dial_tcp(&way->stream, t->config.loop, (const struct sockaddr *)&t->hub.addr, tls,
-                                &events) < 0) {
+    if (!tls || http_endpoint_dial(&way->stream, t->config.loop, &t->hub, tls, &events) < 0) {
         tls_free(tls);
         free(way);
         return;

@@ -181,12 +181,9 @@ static int dial(struct passage *p, const struct http_endpoint *e)
 {
     struct passages *s = p->passages;
     struct tls_session *tls = NULL;
-    if (e->is_unix)
-        return stream_dial_unix(&p->engine->stream, s->config.loop, e->host, &engine_events);
     if (e->is_tls && !(tls = tls_connect(s->config.engine_tls, e->host)))
         return UV_ENOMEM;
-    int rc = stream_dial_tcp(&p->engine->stream, s->config.loop, (const struct sockaddr *)&e->addr, tls,
-                             &engine_events);
+    int rc = http_endpoint_dial(&p->engine->stream, s->config.loop, e, tls, &engine_events);
     if (rc < 0)
         tls_free(tls);
     return rc;

@@ -2,13 +2,10 @@
 #include "net/http_client.h"
 
 #include <assert.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
 
-#include "base/str.h"
 #include "net/tls.h"
 
 #define REQUEST_MAX ((size_t)64 << 20)
@@ -61,71 +58,18 @@ static struct upstream *upstream_of(struct stream *stream)
     return (struct upstream *)stream;
 }
 
-/* ---- endpoints ---- */
-
-static int resolve(struct http_endpoint *e, const char *port, struct err *err)
-{
-    struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
-    struct addrinfo *list = NULL;
-    int rc = getaddrinfo(e->host, port, &hints, &list);
-    if (rc != 0)
-        return err_set(err, ERR_UPSTREAM, "%s: %s", e->host, gai_strerror(rc));
-    memcpy(&e->addr, list->ai_addr, sizeof e->addr);
-    freeaddrinfo(list);
-    return 0;
-}
-
-int http_endpoint_parse(struct http_endpoint *e, const char *text, struct err *err)
-{
-    *e = (struct http_endpoint){0};
-    if (!text_set(e->text, sizeof e->text, text, strlen(text)))
-        return err_set(err, ERR_INVALID, "the endpoint is too long");
-    if (strncmp(text, "unix:", 5) == 0) {
-        const char *path = text + 5, *base = strchr(path, ' ');
-        size_t len = base ? (size_t)(base - path) : strlen(path);
-        e->is_unix = true;
-        base = base ? base + 1 : "";
-        return text_set(e->host, sizeof((struct sockaddr_un){0}).sun_path, path, len) &&
-                       text_set(e->base, sizeof e->base, base, strlen(base))
-                   ? 0
-                   : err_set(err, ERR_INVALID, "the socket path is too long");
-    }
-    e->is_tls = strncmp(text, "https://", 8) == 0;
-    if (!e->is_tls && strncmp(text, "http://", 7) != 0)
-        return err_set(err, ERR_INVALID, "%s: expected unix:, http:// or https://", text);
-    const char *host = strchr(text, ':') + 3;
-    size_t host_len = strcspn(host, ":/");
-    const char *rest = host + host_len;
-    char port[6] = "80";
-    if (e->is_tls)
-        memcpy(port, "443", 4);
-    if (*rest == ':') {
-        size_t n = strspn(++rest, "0123456789");
-        uint64_t number = 0;
-        if (!u64_parse(rest, n, UINT16_MAX, &number) || number == 0 || !text_set(port, sizeof port, rest, n))
-            return err_set(err, ERR_INVALID, "%s: the port is not valid", text);
-        rest += n;
-    }
-    size_t base_len = strlen(rest);
-    while (base_len > 0 && rest[base_len - 1] == '/')
-        base_len--;
-    if (host_len == 0 || (*rest && *rest != '/') || !text_set(e->host, sizeof e->host, host, host_len) ||
-        !text_set(e->base, sizeof e->base, rest, base_len))
-        return err_set(err, ERR_INVALID, "%s is not a valid URL", text);
-    return resolve(e, port, err);
-}
+/* ---- requests ---- */
 
 void http_request_head(struct buf *out, const struct http_endpoint *e, const char *method, const char *path,
                        const char *fields, size_t len)
 {
-    unsigned port = ntohs(e->addr.sin_port);
     const char *const parts[] = {
         method, " ", e->base, path, " HTTP/1.1\r\nHost: ", e->is_unix ? "localhost" : e->host};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
         buf_add_text(out, parts[i]);
-    if (!e->is_unix && port != (e->is_tls ? 443 : 80)) {
+    if (!e->is_unix && e->port != (e->is_tls ? 443 : 80)) {
         buf_add_char(out, ':');
-        buf_add_u64(out, port);
+        buf_add_u64(out, e->port);
     }
     buf_add_text(out, "\r\nContent-Type: application/json\r\nContent-Length: ");
     buf_add_u64(out, len);
@@ -358,10 +302,8 @@ static int upstream_dial(struct http_call *call, struct pool *pool)
     u->pool = pool;
     u->call = call;
     http_message_init(&u->message, false, &message_events);
-    int rc = e->is_tls && !tls ? UV_ENOMEM
-             : e->is_unix      ? stream_dial_unix(&u->stream, client->loop, e->host, &stream_events)
-                          : stream_dial_tcp(&u->stream, client->loop, (const struct sockaddr *)&e->addr, tls,
-                                            &stream_events);
+    int rc =
+        e->is_tls && !tls ? UV_ENOMEM : http_endpoint_dial(&u->stream, client->loop, e, tls, &stream_events);
     if (rc < 0) {
         tls_free(tls);
         free(u);

@@ -12,29 +12,14 @@
 #ifndef BUSBAR_NET_HTTP_CLIENT_H
 #define BUSBAR_NET_HTTP_CLIENT_H
 
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "net/endpoint.h"
 #include "net/http_message.h"
 #include "net/stream.h"
-
-#define ENDPOINT_TEXT_MAX 256
-
-/* Where an engine listens: "unix:/path", "unix:/path /base", "http://host:port/base", "https://host/base". */
-struct http_endpoint {
-    char text[ENDPOINT_TEXT_MAX];
-    bool is_unix;
-    bool is_tls;
-    char host[128]; /* or the socket's path */
-    char base[128]; /* path prefix without trailing slash */
-    struct sockaddr_in addr;
-};
-
-/* Resolves the host now (blocking). ERR_INVALID, or ERR_UPSTREAM when the name has no address. */
-int http_endpoint_parse(struct http_endpoint *endpoint, const char *text, struct err *err);
 
 struct http_client;
 struct http_call;

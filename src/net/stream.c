@@ -224,6 +224,7 @@ static void stream_init(struct stream *s, const struct stream_events *events)
     s->events = events;
     s->owner = NULL;
     s->tls = NULL;
+    s->lookup = NULL;
     s->written = s->lost = 0;
     s->closing = s->reading = s->failed = false;
 }
@@ -295,6 +296,70 @@ int stream_dial_tcp(struct stream *s, struct loop *loop, const struct sockaddr *
     return 0;
 }
 
+/* ---- names ---- */
+
+/* Outlives the stream if that is closed while it is under way: nobody can call it back for sure. */
+struct lookup {
+    uv_getaddrinfo_t request;
+    struct stream *stream; /* NULL: closed meanwhile */
+    uint16_t port;
+};
+
+static void on_address(uv_getaddrinfo_t *request, int status, struct addrinfo *list)
+{
+    struct lookup *lookup = request->data;
+    struct stream *s = lookup->stream;
+    struct sockaddr_in addr;
+    uv_connect_t *connect = NULL;
+    if (s) {
+        s->lookup = NULL;
+        if (status == 0) {
+            memcpy(&addr, list->ai_addr, sizeof addr);
+            addr.sin_port = htons(lookup->port);
+            connect = malloc(sizeof *connect);
+            status = connect ? 0 : UV_ENOMEM;
+        }
+        if (status == 0) {
+            connect->data = s;
+            status = uv_tcp_connect(connect, &s->uv.tcp, (const struct sockaddr *)&addr, connected);
+        }
+        if (status != 0) {
+            free(connect);
+            s->events->on_connect(s, status);
+        }
+    }
+    uv_freeaddrinfo(list);
+    free(lookup);
+}
+
+int stream_dial_name(struct stream *s, struct loop *loop, const char *host, uint16_t port,
+                     struct tls_session *tls, const struct stream_events *events)
+{
+    const struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
+    struct sockaddr_in addr;
+    if (uv_ip4_addr(host, port, &addr) == 0)
+        return stream_dial_tcp(s, loop, (const struct sockaddr *)&addr, tls, events);
+    struct lookup *lookup = malloc(sizeof *lookup);
+    if (!lookup)
+        return UV_ENOMEM;
+    *lookup = (struct lookup){.stream = s, .port = port};
+    lookup->request.data = lookup;
+    int rc = uv_getaddrinfo(&loop->uv, &lookup->request, on_address, host, NULL, &hints);
+    if (rc == 0) {
+        rc = uv_tcp_init(&loop->uv, &s->uv.tcp);
+        lookup->stream = rc == 0 ? s : NULL;
+    } else {
+        free(lookup);
+    }
+    if (rc != 0)
+        return rc;
+    stream_init(s, events);
+    s->tls = tls;
+    s->lookup = lookup;
+    uv_tcp_nodelay(&s->uv.tcp, 1);
+    return 0;
+}
+
 int stream_dial_unix(struct stream *s, struct loop *loop, const char *path,
                      const struct stream_events *events)
 {
@@ -325,5 +390,10 @@ void stream_close(struct stream *s)
     if (s->closing)
         return;
     s->closing = true;
+    if (s->lookup) {
+        s->lookup->stream = NULL;
+        (void)uv_cancel((uv_req_t *)&s->lookup->request); /* its callback comes in any case */
+        s->lookup = NULL;
+    }
     uv_close(&s->uv.handle, on_uv_closed);
 }

@@ -18,6 +18,7 @@
 #include "net/loop.h"
 
 struct stream;
+struct lookup;
 struct tls_session;
 
 struct stream_events {
@@ -41,6 +42,7 @@ struct stream {
     struct tls_session *tls; /* NULL: plain */
     uint64_t written;        /* bytes handed to stream_write, before TLS */
     uint64_t lost;           /* of them, those that a failed write dropped */
+    struct lookup *lookup;   /* of the name that is dialled */
     bool closing;
     bool reading;
     bool failed; /* on_read was told of an error */
@@ -54,6 +56,9 @@ int stream_accept(struct stream *stream, struct loop *loop, int fd, bool is_unix
  * follows and the stream is not initialised. */
 int stream_dial_tcp(struct stream *stream, struct loop *loop, const struct sockaddr *addr,
                     struct tls_session *tls, const struct stream_events *events);
+/* The same of a host's IPv4 address or its name, which is looked up first; on_connect tells if it has no address. */
+int stream_dial_name(struct stream *stream, struct loop *loop, const char *host, uint16_t port,
+                     struct tls_session *tls, const struct stream_events *events);
 int stream_dial_unix(struct stream *stream, struct loop *loop, const char *path,
                      const struct stream_events *events);
 /* Server side: the session moves to the stream; before stream_read. */

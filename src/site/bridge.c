@@ -266,8 +266,7 @@ static bool dial(struct bridge *b)
     }
     t->bridge = b;
     buf_init(&t->in, TUNNEL_HEAD_MAX + LOOP_READ_BUF);
-    if (stream_dial_tcp(&t->stream, b->config.loop, (const struct sockaddr *)&b->hub.addr, tls,
-                        &tunnel_events) < 0) {
+    if (http_endpoint_dial(&t->stream, b->config.loop, &b->hub, tls, &tunnel_events) < 0) {
         tls_free(tls);
         free(t);
         return false;

@@ -334,7 +334,8 @@ static void test_connect_time(void **state)
     cx.config.connect_ms = 150;
     cx_start();
     int full = raw_listen(&cx.port, 0);
-    cx.endpoint.addr.sin_port = addr.sin_port = htons(cx.port);
+    cx.endpoint.port = cx.port;
+    addr.sin_port = htons(cx.port);
     addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     for (size_t i = 0; i < 64; i++) { /* a full queue answers no SYN */
         fill[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -670,6 +671,28 @@ static void test_unix(void **state)
     (void)rmdir(dir);
 }
 
+/* A name is looked up when it is dialled: parsing asks nobody, a call to a host that is not there ends as one to a host that does
+ * not answer, and one that is cut off while it is looked up leaves nothing behind. */
+static void test_name(void **state)
+{
+    (void)state;
+    char text[80];
+    struct err err = {0};
+    struct raw up;
+    cx_start();
+    (void)snprintf(text, sizeof text, "http://localhost:%u", cx.port);
+    assert_int_equal(http_endpoint_parse(&cx.endpoint, text, &err), 0);
+    warm(&up);
+    raw_close(&up);
+    assert_int_equal(http_endpoint_parse(&cx.endpoint, "http://no-such-host.invalid:80", &err), 0);
+    cx_call();
+    assert_int_equal(cx_end(), ERR_UNAVAILABLE);
+    cx_call();
+    http_call_cancel(cx.seen.call);
+    cx.seen.call = NULL;
+    cx_call();
+}
+
 static void test_endpoints(void **state)
 {
     (void)state;
@@ -707,7 +730,7 @@ static void test_endpoints(void **state)
             continue;
         assert_string_equal(e.host, table[i].host);
         assert_string_equal(e.base, table[i].base);
-        assert_int_equal(ntohs(e.addr.sin_port), table[i].port);
+        assert_int_equal(e.port, table[i].port);
         assert_true(e.is_unix == table[i].is_unix && e.is_tls == table[i].is_tls);
     }
     char text[300] = "unix:/";
@@ -750,6 +773,7 @@ int main(void)
         CLIENT_TEST(test_truncated),
         CLIENT_TEST(test_free_with_calls),
         CLIENT_TEST(test_unix),
+        CLIENT_TEST(test_name),
         CLIENT_TEST(test_endpoints),
     };
     return cmocka_run_group_tests_name("http_client", tests, NULL, NULL);
