@@ -38,8 +38,7 @@ bool array_has(const struct core *core, const struct uuid *job)
 void array_moves(struct core *core, uint32_t i)
 {
     struct array *array = &core->follow.array[i];
-    if (!list_linked(&array->moving))
-        list_push(&core->follow.moving, &array->moving);
+    due_set(&core->follow.moving, &array->moving, &array->row.id);
     core->work.due = true;
 }
 
@@ -52,7 +51,7 @@ static void array_settle(struct core *core, uint32_t i)
         return;
     array->row.ended_ms = core->now_ms > 0 ? core->now_ms : 1;
     array->row.state = open ? JOB_ENDED : array->row.state;
-    list_remove(&array->moving);
+    due_clear(&core->follow.moving, &array->moving);
     follow_settle(core, array->link, open && array->row.failed == 0 ? OUTCOME_OK : OUTCOME_BAD);
     map_remove(&core->follow.array_map, &array->row.id, sizeof array->row.id);
     table_drop(&core->follow.arrays, i);

@@ -63,7 +63,7 @@ static void begin_anew(struct core *core, uint32_t i)
     table_touch(&core->budgets.table, i);
 }
 
-static void look(struct core *core)
+void budgets_look(struct core *core)
 {
     struct budgets *b = &core->budgets;
     b->next_ms = INT64_MAX;
@@ -84,7 +84,7 @@ void budgets_turn(struct core *core)
         if (table_live(&b->table, i) && is_over(core, &b->budget[i].row))
             begin_anew(core, i);
     }
-    look(core);
+    budgets_look(core);
     for (uint32_t i = 0; i < core->tenants.used; i++) {
         if (!list_empty(&core->tenant[i].waiters))
             lease_serve_waiters(core, (struct tenant_id){i}, core->now_ms);
@@ -371,7 +371,7 @@ int step_budget_set(struct core *core, const struct event *event)
         row.told = reached(&row);
         put(core, &owner, &row);
     }
-    look(core);
+    budgets_look(core);
     if (e->scope == BUDGET_KEY)
         key_limited(core, &owner);
     /* Who holds a lease from before asks again, and then draws on it. */
@@ -418,7 +418,7 @@ int load_budgets_done(struct core *core)
         if (table_live(&core->leases, i))
             rc = link_lease(core, &core->lease[i]);
     }
-    look(core);
+    budgets_look(core);
     return rc;
 }
 

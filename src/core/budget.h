@@ -73,6 +73,8 @@ int64_t budget_period_begin(uint32_t per, int64_t now_ms);
 int64_t budget_period_end(uint32_t per, int64_t now_ms);
 
 void budgets_carve(struct core *core, struct arena *arena);
+/* Finds when the next period ends. */
+void budgets_look(struct core *core);
 /* A tenant is there: it has no budgets yet. */
 void budgets_add_tenant(struct core *core, uint32_t tenant);
 void budgets_collect(struct core *core, row_fn *fn, void *ctx);

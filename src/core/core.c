@@ -185,14 +185,7 @@ int step_hub_boot(struct core *core, const struct event *event)
         return ERR_INVALID;
     core->row.boot = e->boot;
     rng_init(&core->rng, e->seed);
-    /* Nobody who waited hears of it any more; a gateway asks again. */
-    struct list *first;
-    while ((first = list_first(&core->waiting)) != NULL) {
-        struct waiter *w = list_entry(first, struct waiter, in_order);
-        list_remove(&w->in_order);
-        list_remove(&w->in_tenant);
-        table_drop(&core->waiters, (uint32_t)(w - core->waiter));
-    }
+    core_anew(core);
     lease_end_workers(core, &own);
     deployments_convert(core);
     replica_restart_all(core, event->at_ms);
@@ -201,6 +194,8 @@ int step_hub_boot(struct core *core, const struct event *event)
 
 int step_tick(struct core *core, const struct event *event)
 {
+    if (event->u.tick.reloaded)
+        core_anew(core);
     budgets_turn(core);
     lease_expire_waiters(core, event->at_ms);
     tariff_turn(core);

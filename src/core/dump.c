@@ -56,6 +56,7 @@ void core_dump(const struct core *core, row_fn *fn, void *ctx)
     DUMP(service.replicas, service.replica, service_replica);
     DUMP(follow.arrays, follow.array, job_array);
     DUMP(follow.edges, follow.edge, job_after);
+    follow_dump(core, fn, ctx);
     DUMP(members, member, member);
     DUMP(meters.table, meters.usage, job_usage);
     DUMP(gateways, gateway, gateway);

@@ -21,15 +21,41 @@ void follow_carve(struct core *core, struct arena *arena)
     index_init(&core->follow.array_map, arena, n->arrays, array_equal, core->follow.array);
 }
 
+static struct due *due_of(const struct heap_node *node)
+{
+    return heap_entry(node, struct due, node);
+}
+
+static bool due_before(const struct heap_node *a, const struct heap_node *b)
+{
+    return memcmp(&due_of(a)->id, &due_of(b)->id, sizeof(struct uuid)) < 0;
+}
+
 void follow_init(struct core *core)
 {
-    list_init(&core->follow.ready);
-    list_init(&core->follow.moving);
+    heap_init(&core->follow.ready, due_before);
+    heap_init(&core->follow.moving, due_before);
 }
 
 bool follow_is_due(const struct core *core)
 {
-    return !list_empty(&core->follow.ready) || !list_empty(&core->follow.moving);
+    return heap_first(&core->follow.ready) || heap_first(&core->follow.moving);
+}
+
+void due_set(struct heap *heap, struct due *due, const struct uuid *id)
+{
+    if (due->is)
+        return;
+    due->id = *id;
+    due->is = true;
+    heap_push(heap, &due->node);
+}
+
+void due_clear(struct heap *heap, struct due *due)
+{
+    if (due->is)
+        heap_remove(heap, &due->node);
+    due->is = false;
 }
 
 /* ---- links ---- */
@@ -54,6 +80,12 @@ static uint32_t link_of(struct core *core, uint32_t job, uint32_t array)
     return *place;
 }
 
+static const struct uuid *link_id(const struct core *core, const struct link *link)
+{
+    return link->job != INDEX_NONE ? &core->work.job[link->job].row.id
+                                   : &core->follow.array[link->array].row.id;
+}
+
 static void link_drop(struct core *core, uint32_t i)
 {
     struct link *link = &core->follow.link[i];
@@ -65,14 +97,14 @@ static void link_drop(struct core *core, uint32_t i)
 static void link_tidy(struct core *core, uint32_t i)
 {
     const struct link *link = &core->follow.link[i];
-    if (list_empty(&link->after) && list_empty(&link->before) && !list_linked(&link->ready))
+    if (list_empty(&link->after) && list_empty(&link->before) && !link->ready.is)
         link_drop(core, i);
 }
 
 static void link_is_ready(struct core *core, struct link *link)
 {
-    if ((list_empty(&link->after) || link->never) && !list_linked(&link->ready))
-        list_push(&core->follow.ready, &link->ready);
+    if (list_empty(&link->after) || link->never)
+        due_set(&core->follow.ready, &link->ready, link_id(core, link));
     core->work.due = true;
 }
 
@@ -113,7 +145,7 @@ void follow_drop(struct core *core, uint32_t i)
         if (target != INDEX_NONE)
             link_tidy(core, target);
     }
-    list_remove(&core->follow.link[i].ready);
+    due_clear(&core->follow.ready, &core->follow.link[i].ready);
 }
 
 void follow_settle(struct core *core, uint32_t i, uint32_t outcome)
@@ -248,7 +280,7 @@ static void resolve(struct core *core, struct link *link)
     struct job_id job = {link->job};
     uint32_t array = link->array, i = (uint32_t)(link - core->follow.link);
     bool never = link->never;
-    list_remove(&link->ready);
+    due_clear(&core->follow.ready, &link->ready);
     if (array != INDEX_NONE) {
         if (never)
             array_close(core, array, JOB_UNMET);
@@ -264,23 +296,34 @@ static void resolve(struct core *core, struct link *link)
     }
 }
 
+/* Of those that may start a load knows nothing but that they wait. */
+void follow_anew(struct core *core)
+{
+    for (uint32_t i = 0; i < core->follow.links.used; i++) {
+        struct link *link = &core->follow.link[i];
+        if (table_live(&core->follow.links, i) && link->ready.is && !link->never)
+            resolve(core, link);
+    }
+    arrays_resume(core);
+}
+
 bool follow_turn(struct core *core)
 {
     struct follow *f = &core->follow;
-    struct list *first;
+    struct heap_node *first;
     uint32_t budget = FOLLOW_TURN_MAX;
     while (follow_is_due(core)) {
-        if ((first = list_first(&f->ready)) != NULL) {
+        if ((first = heap_first(&f->ready)) != NULL) {
             if (budget == 0 || core->effects->n > core->effects->cap / 2)
                 return false;
             budget--;
-            resolve(core, list_entry(first, struct link, ready));
+            resolve(core, heap_entry(due_of(first), struct link, ready));
             continue;
         }
-        struct array *array = list_entry(list_first(&f->moving), struct array, moving);
+        struct array *array = heap_entry(due_of(heap_first(&f->moving)), struct array, moving);
         if (!array_turn(core, (uint32_t)(array - f->array), &budget))
             return false;
-        list_remove(&array->moving);
+        due_clear(&f->moving, &array->moving);
     }
     return true;
 }
@@ -325,6 +368,20 @@ int load_job_after(struct core *core, const struct row_job_after *row)
         link_is_ready(core, &f->link[link]);
     }
     return 0;
+}
+
+void follow_dump(const struct core *core, row_fn *fn, void *ctx)
+{
+    const struct follow *f = &core->follow;
+    for (uint32_t i = 0; i < f->links.used; i++) {
+        const struct link *link = &f->link[i];
+        if (!table_live(&f->links, i) || !link->never)
+            continue;
+        /* Its slot is after those of the edges that it has. */
+        struct row_job_after row = {.slot = JOB_AFTERS_MAX, .kind = AFTER_OK, .outcome = OUTCOME_BAD};
+        row.job = *link_id(core, link);
+        fn(ctx, ROW_KIND_job_after, ROW_PUT, &row);
+    }
 }
 
 int load_follow_done(struct core *core)

@@ -17,17 +17,25 @@
  * the next one. So who is admitted follows from who is over, and needs no row of its own.
  *
  * What ends or is admitted by all this does so at the tick that follows and before the dispatcher's pass, FOLLOW_TURN_MAX moves a
- * step; while there is more to do no pass is made. A target has JOB_FOLLOWERS_MAX edges at most, so its end is a bounded step.
+ * step, in the order of ids, so that a load changes nothing; while there is more to do no pass is made. A target has JOB_FOLLOWERS_MAX edges at most, so its end is a bounded step.
  */
 #ifndef BUSBAR_CORE_FOLLOW_H
 #define BUSBAR_CORE_FOLLOW_H
 
+#include "base/heap.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "core/schema.h"
 #include "core/table.h"
 
 #define FOLLOW_TURN_MAX 256u
+
+/* Of a link or an array that a tick has something to do for: its place among them. */
+struct due {
+    struct uuid id;
+    bool is;
+    struct heap_node node;
+};
 
 /* Of a job or array to one that it comes after. */
 struct edge {
@@ -44,17 +52,17 @@ struct link {
     struct list after;  /* its edges */
     struct list before; /* those that lead to it */
     bool never;         /* a target ended in a way that does not let it start */
-    struct list ready;  /* of follow.ready, once that or the last of its edges is known */
+    struct due ready;   /* in follow.ready, once that or the last of its edges is known */
 };
 
 struct array {
     struct row_job_array row;
-    uint32_t link;      /* INDEX_NONE: it has no edges */
-    uint32_t live;      /* tasks that are not over */
-    uint32_t admitted;  /* of them those that are in their lane or run */
-    uint32_t next;      /* this many, by number, were admitted or are over */
-    uint32_t closed;    /* this many were looked at since it was cancelled, or can never start */
-    struct list moving; /* of follow.moving, while there may be something to do */
+    uint32_t link;     /* INDEX_NONE: it has no edges */
+    uint32_t live;     /* tasks that are not over */
+    uint32_t admitted; /* of them those that are in their lane or run */
+    uint32_t next;     /* this many, by number, were admitted or are over */
+    uint32_t closed;   /* this many were looked at since it was cancelled, or can never start */
+    struct due moving; /* in follow.moving, while there may be something to do */
 };
 
 struct follow {
@@ -63,7 +71,7 @@ struct follow {
     struct link *link;
     struct array *array;
     struct map array_map;
-    struct list ready, moving;
+    struct heap ready, moving;
 };
 
 #endif

@@ -67,12 +67,13 @@ void lane_enter(struct core *core, struct job_id id)
         return;
     queue_add(&lane->waiting, &job->in_lane);
     rank_enter(core, lane->tenant, &job->in_lane);
-    struct reach *reach = core->work.shape[lane->shape].reach;
-    if (job->in_lane.length < reach->shortest)
-        reach->shortest = job->in_lane.length;
     lane_refresh(core, lane, true);
     core->work.due = true;
     lane_list(core, lane);
+    /* Only now: a shape that comes to wait again may have got another reach. */
+    struct reach *reach = core->work.shape[lane->shape].reach;
+    if (job->in_lane.length < reach->shortest)
+        reach->shortest = job->in_lane.length;
 }
 
 void lane_leave(struct core *core, struct job_id id)

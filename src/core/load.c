@@ -267,6 +267,7 @@ int core_load_done(struct core *core)
         return rc;
     tariff_look(core);
     grants_look(core);
+    recalls_look(core);
     core_collect(core, ignore_row, NULL); /* what was just read is not a change */
     return core_check(core);
 }

@@ -161,16 +161,6 @@ int load_work_done(struct core *core)
     arrays_resume(core);
     for (uint32_t i = 0; i < core->net.sites.used; i++)
         site_rate(core, (struct site_id){i});
-    for (uint32_t i = 0; i < core->net.pools.used; i++) {
-        const struct pool *pool = &core->net.pool[i];
-        /* The pass that would have stopped what runs at a site that was lost or drained did not come. */
-        w->lost |= pool->busy > 0 && site_gives_up(&core->net.site[pool->site.v]);
-    }
-    w->due = !list_empty(&w->active) || core->book.changed || w->lost || follow_is_due(core);
-    sheds_look(core);
-    for (uint32_t i = 0; i < core->net.sites.used; i++)
-        site_judge(core, (struct site_id){i});
-    contingency_recount(core);
-    reserve_reset(core);
+    dispatch_anew(core);
     return 0;
 }

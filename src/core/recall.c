@@ -204,13 +204,22 @@ void recalls_turn(struct core *core)
     }
 }
 
+void recalls_look(struct core *core)
+{
+    struct recalls *all = &core->recalls;
+    all->next_ms = all->table.live > 0 && table_room(&all->table) == 0 ? 0 : INT64_MAX;
+    for (uint32_t i = 0; i < all->table.used; i++) {
+        const struct row_recall *row = &all->recall[i].row;
+        if (table_live(&all->table, i) && row->lifted_ms == 0 && row->gone_ms == 0)
+            all->next_ms = 0;
+    }
+}
+
 int load_recall(struct core *core, const struct row_recall *row)
 {
     uint32_t i = table_take(&core->recalls.table);
     if (i == INDEX_NONE)
         return ERR_LIMIT;
     core->recalls.recall[i].row = *row;
-    if ((row->lifted_ms == 0 && row->gone_ms == 0) || table_room(&core->recalls.table) == 0)
-        core->recalls.next_ms = 0;
     return 0;
 }

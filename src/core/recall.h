@@ -28,6 +28,8 @@ void recalls_carve(struct core *core, struct arena *arena);
 const struct row_recall *recall_of(const struct core *core, const uint8_t digest[DIGEST_BYTES]);
 /* At a tick: whether the last replica of one is gone. */
 void recalls_turn(struct core *core);
+/* Finds when they are looked at next: at once, if there is one that is not done. */
+void recalls_look(struct core *core);
 /* core/deployment.c: drains its replicas; it is gone with the last one. */
 void deployment_stop(struct core *core, uint32_t deployment);
 int load_recall(struct core *core, const struct row_recall *row);

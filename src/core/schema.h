@@ -29,7 +29,7 @@ struct uuid_list {
 
 /* A process took over the data: leases of workers before it are void, replicas of its own machine start again. */
 #define EVENT_HUB_BOOT(F, S) F(S, uuid, boot, 0) F(S, u64, seed, 0) F(S, text, version, NAME_CAP)
-/* reloaded: 1, a commit had failed, and what follows was decided on state that was loaded from the rows again. */
+/* reloaded: 1, a commit had failed, and state was loaded from the rows again: what is in no row begins anew (core/anew.c). */
 #define EVENT_TICK(F, S) F(S, u32, reloaded, 0)
 /* Coordinates in millionths of a degree. */
 #define EVENT_SITE_ADD(F, S) \

@@ -192,6 +192,13 @@ int load_job_usage(struct core *core, const struct row_job_usage *row);
 void load_job_usages_done(struct core *core);
 bool job_usages_hold(const struct core *core);
 
+/* ---- beginning anew, core/anew.c ---- */
+
+/* What is in memory only is made from the state as a load makes it: at a boot, and where a reload is told. */
+void core_anew(struct core *core);
+/* The dispatcher's part that a load needs as well: sums, what is over a limit, what is kept. */
+void dispatch_anew(struct core *core);
+
 /* ---- laying out, core/core.c ---- */
 
 void index_init(struct map *map, struct arena *arena, uint32_t entries, map_equal_fn *equal,
@@ -471,6 +478,13 @@ void reserve_take(struct core *core, const struct job *job, uint32_t pool);
 
 void follow_carve(struct core *core, struct arena *arena);
 void follow_init(struct core *core);
+/* Puts it among those that are due, if it is not there; and takes it away, if it is. */
+void due_set(struct heap *heap, struct due *due, const struct uuid *id);
+void due_clear(struct heap *heap, struct due *due);
+/* What is ready waits in its lane, without waiting for a tick: core/anew.c. */
+void follow_anew(struct core *core);
+/* For a copy: of those that never will start a row that says so. That of the edge which settled it is in the store only. */
+void follow_dump(const struct core *core, row_fn *fn, void *ctx);
 /* There is something for follow_turn to do. */
 bool follow_is_due(const struct core *core);
 /* Admits what may start, ends what never will. False: there is more to do. */

@@ -684,18 +684,25 @@ void dispatch_world_copy(struct dispatch_world *to, const struct dispatch_world 
     memcpy(to->nodes, from->nodes, sizeof to->nodes);
 }
 
+struct kept_row {
+    enum row_kind kind;
+    _Alignas(8) uint8_t row[LAYOUT_ENCODED_MAX];
+};
+
 struct rows {
-    struct {
-        enum row_kind kind;
-        _Alignas(8) uint8_t row[LAYOUT_ENCODED_MAX];
-    } list[100];
-    uint32_t n;
+    struct kept_row *list;
+    uint32_t n, cap;
 };
 
 static void keep_row(void *ctx, enum row_kind kind, enum row_op op, const void *row)
 {
     struct rows *rows = ctx;
-    assert_true(op == ROW_PUT && rows->n < sizeof rows->list / sizeof rows->list[0]);
+    if (rows->n == rows->cap) {
+        rows->cap = rows->cap ? 2 * rows->cap : 256;
+        rows->list = realloc(rows->list, rows->cap * sizeof *rows->list);
+        assert_non_null(rows->list);
+    }
+    assert_true(op == ROW_PUT);
     rows->list[rows->n].kind = kind;
     memcpy(rows->list[rows->n++].row, row, layout_row(kind)->size);
 }
@@ -717,6 +724,12 @@ void dispatch_world_renumber(struct dispatch_world *w)
     assert_int_equal(core_load_done(w->core), 0);
 }
 
+void dispatch_world_reloaded(struct dispatch_world *w)
+{
+    struct event told = {.kind = EVENT_KIND_tick, .u.tick.reloaded = 1};
+    must(w, &told);
+}
+
 void dispatch_world_settle(struct dispatch_world *w)
 {
     for (uint32_t ticks = 0; core_deadline_ms(w->core) <= w->now_ms; ticks++) {
@@ -729,10 +742,15 @@ void dispatch_world_settle(struct dispatch_world *w)
     checker_end_of_time(w->checker, w->now_ms);
 }
 
-void dispatch_world_instant(struct dispatch_world *w)
+void dispatch_world_events(struct dispatch_world *w)
 {
     for (uint64_t k = below(w, 6); k > 0; k--)
         happen(w);
+}
+
+void dispatch_world_instant(struct dispatch_world *w)
+{
+    dispatch_world_events(w);
     dispatch_world_settle(w);
     w->now_ms += 1000;
 }

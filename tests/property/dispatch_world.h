@@ -60,11 +60,14 @@ void dispatch_world_init(struct dispatch_world *w, uint64_t seed, uint64_t tampe
 struct uuid dispatch_world_array(uint64_t n);
 /* The same events again. */
 void dispatch_world_copy(struct dispatch_world *to, const struct dispatch_world *from);
-/* Its core is loaded from its own rows, each kind last row first: every index is another. To do before there are jobs:
- * reservations are not in rows. */
+/* Its core is loaded from its own rows, each kind last row first: every index is another. Reservations are not in rows: where there
+ * are jobs, what follows is the same only if a reload is told. */
 void dispatch_world_renumber(struct dispatch_world *w);
+void dispatch_world_reloaded(struct dispatch_world *w);
 void dispatch_world_fini(struct dispatch_world *w);
 void dispatch_world_instant(struct dispatch_world *w);
+/* Some of an instant's events, without the passes that they make due. */
+void dispatch_world_events(struct dispatch_world *w);
 /* The passes that are due, and the checker's last word on this instant. */
 void dispatch_world_settle(struct dispatch_world *w);
 int dispatch_world_step(struct dispatch_world *w, struct event *event);

@@ -97,6 +97,45 @@ static void test_renumbered(void **state)
     assert_true(starts > rounds * 50); /* of single worlds some have hardly any */
 }
 
+/* A reload that is told: whoever was loaded and whoever was not decide the same from there on. */
+static void test_reloaded(void **state)
+{
+    (void)state;
+    static struct dispatch_world other;
+    struct dispatch_world *w[] = {&the_world, &other};
+    uint64_t seed = test_seed(), rounds = test_count(20, 400), starts = 0, reloads = 0;
+    for (uint64_t i = 0; i < rounds; i++) {
+        uint8_t hash[2][DIGEST_LEN];
+        uint64_t when = seed + i, last = 0;
+        dispatch_world_init(w[0], seed + i, 0);
+        dispatch_world_init(w[1], seed + i, 0);
+        for (uint32_t k = 0; k < 500; k++) {
+            bool reload = test_below(&when, 10) == 0, due = test_below(&when, 2);
+            for (uint32_t which = 0; which < 2; which++) {
+                if (reload && due) /* before the pass has seen them */
+                    dispatch_world_events(w[which]);
+                if (reload && which == 1)
+                    dispatch_world_renumber(w[1]);
+                if (reload)
+                    dispatch_world_reloaded(w[which]);
+                dispatch_world_instant(w[which]);
+                checker_hash(w[which]->checker, hash[which]);
+            }
+            reloads += reload;
+            last = reload ? k : last;
+            if (memcmp(hash[0], hash[1], DIGEST_LEN) != 0)
+                fail_msg("seed %llu: %llu instants after a reload, at %lld ms, the two decide otherwise",
+                         (unsigned long long)(seed + i), (unsigned long long)(k - last),
+                         (long long)w[0]->now_ms - 1000);
+        }
+        starts += w[0]->starts;
+        dispatch_world_fini(w[0]);
+        dispatch_world_fini(w[1]);
+    }
+    printf("# %llu reloads, %llu starts\n", (unsigned long long)reloads, (unsigned long long)starts);
+    assert_true(starts > rounds * 50 && reloads > rounds * 20);
+}
+
 static void test_tampered(void **state)
 {
     (void)state;
@@ -118,6 +157,6 @@ static void test_tampered(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_clean), cmocka_unit_test(test_renumbered),
-                                       cmocka_unit_test(test_tampered)};
+                                       cmocka_unit_test(test_reloaded), cmocka_unit_test(test_tampered)};
     return cmocka_run_group_tests_name("property_dispatch", tests, NULL, NULL);
 }

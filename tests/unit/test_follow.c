@@ -407,6 +407,30 @@ static void test_cancel_wakes(void **state)
     world_free(w);
 }
 
+static void load_row(void *ctx, enum row_kind kind, enum row_op op, const void *row)
+{
+    (void)op;
+    assert_int_equal(core_load(ctx, kind, row), 0);
+}
+
+/* A copy knows of one that never will start, before the tick that ends it. */
+static void test_copy(void **state)
+{
+    (void)state;
+    struct world *w = network(ORDER_FIFO, FIT_STRICT), *copy = world_new(&w->limits);
+    submit(w, 1, 1);
+    assert_int_equal(submit_after(w, 2, 1, AFTER_OK), 0);
+    (void)settle(w);
+    assert_int_equal(end_job(w, 1, 1), 0);
+    core_dump(w->core, load_row, copy->core);
+    assert_int_equal(core_load_done(copy->core), 0);
+    assert_int_equal(do_tick(copy), 0);
+    assert_int_equal(world_count(copy, EFFECT_JOB_UNMET), 1);
+    assert_int_equal(world_count(copy, EFFECT_JOB_START), 0);
+    world_free(w);
+    world_free(copy);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -414,6 +438,6 @@ int main(void)
         cmocka_unit_test(test_told),         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_array),        cmocka_unit_test(test_slices),
         cmocka_unit_test(test_followers),    cmocka_unit_test(test_array_cancelled),
-        cmocka_unit_test(test_priority)};
+        cmocka_unit_test(test_priority),     cmocka_unit_test(test_copy)};
     return cmocka_run_group_tests_name("follow", tests, NULL, NULL);
 }

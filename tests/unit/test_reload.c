@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From rows back to state: a reload shows the same and goes on the same; damaged rows are refused. */
-#include "support.h"
+#include "core/kinds.h"
+#include "dispatch_support.h"
 
 /* Some of everything: limited key, leases half used, a waiter's lease, replicas, removed models. */
 static struct world *busy(void)
@@ -182,6 +183,80 @@ static void spoil_price(enum row_kind kind, void *row)
         ((struct row_price *)row)->prompt = -1;
 }
 
+/* ---- a reload that is told: who was not loaded is as who was ---- */
+
+static int do_reloaded(struct world *w)
+{
+    struct event e = {.kind = EVENT_KIND_tick, .u.tick.reloaded = 1};
+    return world_step(w, &e);
+}
+
+/* The gang of one pool is cancelled, so that the first in turn has its reservation on the other one: a load would make it here. */
+static struct world *crossed(void)
+{
+    struct limits limits = dispatch_limits(2, 2, 8);
+    struct world *w = world_dispatch(&limits, 1);
+    do_two_sites(w, 0);
+    assert_int_equal(do_submit(w, job_request(1, 8, HOUR)), 0);
+    assert_int_equal(do_submit(w, job_request(2, 8, 2 * HOUR)), 0);
+    world_settle(w);
+    for (uint64_t i = 3; i <= 5; i++) { /* lanes of their own: a lane has one reservation */
+        struct event_job_submit gang = job_request(i, 8, HOUR);
+        gang.data_class[0] = (char)('0' + i);
+        assert_int_equal(do_submit(w, gang), 0);
+        world_settle(w);
+    }
+    assert_int_equal(do_cancel(w, 3), 0);
+    world_settle(w);
+    return w;
+}
+
+static void test_reservations(void **state)
+{
+    (void)state;
+    for (uint32_t boots = 0; boots < 2; boots++) {
+        struct world *both[] = {crossed(), crossed()};
+        struct world *control = crossed();
+        assert_int_equal(do_end(control, 2, 1), 0);
+        world_settle(control);
+        assert_int_equal(world_reload(both[1]), 0);
+        for (uint32_t k = 0; k < 2; k++) {
+            assert_int_equal(boots ? do_boot(both[k], 2) : do_reloaded(both[k]), 0);
+            world_settle(both[k]);
+            assert_int_equal(do_end(both[k], 2, 1), 0);
+            assert_int_equal(do_tick(both[k]), 0);
+        }
+        assert_same_effects(both[0], both[1]);
+        assert_true(world_effect(both[0], EFFECT_JOB_START, 5) &&
+                    world_job(control, 4)->state == JOB_RUNNING);
+        world_free(control);
+        world_free(both[0]);
+        world_free(both[1]);
+    }
+}
+
+/* Who waited for money was refused when the state was lost, and a recall was perhaps not heard: it is said again. */
+static void test_waiters(void **state)
+{
+    (void)state;
+    struct world *both[] = {world_usual(NULL, 1000), world_usual(NULL, 1000)};
+    for (uint32_t k = 0; k < 2; k++) {
+        assert_int_equal(do_ask(both[k], 1, 1, 1, 1, 900), 0);
+        assert_int_equal(do_ask(both[k], 1, 2, 1, 1, 500), 0);
+        assert_true(view_counts(both[k]->core).waiters == 1 && world_count(both[k], EFFECT_RECALL) == 1);
+    }
+    assert_int_equal(world_reload(both[1]), 0);
+    for (uint32_t k = 0; k < 2; k++) {
+        assert_int_equal(do_reloaded(both[k]), 0);
+        assert_int_equal(view_counts(both[k]->core).waiters, 0);
+        assert_int_equal(do_ask(both[k], 1, 3, 1, 1, 400), 0);
+        assert_int_equal(world_count(both[k], EFFECT_RECALL), 1);
+    }
+    assert_same_effects(both[0], both[1]);
+    world_free(both[0]);
+    world_free(both[1]);
+}
+
 static void test_damaged_rows(void **state)
 {
     (void)state;
@@ -245,6 +320,7 @@ int main(void)
         cmocka_unit_test(test_same_after_reload), cmocka_unit_test(test_goes_on_the_same),
         cmocka_unit_test(test_boot_after_reload), cmocka_unit_test(test_damaged_rows),
         cmocka_unit_test(test_too_many_rows),     cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_reservations),      cmocka_unit_test(test_waiters),
     };
     return cmocka_run_group_tests_name("reload", tests, NULL, NULL);
 }

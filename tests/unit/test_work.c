@@ -306,6 +306,51 @@ static void test_dearest_power(void **state)
     world_free(w);
 }
 
+/* One of a shape that waits again for other pools than before, with those that wait there already and are longer, passes a
+ * reservation as any short one does. */
+static void test_short_one_of_another_reach(void **state)
+{
+    (void)state;
+    struct limits limits = dispatch_limits(2, 2, 16);
+    struct world *w = world_dispatch(&limits, 1);
+    assert_int_equal(do_chip(w, "chip", "v", 100), 0);
+    struct event_dispatch_set plain = {
+        .order = ORDER_SIZE, .fit = FIT_BACKFILL, .ageing = 1000, .reserve = RESERVE_OFF};
+    assert_int_equal(do_dispatch(w, plain), 0); /* to assess losses would match all that runs */
+    for (uint64_t i = 1; i <= 2; i++) {
+        assert_int_equal(do_site(w, i), 0);
+        assert_int_equal(do_pool(w, pool_request(i, i, 3 - (uint32_t)i, 8)), 0);
+    }
+    const int64_t ms[] = {HOUR, 3 * HOUR, 10 * HOUR}; /* the last one, in pool 2, keeps the shape there is */
+    for (uint64_t i = 1; i <= 3; i++) {
+        assert_int_equal(do_submit(w, job_request(i, 8, ms[i - 1])), 0);
+        assert_int_equal(do_tick(w), 0);
+    }
+    assert_true(is_uid(&world_effect(w, EFFECT_JOB_START, 3)->pool, 'p', 2));
+    assert_int_equal(do_submit(w, job_request(4, 16, HOUR)), 0); /* has the reservation on pool 1 */
+    struct event_job_submit longer = job_request(5, 8, 10 * HOUR), brief = job_request(6, 8, 10 * MINUTE);
+    longer.data_class[0] = 'x';
+    brief.flags |= JOB_ONE_DOMAIN;
+    assert_int_equal(do_tick(w), 0);
+    assert_int_equal(do_submit(w, longer), 0);
+    assert_int_equal(do_tick(w), 0);
+    assert_int_equal(do_site_state(w, 2, PLACE_CORDONED), 0);
+    assert_int_equal(do_tick(w), 0);
+    w->now += HOUR;
+    assert_int_equal(do_end(w, 1, 1), 0);
+    assert_int_equal(do_tick(w), 0);
+    assert_int_equal(do_submit(w, brief), 0);
+    assert_int_equal(do_tick(w), 0);
+    assert_int_equal(do_submit(w, job_request(7, 8, HOUR)), 0);
+    world_settle(w);
+    assert_true(world_job(w, 6)->state == JOB_RUNNING && world_job(w, 7)->state == JOB_QUEUED);
+    w->now += 10 * MINUTE;
+    assert_int_equal(do_end(w, 6, 1), 0);
+    assert_int_equal(do_tick(w), 0);
+    assert_non_null(world_effect(w, EFFECT_JOB_START, 7));
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_power_wakes_the_site),
@@ -314,6 +359,7 @@ int main(void)
                                        cmocka_unit_test(test_price_places),
                                        cmocka_unit_test(test_dearest_power),
                                        cmocka_unit_test(test_reload),
+                                       cmocka_unit_test(test_short_one_of_another_reach),
                                        cmocka_unit_test(test_damaged)};
     return cmocka_run_group_tests_name("work", tests, NULL, NULL);
 }
