@@ -420,6 +420,16 @@ static void test_model(void **state)
                 closed > rounds);
 }
 
+/* Field by field: what lies between them is anything. */
+static void assert_same_report(const struct event_job_meter *a, const struct event_job_meter *b)
+{
+    const struct layout *layout = layout_event(EVENT_KIND_job_meter);
+    uint8_t one[LAYOUT_ENCODED_MAX], other[LAYOUT_ENCODED_MAX];
+    size_t len = layout_encode(layout, a, one, sizeof one);
+    assert_int_equal(layout_encode(layout, b, other, sizeof other), len);
+    assert_memory_equal(one, other, len);
+}
+
 /* The same reports in two orders, one of them as they were made and each once: every row is the same. */
 static void test_any_order(void **state)
 {
@@ -449,7 +459,8 @@ static void test_any_order(void **state)
             }
         }
         assert_int_equal(both[0].nsent, both[1].nsent);
-        assert_memory_equal(both[0].sent, both[1].sent, both[0].nsent * sizeof both[0].sent[0]);
+        for (uint32_t n = 0; n < both[0].nsent; n++)
+            assert_same_report(&both[0].sent[n], &both[1].sent[n]);
         struct play *p = &both[1];
         for (uint32_t n = 0; n < both[0].nsent; n++)
             tell(&both[0], &both[0].sent[n]);
