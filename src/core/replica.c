@@ -105,6 +105,7 @@ static void begin_anew(struct core *core, uint32_t i, int64_t now_ms)
     row->since_ms = now_ms;
     memset(row->endpoint, 0, sizeof row->endpoint);
     memset(row->detail, 0, sizeof row->detail);
+    memset(row->version, 0, sizeof row->version);
     table_touch(&core->replicas, i);
     core->effects->routes_changed = true;
 }
@@ -194,6 +195,7 @@ int step_replica_state(struct core *core, const struct event *event)
         row->context = e->context;
     memcpy(row->endpoint, e->endpoint, sizeof e->endpoint);
     memcpy(row->detail, e->detail, sizeof e->detail);
+    memcpy(row->version, e->version, sizeof e->version);
     if (served)
         service_due(core, core->deployment[d].service);
     if (e->state == REPLICA_STOPPED)

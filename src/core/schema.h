@@ -181,10 +181,11 @@ struct uuid_list {
     F(S, uuids, sites, 0) F(S, u32, min, 0) F(S, u32, chips, 0) F(S, text, chip, CHIP_CAP) F(S, uuid, tenant, 0) \
     F(S, i64, hold_ms, 0) F(S, i64, idle_ms, 0) F(S, text, near, NAME_CAP)
 #define EVENT_UNDEPLOY(F, S) F(S, uuid, deployment, 0)
+/* version: of the engine, as it says itself; empty: nobody asked it yet. */
 #define EVENT_REPLICA_STATE(F, S) \
     F(S, uuid, deployment, 0) F(S, u32, ordinal, 0) F(S, u32, epoch, 0) F(S, u32, state, 0) \
     F(S, u32, slots, 0) F(S, u32, context, 0) F(S, text, endpoint, TEXT_CAP) \
-    F(S, text, detail, TEXT_CAP)
+    F(S, text, detail, TEXT_CAP) F(S, text, version, NAME_CAP)
 /* A model that is served wherever the dispatcher finds room (core/service.h). One of up to four kinds of replica: so many
  * chips of a kind (empty: any) sustain so many tokens a second, in tokens of output. The first with count 0 ends the list. */
 #define SERVICE_ALTERNATIVE(F, S, i) F(S, text, chip##i, CHIP_CAP) F(S, u32, count##i, 0) F(S, u32, tokens_s##i, 0)
@@ -232,14 +233,13 @@ struct uuid_list {
 #define EVENT_LEASE_RETURN(F, S) \
     F(S, uuid, worker, 0) F(S, uuid, lease, 0) F(S, i64, amount, 0) F(S, u32, close, 0) F(S, u64, sequence, 0)
 /* Tokens since the last record of this request; flags: enum meter_flag; status: as sent to the client, 499 aborted. chip: of the
- * replica that answered; empty: it is counted nowhere. */
+ * replica that answered; empty: it is counted nowhere. version: of its engine, as of replica_state. */
 #define EVENT_METER(F, S) \
     F(S, uuid, worker, 0) F(S, u64, sequence, 0) F(S, uuid, request, 0) F(S, uuid, lease, 0) \
     F(S, uuid, tenant, 0) F(S, uuid, key, 0) F(S, uuid, model, 0) F(S, uuid, variant, 0) \
     F(S, uuid, site, 0) F(S, uuid, price, 0) F(S, u32, prompt, 0) F(S, u32, cached, 0) \
     F(S, u32, completion, 0) F(S, u32, reasoning, 0) F(S, u32, flags, 0) F(S, u32, status, 0) \
-    F(S, i64, started_ms, 0) F(S, text, chip, CHIP_CAP)
-
+    F(S, i64, started_ms, 0) F(S, text, chip, CHIP_CAP) F(S, text, version, NAME_CAP)
 
 #define EVENTS(E) \
     E(hub_boot, 1, EVENT_HUB_BOOT) \
@@ -433,12 +433,12 @@ struct uuid_list {
     F(S, uuid, id, 0) F(S, uuid, model, 0) F(S, u32, replicas, 0) F(S, u32, slots, 0) \
     F(S, i64, created_ms, 0) F(S, uuids, sites, 0) F(S, u32, min, 0) F(S, u32, chips, 0) F(S, text, chip, CHIP_CAP) \
     F(S, text, near, NAME_CAP)
-/* chips: of the kind `chip`, that it has at its site; 0: it is counted nowhere. */
+/* chips: of the kind `chip`, that it has at its site; 0: it is counted nowhere. version: of the engine that runs, as it says. */
 #define ROW_REPLICA(F, S) \
     F(S, uuid, deployment, 0) F(S, u32, ordinal, 0) F(S, uuid, variant, 0) F(S, uuid, site, 0) \
     F(S, u32, epoch, 0) F(S, u32, state, 0) F(S, u32, slots, 0) F(S, u32, context, 0) \
     F(S, text, endpoint, TEXT_CAP) F(S, text, detail, TEXT_CAP) F(S, i64, since_ms, 0) \
-    F(S, u32, chips, 0) F(S, text, chip, CHIP_CAP)
+    F(S, u32, chips, 0) F(S, text, chip, CHIP_CAP) F(S, text, version, NAME_CAP)
 /* Added to, not replaced: totals of one hour. `hour` counts hours since 1970. */
 #define ROW_USAGE(F, S) \
     F(S, uuid, tenant, 0) F(S, uuid, key, 0) F(S, uuid, model, 0) F(S, u64, hour, 0) \

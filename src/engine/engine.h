@@ -70,7 +70,7 @@ struct engine_inventory {
     char missing[TEXT_CAP];    /* what a stricter one would need */
     struct engine_node *nodes; /* on the heap */
     uint32_t nodes_count;
-    char version[NAME_CAP]; /* of the batch system */
+    char version[NAME_CAP]; /* of the batch system; of busbar, where it is its own */
 };
 
 struct engine_call;

@@ -330,6 +330,7 @@ static int local_inventory(void *self, struct engine_call *c)
     struct engine_inventory *inv = &c->inventory;
     char host[NAME_CAP] = "";
     inv->isolation = l->isolation;
+    (void)snprintf(inv->version, sizeof inv->version, "%s", BUSBAR_VERSION); /* it is in this program */
     (void)snprintf(inv->missing, sizeof inv->missing, "%.*s", TEXT_CAP - 1, l->missing.msg);
     (void)gethostname(host, sizeof host - 1);
     live_refresh(l);

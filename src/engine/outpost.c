@@ -38,6 +38,7 @@ static const struct form_field word_fields[] = {
     FIELD(U32, context, outpost_word, .max = CONTEXT_MAX),
     FIELD(TEXT, host, outpost_word, .max = OUTPOST_HOST_MAX),
     FIELD(U32, port, outpost_word, .max = UINT16_MAX),
+    FIELD(TEXT, version, outpost_word, .max = NAME_CAP - 1),
 };
 const struct form_table outpost_word_table = {word_fields, COUNT(word_fields), sizeof(struct outpost_word)};
 
@@ -60,16 +61,15 @@ struct outpost {
 /* ---- what it says ---- */
 
 /* One write for a line, so that no reader meets a part of one that is not at the end. */
-static void say(const struct outpost *o, uint32_t state, const char *detail, uint32_t slots, uint32_t context)
+static void say(const struct outpost *o, const struct serve_report *report)
 {
-    char words[TEXT_CAP];
-    (void)snprintf(words, sizeof words, "%s", detail);
-    const struct outpost_word word = {.state = (char *)(uintptr_t)replica_state_text(state),
-                                      .detail = words,
-                                      .slots = slots,
-                                      .context = context,
+    const struct outpost_word word = {.state = (char *)(uintptr_t)replica_state_text(report->state),
+                                      .detail = (char *)(uintptr_t)report->detail,
+                                      .slots = report->slots,
+                                      .context = report->context,
                                       .host = (char *)(uintptr_t)o->host,
-                                      .port = o->port};
+                                      .port = o->port,
+                                      .version = (char *)(uintptr_t)report->version};
     struct buf line;
     buf_init(&line, OUTPOST_LINE_MAX);
     form_write(&outpost_word_table, &word, &line);
@@ -84,7 +84,7 @@ static void on_state(void *ctx, const struct serve_report *report)
     struct outpost *o = ctx;
     bool ready = report->state == REPLICA_READY && strncmp(report->endpoint, "unix:", 5) == 0;
     (void)snprintf(o->socket, sizeof o->socket, "%s", ready ? report->endpoint + 5 : "");
-    say(o, report->state, report->detail, report->slots, report->context);
+    say(o, report);
 }
 
 static const char *socket_of(void *ctx)
@@ -217,7 +217,9 @@ int outpost_run(const char *folder)
         uv_run(&o->loop.uv, UV_RUN_DEFAULT);
     } else {
         fprintf(stderr, "shim: %s\n", err.msg);
-        say(o, REPLICA_BACKOFF, err.msg, 0, 0);
+        struct serve_report failed = {.state = REPLICA_BACKOFF};
+        (void)snprintf(failed.detail, sizeof failed.detail, "%.127s", err.msg);
+        say(o, &failed);
     }
     close_all(o);
     free(o);

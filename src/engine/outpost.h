@@ -32,6 +32,7 @@ struct outpost_word {
     uint32_t slots, context;
     char *host; /* as the node calls itself */
     uint32_t port;
+    char *version; /* of the engine that is ready */
 };
 
 extern const struct form_table outpost_order_table, outpost_word_table;

@@ -17,6 +17,7 @@
 #include "base/osrandom.h"
 #include "engine/command.h"
 #include "engine/logfile.h"
+#include "engine/version.h"
 
 #define POLL_STARTING_MS 50
 #define POLL_READY_MS 2000
@@ -24,6 +25,7 @@
 #define HEALTH_FAILURES_MAX 3
 #define HEALTH_LIMIT_MS 3000 /* to answer; a hung engine is found in three of these */
 #define POLL_FAILING_MS 200
+#define VERSION_LIMIT_MS 3000 /* until it is ready without having said which it is */
 #define START_LIMIT_MS 600000 /* a large model may take minutes to load */
 #define BACKOFF_MIN_MS 250
 #define BACKOFF_MAX_MS 30000
@@ -40,6 +42,8 @@ struct unit {
     const struct engine_spec *spec;
     struct http_endpoint endpoint;
     struct http_call *health;
+    struct engine_version version; /* asked once in each start */
+    uint64_t asked_ms;
     uv_process_t process;
     uv_pipe_t output;
     uv_timer_t timer;
@@ -87,6 +91,8 @@ static void report(struct unit *u)
     memcpy(r.endpoint, u->endpoint.text, sizeof r.endpoint);
     r.endpoint[sizeof r.endpoint - 1] = 0;
     memcpy(r.detail, u->detail, sizeof r.detail);
+    if (u->state == REPLICA_READY)
+        memcpy(r.version, u->version.word, sizeof r.version);
     u->serve->config.report(u->serve->config.ctx, &r);
 }
 
@@ -101,6 +107,14 @@ static void move(struct unit *u, uint32_t state, const char *detail)
 }
 
 /* ---- the end of a unit ---- */
+
+static void ask_no_more(struct unit *u)
+{
+    if (u->health)
+        http_call_cancel(u->health);
+    u->health = NULL;
+    engine_version_cancel(&u->version);
+}
 
 static void on_handle_closed(uv_handle_t *handle)
 {
@@ -117,9 +131,7 @@ static void on_handle_closed(uv_handle_t *handle)
 
 static void unit_close(struct unit *u)
 {
-    if (u->health)
-        http_call_cancel(u->health);
-    u->health = NULL;
+    ask_no_more(u);
     uv_timer_stop(&u->timer);
     if (!uv_is_closing((uv_handle_t *)&u->timer))
         uv_close((uv_handle_t *)&u->timer, on_handle_closed);
@@ -135,9 +147,7 @@ static void again_in(struct unit *u, uint64_t ms)
 /* The process is gone, or could not be started. */
 static void unit_down(struct unit *u, const char *why)
 {
-    if (u->health)
-        http_call_cancel(u->health);
-    u->health = NULL;
+    ask_no_more(u);
     if (u->endpoint.is_unix)
         unlink(u->endpoint.host);
     if (u->stopping) {
@@ -221,6 +231,7 @@ static void spawn(struct unit *u)
                                     .stdio = stdio,
                                     .stdio_count = 3};
     u->handles += 2;
+    u->version.word[0] = 0;
     move(u, REPLICA_STARTING, "");
     int rc = uv_spawn(&s->config.loop->uv, &u->process, &options);
     command_free(&command);
@@ -237,15 +248,38 @@ static void spawn(struct unit *u)
 
 /* ---- health ---- */
 
+static void on_version(void *ctx)
+{
+    struct unit *u = ctx;
+    if (!u->stopping && u->state == REPLICA_STARTING)
+        move(u, REPLICA_READY, "");
+}
+
+/* It is ready once it has said which version it is, or did not in time. */
+static void ask_version(struct unit *u)
+{
+    if (!u->version.word[0] && !u->version.call) {
+        u->asked_ms = now_ms(u);
+        if (engine_version_ask(&u->version, u->serve->client, &u->endpoint, u->spec, on_version, u))
+            return;
+    }
+    if (u->version.call && now_ms(u) - u->asked_ms < VERSION_LIMIT_MS)
+        return;
+    engine_version_cancel(&u->version);
+    on_version(u);
+}
+
 static void healthy(struct unit *u)
 {
     u->failures = 0;
     if (u->stopping)
         return;
-    if (u->state == REPLICA_BACKOFF) /* an engine at a URL is back: each ready follows a start */
+    if (u->state == REPLICA_BACKOFF) { /* an engine at a URL is back: each ready follows a start */
+        u->version.word[0] = 0;
         move(u, REPLICA_STARTING, "");
+    }
     if (u->state != REPLICA_READY)
-        move(u, REPLICA_READY, "");
+        ask_version(u);
 }
 
 static void unhealthy(struct unit *u)
@@ -348,9 +382,7 @@ static void unit_stop(struct unit *u)
     u->stopping = true;
     u->state = REPLICA_DRAINING;
     u->since_ms = now_ms(u);
-    if (u->health)
-        http_call_cancel(u->health);
-    u->health = NULL;
+    ask_no_more(u);
     again_in(u, 0);
 }
 

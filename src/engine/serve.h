@@ -3,7 +3,7 @@
  * Serve: supervises model servers, one process a replica, each on a unix socket of its own.
  *
  * A replica is started, asked for its health until it answers 200, watched, and started again with growing pauses
- * when it fails. To stop one: no new requests (the gateway sees to that), wait until those in flight are done, SIGTERM,
+ * when it fails. What it is asked besides, once before it is ready, is its version (engine/version.h). To stop one: no new requests (the gateway sees to that), wait until those in flight are done, SIGTERM,
  * a second SIGTERM, SIGKILL. Its output goes to a log file with rotation. An engine without a binary is a URL: it is
  * only watched. All of it runs on one loop, on one thread.
  */
@@ -45,6 +45,7 @@ struct serve_report {
     uint32_t context;
     char endpoint[TEXT_CAP];
     char detail[TEXT_CAP];
+    char version[NAME_CAP]; /* of the engine that is ready: as it says, or ENGINE_UNKNOWN; else "" */
 };
 
 struct serve_config {

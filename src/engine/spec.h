@@ -33,6 +33,9 @@ struct engine_spec {
     unsigned env_count;
     char *health;
     char *metrics;
+    char
+        *version; /* where the engine tells its version, as `version_field` of a JSON object; NULL: nowhere */
+    char *version_field;
     enum engine_count count;
     /* Further arguments by kind of model. */
     char **args_embedding;

@@ -187,6 +187,7 @@ static void go_upstream(struct relay *r)
     r->variant = b->variant;
     r->site = b->site;
     memcpy(r->chip, b->chip, sizeof r->chip);
+    memcpy(r->version, b->version, sizeof r->version);
     if (!message.failed)
         r->call = http_call(r->worker->client, &b->endpoint, &message,
                             (struct http_body){r->body.data, r->body.len}, &relay_call_events, r);

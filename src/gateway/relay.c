@@ -190,6 +190,7 @@ static struct event meter_event(struct relay *r, const struct tokens *d, uint32_
                     .status = r->status,
                     .started_ms = r->started_ms}};
     memcpy(event.u.meter.chip, r->chip, sizeof r->chip);
+    memcpy(event.u.meter.version, r->version, sizeof r->version);
     return event;
 }
 

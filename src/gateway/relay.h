@@ -72,6 +72,7 @@ struct relay {
     struct backend *backend;
     struct uuid variant, site; /* where it runs, or ran */
     char chip[CHIP_CAP];       /* the same */
+    char version[NAME_CAP];    /* of its engine */
     struct http_call *call;
     struct buf body; /* to the engine; later, from it */
     struct relay_stream *flow;

@@ -33,6 +33,7 @@ struct backend {
     struct uuid variant;
     struct uuid site;
     char chip[CHIP_CAP]; /* empty: it is counted nowhere */
+    char version[NAME_CAP];
     struct http_endpoint endpoint;
     uint32_t slots;
     uint64_t salt; /* for rendezvous hashing */

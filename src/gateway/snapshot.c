@@ -87,8 +87,8 @@ static struct backend *backend_of(struct registry *r, const struct row_replica *
     for (struct backend *b = r->backends; b; b = b->next) {
         if (!atomic_load(&b->gone) && uuid_eq(&b->deployment, &row->deployment) &&
             b->ordinal == row->ordinal && b->epoch == row->epoch &&
-            strcmp(b->endpoint.text, row->endpoint) == 0)
-            return b;
+            strcmp(b->endpoint.text, row->endpoint) == 0 && strcmp(b->version, row->version) == 0)
+            return b; /* an engine that came back as another one answered nothing of what is in flight */
     }
     struct http_endpoint endpoint;
     struct err err;
@@ -103,6 +103,7 @@ static struct backend *backend_of(struct registry *r, const struct row_replica *
     b->variant = row->variant;
     b->site = row->site;
     memcpy(b->chip, row->chip, sizeof b->chip);
+    memcpy(b->version, row->version, sizeof b->version);
     b->far = far;
     b->endpoint = endpoint;
     b->slots = row->slots;

@@ -19,6 +19,7 @@ struct reported {
     struct tunnel_target target;
     uint32_t state, slots, context;
     char detail[TEXT_CAP];
+    char version[NAME_CAP];
     char known[TEXT_CAP]; /* the endpoint that the core has of one that is ready, else "" */
     bool ours;            /* the core has it at this site, under this epoch */
     uint32_t step[STEPS_MAX];
@@ -49,7 +50,8 @@ static const struct row_replica *replica_of(const struct core *core, const struc
 static bool is_known(const struct row_replica *row, const struct reported *r)
 {
     return row->state == r->state && row->slots == r->slots && row->context == r->context &&
-           strcmp(row->detail, r->detail) == 0 && (r->state != REPLICA_READY || row->endpoint[0]);
+           strcmp(row->detail, r->detail) == 0 && strcmp(row->version, r->version) == 0 &&
+           (r->state != REPLICA_READY || row->endpoint[0]);
 }
 
 /* Between some states the core knows no edge: each ready follows a start, and each start that is none of the first a
@@ -128,6 +130,7 @@ static void add_events(struct report *report, const struct reported *r, const ch
                                                     .slots = r->slots,
                                                     .context = r->context}};
         memcpy(event->u.replica_state.detail, r->detail, sizeof r->detail);
+        memcpy(event->u.replica_state.version, r->version, sizeof r->version);
         memcpy(event->u.replica_state.endpoint, endpoint, TEXT_CAP);
     }
 }
@@ -199,18 +202,21 @@ static int take_item(struct report *report, yyjson_val *item, struct err *err)
 {
     struct reported *r = &report->item[report->n];
     yyjson_val *deployment = yyjson_obj_get(item, "deployment"), *detail = yyjson_obj_get(item, "detail");
+    yyjson_val *version = yyjson_obj_get(item, "version"); /* sites of before tell none */
     if (report->n == REPORTED_MAX || !yyjson_is_str(deployment) ||
         !uuid_parse(&r->target.deployment, yyjson_get_str(deployment), yyjson_get_len(deployment)) ||
         !take_u32(item, "ordinal", UINT32_MAX, &r->target.ordinal) ||
         !take_u32(item, "epoch", UINT32_MAX, &r->target.epoch) || !take_state(item, &r->state) ||
         !take_u32(item, "slots", SLOTS_MAX, &r->slots) ||
         !take_u32(item, "context", CONTEXT_MAX, &r->context) || !yyjson_is_str(detail) ||
-        !text_set(r->detail, sizeof r->detail, yyjson_get_str(detail), yyjson_get_len(detail)))
+        !text_set(r->detail, sizeof r->detail, yyjson_get_str(detail), yyjson_get_len(detail)) ||
+        (version && (!yyjson_is_str(version) || !text_set(r->version, sizeof r->version,
+                                                          yyjson_get_str(version), yyjson_get_len(version)))))
         return err_set(
             err, ERR_INVALID,
             "replicas: each has deployment, ordinal, epoch, state, slots, context and a detail of at most %d "
-            "bytes; at most %d of them",
-            TEXT_CAP - 1, REPORTED_MAX);
+            "bytes, and may have a version of at most %d; at most %d of them",
+            TEXT_CAP - 1, NAME_CAP - 1, REPORTED_MAX);
     report->n++;
     return 0;
 }

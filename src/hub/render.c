@@ -209,6 +209,7 @@ static void add_replica(struct buf *out, const struct core *core, const struct r
     else
         buf_add_text(out, ",\"site\":null");
     add_text(out, "detail", site ? r->detail : why, TEXT_CAP);
+    add_text(out, "version", r->version, sizeof r->version);
     add_text(out, "endpoint", r->endpoint, TEXT_CAP);
     add_time(out, "since", r->since_ms);
     buf_add_char(out, '}');

@@ -176,6 +176,16 @@ static void add_chip(struct buf *out, const struct core *core, const struct even
         add_name(out, "chip", only->chip, sizeof only->chip);
 }
 
+/* Of the engine that answered. A gateway said it: nothing of it may end the line. */
+static void add_version(struct buf *out, const struct event_meter *m)
+{
+    bool plain = true;
+    for (size_t i = 0; i < text_len(m->version, sizeof m->version); i++)
+        plain = plain && m->version[i] >= ' ' && m->version[i] <= '~';
+    if (plain)
+        add_name(out, "engine_version", m->version, sizeof m->version);
+}
+
 static void add_currency(struct buf *out, const struct core *core, const struct uuid *tenant)
 {
     const struct row_tenant *row = view_tenant(core, tenant);
@@ -201,6 +211,7 @@ static void add_meter(struct buf *out, const struct core *core, const struct eve
         add_name(out, "quantisation", variant->quantisation, sizeof variant->quantisation);
         add_name(out, "engine", variant->engine, sizeof variant->engine);
     }
+    add_version(out, m);
     add_site(out, core, &m->site);
     add_chip(out, core, m);
     add_number(out, "prompt_tokens", m->prompt);
@@ -215,12 +226,27 @@ static void add_meter(struct buf *out, const struct core *core, const struct eve
     add_number(out, "started_ms", m->started_ms);
 }
 
+/* What the site runs jobs with, as it said when it was heard of last: its name, and its version behind a space. */
+static void add_site_engine(struct buf *out, const struct core *core, const struct uuid *id)
+{
+    const struct row_site *site = view_site(core, id);
+    if (!site || !site->engine[0])
+        return;
+    size_t len = text_len(site->engine, sizeof site->engine), name = 0;
+    while (name < len && site->engine[name] != ' ')
+        name++;
+    buf_addf(out, "engine %.*s\n", (int)name, site->engine);
+    if (name < len)
+        buf_addf(out, "engine_version %.*s\n", (int)(len - name - 1), site->engine + name + 1);
+}
+
 static void add_job(struct buf *out, const struct facts *facts, const struct core *core)
 {
     const struct row_pool *pool = view_pool(core, &facts->pool);
     add_uuid(out, "job", &facts->id);
     add_uuid(out, "tenant", &facts->tenant);
     add_site(out, core, &facts->site);
+    add_site_engine(out, core, &facts->site);
     if (pool)
         add_name(out, "chip", pool->chip, sizeof pool->chip);
     add_number(out, "chips", facts->chips);

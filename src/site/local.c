@@ -56,6 +56,7 @@ static void on_report(void *ctx, const struct serve_report *r)
                                               .context = r->context}};
     memcpy(event.u.replica_state.endpoint, r->endpoint, sizeof r->endpoint);
     memcpy(event.u.replica_state.detail, r->detail, sizeof r->detail);
+    memcpy(event.u.replica_state.version, r->version, sizeof r->version);
     event.token = mailbox_token(&site->box);
     asks_add(&site->asks, event.token, on_recorded, site);
     if (runtime_post(site->runtime, &event) != 0) {

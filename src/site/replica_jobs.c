@@ -114,6 +114,7 @@ static struct serve_report report_of(const struct unit *u, uint32_t state, const
                                   .slots = u->slots ? u->slots : u->order.slots,
                                   .context = u->context ? u->context : u->order.context};
     (void)snprintf(report.detail, sizeof report.detail, "%s", detail);
+    memcpy(report.version, u->version, sizeof report.version);
     return report;
 }
 
@@ -243,7 +244,7 @@ void replica_jobs_start(struct replica_jobs *jobs, const struct serve_order *ord
     u->order = *order;
     u->held = true;
     u->state = u->told = 0;
-    u->detail[0] = 0;
+    u->detail[0] = u->version[0] = 0;
     if (u->phase == UNIT_OVER) {
         u->id.epoch++;
         u->phase = UNIT_LAYING;

@@ -42,7 +42,7 @@ struct unit {
     uint64_t next_ms;         /* of a submission, or of a look at its port */
     /* What it says of itself (engine/outpost.h); state 0: nothing yet. */
     uint32_t state, slots, context, port;
-    char detail[TEXT_CAP], host[OUTPOST_HOST_MAX + 1];
+    char detail[TEXT_CAP], host[OUTPOST_HOST_MAX + 1], version[NAME_CAP];
     uint64_t offset; /* in its output */
     bool reading;
     uint64_t read_ms;

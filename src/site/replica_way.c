@@ -196,6 +196,7 @@ static void take_line(struct unit *u, const char *line, size_t len)
         u->port = word.port;
         (void)snprintf(u->detail, sizeof u->detail, "%s", word.detail ? word.detail : "");
         (void)snprintf(u->host, sizeof u->host, "%s", word.host ? word.host : "");
+        (void)snprintf(u->version, sizeof u->version, "%s", word.version ? word.version : "");
     }
     form_free(&outpost_word_table, &word);
 }

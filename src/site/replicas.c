@@ -42,6 +42,7 @@ struct item {
     /* As it is told to the hub. */
     uint32_t state, slots, context;
     char detail[TEXT_CAP];
+    char version[NAME_CAP]; /* of its engine, while it is ready */
     char socket[TEXT_CAP];
     char location[PATH_CAP]; /* of its weights */
 };
@@ -230,6 +231,7 @@ static void on_state(void *ctx, const struct serve_report *report)
     item->slots = report->slots;
     item->context = report->context;
     item->socket[0] = 0;
+    memcpy(item->version, report->version, sizeof item->version);
     if (report->state == REPLICA_READY && item->ready_ms == 0)
         item->ready_ms = uv_now(&r->config.loop->uv);
     if (report->state == REPLICA_READY && strncmp(report->endpoint, "unix:", 5) == 0)
@@ -402,6 +404,8 @@ static void add_item(struct buf *out, const struct item *item, bool more)
         item->slots, item->context);
     buf_add_text(out, ",\"detail\":");
     buf_add_json(out, item->detail, strlen(item->detail));
+    buf_add_text(out, ",\"version\":");
+    buf_add_json(out, item->version, strlen(item->version));
     buf_add_char(out, '}');
 }
 

@@ -338,6 +338,36 @@ def unhealthy_engine(hub):
         replied(hub.chat(model='ill', max_tokens=2), 200, 'well again')
 
 
+def version_told(hub):
+    """A receipt names the version that the engine told when it became ready; what it tells is a word, and nothing it does holds it up."""
+    def fact(model):
+        ident = hub.chat(model=model, max_tokens=2).fields['busbar-receipt']
+        record = hub.request('GET', f'/v1/receipts/{ident}').json()['records'][-1]
+        return {f['name']: f['value'] for f in record['facts']}.get('engine_version')
+
+    def again(engine, version):
+        """The engine goes, and comes back as another one."""
+        engine.healthy = False
+        wait_for(lambda: hub.deployment('told')['replicas'][0]['state'] != 'ready', 'not ready', 15)
+        engine.version, engine.healthy = version, True
+        hub.wait_ready('told', limit_s=40)
+    with only(hub, 'told', talk(), engine='vllm-url') as engine:
+        same((fact('told'), hub.deployment('told')['replicas'][0]['version']), ('unknown',) * 2, 'it tells none')
+        again(engine, {'version': '0.11.0rc2+cu128'})
+        same((fact('told'), hub.deployment('told')['replicas'][0]['version']), ('0.11.0rc2+cu128',) * 2, 'as it says')
+        again(engine, {'version': 'a\nb\x7f\u00fc' + 'c' * 100})
+        same(fact('told'), 'ab' + 'c' * 61, 'one line, and short')
+        for odd in ({'version': 7}, ['version'], {'version': ''}, b'{', {'version': 'x' * (2 << 20)}):
+            again(engine, odd)
+            same(fact('told'), 'unknown', str(odd)[:40])
+        silent = threading.Event()
+        again(engine, lambda _request: silent.wait(30))
+        silent.set()
+        same(fact('told'), 'unknown', 'it said nothing in time')
+    with only(hub, 'mute', talk()):
+        same(fact('mute'), 'unknown', 'nobody knows where to ask')
+
+
 def strange_streams(hub):
     """What SSE allows: comments, CR LF, several data lines, events split at every byte, other fields."""
     event = json.dumps({'choices': [{'index': 0, 'delta': {'content': 'w'}}]})
@@ -402,7 +432,7 @@ def main():
     with Bench() as hub:
         for case in (embeddings, reranking, alias, counting_chunks, counting_usage, greedy_engine, silent_about_usage,
                      breaks_off, whole_answers_go_wrong, error_mapping, llama_words, never_answers, refuses_connections,
-                     unhealthy_engine, strange_streams, tricky_words, many_streams):
+                     unhealthy_engine, version_told, strange_streams, tricky_words, many_streams):
             if case is refuses_connections and not FULL:
                 continue  # the gateway tries for a minute
             tap.case(case.__name__.replace('_', ' '), case, hub)

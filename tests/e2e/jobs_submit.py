@@ -53,7 +53,7 @@ def isolation(hub):
     """The hub knows what its engine has; what demands that runs, what demands more waits and says so."""
     levels = ['none', 'process', 'namespace', 'cgroup']
     here = hub.api('GET', '/api/v1/sites/local')
-    same(here['engine'], 'local', here)
+    same(here['engine'], 'local ' + subprocess.run([hub.bin, '--version'], capture_output=True, text=True).stdout.split()[-1], here)
     level = levels.index(here['isolation'])
     need(level >= 1, here)
     done = run(hub, 'true', before=['--isolation', levels[level]])

@@ -21,6 +21,7 @@ from workbench import FAILED, FULL, NOT_FOUND, OK, ROOT, USAGE, Bench, Tap, busb
 PEER = ROOT / 'tests' / 'e2e' / 'log_peer' / 'main.go'
 GOCODE = '/usr/share/gocode'  # of golang-golang-x-mod-dev
 SEED = int(os.environ.get('BUSBAR_SEED') or 1)
+ENGINES = f'{ROOT / ".deps" / "llama" / "bin"}:{os.environ["PATH"]}'
 FLIPS = 2500 if FULL else 40
 
 
@@ -101,6 +102,21 @@ def verified(log):
     busbar(FAILED, 'audit', 'verify', log.dir, '--key', 'PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW')
 
 
+def engine_version(hub):
+    """As the engine that runs tells it, which is the build that its program prints."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(str(hub.data / 'run' / 'stories-0.sock'))
+        s.sendall(b'GET /props HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
+        head, _, body = b''.join(iter(lambda: s.recv(65536), b'')).partition(b'\r\n\r\n')
+    need(b' 200 ' in head, head)
+    told = json.loads(body)['build_info']
+    done = subprocess.run([shutil.which('llama-server', path=ENGINES), '--version'], capture_output=True, text=True,
+                          check=True)
+    build, commit = told.removeprefix('b').split('-', 1)
+    need(build in done.stdout + done.stderr and commit in done.stdout + done.stderr, told, done)
+    return told
+
+
 def receipts(log):
     """Each way to answer has one; it tells what was billed and by whom it was answered."""
     for stream in (False, True):
@@ -118,8 +134,10 @@ def receipts(log):
         same((facts[-1]['model'], facts[-1]['site'], facts[-1]['response']), ('stories', 'local', ident), 'whose it is')
         same(facts[-1]['chip'], log.hub.api('GET', '/api/v1/pools')['data'][0]['chip'], 'on what')
         need(variant['sha256'] == facts[-1]['weights'].split(':')[1], variant, facts[-1])
+        same((facts[-1]['quantisation'], facts[-1]['engine']), (variant['quantisation'], 'llama-server'), 'what ran')
+        same(facts[-1]['engine_version'], engine_version(log.hub), 'its version')
         told = busbar(OK, 'receipt', 'verify', log.receipt, '--key', log.key, BUSBAR_HUB='http://127.0.0.1:9').stdout
-        need(ident in told and 'It holds' in told, told)
+        need(ident in told and 'It holds' in told and facts[-1]['engine_version'] in told, told)
     out = log.folder / 'again.json'
     log.hub.cli('receipt', 'get', ident, '--out', str(out))
     busbar(OK, 'receipt', 'verify', out, '--key', log.dir / 'vkey')
@@ -152,6 +170,9 @@ def job(log):
     log.receipt.write_bytes(reply.body)
     end = next(f for f in facts if 'ending' in f)
     same((end['job'], end['ending'], end['status'], end['site']), (ident, 'exited', '0', 'local'), end)
+    version = subprocess.run([log.hub.bin, '--version'], capture_output=True, text=True, check=True).stdout.split()[-1]
+    for record in facts:
+        same((record['engine'], record['engine_version']), ('local', version), record)
     used = next(f for f in facts if 'chip_ms' in f)
     need(int(used['chip_ms']) >= 0, facts)
     same((used['bytes_in'], used['bytes_out'], used['data_cost_nano'], used['currency']), ('0', '0', '0', '840'), used)

@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import signal
 import statistics
 import threading
@@ -109,6 +110,9 @@ def serves(f):
     same(bill['records'], 1, 'records')
     told = f.bench.request('GET', f"/v1/receipts/{reply.fields['busbar-receipt']}", local=True).json()['records'][-1]['facts']
     same([x['value'] for x in told if x['name'] in ('site', 'chip')], ['north', 'h20'], 'where and on what, as its receipt says')
+    version = f.bench.deployment('story')['replicas'][0]['version']
+    same([x['value'] for x in told if x['name'] in ('engine', 'engine_version')], ['llama-server', version], 'what answered')
+    need(re.fullmatch(r'b\d+-.+', version), version)
     with f.bench.stream(model='story', max_tokens=60, stream_options={'include_usage': True}) as s:
         s.read()
         need(s.done and s.text, s.events)

@@ -6,6 +6,7 @@ when the agent is killed and is found again, comes back when Slurm ends it, and 
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -109,6 +110,7 @@ def serves(f):
     need('gres/gpu:h20=1' in shown or 'gpu:h20:1' in shown, shown)
     need('TimeLimit=2-01:00:00' in shown, shown)
     f.chat()
+    need(re.fullmatch(r'b\d+-.+', f.replica()['version']), 'what the server on the node is, as its agent read it', f.replica())
     before = f.spent()
     with f.bench.stream(model='story', max_tokens=60, stream_options={'include_usage': True}) as s:
         s.read()

@@ -296,7 +296,7 @@ class Engine(http.server.ThreadingHTTPServer):
 
     def __init__(self, script, port=0):
         self.script, self.seen, self.paths, self.cut = script, [], [], 0
-        self.healthy = True
+        self.healthy, self.version = True, None  # what GET /version answers, or how
         super().__init__(('127.0.0.1', port), EngineRequest)
         self.url = f'http://127.0.0.1:{self.server_address[1]}'
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -319,7 +319,12 @@ class EngineRequest(http.server.BaseHTTPRequestHandler):
         pass
 
     def do_GET(self):
-        if self.server.healthy:
+        if self.path == '/version' and self.server.version is not None:
+            if callable(self.server.version):
+                self.server.version(self)
+            else:
+                self.reply(200, self.server.version)
+        elif self.server.healthy:
             self.reply(200, {'object': 'list', 'data': []})
         else:
             self.reply(503, {'error': {'message': 'loading'}})

@@ -341,7 +341,8 @@ int do_replica(struct world *w, uint64_t deployment, uint32_t ordinal, uint32_t 
                                           .state = state,
                                           .slots = 4,
                                           .context = 2048,
-                                          .endpoint = "unix:/run/x"}};
+                                          .endpoint = "unix:/run/x",
+                                          .version = "v1"}};
     return world_step(w, &e);
 }
 

@@ -241,12 +241,16 @@ static void test_lost(void **state)
     assert_int_equal(deploy(2, 1, "2"), 0);
     assert_int_equal(tick(), 0);
     assert_int_equal(do_replica(world, 1, 0, 1, REPLICA_READY), 0);
+    assert_string_equal(replica(1, 0)->version, "v1");
+    assert_int_equal(world_reload(world), 0);
+    assert_string_equal(replica(1, 0)->version, "v1");
     assert_int_equal(lose(2, 1), 0);
     assert_int_equal(tick(), 0);
     assert_true(world->effects.routes_changed);
     is_at(1, 0, 3, 2, REPLICA_WANTED); /* the other one of its list */
     is_nowhere(2, 0);                  /* it has no other: it waits */
     assert_int_equal(replica(1, 0)->endpoint[0], 0);
+    assert_int_equal(replica(1, 0)->version[0], 0); /* of the engine that ran there */
     assert_int_equal(do_replica(world, 1, 0, 1, REPLICA_READY), ERR_WRONG_STATE);
     assert_int_equal(do_replica(world, 2, 0, 2, REPLICA_READY), ERR_WRONG_STATE); /* it is nowhere */
     assert_int_equal(world_reload(world), 0);
