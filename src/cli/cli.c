@@ -75,6 +75,8 @@ const struct verb cli_verbs[] = {
      cli_invoice_close},
     {"invoice credit", "INVOICE AMOUNT REASON", 3, 3, "id=TEXT",
      "give back a part of what an invoice asked for", cli_invoice_credit},
+    {"tariff show", "", 0, 0, "tenant=NAME at=TIME", "prices and terms in force, as a tariff's file",
+     cli_tariff_show},
     {"tariff check", "FILE", 1, 1, "", "check a tariff; every mistake at once", cli_tariff_check},
     {"tariff diff", "FILE", 1, 1, "", "which prices a tariff would change", cli_tariff_diff},
     {"tariff apply", "FILE", 1, 1, "", "put a tariff in force, from its date on", cli_tariff_apply},

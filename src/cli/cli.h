@@ -72,7 +72,7 @@ cli_fn cli_tenant_tax, cli_grant_add, cli_grant_list, cli_peer_settle, cli_netwo
     cli_site_owners;
 cli_fn cli_wallet_topup, cli_ledger_accounts, cli_ledger_transfers, cli_ledger_check, cli_invoice_list,
     cli_invoice_show, cli_invoice_close, cli_invoice_credit, cli_export_focus, cli_tariff_check,
-    cli_tariff_diff, cli_tariff_apply;
+    cli_tariff_diff, cli_tariff_apply, cli_tariff_show;
 cli_fn cli_project_add, cli_project_list, cli_project_remove, cli_project_budget, cli_key_budget,
     cli_tenant_limit, cli_webhook_set, cli_webhook_show, cli_webhook_test, cli_webhook_remove;
 cli_fn cli_down, cli_status, cli_tenant_add, cli_tenant_list, cli_tenant_show, cli_tenant_budget, cli_key_add,

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fs.h"
@@ -11,6 +12,20 @@
 #include "network/tariff.h"
 
 #define TEXT_MAX ((size_t)4 << 20)
+
+/* A file, or standard input. */
+static int read_text(const char *path, struct buf *out, struct err *err)
+{
+    char piece[65536];
+    ssize_t n;
+    if (strcmp(path, "-") != 0)
+        return fs_read(path, out, err);
+    while ((n = read(STDIN_FILENO, piece, sizeof piece)) > 0 && !out->failed)
+        buf_add(out, piece, (size_t)n);
+    if (n < 0 || out->failed)
+        return err_set(err, ERR_IO, "cannot read standard input%s", n < 0 ? "" : ": it is too long");
+    return 0;
+}
 
 /* The file's tariff; NULL after messages, with the exit status in *rc. The caller frees. */
 static struct tariff_file *load(const char *path, int *rc)
@@ -22,7 +37,7 @@ static struct tariff_file *load(const char *path, int *rc)
     char line[PROBLEM_TEXT_CAP];
     buf_init(&text, TEXT_MAX);
     problems_init(&problems);
-    int failed = tariff ? fs_read(path, &text, &err) : ERR_NO_MEMORY;
+    int failed = tariff ? read_text(path, &text, &err) : ERR_NO_MEMORY;
     bool good = failed == 0 && tariff_read(tariff, path, text.data ? text.data : "", text.len, &problems);
     if (failed != 0)
         fprintf(stderr, "busbar: %s\n", err.msg[0] ? err.msg : err_text(failed));

@@ -352,6 +352,26 @@ const struct row_price *view_own_price_at(const struct core *core, uint32_t *pos
     return NULL;
 }
 
+const struct row_price *view_price_at(const struct core *core, uint32_t *pos)
+{
+    while (*pos < core->prices.used) {
+        uint32_t i = (*pos)++;
+        if (table_live(&core->prices, i))
+            return &core->price[i].row;
+    }
+    return NULL;
+}
+
+const struct row_pool_price *view_item_price_at(const struct core *core, uint32_t *pos)
+{
+    while (*pos < core->tariff.table.used) {
+        uint32_t i = (*pos)++;
+        if (table_live(&core->tariff.table, i))
+            return &core->tariff.price[i].row;
+    }
+    return NULL;
+}
+
 const struct row_price *view_price_then(const struct core *core, const struct uuid *model,
                                         const struct uuid *tenant, int64_t then_ms)
 {

@@ -11,6 +11,11 @@ const struct row_core *view_core(const struct core *core)
     return &core->row;
 }
 
+int64_t view_now_ms(const struct core *core)
+{
+    return core->now_ms;
+}
+
 #define VIEW_AT(name, tables, array) \
     const struct row_##name *view_##name##_at(const struct core *core, uint32_t *pos) \
     { \

@@ -11,6 +11,8 @@
 #include "core/core.h"
 
 const struct row_core *view_core(const struct core *core);
+/* The time of the last event. */
+int64_t view_now_ms(const struct core *core);
 const struct row_site *view_site_at(const struct core *core, uint32_t *pos);
 /* Kinds of chips, also of those that no pool has. */
 const struct row_chip *view_chip_at(const struct core *core, uint32_t *pos);
@@ -73,6 +75,9 @@ const struct row_price *view_price_of(const struct core *core, const struct uuid
                                       const struct uuid *tenant);
 /* Prices of single tenants that are in force. */
 const struct row_price *view_own_price_at(const struct core *core, uint32_t *pos);
+/* All prices of models that are known: in force, to come, and those that others have replaced. And of pools and corridors, to come. */
+const struct row_price *view_price_at(const struct core *core, uint32_t *pos);
+const struct row_pool_price *view_item_price_at(const struct core *core, uint32_t *pos);
 /* The price of a model, the tenant's own if it is not NULL, that will be in force then, as far as is told now; NULL: none. And of a
  * pool's chip-hour, or a corridor's GB. */
 const struct row_price *view_price_then(const struct core *core, const struct uuid *model,

@@ -108,24 +108,30 @@ static bool skip(const char *text, size_t len, size_t *at, char c)
     return *at < len && text[(*at)++] == c;
 }
 
+/* ".250", or nothing. */
+static bool take_ms(const char *text, size_t len, size_t *at, unsigned *ms)
+{
+    return *at == len || text[*at] != '.' || (++*at, take(text, len, at, 3, ms));
+}
+
 bool date_parse(const char *text, size_t len, int64_t *ms)
 {
     static const uint8_t days_in[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    unsigned year, month, day, hour = 0, minute = 0, second = 0;
+    unsigned year, month, day, hour = 0, minute = 0, second = 0, part = 0;
     size_t at = 0;
     if (!take(text, len, &at, 4, &year) || !skip(text, len, &at, '-') || !take(text, len, &at, 2, &month) ||
         !skip(text, len, &at, '-') || !take(text, len, &at, 2, &day))
         return false;
-    if (at < len &&
-        (!skip(text, len, &at, 'T') || !take(text, len, &at, 2, &hour) || !skip(text, len, &at, ':') ||
-         !take(text, len, &at, 2, &minute) || !skip(text, len, &at, ':') ||
-         !take(text, len, &at, 2, &second) || !skip(text, len, &at, 'Z') || at != len))
+    if (at < len && (!skip(text, len, &at, 'T') || !take(text, len, &at, 2, &hour) ||
+                     !skip(text, len, &at, ':') || !take(text, len, &at, 2, &minute) ||
+                     !skip(text, len, &at, ':') || !take(text, len, &at, 2, &second) ||
+                     !take_ms(text, len, &at, &part) || !skip(text, len, &at, 'Z') || at != len))
         return false;
     if (year < 1970 || year > 2199 || month < 1 || month > 12 || day < 1 || day > days_in[month - 1] ||
         (month == 2 && day == 29 && !leap(year)) || hour > 23 || minute > 59 || second > 59)
         return false;
     *ms = days_of(year, month, day) * DAY_MS + hour * HOUR_MS + minute * INT64_C(60000) +
-          second * INT64_C(1000);
+          second * INT64_C(1000) + part;
     return true;
 }
 

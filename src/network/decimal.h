@@ -29,7 +29,7 @@ enum decimal_status decimal_parse(const char *text, size_t len, unsigned decimal
 /* Without zeros at the end. */
 void decimal_add(struct buf *buf, int64_t v, unsigned decimals);
 
-/* 2028-03-01 or 2028-03-01T06:30:00Z, years 1970 to 2199: Unix milliseconds. False on anything else. */
+/* 2028-03-01, 2028-03-01T06:30:00Z or 2028-03-01T06:30:00.250Z, years 1970 to 2199: Unix milliseconds. False on anything else. */
 bool date_parse(const char *text, size_t len, int64_t *ms);
 /* As 2028-03-01T06:30:00Z. */
 void date_add(struct buf *buf, int64_t ms);

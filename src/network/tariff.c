@@ -51,7 +51,7 @@ struct corridor_reading {
 
 struct free_reading {
     char model[NAME_CAP], chip[CHIP_CAP];
-    struct figure tokens, hours;
+    struct figure tokens, hours, chip_ms;
 };
 
 struct tenant_reading {
@@ -119,7 +119,11 @@ static const struct tree_field free_fields[] = {
     NUMBER("tokens", free_reading, tokens, 0, INT64_C(1000000000000000), false),
     {"chip", TREE_NAME, offsetof(struct free_reading, chip), CHIP_CAP, 0, 0, 0, false, NULL},
     NUMBER("hours", free_reading, hours, 3, INT64_C(1000000000), false),
+    NUMBER("chip_ms", free_reading, chip_ms, 0, INT64_C(3600000000000), false),
 };
+
+/* Which of them go together. */
+enum { FREE_TOKENS = 1u << 0 | 1u << 1, FREE_HOURS = 1u << 2 | 1u << 3, FREE_MS = 1u << 2 | 1u << 4 };
 
 static const struct tree_field tenant_fields[] = {
     AMOUNT("minimum", tenant_reading, minimum, false),
@@ -266,8 +270,8 @@ static void read_free(struct reading *r, const struct at *at)
 {
     struct free_reading f = {.model = ""};
     uint32_t given = fields_read(at, free_fields, COUNT(free_fields), &f);
-    if (given != 3 && given != 12) {
-        at_problem(at, "needs model and tokens, or chip and hours");
+    if (given != FREE_TOKENS && given != FREE_HOURS && given != FREE_MS) {
+        at_problem(at, "needs model and tokens, or chip and hours (or chip_ms)");
         return;
     }
     for (uint32_t i = 0; i < r->out->nfree && (f.model[0] || f.chip[0]); i++) {
@@ -281,7 +285,9 @@ static void read_free(struct reading *r, const struct at *at)
     *to = (struct tariff_free){.tenant = r->tenant};
     memcpy(to->model, f.model, sizeof to->model);
     memcpy(to->chip, f.chip, sizeof to->chip);
-    to->n = given == 3 ? (uint64_t)f.tokens.v : (uint64_t)f.hours.v * 3600;
+    to->n = (uint64_t)(given == FREE_TOKENS  ? f.tokens.v
+                       : given == FREE_HOURS ? f.hours.v * 3600
+                                             : f.chip_ms.v);
 }
 
 static void read_list(struct reading *r, const struct at *parent, const char *key, yaml_node_t *node,

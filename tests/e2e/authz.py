@@ -137,7 +137,9 @@ class Matrix:
             return '', '', {'tenant': tenant, 'month': self.month}
         if handler.startswith('invoice_'):
             return self.invoice[tenant], '', {'amount': '0.000000001', 'reason': 'x'} if handler == 'invoice_credit' else None
-        if handler.startswith('tariff_'):
+        if handler == 'tariff_show':
+            return '', f'?tenant={tenant}', None
+        if handler in ('tariff_diff', 'tariff_apply'):
             prices = {k: f'{1 + self.n}' for k in ('input', 'cached', 'output', 'reasoning')}
             return '', '', {'tariff': 'x', 'currency': 'USD', 'models': [{'name': 'idle', **prices}]}
         if handler == 'export_focus':

@@ -145,9 +145,22 @@ static void test_decimal(void **state)
 static void test_dates(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"",           "2027",          "2027-13-01", "2027-02-29",
-                                      "2027-00-01", "2027-01-01T00", "1969-12-31", "2027-01-01T24:00:00Z",
-                                      "2027-1-1",   "2027-01-01 ",   "2200-01-01", "2027-01-01T00:00:00"};
+    static const char *const bad[] = {"",
+                                      "2027",
+                                      "2027-13-01",
+                                      "2027-02-29",
+                                      "2027-00-01",
+                                      "2027-01-01T00",
+                                      "1969-12-31",
+                                      "2027-01-01T24:00:00Z",
+                                      "2027-1-1",
+                                      "2027-01-01 ",
+                                      "2200-01-01",
+                                      "2027-01-01T00:00:00",
+                                      "2027-01-01T00:00:00.5Z",
+                                      "2027-01-01T00:00:00.Z",
+                                      "2027-01-01T00:00:00.1234Z",
+                                      "2027-01-01T00:00:00.123"};
     static const char *const good[] = {"1970-01-01T00:00:00Z", "2028-02-29T23:59:59Z", "2000-03-01T12:00:00Z",
                                        "2100-02-28T00:00:00Z", "2199-12-31T00:00:00Z"};
     int64_t ms;
@@ -162,6 +175,8 @@ static void test_dates(void **state)
         assert_string_equal(text, good[i]);
         free(text);
     }
+    assert_true(date_parse("2027-01-01T00:00:00.250Z", 24, &ms));
+    assert_int_equal(ms, YEAR_2027 + 250);
     assert_true(date_parse("2027-01-01", 10, &ms));
     assert_int_equal(ms, YEAR_2027);
     assert_int_equal(hour_of_year(ms), 0);
