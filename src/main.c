@@ -53,9 +53,13 @@ static int run_up(const struct cli *cli)
     const struct {
         const char *name;
         uint32_t *value;
-    } counts[] = {{"workers", &options.workers}, {"engine-threads", &options.engine_threads},
-                  {"drain", &options.drain_s},   {"lease", &options.lease_s},
-                  {"queue", &options.queue_max}, {"tenant-blobs", &options.tenant_blobs_mib}};
+    } counts[] = {{"workers", &options.workers},
+                  {"engine-threads", &options.engine_threads},
+                  {"drain", &options.drain_s},
+                  {"lease", &options.lease_s},
+                  {"queue", &options.queue_max},
+                  {"tenant-blobs", &options.tenant_blobs_mib},
+                  {"snapshot-every", &options.snapshot_every}};
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
         if (cli_count(cli, counts[i].name, counts[i].value) != 0)
             return CLI_USAGE;

@@ -188,7 +188,8 @@ static int start_gateway_parts(struct up *up, struct err *err)
     struct runtime_config runtime = {.store = store,
                                      .limits = limits_default(),
                                      .routes = gateway_routes(up->gateway),
-                                     .log = {publisher_grown, up->publisher}};
+                                     .log = {publisher_grown, up->publisher},
+                                     .snapshot_events = o->snapshot_every};
     rc = runtime_start(&up->runtime, &runtime, err);
     if (rc == 0 && up->witnesses)
         rc = witnesses_run(up->witnesses, up->publisher, err);

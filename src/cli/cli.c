@@ -25,7 +25,7 @@ const struct verb cli_verbs[] = {
     {"up", "", 0, 0,
      "listen=HOST:PORT site-listen=HOST:PORT detach workers=N engine-threads=N drain=SECONDS lease=SECONDS "
      "keep-jobs=TIME "
-     "queue=N tenant-blobs=MIB webhook-private witness=VKEY=URL "
+     "queue=N tenant-blobs=MIB snapshot-every=EVENTS webhook-private witness=VKEY=URL "
      "tls-cert=FILE tls-key=FILE "
      "engines=FILE no-model log-json log-level=LEVEL",
      "run hub and local site; serves the bundled model on first start", NULL},

@@ -84,28 +84,25 @@ static void add_pair(struct buf *out, const char *name, const char *value)
 
 static int print_found(const struct cli *cli, const struct replay_found *found)
 {
-    static const struct column fields[] = {{"result", "/result"},
-                                           {"first event", "/first"},
-                                           {"events", "/events"},
-                                           {"leaves", "/leaves"},
-                                           {"hub starts", "/starts"},
-                                           {"version", "/version"},
-                                           {"tree", "/tree"},
-                                           {"its root", "/root"},
-                                           {"checkpoint", "/checkpoint"},
-                                           {"differs at event", "/event"},
-                                           {"kind or row", "/kind"},
-                                           {"what differs", "/what"},
-                                           {"the data has", "/kept"},
+    static const struct column fields[] = {{"result", "/result"},          {"first event", "/first"},
+                                           {"events", "/events"},          {"leaves", "/leaves"},
+                                           {"states", "/states"},          {"hub starts", "/starts"},
+                                           {"version", "/version"},        {"tree", "/tree"},
+                                           {"its root", "/root"},          {"checkpoint", "/checkpoint"},
+                                           {"differs at event", "/event"}, {"kind or row", "/kind"},
+                                           {"what differs", "/what"},      {"the data has", "/kept"},
                                            {"replay has", "/made"}};
     struct buf out;
     buf_init(&out, 65536);
-    buf_addf(&out, "{\"result\":\"%s\",\"first\":%llu,\"events\":%llu,\"leaves\":%llu,\"starts\":%llu",
-             found->differs  ? "differs"
-             : found->no_log ? "no log was compared"
-                             : "the same",
-             (unsigned long long)found->first, (unsigned long long)found->events,
-             (unsigned long long)found->leaves, (unsigned long long)found->boots);
+    buf_addf(
+        &out,
+        "{\"result\":\"%s\",\"first\":%llu,\"events\":%llu,\"leaves\":%llu,\"states\":%llu,\"starts\":%llu",
+        found->differs  ? "differs"
+        : found->no_log ? "no log was compared"
+                        : "the same",
+        (unsigned long long)found->first, (unsigned long long)found->events,
+        (unsigned long long)found->leaves, (unsigned long long)found->states,
+        (unsigned long long)found->boots);
     add_pair(&out, "version", found->version);
     add_pair(&out, "program", BUSBAR_VERSION);
     buf_addf(&out, ",\"tree\":%llu,\"root\":\"%s\",\"checkpoint\":%llu", (unsigned long long)found->tree,
@@ -121,7 +118,7 @@ static int print_found(const struct cli *cli, const struct replay_found *found)
     }
     buf_add_char(&out, '}');
     yyjson_doc *doc = out.failed ? NULL : yyjson_read(out.data, out.len, 0);
-    int rc = doc ? print_object(cli, doc, fields, found->differs ? 14 : 9) : CLI_FAILED;
+    int rc = doc ? print_object(cli, doc, fields, found->differs ? 15 : 10) : CLI_FAILED;
     yyjson_doc_free(doc);
     buf_fini(&out);
     return rc;

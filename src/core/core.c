@@ -192,10 +192,21 @@ int step_hub_boot(struct core *core, const struct event *event)
     return 0;
 }
 
+/* It tells what was computed of a mark; whether it is so, who replays finds. */
+int step_state_digest(struct core *core, const struct event *event)
+{
+    const struct event_state_digest *e = &event->u.state_digest;
+    if (uuid_zero(&e->snapshot))
+        return ERR_INVALID;
+    return e->event != 0 && e->event == core->row.marked ? 0 : ERR_WRONG_STATE;
+}
+
 int step_tick(struct core *core, const struct event *event)
 {
     if (event->u.tick.reloaded)
         core_anew(core);
+    if (event->u.tick.mark)
+        core->row.marked = core->row.events;
     budgets_turn(core);
     lease_expire_waiters(core, event->at_ms);
     tariff_turn(core);

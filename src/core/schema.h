@@ -13,6 +13,7 @@
 #include "base/str.h"
 #include "core/limits.h"
 #include "core/schema_accounts.h"
+#include "core/schema_audit.h"
 #include "core/schema_budget.h"
 #include "core/schema_money.h"
 
@@ -29,8 +30,9 @@ struct uuid_list {
 
 /* A process took over the data: leases of workers before it are void, replicas of its own machine start again. */
 #define EVENT_HUB_BOOT(F, S) F(S, uuid, boot, 0) F(S, u64, seed, 0) F(S, text, version, NAME_CAP)
-/* reloaded: 1, a commit had failed, and state was loaded from the rows again: what is in no row begins anew (core/anew.c). */
-#define EVENT_TICK(F, S) F(S, u32, reloaded, 0)
+/* reloaded: 1, a commit had failed, and state was loaded from the rows again: what is in no row begins anew (core/anew.c). mark: 1,
+ * the state before it is one that a state_digest will be of. */
+#define EVENT_TICK(F, S) F(S, u32, reloaded, 0) F(S, u32, mark, 0)
 /* Coordinates in millionths of a degree. */
 #define EVENT_SITE_ADD(F, S) \
     F(S, uuid, site, 0) F(S, text, name, NAME_CAP) F(S, text, jurisdiction, CODE_CAP) \
@@ -314,15 +316,16 @@ struct uuid_list {
     E(webhook_test, 134, EVENT_WEBHOOK_TEST) \
     E(notice_tried, 135, EVENT_NOTICE_TRIED) \
     E(model_recall, 140, EVENT_MODEL_RECALL) \
-    E(model_recall_lift, 141, EVENT_MODEL_RECALL_LIFT)
+    E(model_recall_lift, 141, EVENT_MODEL_RECALL_LIFT) \
+    E(state_digest, 150, EVENT_STATE_DIGEST)
 
 /* ---- rows: the state, as the store keeps it. R(name, kind, fields, leading fields that are the key) ---- */
 
-/* books_ms: when the books were opened, 0: not yet. */
+/* books_ms: when the books were opened, 0: not yet. marked: the last event that was a tick with a mark. */
 #define ROW_CORE(F, S) \
     F(S, u32, id, 0) F(S, u64, events, 0) F(S, uuid, boot, 0) F(S, u64, rng0, 0) F(S, u64, rng1, 0) \
     F(S, u64, rng2, 0) F(S, u64, rng3, 0) F(S, i64, assessed_ms, 0) F(S, u64, assessments, 0) F(S, u64, invoices, 0) \
-    F(S, i64, books_ms, 0)
+    F(S, i64, books_ms, 0) F(S, u64, marked, 0)
 /* state: as an operator set it; away: contact is lost, so it counts as lost (core/network.h); isolation: enum isolation. */
 #define ROW_SITE(F, S) \
     F(S, uuid, id, 0) F(S, text, name, NAME_CAP) F(S, text, jurisdiction, CODE_CAP) \
@@ -444,12 +447,6 @@ struct uuid_list {
     F(S, uuid, tenant, 0) F(S, uuid, key, 0) F(S, uuid, model, 0) F(S, u64, hour, 0) \
     F(S, u64, requests, 0) F(S, u64, prompt, 0) F(S, u64, cached, 0) F(S, u64, completion, 0) \
     F(S, u64, reasoning, 0) F(S, i64, cost, 0)
-/* gone_ms: when the last replica was; lifted_ms: from when on it is in force no more; 0: not yet. */
-#define ROW_RECALL(F, S) \
-    F(S, uuid, id, 0) F(S, digest, digest, 0) F(S, text, reason, TEXT_CAP) F(S, i64, asked_ms, 0) \
-    F(S, i64, gone_ms, 0) F(S, i64, lifted_ms, 0)
-/* Added to, not replaced: how often something was decided on a day (since 1970). what: enum tally; code: why, an error without its sign. */
-#define ROW_TALLY(F, S) F(S, u64, day, 0) F(S, u32, what, 0) F(S, u32, code, 0) F(S, u64, count, 0)
 /* The set of rules in force, in slot 0 or 1, and the draft in the other one. judged_ms: as of when they are applied. */
 #define ROW_RULES(F, S) \
     F(S, u32, id, 0) F(S, u32, slot, 0) F(S, uuid, set, 0) F(S, u32, parts, 0) F(S, i64, since_ms, 0) \

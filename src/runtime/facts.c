@@ -86,6 +86,9 @@ static bool find_own(struct facts *facts, const struct core *core, const struct 
         *facts = (struct facts){.id = event->u.hub_boot.boot};
         facts->any = digest_state(core, facts->state);
         return true;
+    case EVENT_KIND_state_digest:
+        *facts = (struct facts){.any = true, .id = event->u.state_digest.snapshot};
+        return true;
     case EVENT_KIND_model_recall:
         *facts = (struct facts){.any = true, .id = event->u.model_recall.recall};
         return true;
@@ -350,6 +353,15 @@ static void add_boot(struct buf *out, const struct facts *facts, const struct ev
     buf_addf(out, "state sha256:%s\n", digest);
 }
 
+static void add_snapshot(struct buf *out, const struct event_state_digest *e)
+{
+    char digest[2 * DIGEST_BYTES + 1];
+    hex_encode(digest, e->state, sizeof e->state);
+    add_uuid(out, "snapshot", &e->snapshot);
+    add_number(out, "event", (int64_t)e->event);
+    buf_addf(out, "state sha256:%s\n", digest);
+}
+
 static void add_facts(struct buf *out, const struct facts *facts, const struct core *core,
                       const struct event *event, int64_t amount)
 {
@@ -359,6 +371,9 @@ static void add_facts(struct buf *out, const struct facts *facts, const struct c
         return;
     case EVENT_KIND_hub_boot:
         add_boot(out, facts, event);
+        return;
+    case EVENT_KIND_state_digest:
+        add_snapshot(out, &event->u.state_digest);
         return;
     case EVENT_KIND_tick:
     case EVENT_KIND_model_recall:

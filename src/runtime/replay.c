@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/base64.h"
 #include "base/digest.h"
@@ -17,6 +16,8 @@
 #include "runtime/journal.h"
 #include "runtime/log_files.h"
 #include "runtime/logbook.h"
+#include "runtime/snapshot.h"
+#include "runtime/state_block.h"
 #include "store/store.h"
 #include "tlog/leaf.h"
 #include "tlog/proof.h"
@@ -40,12 +41,14 @@ struct run {
     struct replay_found *found;
     struct store *kept, *made;
     char path[FS_PATH_MAX]; /* of what is made */
-    void *block;
-    size_t block_size;
+    struct state_block block;
     struct core *core;
     struct batch batch;
     struct logbook book;
-    struct buf rows; /* that `made` does not have yet */
+    struct state_copy copy;
+    uint8_t state[DIGEST_BYTES]; /* at the last mark */
+    uint64_t marked;             /* which event that was; UINT64_MAX: there was none yet */
+    struct buf rows;             /* that `made` does not have yet */
     struct piece journal, log;
     struct checkpoint point;      /* of the log's folder; size 0: none */
     struct merkle_edge published; /* the leaves that were made, up to the checkpoint's */
@@ -85,11 +88,6 @@ static int differs(struct run *r, uint64_t event, const struct event *e, const c
 
 /* ---- the state that is made ---- */
 
-static int load_row(void *ctx, enum row_kind kind, const void *row)
-{
-    return core_load(ctx, kind, row);
-}
-
 static int flush(struct run *r)
 {
     static const struct buf nothing;
@@ -105,19 +103,7 @@ static int load(struct run *r)
     int rc = flush(r);
     if (rc != 0)
         return rc;
-    if (r->block)
-        munmap(r->block, r->block_size);
-    r->block =
-        mmap(NULL, r->block_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (r->block == MAP_FAILED) {
-        r->block = NULL;
-        return err_set(r->err, ERR_NO_MEMORY, "cannot map %zu bytes", r->block_size);
-    }
-    r->core = core_init(r->block, r->block_size, &r->config->limits);
-    rc = r->made->ops->load(r->made, load_row, r->core, r->err);
-    if (rc == 0 && (rc = core_load_done(r->core)) != 0)
-        err_set(r->err, rc, "the state as of event %llu does not add up", (unsigned long long)r->next);
-    return rc;
+    return state_block_load(&r->block, &r->core, &r->config->limits, r->made, r->err);
 }
 
 /* ---- what was kept ---- */
@@ -296,6 +282,35 @@ static int check_answer(struct run *r, uint64_t event, const struct journal_entr
     return differs(r, event, &kept->event, "how it was answered, or with what amount");
 }
 
+/* The state at a mark, as the hub's was before that event. */
+static int take_mark(struct run *r, uint64_t event)
+{
+    r->marked = event;
+    return state_copy_take(&r->copy, r->core) && state_copy_digest(&r->copy, r->state)
+               ? 0
+               : err_set(r->err, ERR_NO_MEMORY, "out of memory");
+}
+
+/* With what the hub told of it, where the replay has seen that mark. */
+static int check_state(struct run *r, uint64_t event, const struct event *e)
+{
+    const struct event_state_digest *told = &e->u.state_digest;
+    char hex[2][2 * DIGEST_BYTES + 1];
+    if (told->event != r->marked)
+        return 0;
+    if (memcmp(told->state, r->state, sizeof r->state) == 0) {
+        r->found->states++;
+        return 0;
+    }
+    hex_encode(hex[0], told->state, sizeof told->state);
+    hex_encode(hex[1], r->state, sizeof r->state);
+    SAY(r->found->kept, "%s", hex[0]);
+    SAY(r->found->made, "%s", hex[1]);
+    (void)differs(r, event, e, "");
+    SAY(r->found->what, "the digest of the state before event %llu", (unsigned long long)told->event);
+    return ERR_CANCELLED;
+}
+
 /* Steps the event at *at of the batch that was kept. ERR_CANCELLED: it differs. */
 static int replay_event(struct run *r, size_t *at, uint64_t event)
 {
@@ -316,9 +331,14 @@ static int replay_event(struct run *r, size_t *at, uint64_t event)
     if (place == 0 && (boot || (entry.event.kind == EVENT_KIND_tick && entry.event.u.tick.reloaded)) &&
         (rc = load(r)) != 0)
         return rc;
+    if (entry.event.kind == EVENT_KIND_tick && entry.event.u.tick.mark && (rc = take_mark(r, event)) != 0)
+        return rc;
     size_t from = r->batch.events.len;
     (void)batch_step(&r->batch, r->core, &entry.event); /* its code is in what it made */
-    return check_answer(r, event, &entry, from);
+    rc = check_answer(r, event, &entry, from);
+    return rc == 0 && entry.event.kind == EVENT_KIND_state_digest && entry.code == 0
+               ? check_state(r, event, &entry.event)
+               : rc;
 }
 
 /* One batch as it was committed. */
@@ -552,21 +572,23 @@ static int run(struct run *r)
 
 int replay_run(const struct replay *replay, struct replay_found *found, struct err *err)
 {
-    struct run r = {.config = replay, .found = found, .block_size = core_size(&replay->limits), .err = err};
+    struct run r = {.config = replay, .found = found, .err = err};
     struct buf *bufs[] = {&r.journal.bytes, &r.journal.side, &r.log.bytes, &r.log.side};
     *found = (struct replay_found){.events = 0};
     for (int i = 0; i < 4; i++)
         buf_init(bufs[i], PIECE_MAX);
     buf_init(&r.rows, ROWS_MAX);
     logbook_init(&r.book);
+    state_copy_init(&r.copy);
+    r.marked = UINT64_MAX;
     int rc = run(&r);
     for (int i = 0; i < 4; i++)
         buf_fini(bufs[i]);
     buf_fini(&r.rows);
     logbook_fini(&r.book);
     batch_fini(&r.batch);
-    if (r.block)
-        munmap(r.block, r.block_size);
+    state_block_fini(&r.block);
+    state_copy_fini(&r.copy);
     if (r.made)
         r.made->ops->close(r.made);
     if (r.kept)

@@ -44,6 +44,7 @@ struct replay_found {
     uint64_t checkpoint; /* leaves of the checkpoint that the tree was compared with; 0: with none */
     bool
         no_log; /* events had leaves, or there is a checkpoint, and yet the data has no leaf: nothing was compared */
+    uint64_t states; /* digests of the state that the hub told on the way, and that are the same */
     uint64_t boots;
     char version[NAME_CAP]; /* of the program that began to run last before the end, or before what differs */
     bool differs;

@@ -6,7 +6,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,6 +19,8 @@
 #include "runtime/event_clock.h"
 #include "runtime/journal.h"
 #include "runtime/logbook.h"
+#include "runtime/snapshot.h"
+#include "runtime/state_block.h"
 
 #define QUEUE_MAX ((size_t)64 << 20)
 /* While the core thread is about to look again by itself, so many posts wake it earlier. */
@@ -56,8 +57,8 @@ struct runtime {
     uint32_t posted; /* items in `in` */
 
     struct core *core; /* the core thread's */
-    void *block;
-    size_t block_size;
+    struct state_block block;
+    struct snapshots snapshots;
     struct buf work; /* items being stepped */
     struct batch batches[2];
     struct batch *open;
@@ -164,29 +165,12 @@ static void *store_main(void *arg)
 
 /* ---- the core thread ---- */
 
-static int load_row(void *ctx, enum row_kind kind, const void *row)
-{
-    return core_load(ctx, kind, row);
-}
-
 static int load(struct runtime *rt, struct err *err)
 {
-    if (rt->block)
-        munmap(rt->block, rt->block_size);
-    /* Most of it is never touched, so it costs address space, not memory. */
-    rt->block = mmap(NULL, rt->block_size, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (rt->block == MAP_FAILED) {
-        rt->block = NULL;
-        return err_set(err, ERR_NO_MEMORY, "cannot map %zu bytes", rt->block_size);
-    }
-    rt->core = core_init(rt->block, rt->block_size, &rt->limits);
-    int rc = rt->store->ops->load(rt->store, load_row, rt->core, err);
-    if (rc == 0 && (rc = core_load_done(rt->core)) != 0)
-        err_set(err, rc, "the stored state does not add up");
+    int rc = state_block_load(&rt->block, &rt->core, &rt->limits, rt->store, err);
     if (rc == 0)
         rc = logbook_load(&rt->logbook, rt->store, err);
-    rt->next_event = view_core(rt->core)->events;
+    rt->next_event = rt->block.memory ? view_core(rt->core)->events : 0;
     return rc;
 }
 
@@ -309,6 +293,8 @@ static uint64_t due_ns(struct runtime *rt, bool store_idle)
 {
     uint64_t due = UINT64_MAX;
     int64_t deadline = core_deadline_ms(rt->core);
+    if (!rt->snapshots.busy && rt->snapshots.next_day < deadline)
+        deadline = rt->snapshots.next_day;
     if (deadline != INT64_MAX) {
         int64_t left = deadline - event_clock_now(&rt->clock);
         due = clock_mono_ns() + (left > 0 ? (uint64_t)left * 1000000u : 0);
@@ -357,6 +343,19 @@ static bool core_wait(struct runtime *rt)
     return more;
 }
 
+/* By the time; or for a snapshot of the state, before it. */
+static void tick(struct runtime *rt)
+{
+    int64_t now_ms = event_clock_now(&rt->clock);
+    bool mark = snapshots_due(&rt->snapshots, rt->next_event, now_ms);
+    if ((!mark && core_deadline_ms(rt->core) > now_ms) || rt->open->count >= BATCH_EVENTS_MAX ||
+        rt->open->effects.n > EFFECTS_MAX / 2)
+        return;
+    if (mark)
+        snapshots_take(&rt->snapshots, rt->core, rt->next_event, now_ms);
+    step(rt, &(struct event){.kind = EVENT_KIND_tick, .u.tick.mark = mark});
+}
+
 static void *core_main(void *arg)
 {
     struct runtime *rt = arg;
@@ -370,9 +369,7 @@ static void *core_main(void *arg)
         step_items(rt);
         if (rt->lost)
             continue;
-        if (core_deadline_ms(rt->core) <= event_clock_now(&rt->clock) && rt->open->count < BATCH_EVENTS_MAX &&
-            rt->open->effects.n <= EFFECTS_MAX / 2)
-            step(rt, &(struct event){.kind = EVENT_KIND_tick});
+        tick(rt);
         pthread_mutex_lock(&rt->lock);
         bool idle = !rt->committing;
         bool stopping = rt->stopping;
@@ -466,6 +463,11 @@ void runtime_detach(struct runtime *rt, struct mailbox *box)
     delivery_detach(&rt->delivery, box);
 }
 
+static void post_digest(void *ctx, const struct event *event)
+{
+    (void)runtime_post(ctx, event); /* where it is not taken there is none of that mark */
+}
+
 /* Events go on from the time of the last one; where that cannot be read, from the wall clock's. */
 static void start_clock(struct runtime *rt)
 {
@@ -499,8 +501,8 @@ static int boot(struct runtime *rt, struct err *err)
 
 static void runtime_free(struct runtime *rt)
 {
-    if (rt->block)
-        munmap(rt->block, rt->block_size);
+    snapshots_fini(&rt->snapshots);
+    state_block_fini(&rt->block);
     batch_fini(&rt->batches[0]);
     batch_fini(&rt->batches[1]);
     logbook_fini(&rt->logbook);
@@ -522,7 +524,7 @@ int runtime_start(struct runtime **out, const struct runtime_config *config, str
     rt->limits = config->limits;
     rt->routes = config->routes;
     rt->log = config->log;
-    rt->block_size = core_size(&rt->limits);
+    snapshots_init(&rt->snapshots, config->snapshot_events, post_digest, rt);
     rt->open = &rt->batches[0];
     buf_init(&rt->in, QUEUE_MAX);
     buf_init(&rt->work, QUEUE_MAX);
@@ -542,6 +544,7 @@ int runtime_start(struct runtime **out, const struct runtime_config *config, str
         rc = load(rt, err);
     if (rc == 0) {
         start_clock(rt);
+        snapshots_start(&rt->snapshots, rt->next_event, event_clock_now(&rt->clock));
         rc = boot(rt, err);
     }
     if (rc == 0) {

@@ -43,6 +43,8 @@ struct runtime_config {
     struct limits limits;
     struct runtime_routes routes; /* make NULL: none */
     struct runtime_log log;
+    uint64_t
+        snapshot_events; /* between two digests of the state (runtime/snapshot.h); 0: as many as is usual */
 };
 
 struct runtime;

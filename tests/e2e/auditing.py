@@ -15,6 +15,7 @@ import shutil
 import sqlite3
 import struct
 import tempfile
+import uuid
 import threading
 
 from second_door import Door
@@ -30,7 +31,7 @@ class World(Field):
     """Beside the site north there is south, over a wire that can be cut."""
 
     def __init__(self, folder):
-        super().__init__()
+        super().__init__(args=('--snapshot-every', '10'))
         self.folder, self.wire, self.south = pathlib.Path(folder), Wire(0, 1e12), Site()
         self.south.enter(self.bench, 'south', self.wire, jurisdiction='CN')
         (self.south.data / 'site.yaml').write_text(CONFIG.format(data=self.south.data))
@@ -295,6 +296,9 @@ def clean(w):
     same(hashlib.sha256((w.bench.data / 'busbar.db').read_bytes()).hexdigest(), before, 'the data')
     part = replay(OK, w.bench.data, '--from', w.folder / 'backup')
     need(part['result'] == 'the same' and 0 < part['first'] < events, part)
+    told = [e for e in Copy(w).entries() if kind_of(e[3]) == DIGEST]
+    same((found['states'], len(told) >= 3), (len(told), True), 'digests of the state, after each 10 events')
+    need(0 < part['states'] < found['states'], 'from a backup on, whose rows are in another order in memory', part)
     same(replay(OK, w.folder / 'backup')['events'], part['first'], 'a backup by itself')
     busbar(NOT_FOUND, 'audit', 'replay', w.folder)
     busbar(FAILED, 'audit', 'replay', w.folder / 'backup', '--from', w.bench.data)
@@ -366,7 +370,7 @@ def kind_of(entry):
     return struct.unpack_from('<H', entry, 6)[0]
 
 
-METER, END, RECALL, JOB_SUBMIT = 43, 63, 140, 61
+METER, END, RECALL, JOB_SUBMIT, DIGEST = 43, 63, 140, 61, 150
 
 
 def changed_rows(w):
@@ -419,6 +423,23 @@ def changed_decision(w):
     need(count > 0, count)
 
 
+def changed_state(w):
+    """The hub told another digest than that of its state: told is which, before what depends on it. Its receipt is for any key."""
+    event, first, at, entry = [e for e in Copy(w).entries() if kind_of(e[3]) == DIGEST][1]
+    copy = Copy(w)
+    copy.put(event, first, at, entry[:-13] + bytes([entry[-13] ^ 1]) + entry[-12:])  # before code and amount
+    found = replay(FAILED, copy.folder)
+    marked, = struct.unpack('<Q', entry[-12 - 40:-12 - 32])
+    same((found['event'], found['kind'], found['what'], found['states']),
+         (event, 'state_digest', f'the digest of the state before event {marked}', 1), found)
+    same((found['made'], found['kept'][:-2]), (entry[-44:-12].hex(), found['made'][:-2]), found)
+    ident = str(uuid.UUID(bytes=entry[-12 - 56:-12 - 40]))
+    with sqlite3.connect(w.bench.data / 'busbar.db') as db:
+        facts, = db.execute('SELECT facts FROM bb_receipt WHERE id = ?', (uuid.UUID(ident).bytes,)).fetchone()
+    facts = dict(line.split(' ', 1) for line in (facts if isinstance(facts, str) else facts.decode()).strip().split('\n'))
+    same((facts['snapshot'], facts['event'], facts['state']), (ident, str(marked), f'sha256:{found["made"]}'), facts)
+
+
 def changed_between(w):
     """A row was changed while no hub ran: told is the start that took it for its own."""
     with sqlite3.connect(w.bench.data / 'busbar.db') as db:
@@ -436,7 +457,7 @@ def main():
         for name, case in (('work of three tenants', works), ('the report', report), ('a recall with a site cut off', recalls),
                            ('its receipt', receipt), ('it is lifted', lifts), ('two tenants under one id', one_id), ('exported', exports),
                            ('hubs that lie', liars), ('replayed', clean), ('the log is gone', log_gone), ('a row is changed', changed_rows),
-                           ('the journal is changed', changed_journal), ('a decision is changed', changed_decision),
+                           ('the journal is changed', changed_journal), ('a decision is changed', changed_decision), ('a digest of the state is changed', changed_state),
                            ('a row is changed between two runs', changed_between)):
             tap.case(name, case, w)
     tap.done()

@@ -110,9 +110,9 @@ class Field:
     beside ours; `data`: the hub's folder; `wire`: what is between the two (wire.py).
     """
 
-    def __init__(self, host='127.0.0.1', prefix=(), disk=None, env=None, data=None, wire=None):
+    def __init__(self, host='127.0.0.1', prefix=(), disk=None, env=None, data=None, wire=None, args=()):
         env = env or {}
-        self.bench = Bench(['--site-listen', f'{host}:{free_port(host)}', '--lease', str(LEASE_S), '--no-model'], env=env.get('hub'),
+        self.bench = Bench(['--site-listen', f'{host}:{free_port(host)}', '--lease', str(LEASE_S), '--no-model', *args], env=env.get('hub'),
                            data=data)
         self.site = Site()
         self.site.env = env.get('site')
