@@ -80,7 +80,7 @@ static int run_up(const struct cli *cli)
     const char *witnesses[WITNESSES_MAX + 1];
     options.nwitnesses = given_witnesses(cli, witnesses);
     options.witnesses = witnesses;
-    return up_run(&options);
+    return cli_option(cli, "check") ? up_check(&options) : up_run(&options);
 }
 
 int main(int argc, char **argv)

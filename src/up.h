@@ -29,7 +29,8 @@ struct up_options {
     int log_level;
 };
 
-/* Returns the exit status. */
+/* Both return the exit status. The second only looks, and prints what would hold (up_check.c). */
+int up_check(const struct up_options *options);
 int up_run(const struct up_options *options);
 
 #endif

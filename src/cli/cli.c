@@ -23,7 +23,8 @@
 
 const struct verb cli_verbs[] = {
     {"up", "", 0, 0,
-     "listen=HOST:PORT site-listen=HOST:PORT detach workers=N engine-threads=N drain=SECONDS lease=SECONDS "
+     "config=FILE check listen=HOST:PORT site-listen=HOST:PORT detach workers=N engine-threads=N "
+     "drain=SECONDS lease=SECONDS "
      "keep-jobs=TIME "
      "queue=N tenant-blobs=MIB snapshot-every=EVENTS webhook-private witness=VKEY=URL "
      "tls-cert=FILE tls-key=FILE "
@@ -459,6 +460,8 @@ int cli_main(int argc, char **argv, cli_fn *up)
         return CLI_USAGE;
     }
     int rc = parse(&cli, argc - 1 - words, argv + 1 + words);
+    if (rc == 0 && !cli.verb->run && !cli_option(&cli, "help"))
+        rc = cli_hub_file(&cli);
     if (rc == 0)
         rc = find_data(&cli);
     if (rc != 0)

@@ -56,6 +56,8 @@ int cli_main(int argc, char **argv, cli_fn *up);
 const char *cli_option(const struct cli *cli, const char *name);
 /* Takes options of the verb that a file has, which argv belongs to as well. Non-zero after a message. */
 int cli_take_options(struct cli *cli, int argc, char **argv);
+/* Puts the options of the file that --config names in front of those that were given. An exit status, after a message unless it is 0. */
+int cli_hub_file(struct cli *cli);
 /* A whole number; *value is left alone if the option was not given. Non-zero after a message. */
 int cli_count(const struct cli *cli, const char *name, uint32_t *value);
 

@@ -487,12 +487,63 @@ class Keen(Bench):
         return made
 
 
+BAD_FILE = """listn: x
+lease: 2
+lease: 70
+drain: many
+no-model: maybe
+workers: 4 assumed
+data: [a]
+witnesses:
+  - {vkey: a, url: ftp://x}
+  - {url: http://x, vkey: hub.example+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW}
+  - {name: b}
+"""
+
+
+def hub_file(hub):
+    """hub.yaml: its options hold but for those of the command line; each mistake is told with its line and path; --check only looks."""
+    with tempfile.TemporaryDirectory(dir='/tmp') as folder:
+        path, data = pathlib.Path(folder) / 'hub.yaml', pathlib.Path(folder) / "it's data"
+
+        def check(status, text, *args):
+            path.write_text(text, encoding='utf-8')
+            done = run(hub, status, 'up', '--config', str(path), '--check', *args, data=False)
+            same(sorted(p.name for p in pathlib.Path(folder).iterdir()), ['hub.yaml'], 'nothing was made')
+            return done
+        bad = check(USAGE, BAD_FILE).stderr
+        for words in ('1: listn: no such key', '2: lease: must be from 4', '3: lease: is there twice', '4: drain: expected a number',
+                      '5: no-model: must be one of yes, no', '6: workers: expected a number alone', '7: data: ',
+                      '9: witnesses[0].vkey: is no key', '9: witnesses[0].url: expected http', '10: witnesses[1].vkey: is no key',
+                      '11: witnesses[2].name: no such key', '11: witnesses[2].url: is missing'):
+            need(f'busbar: {path}:{words}' in bad, words, bad)
+        run(hub, NOT_FOUND, 'up', '--config', folder + '/none', '--check', data=False)
+        for status, text, words in ((USAGE, 'a: [', 'YAML'), (USAGE, 'keep-jobs: soon', '--keep-jobs'), (USAGE, 'log-level: loud', '--log-level'),
+                                    (FAILED, 'listen: nowhere', '--listen'), (FAILED, 'site-listen: "1"', '--site-listen'),
+                                    (FAILED, 'tls-cert: /none', 'go together'), (FAILED, 'engines: /none', '/none')):
+            need(words in check(status, text).stderr, text)
+        text = f'data: "{data}"\nlisten: 127.0.0.1:0\nlease: 60\nkeep-jobs: 7d\nno-model: yes\nlog-json: no\n'
+        would = check(OK, text, '--lease', '90', '--webhook-private').stdout
+        for line in ("data: '" + str(data).replace("'", "''") + "'", "listen: '127.0.0.1:0'", 'lease: 90', 'keep-jobs: 604800s', 'no-model: yes',
+                     'webhook-private: yes', 'drain: 30', "log-level: 'info'"):
+            need(line in would.split('\n'), line, would)
+        need('log-json' not in would and 'witnesses' not in would, would)
+        same(check(OK, would).stdout, would, 'what it prints is such a file')
+        same(check(OK, (ROOT / 'examples' / 'hub.yaml').read_text(encoding='utf-8'), '--data', folder + '/d').stdout,
+             check(OK, 'lease: 900', '--data', folder + '/d', '--snapshot-every', '1000000').stdout, 'the example is as without one')
+        path.write_text(text, encoding='utf-8')
+        done = run(hub, OK, 'up', '--config', str(path), '--detach', data=False)
+        need('address   http://127.0.0.1:' in done.stdout, done.stdout)
+        same(run(hub, OK, 'status', '--data', str(data), data=False).returncode, OK, 'it runs there')
+        run(hub, OK, 'down', '--data', str(data), data=False)
+
+
 def main():
     tap = Tap()
     with Keen() as hub:
         hub.shown = [hub.key, hub.operator]
         for case in (help_for_all, wrong_usage, refused_values, unreachable, not_found, not_allowed, tables_and_json,
-                     tenants_and_keys, tenant_admin, model_from_path, model_from_http, same_name_at_once, usage_groups,
+                     tenants_and_keys, tenant_admin, model_from_path, model_from_http, same_name_at_once, usage_groups, hub_file,
                      chat,
                      chat_interrupted, completion, output_can_fail, no_key_anywhere):
             tap.case(case.__name__.replace('_', ' '), case, hub)

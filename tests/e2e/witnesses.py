@@ -80,8 +80,13 @@ class Operator:
         if self.hub.alive():
             self.hub.stop()
         self.hub.args = ['--no-model']
-        for w in witnesses:
-            self.hub.args += ['--witness', f'{w.key}={w.url}']
+        if self.data.name == 'a':
+            for w in witnesses:
+                self.hub.args += ['--witness', f'{w.key}={w.url}']
+        elif witnesses:  # the same, as its hub.yaml says it
+            path = self.data / 'hub.yaml'
+            path.write_text('witnesses:\n' + ''.join(f'  - {{vkey: {w.key}, url: "{w.url}"}}\n' for w in witnesses))
+            self.hub.args += ['--config', str(path)]
         self.hub.start()
 
     def add(self):
