@@ -93,6 +93,7 @@ static void carve(struct core *core, struct arena *arena)
     gateways_carve(core, arena);
     job_meters_carve(core, arena);
     books_carve(core, arena);
+    denials_carve(core, arena);
     charging_carve(core, arena);
     grants_carve(core, arena);
     tariff_carve(core, arena);
@@ -335,6 +336,8 @@ void core_collect(struct core *core, row_fn *fn, void *ctx)
     COLLECT(core, meters.table, job_usage, meters.usage, ROW_PUT);
     COLLECT(core, gateways, gateway, gateway, ROW_DELETE);
     books_collect(core, fn, ctx);
+    denials_collect(core, fn, ctx);
+    drills_collect(core, fn, ctx);
     charging_collect(core, fn, ctx);
     grants_collect(core, fn, ctx);
     COLLECT(core, tariff.table, pool_price, tariff.price, ROW_DELETE);

@@ -18,6 +18,32 @@ const char *model_kind_text(uint32_t kind)
     }
 }
 
+const char *denied_work_text(uint32_t what)
+{
+    switch (what) {
+#define D(name, number, text) \
+    case (number): \
+        return text;
+        DENIED_WORKS(D)
+#undef D
+    default:
+        return "?";
+    }
+}
+
+const char *denied_how_text(uint32_t how)
+{
+    switch (how) {
+#define D(name, number, text) \
+    case (number): \
+        return text;
+        DENIED_HOWS(D)
+#undef D
+    default:
+        return "?";
+    }
+}
+
 const char *replica_state_text(uint32_t state)
 {
     switch (state) {
@@ -39,6 +65,19 @@ const char *place_state_text(uint32_t state)
         return text;
         PLACE_STATES(P)
 #undef P
+    default:
+        return "?";
+    }
+}
+
+const char *dispatch_reserve_text(uint32_t reserve)
+{
+    switch (reserve) {
+#define O(name, number, text) \
+    case (number): \
+        return text;
+        DISPATCH_RESERVES(O)
+#undef O
     default:
         return "?";
     }

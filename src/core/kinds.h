@@ -27,6 +27,21 @@ enum scope {
 /* What is counted by day and reason. */
 enum tally { TALLY_JOB_EVICTED = 1, TALLY_REPLICA_EVICTED = 2 };
 
+/* Work that rules denied something: requests of models are answered by gateways, so core does not see them. How: it had no place left when
+ * it came, or fewer; or it was stopped where it ran. */
+#define DENIED_WORKS(D) D(JOB, 1, "job") D(REPLICA, 2, "replica")
+#define DENIED_HOWS(D) D(EVERYWHERE, 1, "everywhere") D(SOMEWHERE, 2, "somewhere") D(STOPPED, 3, "stopped")
+enum denied_work {
+#define D(name, number, text) DENIED_##name = (number),
+    DENIED_WORKS(D)
+#undef D
+};
+enum denied_how {
+#define D(name, number, text) DENIED_##name = (number),
+    DENIED_HOWS(D)
+#undef D
+};
+
 #define KIND_TEXT_CAP 32
 #define MODEL_KINDS(M) M(CHAT, 1, "chat") M(EMBEDDING, 2, "embedding") M(RERANK, 3, "rerank")
 
@@ -323,9 +338,12 @@ enum job_outcome {
 
 /* Text of a value in one of the tables above, "?" if unknown. */
 const char *model_kind_text(uint32_t kind);
+const char *denied_work_text(uint32_t what);
+const char *denied_how_text(uint32_t how);
 const char *replica_state_text(uint32_t state);
 const char *place_state_text(uint32_t state);
 const char *job_kind_text(uint32_t kind);
+const char *dispatch_reserve_text(uint32_t reserve);
 const char *isolation_text(uint32_t isolation);
 bool isolation_parse(const char *text, uint32_t *isolation);
 /* enum isolation: that a job with these flags demands. */

@@ -209,16 +209,25 @@ void work_reorder(struct core *core)
 
 /* ---- requests ---- */
 
-/* A site in the same jurisdiction as this one, always the same of them. */
-static uint32_t site_home(const struct core *core, const struct uuid *id)
+void home_of(const struct core *core, const struct uuid *data_site, char home[CODE_CAP])
 {
-    uint32_t site = uuid_zero(id) ? INDEX_NONE : site_by_id(core, id).v;
+    uint32_t site = uuid_zero(data_site) ? INDEX_NONE : site_by_id(core, data_site).v;
+    memset(home, 0, CODE_CAP);
     if (site == INDEX_NONE || core->net.site[site].row.jurisdiction[0] == 0)
-        return INDEX_NONE;
-    uint32_t i = 0;
-    while (memcmp(core->net.site[i].row.jurisdiction, core->net.site[site].row.jurisdiction, CODE_CAP) != 0)
-        i++;
-    return i;
+        home[0] = HOME_NOT_KNOWN;
+    else
+        memcpy(home, core->net.site[site].row.jurisdiction, CODE_CAP);
+}
+
+/* As it was declared, or found when the job came; rows from before that have neither. */
+static void read_home(const struct core *core, const struct event_job_submit *e, char home[CODE_CAP])
+{
+    if (e->home[0])
+        memcpy(home, e->home, CODE_CAP);
+    else
+        home_of(core, &e->data_site, home);
+    if (home[0] == HOME_NOT_KNOWN)
+        memset(home, 0, CODE_CAP);
 }
 
 int shape_read(const struct core *core, const struct event_job_submit *e, struct tenant_id tenant,
@@ -250,13 +259,13 @@ int shape_read(const struct core *core, const struct event_job_submit *e, struct
     }
     key->flags = e->flags & ~(uint32_t)JOB_FINISH; /* it asks for no other place by that */
     key->tenant = tenant_for_rules(core, tenant.v);
-    key->home = site_home(core, &e->data_site);
     key->source = e->data_bytes > 0 ? site_by_id(core, &e->data_site).v : INDEX_NONE;
     if (e->data_bytes > 0 && key->source == INDEX_NONE)
         return ERR_NOT_FOUND;
     key->kind = e->kind;
     key->deployment = deployment;
     memcpy(key->data_class, e->data_class, sizeof key->data_class);
+    read_home(core, e, key->home);
     memcpy(key->jurisdiction, e->jurisdiction, sizeof key->jurisdiction);
     memcpy(key->vendor, e->vendor, sizeof key->vendor);
     return 0;

@@ -26,6 +26,7 @@
 #define HOLD_WAIT_MS 5000                      /* design.md section 6 */
 #define BATCH_EVENTS_MAX 1024                  /* events between two core_collect */
 #define RULES_PART_CAP 512                     /* a part of the text of a set of rules, and its NUL */
+#define CITE_CAP 256                           /* where a rule comes from, as files of rules have it */
 #define RULES_PARTS_MAX 320       /* of a set: for RULES_TEXT_MAX bytes, cut between characters */
 #define SERVICE_REPLICAS_MAX 2048 /* of one service */
 /* Tokens of output a second that one slot is taken to yield before anything was measured (docs/serving.md). */

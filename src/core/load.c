@@ -214,11 +214,14 @@ LOAD_NOTHING(bill)
 LOAD_NOTHING(invoice)
 LOAD_NOTHING(used)
 LOAD_NOTHING(tally)
+LOAD_NOTHING(denial)
+LOAD_NOTHING(drill)
 
 bool core_has_rows(enum row_kind kind)
 {
     return kind != ROW_KIND_usage && kind != ROW_KIND_bill && kind != ROW_KIND_invoice &&
-           kind != ROW_KIND_used && kind != ROW_KIND_tally;
+           kind != ROW_KIND_used && kind != ROW_KIND_tally && kind != ROW_KIND_denial &&
+           kind != ROW_KIND_drill;
 }
 
 int core_load(struct core *core, enum row_kind kind, const void *row)

@@ -91,6 +91,8 @@ void traffic_init(struct core *core);
 void traffic_changed(struct core *core);
 /* Whether data that still comes for the job comes over a corridor that is closed to it. */
 bool transit_closed(const struct core *core, const struct job *job, const uint64_t *closed);
+/* Whether it comes over this one. */
+bool transit_over(const struct core *core, const struct job *job, uint32_t corridor);
 
 /* Bits a second that the corridor would grant now; 0: it is full. */
 uint64_t corridor_share(const struct corridor *corridor);

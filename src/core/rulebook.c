@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "core/kinds.h"
 #include "core/state.h"
+#include "core/view.h"
 
 void rulebook_carve(struct core *core, struct arena *arena)
 {
@@ -27,6 +28,17 @@ void rulebook_init(struct core *core)
 const struct rules *rulebook_rules(const struct core *core)
 {
     return &core->book.rules[core->book.row.slot];
+}
+
+const struct row_rules *view_rules(const struct core *core, const struct rules **rules, const char **text,
+                                   size_t *len, int64_t *next_ms)
+{
+    const struct rules_text *t = &core->book.text[core->book.row.slot];
+    *rules = rulebook_rules(core);
+    *text = t->text;
+    *len = t->parts > 0 ? t->at[t->parts] : 0;
+    *next_ms = core->book.next_ms;
+    return &core->book.row;
 }
 
 /* ---- what is in force ---- */
@@ -80,7 +92,13 @@ static void enforce(struct core *core, uint32_t slot, int64_t at_ms)
 void rulebook_turn(struct core *core)
 {
     if (core->now_ms >= core->book.next_ms)
-        judge_from(core, core->now_ms);
+        rulebook_rejudge(core);
+}
+
+void rulebook_rejudge(struct core *core)
+{
+    judge_from(core, core->now_ms);
+    core->effects->routes_changed = true; /* doors judge requests */
 }
 
 /* ---- steps ---- */
@@ -132,6 +150,51 @@ int step_rules_set(struct core *core, const struct event *event)
     book->row.draft = (struct uuid){{0}};
     book->row.draft_parts = 0;
     enforce(core, slot, event->at_ms);
+    core->effects->routes_changed = true;
+    return 0;
+}
+
+/* ---- what they are told ---- */
+
+int step_site_facts(struct core *core, const struct event *event)
+{
+    const struct event_site_facts *e = &event->u.site_facts;
+    struct site_id id = site_by_id(core, &e->site);
+    if (id.v == INDEX_NONE)
+        return ERR_NOT_FOUND;
+    struct row_site *row = &core->net.site[id.v].row;
+    for (uint32_t i = 0; i < core->work.jobs.used; i++) {
+        struct job *job = &core->work.job[i];
+        /* What a job's data are at home does not change with the site where they lie; rows from before have it to be found. */
+        if (!table_live(&core->work.jobs, i) || job->row.home[0] || !uuid_eq(&job->row.data_site, &e->site))
+            continue;
+        home_of(core, &e->site, job->row.home);
+        table_touch(&core->work.jobs, i);
+    }
+    memcpy(row->jurisdiction, e->jurisdiction, sizeof row->jurisdiction);
+    memcpy(row->region, e->region, sizeof row->region);
+    memcpy(row->owner, e->owner, sizeof row->owner);
+    table_touch(&core->net.sites, id.v);
+    rulebook_rejudge(core);
+    return 0;
+}
+
+int step_tenant_facts(struct core *core, const struct event *event)
+{
+    const struct event_tenant_facts *e = &event->u.tenant_facts;
+    struct tenant_id id = tenant_by_id(core, &e->tenant);
+    if (id.v == INDEX_NONE)
+        return ERR_NOT_FOUND;
+    if (core->work.lanes.live > core->work.shapes.cap)
+        return ERR_LIMIT; /* as rules that name tenants: lanes may have nothing in common any more */
+    struct row_tenant *row = &core->tenant[id.v].row;
+    memcpy(row->jurisdiction, e->jurisdiction, sizeof row->jurisdiction);
+    memcpy(row->licence, e->licence, sizeof row->licence);
+    table_touch(&core->tenants, id.v);
+    for (uint32_t i = 0; i < core->tenants.used; i++)
+        tenant_find_peer(core, (struct tenant_id){i});
+    rulebook_rejudge(core);
+    lanes_rekey(core);
     return 0;
 }
 
@@ -239,37 +302,91 @@ static void set_number(struct rule_facts *facts, enum rule_attr attr, uint64_t n
         rule_facts_number(facts, attr, (int64_t)number);
 }
 
-void rule_facts_of_work(const struct core *core, const struct shape_key *key, uint32_t tenant,
-                        uint32_t alternative, struct rule_facts *facts)
+static void facts_of_tenant(const struct row_tenant *row, struct rule_facts *facts)
 {
-    const struct row_tenant *row = &core->tenant[tenant].row;
-    rule_facts_clear(facts);
     rule_facts_text(facts, RULE_TENANT_NAME, row->name, sizeof row->name);
     rule_facts_text(facts, RULE_TENANT_JURISDICTION, row->jurisdiction, sizeof row->jurisdiction);
     rule_facts_text(facts, RULE_TENANT_LICENCE, row->licence, sizeof row->licence);
+}
+
+static void facts_of_model(const struct row_model *model, struct rule_facts *facts)
+{
+    rule_facts_text(facts, RULE_MODEL_NAME, model->name, sizeof model->name);
+    rule_facts_text(facts, RULE_MODEL_ORIGIN, model->origin, sizeof model->origin);
+    rule_facts_text(facts, RULE_MODEL_LICENCE, model->licence, sizeof model->licence);
+}
+
+void rule_facts_of_work(const struct core *core, const struct shape_key *key, uint32_t tenant,
+                        uint32_t alternative, struct rule_facts *facts)
+{
+    rule_facts_clear(facts);
+    facts_of_tenant(&core->tenant[tenant].row, facts);
     rule_facts_text(facts, RULE_DATA_CLASS, key->data_class, sizeof key->data_class);
-    if (key->home != INDEX_NONE)
-        rule_facts_text(facts, RULE_DATA_HOME, core->net.site[key->home].row.jurisdiction, CODE_CAP);
+    rule_facts_text(facts, RULE_DATA_HOME, key->home, sizeof key->home);
     rule_facts_text(facts, RULE_JOB_KIND, job_kind_text(key->kind), KIND_TEXT_CAP);
     rule_facts_number(facts, RULE_JOB_CHIPS, key->alternative[alternative].count);
 }
 
-void rule_facts_of_pool(const struct core *core, uint32_t i, struct rule_facts *facts)
+static void facts_of_chip(const struct row_chip *chip, struct rule_facts *facts)
 {
-    const struct pool *pool = &core->net.pool[i];
-    const struct row_chip *chip = &core->net.chip[pool->chip.v].row;
-    const struct row_site *site = &core->net.site[pool->site.v].row;
-    facts->about = RULE_ABOUT_POOL;
     rule_facts_text(facts, RULE_CHIP_NAME, chip->id, sizeof chip->id);
     rule_facts_text(facts, RULE_CHIP_VENDOR, chip->vendor, sizeof chip->vendor);
     rule_facts_text(facts, RULE_CHIP_ORIGIN, chip->origin, sizeof chip->origin);
     set_number(facts, RULE_CHIP_TPP, chip->tpp);
     set_number(facts, RULE_CHIP_DENSITY, chip->density);
     set_number(facts, RULE_CHIP_MEMORY_GIB, chip->memory_mib / 1024);
+}
+
+void rule_facts_of_place(const struct core *core, uint32_t chip, uint32_t at, struct rule_facts *facts)
+{
+    const struct row_site *site = &core->net.site[at].row;
+    facts->about = RULE_ABOUT_POOL;
+    if (chip != INDEX_NONE)
+        facts_of_chip(&core->net.chip[chip].row, facts);
     rule_facts_text(facts, RULE_SITE_NAME, site->name, sizeof site->name);
     rule_facts_text(facts, RULE_SITE_JURISDICTION, site->jurisdiction, sizeof site->jurisdiction);
     rule_facts_text(facts, RULE_SITE_REGION, site->region, sizeof site->region);
     rule_facts_text(facts, RULE_SITE_OWNER, site->owner, sizeof site->owner);
+}
+
+void rule_facts_of_pool(const struct core *core, uint32_t i, struct rule_facts *facts)
+{
+    const struct pool *pool = &core->net.pool[i];
+    rule_facts_of_place(core, pool->chip.v, pool->site.v, facts);
+}
+
+/* ---- requests ---- */
+
+const struct uuid *view_rules_peer(const struct core *core, const struct uuid *id)
+{
+    struct tenant_id tenant = tenant_by_id(core, id);
+    return tenant.v == INDEX_NONE || core->book.names_tenants
+               ? id
+               : &core->tenant[core->tenant[tenant.v].peer].row.id;
+}
+
+bool view_may_ask(const struct core *core, const struct uuid *tenant_id, const struct row_model *model,
+                  const struct row_replica *replica, uint32_t *rule)
+{
+    struct tenant_id tenant = tenant_by_id(core, tenant_id);
+    struct site_id site = site_by_id(core, &replica->site);
+    struct rule_facts facts;
+    struct verdict verdict;
+    *rule = RULES_NONE;
+    if (rulebook_rules(core)->nrules == 0 || tenant.v == INDEX_NONE || site.v == INDEX_NONE)
+        return true;
+    const struct row_tenant *row = &core->tenant[tenant.v].row;
+    size_t len = text_len(replica->chip, sizeof replica->chip);
+    uint32_t chip = len > 0 ? map_get(&core->net.chip_map, replica->chip, len) : MAP_NONE;
+    rule_facts_clear(&facts);
+    facts_of_tenant(row, &facts);
+    facts_of_model(model, &facts);
+    rule_facts_text(&facts, RULE_JOB_KIND, job_kind_text(JOB_KIND_INFERENCE), KIND_TEXT_CAP);
+    set_number(&facts, RULE_JOB_CHIPS, replica->chips);
+    rule_facts_of_place(core, chip == MAP_NONE ? INDEX_NONE : chip, site.v, &facts);
+    int rc = rules_judge(rulebook_rules(core), &facts, core->book.row.judged_ms, &verdict);
+    *rule = verdict.rule;
+    return rc == 0;
 }
 
 /* A corridor that crosses no border is judged as a place there. */

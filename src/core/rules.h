@@ -34,7 +34,7 @@
 #define RULE_CONDITIONS_MAX 8 /* in `when`, and in `that` */
 #define RULE_LITERALS_MAX 1024
 #define RULE_LITERAL_CAP 128
-#define RULE_TEXT_CAP 256
+#define RULE_TEXT_CAP CITE_CAP
 #define RULES_TEXT_MAX (128u << 10) /* bytes of a file */
 #define RULE_ERRORS_MAX 32
 #define RULES_NONE UINT32_MAX

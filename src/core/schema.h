@@ -16,6 +16,7 @@
 #include "core/schema_audit.h"
 #include "core/schema_budget.h"
 #include "core/schema_money.h"
+#include "core/schema_rules.h"
 
 #define DIGEST_BYTES 32
 
@@ -105,7 +106,8 @@ struct uuid_list {
 #define JOB_SUBMITTED(F, S) \
     F(S, uuid, job, 0) F(S, uuid, tenant, 0) JOB_REQUEST(F, S) JOB_DECLARED(F, S) JOB_TIMING(F, S)
 /* key: that it was sent with, whose budgets it counts to; zero: none. */
-#define EVENT_JOB_SUBMIT(F, S) JOB_SUBMITTED(F, S) F(S, uuid, key, 0)
+/* home: the jurisdiction that the data belong to, as declared; empty: that of data_site as it is then; "-": nobody knows. */
+#define EVENT_JOB_SUBMIT(F, S) JOB_SUBMITTED(F, S) F(S, uuid, key, 0) F(S, text, home, CODE_CAP)
 /* A job or an array that this one comes after; kind: enum job_after; outcome: enum job_outcome, as its row in the store tells it,
  * 0 where that is of none that is over. The first zero id ends the list. */
 #define JOB_AFTER(F, S, i) F(S, uuid, after##i, 0) F(S, u32, after_kind##i, 0) F(S, u32, outcome##i, 0)
@@ -116,7 +118,7 @@ struct uuid_list {
  * ARRAY_EVENT_TASKS_MAX, after the `at` that came before, in the order of k; what the array comes after is said where `at` is 0. */
 #define EVENT_JOB_ARRAY(F, S) \
     JOB_SUBMITTED(F, S) JOB_AFTERS(F, S) F(S, u32, first, 0) F(S, u32, total, 0) F(S, u32, at_once, 0) \
-    F(S, u32, at, 0) F(S, u32, tasks, 0) F(S, uuid, key, 0)
+    F(S, u32, at, 0) F(S, u32, tasks, 0) F(S, uuid, key, 0) F(S, text, home, CODE_CAP)
 /* Of an array: all its tasks that are not over, and none come any more. */
 #define EVENT_JOB_CANCEL(F, S) F(S, uuid, job, 0)
 /* From the job's site: it is over under this epoch. code: 0, or why it failed. site: who reports; zero: what runs in the hub's
@@ -129,11 +131,6 @@ struct uuid_list {
 #define EVENT_JOB_METER(F, S) \
     F(S, uuid, job, 0) F(S, u32, epoch, 0) F(S, uuid, site, 0) F(S, u64, ms, 0) F(S, u64, chip_ms, 0) \
     F(S, u64, cpu_ms, 0) F(S, u64, energy_mj, 0) F(S, u32, flags, 0) F(S, u64, bytes_in, 0) F(S, u64, bytes_out, 0)
-/* A part of the text of a set of rules (core/rules.h). Parts come in order from 0; part 0 begins anew whatever was begun
- * before. Nothing is in force by it. */
-#define EVENT_RULES_PUT(F, S) F(S, uuid, set, 0) F(S, u32, part, 0) F(S, text, text, RULES_PART_CAP)
-/* Puts the set of so many parts in force, all of it or, if it is not as it must be, nothing. No parts: no rules. */
-#define EVENT_RULES_SET(F, S) F(S, uuid, set, 0) F(S, u32, parts, 0)
 /* A plan for work that can wait (core/plan.h) arrives in parts of these two kinds, numbered together from 0; part 0 begins
  * anew whatever was begun before. Nothing is in force by them.
  * A class: jobs whose first alternative asks for `chip` and that ask for `site` and `jurisdiction` (empty: for none), whose
@@ -292,6 +289,9 @@ struct uuid_list {
     E(job_meter, 66, EVENT_JOB_METER) \
     E(rules_put, 70, EVENT_RULES_PUT) \
     E(rules_set, 71, EVENT_RULES_SET) \
+    E(site_facts, 72, EVENT_SITE_FACTS) \
+    E(tenant_facts, 73, EVENT_TENANT_FACTS) \
+    E(drill, 74, EVENT_DRILL) \
     E(plan_class, 80, EVENT_PLAN_CLASS) \
     E(plan_rent, 81, EVENT_PLAN_RENT) \
     E(plan_set, 82, EVENT_PLAN_SET) \
@@ -354,13 +354,14 @@ struct uuid_list {
     F(S, i64, carbon_price, 0) F(S, u64, jobs, 0) F(S, u32, preempt, 0) F(S, u32, reserve, 0)
 /* `sequence` numbers the jobs in order of submission; pool, alternative and epoch of the last start; done_ms: work, as run
  * time at rate 1, that a checkpoint keeps; transit_ms: how long its data came after that start, before it ran. Of a job that came without a duration, run time at rate 1 as thought of when it
- * came (core/habit.h): estimate_ms as likely as not, bound_ms with some certainty; else 0. returns: how often a site gave it back. deployment: whose replica it is; zero: of none. */
+ * came (core/habit.h): estimate_ms as likely as not, bound_ms with some certainty; else 0. returns: how often a site gave it back. deployment: whose replica it is; zero: of none.
+ * home: as it was when it came, "-": not known; empty, in rows from before: as its data's site says. */
 #define ROW_JOB(F, S) \
     F(S, uuid, id, 0) F(S, uuid, tenant, 0) JOB_REQUEST(F, S) F(S, u64, sequence, 0) F(S, u32, state, 0) \
     F(S, u32, epoch, 0) F(S, u32, alternative, 0) F(S, uuid, pool, 0) F(S, i64, submitted_ms, 0) \
     F(S, i64, started_ms, 0) F(S, i64, ended_ms, 0) F(S, u32, code, 0) JOB_DECLARED(F, S) \
     JOB_TIMING(F, S) F(S, i64, done_ms, 0) F(S, i64, transit_ms, 0) F(S, i64, estimate_ms, 0) F(S, i64, bound_ms, 0) \
-    F(S, u32, returns, 0) F(S, uuid, deployment, 0) F(S, uuid, key, 0)
+    F(S, u32, returns, 0) F(S, uuid, deployment, 0) F(S, uuid, key, 0) F(S, text, home, CODE_CAP)
 /* tasks: those that came; failed: of them, those that are over otherwise than well; state: JOB_QUEUED, and then how it ends;
  * ended_ms: 0 until nothing of it is left. */
 #define ROW_JOB_ARRAY(F, S) \
@@ -447,13 +448,6 @@ struct uuid_list {
     F(S, uuid, tenant, 0) F(S, uuid, key, 0) F(S, uuid, model, 0) F(S, u64, hour, 0) \
     F(S, u64, requests, 0) F(S, u64, prompt, 0) F(S, u64, cached, 0) F(S, u64, completion, 0) \
     F(S, u64, reasoning, 0) F(S, i64, cost, 0)
-/* The set of rules in force, in slot 0 or 1, and the draft in the other one. judged_ms: as of when they are applied. */
-#define ROW_RULES(F, S) \
-    F(S, u32, id, 0) F(S, u32, slot, 0) F(S, uuid, set, 0) F(S, u32, parts, 0) F(S, i64, since_ms, 0) \
-    F(S, i64, judged_ms, 0) F(S, uuid, draft, 0) F(S, u32, draft_parts, 0)
-/* `at`: where the part begins in the text, bytes. Parts past those of their slot are left of an older text. */
-#define ROW_RULES_PART(F, S) \
-    F(S, u32, slot, 0) F(S, u32, part, 0) F(S, u32, at, 0) F(S, text, text, RULES_PART_CAP)
 /* made: replicas that it ever had, so that no two have the same id; since when one is too many, and the greatest demand since
  * then; since when nothing is asked of it. 0: not so. */
 #define ROW_SERVICE(F, S) \
@@ -548,7 +542,9 @@ struct uuid_list {
     R(notice, 83, ROW_NOTICE, 1) \
     R(compute, 84, ROW_COMPUTE, 1) \
     R(recall, 90, ROW_RECALL, 1) \
-    R(tally, 91, ROW_TALLY, 3)
+    R(tally, 91, ROW_TALLY, 3) \
+    R(denial, 92, ROW_DENIAL, 6) \
+    R(drill, 93, ROW_DRILL, 1)
 
 /* clang-format on */
 

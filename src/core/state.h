@@ -16,6 +16,8 @@
 #include "core/budget.h"
 #include "core/contingency.h"
 #include "core/core.h"
+#include "core/denial.h"
+#include "core/drill.h"
 #include "core/follow.h"
 #include "core/habit.h"
 #include "core/lease.h"
@@ -115,6 +117,8 @@ struct core {
     struct habits habits;
     struct job_meters meters;
     struct books books;
+    struct denials denials;
+    struct drills drills;
     struct charging charging;
     struct grants grants;
     struct tariff tariff;
@@ -340,6 +344,8 @@ int shape_read(const struct core *core, const struct event_job_submit *request, 
 /* Every lane gets the shape that it has now that rules ask for tenants by name, or do no longer. Lanes must be no more
  * than shapes may be. */
 void lanes_rekey(struct core *core);
+/* The jurisdiction of the site, or HOME_NOT_KNOWN (core/rulebook.h). */
+void home_of(const struct core *core, const struct uuid *data_site, char home[CODE_CAP]);
 /* Where a job with so much left to run, at rate 1, is in the queue. */
 int64_t lane_key(const struct core *core, const struct job *job, int64_t run_ms);
 

@@ -120,6 +120,12 @@ bool transit_closed(const struct core *core, const struct job *job, const uint64
     return false;
 }
 
+bool transit_over(const struct core *core, const struct job *job, uint32_t corridor)
+{
+    uint32_t i = transit_of(core, job);
+    return i != MAP_NONE && uses(&core->traffic.transit[i], corridor);
+}
+
 /* Of the transfers over the corridor the one that started last, of equals that of the job that came last. */
 static uint32_t last_over(const struct core *core, uint32_t corridor)
 {

@@ -119,6 +119,17 @@ struct view_pool_use {
     uint32_t nodes_up, chips, free;
 };
 struct view_pool_use view_pool_use(const struct core *core, const struct uuid *id);
+struct rules;
+/* The rules in force, as they were parsed, and their text; the row tells since when, and as of when they are applied. *next_ms: when one
+ * comes into force or goes next, INT64_MAX: none does. */
+const struct row_rules *view_rules(const struct core *core, const struct rules **rules, const char **text,
+                                   size_t *len, int64_t *next_ms);
+/* Whether rules let the tenant have its requests of the model answered by this replica; *rule: that denies or, RULES_NONE, a closed border.
+ * Nobody else's data are known: a request declares none. */
+bool view_may_ask(const struct core *core, const struct uuid *tenant, const struct row_model *model,
+                  const struct row_replica *replica, uint32_t *rule);
+/* The tenant for whom that is the same: itself, or another of the same facts, always the same of them. */
+const struct uuid *view_rules_peer(const struct core *core, const struct uuid *tenant);
 /* Whether rules let somebody of each site's own jurisdiction use the model there, on some pool. Each tenant is not judged. */
 bool view_may_deploy(const struct core *core, const struct uuid_list *sites, const struct row_model *model,
                      uint32_t chips);

@@ -349,6 +349,8 @@ int work_park(struct core *core, const struct event_job_submit *e, uint32_t depl
     job->row.id = e->job;
     job->row.tenant = e->tenant;
     job_take_terms(&job->row, e);
+    if (e->home[0] == 0)
+        home_of(core, &e->data_site, job->row.home);
     if (deployment != INDEX_NONE)
         job->row.deployment = core->deployment[deployment].row.id;
     habit_estimate(core, &job->row);
@@ -358,6 +360,7 @@ int work_park(struct core *core, const struct event_job_submit *e, uint32_t depl
     job->row.submitted_ms = core->now_ms;
     map_put(&w->job_map, &job->row.id, sizeof job->row.id, i);
     *out = (struct job_id){i};
+    denial_arrives(core, job);
     return 0;
 }
 
@@ -445,12 +448,14 @@ static void stop(struct core *core, struct job_id id, int code)
 
 void job_evict(struct core *core, struct job_id id, int code)
 {
-    tally_add(core, core->work.job[id.v].replica == INDEX_NONE ? TALLY_JOB_EVICTED : TALLY_REPLICA_EVICTED,
-              code);
+    const struct job *job = &core->work.job[id.v];
+    tally_add(core, job->replica == INDEX_NONE ? TALLY_JOB_EVICTED : TALLY_REPLICA_EVICTED, code);
+    if (code == ERR_FORBIDDEN)
+        denial_stops(core, job);
     stop(core, id, code);
     set_state(core, id, JOB_QUEUED);
     lane_enter(core, id);
-    core->work.lane[core->work.job[id.v].lane].stopped = core->work.pass;
+    core->work.lane[job->lane].stopped = core->work.pass;
 }
 
 /* Of the jobs on a node for which that holds the one that came first: the order of its shares is that of their starts, which rows

@@ -20,6 +20,7 @@
 #include "core/queue.h"
 
 #define ALTERNATIVES 4
+#define DENIED_BY_WORDS 5 /* a bit for each rule, and one for the closed border */
 #define GANG_CHIPS_MAX (1u << 16)
 #define JOB_MS_MAX (INT64_C(400) * 86400000)
 /* What a job without a duration is taken to last until more is known. */
@@ -31,7 +32,8 @@
 #define JOB_COPY_FIELD(S, type, name, size) memcpy(&to->name, &from->name, sizeof to->name);
 #define JOB_COPY_TERMS \
     JOB_REQUEST(JOB_COPY_FIELD, _) \
-    JOB_DECLARED(JOB_COPY_FIELD, _) JOB_TIMING(JOB_COPY_FIELD, _) JOB_COPY_FIELD(_, uuid, key, 0)
+    JOB_DECLARED(JOB_COPY_FIELD, _) \
+    JOB_TIMING(JOB_COPY_FIELD, _) JOB_COPY_FIELD(_, uuid, key, 0) JOB_COPY_FIELD(_, text, home, CODE_CAP)
 
 struct job_id {
     uint32_t v;
@@ -57,11 +59,11 @@ struct shape_key {
     uint32_t site; /* INDEX_NONE: any */
     uint32_t flags;
     uint32_t tenant;     /* whose facts the rules are told: those of all tenants that are equal to them */
-    uint32_t home;       /* a site in the jurisdiction of the data, INDEX_NONE: not known */
     uint32_t source;     /* the site where its data lies, INDEX_NONE: there is none to bring */
     uint32_t kind;       /* enum job_kind */
     uint32_t deployment; /* whose replica it is, INDEX_NONE: of none */
     char data_class[CODE_CAP];
+    char home[CODE_CAP]; /* the jurisdiction of the data, empty: not known */
     char jurisdiction[CODE_CAP];
     char vendor[NAME_CAP];
 };
@@ -100,9 +102,12 @@ struct shape {
     uint64_t version;    /* of the network that `reach` was found for */
     uint64_t judged;     /* version of the rules that `lawful` was made for */
     uint64_t *lawful;    /* ALTERNATIVES x pool words: pools that no rule denies, whatever their state */
-    uint64_t barred;     /* as `judged`, of `closed` */
-    uint64_t *closed;    /* corridors that rules deny to its data */
-    bool closes;         /* some are */
+    uint64_t denied;     /* version of the network that `by` was made for */
+    uint64_t by[DENIED_BY_WORDS]; /* rules that deny it some pool, by bits, and past them the closed border */
+    bool nowhere;                 /* they leave it no pool that it asks for */
+    uint64_t barred;              /* as `judged`, of `closed` */
+    uint64_t *closed;             /* corridors that rules deny to its data */
+    bool closes;                  /* some are */
 };
 
 struct lane {
