@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/osrandom.h"
+#include "core/rules.h"
 #include "gateway/apikey.h"
 #include "gateway/refusal.h"
 #include "gateway/relay.h"
@@ -216,11 +217,28 @@ static void wake(struct worker *w, const struct snap_model *m)
         (void)worker_ask(w, &event, on_woken, NULL);
 }
 
+/* All replicas that there are. */
+static void refuse_barred(struct relay *r, const struct slot_bar *bar)
+{
+    char words[200];
+    const char *rule = bar->rule == RULES_NONE ? "" : r->snapshot->rule[bar->rule];
+    (void)snprintf(words, sizeof words, "The rules let no replica of `%.63s` answer this tenant: %s%s%s.",
+                   r->model->name, rule[0] ? "rule `" : "the border is closed", rule, rule[0] ? "`" : "");
+    relay_refuse(r, ERR_FORBIDDEN, words);
+}
+
 static void go_slot(struct relay *r, uint64_t prefix_hash)
 {
     const struct snap_model *m = r->model;
+    const struct slot_bar *bar = slot_bar_of(m->bars, m->nbars, &r->tenant);
+    struct backend *allowed[REPLICAS_PER_DEPLOYMENT_MAX];
+    uint32_t n = slot_allowed(m->backends, m->nbackends, bar ? bar->barred : 0, allowed);
     deadline_disarm(&r->deadline);
-    r->backend = slot_take(m->queue, m->backends, m->nbackends, prefix_hash, slot_tokens(r));
+    if (bar && n == 0) {
+        refuse_barred(r, bar);
+        return;
+    }
+    r->backend = slot_take(m->queue, allowed, n, prefix_hash, slot_tokens(r));
     if (r->backend) {
         go_upstream(r);
         return;

@@ -7,6 +7,7 @@
 
 #include "core/kinds.h"
 #include "core/ledger.h"
+#include "core/rulebook.h"
 #include "core/view.h"
 
 struct routes {
@@ -144,6 +145,8 @@ int routes_row(struct routes *r, uint32_t kind, void *row)
     case ROW_KIND_deployment:
     case ROW_KIND_service:
     case ROW_KIND_recall:
+    case ROW_KIND_rules:
+    case ROW_KIND_rules_part:
         rc = core_load(r->core, (enum row_kind)kind, row);
         break;
     default:
@@ -158,6 +161,9 @@ int routes_end(struct routes *r, uint64_t n, const struct core **core)
 {
     if (!r->begun || r->n != n)
         return ERR_CORRUPT;
+    int rc = load_rules_done(r->core);
+    if (rc != 0)
+        return rc;
     portals_sweep(r->portals);
     *core = r->core;
     return 0;

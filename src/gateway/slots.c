@@ -167,13 +167,47 @@ static struct turn *turn_of(struct slot_queue *queue, const struct uuid *tenant)
     return turn;
 }
 
-/* Under the lock: the tenant whose turn it is gives its first waiter and goes to the end. */
-static struct slot_waiter *pop(struct slot_queue *queue)
+/* ---- what rules deny ---- */
+
+const struct slot_bar *slot_bar_of(const struct slot_bar *bars, uint32_t nbars, const struct uuid *tenant)
 {
-    struct list *first = list_first(&queue->turns);
-    if (!first)
-        return NULL;
-    struct turn *turn = list_entry(first, struct turn, node);
+    uint32_t low = 0, high = nbars;
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
+        if (memcmp(&bars[mid].tenant, tenant, sizeof *tenant) < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low < nbars && uuid_eq(&bars[low].tenant, tenant) ? &bars[low] : NULL;
+}
+
+uint32_t slot_allowed(struct backend *const *backends, uint32_t n, uint64_t barred,
+                      struct backend *allowed[REPLICAS_PER_DEPLOYMENT_MAX])
+{
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        if (!(barred >> i & 1))
+            allowed[left++] = backends[i];
+    }
+    return left;
+}
+
+/* Under the lock. */
+static struct backend *take_for(struct slot_queue *queue, const struct uuid *tenant)
+{
+    struct backend *allowed[REPLICAS_PER_DEPLOYMENT_MAX];
+    const struct slot_bar *bar = slot_bar_of(queue->bars, queue->nbars, tenant);
+    if (!bar)
+        return take_any(queue->backends, queue->nbackends, 0, 0);
+    return take_any(allowed, slot_allowed(queue->backends, queue->nbackends, bar->barred, allowed), 0, 0);
+}
+
+/* ---- turns ---- */
+
+/* Under the lock: the tenant whose turn it is gives its first waiter and goes to the end. */
+static struct slot_waiter *pop(struct slot_queue *queue, struct turn *turn)
+{
     struct slot_waiter *waiter = list_entry(list_first(&turn->waiters), struct slot_waiter, in_turn);
     list_remove(&waiter->in_turn);
     list_remove(&turn->node);
@@ -196,19 +230,27 @@ static void grant(struct slot_waiter *waiter, struct backend *backend)
     box->wake(box);
 }
 
+/* Under the lock: the first turn for which there is a slot; NULL: for none. Where rules deny nothing all turns are alike. */
+static struct turn *next_turn(struct slot_queue *queue, struct backend **out)
+{
+    list_for_each_safe (it, next, &queue->turns) {
+        struct turn *turn = list_entry(it, struct turn, node);
+        *out = take_for(queue, &turn->tenant);
+        if (*out)
+            return turn;
+        if (queue->nbars == 0)
+            break;
+    }
+    return NULL;
+}
+
 /* Under the lock: hands out free slots while somebody waits. */
 static void serve(struct slot_queue *queue)
 {
-    while (atomic_load(&queue->waiting) > 0) {
-        struct backend *b = take_any(queue->backends, queue->nbackends, 0, 0);
-        if (!b)
-            break;
-        struct slot_waiter *waiter = pop(queue);
-        if (!waiter) { /* cannot be: `waiting` counts what is queued, under this lock */
-            atomic_fetch_sub(&b->busy, 1);
-            backend_unref(b);
-            break;
-        }
+    struct backend *b;
+    struct turn *turn;
+    while (atomic_load(&queue->waiting) > 0 && (turn = next_turn(queue, &b)) != NULL) {
+        struct slot_waiter *waiter = pop(queue, turn);
         atomic_fetch_add(&b->outstanding, waiter->tokens);
         grant(waiter, b);
     }
@@ -283,9 +325,18 @@ void slot_release(struct slot_queue *queue, struct backend *backend, uint64_t to
     pthread_mutex_unlock(&queue->lock);
 }
 
-void slot_publish(struct slot_queue *queue, struct backend *const *backends, uint32_t n)
+void slot_publish(struct slot_queue *queue, struct backend *const *backends, uint32_t n,
+                  const struct slot_bar *bars, uint32_t nbars)
 {
+    struct slot_bar *own = nbars > 0 ? malloc(nbars * sizeof *own) : NULL;
+    if (nbars > 0 && !own)
+        abort(); /* a snapshot of that size was just made */
+    if (own)
+        memcpy(own, bars, nbars * sizeof *own);
     pthread_mutex_lock(&queue->lock);
+    free(queue->bars);
+    queue->bars = own;
+    queue->nbars = nbars;
     struct backend *old[REPLICAS_PER_DEPLOYMENT_MAX];
     uint32_t nold = queue->nbackends;
     memcpy(old, queue->backends, nold * sizeof *old);

@@ -34,6 +34,7 @@ struct backend {
     struct uuid site;
     char chip[CHIP_CAP]; /* empty: it is counted nowhere */
     char version[NAME_CAP];
+    uint32_t chips;
     struct http_endpoint endpoint;
     uint32_t slots;
     uint64_t salt; /* for rendezvous hashing */
@@ -69,6 +70,13 @@ struct grant_box {
     void (*wake)(struct grant_box *box); /* from any thread */
 };
 
+/* Replicas of a model that rules deny to a tenant's requests: bits, in the order of the backends that came with them. */
+struct slot_bar {
+    struct uuid tenant;
+    uint64_t barred;
+    uint32_t rule; /* the first that denies; the snapshot's, RULES_NONE: the border is closed */
+};
+
 struct turn { /* one tenant's place in the queue */
     struct list node;
     struct list waiters;
@@ -84,6 +92,8 @@ struct slot_queue {
     _Atomic uint32_t waiting;
     struct backend *backends[REPLICAS_PER_DEPLOYMENT_MAX]; /* as last published; guarded by lock */
     uint32_t nbackends;
+    struct slot_bar *bars; /* in the order of tenants, as published; guarded by lock */
+    uint32_t nbars;
     struct demand demand;
     struct slot_queue *next;
 };
@@ -106,8 +116,14 @@ void slot_cancel(struct slot_queue *queue, struct slot_waiter *waiter);
 struct slot_waiter *grant_next(struct grant_box *box);
 /* Gives the slot and the reference back; the head of the queue gets it. */
 void slot_release(struct slot_queue *queue, struct backend *backend, uint64_t tokens);
-/* New routes: hands free slots to whoever waits. `backends` replaces the list. */
-void slot_publish(struct slot_queue *queue, struct backend *const *backends, uint32_t n);
+/* New routes: hands free slots to whoever waits. `backends` replaces the list, and the queue's copy of `bars` what was denied. */
+void slot_publish(struct slot_queue *queue, struct backend *const *backends, uint32_t n,
+                  const struct slot_bar *bars, uint32_t nbars);
+/* The tenant's in a list in the order of tenants; NULL: nothing is denied. */
+const struct slot_bar *slot_bar_of(const struct slot_bar *bars, uint32_t nbars, const struct uuid *tenant);
+/* Of n backends those that are not barred; how many. */
+uint32_t slot_allowed(struct backend *const *backends, uint32_t n, uint64_t barred,
+                      struct backend *allowed[REPLICAS_PER_DEPLOYMENT_MAX]);
 
 /* Hands free slots to whoever waits; now and then, for backends that were suspect. */
 void slot_kick(struct slot_queue *queue);

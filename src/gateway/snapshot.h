@@ -51,6 +51,8 @@ struct snap_model {
     struct slot_queue *queue;
     struct backend *backends[REPLICAS_PER_DEPLOYMENT_MAX];
     uint32_t nbackends;
+    struct slot_bar *bars; /* who may not use which, in the order of tenants */
+    uint32_t nbars;
     uint32_t nwanted; /* replicas that shall run */
     uint32_t nhere;   /* of them, on the hub's own machine */
     struct demand_terms demand;
@@ -70,6 +72,7 @@ struct snapshot {
     struct map_slot *model_slots;
     struct snap_model *model;
     uint32_t nmodels;
+    char (*rule)[NAME_CAP]; /* ids of the rules in force, in their order */
     struct map owns;
     struct map_slot *own_slots;
     struct snap_price *own; /* of single tenants, by tenant and model */

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/kinds.h"
+#include "core/rulebook.h"
 #include "hub/trunk.h"
 
 #define SESSIONS_MS 5000 /* between looks at sessions where no routes change */
@@ -53,6 +54,32 @@ static uint64_t add_places(struct buf *out, const struct core *core)
     return n;
 }
 
+/* The set in force, and nothing of a draft. A gateway from before rules does not take them, nor what comes with them. */
+static uint64_t add_rules(struct buf *out, const struct core *core)
+{
+    const struct rules *rules;
+    const char *text;
+    size_t len;
+    int64_t next_ms;
+    const struct row_rules *row = view_rules(core, &rules, &text, &len, &next_ms);
+    struct row_rules own = {
+        .id = row->id, .set = row->set, .since_ms = row->since_ms, .judged_ms = row->judged_ms};
+    uint32_t n;
+    if (rules->nrules == 0)
+        return 0;
+    for (size_t at = 0; (n = rules_cut(text + at, len - at)) > 0; at += n)
+        own.parts++;
+    frame_add_row(out, ROW_KIND_rules, &own);
+    struct row_rules_part part = {.slot = own.slot};
+    for (size_t at = 0; (n = rules_cut(text + at, len - at)) > 0; at += n, part.part++) {
+        part.at = (uint32_t)at;
+        memset(part.text, 0, sizeof part.text);
+        memcpy(part.text, text + at, n);
+        frame_add_row(out, ROW_KIND_rules_part, &part);
+    }
+    return 1 + own.parts;
+}
+
 /* In the order in which core_load wants them. A key comes with its hash, as it is stored, never with its secret. */
 static void add_routes(struct buf *out, const struct core *core, uint64_t version)
 {
@@ -82,6 +109,7 @@ static void add_routes(struct buf *out, const struct core *core, uint64_t versio
     ADD_ALL(deployment);
     n += add_services(out, core);
     ADD_ALL(replica);
+    n += add_rules(out, core);
     const struct row_recall *recall; /* without any a gateway of before them takes all this */
     for (uint32_t pos = 0; (recall = view_recall_at(core, &pos)) != NULL;) {
         if (recall->lifted_ms != 0)

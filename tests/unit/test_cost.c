@@ -227,10 +227,61 @@ static void test_prefix(void **state)
     unbuild();
 }
 
+static uint32_t woken;
+
+static void on_wake(struct grant_box *box)
+{
+    (void)box;
+    woken++;
+}
+
+/* A replica that rules deny to a tenant is not granted to it, and whoever waits behind it gets it; with other rules it may. */
+static void test_barred(void **state)
+{
+    (void)state;
+    static const struct there there[NB] = {{0, 1}, {0, 1, 1}, {0, 1, 1}};
+    const struct slot_bar bars[] = {{.tenant = uid('T', 1), .barred = 5},
+                                    {.tenant = uid('T', 2), .barred = 2}};
+    struct grant_box box;
+    struct slot_waiter first = {.tenant = uid('T', 1), .box = &box},
+                       second = {.tenant = uid('T', 3), .box = &box};
+    struct backend *allowed[REPLICAS_PER_DEPLOYMENT_MAX];
+    assert_null(slot_bar_of(bars, 2, &second.tenant));
+    assert_ptr_equal(slot_bar_of(bars, 2, &first.tenant), &bars[0]);
+    assert_ptr_equal(slot_bar_of(bars, 2, &bars[1].tenant), &bars[1]);
+    build(there);
+    assert_int_equal(slot_allowed(made, NB, 5, allowed), 1);
+    assert_ptr_equal(allowed[0], made[1]);
+    grant_box_init(&box, on_wake);
+    made[0]->busy = 1;
+    slot_publish(&queue, made, NB, bars, 2);
+    assert_int_equal(slot_wait(&queue, &first), 0);
+    assert_int_equal(slot_wait(&queue, &second), 0);
+    assert_int_equal(woken, 0);
+    atomic_fetch_add(&made[0]->refs, 1); /* whoever has its slot */
+    slot_release(&queue, made[0], 0);
+    assert_int_equal(woken, 1);
+    assert_ptr_equal(grant_next(&box), &second);
+    assert_ptr_equal(second.backend, made[0]);
+    atomic_fetch_add(&made[2]->refs, 1);
+    slot_release(&queue, made[2], 0);
+    assert_int_equal(woken, 1); /* it is free, and not for the one that waits */
+    slot_publish(&queue, made, NB, NULL, 0);
+    assert_int_equal(woken, 2);
+    assert_ptr_equal(grant_next(&box), &first);
+    assert_ptr_equal(first.backend, made[2]);
+    slot_release(&queue, made[0], 0);
+    slot_release(&queue, made[2], 0);
+    slot_publish(&queue, NULL, 0, NULL, 0);
+    made[1]->busy = 0;
+    unbuild();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_wait),     cmocka_unit_test(test_standing),
                                        cmocka_unit_test(test_yield),    cmocka_unit_test(test_choice),
-                                       cmocka_unit_test(test_overflow), cmocka_unit_test(test_prefix)};
+                                       cmocka_unit_test(test_overflow), cmocka_unit_test(test_prefix),
+                                       cmocka_unit_test(test_barred)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
