@@ -39,6 +39,11 @@ static int print_report(const struct cli *cli, yyjson_doc *doc)
                                             {"TOKENS IN", "/prompt_tokens"},
                                             {"TOKENS OUT", "/completion_tokens"}};
     static const struct column evictions[] = {{"WHAT", "/what"}, {"REASON", "/reason"}, {"COUNT", "/count"}};
+    static const struct column denials[] = {
+        {"RULE", "/rule"}, {"WHAT", "/what"}, {"HOW", "/how"}, {"COUNT", "/count"}, {"CITE", "/cite"}};
+    static const struct column drills[] = {{"LOST", "/what"},       {"NAME", "/name"},
+                                           {"AT", "/at"},           {"FIRM SHARE", "/firm_share"},
+                                           {"COVERED", "/covered"}, {"RESERVE", "/reserve"}};
     static const struct column supply[] = {{"MONTH", "/month"},
                                            {"CHIP MS", "/chip_ms"},
                                            {"AT HOME", "/home_site_chip_ms"},
@@ -56,6 +61,10 @@ static int print_report(const struct cli *cli, yyjson_doc *doc)
     rc = print_part(cli, doc, "volumes", volumes, COUNT(volumes));
     if (rc == CLI_OK)
         rc = print_part(cli, doc, "evictions", evictions, COUNT(evictions));
+    if (rc == CLI_OK)
+        rc = print_part(cli, doc, "denials", denials, COUNT(denials));
+    if (rc == CLI_OK)
+        rc = print_part(cli, doc, "drills", drills, COUNT(drills));
     if (rc == CLI_OK)
         rc = print_part(cli, doc, "self_supply", supply, COUNT(supply));
     return rc == CLI_OK ? print_part(cli, doc, "recalls", recalls, COUNT(recalls)) : rc;

@@ -17,6 +17,7 @@
     "chips=N chip=KIND[:N],... time=TIME name=NAME priority=N interruptible on-disconnect=WHAT after=JOBS " \
     "env=NAME=VALUE " \
     "memory=MIB network site=NAME near=DATA jurisdiction=CODE vendor=NAME isolation=LEVEL deadline=WHEN " \
+    "data-class=CLASS data-home=CODE kind=KIND " \
     "defer=WHEN green " \
     "checkpoint-every=TIME checkpoint-cost=TIME array=A-B[%C] cwd=DIR in=[NAME=]PATH out=PATH dry-run " \
     "tenant=NAME"
@@ -32,7 +33,10 @@ const struct verb cli_verbs[] = {
      "run hub and local site; serves the bundled model on first start", NULL},
     {"down", "", 0, 0, "", "stop the hub that runs on the data folder", cli_down},
     {"status", "", 0, 0, "", "is it well, and what does it hold", cli_status},
-    {"tenant add", "NAME", 1, 1, "budget=AMOUNT currency=CODE", "add a tenant", cli_tenant_add},
+    {"tenant add", "NAME", 1, 1, "budget=AMOUNT currency=CODE jurisdiction=CODE licence=NUMBER",
+     "add a tenant", cli_tenant_add},
+    {"tenant set", "NAME", 1, 1, "jurisdiction=CODE licence=NUMBER",
+     "set what rules are told of a tenant; what is not given stays", cli_tenant_set},
     {"tenant list", "", 0, 0, "limit=N cursor=C", "list tenants and their budgets", cli_tenant_list},
     {"tenant show", "NAME", 1, 1, "", "show one tenant", cli_tenant_show},
     {"tenant budget", "NAME AMOUNT", 2, 2, "per=PERIOD soft at=PERCENT",
@@ -114,6 +118,8 @@ const struct verb cli_verbs[] = {
     {"site show", "NAME", 1, 1, "", "show one site", cli_site_show},
     {"site add", "NAME", 1, 1, "jurisdiction=CODE region=NAME owner=NAME", "add a site to the network",
      cli_site_add},
+    {"site set", "NAME", 1, 1, "jurisdiction=CODE region=NAME owner=NAME",
+     "set what rules are told of a site; what is not given stays", cli_site_set},
     {"site owners", "NAME [OWNER=SHARE,...]", 1, 2, "",
      "show or set who owns the site, with shares of its revenue in millionths", cli_site_owners},
     {"site token", "NAME", 1, 1, "minutes=N", "make a token with which somebody may join as the site, once",
@@ -192,10 +198,18 @@ const struct verb cli_verbs[] = {
      "run a network and traces of jobs on virtual time; --report writes a page about it", cli_sim},
     {"backup", "DIR", 1, 1, "blobs", "copy the running hub's data to a new folder", cli_backup},
     {"restore", "DIR", 1, 1, "", "fill a new data folder from a backup", cli_restore},
+    {"rules apply", "FILE", 1, 1, "dry-run",
+     "put a rule file in force, all of it or nothing; --dry-run: only tell what it would stop",
+     cli_rules_apply},
+    {"rules show", "", 0, 0, "text", "the rules in force; --text: as their file was written", cli_rules_show},
+    {"rules diff", "FILE", 1, 1, "", "how a rule file differs from the rules in force", cli_rules_diff},
+    {"rules none", "", 0, 0, "", "lift all rules", cli_rules_none},
     {"rules check", "FILE", 1, 1, "", "check a rule file: every error with its line and column",
      cli_rules_check},
     {"rules explain", "FILE ATTR=VALUE...", 1, 32, "at=DATE",
      "judge given facts by a rule file, and tell what became of each rule", cli_rules_explain},
+    {"drill", "site=NAME|vendor=NAME|corridor=A/B", 1, 1, "",
+     "play a loss on a copy: what work would stop, and what of it would run again", cli_drill},
     {"audit verify", "[URL|DIR]", 0, 1, "checkpoint=FILE keep=FILE witness=VKEY quorum=N",
      "check a transparency log from its entries; --key is the log's", cli_audit_verify},
     {"audit replay", "[DATA]", 0, 1, "from=BACKUP",

@@ -81,6 +81,7 @@ cli_fn cli_down, cli_status, cli_tenant_add, cli_tenant_list, cli_tenant_show, c
     cli_key_list, cli_key_revoke, cli_model_add, cli_model_list, cli_model_show, cli_model_rm,
     cli_model_price, cli_deploy, cli_deployments, cli_undeploy, cli_usage_report, cli_usage_records, cli_chat,
     cli_sim, cli_backup, cli_restore, cli_version, cli_completion, cli_rules_check, cli_rules_explain,
+    cli_rules_apply, cli_rules_show, cli_rules_diff, cli_rules_none, cli_drill, cli_site_set, cli_tenant_set,
     cli_network_check, cli_network_show, cli_site_list, cli_site_show, cli_site_add, cli_site_token,
     cli_site_cordon, cli_site_drain, cli_site_resume, cli_site_remove, cli_site_join, cli_site_run,
     cli_gateway_list, cli_gateway_add, cli_gateway_token, cli_gateway_remove, cli_gateway_join,

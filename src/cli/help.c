@@ -17,6 +17,12 @@
     "  --site NAME, --jurisdiction CODE, --vendor NAME\n" \
     "  --near DATA            where a job ran last (its id), where a blob is (its SHA-256), or a site\n" \
     "  --isolation LEVEL      only where it is kept apart so strictly: process, namespace, cgroup\n" \
+    "What rules are told of it\n" \
+    "  --data-class CLASS     what its data are: personal, public, as the rules in force call it\n" \
+    "  --data-home CODE       the jurisdiction that they belong to; -: nobody knows; else that of the site " \
+    "where\n" \
+    "                         they lie\n" \
+    "  --kind KIND            batch or training\n" \
     "When\n" \
     "  --time TIME            it is stopped after that: 90s, 45m, 36h, 3d, or as Slurm has it: MM, MM:SS,\n" \
     "                         HH:MM:SS, D-HH:MM:SS\n" \

@@ -182,6 +182,9 @@ void job_options_add(struct request *r, const struct cli *cli, bool tenant)
     request_option(r, cli, "near", "near");
     request_option(r, cli, "jurisdiction", "jurisdiction");
     request_option(r, cli, "vendor", "vendor");
+    request_option(r, cli, "data-class", "data_class");
+    request_option(r, cli, "data-home", "data_home");
+    request_option(r, cli, "kind", "kind");
     request_option(r, cli, "isolation", "isolation");
     add_span(r, cli, "time", "time_limit_s", true);
     request_option(r, cli, "deadline", "deadline");

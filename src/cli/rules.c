@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "cli/client.h"
+#include "cli/rules.h"
 #include "core/rules.h"
 
 #define CONDITION_CAP 1024
@@ -143,6 +144,22 @@ static int print(const struct cli *cli, struct file *file, const struct column *
 
 /* ---- check ---- */
 
+/* All rules, as they were read. */
+static void tell_rules(struct file *file)
+{
+    add_time(file, file->root, "next_change", rules_next_change_ms(&file->rules, clock_wall_ms()));
+    yyjson_mut_val *data = yyjson_mut_obj_add_arr(file->doc, file->root, "data");
+    for (uint32_t i = 0; i < file->rules.nrules; i++) {
+        const struct rule *rule = &file->rules.rule[i];
+        yyjson_mut_val *one = yyjson_mut_arr_add_obj(file->doc, data);
+        add_rule(file, one, rule);
+        add_time(file, one, "from", rule->from_ms);
+        add_time(file, one, "until", rule->until_ms);
+        add_conditions(file, one, "when", rule->when, rule->nwhen);
+        add_conditions(file, one, "that", rule->that, rule->nthat);
+    }
+}
+
 int cli_rules_check(const struct cli *cli)
 {
     static const struct column columns[] = {
@@ -159,20 +176,34 @@ int cli_rules_check(const struct cli *cli)
         rc = CLI_FAILED;
         goto out;
     }
-    add_time(&file, file.root, "next_change", rules_next_change_ms(&file.rules, clock_wall_ms()));
-    yyjson_mut_val *data = yyjson_mut_obj_add_arr(file.doc, file.root, "data");
-    for (uint32_t i = 0; i < file.rules.nrules; i++) {
-        const struct rule *rule = &file.rules.rule[i];
-        yyjson_mut_val *one = yyjson_mut_arr_add_obj(file.doc, data);
-        add_rule(&file, one, rule);
-        add_time(&file, one, "from", rule->from_ms);
-        add_time(&file, one, "until", rule->until_ms);
-        add_conditions(&file, one, "when", rule->when, rule->nwhen);
-        add_conditions(&file, one, "that", rule->that, rule->nthat);
-    }
+    tell_rules(&file);
     rc = print(cli, &file, NULL, 0, columns, COUNT(columns));
 out:
     file_fini(&file);
+    return rc;
+}
+
+int rules_file_json(const char *path, yyjson_doc **doc)
+{
+    struct file file = {0};
+    int rc = file_read(&file, path);
+    if (rc == CLI_OK && file.errors.n > 0) {
+        tell_errors(&file, path, false);
+        rc = CLI_FAILED;
+    } else if (rc == CLI_OK) {
+        tell_rules(&file);
+        *doc = yyjson_mut_doc_imut_copy(file.doc, NULL);
+        rc = *doc ? CLI_OK : CLI_FAILED;
+    }
+    file_fini(&file);
+    return rc;
+}
+
+int rules_check_file(const char *path)
+{
+    yyjson_doc *doc = NULL;
+    int rc = rules_file_json(path, &doc);
+    yyjson_doc_free(doc);
     return rc;
 }
 

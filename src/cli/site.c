@@ -66,6 +66,17 @@ int cli_site_add(const struct cli *cli)
     return request_send(&r, cli, "POST", "/api/v1/sites", columns, COUNT(columns));
 }
 
+int cli_site_set(const struct cli *cli)
+{
+    struct request r;
+    request_begin(&r);
+    request_path(&r, "/api/v1/sites/", cli->args[0], "/facts");
+    request_option(&r, cli, "jurisdiction", "jurisdiction");
+    request_option(&r, cli, "region", "region");
+    request_option(&r, cli, "owner", "owner");
+    return request_send(&r, cli, "PUT", NULL, columns, COUNT(columns));
+}
+
 int cli_site_token(const struct cli *cli)
 {
     struct request r;

@@ -11,7 +11,8 @@ static const struct column columns[] = {{"NAME", "/name"},     {"CURRENCY", "/cu
 #define NCOLUMNS ((int)(sizeof columns / sizeof columns[0]))
 static const struct column one[] = {
     {"NAME", "/name"}, {"CURRENCY", "/currency"},   {"BUDGET", "/budget"},    {"SPENT", "/spent"},
-    {"HELD", "/held"}, {"AVAILABLE", "/available"}, {"BLOBS", "/blob_bytes"}, {"OF", "/blob_bytes_max"}};
+    {"HELD", "/held"}, {"AVAILABLE", "/available"}, {"BLOBS", "/blob_bytes"}, {"OF", "/blob_bytes_max"},
+    {"JURISDICTION", "/jurisdiction"}, {"LICENCE", "/licence"}};
 
 int cli_tenant_add(const struct cli *cli)
 {
@@ -20,7 +21,21 @@ int cli_tenant_add(const struct cli *cli)
     request_text(&r, "name", cli->args[0]);
     request_option(&r, cli, "budget", "budget");
     request_option(&r, cli, "currency", "currency");
+    request_option(&r, cli, "jurisdiction", "jurisdiction");
+    request_option(&r, cli, "licence", "licence");
     return request_send(&r, cli, "POST", "/api/v1/tenants", columns, NCOLUMNS);
+}
+
+int cli_tenant_set(const struct cli *cli)
+{
+    static const struct column facts[] = {
+        {"NAME", "/name"}, {"JURISDICTION", "/jurisdiction"}, {"LICENCE", "/licence"}};
+    struct request r;
+    request_begin(&r);
+    request_path(&r, "/api/v1/tenants/", cli->args[0], "/facts");
+    request_option(&r, cli, "jurisdiction", "jurisdiction");
+    request_option(&r, cli, "licence", "licence");
+    return request_send(&r, cli, "PUT", NULL, facts, (int)(sizeof facts / sizeof facts[0]));
 }
 
 int cli_tenant_list(const struct cli *cli)

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/timetext.h"
-#include "hub/audit_cells.h"
+#include "hub/audit_denials.h"
 
 #define MONTHS_KEPT 1200
 
@@ -35,6 +35,7 @@ struct report {
     struct row_tally *tally;
     uint32_t ntallies;
     struct cells cells;
+    struct denials_told denials;
     struct month month[MONTHS_KEPT];
     uint32_t nmonths;
     bool csv;
@@ -106,6 +107,7 @@ static void report_free(struct report *r)
 {
     bill_lines_free(&r->lines);
     cells_free(&r->cells);
+    denials_free(&r->denials);
     free(r->tally);
     r->tally = NULL;
 }
@@ -121,6 +123,8 @@ static int work(struct api_call *call)
     if (rc == 0)
         rc = store->ops->rows(store, &tallies, 1, take_tally, r, &call->err);
     rc = rc ? rc : r->lines.rc;
+    if (rc == 0)
+        rc = denials_read(&r->denials, store, r->from_ms, r->to_ms, &call->err);
     if (rc != 0)
         report_free(r);
     return rc;
@@ -341,6 +345,7 @@ static void add_json(struct buf *out, struct report *r, const struct core *core)
     buf_addf(out, ",\"tenants_min\":%d,", CELL_TENANTS_MIN);
     add_volumes(out, r);
     add_evictions(out, r);
+    denials_json(out, core, &r->denials);
     add_months(out, r);
     add_recalls(out, r, core);
     buf_add_char(out, '}');
@@ -368,7 +373,7 @@ static void csv_home(struct buf *out, const char *month, const char *what, const
         buf_addf(out, "self-supply,%s,,,,,%s,,,,,,%llu,,,,\r\n", month, what, (unsigned long long)s->home);
 }
 
-static void add_csv(struct buf *out, struct report *r)
+static void add_csv(struct buf *out, struct report *r, const struct core *core)
 {
     buf_add_text(out,
                  "section,month,chip,vendor,origin,jurisdiction,what,requests,prompt_tokens,cached_tokens,"
@@ -378,6 +383,7 @@ static void add_csv(struct buf *out, struct report *r)
     for (uint32_t i = 0; i < r->ntallies; i++)
         buf_addf(out, "eviction,,,,,,%s %s,,,,,,,,,,%llu\r\n", tally_what(r->tally[i].what),
                  tally_reason(r->tally[i].code), (unsigned long long)r->tally[i].count);
+    denials_csv(out, core, &r->denials);
     for (uint32_t i = 0; i < r->nmonths; i++) {
         const struct month *m = &r->month[i];
         char text[MONTH_CAP];
@@ -397,7 +403,7 @@ static int finish(struct api_call *call, const struct core *core)
     if (rc == 0) {
         sum_tallies(r);
         if (r->csv)
-            add_csv(&call->out, r);
+            add_csv(&call->out, r, core);
         else
             add_json(&call->out, r, core);
     }

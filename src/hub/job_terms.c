@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/timetext.h"
+#include "core/rulebook.h"
 #include "gateway/refusal.h"
 #include "hub/job_near.h"
 #include "hub/jobs.h"
@@ -27,6 +28,9 @@ const char *const job_terms_members[] = {"tenant",
                                          "near",
                                          "jurisdiction",
                                          "vendor",
+                                         "data_class",
+                                         "data_home",
+                                         "kind",
                                          "isolation",
                                          "deadline",
                                          "defer_until",
@@ -279,6 +283,25 @@ static int read_on_disconnect(struct api_call *call, struct event_job_array *e)
     return rc;
 }
 
+/* What rules are told of it. A replica is no job of a tenant's, so `inference` is nobody's to declare. */
+static int read_declared(struct api_call *call, struct event_job_array *e)
+{
+    char kind[KIND_TEXT_CAP] = "";
+    int rc = body_text(call, "data_class", false, e->data_class, sizeof e->data_class);
+    if (rc == 0)
+        rc = body_text(call, "data_home", false, e->home, sizeof e->home);
+    if (rc == 0 && e->home[0] == HOME_NOT_KNOWN && e->home[1])
+        rc =
+            err_set(&call->err, ERR_INVALID, "data_home: a jurisdiction such as DE, or - where nobody knows");
+    if (rc == 0)
+        rc = body_text(call, "kind", false, kind, sizeof kind);
+    for (e->kind = JOB_KIND_BATCH; rc == 0 && kind[0] && strcmp(kind, job_kind_text(e->kind)) != 0;) {
+        if (++e->kind > JOB_KIND_TRAINING)
+            rc = err_set(&call->err, ERR_INVALID, "kind: batch or training");
+    }
+    return rc;
+}
+
 int job_terms_read(struct api_call *call, struct job_terms *terms, struct event_job_array *e)
 {
     bool interruptible = false;
@@ -308,7 +331,9 @@ int job_terms_read(struct api_call *call, struct job_terms *terms, struct event_
         rc = err_set(&call->err, ERR_INVALID, "near, site: only one of the two");
     if (rc == 0)
         rc = body_text(call, "jurisdiction", false, e->jurisdiction, sizeof e->jurisdiction);
-    return rc == 0 ? body_text(call, "vendor", false, e->vendor, sizeof e->vendor) : rc;
+    if (rc == 0)
+        rc = body_text(call, "vendor", false, e->vendor, sizeof e->vendor);
+    return rc == 0 ? read_declared(call, e) : rc;
 }
 
 /* ---- names ---- */
@@ -405,6 +430,7 @@ void job_of_array(struct event_job_submit *to, const struct event_job_array *fro
 {
     memcpy(to, from, offsetof(struct event_job_submit, key)); /* so far both are the same */
     to->key = from->key;
+    memcpy(to->home, from->home, sizeof to->home);
 }
 
 /* ---- told again ---- */
@@ -442,6 +468,12 @@ void job_terms_render(struct buf *out, const struct core *core, const struct row
         add_text(out, "jurisdiction", row->jurisdiction, CODE_CAP);
     if (row->vendor[0])
         add_text(out, "vendor", row->vendor, NAME_CAP);
+    if (row->data_class[0])
+        add_text(out, "data_class", row->data_class, CODE_CAP);
+    if (row->home[0] && row->home[0] != HOME_NOT_KNOWN)
+        add_text(out, "data_home", row->home, CODE_CAP);
+    if (row->kind == JOB_KIND_TRAINING)
+        add_text(out, "kind", job_kind_text(row->kind), KIND_TEXT_CAP);
     if (job_isolation(row->flags) > ISOLATION_NONE)
         add_text(out, "isolation", isolation_text(job_isolation(row->flags)), NAME_CAP);
     if (row->flags & JOB_FINISH)

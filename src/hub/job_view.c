@@ -372,6 +372,15 @@ static void add_why(struct buf *out, const struct core *core, const struct uuid 
     buf_addf(out, ",\"alone\":%s", why.alone ? "true" : "false");
     if (!uuid_zero(&why.job))
         add_id(out, "job", &why.job);
+    if (why.bar == WHY_RULE && why.denies) {
+        buf_add_text(out, ",\"rule\":{\"id\":");
+        buf_add_json(out, why.denies->id, strlen(why.denies->id));
+        add_text(out, "because", why.denies->because, sizeof why.denies->because);
+        add_text(out, "cite", why.denies->cite, sizeof why.denies->cite);
+        buf_addf(out, ",\"pools\":%u}", why.denied);
+    } else if (why.bar == WHY_RULE) {
+        buf_add_text(out, ",\"rule\":null");
+    }
     buf_add_char(out, '}');
 }
 

@@ -282,6 +282,7 @@ static void copy_terms(const struct row_job *row, int64_t now_ms, struct event_j
     JOB_REQUEST(COPY_TERM, _)
     JOB_DECLARED(COPY_TERM, _)
     JOB_TIMING(COPY_TERM, _)
+    memcpy(e->home, row->home, sizeof e->home);
     if (e->deadline_ms <= now_ms)
         e->deadline_ms = 0;
     if (e->start_by_ms <= now_ms)

@@ -83,6 +83,8 @@ void render_tenant(struct buf *out, const struct core *core, const struct row_te
     add_id(out, "id", &row->id);
     add_text(out, "name", row->name, NAME_CAP);
     add_text(out, "currency", currency ? currency : "?", 4);
+    add_text(out, "jurisdiction", row->jurisdiction, sizeof row->jurisdiction);
+    add_text(out, "licence", row->licence, sizeof row->licence);
     add_balance(out, &balance);
     buf_addf(out, ",\"tax_ppm\":%u", row->tax);
     render_budgets(out, core, &row->id, BUDGET_TENANT);

@@ -96,6 +96,7 @@ static void take_past(void *ctx, const struct row_job *row)
     JOB_REQUEST(FIELD, _)
     JOB_DECLARED(FIELD, _)
     JOB_TIMING(FIELD, _)
+    memcpy(p->request.home, row->home, sizeof row->home);
     p->request.deadline_ms = p->request.start_by_ms = 0;
 }
 

@@ -28,7 +28,7 @@ static int list(struct api_call *call, const struct core *core)
 
 static int add_parse(struct api_call *call)
 {
-    static const char *const members[] = {"name", "budget", "currency", NULL};
+    static const char *const members[] = {"name", "budget", "currency", "jurisdiction", "licence", NULL};
     struct event *event = &call->events[0];
     struct event_tenant_add *e = &event->u.tenant_add;
     char currency[8] = CURRENCY_DEFAULT;
@@ -43,6 +43,10 @@ static int add_parse(struct api_call *call)
         rc = body_amount(call, "budget", false, &e->budget);
     if (rc == 0)
         rc = body_text(call, "currency", false, currency, sizeof currency);
+    if (rc == 0)
+        rc = body_text(call, "jurisdiction", false, e->jurisdiction, sizeof e->jurisdiction);
+    if (rc == 0)
+        rc = body_text(call, "licence", false, e->licence, sizeof e->licence);
     e->ledger = currency_number(currency, strlen(currency));
     if (rc == 0 && e->ledger == 0)
         rc = err_set(&call->err, ERR_INVALID, "currency: %s is not supported", currency);

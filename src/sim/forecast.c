@@ -29,6 +29,7 @@ struct future {
 struct forecast {
     const struct core *core; /* whose habits are asked; NULL: not yet */
     void *block;             /* of that, if it is our own */
+    struct core *own;        /* that, then */
     struct limits limits;
     int64_t now_ms;
     struct buf rows; /* u32 kind, struct */
@@ -167,8 +168,13 @@ int forecast_stand(struct forecast *f)
         return ERR_LIMIT;
     shrink(f);
     int rc = load_copy(f, 1, &f->block, &core);
-    f->core = core;
+    f->core = f->own = core;
     return rc == 0 && !list_jobs(f) ? ERR_NO_MEMORY : rc;
+}
+
+struct core *forecast_core(struct forecast *f)
+{
+    return f->own;
 }
 
 struct forecast *forecast_new(const struct core *core, const struct limits *limits, int64_t now_ms)

@@ -57,6 +57,8 @@ struct forecast *forecast_take(const struct core *core, const struct limits *lim
 /* ERR_LIMIT: there were more bytes of rows. ERR_NO_MEMORY, ERR_CORRUPT. */
 int forecast_stand(struct forecast *f);
 void forecast_free(struct forecast *f);
+/* The core that forecast_stand made, for who wants to try events on it; from then on nothing is to be asked of the forecast. */
+struct core *forecast_core(struct forecast *f);
 /* How long the job has yet to wait in each of the *n runs that were made, ms, ascending; the horizon: as long as that or longer.
  * ERR_NOT_FOUND: it does not wait. ERR_TIMEOUT: `enough` said so, and *n are fewer. ERR_NO_MEMORY, ERR_LIMIT. */
 int forecast_waits(struct forecast *f, const struct uuid *job, const struct forecast_past *past,

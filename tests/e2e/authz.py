@@ -89,6 +89,8 @@ class Matrix:
                 [(g['id'], g['joined']) for g in hub.api('GET', '/api/v1/gateways')['data']],
                 [(p['id'], p['price']) for p in hub.api('GET', '/api/v1/pools')['data']],
                 hub.api('GET', '/api/v1/corridors'),
+                hub.api('GET', '/api/v1/rules'), hub.api('GET', '/api/v1/audit/report')['drills'],
+                [(s['id'], s['jurisdiction']) for s in hub.api('GET', '/api/v1/sites')['data']],
                 [(r['id'], r['lifted']) for r in hub.api('GET', '/api/v1/recalls')['data']],
                 [(d['id'], d['model'], d['replicas_wanted']) for d in hub.api('GET', '/api/v1/deployments')['data']],
                 [(j['id'], j['state']) for j in hub.pages('/api/v1/jobs')], sorted(os.listdir(hub.data / 'jobs')),
@@ -109,6 +111,17 @@ class Matrix:
             return '', f'?tenant={tenant}', None
         if handler == 'tenant_show':
             return tenant, '', None
+        if handler == 'tenant_facts':
+            return tenant, '', {'jurisdiction': f'C{self.n % 2}'}
+        if handler == 'site_facts':
+            return 'local', '', {'jurisdiction': f'C{self.n % 2}'}
+        if handler in ('rules_show', 'rules_lift'):
+            return '', '', None
+        if handler in ('rules_apply', 'rules_try'):
+            rule = f'deny {self.unique("r")} when site.name = nowhere because "x" cite "y"'
+            return '', '', {'text': rule}
+        if handler == 'drill_play':
+            return '', '', {'site': 'local'}
         if handler == 'tenant_budget':
             return tenant, '', {'budget': str(5 + self.n)}
         if handler == 'tenant_add':

@@ -122,7 +122,8 @@ def unreachable(hub):
         for name, _, low, _, _ in verbs():
             if name in ('up', 'restore', 'completion', 'version', 'sim', 'rules check', 'rules explain', 'network check',
                         'network show', 'site join', 'site run', 'submit', 'audit verify', 'audit replay', 'audit export',
-                        'model recall', 'receipt verify', 'witness', 'gateway join', 'gateway run') or name.startswith(('ca ', 'tariff ')):
+                        'model recall', 'receipt verify', 'witness', 'gateway join', 'gateway run', 'rules apply', 'rules diff',
+                        'drill') or name.startswith(('ca ', 'tariff ')):
                 continue
             done = subprocess.run([hub.bin, *name.split(), *['x'] * low, '--data', nowhere], capture_output=True,
                                   text=True,
@@ -133,6 +134,8 @@ def unreachable(hub):
         run(hub, UNREACHABLE, 'status', '--hub', 'nonsense://x', '--key', 'x')
         run(hub, UNREACHABLE, 'audit', 'verify', 'http://127.0.0.1:9')
         run(hub, UNREACHABLE, 'tariff', 'diff', str(ROOT / 'data' / 'tariffs' / 'example.yaml'), '--hub', 'http://127.0.0.1:9')
+        run(hub, UNREACHABLE, 'rules', 'diff', str(ROOT / 'data' / 'rules' / 'example.rules'), '--hub', 'http://127.0.0.1:9')
+        run(hub, UNREACHABLE, 'drill', 'site=x', '--hub', 'http://127.0.0.1:9')
         run(hub, NOT_FOUND, 'audit', 'verify', nowhere)
         run(hub, NOT_FOUND, 'audit', 'replay', nowhere)
         run(hub, UNREACHABLE, 'audit', 'export', 'http://127.0.0.1:9', '--out', nowhere + '/copy')

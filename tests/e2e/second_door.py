@@ -126,6 +126,18 @@ def serves(hub, door):
          'a secret is at the gateway')
 
 
+def rules_hold(hub, door):
+    """A gateway has the rules in force, and judges its requests by them as the hub does."""
+    hub.api('PUT', '/api/v1/rules', {'text': 'deny not-here\n when tenant.name = default and job.kind = inference\n'
+                                             ' because "it is said so" cite "policy 1"\n' + '# more than one part\n' * 60})
+    for at in (hub, door):
+        reply = wait_for(lambda at=at: (r := at.chat(max_tokens=2)).status == 403 and r, 'refused')
+        need('not-here' in reply.json()['error']['message'], reply.body)
+    hub.api('DELETE', '/api/v1/rules')
+    for at in (hub, door):
+        wait_for(lambda at=at: at.chat(max_tokens=2).status == 200, 'lifted')
+
+
 class Trunk:
     """A trunk by hand, as a gateway that says what it should not."""
 
@@ -548,6 +560,7 @@ def main():
             door.join()
             door.run()
             tap.case('a second door serves, and is billed', serves, hub, door)
+            tap.case('rules at both doors', rules_hold, hub, door)
             tap.case('what a gateway may not say', says_too_much, hub, door)
             tap.case('who says nothing', says_nothing, hub, door)
             tap.case('a revoked key', revoked, hub, door)

@@ -85,10 +85,11 @@ def refusals(f):
     same(f.bench.run('deploy', 'story', '--site', 'nowhere').returncode, NOT_FOUND, 'status')
 
 
-def rules_forbid(f, put):
-    put('deny no-models-north when site.name = "north" and job.kind = "inference" because "x" cite "y"\n')
+def rules_forbid(f):
+    f.bench.api('PUT', '/api/v1/rules',
+                {'text': 'deny no-models-north when site.name = "north" and job.kind = "inference" because "x" cite "y"\n'})
     refused(f, 403, 'rules', model='story', sites=['north'])
-    put('')
+    f.bench.api('DELETE', '/api/v1/rules')
 
 
 def serves(f):
@@ -569,6 +570,7 @@ def main():
         deploy(f, 'own')
         ready(f, 'own')
         t.case('sites that cannot have it', refusals, f)
+        t.case('rules forbid it there', rules_forbid, f)
         t.case('an answer and a stream', serves, f)
         t.case('weights that a site has', cached, f)
         deploy(f, 'both', '--site', 'local,north', '--replicas', '2')
