@@ -10,9 +10,10 @@ static const struct column columns[] = {{"NAME", "/name"},     {"CURRENCY", "/cu
                                         {"HELD", "/held"},     {"AVAILABLE", "/available"}};
 #define NCOLUMNS ((int)(sizeof columns / sizeof columns[0]))
 static const struct column one[] = {
-    {"NAME", "/name"}, {"CURRENCY", "/currency"},   {"BUDGET", "/budget"},    {"SPENT", "/spent"},
-    {"HELD", "/held"}, {"AVAILABLE", "/available"}, {"BLOBS", "/blob_bytes"}, {"OF", "/blob_bytes_max"},
-    {"JURISDICTION", "/jurisdiction"}, {"LICENCE", "/licence"}};
+    {"NAME", "/name"},        {"CURRENCY", "/currency"}, {"BUDGET", "/budget"},
+    {"SPENT", "/spent"},      {"HELD", "/held"},         {"AVAILABLE", "/available"},
+    {"BLOBS", "/blob_bytes"}, {"OF", "/blob_bytes_max"}, {"JURISDICTION", "/jurisdiction"},
+    {"LICENCE", "/licence"}};
 
 int cli_tenant_add(const struct cli *cli)
 {
