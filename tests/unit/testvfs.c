@@ -7,84 +7,34 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "testdisk.h"
+
 #define SECTOR 512
-#define FILES 8
 #define CONNECTIONS 16
 #define REGIONS 64
 
-struct content {
-    uint8_t *data;
-    size_t len;
-    size_t cap;
-    bool exists;
-};
-
+/* What connections share beside the content. */
 struct handle;
-struct file {
-    char name[64];
-    struct content now;  /* what the process sees */
-    struct content disk; /* what survives power loss */
-    struct content kept; /* what a reset begins with */
-    bool fresh; /* made anew since the last sync: `disk` is another file of the same name, or nothing */
+static struct shared {
     struct handle *open[CONNECTIONS];
     void *region[REGIONS]; /* shared memory of the WAL index */
-};
+} shares[TESTDISK_FILES];
 
 struct handle {
     sqlite3_file base;
-    struct file *file;
+    int file;
     bool remove;
     int level; /* SQLITE_LOCK_* on the file */
     bool mapped;
     uint16_t shared, exclusive; /* locks on the shared memory */
 };
 
-static struct file files[FILES];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static uint64_t random_state, ops, crash_at;
+static uint64_t ops, crash_at;
 static bool crashed, lying;
 static unsigned fail_kinds;
 static uint32_t fail_skip, fail_count;
 static uint64_t touches, touch_from, touch_to; /* those in [from, to) fail */
-
-static uint32_t draw(uint32_t n)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (uint32_t)(random_state >> 20) % n;
-}
-
-/* The content is always zero past its length. */
-static void content_reserve(struct content *c, size_t len)
-{
-    if (len <= c->cap)
-        return;
-    size_t cap = c->cap ? c->cap : 65536;
-    while (cap < len)
-        cap *= 2;
-    c->data = realloc(c->data, cap);
-    if (!c->data)
-        abort();
-    memset(c->data + c->cap, 0, cap - c->cap);
-    c->cap = cap;
-}
-
-static void content_resize(struct content *c, size_t len)
-{
-    content_reserve(c, len);
-    if (len < c->len)
-        memset(c->data + len, 0, c->len - len);
-    c->len = len;
-}
-
-static void content_copy(struct content *to, const struct content *from)
-{
-    content_resize(to, from->len);
-    if (from->len)
-        memcpy(to->data, from->data, from->len);
-    to->exists = from->exists;
-}
 
 /* Counts any operation; true when it must fail. */
 static bool touch(void)
@@ -94,14 +44,14 @@ static bool touch(void)
 }
 
 /* Counts one that changes something; true when it must fail. */
-static bool faulty(const struct file *f, unsigned kind)
+static bool faulty(int file, unsigned kind)
 {
     ops++;
     if (crash_at && ops >= crash_at)
         crashed = true;
     if (crashed || touch())
         return true;
-    const char *dash = strrchr(f->name, '-');
+    const char *dash = strrchr(testdisk_name(file), '-');
     if (!(kind & fail_kinds) || !dash || strcmp(dash, "-wal") != 0 || fail_count == 0)
         return false;
     if (fail_skip > 0) {
@@ -112,23 +62,15 @@ static bool faulty(const struct file *f, unsigned kind)
     return true;
 }
 
-static struct file *file_named(const char *path, bool create)
+static int file_named(const char *path, bool create)
 {
     const char *slash = strrchr(path, '/');
-    const char *name = slash ? slash + 1 : path;
-    struct file *free_one = NULL;
-    for (int i = 0; i < FILES; i++) {
-        if (strcmp(files[i].name, name) == 0)
-            return &files[i];
-        if (!files[i].name[0] && !free_one)
-            free_one = &files[i];
-    }
-    if (!create)
-        return NULL;
-    if (!free_one)
-        abort();
-    (void)snprintf(free_one->name, sizeof free_one->name, "%s", name);
-    return free_one;
+    return testdisk_find(slash ? slash + 1 : path, create);
+}
+
+static struct shared *shared_of(const struct handle *h)
+{
+    return &shares[h->file];
 }
 
 /* ---- files ---- */
@@ -138,18 +80,18 @@ static int on_close(sqlite3_file *p)
     struct handle *h = (struct handle *)p;
     pthread_mutex_lock(&lock);
     for (int i = 0; i < CONNECTIONS; i++) {
-        if (h->file->open[i] == h)
-            h->file->open[i] = NULL;
+        if (shared_of(h)->open[i] == h)
+            shared_of(h)->open[i] = NULL;
     }
     if (h->remove && !crashed)
-        h->file->now.exists = h->file->disk.exists = false;
+        testdisk_do(h->file, DISK_DELETE_DURABLY, ops, NULL, 0, 0);
     pthread_mutex_unlock(&lock);
     return SQLITE_OK;
 }
 
 static int on_read(sqlite3_file *p, void *dst, int n, sqlite3_int64 at)
 {
-    struct content *c = &((struct handle *)p)->file->now;
+    const struct content *c = &testdisk_image(((struct handle *)p)->file)->now;
     pthread_mutex_lock(&lock);
     bool fault = touch();
     size_t have = (size_t)at < c->len ? c->len - (size_t)at : 0;
@@ -166,26 +108,22 @@ static int on_read(sqlite3_file *p, void *dst, int n, sqlite3_int64 at)
 
 static int on_write(sqlite3_file *p, const void *src, int n, sqlite3_int64 at)
 {
-    struct file *f = ((struct handle *)p)->file;
+    int file = ((struct handle *)p)->file;
     pthread_mutex_lock(&lock);
-    bool fault = faulty(f, TESTVFS_WRITE);
-    if (!fault) {
-        size_t end = (size_t)at + (size_t)n;
-        if (end > f->now.len)
-            content_resize(&f->now, end);
-        memcpy(f->now.data + at, src, (size_t)n);
-    }
+    bool fault = faulty(file, TESTVFS_WRITE);
+    if (!fault)
+        testdisk_do(file, DISK_WRITE, ops, src, (size_t)n, (size_t)at);
     pthread_mutex_unlock(&lock);
     return fault ? SQLITE_IOERR_WRITE : SQLITE_OK;
 }
 
 static int on_truncate(sqlite3_file *p, sqlite3_int64 len)
 {
-    struct file *f = ((struct handle *)p)->file;
+    int file = ((struct handle *)p)->file;
     pthread_mutex_lock(&lock);
-    bool fault = faulty(f, 0);
+    bool fault = faulty(file, 0);
     if (!fault)
-        content_resize(&f->now, (size_t)len);
+        testdisk_do(file, DISK_TRUNCATE, ops, NULL, 0, (size_t)len);
     pthread_mutex_unlock(&lock);
     return fault ? SQLITE_IOERR_TRUNCATE : SQLITE_OK;
 }
@@ -193,17 +131,11 @@ static int on_truncate(sqlite3_file *p, sqlite3_int64 len)
 static int on_sync(sqlite3_file *p, int flags)
 {
     (void)flags;
-    struct file *f = ((struct handle *)p)->file;
+    int file = ((struct handle *)p)->file;
     pthread_mutex_lock(&lock);
-    bool fault = faulty(f, TESTVFS_SYNC);
-    if (!fault && !lying) {
-        content_resize(&f->disk, f->now.len);
-        memcpy(f->disk.data, f->now.data, f->now.len);
-        f->disk.exists = true;
-        f->fresh = false;
-        for (int i = 0; i < FILES; i++)
-            files[i].disk.exists &= files[i].now.exists;
-    }
+    bool fault = faulty(file, TESTVFS_SYNC);
+    if (!fault && !lying)
+        testdisk_do(file, DISK_SYNC, ops, NULL, 0, 0);
     pthread_mutex_unlock(&lock);
     return fault ? SQLITE_IOERR_FSYNC : SQLITE_OK;
 }
@@ -211,7 +143,7 @@ static int on_sync(sqlite3_file *p, int flags)
 static int on_size(sqlite3_file *p, sqlite3_int64 *len)
 {
     pthread_mutex_lock(&lock);
-    *len = (sqlite3_int64)((struct handle *)p)->file->now.len;
+    *len = (sqlite3_int64)testdisk_image(((struct handle *)p)->file)->now.len;
     pthread_mutex_unlock(&lock);
     return SQLITE_OK;
 }
@@ -221,7 +153,7 @@ static int others_level(const struct handle *h)
 {
     int level = SQLITE_LOCK_NONE;
     for (int i = 0; i < CONNECTIONS; i++) {
-        const struct handle *other = h->file->open[i];
+        const struct handle *other = shared_of(h)->open[i];
         if (other && other != h && other->level > level)
             level = other->level;
     }
@@ -283,9 +215,10 @@ static int on_traits(sqlite3_file *p)
 
 static int on_shm_map(sqlite3_file *p, int region, int size, int extend, void volatile **out)
 {
-    struct file *f = ((struct handle *)p)->file;
+    struct handle *h = (struct handle *)p;
+    struct shared *f = shared_of(h);
     pthread_mutex_lock(&lock);
-    ((struct handle *)p)->mapped = true;
+    h->mapped = true;
     if (region >= REGIONS)
         abort();
     if (!f->region[region] && extend)
@@ -306,7 +239,7 @@ static int on_shm_lock(sqlite3_file *p, int offset, int n, int flags)
         h->exclusive &= (uint16_t)~mask;
     } else {
         for (int i = 0; i < CONNECTIONS; i++) {
-            const struct handle *other = h->file->open[i];
+            const struct handle *other = shared_of(h)->open[i];
             if (other && other != h)
                 busy |= (other->exclusive & mask) || (flags & SQLITE_SHM_EXCLUSIVE && other->shared & mask);
         }
@@ -326,7 +259,7 @@ static void on_shm_barrier(sqlite3_file *p)
     pthread_mutex_unlock(&lock);
 }
 
-static void shm_drop(struct file *f)
+static void shm_drop(struct shared *f)
 {
     for (int i = 0; i < REGIONS; i++) {
         free(f->region[i]);
@@ -343,9 +276,9 @@ static int on_shm_unmap(sqlite3_file *p, int remove)
     h->mapped = false;
     bool others = false;
     for (int i = 0; i < CONNECTIONS; i++)
-        others |= h->file->open[i] && h->file->open[i]->mapped;
+        others |= shared_of(h)->open[i] && shared_of(h)->open[i]->mapped;
     if (!others)
-        shm_drop(h->file); /* as unix does when the last connection goes */
+        shm_drop(shared_of(h)); /* as unix does when the last connection goes */
     pthread_mutex_unlock(&lock);
     return SQLITE_OK;
 }
@@ -384,21 +317,19 @@ static int on_open(sqlite3_vfs *v, const char *name, sqlite3_file *p, int flags,
         name = unnamed;
     }
     pthread_mutex_lock(&lock);
-    struct file *f = file_named(name, flags & SQLITE_OPEN_CREATE);
-    bool there = f && (f->now.exists || flags & SQLITE_OPEN_CREATE) && !touch();
+    int file = file_named(name, flags & SQLITE_OPEN_CREATE);
+    bool exists = file >= 0 && testdisk_image(file)->now.exists;
+    bool there = file >= 0 && (exists || flags & SQLITE_OPEN_CREATE) && !touch();
     if (there) {
-        if (!f->now.exists) {
-            content_resize(&f->now, 0);
-            f->fresh = true;
-        }
-        f->now.exists = true;
+        if (!exists)
+            testdisk_do(file, DISK_CREATE, ops, NULL, 0, 0);
         h->base.pMethods = &methods;
-        h->file = f;
+        h->file = file;
         h->remove = name == unnamed || flags & SQLITE_OPEN_DELETEONCLOSE;
         int i = 0;
-        while (f->open[i])
+        while (shared_of(h)->open[i])
             i++;
-        f->open[i] = h;
+        shared_of(h)->open[i] = h;
     }
     pthread_mutex_unlock(&lock);
     if (out_flags)
@@ -411,17 +342,13 @@ static int on_delete(sqlite3_vfs *v, const char *name, int sync)
     (void)v;
     int rc = SQLITE_OK;
     pthread_mutex_lock(&lock);
-    struct file *f = file_named(name, false);
-    if (!f || !f->now.exists) {
+    int file = file_named(name, false);
+    if (file < 0 || !testdisk_image(file)->now.exists)
         rc = SQLITE_IOERR_DELETE_NOENT;
-    } else if (faulty(f, 0)) {
+    else if (faulty(file, 0))
         rc = SQLITE_IOERR_DELETE;
-    } else {
-        f->now.exists = false;
-        content_resize(&f->now, 0);
-        if (sync && !lying)
-            f->disk.exists = false;
-    }
+    else
+        testdisk_do(file, sync && !lying ? DISK_DELETE_DURABLY : DISK_DELETE, ops, NULL, 0, 0);
     pthread_mutex_unlock(&lock);
     return rc;
 }
@@ -431,8 +358,8 @@ static int on_access(sqlite3_vfs *v, const char *name, int flags, int *out)
     (void)v;
     (void)flags;
     pthread_mutex_lock(&lock);
-    struct file *f = file_named(name, false);
-    *out = f && f->now.exists;
+    int file = file_named(name, false);
+    *out = file >= 0 && testdisk_image(file)->now.exists;
     pthread_mutex_unlock(&lock);
     return SQLITE_OK;
 }
@@ -458,15 +385,9 @@ void testvfs_reset(uint64_t seed)
         vfs.pNext = NULL;
         sqlite3_vfs_register(&vfs, 0);
     }
-    for (int i = 0; i < FILES; i++) {
-        shm_drop(&files[i]);
-        content_resize(&files[i].now, 0);
-        content_resize(&files[i].disk, 0);
-        files[i].fresh = false;
-        content_copy(&files[i].now, &files[i].kept);
-        content_copy(&files[i].disk, &files[i].kept);
-    }
-    random_state = seed * 0x9e3779b97f4a7c15u | 1;
+    for (int i = 0; i < TESTDISK_FILES; i++)
+        shm_drop(&shares[i]);
+    testdisk_reset(seed);
     ops = crash_at = 0;
     crashed = lying = false;
     fail_count = 0;
@@ -480,16 +401,12 @@ uint64_t testvfs_count(void)
 
 void testvfs_keep(void)
 {
-    for (int i = 0; i < FILES; i++)
-        content_copy(&files[i].kept, &files[i].now);
+    testdisk_keep();
 }
 
 void testvfs_forget(void)
 {
-    for (int i = 0; i < FILES; i++) {
-        content_resize(&files[i].kept, 0);
-        files[i].kept.exists = false;
-    }
+    testdisk_forget();
 }
 
 void testvfs_fail_at(uint64_t n, uint32_t count)
@@ -541,64 +458,33 @@ void testvfs_lie(bool lie)
 
 /* ---- power loss ---- */
 
-static void lose_sectors(struct file *f)
+static void no_faults(void)
 {
-    content_reserve(&f->disk, f->now.cap);
-    content_reserve(&f->now, f->disk.cap);
-    size_t end = f->now.len;
-    for (size_t at = 0; at < end; at += SECTOR) {
-        size_t len = end - at < SECTOR ? end - at : SECTOR;
-        if (at + len <= f->disk.len && memcmp(f->now.data + at, f->disk.data + at, len) == 0)
-            continue;
-        uint32_t fate = draw(10);
-        if (fate >= 5 && fate < 8)
-            memcpy(f->disk.data + at, f->now.data + at, len);
-        for (size_t i = 0; fate >= 8 && i < len; i++)
-            f->disk.data[at + i] = (uint8_t)draw(256);
-    }
-}
-
-static void lose(struct file *f)
-{
-    size_t was = f->disk.len;
-    size_t len = draw(2) ? f->now.len : was;
-    if (f->now.exists)
-        lose_sectors(f);
-    else
-        len = was;
-    f->disk.len = len;
-    if (f->disk.len < f->disk.cap)
-        memset(f->disk.data + f->disk.len, 0, f->disk.cap - f->disk.len);
-}
-
-void testvfs_power_loss(void)
-{
-    for (int i = 0; i < FILES; i++) {
-        struct file *f = &files[i];
-        shm_drop(f);
-        if (!f->now.exists && !f->disk.exists)
-            continue;
-        /* Made but never synced: perhaps the one before is back, or nothing. Deleted: perhaps it is back. */
-        bool there = f->disk.exists;
-        if (f->now.exists && f->fresh && draw(2)) {
-            content_resize(&f->disk, 0);
-            lose(f);
-            there = true;
-        } else if (f->now.exists && !f->fresh) {
-            lose(f);
-        } else if (!f->now.exists) {
-            there = draw(2);
-        }
-        if (!there)
-            content_resize(&f->disk, 0);
-        content_resize(&f->now, f->disk.len);
-        if (f->disk.len)
-            memcpy(f->now.data, f->disk.data, f->disk.len);
-        f->now.exists = f->disk.exists = there;
-        f->fresh = false;
-    }
     crashed = false;
     crash_at = 0;
     fail_count = 0;
     testvfs_fail_at(0, 0);
+}
+
+void testvfs_power_loss(void)
+{
+    for (int i = 0; i < TESTDISK_FILES; i++)
+        shm_drop(&shares[i]);
+    testdisk_lose();
+    no_faults();
+}
+
+void testvfs_record(void)
+{
+    ops = 0;
+    testdisk_record();
+}
+
+void testvfs_cut(uint64_t n, uint64_t seed)
+{
+    for (int i = 0; i < TESTDISK_FILES; i++)
+        shm_drop(&shares[i]);
+    testdisk_cut(n, seed);
+    testdisk_lose();
+    no_faults();
 }

@@ -2,8 +2,7 @@
 /*
  * A VFS for SQLite that lives in memory and can lose power: files have what the process sees and what is on the disk.
  *
- * xSync copies the one to the other. At power loss each 512-byte sector that differs is kept, dropped or torn
- * (garbage), each independently; a file that was made, deleted or resized since the last sync may be either way.
+ * What power loss leaves is in testdisk.h.
  * It can also fail writes or syncs of the WAL, or any operation on any file, and it can lie about syncs: the control, which must lose
  * data. What all files hold can be kept and brought back, so that many runs begin at one state. Any
  * number of connections of one process, from any thread. Name: "test". (After prototypes/crashvfs, which found that
@@ -31,6 +30,11 @@ void testvfs_keep(void);
 void testvfs_forget(void);
 /* What a machine finds when it comes back. All connections must be closed. */
 void testvfs_power_loss(void);
+/* Right after a reset: from now on what changes a file is recorded, counted as by testvfs_crash_at. testvfs_cut then sets all files
+ * to what a machine finds when power was lost at the n-th of these, as often as one likes; what is by chance comes from the seed. All
+ * connections must be closed. */
+void testvfs_record(void);
+void testvfs_cut(uint64_t n, uint64_t seed);
 /* Of the next operations of these kinds on a WAL, lets `skip` pass and fails `count`. */
 void testvfs_fail(unsigned kinds, uint32_t skip, uint32_t count);
 /* Of all operations on any file from now on, also reads and opens, the n-th fails and the count - 1 after it; 0: none. */
