@@ -60,10 +60,18 @@ static int open_one(struct sqlite *s, int flags, sqlite3 **db, struct err *err)
 
 static int prepare(sqlite3 *db, const struct buf *sql, sqlite3_stmt **stmt, struct err *err)
 {
-    assert(!sql->failed);
+    if (sql->failed)
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
     if (sqlite3_prepare_v3(db, sql->data, (int)sql->len, SQLITE_PREPARE_PERSISTENT, stmt, NULL) != SQLITE_OK)
         return sql_err(db, err, "database schema");
     return 0;
+}
+
+/* Of a text that has no end yet. */
+static int run_made(sqlite3 *db, struct buf *sql, struct err *err)
+{
+    buf_add_char(sql, 0);
+    return sql->failed ? err_set(err, ERR_NO_MEMORY, "out of memory") : run(db, sql->data, err);
 }
 
 static bool has_column(sqlite3 *db, const char *table, const char *column)
@@ -77,8 +85,7 @@ static int migrate(struct sqlite *s, const struct layout *layout, struct err *er
     struct buf sql;
     buf_init(&sql, 8192);
     sql_create(&sql, layout);
-    buf_add_char(&sql, 0);
-    int rc = run(s->write, sql.data, err);
+    int rc = run_made(s->write, &sql, err);
     char table[64];
     sql_table(table, layout);
     for (uint16_t i = 0; rc == 0 && i < layout->nfields; i++) {
@@ -86,8 +93,7 @@ static int migrate(struct sqlite *s, const struct layout *layout, struct err *er
             continue;
         buf_clear(&sql);
         sql_add_column(&sql, layout, &layout->fields[i]);
-        buf_add_char(&sql, 0);
-        rc = run(s->write, sql.data, err);
+        rc = run_made(s->write, &sql, err);
     }
     buf_fini(&sql);
     return rc;

@@ -126,7 +126,7 @@ int sqlite_log_edge(sqlite3 *db, struct buf *edge, struct err *err)
     else if (step != SQLITE_DONE)
         rc = log_err(db, err);
     sqlite3_finalize(stmt);
-    return rc;
+    return rc == 0 && edge->failed ? err_set(err, ERR_NO_MEMORY, "out of memory") : rc;
 }
 
 int sqlite_log_receipts(sqlite3 *db, const struct uuid *id, receipt_fn *fn, void *ctx, struct err *err)

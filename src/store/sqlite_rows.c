@@ -17,6 +17,15 @@ static int read_err(sqlite3 *db, struct err *err, const char *what)
                    db ? sqlite3_extended_errcode(db) : SQLITE_ERROR);
 }
 
+static int prepare(sqlite3 *db, const struct buf *sql, sqlite3_stmt **stmt, const char *what, struct err *err)
+{
+    if (sql->failed)
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    if (!db || sqlite3_prepare_v2(db, sql->data, (int)sql->len, stmt, NULL) != SQLITE_OK)
+        return read_err(db, err, what);
+    return 0;
+}
+
 static void add_rows_where(struct buf *sql, const struct layout *layout, const struct row_query *q)
 {
     buf_add_text(sql, " WHERE 1");
@@ -43,9 +52,7 @@ static int rows_of_one(sqlite3 *db, const struct row_query *q, load_fn *fn, void
     sql_select_from(&sql, layout);
     add_rows_where(&sql, layout, q);
     int step = SQLITE_DONE;
-    int rc = sql.failed || sqlite3_prepare_v2(db, sql.data, (int)sql.len, &stmt, NULL) != SQLITE_OK
-                 ? read_err(db, err, layout->name)
-                 : 0;
+    int rc = prepare(db, &sql, &stmt, layout->name, err);
     buf_fini(&sql);
     if (rc == 0 && q->owner)
         sqlite3_bind_blob(stmt, 1, q->owner->b, sizeof q->owner->b, SQLITE_STATIC);
@@ -132,9 +139,7 @@ int sqlite_rows_moved(sqlite3 *db, const struct usage_query *q, job_usage_fn *fn
         " WHERE bytes_in + bytes_out > 0 AND started_ms / 3600000 >= ? AND started_ms / 3600000 < ?%s"
         " GROUP BY 1 ORDER BY 1",
         q->tenant ? " AND tenant = ?" : "");
-    int rc = !db || sql.failed || sqlite3_prepare_v2(db, sql.data, (int)sql.len, &stmt, NULL) != SQLITE_OK
-                 ? read_err(db, err, "job_usage")
-                 : 0;
+    int rc = prepare(db, &sql, &stmt, "job_usage", err);
     buf_fini(&sql);
     if (rc == 0) {
         sqlite3_bind_int64(stmt, 1, (sqlite3_int64)q->from_hour);

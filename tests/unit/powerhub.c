@@ -7,11 +7,15 @@
 #include "tlog/leaf.h"
 #include "tlog/tile.h"
 
+_Atomic bool powerhub_works;
+
 static int on_step(struct world *w, const struct event *event)
 {
     struct powerhub *hub = w->step_ctx;
     uint32_t before = hub->batch.effects.n;
+    powerhub_works = true;
     int rc = batch_step(&hub->batch, w->core, event);
+    powerhub_works = false;
     for (uint32_t i = before; i < hub->batch.effects.n; i++)
         w->list[w->effects.n++] = hub->batch.effects.list[i];
     return rc;
@@ -35,7 +39,9 @@ static int load_row(void *core, enum row_kind kind, const void *row)
 
 static int mirror_row(void *mirror, enum row_kind kind, const void *row)
 {
+    powerhub_works = false;
     mirror_apply(mirror, kind, ROW_PUT, row);
+    powerhub_works = true;
     return 0;
 }
 
@@ -46,7 +52,9 @@ static int load_core(struct store *store, const struct limits *limits, struct co
     free(*block);
     *block = calloc(1, size);
     *core = core_init(*block, size, limits);
+    powerhub_works = true;
     int rc = store->ops->load(store, load_row, *core, &err);
+    powerhub_works = false;
     return rc ? rc : core_load_done(*core);
 }
 
@@ -60,13 +68,32 @@ static int read_mirror(struct store *store, struct mirror *mirror)
         queries[n] = (struct row_query){.kind = (enum row_kind)layout->kind};
     mirror_fini(mirror);
     mirror_init(mirror);
-    return store->ops->rows(store, queries, n, mirror_row, mirror, &err);
+    powerhub_works = true;
+    int rc = store->ops->rows(store, queries, n, mirror_row, mirror, &err);
+    powerhub_works = false;
+    return rc;
 }
 
 static int open_store(struct powerhub *hub)
 {
     struct err err = {0};
-    return hub->store ? 0 : store_sqlite_open(&hub->store, "/busbar.db", "test", &err);
+    if (hub->store)
+        return 0;
+    powerhub_works = true;
+    int rc = store_sqlite_open(&hub->store, "/busbar.db", "test", &err);
+    powerhub_works = false;
+    return rc;
+}
+
+static int ready_batch(struct powerhub *hub)
+{
+    powerhub_works = true;
+    int rc = batch_init(&hub->batch);
+    powerhub_works = false;
+    if (rc != 0)
+        batch_fini(&hub->batch);
+    hub->ready = rc == 0;
+    return rc;
 }
 
 int powerhub_load(struct powerhub *hub)
@@ -74,11 +101,15 @@ int powerhub_load(struct powerhub *hub)
     struct err err = {0};
     struct world *w = hub->w;
     hub->loaded = false;
-    int rc = open_store(hub);
+    int rc = hub->ready ? 0 : ready_batch(hub);
+    if (rc == 0)
+        rc = open_store(hub);
     if (rc == 0)
         rc = load_core(hub->store, &w->limits, &w->core, &w->block);
+    powerhub_works = true;
     if (rc == 0)
         rc = logbook_load(&hub->book, hub->store, &err);
+    powerhub_works = false;
     if (rc == 0)
         rc = read_mirror(hub->store, &w->mirror);
     if (rc != 0)
@@ -98,8 +129,6 @@ int powerhub_begin(struct powerhub *hub, const struct limits *limits)
     hub->w->step_ctx = hub;
     hub->w->batching = true;
     logbook_init(&hub->book);
-    if (batch_init(&hub->batch) != 0)
-        abort();
     return powerhub_load(hub);
 }
 
@@ -117,11 +146,18 @@ int powerhub_commit(struct powerhub *hub)
     const struct store_row *head;
     const void *row;
     size_t at = 0;
-    if (!batch_collect(&hub->batch, w->core))
+    powerhub_works = true;
+    bool whole = batch_collect(&hub->batch, w->core);
+    powerhub_works = false;
+    if (!whole) {
+        hub->loaded = false; /* the runtime ends the process here, and is started again */
         return ERR_NO_MEMORY;
+    }
     while ((head = store_row_next(&hub->batch.rows, &at, &row)) != NULL)
         mirror_apply(&w->mirror, (enum row_kind)head->kind, (enum row_op)head->op, row);
+    powerhub_works = true;
     int rc = logbook_commit(&hub->book, hub->store, &hub->batch, &err);
+    powerhub_works = false;
     hub->tried = (struct mark){.events = hub->batch.first + hub->batch.count,
                                .rows = mirror_digest(&w->mirror),
                                .edge = hub->book.next};
@@ -138,7 +174,8 @@ void powerhub_end(struct powerhub *hub)
 {
     if (hub->store)
         hub->store->ops->close(hub->store);
-    batch_fini(&hub->batch);
+    if (hub->ready)
+        batch_fini(&hub->batch);
     logbook_fini(&hub->book);
     world_free(hub->w);
 }

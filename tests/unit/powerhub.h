@@ -20,6 +20,9 @@ struct mark {
     struct merkle_edge edge;
 };
 
+/* True while the hub's own code runs, and not the test's. */
+extern _Atomic bool powerhub_works;
+
 struct powerhub {
     struct world *w;
     struct store *store; /* NULL: it could not be opened */
@@ -27,6 +30,7 @@ struct powerhub {
     struct logbook book;
     struct mark acked; /* of the last commit that succeeded */
     struct mark tried; /* of the one after it, if that was tried */
+    bool ready;        /* the batch has its room */
     bool loaded;       /* the state is what the store has */
 };
 
