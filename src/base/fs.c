@@ -45,6 +45,38 @@ bool fs_share(char dst[FS_PATH_MAX])
     return fs_exists(dst) || fs_join(dst, dir, "../share/busbar");
 }
 
+/* Folders that this process knows to survive power loss, by a hash of their paths: each is synced once. */
+static _Atomic uint64_t settled[256];
+
+static uint64_t path_hash(const char *path)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (; *path; path++)
+        hash = (hash ^ (uint8_t)*path) * 0x100000001b3u;
+    return hash;
+}
+
+/* Syncs the folder that this one is in, so that nothing in it is lost with it. Where that cannot be done (who may not read a folder
+ * cannot sync it, and some file systems have no such thing) it is left. */
+static int settle_folder(const char *path, bool fresh, struct err *err)
+{
+    static const int cannot[] = {EACCES, EPERM, EROFS, EINVAL, ENOSYS, EOPNOTSUPP};
+    uint64_t hash = path_hash(path);
+    if (!fresh && settled[hash % 256] == hash)
+        return 0;
+    int rc = fs_sync_parent(path, err);
+    for (size_t i = 0; rc != 0 && i < sizeof cannot / sizeof cannot[0]; i++) {
+        if (errno != cannot[i])
+            continue;
+        if (err)
+            *err = (struct err){0};
+        rc = 0;
+    }
+    if (rc == 0)
+        settled[hash % 256] = hash;
+    return rc;
+}
+
 int fs_mkdirs(const char *path, unsigned mode, struct err *err)
 {
     char part[FS_PATH_MAX];
@@ -57,8 +89,13 @@ int fs_mkdirs(const char *path, unsigned mode, struct err *err)
             continue;
         char kept = part[i];
         part[i] = 0;
-        if (mkdir(part, mode) < 0 && errno != EEXIST)
+        bool fresh = mkdir(part, mode) == 0;
+        if (!fresh && errno != EEXIST)
             return err_set(err, ERR_IO, "cannot create %s: %s", part, strerror(errno));
+        /* Of those that are there the last one may be of a process that ended before it could sync. */
+        int rc = fresh || i == len ? settle_folder(part, fresh, err) : 0;
+        if (rc != 0)
+            return rc;
         part[i] = kept;
     }
     return 0;
@@ -117,10 +154,11 @@ int fs_sync_parent(const char *path, struct err *err)
         dir[len++] = slash ? '/' : '.';
     dir[len] = 0;
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int rc = fd < 0 || fsync(fd) < 0 ? err_set(err, ERR_IO, "cannot sync %s: %s", dir, strerror(errno)) : 0;
+    int number = fd < 0 || fsync(fd) < 0 ? errno : 0;
     if (fd >= 0)
         close(fd);
-    return rc;
+    errno = number;
+    return number ? err_set(err, ERR_IO, "cannot sync %s: %s", dir, strerror(number)) : 0;
 }
 
 int fs_write_atomic(const char *path, const void *data, size_t len, unsigned mode, struct err *err)

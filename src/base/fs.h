@@ -13,6 +13,7 @@
 
 /* Joins with one slash. False when it does not fit. */
 bool fs_join(char dst[FS_PATH_MAX], const char *dir, const char *name);
+/* Durably: each folder that is made is synced into the one above it before the next is made. */
 int fs_mkdirs(const char *path, unsigned mode, struct err *err);
 /* Appends the file to `out`, whose maximum bounds it: ERR_TOO_LARGE. ERR_NOT_FOUND when there is none. */
 int fs_read(const char *path, struct buf *out, struct err *err);

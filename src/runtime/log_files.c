@@ -196,7 +196,8 @@ int log_files_add(struct log_files *files, const uint8_t *entry, size_t len, str
     int rc = 0;
     if (files->edge->size % TILE_WIDTH == TILE_WIDTH - 1) {
         rc = write_file(files->dir, &tile, files->bundle.data, files->bundle.len, err);
-        remove_partials(files->dir, &tile);
+        if (rc == 0) /* else the checkpoint still needs them */
+            remove_partials(files->dir, &tile);
         buf_clear(&files->bundle);
     }
     files->err = err;

@@ -69,10 +69,13 @@ int signer_open(struct signer_state *state, const char *dir, struct err *err)
     if (!text_set(state->dir, sizeof state->dir, dir, strlen(dir)) || !fs_join(path, dir, "key"))
         return err_set(err, ERR_INVALID, "path is too long");
     int rc = fs_mkdirs(dir, 0700, err);
-    if (rc == 0 && !fs_exists(path))
-        rc = make_key(path, err);
     if (rc == 0)
         rc = fs_read(path, &text, err);
+    if (rc == ERR_NOT_FOUND) { /* and nothing else: a key that cannot be read now is not lost */
+        rc = make_key(path, err);
+        if (rc == 0)
+            rc = fs_read(path, &text, err);
+    }
     if (rc == 0 && parse_key(state, &text) != 0)
         rc = err_set(err, ERR_CORRUPT, "%s is damaged", path);
     if (text.data)
@@ -163,12 +166,30 @@ void signer_answer(struct signer_state *state, const char *message, size_t len, 
     }
 }
 
-int signer_main(int argc, char **argv)
+int signer_serve(int fd, const char *dir)
 {
     static char message[SIGNER_MESSAGE_MAX];
     static struct signer_state state;
     struct err err = {0};
     struct buf reply;
+    buf_init(&reply, SIGNER_MESSAGE_MAX);
+    int rc = signer_open(&state, dir, &err);
+    for (ssize_t n; (n = recv(fd, message, sizeof message, 0)) > 0;) {
+        if (rc == 0)
+            signer_answer(&state, message, (size_t)n, &reply);
+        else
+            refuse(&reply, err.msg);
+        /* A part of an answer could pass for one; without any the hub starts us again. */
+        if (reply.failed || send(fd, reply.data, reply.len, MSG_NOSIGNAL) < 0)
+            break;
+    }
+    buf_fini(&reply);
+    explicit_bzero(&state, sizeof state);
+    return rc;
+}
+
+int signer_main(int argc, char **argv)
+{
     if (argc != 3 || strcmp(argv[1], "--dir") != 0) {
         fprintf(stderr, "busbar: `signer` is started by `up`\n");
         return 2;
@@ -178,17 +199,5 @@ int signer_main(int argc, char **argv)
     signal(SIGINT, SIG_IGN);
     signal(SIGTERM, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
-    buf_init(&reply, SIGNER_MESSAGE_MAX);
-    int rc = signer_open(&state, argv[2], &err);
-    for (ssize_t n; (n = recv(SOCKET_FD, message, sizeof message, 0)) > 0;) {
-        if (rc == 0)
-            signer_answer(&state, message, (size_t)n, &reply);
-        else
-            refuse(&reply, err.msg);
-        if (send(SOCKET_FD, reply.data, reply.len, MSG_NOSIGNAL) < 0)
-            break;
-    }
-    buf_fini(&reply);
-    explicit_bzero(&state, sizeof state);
-    return rc == 0 ? 0 : 1;
+    return signer_serve(SOCKET_FD, argv[2]) == 0 ? 0 : 1;
 }

@@ -29,6 +29,8 @@
 
 /* The process: `signer --dir DIR`, its socket is descriptor 3. */
 int signer_main(int argc, char **argv);
+/* Answers on this socket until the other side closes. 0, or why it could not open its folder. */
+int signer_serve(int fd, const char *dir);
 
 /* Its side of one message; tests call it too. */
 struct signer_state {

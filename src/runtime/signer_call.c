@@ -63,7 +63,7 @@ static int ask(struct signer *signer, const struct buf *message, struct buf *rep
         return err_set(err, ERR_FORBIDDEN, "%.*s", (int)n - 3, bytes + 3);
     buf_clear(reply);
     buf_add(reply, bytes + 3, (size_t)n - 3);
-    return 0;
+    return reply->failed ? err_set(err, ERR_NO_MEMORY, "out of memory") : 0;
 }
 
 static int hello(struct signer *signer, struct err *err)
