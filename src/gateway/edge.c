@@ -202,7 +202,7 @@ static void say(struct http_request *request, int status, const char *type, cons
 {
     char id[REQUEST_ID_CAP];
     relay_new_id(id);
-    http_respond(request, status, type, id, body->data, body->len);
+    http_answer(request, status, type, id, body);
 }
 
 static void answer_health(struct edge *o, struct worker *worker, struct http_request *request)

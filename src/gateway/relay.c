@@ -73,7 +73,7 @@ void relay_error(struct worker *worker, struct http_request *request, int code, 
         relay_new_id(id);
     (void)snprintf(head, sizeof head, "%s%s%s%s", fields, id, later ? "retry-after: 1\r\n" : "",
                    status == 401 ? "WWW-Authenticate: Bearer\r\n" : "");
-    http_respond(request, status, "application/json", head, body.data, body.len);
+    http_answer(request, status, "application/json", head, &body);
     buf_fini(&body);
 }
 

@@ -87,7 +87,7 @@ static void models(struct worker *w, struct http_request *r, const char *rest, s
     if (rest_len > 0 && n == 0)
         relay_error(w, r, ERR_NOT_FOUND, "This model does not exist.", "model", "");
     else
-        http_respond(r, 200, "application/json", id, out.data, out.len);
+        http_answer(r, 200, "application/json", id, &out);
     buf_fini(&out);
 }
 

@@ -83,8 +83,8 @@ void hub_refuse(struct http_request *request, int code, const char *message)
     int status = err_http_status(code);
     const char *name = openai_code(code);
     openai_error(&out, status, message[0] ? message : err_text(code), NULL, name ? name : err_name(code));
-    http_respond(request, status, "application/json", status == 401 ? "WWW-Authenticate: Bearer\r\n" : "",
-                 out.data, out.len);
+    http_answer(request, status, "application/json", status == 401 ? "WWW-Authenticate: Bearer\r\n" : "",
+                &out);
     buf_fini(&out);
 }
 
@@ -104,13 +104,18 @@ static void end_stream(struct api_call *call)
 {
     struct buf line;
     buf_init(&line, OUT_MAX);
+    if (call->rc == 0 && call->out.failed)
+        call->rc = ERR_NO_MEMORY;
     if (call->rc != 0)
         openai_error(&line, err_http_status(call->rc), call->err.msg[0] ? call->err.msg : err_text(call->rc),
                      NULL, err_name(call->rc));
     else
         buf_addf(&line, "{\"result\":%.*s}", (int)call->out.len, call->out.data);
     buf_add_char(&line, '\n');
-    http_end(call->request, line.data, line.len);
+    if (line.failed)
+        http_cut(call->request); /* a part of it would pass for the end */
+    else
+        http_end(call->request, line.data, line.len);
     buf_fini(&line);
 }
 
@@ -125,7 +130,7 @@ static void call_end(struct api_call *call)
         int status = call->handler->status ? call->handler->status : 200;
         const char *type = call->handler->type ? call->handler->type : "application/json";
         const char *fields = call->handler->fields ? call->handler->fields : "";
-        http_respond(request, status, type, fields, call->out.data, call->out.len);
+        http_answer(request, status, type, fields, &call->out);
     }
     call_free(call);
 }

@@ -109,10 +109,11 @@ static void respond(struct errand *e)
     if (visit->request && e->raw) {
         if (e->weights)
             desk_models_went(visit_desk(visit), &visit->site, e->out.len);
-        http_respond(visit->request, 200, "application/octet-stream", "", e->out.data, e->out.len);
+        http_answer(visit->request, 200, "application/octet-stream", "", &e->out);
     } else if (visit->request) {
         visit_begin(visit, &out);
         buf_add(&out, e->out.data, e->out.len);
+        out.failed |= e->out.failed;
         visit_end(visit, &out);
     }
     visit->request = NULL;

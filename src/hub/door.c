@@ -193,7 +193,7 @@ void visit_begin(const struct visit *visit, struct buf *out)
 void visit_end(struct visit *visit, struct buf *out)
 {
     buf_add_char(out, '}');
-    http_respond(visit->request, 200, "application/json", "", out->data, out->len);
+    http_answer(visit->request, 200, "application/json", "", out);
     visit->request = NULL;
     buf_fini(out);
 }

@@ -184,6 +184,17 @@ void http_respond(struct http_request *request, int status, const char *type, co
     conn_next(c);
 }
 
+void http_answer(struct http_request *request, int status, const char *type, const char *fields,
+                 const struct buf *body)
+{
+    static const char none[] = "{\"error\":{\"message\":\"out of memory\",\"type\":\"server_error\","
+                               "\"param\":null,\"code\":\"no_memory\"}}";
+    if (body->failed)
+        http_respond(request, 503, "application/json", "", none, sizeof none - 1);
+    else
+        http_respond(request, status, type, fields, body->data, body->len);
+}
+
 void http_begin(struct http_request *request, int status, const char *type, const char *fields)
 {
     struct http_conn *c = conn_of_request(request);
@@ -282,7 +293,7 @@ static void conn_refuse(struct http_conn *c, int status, const char *reason)
     if (!c->message.head_done)
         c->request.method = HTTP_GET; /* not that of the request before */
     c->state = CONN_HANDLING;
-    http_respond(&c->request, status, "application/json", "", body.data, body.len);
+    http_answer(&c->request, status, "application/json", "", &body);
     buf_fini(&body);
 }
 
@@ -331,11 +342,13 @@ static int on_head(struct http_message *m)
 static int on_body(struct http_message *m, const char *data, size_t len)
 {
     struct http_conn *c = conn_of_message(m);
-    buf_add(&c->request.body, data, len);
-    if (!c->request.body.failed && c->request.body.len <= c->body_max)
+    bool fits = len <= c->body_max - c->request.body.len;
+    if (fits)
+        buf_add(&c->request.body, data, len);
+    if (fits && !c->request.body.failed)
         return 0;
-    m->reason = "the request body is too large";
-    return 413;
+    m->reason = fits ? "out of memory" : "the request body is too large";
+    return fits ? 503 : 413;
 }
 
 static const struct http_message_events message_events = {.on_head = on_head, .on_body = on_body};

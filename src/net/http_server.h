@@ -98,6 +98,9 @@ void http_request_trim(struct http_request *request);
 /* `fields`: further header lines, each ending in CRLF, or "". Ends the request. */
 void http_respond(struct http_request *request, int status, const char *type, const char *fields,
                   const void *body, size_t len);
+/* The same with a body that was written just now; one that did not fit in memory is no answer, not even in part: 503. */
+void http_answer(struct http_request *request, int status, const char *type, const char *fields,
+                 const struct buf *body);
 void http_begin(struct http_request *request, int status, const char *type, const char *fields);
 /* One chunk. Returns false when the queue is above HTTP_HIGH_WATER: stop until on_drain. */
 bool http_send(struct http_request *request, const void *data, size_t len);
