@@ -59,6 +59,17 @@ void buf_add(struct buf *buf, const void *data, size_t len)
     buf->len += len;
 }
 
+char buf_last(const struct buf *buf)
+{
+    return buf->len ? buf->data[buf->len - 1] : 0;
+}
+
+void buf_take_back(struct buf *buf, char c)
+{
+    if (buf->len && !buf->failed && buf->data[buf->len - 1] == c)
+        buf->len--;
+}
+
 void buf_add_text(struct buf *buf, const char *text)
 {
     buf_add(buf, text, strlen(text));

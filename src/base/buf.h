@@ -28,6 +28,10 @@ void buf_clear(struct buf *buf);
 /* Room for `extra` more bytes. False (and failed) past the maximum. */
 bool buf_reserve(struct buf *buf, size_t extra);
 void buf_add(struct buf *buf, const void *data, size_t len);
+/* The last byte, 0: there is none, which is also so when the buf has failed at once. */
+char buf_last(const struct buf *buf);
+/* Takes back the last byte, where it is this one. */
+void buf_take_back(struct buf *buf, char c);
 void buf_add_text(struct buf *buf, const char *text);
 void buf_add_char(struct buf *buf, char c);
 /* Decimal digits. */

@@ -133,7 +133,7 @@ static void add_about(struct buf *out, const char *file, const struct pki_about 
     char digest[2 * PKI_DIGEST_SIZE + 1];
     int64_t left_s = about->until_s - (int64_t)time(NULL);
     hex_encode(digest, about->digest, sizeof about->digest);
-    buf_addf(out, "%s{\"file\":", out->data[out->len - 1] == '[' ? "" : ",");
+    buf_addf(out, "%s{\"file\":", buf_last(out) == '[' ? "" : ",");
     buf_add_json(out, file, strlen(file));
     buf_add_text(out, ",\"name\":");
     buf_add_json(out, about->name, strlen(about->name));

@@ -85,7 +85,7 @@ static void add_amount_member(struct buf *out, const char *name, int64_t nano)
 /* The comma before what follows, or the bracket. */
 static void next(struct buf *out)
 {
-    buf_add_text(out, out->data[out->len - 1] == '[' ? "" : ",");
+    buf_add_text(out, buf_last(out) == '[' ? "" : ",");
 }
 
 static void add_models(struct buf *out, const struct tariff_file *t, uint32_t tenant)

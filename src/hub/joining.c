@@ -31,7 +31,7 @@ int joining_parse(struct api_call *call)
 
 void joining_words(struct api_call *call)
 {
-    call->out.len--; /* the brace */
+    buf_take_back(&call->out, '}');
     add_text(&call->out, "token", call->secret, sizeof call->secret);
     add_text(&call->out, "hub", call->hub->site_listen, sizeof call->hub->site_listen);
     add_time(&call->out, "token_expires", call->events[0].u.site_token.expires_ms);

@@ -152,7 +152,7 @@ static int add_finish(struct api_call *call, const struct core *core)
     if (!row)
         return ERR_NOT_FOUND;
     render_key(&call->out, core, row);
-    call->out.len--; /* the brace */
+    buf_take_back(&call->out, '}');
     add_text(&call->out, "key", call->secret, sizeof call->secret);
     buf_add_char(&call->out, '}');
     return 0;

@@ -9,7 +9,7 @@
 
 static void add_member(struct buf *out, const char *name)
 {
-    if (out->len && out->data[out->len - 1] != '{')
+    if (out->len && buf_last(out) != '{')
         buf_add_char(out, ',');
     buf_addf(out, "\"%s\":", name);
 }

@@ -87,7 +87,7 @@ static int show(struct api_call *call, const struct core *core)
     if (!row)
         return ERR_NOT_FOUND;
     render_site(call, core, row);
-    call->out.len--; /* the brace */
+    buf_take_back(&call->out, '}');
     if (call->hub->door)
         cached_render(door_cached(call->hub->door), core, &row->id, &call->out);
     buf_add_char(&call->out, '}');

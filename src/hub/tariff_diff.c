@@ -14,7 +14,7 @@ static void begin_row(struct buf *out, const struct core *core, const struct cha
     const struct row_site *b = corridor ? view_site(core, &corridor->b) : NULL;
     const struct row_site *site = pool ? view_site(core, &pool->site) : NULL;
     const char *what = model ? model->name : pool ? pool->chip : c->chip[0] ? c->chip : "all";
-    buf_add_text(out, out->data[out->len - 1] == '[' ? "{" : ",{");
+    buf_add_text(out, buf_last(out) == '[' ? "{" : ",{");
     if (a && b)
         buf_addf(out, "\"what\":\"%.63s/%.63s\"", a->name, b->name);
     else

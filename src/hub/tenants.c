@@ -86,7 +86,7 @@ static int show(struct api_call *call, const struct core *core)
     struct buf found = call->out;
     buf_init(&call->out, found.max);
     render_tenant(&call->out, core, row);
-    call->out.len--; /* its closing brace */
+    buf_take_back(&call->out, '}');
     buf_add(&call->out, found.data, found.len);
     buf_fini(&found);
     return 0;

@@ -168,7 +168,7 @@ static void add_allowances(struct buf *out, const struct core *core, const struc
         if (terms->free == 0 || (l->one_tenant && !uuid_eq(&l->tenant, &terms->tenant)) ||
             view_terms_then(core, &terms->tenant, of, terms->chip, now_ms) != terms)
             continue;
-        buf_add_text(out, out->data[out->len - 1] == '[' ? "{" : ",{");
+        buf_add_text(out, buf_last(out) == '[' ? "{" : ",{");
         add_text(out, "tenant", tenant ? tenant->name : "?", NAME_CAP);
         if (of)
             add_text(out, "model", model ? model->name : "(removed)", NAME_CAP);

@@ -68,7 +68,7 @@ static int set_finish(struct api_call *call, const struct core *core)
     if (!row)
         return ERR_NOT_FOUND;
     render(&call->out, core, row);
-    call->out.len--; /* the brace */
+    buf_take_back(&call->out, '}');
     add_text(&call->out, "secret", call->secret, sizeof call->secret);
     buf_add_char(&call->out, '}');
     return 0;

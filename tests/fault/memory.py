@@ -126,6 +126,12 @@ class Field:
         for path in ('status', 'jobs?limit=20', 'usage', 'usage/records?limit=5', 'tenants', 'models', 'sites', 'ledger/check'):
             self.ask('GET', f'/api/v1/{path}')
 
+    def is_ready(self):
+        try:
+            return get_status(self.hub, '/readyz') == 200
+        except (OSError, AssertionError):
+            return False
+
     def fault(self):
         """One round with a fault, then: it lives, or it aborted and is started again."""
         self.control.refuse(self.rng.randint(1, self.often), self.rng.choice([1, 1, 2, 8]))
@@ -135,15 +141,12 @@ class Field:
             hit = self.control.get(REFUSED)
             self.control.heal()
         self.reached += hit > 0
-        try:
-            self.hub.process.wait(0.01 if hit else 0)
-        except subprocess.TimeoutExpired:
-            wait_for('ready', lambda: get_status(self.hub, '/readyz') == 200, 20, 0.02)
+        if wait_for('ready', lambda: not self.hub.alive() or self.is_ready(), 20, 0.02) and self.hub.alive():
             return
-        rc = self.hub.process.returncode
+        rc = self.hub.process.wait()
         self.hub.reader.join(20)
         said = '\n'.join(self.hub.lines[-12:])
-        assert rc == -signal.SIGABRT and 'Sanitizer' not in said, f'it ended with {rc}: {said}'
+        assert rc == -signal.SIGABRT and 'Sanitizer' not in said, f'it ended with {rc}, refused in {self.place(self.control.get(WHERE))}: {said}'
         where = re.findall(r'Assertion .*', said)
         assert not where, f'an assertion failed: {where}'
         self.aborts[self.control.get(WHERE)] += 1
@@ -182,21 +185,15 @@ class Field:
             except AssertionError as e:
                 raise AssertionError(f'SEED={SEED}, round {i}: {e}') from e
         assert self.reached > ROUNDS // 3, f'{self.reached} faults were reached'
-        places = ', '.join(f'{n} x {place}' for place, n in self.places().most_common())
+        places = ', '.join(f'{n} x {self.place(where)}' for where, n in self.aborts.most_common())
         statuses = ', '.join(f'{n} x {status}' for status, n in sorted(self.statuses.items(), key=str))
         return f'{ROUNDS} faults of {self.often} requests for memory a round, {self.reached} reached, ' \
                f'{sum(self.aborts.values())} aborts (where it was refused: {places}); answers: {statuses}'
 
-    def places(self):
-        """The functions in which a refusal led to an abort."""
-        out = collections.Counter()
-        for where, n in self.aborts.items():
-            done = subprocess.run(['addr2line', '-f', '-i', '-s', '-e', self.hub.bin, hex(where - 1)], text=True,
-                                  capture_output=True, check=False)
-            lines = [line for line in done.stdout.splitlines()[::2] if line != '??']
-            outer = next((line for line in lines if not line.startswith('buf_')), None)
-            out[outer or (lines[0] if lines else hex(where))] += n
-        return out
+    def place(self, where):
+        """The function in which memory was refused."""
+        done = subprocess.run(['addr2line', '-f', '-e', self.hub.bin, hex(where - 1)], text=True, capture_output=True, check=False)
+        return (done.stdout.splitlines() or [hex(where)])[0]
 
     def all_there(self):
         self.kept()
