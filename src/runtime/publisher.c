@@ -188,7 +188,7 @@ enum turn { TURN_OVER, TURN_PUBLISH, TURN_COSIGNED };
 
 /* Waits until there is something to publish, and its time has come, or cosignatures for what is published. */
 static enum turn await(struct publisher *p, uint64_t not_before, uint64_t last_tried,
-                       struct merkle_edge *edge)
+                       struct merkle_edge *edge, bool *last)
 {
     enum turn turn = TURN_PUBLISH;
     pthread_mutex_lock(&p->lock);
@@ -214,6 +214,7 @@ static enum turn await(struct publisher *p, uint64_t not_before, uint64_t last_t
         turn = TURN_OVER;
     p->cosigned = false;
     *edge = p->edge;
+    *last = p->stopping; /* at one moment with the edge: what comes later is published by a turn of its own */
     pthread_mutex_unlock(&p->lock);
     return turn;
 }
@@ -232,14 +233,12 @@ static void *publisher_main(void *arg)
     uint64_t not_before = 0, tried = 0;
     bool last = false;
     enum turn turn;
-    while (!last && (turn = await(p, not_before, tried, &edge)) != TURN_OVER) {
+    while (!last && (turn = await(p, not_before, tried, &edge, &last)) != TURN_OVER) {
         if (turn == TURN_COSIGNED) {
             add_cosignatures(p);
+            last = false;
             continue;
         }
-        pthread_mutex_lock(&p->lock);
-        last = p->stopping;
-        pthread_mutex_unlock(&p->lock);
         publish(p, &edge);
         tried = edge.size;
         not_before = clock_mono_ns() + (publisher_state(p).refused ? REFUSED_WAIT_NS : PUBLISH_INTERVAL_NS);

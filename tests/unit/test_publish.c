@@ -446,8 +446,8 @@ static const struct fault {
     void (*at)(uint64_t n, uint32_t count);
     uint64_t (*seen)(void);
     uint64_t stride;
-} faults[] = {{"calls of files", testfs_fail_at, testfs_touched, 61},
-              {"memory", refuse_at, memory_asked, 97}};
+} faults[] = {{"calls of files", testfs_fail_at, testfs_touched, 11},
+              {"memory", refuse_at, memory_asked, 29}};
 
 /* All lives; whatever fails, what lies in the folder is whole, and in the end all is published. */
 static uint64_t one_fault(const struct fault *fault, uint64_t n, uint32_t count)
@@ -459,7 +459,7 @@ static uint64_t one_fault(const struct fault *fault, uint64_t n, uint32_t count)
     nsignatures = npublications = 0;
     marking = true;
     fault->at(n, count);
-    patience = n ? 40 : 10000;
+    patience = n ? 10 : 10000;
     for (size_t i = 0; i < LIVES; i++) {
         struct publisher_state state = live_once(again, &lives[i]);
         uint64_t done = fault->seen();
