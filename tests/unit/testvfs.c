@@ -225,7 +225,7 @@ static int on_shm_map(sqlite3_file *p, int region, int size, int extend, void vo
         f->region[region] = calloc(1, (size_t)size);
     *out = f->region[region];
     pthread_mutex_unlock(&lock);
-    return SQLITE_OK;
+    return extend && !*out ? SQLITE_NOMEM : SQLITE_OK;
 }
 
 static int on_shm_lock(sqlite3_file *p, int offset, int n, int flags)
