@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Usage and costs in the shapes of OpenAI's administration API: /v1/organization/usage/completions and /costs.
+ * Usage and costs in the shapes of OpenAI's administration API: /v1/organization/usage/completions, usage/embeddings (of models that
+ * rank documents too: there is no shape for them) and /costs. Each model's usage is on one of the two.
  *
  * A page is a row of buckets of time, each with sums of what is grouped by. The organization is the tenant, a key is
  * `api_key_id`, its project `project_id`; an operator names another tenant with `tenant`. Sums are kept by the hour, so a bucket is an hour or a day; costs
@@ -26,6 +27,7 @@ static const struct {
 
 struct report {
     bool costs;
+    bool embeddings; /* usage of models that complete nothing */
     uint64_t start_s, end_s, width_s;
     uint32_t buckets; /* of this page */
     bool more;
@@ -82,13 +84,14 @@ static int read_width(struct api_call *call, struct report *r)
     return 0;
 }
 
-static int parse_report(struct api_call *call, bool costs)
+static int parse_report(struct api_call *call, bool costs, bool embeddings)
 {
     struct report *r = calloc(1, sizeof *r);
     if (!r)
         return ERR_NO_MEMORY;
     call->data = r;
     r->costs = costs;
+    r->embeddings = embeddings;
     uint64_t now_s = (uint64_t)(clock_wall_ms() / 1000), start = UINT64_MAX, page = 0;
     int rc = read_width(call, r);
     uint64_t most = costs ? 180 : r->width_s == HOUR_S ? 168 : 31;
@@ -108,7 +111,8 @@ static int parse_report(struct api_call *call, bool costs)
         rc = read_number(call, "page", UINT32_MAX, &page);
     if (rc == 0)
         rc = read_groups(call, r,
-                         costs ? BY_ITEM | BY_PROJECT : BY_MODEL | BY_KEY | BY_PROJECT | BY_USER | BY_BATCH);
+                         costs ? BY_ITEM | BY_PROJECT
+                               : BY_MODEL | BY_KEY | BY_PROJECT | BY_USER | (r->embeddings ? 0 : BY_BATCH));
     if (rc != 0)
         return rc;
     r->start_s = (page > start ? page : start) / r->width_s * r->width_s;
@@ -120,12 +124,17 @@ static int parse_report(struct api_call *call, bool costs)
 
 static int parse_usage(struct api_call *call)
 {
-    return parse_report(call, false);
+    return parse_report(call, false, false);
+}
+
+static int parse_embeddings(struct api_call *call)
+{
+    return parse_report(call, false, true);
 }
 
 static int parse_costs(struct api_call *call)
 {
-    return parse_report(call, true);
+    return parse_report(call, true, false);
 }
 
 static int prepare(struct api_call *call, const struct core *core)
@@ -256,16 +265,18 @@ static void add_result(struct buf *out, const struct core *core, const struct re
 {
     const struct row_model *model = view_model(core, &sum->model);
     const struct row_key *key = view_key(core, &sum->key);
-    buf_addf(out,
-             "{\"object\":\"organization.usage.completions.result\",\"input_tokens\":%llu,"
-             "\"output_tokens\":%llu,\"input_cached_tokens\":%llu,\"input_audio_tokens\":0,"
-             "\"output_audio_tokens\":0,\"num_model_requests\":%llu,\"user_id\":null",
-             (unsigned long long)sum->prompt, (unsigned long long)sum->completion,
-             (unsigned long long)sum->cached, (unsigned long long)sum->requests);
+    buf_addf(out, "{\"object\":\"organization.usage.%s.result\",\"input_tokens\":%llu,",
+             r->embeddings ? "embeddings" : "completions", (unsigned long long)sum->prompt);
+    if (!r->embeddings)
+        buf_addf(out,
+                 "\"output_tokens\":%llu,\"input_cached_tokens\":%llu,\"input_audio_tokens\":0,"
+                 "\"output_audio_tokens\":0,\"batch\":null,",
+                 (unsigned long long)sum->completion, (unsigned long long)sum->cached);
+    buf_addf(out, "\"num_model_requests\":%llu,\"user_id\":null", (unsigned long long)sum->requests);
     add_project(out, core, r, sum);
     add_or_null(out, "api_key_id", r->by & BY_KEY ? key ? key->public_id : "(removed)" : NULL);
     add_or_null(out, "model", r->by & BY_MODEL ? model ? model->name : "(removed)" : NULL);
-    buf_add_text(out, ",\"batch\":null}");
+    buf_add_char(out, '}');
 }
 
 /* Rows of a bucket and of a group in it lie together, from *at on; it is where the next bucket begins, then. */
@@ -280,7 +291,7 @@ static void add_usage_bucket(struct buf *out, const struct core *core, const str
         for (; *at < r->n && r->usage[*at].hour == first->hour && same_group(r, &r->usage[*at], first);
              (*at)++) {
             const struct row_usage *row = &r->usage[*at];
-            if (!is_completion(core, row))
+            if (is_completion(core, row) == r->embeddings)
                 continue;
             any = true;
             sum.prompt += row->prompt;
@@ -355,5 +366,7 @@ static int finish(struct api_call *call, const struct core *core)
 
 const struct api_handler api_organization_usage = {
     .parse = parse_usage, .prepare = prepare, .work = work, .finish = finish};
+const struct api_handler api_organization_embeddings = {
+    .parse = parse_embeddings, .prepare = prepare, .work = work, .finish = finish};
 const struct api_handler api_organization_costs = {
     .parse = parse_costs, .prepare = prepare, .work = work, .finish = finish};
