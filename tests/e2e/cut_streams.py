@@ -57,7 +57,7 @@ def due(client, engine):
     if client.complete and not client.error:
         return plan.prompt_tokens(), plan.words, plan.words
     # Of an engine that tells its counts at the end only, the prompt counts as one token until then.
-    prompt = 0 if client.got == 0 else plan.prompt_tokens() if plan.model == 'counted' else 1
+    prompt = 0 if client.got == 0 else plan.prompt_tokens() if plan.model == 'counted' or client.usage else 1
     most = engine.said.get(plan.number, 0) if plan.mode == 'close' else client.got
     return prompt, client.got, most
 
@@ -187,7 +187,7 @@ def cut_at_random(hub, door, keys):
         (done, late_s), engine = keys['loop'](play())
     same(beside.over, [], 'moments with too much spent and held')
     as_planned(done)
-    paid = beside.paid()
+    paid = keys['paid'] = beside.paid()
     hub.settle('crowd')
     note = judge(hub, 'crowd', done, engine)
     spent = hub.tenant('crowd')['spent']
@@ -195,7 +195,6 @@ def cut_at_random(hub, door, keys):
     need(paid > 0, 'jobs cost something')
     cut = [c for c in done if not c.complete or c.error]
     exact = sum(c.plan.mode != 'close' and c.id is not None for c in cut)
-    keys['paid'] = paid
     return (f'{len(done)} requests, seed {SEED}, {len(cut)} cut ({exact} whose bill is known to the token), 0 differences; {len(beside.jobs)} jobs; '
             f'{beside.samples} looks at the budget; {note}; {let_go(done, engine, late_s)}')
 

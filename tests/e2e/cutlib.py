@@ -70,7 +70,7 @@ def make_plans(n, seed, doors=2):
     for i in range(n):
         path, kind, stream = SURFACES[i % len(SURFACES)]
         mode = 'whole' if rng.random() < 0.3 else rng.choice(MODES[stream])
-        words = rng.randint(2, 60) if mode != 'slow' else 100
+        words = rng.randint(2, 60) if mode != 'slow' else 400
         model = {'embedding': 'emb', 'rerank': 'rank'}.get(kind) or rng.choice(('told', 'counted'))
         plans.append(Plan(i, path, kind, stream, mode, model, words, rng.randint(0, words - 1), rng.uniform(0.0, 0.12), rng.randrange(doors)))
     return plans
