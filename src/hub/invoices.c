@@ -266,7 +266,37 @@ static void page_free(struct invoice_page *p)
 {
     bill_lines_free(&p->lines);
     free(p->note);
+    free(p->price);
     p->note = NULL;
+    p->price = NULL;
+}
+
+static bool has_price(const struct invoice_page *p, const struct uuid *id)
+{
+    bool there = false;
+    for (uint32_t i = p->nprices; i-- > 0 && !there;)
+        there = uuid_eq(&p->price[i].id, id);
+    return there;
+}
+
+/* Those of models that lines name, in the order in which they come first. */
+static int read_prices(struct api_call *call, struct store *store, struct invoice_page *p)
+{
+    struct version ignored;
+    for (uint32_t i = 0; i < p->lines.n; i++) {
+        const struct row_bill *row = &p->lines.row[i];
+        if (uuid_zero(&row->price) || version_read(&ignored, &row->price) || has_price(p, &row->price))
+            continue;
+        struct row_price *more = realloc(p->price, (p->nprices + 1) * sizeof *more);
+        if (!more)
+            return ERR_NO_MEMORY;
+        p->price = more;
+        int rc = store->ops->get(store, ROW_KIND_price, &row->price, &more[p->nprices], &call->err);
+        if (rc != 0 && rc != ERR_NOT_FOUND)
+            return rc;
+        p->nprices += rc == 0;
+    }
+    return 0;
 }
 
 /* By its id or its number. */
@@ -312,6 +342,8 @@ static int page_work(struct api_call *call)
     if (rc == 0)
         rc = store->ops->rows(store, &notes, 1, take_note, p, &call->err);
     rc = rc ? rc : p->lines.rc;
+    if (rc == 0)
+        rc = read_prices(call, store, p);
     if (rc != 0)
         page_free(p);
     return rc;

@@ -5,13 +5,27 @@
 
 #include "hub/bills.h"
 
+#define INVOICE_NUMBER_CAP 32
+
 struct invoice_page {
     struct row_invoice row;
     struct bill_lines lines;
+    struct row_price
+        *price; /* of models, that lines name and the store still has; those that show it read them */
+    uint32_t nprices;
     struct row_payment *note; /* credit notes of it, by their id */
     uint32_t nnotes;
     int64_t given; /* by all notes of the tenant */
 };
+
+struct invoice_totals {
+    uint64_t requests, tokens, chip_ms, energy_mj, carbon_ng;
+    int64_t cost, tax, granted, credited;
+};
+struct invoice_totals invoice_totals(const struct invoice_page *page);
+/* "INV-000001" */
+void invoice_number(char dst[INVOICE_NUMBER_CAP], const struct row_invoice *row);
+const char *invoice_currency(const struct row_invoice *row);
 
 void invoice_json(struct buf *out, const struct core *core, const struct invoice_page *page);
 /* One line of it a row, with a heading; then one for each credit note. */
