@@ -197,7 +197,7 @@ static void add_quantity(struct buf *out, const struct bill_words *w, const stru
     }
     if (w->energy || w->minimum) {
         buf_addf(out, "%llu.%03u,%s,", (unsigned long long)(w->quantity_e3 / 1000),
-                 (unsigned)(w->quantity_e3 % 1000), w->energy ? "kWh" : "Months");
+                 (unsigned)(w->quantity_e3 % 1000), w->energy ? "Kilowatt-Hours" : "Months");
         return;
     }
     if (!w->chips) {
@@ -235,7 +235,7 @@ static void add_line(struct buf *out, const struct core *core, const struct expo
     amount_format(cost, row->cost);
     uuid_format(id, &row->item);
     add_account(out, core, x, &row->tenant, cost);
-    buf_add_text(out, "Usage,,");
+    buf_add_text(out, w.minimum ? "Purchase,," : "Usage,,"); /* of the minimum nothing was used */
     buf_addf(out, "%s %s",
              w.chips     ? "Use by jobs of chips of the kind"
              : w.energy  ? "Energy of jobs on chips of the kind"
@@ -243,19 +243,22 @@ static void add_line(struct buf *out, const struct core *core, const struct expo
              : w.minimum ? "What was missing to the month's"
                          : "Requests to the model",
              w.item);
-    buf_add_text(out, ",Usage-Based,");
+    buf_add_text(out, w.minimum ? ",Recurring," : ",Usage-Based,");
     add_instant(out, ((int64_t)row->day + 1) * DAY_MS);
     add_instant(out, (int64_t)row->day * DAY_MS);
-    add_quantity(out, &w, row);
+    if (w.minimum)
+        add_null(out, 2);
+    else
+        add_quantity(out, &w, row);
     buf_addf(out, "%s,%s,", cost, cost);
     add_invoice(out, x, &row->tenant, x->month);
-    buf_addf(out, PROVIDER ",%s,Standard,", cost);
+    buf_addf(out, PROVIDER ",%s,%s,", cost, w.energy ? "Dynamic" : "Standard");
     add_quantity(out, &w, row);
     buf_add_text(out, PROVIDER "," PROVIDER ",");
     add_words(out, w.site);
     add_words(out, w.site);
     buf_addf(out, "%s,", id);
-    add_words(out, w.item);
+    add_words(out, strcmp(w.item, id) == 0 ? "" : w.item); /* of what is gone the name is not known */
     buf_add_text(out, w.chips     ? "Pool,Compute,Accelerator compute,Other (Compute),"
                       : w.energy  ? "Pool,Compute,Power of accelerators,Other (Compute),"
                       : w.data    ? "Corridor,Networking,Data transfer,Other (Networking),"

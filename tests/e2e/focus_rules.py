@@ -32,6 +32,9 @@ VALUES = {'ChargeCategory': {'Usage', 'Purchase', 'Tax', 'Credit', 'Adjustment'}
                               'Media', 'Migration', 'Mobile', 'Multicloud', 'Networking', 'Other', 'Security', 'Storage',
                               'Web'},
           'ServiceSubcategory': {'Generative AI', 'Other (Compute)', 'Other (Networking)', 'Other (Other)'}}
+# Each has one parent.
+PARENTS = {'Generative AI': 'AI and Machine Learning', 'Other (Compute)': 'Compute', 'Other (Networking)': 'Networking', 'Other (Other)': 'Other'}
+UNIT = re.compile(r'(\d+ )?[A-Z][A-Za-z]*(-[A-Z][a-z]*)*s?|[KMGTPE]?i?[bB]')  # attributes/unit_format
 COSTS = ('BilledCost', 'ContractedCost', 'EffectiveCost', 'ListCost')
 CURRENCIES = {'USD', 'EUR', 'CNY', 'GBP', 'JPY', 'AED', 'SAR', 'BRL', 'ARS', 'CHF', 'INR', 'SGD', 'HKD', 'KRW', 'CAD'}
 NUMBER = re.compile(r'-?\d+(\.\d+)?([Ee]-?\d+)?')
@@ -47,6 +50,8 @@ def check_columns(columns):
     wrong += [f'{c} is there twice' for c in set(columns) if columns.count(c) > 1]
     wrong += [f'{c} is no column of FOCUS and has no x_' for c in columns
               if c not in MANDATORY and c not in OTHERS and not re.fullmatch(r'x_[A-Z][A-Za-z0-9]*', c)]
+    own = [c.startswith('x_') for c in columns]
+    wrong += ['custom columns between those of FOCUS'] if own != sorted(own) else []
     return wrong + [f'{c} is too long' for c in columns if len(c) > 50]
 
 
@@ -59,11 +64,30 @@ def check_nulls(row):
         if row['ChargeCategory'] == 'Tax' and row[c]:
             wrong.append(f'{c} of a tax')
     for a, b in (('ConsumedQuantity', 'ConsumedUnit'), ('PricingQuantity', 'PricingUnit'), ('RegionId', 'RegionName'),
-                 ('ResourceId', 'ResourceName')):
+                 ('ResourceId', 'ResourceType')):
         if a in row and bool(row[a]) != bool(row[b]):
             wrong.append(f'{a} without {b}, or that without this')
+    if row.get('ResourceName') and (not row['ResourceId'] or row['ResourceName'] == row['ResourceId']):
+        wrong.append('ResourceName that is no name')
     if 'ConsumedQuantity' in row and row['ConsumedQuantity'] and row['ChargeCategory'] != 'Usage':
         wrong.append('ConsumedQuantity of what was not used')
+    if not row.get('ConsumedQuantity', ' ') and row['ChargeCategory'] == 'Usage' and not correction:
+        wrong.append('ConsumedQuantity is null')
+    if usage and not correction and not row.get('PricingCategory', ' '):
+        wrong.append('PricingCategory is null')
+    return wrong
+
+
+def check_kinds(row):
+    """What one column says of another."""
+    wrong = []
+    if row['ChargeCategory'] == 'Purchase' and row.get('ChargeFrequency') == 'Usage-Based':
+        wrong.append('a purchase that is usage-based')
+    if row.get('ServiceSubcategory') and PARENTS.get(row['ServiceSubcategory']) != row['ServiceCategory']:
+        wrong.append(f"{row['ServiceSubcategory']} is not of {row['ServiceCategory']}")
+    if row['ChargeCategory'] == 'Credit' and len({decimal.Decimal(row[c]) for c in COSTS}) > 1:
+        wrong.append('costs of a credit differ')
+    wrong += [f'{c}: {row[c]!r} is no unit' for c in ('ConsumedUnit', 'PricingUnit') if row.get(c) and not UNIT.fullmatch(row[c])]
     return wrong
 
 
@@ -98,7 +122,9 @@ def check(text):
             wrong.append(f'line {n}: another number of fields')
             continue
         found = check_nulls(row) + check_formats(row)
-        wrong += [f'line {n}: {w}' for w in (found or check_periods(row))]
+        wrong += [f'line {n}: {w}' for w in (found or check_kinds(row) + check_periods(row))]
+    services = {(r['ServiceName'], r['ServiceCategory']) for r in rows}
+    wrong += ['a service of two categories'] if len(services) > len({name for name, _ in services}) else []
     return rows, wrong
 
 

@@ -109,7 +109,7 @@ def focus(m):
         rows, wrong = focus_rules.check(run(m.hub, 'export', 'focus', '--month', MONTH, '--tenant', name))
         same(wrong[:5], [], f'{name}: {len(wrong)} breaches of rules')
         n += len(rows)
-        usage = [r for r in rows if r['ChargeCategory'] == 'Usage']
+        usage = [r for r in rows if r['ChargeCategory'] in ('Usage', 'Purchase')]
         same(len(usage), len(whole['lines']), f'{name}: rows of use')
         for column in focus_rules.COSTS:
             same(sum(nano(r[column]) for r in rows), nano(whole['total']) - nano(whole['granted']), f'{name}: {column}')
