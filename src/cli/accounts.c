@@ -52,6 +52,35 @@ int cli_tenant_tax(const struct cli *cli)
     return request_send(&r, cli, "PUT", NULL, columns, COUNT(columns));
 }
 
+/* Without options what holds, else all of it anew. */
+static int billing(struct request *r, const struct cli *cli)
+{
+    static const struct column columns[] = {
+        {"NAME", "/name"}, {"ADDRESS", "/address"}, {"TAX NUMBER", "/tax_number"}};
+    if (!cli_option(cli, "name") && !cli_option(cli, "address") && !cli_option(cli, "tax-number"))
+        return request_get(r, cli, columns, COUNT(columns));
+    request_option(r, cli, "name", "name");
+    request_option(r, cli, "address", "address");
+    request_option(r, cli, "tax-number", "tax_number");
+    return request_send(r, cli, "PUT", NULL, columns, COUNT(columns));
+}
+
+int cli_network_billing(const struct cli *cli)
+{
+    struct request r;
+    request_begin(&r);
+    buf_add_text(&r.path, "/api/v1/network/billing");
+    return billing(&r, cli);
+}
+
+int cli_tenant_billing(const struct cli *cli)
+{
+    struct request r;
+    request_begin(&r);
+    request_path(&r, "/api/v1/tenants/", cli->args[0], "/billing");
+    return billing(&r, cli);
+}
+
 /* NAME=SHARE,...; "none": nobody. */
 static int add_owners(struct request *r, const char *text)
 {

@@ -70,6 +70,7 @@ const char *cli_help(const char *verb);
 
 /* Every verb's function. */
 /* Money. */
+cli_fn cli_network_billing, cli_tenant_billing;
 cli_fn cli_tenant_tax, cli_grant_add, cli_grant_list, cli_peer_settle, cli_network_fee, cli_network_carbon,
     cli_site_owners;
 cli_fn cli_wallet_topup, cli_ledger_accounts, cli_ledger_transfers, cli_ledger_check, cli_invoice_list,

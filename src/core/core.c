@@ -94,6 +94,7 @@ static void carve(struct core *core, struct arena *arena)
     job_meters_carve(core, arena);
     books_carve(core, arena);
     denials_carve(core, arena);
+    billed_carve(core, arena);
     charging_carve(core, arena);
     grants_carve(core, arena);
     tariff_carve(core, arena);
@@ -338,6 +339,7 @@ void core_collect(struct core *core, row_fn *fn, void *ctx)
     books_collect(core, fn, ctx);
     denials_collect(core, fn, ctx);
     drills_collect(core, fn, ctx);
+    billed_collect(core, fn, ctx);
     charging_collect(core, fn, ctx);
     grants_collect(core, fn, ctx);
     COLLECT(core, tariff.table, pool_price, tariff.price, ROW_DELETE);

@@ -212,6 +212,7 @@ static int load_dispatch(struct core *core, const struct row_dispatch *row)
 LOAD_NOTHING(usage)
 LOAD_NOTHING(bill)
 LOAD_NOTHING(invoice)
+LOAD_NOTHING(billed)
 LOAD_NOTHING(used)
 LOAD_NOTHING(tally)
 LOAD_NOTHING(denial)
@@ -221,7 +222,7 @@ bool core_has_rows(enum row_kind kind)
 {
     return kind != ROW_KIND_usage && kind != ROW_KIND_bill && kind != ROW_KIND_invoice &&
            kind != ROW_KIND_used && kind != ROW_KIND_tally && kind != ROW_KIND_denial &&
-           kind != ROW_KIND_drill;
+           kind != ROW_KIND_drill && kind != ROW_KIND_billed;
 }
 
 int core_load(struct core *core, enum row_kind kind, const void *row)

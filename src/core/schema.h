@@ -301,7 +301,7 @@ struct uuid_list {
     E(gateway_session, 97, EVENT_GATEWAY_SESSION) \
     E(wallet_topup, 100, EVENT_WALLET_TOPUP) \
     E(invoice_close, 101, EVENT_INVOICE_CLOSE) \
-    E(credit_note, 102, EVENT_CREDIT_NOTE) \
+    E(credit_note, 102, EVENT_CREDIT_NOTE) E(billed_set, 103, EVENT_BILLED_SET) \
     E(party_add, 110, EVENT_PARTY_ADD) \
     E(site_owners, 111, EVENT_SITE_OWNERS) \
     E(network_fee, 112, EVENT_NETWORK_FEE) \
@@ -530,7 +530,7 @@ struct uuid_list {
     R(terms, 54, ROW_TERMS, 4) \
     R(allowance, 55, ROW_ALLOWANCE, 3) \
     R(tariff_part, 56, ROW_TARIFF_PART, 1) \
-    R(site_mean, 57, ROW_SITE_MEAN, 1) \
+    R(site_mean, 57, ROW_SITE_MEAN, 1) R(billed, 59, ROW_BILLED, 2) \
     R(party, 60, ROW_PARTY, 1) \
     R(site_owners, 61, ROW_SITE_OWNERS, 1) \
     R(charging, 62, ROW_CHARGING, 1) \

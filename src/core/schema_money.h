@@ -43,6 +43,11 @@
     F(S, uuid, payment, 0) F(S, uuid, tenant, 0) F(S, u32, month, 0) F(S, i64, amount, 0) F(S, text, reason, TEXT_CAP) \
     F(S, i64, before, 0)
 
+/* What invoices that are closed from now on say of whoever bills (tenant zero), or of a tenant: the name in law, the address, its
+ * lines apart by a line feed, and the number under which it is taxed. Empty: it is not told. */
+#define BILLED(F, S) F(S, text, name, TEXT_CAP) F(S, text, address, PATH_CAP) F(S, text, tax_number, NAME_CAP)
+#define EVENT_BILLED_SET(F, S) F(S, uuid, tenant, 0) BILLED(F, S)
+
 /* The weights with this digest stop everywhere, and no model that has them is served until that is lifted. The id is the sender's. */
 #define EVENT_MODEL_RECALL(F, S) F(S, uuid, recall, 0) F(S, digest, digest, 0) F(S, text, reason, TEXT_CAP)
 #define EVENT_MODEL_RECALL_LIFT(F, S) F(S, digest, digest, 0)
@@ -77,6 +82,8 @@
 #define ROW_INVOICE(F, S) \
     F(S, uuid, id, 0) F(S, uuid, tenant, 0) F(S, u64, number, 0) F(S, u32, first_month, 0) F(S, u32, month, 0) \
     F(S, u32, ledger, 0) F(S, i64, total, 0) F(S, i64, closed_ms, 0)
+/* Kept for ever, so that an invoice says later what it said first. owner: a tenant; zero: whoever bills. */
+#define ROW_BILLED(F, S) F(S, uuid, owner, 0) F(S, i64, from_ms, 0) BILLED(F, S)
 /* What a chip-hour of a pool, or a GB over the corridor that has this id, will cost from then on. */
 #define ROW_POOL_PRICE(F, S) F(S, uuid, pool, 0) F(S, i64, from_ms, 0) F(S, i64, price, 0)
 

@@ -119,6 +119,8 @@ struct core {
     struct books books;
     struct denials denials;
     struct drills drills;
+    struct row_billed *billed; /* of the open batch, core/billed.c */
+    uint32_t nbilled;
     struct charging charging;
     struct grants grants;
     struct tariff tariff;
@@ -170,6 +172,11 @@ static inline const uint64_t *reach_mask(const struct core *core, const struct r
         table_init(&(core)->tables, arena, (count)); \
         (core)->array = arena_take(arena, (size_t)(count) * sizeof *(core)->array); \
     } while (0)
+
+/* ---- who bills and who is billed, core/billed.c ---- */
+
+void billed_carve(struct core *core, struct arena *arena);
+void billed_collect(struct core *core, row_fn *fn, void *ctx);
 
 /* ---- members, core/member.c, and gateways ---- */
 

@@ -65,6 +65,8 @@ void invoice_json(struct buf *out, const struct core *core, const struct invoice
     struct invoice_totals t = invoice_totals(p);
     buf_add_char(out, '{');
     add_head(out, core, &p->row);
+    billing_json(out, "from", &p->seller);
+    billing_json(out, "billed_to", &p->buyer);
     add_amount(out, "net", t.cost - t.tax);
     add_amount(out, "tax", t.tax);
     add_amount(out, "gross", t.cost);

@@ -370,6 +370,27 @@ static void prices(struct sheet *s)
     buf_add_text(out, "</table>");
 }
 
+/* In the words of the law, where those are known; `account`: the tenant's name in the network. */
+static void party(struct buf *out, const char *title, const struct row_billed *row, const char *account)
+{
+    buf_addf(out, "<div><h2>%s</h2><strong>", title);
+    html_text(out, row->name[0] ? row->name : account ? account : "");
+    buf_add_text(out, "</strong>");
+    if (row->address[0]) {
+        buf_add_char(out, '\n');
+        html_text(out, row->address);
+    }
+    if (row->tax_number[0]) {
+        buf_add_text(out, "\nTax number: ");
+        html_text(out, row->tax_number);
+    }
+    if (account && row->name[0]) {
+        buf_add_text(out, "\nAccount: ");
+        html_text(out, account);
+    }
+    buf_add_text(out, "</div>");
+}
+
 static void head(struct sheet *s)
 {
     const struct invoice_page *p = s->page;
@@ -384,9 +405,11 @@ static void head(struct sheet *s)
              "content=\"width=device-width\"><title>%s</title><style>%s</style><header><h1>Invoice %s</h1>"
              "<dl><dt>Issued<dd>%s<dt>Service<dd>%s to %s<dt>Currency<dd>%s</dl></header>\n",
              number, style, number, closed, first, last, invoice_currency(&p->row));
-    buf_add_text(s->out, "<section class=who><div><h2>Billed to</h2><strong>");
-    html_text(s->out, tenant ? tenant->name : "(removed)");
-    buf_add_text(s->out, "</strong></div></section>\n");
+    buf_add_text(s->out, "<section class=who>");
+    if (p->seller.from_ms != 0)
+        party(s->out, "From", &p->seller, NULL);
+    party(s->out, "Billed to", &p->buyer, tenant ? tenant->name : "(removed)");
+    buf_add_text(s->out, "</section>\n");
 }
 
 static void notes(struct sheet *s)

@@ -342,8 +342,13 @@ static int page_work(struct api_call *call)
     if (rc == 0)
         rc = store->ops->rows(store, &notes, 1, take_note, p, &call->err);
     rc = rc ? rc : p->lines.rc;
+    static const struct uuid nobody;
     if (rc == 0)
         rc = read_prices(call, store, p);
+    if (rc == 0)
+        rc = billing_read(&p->seller, store, &nobody, p->row.closed_ms, &call->err);
+    if (rc == 0)
+        rc = billing_read(&p->buyer, store, &p->row.tenant, p->row.closed_ms, &call->err);
     if (rc != 0)
         page_free(p);
     return rc;

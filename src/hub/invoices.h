@@ -3,6 +3,7 @@
 #ifndef BUSBAR_HUB_INVOICES_H
 #define BUSBAR_HUB_INVOICES_H
 
+#include "hub/billing.h"
 #include "hub/bills.h"
 
 #define INVOICE_NUMBER_CAP 32
@@ -13,7 +14,8 @@ struct invoice_page {
     struct row_price
         *price; /* of models, that lines name and the store still has; those that show it read them */
     uint32_t nprices;
-    struct row_payment *note; /* credit notes of it, by their id */
+    struct row_billed seller, buyer; /* as of when it was closed */
+    struct row_payment *note;        /* credit notes of it, by their id */
     uint32_t nnotes;
     int64_t given; /* by all notes of the tenant */
 };

@@ -128,6 +128,8 @@ class Matrix:
             return '', '', {'name': self.unique('t'), 'budget': '1'}
         if handler == 'tenant_tax':
             return tenant, '', {'tax_ppm': self.n % 2}
+        if handler.endswith('_billing') or handler.endswith('_billing_set'):
+            return tenant if handler.startswith('tenant') else '', '', {'name': self.unique('n')} if handler.endswith('set') else None
         if handler.startswith('network_terms'):
             return '', '', {'fee_ppm': self.n % 2} if handler == 'network_terms_set' else None
         if handler.startswith('site_owners'):
@@ -254,7 +256,7 @@ class Matrix:
             return (401,) if caller in NOBODY and role != 'LOCAL' else (401, 403)
         scoped = handler in ('project_list', 'project_add', 'project_remove', 'budget_set', 'webhook_show', 'webhook_set', 'webhook_remove',
                              'webhook_test', 'grant_list', 'invoice_list', 'invoice_show', 'invoice_csv', 'invoice_html', 'export_focus', 'organization_usage',
-                             'organization_embeddings', 'organization_costs', 'tenant_show', 'key_list', 'key_add', 'key_revoke', 'usage',
+                             'organization_embeddings', 'organization_costs', 'tenant_show', 'tenant_billing', 'key_list', 'key_add', 'key_revoke', 'usage',
                              'usage_records', 'job_list', 'job_add', 'job_show', 'job_logs', 'job_cancel', 'job_retry', 'job_check', 'blob_read', 'blob_have', 'blob_put', 'receipt_show')
         mine = {'inference': 'own', 'jobs': 'own', 'admin': 'own', 'other admin': 'other'}.get(caller)
         if scoped and mine and mine != tenant:

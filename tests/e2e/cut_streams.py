@@ -194,9 +194,25 @@ def cut_at_random(hub, door, keys):
     same(sum(nano(r['cost']) for r in hub.records('crowd')) + paid, spent, 'spent is what records and jobs come to')
     need(paid > 0, 'jobs cost something')
     cut = [c for c in done if not c.complete or c.error]
+    keys['done'] = done
     exact = sum(c.plan.mode != 'close' and c.id is not None for c in cut)
+    let_go(done, engine, late_s)
     return (f'{len(done)} requests, seed {SEED}, {len(cut)} cut ({exact} whose bill is known to the token), 0 differences; {len(beside.jobs)} jobs; '
-            f'{beside.samples} looks at the budget; {note}; {let_go(done, engine, late_s)}')
+            f'{beside.samples} looks at the budget; {note}')
+
+
+def engines_are_let_go(hub, door, keys):
+    """How soon, of streams that their clients leave; beside nothing that keeps this program from looking."""
+    plans = [p for p in make_plans(REQUESTS * 4, SEED + 2) if p.stream and p.mode in ('stall', 'half', 'close')][:REQUESTS // 2]
+    for plan in plans:
+        plan.number += 5 * 10**6
+
+    async def play():
+        return await crowd(plans, (hub.port, door.port), keys['crowd']['key'], CLIENTS)
+    done, late_s = keys['loop'](play())
+    hub.settle('crowd')
+    judge(hub, 'crowd', [*keys['done'], *done], keys['engine'])
+    return let_go(done, keys['engine'], late_s)
 
 
 def until_it_is_spent(hub, door, keys):
@@ -407,6 +423,7 @@ def main():
             door.run()
             tap.case('every surface is here', surfaces_are_all, hub)
             tap.case(f'{CLIENTS} clients, half of them cut, at two doors, and jobs', cut_at_random, hub, door, keys)
+            tap.case('engines are let go of', engines_are_let_go, hub, door, keys)
             tap.case('the same until the budget is spent', until_it_is_spent, hub, door, keys)
             tap.case('the engine is killed', engine_dies, hub, door, keys)
             tap.case('the gateway is killed', killed_in_the_middle, hub, door, keys, 'gateway')

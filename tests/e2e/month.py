@@ -57,7 +57,38 @@ class Month:
         self.used = {u.pop('tenant'): u for u in map(json.loads, done.stdout.splitlines())}
         self.hub.env = dict(os.environ)
         self.hub.start(wait_s=60)
-        self.invoices, self.spent = {}, {}
+        self.invoices = {}
+        self.seller, self.buyer = None, {'name': 'A Tenant <Trading> Co.', 'address': '2 Load Road\nElsewhere', 'tax_number': ''}
+
+
+def run_billing(hub, *args):
+    return json.loads(run(hub, *args, '--json'))
+
+
+def who_bills(m):
+    """Names, addresses and tax numbers of both sides: set, shown, refused where they are none."""
+    hub, seller = m.hub, {'name': 'Busbar Test Network Ltd.', 'address': '1 Grid Street\n12345 Somewhere', 'tax_number': 'XX 123 & 456'}
+    def options(of):
+        return [w for k, v in of.items() for w in (f'--{k.replace("_", "-")}', v)]
+    same(run_billing(hub, 'network', 'billing'), {'name': '', 'address': '', 'tax_number': ''}, 'nothing was said')
+    run(hub, 'network', 'billing', *options(seller))
+    same(run_billing(hub, 'network', 'billing'), seller, 'who bills')
+    name = list(m.used)[0]
+    run(hub, 'tenant', 'billing', name, *options(m.buyer))
+    same(run_billing(hub, 'tenant', 'billing', name), m.buyer, 'who is billed')
+    admin = hub.add_key('a', tenant=name, scopes=['admin'])['key']
+    path = f'/api/v1/tenants/{name}/billing'
+    same(hub.request('GET', path, key=admin).json(), m.buyer, 'its own')
+    for status, body in ((400, {}), (400, {'name': ''}), (400, {'name': 'a\nb'}), (400, {'name': 'a', 'tax_number': 'a\tb'}), (400, {'name': 'a', 'vat': 'b'}),
+                         (400, {'name': 'a' * 200}), (400, {'name': 'a', 'address': 7})):
+        same(hub.request('PUT', path, body, local=True).status, status, body)
+    same(hub.request('PUT', path, {'name': 'a'}, key=admin).status, 403, 'not by itself')
+    same(hub.request('PUT', '/api/v1/tenants/nobody/billing', {'name': 'a'}, local=True).status, 404, 'nobody')
+    same(run_billing(hub, 'tenant', 'billing', name), m.buyer, 'as it was')
+    hub.kill()
+    hub.start()
+    same(run_billing(hub, 'network', 'billing'), seller, 'after kill -9')
+    m.seller = seller
 
 
 def books(m):
@@ -65,7 +96,6 @@ def books(m):
     need('the books are right' in run(m.hub, 'ledger', 'check'), 'check')
     n = 0
     for name in m.used:
-        m.spent[name] = m.hub.tenant(name)['spent']
         closed = json.loads(run(m.hub, 'invoice', 'close', name, MONTH, '--json'))
         whole = m.invoices[name] = m.hub.api('GET', f"/api/v1/invoices/{closed['number']}", timeout=120)
         lines, used = whole['lines'], m.used[name]
@@ -135,6 +165,18 @@ def notes(m):
     same(nano(m.invoices[name]['due']), nano(whole['due']) - 1_005_000_000, 'due')
 
 
+def keeps_its_words(m):
+    """Who has moved since is billed at the new address from the next invoice on."""
+    name, other = list(m.invoices)[:2]
+    run(m.hub, 'network', 'billing', '--name', 'Another Name')
+    run(m.hub, 'tenant', 'billing', name, '--name', 'Another Tenant')
+    run(m.hub, 'tenant', 'billing', other, '--name', 'Said Late')
+    now = m.hub.api('GET', f"/api/v1/invoices/{m.invoices[name]['number']}")
+    same((now['from'], now['billed_to']), (m.seller, m.buyer), 'as it was when it was closed')
+    now = m.hub.api('GET', f"/api/v1/invoices/{m.invoices[other]['number']}")
+    same((now['from'], now['billed_to']['name']), (m.seller, 'Said Late'), 'what was said first')
+
+
 # ---- in a browser ----
 
 # Every cell whose text is wider than itself, everything that leaves the page, and what a finance department reads first.
@@ -180,8 +222,6 @@ def printed(m, folder):
         return 'there is no browser'
     said = []
     some = list(m.invoices)[:4]
-    empty = 'idle'
-    m.hub.api('POST', '/api/v1/tenants', {'name': empty, 'budget': '1'})
     for name in some:
         whole = m.invoices[name]
         if len(whole['lines']) > 3000 and name != some[0]:
@@ -194,6 +234,7 @@ def printed(m, folder):
         for k in ('net', 'tax', 'gross'):
             need(re.search(rf'\b{re.escape(whole[k])}0*\b', text), k, whole[k])
         need(whole['number'] in text and name in text and MONTH + '-01 to ' in text, text[:300])
+        same((m.seller['name'] in text, m.buyer['name'] in text), (True, name == some[0]), 'who bills, and who is billed')
         same(bool(whole['credit_notes']), 'site-1 was slow on the 3rd & 4th' in text, 'credit note')
         need(len(whole['lines']) // 60 < pages < len(whole['lines']) // 20 + 6, f'{pages} pages for {len(whole["lines"])} lines')
         said.append(f'{len(whole["lines"])} lines on {pages} pages')
@@ -205,10 +246,12 @@ def main():
     with tempfile.TemporaryDirectory(prefix='bb-month-', dir='/tmp') as folder:
         m = Month(folder)
         try:
+            tap.case('who bills, and who is billed', who_bills, m)
             tap.case(f'a month of {TENANTS} tenants, {MODELS} models, {SITES} sites', books, m)
             tap.case('invoices and the ledger', ledger, m)
             tap.case('FOCUS', focus, m)
             tap.case('a credit note', notes, m)
+            tap.case('an invoice keeps its words', keeps_its_words, m)
             tap.case('invoices in a browser', printed, m, folder)
         finally:
             m.hub.stop()
