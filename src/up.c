@@ -324,6 +324,7 @@ static int start_site(struct up *up, struct err *err)
                                   .engine_path = up->engine_path,
                                   .threads = up->options->engine_threads,
                                   .tls = up->upstream_tls,
+                                  .chipset = up->machine->chipset,
                                   .busy = replica_busy};
     struct site_home_config jobs = {.engine = up->machine,
                                     .specs = up->specs_dir,

@@ -18,8 +18,9 @@
 #include "core/month.h"
 #include "core/state.h"
 
-/* Of a batch: an event has four lines at most, a job's chips, those that are free, its energy and its data. */
-#define BILLS_MAX (4 * BATCH_EVENTS_MAX)
+/* Of a batch: an event has four lines at most, a job's chips, those that are free, its energy and its data; and what a replica drew is
+ * on a line of each tenant that there is a weight of, which an event brings one of. */
+#define BILLS_MAX (5 * BATCH_EVENTS_MAX + ENERGY_WEIGHTS_MAX)
 
 static bool payment_equal(const void *table, uint32_t i, const void *key, size_t len)
 {
@@ -210,6 +211,24 @@ void bill_job(struct core *core, const struct row_job_usage *before, const struc
     row->cost += now->data_cost - before->data_cost;
     row->tax += part->data.tax;
     row->granted += part->data.granted;
+}
+
+/* On the day on which it is known, and at the price of the tenant's last request. */
+void bill_energy(struct core *core, const struct row_energy_weight *whose, uint64_t energy_mj)
+{
+    const struct row_bill key = {.tenant = whose->tenant,
+                                 .day = (uint64_t)(core->now_ms / DAY_MS),
+                                 .item = whose->model,
+                                 .variant = whose->variant,
+                                 .site = whose->site,
+                                 .price = whose->price};
+    const struct row_bill more = {.tenant = whose->tenant,
+                                  .energy_mj = energy_mj,
+                                  .carbon_ng = carbon_ng(core, &whose->site, energy_mj)};
+    struct row_bill *row = line(core, &key);
+    row->energy_mj += more.energy_mj;
+    row->carbon_ng += more.carbon_ng;
+    used_add(core, &more, &(struct supply){.power = &whose->site});
 }
 
 void bill_opening(struct core *core, const struct uuid *tenant, int64_t cost)

@@ -79,6 +79,8 @@ struct job_part {
 };
 void bill_job(struct core *core, const struct row_job_usage *before, const struct row_job_usage *now,
               const struct job_part *part);
+/* A tenant's part of what its requests' replicas drew. */
+void bill_energy(struct core *core, const struct row_energy_weight *whose, uint64_t energy_mj);
 /* What was spent before there were lines, of no day and for nothing that is known. */
 void bill_opening(struct core *core, const struct uuid *tenant, int64_t cost);
 /* mJ x mg for a kWh of 3.6e9 mJ x PUE in thousandths, as the site's signals are now; ng of CO2e. */
@@ -88,6 +90,8 @@ struct supply {
     const struct uuid *tokens, *chips, *power, *bytes;
 };
 void used_add(struct core *core, const struct row_bill *more, const struct supply *by);
+/* A site supplied energy that nobody asked for. */
+void used_idle(struct core *core, const struct uuid *site, uint64_t energy_mj);
 void used_carve(struct core *core, struct arena *arena);
 void used_collect(struct core *core, row_fn *fn, void *ctx);
 /* One more of today; code: an error, or 0. */

@@ -59,6 +59,8 @@ void core_dump(const struct core *core, row_fn *fn, void *ctx)
     follow_dump(core, fn, ctx);
     DUMP(members, member, member);
     DUMP(meters.table, meters.usage, job_usage);
+    DUMP(energy.meters, energy.meter, replica_meter);
+    DUMP(energy.weights, energy.weight, energy_weight);
     DUMP(gateways, gateway, gateway);
     DUMP(books.payments, books.payment, payment);
     DUMP(tariff.table, tariff.price, pool_price);

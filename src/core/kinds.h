@@ -226,7 +226,8 @@ static inline int64_t budget_refusal_until_ms(int64_t refusal)
 #define USAGE_SIDES(U) \
     U(USED, 1, "used") \
     U(SUPPLIED, 2, "supplied") \
-    U(OPENING, 3, "opening") /* of the network: what lines came to before there were these accounts */
+    U(OPENING, 3, "opening") /* of the network: what lines came to before there were these accounts */ \
+    U(IDLE, 4, "idle") /* of a site: what its replicas drew while nobody asked them anything */
 
 /* How a job ended. */
 #define JOB_OUTCOMES(O) \

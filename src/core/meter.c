@@ -192,6 +192,7 @@ int step_meter(struct core *core, const struct event *event)
     usage->reasoning += e->reasoning;
     usage->cost += cost;
     bill_request(core, e, cost, free, &charged);
+    energy_count(core, e);
     allowance_use(core, tenant.v, &e->model, "", free);
     effect_reply(core, event->token, 0, cost);
     if (lease && !list_empty(&core->tenant[lease->tenant.v].waiters))

@@ -75,7 +75,8 @@ void replica_own(struct core *core, uint32_t d, uint32_t ordinal, const struct u
                                                              .epoch = 1,
                                                              .state = REPLICA_WANTED,
                                                              .slots = deployment->slots,
-                                                             .since_ms = deployment->created_ms}});
+                                                             .since_ms = deployment->created_ms,
+                                                             .placed_ms = core->now_ms}});
     replica_effect(core, EFFECT_REPLICA_START, &core->replica[i].row);
 }
 
@@ -117,7 +118,7 @@ void replica_place(struct core *core, uint32_t i, uint32_t pool)
         return; /* its job is about to end */
     row->site = core->net.pool[pool].row.site;
     memcpy(row->chip, core->net.pool[pool].row.chip, sizeof row->chip);
-    row->since_ms = core->now_ms;
+    row->since_ms = row->placed_ms = core->now_ms;
     table_touch(&core->replicas, i);
     replica_effect(core, EFFECT_REPLICA_START, row);
     core->effects->routes_changed = true;
@@ -126,6 +127,7 @@ void replica_place(struct core *core, uint32_t i, uint32_t pool)
 void replica_displace(struct core *core, uint32_t i)
 {
     struct row_replica *row = &core->replica[i].row;
+    energy_end(core, row, false);
     replica_effect(core, EFFECT_REPLICA_STOP, row);
     if (row->state != REPLICA_DRAINING)
         begin_anew(core, i, core->now_ms);
@@ -143,6 +145,7 @@ void replica_drain(struct core *core, uint32_t i, int64_t now_ms)
 
 void replica_forget(struct core *core, uint32_t i)
 {
+    energy_end(core, &core->replica[i].row, false);
     if (!uuid_zero(&core->replica[i].row.site))
         replica_effect(core, EFFECT_REPLICA_STOP, &core->replica[i].row);
     table_drop(&core->replicas, i);
@@ -160,10 +163,20 @@ static uint32_t find(const struct core *core, uint32_t d, uint32_t ordinal)
     return i < core->replicas.used ? i : INDEX_NONE;
 }
 
+const struct row_replica *replica_running(const struct core *core, const struct uuid *deployment,
+                                          uint32_t ordinal, uint32_t epoch)
+{
+    uint32_t d = deployment_find(core, deployment);
+    uint32_t i = d == MAP_NONE ? INDEX_NONE : find(core, d, ordinal);
+    const struct row_replica *row = i == INDEX_NONE ? NULL : &core->replica[i].row;
+    return row && row->epoch == epoch && !uuid_zero(&row->site) ? row : NULL;
+}
+
 /* With it goes its job, if it has one, and the deployment if that was its last. */
 static void stopped(struct core *core, uint32_t i)
 {
     uint32_t d = core->replica[i].deployment, served = core->replica[i].served;
+    energy_end(core, &core->replica[i].row, false);
     if (served != INDEX_NONE)
         work_cancel(core, (struct job_id){core->service.replica[served].job});
     else
@@ -217,11 +230,13 @@ void replica_restart_all(struct core *core, int64_t now_ms)
     for (uint32_t i = 0; i < core->replicas.used; i++) {
         if (!is_here(core, i))
             continue;
+        energy_end(core, &core->replica[i].row, true);
         if (core->replica[i].row.state == REPLICA_DRAINING) {
             stopped(core, i);
             continue;
         }
         begin_anew(core, i, now_ms);
+        core->replica[i].row.placed_ms = now_ms;
         replica_effect(core, EFFECT_REPLICA_START, &core->replica[i].row);
     }
     core->effects->routes_changed = true;

@@ -266,6 +266,7 @@ struct uuid_list {
     E(service_set, 33, EVENT_SERVICE_SET) \
     E(service_remove, 34, EVENT_SERVICE_REMOVE) \
     E(service_demand, 35, EVENT_SERVICE_DEMAND) \
+    E(replica_meter, 36, EVENT_REPLICA_METER) \
     E(worker_join, 40, EVENT_WORKER_JOIN) \
     E(lease_ask, 41, EVENT_LEASE_ASK) \
     E(lease_return, 42, EVENT_LEASE_RETURN) \
@@ -437,12 +438,12 @@ struct uuid_list {
     F(S, uuid, id, 0) F(S, uuid, model, 0) F(S, u32, replicas, 0) F(S, u32, slots, 0) \
     F(S, i64, created_ms, 0) F(S, uuids, sites, 0) F(S, u32, min, 0) F(S, u32, chips, 0) F(S, text, chip, CHIP_CAP) \
     F(S, text, near, NAME_CAP)
-/* chips: of the kind `chip`, that it has at its site; 0: it is counted nowhere. version: of the engine that runs, as it says. */
+/* chips: of the kind `chip`, there; 0: it is counted nowhere. version: of the engine that runs, as it says. placed_ms: since when it is there. */
 #define ROW_REPLICA(F, S) \
     F(S, uuid, deployment, 0) F(S, u32, ordinal, 0) F(S, uuid, variant, 0) F(S, uuid, site, 0) \
     F(S, u32, epoch, 0) F(S, u32, state, 0) F(S, u32, slots, 0) F(S, u32, context, 0) \
     F(S, text, endpoint, TEXT_CAP) F(S, text, detail, TEXT_CAP) F(S, i64, since_ms, 0) \
-    F(S, u32, chips, 0) F(S, text, chip, CHIP_CAP) F(S, text, version, NAME_CAP)
+    F(S, u32, chips, 0) F(S, text, chip, CHIP_CAP) F(S, text, version, NAME_CAP) F(S, i64, placed_ms, 0)
 /* Added to, not replaced: totals of one hour. `hour` counts hours since 1970. */
 #define ROW_USAGE(F, S) \
     F(S, uuid, tenant, 0) F(S, uuid, key, 0) F(S, uuid, model, 0) F(S, u64, hour, 0) \
@@ -536,6 +537,8 @@ struct uuid_list {
     R(charging, 62, ROW_CHARGING, 1) \
     R(grant, 63, ROW_GRANT, 1) \
     R(used, 64, ROW_USED, 3) \
+    R(replica_meter, 65, ROW_REPLICA_METER, 3) \
+    R(energy_weight, 66, ROW_ENERGY_WEIGHT, 3) \
     R(project, 80, ROW_PROJECT, 1) \
     R(budget, 81, ROW_BUDGET, 2) \
     R(webhook, 82, ROW_WEBHOOK, 1) \

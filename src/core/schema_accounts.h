@@ -38,6 +38,11 @@
     F(S, u64, prompt, 0) F(S, u64, cached, 0) F(S, u64, completion, 0) F(S, u64, reasoning, 0) \
     F(S, u64, chip_ms, 0) F(S, u64, energy_mj, 0) F(S, u64, carbon_ng, 0) F(S, u64, bytes, 0)
 #define EVENT_BOOKS_OPEN(F, S) F(S, uuid, tenant, 0) F(S, i64, cost, 0) USAGE_SUMS(F, S) F(S, u32, done, 0)
+/* What a replica has drawn so far (core/energy.h): a total since its site began it for the `run`-th time under that epoch, however runs
+ * are numbered as long as a later one has a higher number, and never 0. flags: JOB_METER_ESTIMATED, JOB_METER_FINAL. site: as of job_end. */
+#define EVENT_REPLICA_METER(F, S) \
+    F(S, uuid, deployment, 0) F(S, u32, ordinal, 0) F(S, u32, epoch, 0) F(S, uuid, site, 0) F(S, u64, run, 0) \
+    F(S, u64, energy_mj, 0) F(S, u32, flags, 0)
 
 /* ---- rows ---- */
 
@@ -50,6 +55,18 @@
     F(S, uuid, id, 0) GRANT_TERMS(F, S) F(S, u32, ledger, 0) F(S, i64, created_ms, 0) F(S, i64, ended_ms, 0)
 /* Added to, not replaced: an account of what was used, beside the money. unit: enum usage_unit; side: enum usage_side. */
 #define ROW_USED(F, S) F(S, uuid, owner, 0) F(S, u32, side, 0) F(S, u32, unit, 0) F(S, u64, debits, 0) F(S, u64, credits, 0)
+/* What a replica has drawn under an epoch (core/energy.h). chips: 0, those of the hub's own machine; state: enum job_usage_state; run_mj:
+ * told of the run that it is in; energy_mj: of all of them; waiting_mj: of that, what is on no account yet; told: 1, it has told
+ * something since the last time that it was shared out. */
+#define ROW_REPLICA_METER(F, S) \
+    F(S, uuid, deployment, 0) F(S, u32, ordinal, 0) F(S, u32, epoch, 0) F(S, uuid, site, 0) F(S, uuid, variant, 0) \
+    F(S, u32, chips, 0) F(S, u32, state, 0) F(S, i64, started_ms, 0) F(S, i64, ended_ms, 0) F(S, u32, flags, 0) \
+    F(S, u64, run, 0) F(S, u64, run_mj, 0) F(S, u64, energy_mj, 0) F(S, u64, waiting_mj, 0) F(S, u32, told, 0)
+/* What a tenant's requests weigh that a site answered with a variant since energy was shared out; model and price: of the last one.
+ * tenant: zero, of those that there was no room for. */
+#define ROW_ENERGY_WEIGHT(F, S) \
+    F(S, uuid, site, 0) F(S, uuid, variant, 0) F(S, uuid, tenant, 0) F(S, uuid, model, 0) F(S, uuid, price, 0) \
+    F(S, u64, weight, 0)
 
 /* clang-format on */
 

@@ -18,6 +18,7 @@
 #include "core/core.h"
 #include "core/denial.h"
 #include "core/drill.h"
+#include "core/energy.h"
 #include "core/follow.h"
 #include "core/habit.h"
 #include "core/lease.h"
@@ -116,6 +117,7 @@ struct core {
     struct reserve reserve;
     struct habits habits;
     struct job_meters meters;
+    struct energy energy;
     struct books books;
     struct denials denials;
     struct drills drills;
@@ -250,6 +252,9 @@ void replica_displace(struct core *core, uint32_t replica);
 /* Its site is to stop it when it has answered what it answers. */
 void replica_drain(struct core *core, uint32_t replica, int64_t now_ms);
 void replica_forget(struct core *core, uint32_t replica);
+/* The one that is at a site under that epoch, NULL: there is none. */
+const struct row_replica *replica_running(const struct core *core, const struct uuid *deployment,
+                                          uint32_t ordinal, uint32_t epoch);
 
 /* ---- core/deployment.c ---- */
 

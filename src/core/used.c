@@ -3,7 +3,8 @@
  * Accounts of what was used, beside the money: tokens by kind, chip-ms, energy, carbon, bytes.
  *
  * Double entry as well: what a tenant used is a debit of its account in the unit, and a credit of whoever supplied it, in the step
- * that adds to the tenant's lines. So in each unit debits equal credits, and a tenant's account is the sum of its lines. Rows are sums
+ * that adds to the tenant's lines. So in each unit debits equal credits, and a tenant's account is the sum of its lines. Energy that a site's
+ * replicas drew for nobody is a debit of the site's own account of that. Rows are sums
  * of a batch, added to what the store has; the core keeps none of it.
  */
 #include <assert.h>
@@ -13,8 +14,8 @@
 #include "core/kinds.h"
 #include "core/state.h"
 
-/* Of an event: each unit, used and supplied. */
-#define USES_MAX (16 * BATCH_EVENTS_MAX)
+/* Of an event: each unit, used and supplied; and energy with its carbon for each tenant that a replica's is shared between. */
+#define USES_MAX (18 * BATCH_EVENTS_MAX + 2 * ENERGY_WEIGHTS_MAX)
 #define USED_KEY_LEN (sizeof(struct uuid) + 2 * sizeof(uint32_t))
 
 static bool used_equal(const void *table, uint32_t i, const void *key, size_t len)
@@ -77,6 +78,20 @@ void used_add(struct core *core, const struct row_bill *more, const struct suppl
     move(core, &more->tenant, from[number], SIDE_SUPPLIED, USAGE_##name, more->field);
     USAGE_UNITS(U)
 #undef U
+}
+
+void used_idle(struct core *core, const struct uuid *site, uint64_t energy_mj)
+{
+    const struct {
+        enum usage_unit unit;
+        uint64_t amount;
+    } drawn[] = {{USAGE_ENERGY, energy_mj}, {USAGE_CARBON, carbon_ng(core, site, energy_mj)}};
+    for (uint32_t i = 0; i < sizeof drawn / sizeof drawn[0]; i++) {
+        if (drawn[i].amount == 0)
+            continue;
+        cell(core, site, SIDE_IDLE, drawn[i].unit)->debits += drawn[i].amount;
+        cell(core, site, SIDE_SUPPLIED, drawn[i].unit)->credits += drawn[i].amount;
+    }
 }
 
 /* What was spent before there were lines gets one, of no day, so that it is on no invoice; and what lines came to before there were

@@ -71,6 +71,8 @@ static void add_energy(struct meter *m, const struct job_spec *spec, uint64_t cp
     uint64_t machine = procs_machine_cpu_ms(), elapsed = now_ms - m->chips_ms;
     uint64_t own = cpu_ms - m->cpu_ms, all = machine > m->machine_cpu_ms ? machine - m->machine_cpu_ms : 0;
     uint64_t packages = package_energy(m);
+    if (m->shared_watts && m->domains_count == 0) /* watts for a ms are 1000 uJ */
+        m->cpu_energy_uj += (uint64_t)m->shared_watts * own * 1000 / procs_cpus();
     if (all > 0)
         m->cpu_energy_uj += own >= all ? packages : (uint64_t)((double)packages * (double)own / (double)all);
     for (uint32_t i = 0; !m->no_chips && i < spec->chips_count; i++)
@@ -98,10 +100,20 @@ uint64_t meter_look(struct meter *m, const struct job_spec *spec, pid_t root, ui
     return sum.rss_kib;
 }
 
-static uint32_t energy_source(const struct meter *m, const struct job_spec *spec)
+void meter_share(struct meter *m, uint32_t watts)
+{
+    m->shared_watts = watts;
+}
+
+uint64_t meter_energy_mj(const struct meter *m)
+{
+    return (m->cpu_energy_uj + m->chip_energy_uj) / 1000;
+}
+
+uint32_t meter_source(const struct meter *m, const struct job_spec *spec)
 {
     if (spec->chips_count == 0 || m->no_chips)
-        return m->domains_count ? ENERGY_MEASURED : ENERGY_NONE;
+        return m->domains_count ? ENERGY_MEASURED : m->shared_watts ? ENERGY_ESTIMATED : ENERGY_NONE;
     for (uint32_t i = 0; i < spec->chips_count; i++) {
         if (spec->chips[i].watts)
             return ENERGY_ESTIMATED;
@@ -115,8 +127,8 @@ void meter_read(const struct meter *m, const struct job_spec *spec, uint64_t now
                                 .wall_ms = (uint64_t)clock_wall_ms(),
                                 .cpu_ms = m->cpu_ms,
                                 .memory_peak_kib = m->memory_peak_kib,
-                                .energy_mj = (m->cpu_energy_uj + m->chip_energy_uj) / 1000,
-                                .energy = energy_source(m, spec)};
+                                .energy_mj = meter_energy_mj(m),
+                                .energy = meter_source(m, spec)};
     usage->chips = calloc(spec->chips_count + 1, sizeof *usage->chips);
     for (uint32_t i = 0; usage->chips && !m->no_chips && i < spec->chips_count; i++) {
         usage->chips[i].kind = strdup(spec->chips[i].kind);

@@ -30,6 +30,7 @@ struct meter {
     uint64_t cpu_ms, machine_cpu_ms;
     uint64_t memory_peak_kib;
     uint64_t cpu_energy_uj, chip_energy_uj;
+    uint32_t shared_watts;   /* of the machine's processors, where nothing is measured; 0: not known */
     bool no_chips;           /* of a gang's rank: chips are its lead's to count */
     char group[FS_PATH_MAX]; /* empty: none */
 };
@@ -37,6 +38,11 @@ struct meter {
 void meter_init(struct meter *meter, const char *powercap, const char *group, uint64_t now_ms);
 /* Looks at the processes below and with `root`; 0: there are none any more. The memory in use, KiB. */
 uint64_t meter_look(struct meter *meter, const struct job_spec *spec, pid_t root, uint64_t now_ms);
+/* Where no energy of the processors is measured they draw so much, at work: it counts by its part of their time. */
+void meter_share(struct meter *meter, uint32_t watts);
+uint64_t meter_energy_mj(const struct meter *meter);
+/* enum energy_source */
+uint32_t meter_source(const struct meter *meter, const struct job_spec *spec);
 /* What was known by the last look. `usage` is the caller's, form_free with job_usage_table. */
 void meter_read(const struct meter *meter, const struct job_spec *spec, uint64_t now_ms,
                 struct job_usage *usage);

@@ -159,3 +159,9 @@ void procs_end_below(pid_t main, int *status)
             (void)nanosleep(&pause, NULL);
     }
 }
+
+uint32_t procs_cpus(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n > 0 && n <= UINT16_MAX ? (uint32_t)n : 1;
+}

@@ -27,6 +27,8 @@ uint32_t procs_kill_below(int signal);
 /* SIGKILL to all below this process, which must be a child subreaper, and waits for them. Their statuses are lost but
  * that of `main`, which is stored when it is among them; 0: none. */
 void procs_end_below(pid_t main, int *status);
+/* How many processors the machine has, 1 at least. */
+uint32_t procs_cpus(void);
 /* CPU time of the machine, all users', milliseconds. */
 uint64_t procs_machine_cpu_ms(void);
 

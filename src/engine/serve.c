@@ -16,6 +16,7 @@
 #include "base/map.h"
 #include "base/osrandom.h"
 #include "engine/command.h"
+#include "engine/drawn.h"
 #include "engine/logfile.h"
 #include "engine/version.h"
 
@@ -58,6 +59,8 @@ struct unit {
     bool stopping;
     bool silent; /* no more reports */
     unsigned terms;
+    struct drawn drawn;
+    uint64_t used_ms; /* when it was told */
     char detail[TEXT_CAP];
 };
 
@@ -106,6 +109,24 @@ static void move(struct unit *u, uint32_t state, const char *detail)
     report(u);
 }
 
+/* What it has drawn. `pid` 0: it is over. */
+static void tell_used(struct unit *u, pid_t pid)
+{
+    const struct serve_config *config = &u->serve->config;
+    drawn_look(&u->drawn, pid);
+    u->used_ms = now_ms(u);
+    if (!config->used || !u->drawn.known || u->silent)
+        return;
+    const struct serve_used used = {.deployment = u->order.deployment,
+                                    .ordinal = u->order.ordinal,
+                                    .epoch = u->order.epoch,
+                                    .run = u->drawn.run,
+                                    .energy_mj = drawn_mj(&u->drawn),
+                                    .estimated = u->drawn.estimated,
+                                    .final = pid == 0 && u->stopping && !u->serve->shutting};
+    config->used(config->ctx, &used);
+}
+
 /* ---- the end of a unit ---- */
 
 static void ask_no_more(struct unit *u)
@@ -150,6 +171,9 @@ static void unit_down(struct unit *u, const char *why)
     ask_no_more(u);
     if (u->endpoint.is_unix)
         unlink(u->endpoint.host);
+    if (u->drawn.running)
+        drawn_stop(&u->drawn);
+    tell_used(u, 0);
     if (u->stopping) {
         move(u, REPLICA_STOPPED, why);
         unit_close(u);
@@ -242,6 +266,8 @@ static void spawn(struct unit *u)
         return;
     }
     u->running = true;
+    drawn_start(&u->drawn);
+    tell_used(u, u->process.pid);
     uv_read_start((uv_stream_t *)&u->output, on_output_alloc, on_output);
     again_in(u, POLL_STARTING_MS);
 }
@@ -364,6 +390,7 @@ static void step_stop(struct unit *u)
     }
     if (u->terms == 0) {
         u->since_ms = now_ms(u);
+        tell_used(u, u->process.pid);
         uv_process_kill(&u->process, SIGTERM);
         u->terms = 1;
     } else if (u->terms == 1 && waited > TERM_AGAIN_MS) {
@@ -395,6 +422,8 @@ static void on_timer(uv_timer_t *timer)
         spawn(u);
     else
         poll_health(u);
+    if (u->running && now_ms(u) - u->used_ms >= SERVE_USED_MS)
+        tell_used(u, u->process.pid);
 }
 
 /* ---- the interface ---- */
@@ -448,6 +477,7 @@ void serve_start(struct serve *s, const struct serve_order *order)
     u->log.fd = -1;
     u->handles = 1;
     u->timer.data = u;
+    drawn_init(&u->drawn, s->config.chipset, u->order.chip, u->order.chips);
     list_push(&s->units, &u->node);
     uv_timer_init(&s->config.loop->uv, &u->timer);
     u->spec = engine_spec_named(s->config.specs, order->engine);

@@ -17,7 +17,9 @@
 #include "net/http_client.h"
 
 struct serve;
+struct chipset;
 
+#define SERVE_USED_MS 10000
 #define SERVE_VISIBLE_CAP 1280 /* JOB_INDICES_MAX numbers */
 
 struct serve_order {
@@ -48,6 +50,17 @@ struct serve_report {
     char version[NAME_CAP]; /* of the engine that is ready: as it says, or ENGINE_UNKNOWN; else "" */
 };
 
+/* What a replica has drawn so far, of a run of those that are numbered in order. */
+struct serve_used {
+    struct uuid deployment;
+    uint32_t ordinal;
+    uint32_t epoch;
+    uint64_t run;
+    uint64_t energy_mj;
+    bool estimated;
+    bool final; /* nothing more comes of that epoch */
+};
+
 struct serve_config {
     struct loop *loop;
     const struct engine_specs *specs;
@@ -58,6 +71,9 @@ struct serve_config {
     uint32_t threads;        /* for each engine */
     struct tls_context *tls; /* for https URLs */
     void (*report)(void *ctx, const struct serve_report *report);
+    /* Every SERVE_USED_MS, and before the last report; NULL: not wanted. Nothing is told where no power is known. */
+    void (*used)(void *ctx, const struct serve_used *used);
+    const struct chipset *chipset; /* for that; may be NULL */
     /* Requests that the replica still answers; asked while it drains. */
     uint32_t (*busy)(void *ctx, const struct uuid *deployment, uint32_t ordinal);
     void *ctx;

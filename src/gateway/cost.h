@@ -17,8 +17,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-/* Of the replica in docs/serving.md: 8000 tokens of a prompt a second, or 1500 of output. */
-#define PROMPT_WEIGHT 5
+#include "core/limits.h"
 
 /* How much waiting money is worth is a choice: one unit for a million tokens, 1000 nano-units for a token, counts as 100 ms, the
  * most that a person takes for at once (Nielsen, Usability Engineering, 1993, 5.5). So a difference that is small beside what models

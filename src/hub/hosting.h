@@ -3,7 +3,7 @@
  * Hosting: models at sites. What a site should serve is told with its orders (hub/desk.h), and the site tells in what state
  * that is; of members at the door:
  *
- *   POST /site/v1/replicas  states of the site's replicas; answered when they are durable
+ *   POST /site/v1/replicas  states of the site's replicas, and totals of what they drew; answered when they are durable
  *   POST /site/v1/tunnel    the connection becomes a tunnel (hub/tunnels.h)
  *
  * Lists and reports are by level, not by edge: the list is all that there should be, under a version that is another after every change,

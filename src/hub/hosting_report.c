@@ -13,6 +13,7 @@
 #include "hub/hosting_parts.h"
 
 #define REPORTED_MAX 256 /* replicas of a site; limits of a deployment are below */
+#define METERED_MAX 256  /* totals of one call, TOTALS_CALL_MAX of site/totals.h */
 #define STEPS_MAX 2      /* states between what the core has and what is told */
 
 struct reported {
@@ -29,8 +30,9 @@ struct reported {
 struct report {
     struct reported item[REPORTED_MAX];
     uint32_t n;
-    struct event event[REPORTED_MAX * STEPS_MAX];
-    uint32_t nevents, replies;
+    /* What was drawn comes first: with the last state goes the replica. */
+    struct event event[METERED_MAX + REPORTED_MAX * STEPS_MAX];
+    uint32_t nmetered, nevents, replies;
     bool lost;    /* something was not recorded */
     bool stopped; /* one that drained has */
 };
@@ -100,7 +102,7 @@ static void finish(struct visit *visit)
         return;
     }
     visit_begin(visit, &out);
-    buf_addf(&out, ",\"changes\":%u", report->nevents);
+    buf_addf(&out, ",\"changes\":%u", report->nevents - report->nmetered);
     visit_end(visit, &out);
 }
 
@@ -160,6 +162,8 @@ static void answer(struct visit *visit)
     struct report *report = visit->data;
     const struct hosting_config *config = hosting_config(visit_hosting(visit));
     struct err err = {0};
+    for (uint32_t i = 0; i < report->nmetered; i++)
+        report->event[i].u.replica_meter.site = visit->site;
     report->lost = open_portals(visit, report, &err) != 0;
     if (report->lost || report->nevents == 0) {
         finish(visit);
@@ -221,10 +225,38 @@ static int take_item(struct report *report, yyjson_val *item, struct err *err)
     return 0;
 }
 
+static bool take_u64(yyjson_val *item, const char *name, uint64_t *out)
+{
+    yyjson_val *v = yyjson_obj_get(item, name);
+    *out = yyjson_get_uint(v);
+    return yyjson_is_uint(v) && *out <= INT64_MAX;
+}
+
+/* A total of what a replica drew. */
+static int take_energy(struct report *report, yyjson_val *item, struct err *err)
+{
+    yyjson_val *deployment = yyjson_obj_get(item, "deployment");
+    yyjson_val *estimated = yyjson_obj_get(item, "estimated"), *final = yyjson_obj_get(item, "final");
+    struct event_replica_meter e = {.flags = (yyjson_is_true(estimated) ? JOB_METER_ESTIMATED : 0) |
+                                             (yyjson_is_true(final) ? JOB_METER_FINAL : 0)};
+    if (report->nmetered == METERED_MAX || !yyjson_is_str(deployment) ||
+        !uuid_parse(&e.deployment, yyjson_get_str(deployment), yyjson_get_len(deployment)) ||
+        !take_u32(item, "ordinal", UINT32_MAX, &e.ordinal) ||
+        !take_u32(item, "epoch", UINT32_MAX, &e.epoch) || !take_u64(item, "run", &e.run) ||
+        !take_u64(item, "energy_mj", &e.energy_mj) || !yyjson_is_bool(estimated) || !yyjson_is_bool(final))
+        return err_set(err, ERR_INVALID,
+                       "energy: each has deployment, ordinal, epoch, run, energy_mj, estimated and final; at "
+                       "most %d of them",
+                       METERED_MAX);
+    report->event[report->nmetered++] =
+        (struct event){.kind = EVENT_KIND_replica_meter, .u.replica_meter = e};
+    return 0;
+}
+
 int hosting_take_report(struct visit *visit, yyjson_val *root, struct err *err)
 {
     struct report *report = calloc(1, sizeof *report);
-    yyjson_val *list = yyjson_obj_get(root, "replicas"), *item;
+    yyjson_val *list = yyjson_obj_get(root, "replicas"), *energy = yyjson_obj_get(root, "energy"), *item;
     int rc = 0;
     if (!report)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
@@ -239,6 +271,12 @@ int hosting_take_report(struct visit *visit, yyjson_val *root, struct err *err)
     yyjson_arr_iter it = yyjson_arr_iter_with(list);
     while (rc == 0 && (item = yyjson_arr_iter_next(&it)) != NULL)
         rc = take_item(report, item, err);
+    if (rc == 0 && energy && !yyjson_is_arr(energy)) /* an older site says nothing of it */
+        rc = err_set(err, ERR_INVALID, "energy: must be a list");
+    it = yyjson_arr_iter_with(energy);
+    while (rc == 0 && (item = yyjson_arr_iter_next(&it)) != NULL)
+        rc = take_energy(report, item, err);
+    report->nevents = report->nmetered;
     if (rc == 0)
         visit_ask(visit);
     return rc;

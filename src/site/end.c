@@ -56,6 +56,17 @@ struct event_job_meter site_meter(const struct job_id *id, const struct uuid *si
     return meter;
 }
 
+struct event_replica_meter site_replica_meter(const struct serve_used *used)
+{
+    return (struct event_replica_meter){.deployment = used->deployment,
+                                        .ordinal = used->ordinal,
+                                        .epoch = used->epoch,
+                                        .run = used->run,
+                                        .energy_mj = used->energy_mj,
+                                        .flags = (used->estimated ? JOB_METER_ESTIMATED : 0) |
+                                                 (used->final ? JOB_METER_FINAL : 0)};
+}
+
 struct event_job_meter site_last_meter(const struct job_id *id, const struct uuid *site,
                                        const struct job_exit *exit)
 {

@@ -7,6 +7,7 @@
 
 #include "core/schema.h"
 #include "engine/job.h"
+#include "engine/serve.h"
 
 /* How an epoch came to its end. */
 struct site_end {
@@ -21,6 +22,8 @@ struct event_job_meter site_meter(const struct job_id *id, const struct uuid *si
 /* The same at the end: the last that is told. */
 struct event_job_meter site_last_meter(const struct job_id *id, const struct uuid *site,
                                        const struct job_exit *exit);
+/* The same of a replica, whose total its supervisor tells; without the site, which who asks knows. */
+struct event_replica_meter site_replica_meter(const struct serve_used *used);
 /* Whether the epoch is over and the job is not: its lease ran out, its node was lost, or the engine would not have it. It is
  * placed again. */
 bool site_end_returns(const struct site_end *end);

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "core/view.h"
 #include "runtime/asks.h"
+#include "site/end.h"
 
 #define RETRY_MS 200
 
@@ -63,6 +64,14 @@ static void on_report(void *ctx, const struct serve_report *r)
         asks_forget(&site->asks, event.token);
         site->lost = true;
     }
+}
+
+/* A total: where this one is lost, the next one tells as much. */
+static void on_used(void *ctx, const struct serve_used *used)
+{
+    struct site *site = ctx;
+    struct event event = {.kind = EVENT_KIND_replica_meter, .u.replica_meter = site_replica_meter(used)};
+    (void)runtime_post(site->runtime, &event);
 }
 
 /* What to start, looked up on the core thread. */
@@ -179,6 +188,7 @@ int site_new(struct site **out, struct runtime *runtime, const char *data_dir,
     site->busy = config->busy;
     site->busy_ctx = busy_ctx;
     mine.report = on_report;
+    mine.used = on_used;
     mine.busy = ask_busy;
     mine.ctx = site;
     asks_init(&site->asks);

@@ -126,6 +126,20 @@ void unit_tell(struct unit *u, uint32_t state, const char *detail)
         u->jobs->config.report(u->jobs->config.ctx, &report);
 }
 
+/* What its engine knows of it by now. */
+static void tell_used(const struct unit *u, const struct job_usage *usage, bool final)
+{
+    const struct serve_used used = {.deployment = u->order.deployment,
+                                    .ordinal = u->order.ordinal,
+                                    .epoch = u->order.epoch,
+                                    .run = u->id.epoch,
+                                    .energy_mj = usage->energy_mj,
+                                    .estimated = usage->energy == ENERGY_ESTIMATED,
+                                    .final = final};
+    if (u->held && usage->energy != ENERGY_NONE)
+        u->jobs->config.used(u->jobs->config.ctx, &used);
+}
+
 static void unit_log(const struct unit *u, const char *event, const char *words)
 {
     char id[UUID_TEXT_LEN + 1];
@@ -167,6 +181,7 @@ static void unit_ended(struct unit *u, const struct job_exit *exit)
 {
     char words[TEXT_CAP], line[2 * TEXT_CAP];
     uint64_t chip_ms = 0;
+    tell_used(u, &exit->usage, u->stop);
     for (uint32_t i = 0; i < exit->usage.chips_count; i++)
         chip_ms += exit->usage.chips[i].chip_ms;
     (void)snprintf(line, sizeof line, "end=%s ms=%llu chip_ms=%llu why=\"%.100s\"",
@@ -328,6 +343,8 @@ static void on_polled(void *ctx, struct engine_call *call)
             waits(u, status);
         else
             u->claimed = true;
+        if (status->state == ENGINE_RUNNING)
+            tell_used(u, &status->exit.usage, false);
     }
 }
 

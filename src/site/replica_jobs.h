@@ -32,6 +32,8 @@ struct replica_jobs_config {
     void *lease_ctx;
     /* STOPPED is the last word of a replica, asked for or not. */
     void (*report)(void *ctx, const struct serve_report *report);
+    /* What a replica's jobs have drawn, as engine/serve.h tells it: its run is how often it was begun. */
+    void (*used)(void *ctx, const struct serve_used *used);
     void *ctx;
 };
 

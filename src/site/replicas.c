@@ -13,6 +13,7 @@
 #include "site/claims.h"
 #include "site/link.h"
 #include "site/replica_jobs.h"
+#include "site/totals.h"
 
 #define TICK_MS 200
 #define RETRY_MS 500
@@ -57,6 +58,7 @@ struct site_replicas {
     struct claims *claims; /* of serve's */
     struct bridge *bridge;
     struct link *link;
+    struct totals *totals;
     struct list items;
     uint64_t version;
     bool dirty; /* something is to be told */
@@ -238,6 +240,12 @@ static void on_state(void *ctx, const struct serve_report *report)
         (void)snprintf(item->socket, sizeof item->socket, "%s", report->endpoint + 5);
     if (item->run_epoch == item->order.epoch && !item->stopping)
         set(r, item, report->state, report->detail);
+}
+
+static void on_used(void *ctx, const struct serve_used *used)
+{
+    struct site_replicas *r = ctx;
+    r->dirty = totals_take(r->totals, used) || r->dirty;
 }
 
 /* For the tunnels. */
@@ -428,6 +436,7 @@ static void on_told(void *ctx, const struct err *err, yyjson_val *answer)
     (void)answer;
     if (err->code == 0) {
         forget_stopped(r);
+        r->dirty = totals_told(r->totals) || r->dirty;
         return;
     }
     if (err->code == ERR_INVALID)
@@ -449,6 +458,8 @@ static void tell(struct site_replicas *r)
         add_item(&body, item, more);
         more = true;
     }
+    buf_add_text(&body, "],\"energy\":[");
+    totals_add(r->totals, &body);
     buf_add_text(&body, "]}");
     r->dirty = false;
     link_post(r->link, "/site/v1/replicas", &body, on_told, r);
@@ -498,6 +509,8 @@ static int open_parts(struct site_replicas *r, struct err *err)
                                        .engine_path = r->engine_path,
                                        .threads = r->config.threads,
                                        .report = on_state,
+                                       .used = on_used,
+                                       .chipset = r->config.engine->chipset,
                                        .ctx = r};
     const struct replica_jobs_config jobs = {.loop = loop,
                                              .engine = r->config.engine,
@@ -505,6 +518,7 @@ static int open_parts(struct site_replicas *r, struct err *err)
                                              .lease_ms = r->config.lease_ms,
                                              .lease_ctx = r->config.ctx,
                                              .report = on_state,
+                                             .used = on_used,
                                              .ctx = r};
     const struct bridge_config bridge = {
         .loop = loop, .hub = r->config.hub, .tls = r->config.tls, .find = way_of, .ctx = r};
@@ -539,6 +553,7 @@ int site_replicas_new(struct site_replicas **out, const struct site_replicas_con
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     r->config = *config;
     list_init(&r->items);
+    r->totals = totals_new();
     int rc = open_parts(r, err);
     if (rc != 0) {
         close_parts(r);
@@ -577,6 +592,7 @@ void site_replicas_free(struct site_replicas *r)
         serve_free(r->serve);
     replica_jobs_free(r->jobs);
     claims_free(r->claims);
+    totals_free(r->totals);
     bridge_free(r->bridge);
     if (r->specs)
         engine_specs_free(r->specs);
