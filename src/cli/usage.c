@@ -10,6 +10,8 @@ int cli_usage_report(const struct cli *cli)
                                {"PROMPT", "/prompt_tokens"},
                                {"CACHED", "/cached_tokens"},
                                {"COMPLETION", "/completion_tokens"},
+                               {"ENERGY J", "/energy_j"},
+                               {"CO2E G", "/carbon_g"},
                                {"COST", "/cost"}};
     const char *by = cli_option(cli, "by");
     if (by && strcmp(by, "tenant") == 0)

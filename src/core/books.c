@@ -19,7 +19,7 @@
 #include "core/state.h"
 
 /* Of a batch: an event has four lines at most, a job's chips, those that are free, its energy and its data; and what a replica drew is
- * on a line of each tenant that there is a weight of, which an event brings one of. */
+ * on a line for each key that there is a weight of, which an event brings one of. */
 #define BILLS_MAX (5 * BATCH_EVENTS_MAX + ENERGY_WEIGHTS_MAX)
 
 static bool payment_equal(const void *table, uint32_t i, const void *key, size_t len)
@@ -213,7 +213,7 @@ void bill_job(struct core *core, const struct row_job_usage *before, const struc
     row->granted += part->data.granted;
 }
 
-/* On the day on which it is known, and at the price of the tenant's last request. */
+/* On the day on which it is known, and at the price of the key's last request. */
 void bill_energy(struct core *core, const struct row_energy_weight *whose, uint64_t energy_mj)
 {
     const struct row_bill key = {.tenant = whose->tenant,
@@ -229,6 +229,7 @@ void bill_energy(struct core *core, const struct row_energy_weight *whose, uint6
     row->energy_mj += more.energy_mj;
     row->carbon_ng += more.carbon_ng;
     used_add(core, &more, &(struct supply){.power = &whose->site});
+    usage_energy(core, whose, energy_mj, more.carbon_ng);
 }
 
 void bill_opening(struct core *core, const struct uuid *tenant, int64_t cost)

@@ -14,6 +14,8 @@
 #include "core/grant.h"
 #include "core/table.h"
 
+/* Of a batch: of each record, and of each key that has its part of what replicas drew. */
+#define USAGE_CELLS_MAX (BATCH_EVENTS_MAX + ENERGY_WEIGHTS_MAX)
 #define TALLIES_MAX 64 /* reasons of a batch */
 
 struct usage_cell {
@@ -79,12 +81,15 @@ struct job_part {
 };
 void bill_job(struct core *core, const struct row_job_usage *before, const struct row_job_usage *now,
               const struct job_part *part);
-/* A tenant's part of what its requests' replicas drew. */
+/* A key's part of what its requests' replicas drew. */
 void bill_energy(struct core *core, const struct row_energy_weight *whose, uint64_t energy_mj);
 /* What was spent before there were lines, of no day and for nothing that is known. */
 void bill_opening(struct core *core, const struct uuid *tenant, int64_t cost);
 /* mJ x mg for a kWh of 3.6e9 mJ x PUE in thousandths, as the site's signals are now; ng of CO2e. */
 uint64_t carbon_ng(const struct core *core, const struct uuid *site, uint64_t energy_mj);
+/* The same by the hour, core/meter.c. */
+void usage_energy(struct core *core, const struct row_energy_weight *whose, uint64_t energy_mj,
+                  uint64_t carbon);
 /* A tenant's line of that day also counts beside the money: it used what was supplied. */
 struct supply {
     const struct uuid *tokens, *chips, *power, *bytes;

@@ -111,7 +111,7 @@ static void carve(struct core *core, struct arena *arena)
     CARVE(core, workers, worker, n->workers);
     CARVE(core, leases, lease, n->leases);
     CARVE(core, waiters, waiter, n->waiters);
-    core->usage = arena_take(arena, BATCH_EVENTS_MAX * sizeof *core->usage);
+    core->usage = arena_take(arena, USAGE_CELLS_MAX * sizeof *core->usage);
     index_init(&core->tenant_map, arena, n->tenants, tenant_equal, core->tenant);
     index_init(&core->tenant_names, arena, n->tenants, tenant_name_equal, core->tenant);
     index_init(&core->key_map, arena, n->keys, key_equal, core->key);

@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "core/kinds.h"
 #include "core/state.h"
+#include "core/view.h"
 
 /* As of jobs (core/job_meter.c): clocks do not run alike, and no chip draws more than 100 kW with its share of a server. */
 #define SLACK_MS 60000
@@ -51,7 +52,7 @@ void energy_carve(struct core *core, struct arena *arena)
     struct energy *g = &core->energy;
     uint32_t n = core->limits.replicas + ENERGY_OVER_MAX;
     _Static_assert(offsetof(struct row_replica_meter, site) == METER_KEY_LEN, "key is a prefix");
-    _Static_assert(offsetof(struct row_energy_weight, model) == WEIGHT_KEY_LEN, "key is a prefix");
+    _Static_assert(offsetof(struct row_energy_weight, tenant) == WEIGHT_KEY_LEN, "key is a prefix");
     CARVE(core, energy.meters, energy.meter, n);
     CARVE(core, energy.weights, energy.weight, ENERGY_WEIGHTS_MAX);
     CARVE(core, energy.pots, energy.pot, n);
@@ -137,12 +138,12 @@ static uint64_t pot_empty(struct core *core, struct energy_pot *pot)
     return sum;
 }
 
-/* Of equal remainders the tenant with the lower id comes first. */
+/* Of equal remainders the key with the lower id comes first. */
 static bool comes_first(const struct energy_weight *a, const struct energy_weight *b)
 {
     if (a->rest != b->rest)
         return a->rest > b->rest;
-    return memcmp(&a->row.tenant, &b->row.tenant, sizeof a->row.tenant) < 0;
+    return memcmp(&a->row.key, &b->row.key, sizeof a->row.key) < 0;
 }
 
 static void divide(struct energy_pot *pot, uint64_t total_mj, uint64_t whole)
@@ -183,7 +184,7 @@ static void share_out(struct core *core, uint32_t p)
     divide(pot, total_mj, whole);
     list_for_each_safe (it, next, &pot->weights) {
         struct energy_weight *w = list_entry(it, struct energy_weight, in_pot);
-        if (uuid_eq(&w->row.tenant, &nobody))
+        if (uuid_eq(&w->row.key, &nobody))
             used_idle(core, &pot->site, w->part_mj);
         else if (w->part_mj > 0)
             bill_energy(core, &w->row, w->part_mj);
@@ -194,9 +195,9 @@ static void share_out(struct core *core, uint32_t p)
 /* ---- requests ---- */
 
 static struct energy_weight *weight_find(struct core *core, const struct event_meter *e,
-                                         const struct uuid *tenant)
+                                         const struct uuid *whose)
 {
-    const struct uuid key[] = {e->site, e->variant, *tenant};
+    const struct uuid key[] = {e->site, e->variant, *whose};
     uint32_t i = map_get(&core->energy.weight_map, key, WEIGHT_KEY_LEN);
     return i == MAP_NONE ? NULL : &core->energy.weight[i];
 }
@@ -209,11 +210,13 @@ void energy_count(struct core *core, const struct event_meter *e)
     uint32_t p = weight > 0 ? pot_find(core, &e->site, &e->variant) : MAP_NONE;
     if (p == MAP_NONE || g->pot[p].nruns == 0)
         return;
-    struct energy_weight *w = weight_find(core, e, &e->tenant);
+    struct energy_weight *w = weight_find(core, e, &e->key);
     /* The last place of a pot is for all others. */
-    bool room = table_room(&g->weights) > 0 && g->pot[p].nweights < ENERGY_TENANTS_MAX;
-    const struct row_energy_weight row = {
-        .site = e->site, .variant = e->variant, .tenant = room ? e->tenant : nobody};
+    bool room = table_room(&g->weights) > 0 && g->pot[p].nweights < ENERGY_KEYS_MAX;
+    const struct row_energy_weight row = {.site = e->site,
+                                          .variant = e->variant,
+                                          .key = room ? e->key : nobody,
+                                          .tenant = room ? e->tenant : nobody};
     if (!w && !room)
         w = weight_find(core, e, &nobody);
     if (!w)
@@ -417,7 +420,7 @@ int load_energy_weight(struct core *core, const struct row_energy_weight *row)
 {
     uint32_t p = pot_find(core, &row->site, &row->variant);
     if (p == MAP_NONE || map_get(&core->energy.weight_map, row, WEIGHT_KEY_LEN) != MAP_NONE ||
-        (!uuid_zero(&row->tenant) && tenant_by_id(core, &row->tenant).v == INDEX_NONE))
+        (!uuid_zero(&row->key) && key_by_id(core, &row->key).v == INDEX_NONE))
         return ERR_CORRUPT;
     return weight_add(core, p, row) ? 0 : ERR_LIMIT;
 }
@@ -440,7 +443,7 @@ static bool pot_holds(const struct energy_pot *pot)
             return false;
     }
     return n > 0 && n == pot->nmeters && runs == pot->nruns && told == pot->ntold &&
-           weights == pot->nweights && weights <= ENERGY_TENANTS_MAX + 1;
+           weights == pot->nweights && weights <= ENERGY_KEYS_MAX + 1;
 }
 
 /* Each is in its pot, and what runs is a replica that does. */
@@ -467,4 +470,10 @@ bool energy_holds(const struct core *core)
     }
     return in_pots == g->meters.live && weights == g->weights.live && over == g->nover &&
            over <= ENERGY_OVER_MAX;
+}
+
+const struct row_replica_meter *view_replica_meter(const struct core *core, const struct row_replica *row)
+{
+    uint32_t i = find(core, &row->deployment, row->ordinal, row->epoch);
+    return i == MAP_NONE ? NULL : &core->energy.meter[i].row;
 }

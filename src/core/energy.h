@@ -5,12 +5,12 @@
  * A replica's site tells totals of what it drew, as it does of jobs: a report that comes twice or late is nothing new, and each beginning
  * of a replica (an agent that died knows nothing of its totals) is a run of its own, of which an earlier one is not heard any more. What a
  * site's replicas of one variant drew is a pot. It is shared out when all of them that run have told something since the last time, or
- * one of them tells for the second time: among the tenants whose requests the site answered with that variant since then, by the weight of
+ * one of them tells for the second time: among the keys whose requests the site answered with that variant since then, by the weight of
  * their tokens, to the last mJ, by largest remainder. A token of output weighs PROMPT_WEIGHT, one of a prompt 1, and one that the engine
  * had in its cache nothing: nothing is computed for it. Where nobody asked, it is the site's own: an account of use of its own.
  *
  * So what was metered is what lines of requests and accounts of what was idle come to, and what still waits. All of it lies in rows; pots
- * are derived. Weights are counted only where a replica of the pot is known to tell. Bounds: ENERGY_TENANTS_MAX tenants in a pot and
+ * are derived. Weights are counted only where a replica of the pot is known to tell. Bounds: ENERGY_KEYS_MAX keys in a pot and
  * ENERGY_WEIGHTS_MAX weights; what goes beyond weighs as nobody's, so its energy falls to the site. Of replicas that are over
  * ENERGY_OVER_MAX may still tell their last figures.
  */

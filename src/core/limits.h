@@ -33,9 +33,9 @@
 #define SLOT_TOKENS_S 20
 /* A token of a prompt counts as one of output over this: docs/serving.md has 8000 a second of the one, 1500 of the other. */
 #define PROMPT_WEIGHT 5
-#define ENERGY_TENANTS_MAX \
-    64 /* that a site's energy for one variant is shared between at a time; others' falls to nobody */
-#define ENERGY_WEIGHTS_MAX 4096 /* of all sites, variants and tenants */
+/* Keys that a site's energy for one variant is shared between at a time; what others' would be falls to nobody. */
+#define ENERGY_KEYS_MAX 256
+#define ENERGY_WEIGHTS_MAX 4096 /* of all sites, variants and keys */
 #define ENERGY_OVER_MAX 256     /* replicas that are over, and whose last figures may still come */
 #define SERVICE_TOKENS_MAX UINT64_C(1000000000000) /* a second, at one place of origin */
 #define SERVICE_MS_MAX (INT64_C(30) * 86400000)

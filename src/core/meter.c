@@ -29,17 +29,29 @@ int step_worker_join(struct core *core, const struct event *event)
 }
 
 /* Totals of the open batch. A batch has few distinct cells and many records, so the last one is tried first. */
-static struct row_usage *usage_cell(struct core *core, const struct event_meter *e, uint64_t hour)
+static struct row_usage *usage_cell(struct core *core, const struct row_usage *like)
 {
     for (uint32_t i = core->nusage; i-- > 0;) {
         struct row_usage *row = &core->usage[i].row;
-        if (row->hour == hour && uuid_eq(&row->key, &e->key) && uuid_eq(&row->model, &e->model))
+        if (row->hour == like->hour && uuid_eq(&row->key, &like->key) && uuid_eq(&row->model, &like->model))
             return row;
     }
-    assert(core->nusage < BATCH_EVENTS_MAX);
+    assert(core->nusage < USAGE_CELLS_MAX);
     struct row_usage *row = &core->usage[core->nusage++].row;
-    *row = (struct row_usage){.tenant = e->tenant, .key = e->key, .model = e->model, .hour = hour};
+    *row = *like;
     return row;
+}
+
+void usage_energy(struct core *core, const struct row_energy_weight *whose, uint64_t energy_mj,
+                  uint64_t carbon)
+{
+    const struct row_usage like = {.tenant = whose->tenant,
+                                   .key = whose->key,
+                                   .model = whose->model,
+                                   .hour = (uint64_t)(core->now_ms / HOUR_MS)};
+    struct row_usage *row = usage_cell(core, &like);
+    row->energy_mj += energy_mj;
+    row->carbon_ng += carbon;
 }
 
 /* Id of the transfer that moves gathered rounding: unique as (worker, sequence) is, and drawn by nobody. */
@@ -184,7 +196,9 @@ int step_meter(struct core *core, const struct event *event)
     uint32_t worker = map_get(&core->worker_map, &e->worker, sizeof e->worker);
     core->worker[worker].row.sequence = e->sequence;
     table_touch(&core->workers, worker);
-    struct row_usage *usage = usage_cell(core, e, (uint64_t)(event->at_ms / HOUR_MS));
+    const struct row_usage like = {
+        .tenant = e->tenant, .key = e->key, .model = e->model, .hour = (uint64_t)(event->at_ms / HOUR_MS)};
+    struct row_usage *usage = usage_cell(core, &like);
     usage->requests += e->flags & METER_FINAL ? 1 : 0;
     usage->prompt += e->prompt;
     usage->cached += e->cached;

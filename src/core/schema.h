@@ -448,7 +448,7 @@ struct uuid_list {
 #define ROW_USAGE(F, S) \
     F(S, uuid, tenant, 0) F(S, uuid, key, 0) F(S, uuid, model, 0) F(S, u64, hour, 0) \
     F(S, u64, requests, 0) F(S, u64, prompt, 0) F(S, u64, cached, 0) F(S, u64, completion, 0) \
-    F(S, u64, reasoning, 0) F(S, i64, cost, 0)
+    F(S, u64, reasoning, 0) F(S, i64, cost, 0) F(S, u64, energy_mj, 0) F(S, u64, carbon_ng, 0)
 /* made: replicas that it ever had, so that no two have the same id; since when one is too many, and the greatest demand since
  * then; since when nothing is asked of it. 0: not so. */
 #define ROW_SERVICE(F, S) \

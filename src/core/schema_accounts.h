@@ -62,11 +62,11 @@
     F(S, uuid, deployment, 0) F(S, u32, ordinal, 0) F(S, u32, epoch, 0) F(S, uuid, site, 0) F(S, uuid, variant, 0) \
     F(S, u32, chips, 0) F(S, u32, state, 0) F(S, i64, started_ms, 0) F(S, i64, ended_ms, 0) F(S, u32, flags, 0) \
     F(S, u64, run, 0) F(S, u64, run_mj, 0) F(S, u64, energy_mj, 0) F(S, u64, waiting_mj, 0) F(S, u32, told, 0)
-/* What a tenant's requests weigh that a site answered with a variant since energy was shared out; model and price: of the last one.
- * tenant: zero, of those that there was no room for. */
+/* What a key's requests weigh that a site answered with a variant since energy was shared out; model and price: of the last one.
+ * key, tenant: zero, of those that there was no room for. */
 #define ROW_ENERGY_WEIGHT(F, S) \
-    F(S, uuid, site, 0) F(S, uuid, variant, 0) F(S, uuid, tenant, 0) F(S, uuid, model, 0) F(S, uuid, price, 0) \
-    F(S, u64, weight, 0)
+    F(S, uuid, site, 0) F(S, uuid, variant, 0) F(S, uuid, key, 0) F(S, uuid, tenant, 0) F(S, uuid, model, 0) \
+    F(S, uuid, price, 0) F(S, u64, weight, 0)
 
 /* clang-format on */
 

@@ -14,7 +14,7 @@
 #include "core/kinds.h"
 #include "core/state.h"
 
-/* Of an event: each unit, used and supplied; and energy with its carbon for each tenant that a replica's is shared between. */
+/* Of an event: each unit, used and supplied; and energy with its carbon for each key that a replica's is shared between. */
 #define USES_MAX (18 * BATCH_EVENTS_MAX + 2 * ENERGY_WEIGHTS_MAX)
 #define USED_KEY_LEN (sizeof(struct uuid) + 2 * sizeof(uint32_t))
 

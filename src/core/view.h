@@ -108,6 +108,8 @@ const struct row_job *view_job(const struct core *core, const struct uuid *id);
 const struct row_job_array *view_job_array(const struct core *core, const struct uuid *id);
 /* The account of an epoch, while it is not closed; the store has all of them. */
 const struct row_job_usage *view_job_usage(const struct core *core, const struct uuid *job, uint32_t epoch);
+/* What a replica has drawn under its epoch so far; NULL: nothing was told. */
+const struct row_replica_meter *view_replica_meter(const struct core *core, const struct row_replica *row);
 bool view_chip_known(const struct core *core, const char *name);
 /* enum place_state: what holds for work at the site. Lost while contact is, whatever the row's own `state`, an operator's. */
 uint32_t view_site_state(const struct row_site *site);

@@ -4,7 +4,8 @@
  *
  * In each ledger debits equal credits, posted and held. Each account's four sums are those of its transfers. What left a tenant's
  * wallet for work, less what came back, is what its lines come to, less what grants paid; tax is that of all lines. In each unit of
- * use debits equal credits, and a tenant's are those of its lines. The figures of each ledger are shown, and each account that
+ * use debits equal credits, and a tenant's are those of its lines. Of each site, what its replicas told that they drew is what lines of
+ * requests say of it, what was idle, and what waits to be shared out. The figures of each ledger are shown, and each account that
  * is wrong is named, up to PROBLEMS_SHOWN of them.
  */
 #include <stdlib.h>
@@ -28,7 +29,17 @@ struct sums {
         lined[USAGE_UNIT_MAX]; /* of a wallet's tenant: by its accounts, and by its lines */
 };
 
+/* What a site's replicas drew, mJ. */
+struct drawn {
+    struct uuid site;
+    uint64_t told; /* by what they are metered, less what waits */
+    uint64_t lines, idle;
+};
+
 struct check {
+    struct drawn *drawn;
+    uint32_t ndrawn;
+    struct drawn nowhere; /* where there was no memory */
     struct sums *account; /* by owner, code and ledger, as the store has them */
     uint32_t n, cap;
     uint64_t transfers, lines;
@@ -111,12 +122,35 @@ static struct sums *wallet_of(struct check *c, const struct uuid *tenant)
     return NULL;
 }
 
+static struct drawn *drawn_at(struct check *c, const struct uuid *site)
+{
+    for (uint32_t i = 0; i < c->ndrawn; i++) {
+        if (uuid_eq(&c->drawn[i].site, site))
+            return &c->drawn[i];
+    }
+    struct drawn *more = realloc(c->drawn, (c->ndrawn + 1) * sizeof *more);
+    if (!more) {
+        c->rc = ERR_NO_MEMORY;
+        return &c->nowhere;
+    }
+    c->drawn = more;
+    more[c->ndrawn] = (struct drawn){.site = *site};
+    return &more[c->ndrawn++];
+}
+
+static void take_replica(struct check *c, const struct row_replica_meter *row)
+{
+    drawn_at(c, &row->site)->told += row->energy_mj - row->waiting_mj;
+}
+
 static void take_line(struct check *c, const struct row_bill *row)
 {
     static const struct uuid network;
     struct sums *wallet = wallet_of(c, &row->tenant);
     struct sums *tax = wallet ? find(c, &network, ACCOUNT_TAX, wallet->row.ledger) : NULL;
     c->lines++;
+    if (!uuid_zero(&row->variant))
+        drawn_at(c, &row->site)->lines += row->energy_mj;
     if (!wallet || (!tax && row->tax != 0)) {
         c->strays++;
         return;
@@ -137,6 +171,8 @@ static void take_used(struct check *c, const struct row_used *row)
         c->strays++;
         return;
     }
+    if (row->side == SIDE_IDLE && row->unit == USAGE_ENERGY)
+        drawn_at(c, &row->owner)->idle += row->debits;
     c->debits[row->unit] += row->debits;
     c->credits[row->unit] += row->credits;
     if (wallet)
@@ -152,9 +188,11 @@ static int take(void *ctx, enum row_kind kind, const void *row)
         take_transfer(c, row);
     else if (kind == ROW_KIND_bill)
         take_line(c, row);
-    else
+    else if (kind == ROW_KIND_used)
         take_used(c, row);
-    return 0;
+    else
+        take_replica(c, row);
+    return c->rc;
 }
 
 static int check_work(struct api_call *call)
@@ -162,7 +200,8 @@ static int check_work(struct api_call *call)
     static const struct row_query all[] = {{.kind = ROW_KIND_account},
                                            {.kind = ROW_KIND_transfer},
                                            {.kind = ROW_KIND_bill},
-                                           {.kind = ROW_KIND_used}};
+                                           {.kind = ROW_KIND_used},
+                                           {.kind = ROW_KIND_replica_meter}};
     struct store *store = runtime_store(call->hub->runtime);
     struct check *c = calloc(1, sizeof *c);
     if (!c)
@@ -170,8 +209,12 @@ static int check_work(struct api_call *call)
     call->data = c;
     int rc = store->ops->rows(store, all, sizeof all / sizeof all[0], take, c, &call->err);
     rc = rc ? rc : c->rc;
-    if (rc != 0)
+    if (rc != 0) {
         free(c->account);
+        free(c->drawn);
+        c->account = NULL;
+        c->drawn = NULL;
+    }
     return rc;
 }
 
@@ -225,20 +268,34 @@ static bool add_ledger(struct buf *out, const struct check *c, uint32_t ledger)
     return balanced;
 }
 
+static void add_problem(struct buf *out, const char *name, const char *text, uint32_t n)
+{
+    if (n > PROBLEMS_SHOWN)
+        return;
+    buf_add_text(out, n > 1 ? ",{" : "{");
+    add_text(out, "account", name, ACCOUNT_NAME_CAP);
+    add_text(out, "text", text, TEXT_CAP);
+    buf_add_char(out, '}');
+}
+
 static uint32_t add_problems(struct buf *out, const struct core *core, const struct check *c)
 {
     char name[ACCOUNT_NAME_CAP];
     uint32_t n = 0;
+    for (uint32_t i = 0; i < c->ndrawn; i++) {
+        const struct drawn *d = &c->drawn[i];
+        if (d->lines + d->idle == d->told)
+            continue;
+        usage_account_name(name, core, &d->site, SIDE_IDLE, USAGE_ENERGY);
+        add_problem(out, name, "with the lines of requests it is not what replicas told that they drew", ++n);
+    }
     for (uint32_t i = 0; i < c->n; i++) {
         const struct row_account *a = &c->account[i].row;
         const char *text = wrong(&c->account[i]);
-        if (!text || ++n > PROBLEMS_SHOWN)
+        if (!text)
             continue;
         account_name(name, core, &a->owner, a->code, a->ledger);
-        buf_add_text(out, n > 1 ? ",{" : "{");
-        add_text(out, "account", name, sizeof name);
-        add_text(out, "text", text, TEXT_CAP);
-        buf_add_char(out, '}');
+        add_problem(out, name, text, ++n);
     }
     return n;
 }
@@ -286,7 +343,9 @@ static int check_finish(struct api_call *call, const struct core *core)
              n, c->n, (unsigned long long)c->transfers, (unsigned long long)c->lines,
              (unsigned long long)c->strays, good && n == 0 ? "true" : "false");
     free(c->account);
+    free(c->drawn);
     c->account = NULL;
+    c->drawn = NULL;
     return 0;
 }
 

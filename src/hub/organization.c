@@ -233,7 +233,9 @@ static void add_or_null(struct buf *out, const char *name, const char *text)
 static bool is_completion(const struct core *core, const struct row_usage *row)
 {
     const struct row_model *model = view_model(core, &row->model);
-    return !model || model->kind == MODEL_CHAT;
+    /* An hour in which only energy was told has none. */
+    return (row->requests > 0 || row->prompt > 0 || row->completion > 0) &&
+           (!model || model->kind == MODEL_CHAT);
 }
 
 /* Where keys are not told apart, but their projects are: what stands for the key is its project from now on. */

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "core/kinds.h"
 #include "core/why.h"
+#include "hub/bills.h"
 #include "hub/budgets.h"
 
 static void add_member(struct buf *out, const char *name)
@@ -214,6 +215,12 @@ static void add_replica(struct buf *out, const struct core *core, const struct r
     add_text(out, "version", r->version, sizeof r->version);
     add_text(out, "endpoint", r->endpoint, TEXT_CAP);
     add_time(out, "since", r->since_ms);
+    const struct row_replica_meter *meter = view_replica_meter(core, r);
+    if (meter) {
+        buf_add_text(out, ",\"energy_j\":");
+        add_joules(out, meter->energy_mj);
+        add_text(out, "energy", meter->flags & JOB_METER_ESTIMATED ? "estimated" : "measured", KIND_TEXT_CAP);
+    }
     buf_add_char(out, '}');
 }
 

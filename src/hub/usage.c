@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "hub/api.h"
+#include "hub/bills.h"
 #include "runtime/journal.h"
 
 #define HOUR_MS INT64_C(3600000)
@@ -210,6 +211,8 @@ static void fold_keys(struct listing *l, const struct core *core)
         to->completion += from->completion;
         to->reasoning += from->reasoning;
         to->cost += from->cost;
+        to->energy_mj += from->energy_mj;
+        to->carbon_ng += from->carbon_ng;
     }
     l->n = n;
 }
@@ -247,6 +250,10 @@ static int finish(struct api_call *call, const struct core *core)
                  (unsigned long long)row->requests, (unsigned long long)row->prompt,
                  (unsigned long long)row->cached, (unsigned long long)row->completion,
                  (unsigned long long)row->reasoning);
+        buf_add_text(out, ",\"energy_j\":");
+        add_joules(out, row->energy_mj);
+        buf_add_text(out, ",\"carbon_g\":");
+        add_grams(out, row->carbon_ng);
         add_amount(out, "cost", row->cost);
         buf_add_char(out, '}');
     }

@@ -388,7 +388,8 @@ static int sqlite_usage(struct store *store, const struct usage_query *q, usage_
     buf_init(&sql, 1024);
     buf_addf(&sql,
              "SELECT \"%s\", SUM(requests), SUM(prompt), SUM(cached), SUM(completion),"
-             " SUM(reasoning), SUM(cost) FROM bb_usage WHERE hour >= ? AND hour < ?%s"
+             " SUM(reasoning), SUM(cost), SUM(energy_mj), SUM(carbon_ng) FROM bb_usage WHERE hour >= ? AND "
+             "hour < ?%s"
              " GROUP BY 1 ORDER BY 1",
              columns[q->by], q->tenant ? " AND tenant = ?" : "");
     pthread_mutex_lock(&s->read_lock);
@@ -407,7 +408,9 @@ static int sqlite_usage(struct store *store, const struct usage_query *q, usage_
                                 .cached = (uint64_t)sqlite3_column_int64(stmt, 3),
                                 .completion = (uint64_t)sqlite3_column_int64(stmt, 4),
                                 .reasoning = (uint64_t)sqlite3_column_int64(stmt, 5),
-                                .cost = sqlite3_column_int64(stmt, 6)};
+                                .cost = sqlite3_column_int64(stmt, 6),
+                                .energy_mj = (uint64_t)sqlite3_column_int64(stmt, 7),
+                                .carbon_ng = (uint64_t)sqlite3_column_int64(stmt, 8)};
         struct uuid *ids[] = {&row.tenant, &row.key, &row.model};
         if (q->by == USAGE_BY_HOUR)
             row.hour = (uint64_t)sqlite3_column_int64(stmt, 0);

@@ -263,28 +263,28 @@ static void test_carbon(void **state)
     assert_whole(110);
 }
 
-/* There is room for so many in a pot: the others' part falls to the site. */
+/* There is room for so many keys in a pot: the others' part falls to the site. */
 static void test_many_tenants(void **state)
 {
     (void)state;
     struct limits limits = small_limits();
-    limits.tenants = limits.keys = limits.leases = ENERGY_TENANTS_MAX + 8;
+    limits.tenants = limits.keys = limits.leases = ENERGY_KEYS_MAX + 8;
     world_free(world);
     world = world_usual(&limits, BUDGET);
     assert_int_equal(do_deploy(world, 1, 1, 1), 0);
     assert_int_equal(tell(1, 0, 0), 0);
-    for (uint64_t t = 1; t <= ENERGY_TENANTS_MAX + 2; t++) {
+    for (uint64_t t = 1; t <= ENERGY_KEYS_MAX + 2; t++) {
         assert_int_equal(t == 1 ? 0 : do_tenant(world, t, BUDGET), 0);
         assert_int_equal(t == 1 ? 0 : do_key(world, t, t, -1), 0);
         assert_int_equal(do_ask(world, 1, t, t, t, UNIT), 0);
         ask(t, 10, 0);
         ask(t, 0, 2);
     }
-    assert_int_equal(world->mirror.count[ROW_KIND_energy_weight], ENERGY_TENANTS_MAX + 1);
-    assert_int_equal(tell(1, 0, 100 * (ENERGY_TENANTS_MAX + 2)), 0);
+    assert_int_equal(world->mirror.count[ROW_KIND_energy_weight], ENERGY_KEYS_MAX + 1);
+    assert_int_equal(tell(1, 0, 100 * (ENERGY_KEYS_MAX + 2)), 0);
     assert_int_equal(lines(1, 0).energy_mj, 100);
-    assert_int_equal(lines(ENERGY_TENANTS_MAX, 0).energy_mj, 100);
-    assert_int_equal(lines(ENERGY_TENANTS_MAX + 1, 0).energy_mj, 0);
+    assert_int_equal(lines(ENERGY_KEYS_MAX, 0).energy_mj, 100);
+    assert_int_equal(lines(ENERGY_KEYS_MAX + 1, 0).energy_mj, 0);
     assert_int_equal(idle(), 200);
     assert_int_equal(world->mirror.count[ROW_KIND_energy_weight], 0);
 }
