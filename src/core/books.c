@@ -214,7 +214,7 @@ void bill_job(struct core *core, const struct row_job_usage *before, const struc
 }
 
 /* On the day on which it is known, and at the price of the key's last request. */
-void bill_energy(struct core *core, const struct row_energy_weight *whose, uint64_t energy_mj)
+uint64_t bill_energy(struct core *core, const struct row_energy_weight *whose, uint64_t energy_mj)
 {
     const struct row_bill key = {.tenant = whose->tenant,
                                  .day = (uint64_t)(core->now_ms / DAY_MS),
@@ -230,6 +230,7 @@ void bill_energy(struct core *core, const struct row_energy_weight *whose, uint6
     row->carbon_ng += more.carbon_ng;
     used_add(core, &more, &(struct supply){.power = &whose->site});
     usage_energy(core, whose, energy_mj, more.carbon_ng);
+    return more.carbon_ng;
 }
 
 void bill_opening(struct core *core, const struct uuid *tenant, int64_t cost)

@@ -81,8 +81,8 @@ struct job_part {
 };
 void bill_job(struct core *core, const struct row_job_usage *before, const struct row_job_usage *now,
               const struct job_part *part);
-/* A key's part of what its requests' replicas drew. */
-void bill_energy(struct core *core, const struct row_energy_weight *whose, uint64_t energy_mj);
+/* A key's part of what its requests' replicas drew; its CO2e, ng. */
+uint64_t bill_energy(struct core *core, const struct row_energy_weight *whose, uint64_t energy_mj);
 /* What was spent before there were lines, of no day and for nothing that is known. */
 void bill_opening(struct core *core, const struct uuid *tenant, int64_t cost);
 /* mJ x mg for a kWh of 3.6e9 mJ x PUE in thousandths, as the site's signals are now; ng of CO2e. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "core/charge.h"
 #include "core/kinds.h"
 #include "core/state.h"
 #include "core/view.h"
@@ -168,11 +169,23 @@ static void divide(struct energy_pot *pot, uint64_t total_mj, uint64_t whole)
     }
 }
 
+/* Its site is to pay for the CO2e of what was asked for, out of what requests bring. */
+static void add_carbon(struct core *core, const struct uuid *id, uint64_t carbon)
+{
+    struct site_id site = site_by_id(core, id);
+    int64_t cost = charge_carbon(core, carbon), due;
+    if (site.v == INDEX_NONE || cost == 0)
+        return;
+    struct row_site *row = &core->net.site[site.v].row;
+    row->carbon_due = i64_add(row->carbon_due, cost, &due) && due < MONEY_MAX ? due : MONEY_MAX;
+    table_touch(&core->net.sites, site.v);
+}
+
 static void share_out(struct core *core, uint32_t p)
 {
     static const struct uuid nobody;
     struct energy_pot *pot = &core->energy.pot[p];
-    uint64_t whole = 0, total_mj = pot_empty(core, pot);
+    uint64_t whole = 0, carbon = 0, total_mj = pot_empty(core, pot);
     list_for_each_safe (it, next, &pot->weights)
         whole += list_entry(it, struct energy_weight, in_pot)->row.weight;
     if (total_mj == 0)
@@ -187,9 +200,10 @@ static void share_out(struct core *core, uint32_t p)
         if (uuid_eq(&w->row.key, &nobody))
             used_idle(core, &pot->site, w->part_mj);
         else if (w->part_mj > 0)
-            bill_energy(core, &w->row, w->part_mj);
+            carbon += bill_energy(core, &w->row, w->part_mj);
         weight_drop(core, pot, w);
     }
+    add_carbon(core, &pot->site, carbon);
 }
 
 /* ---- requests ---- */

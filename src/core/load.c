@@ -15,7 +15,8 @@ static bool taken(const struct map *map, const void *key, size_t len)
 
 static int load_site(struct core *core, const struct row_site *row)
 {
-    if (taken(&core->net.site_map, &row->id, sizeof row->id))
+    if (taken(&core->net.site_map, &row->id, sizeof row->id) || row->carbon_due < 0 ||
+        row->carbon_due > MONEY_MAX)
         return ERR_CORRUPT;
     struct row_site site = *row;
     if (row->state == 0) /* written before sites had states */

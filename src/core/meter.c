@@ -131,6 +131,22 @@ static uint32_t granted(const struct core *core, const struct event_meter *e, co
     return grants_pay(core, lease->tenant, &work, cost, &like, out, paid);
 }
 
+/* What the site owes for the CO2e of requests before this one; so much of it is taken out of this one's charge. */
+static int64_t carbon_due(const struct core *core, const struct uuid *site)
+{
+    struct site_id id = site_by_id(core, site);
+    return id.v == INDEX_NONE ? 0 : core->net.site[id.v].row.carbon_due;
+}
+
+static void carbon_taken(struct core *core, const struct uuid *site, int64_t amount)
+{
+    struct site_id id = site_by_id(core, site);
+    if (amount == 0)
+        return;
+    core->net.site[id.v].row.carbon_due -= amount;
+    table_touch(&core->net.sites, id.v);
+}
+
 /* The charge with what rounding gave or took, and where its parts go: all of it is posted, or nothing. */
 static int bill(struct core *core, const struct event *event, struct lease *lease, int64_t cost,
                 int64_t residue, struct charged *charged)
@@ -144,6 +160,7 @@ static int bill(struct core *core, const struct event *event, struct lease *leas
                                   .site = &e->site,
                                   .tax = tenant->tax,
                                   .amount = cost,
+                                  .carbon = carbon_due(core, &e->site),
                                   .id = charge_id(core, CHARGE_PARTS_REQUEST),
                                   .ref = e->request};
     struct transfer_order order[GRANTS_PER_CHARGE + CHARGE_PARTS_MAX + 1];
@@ -163,6 +180,7 @@ static int bill(struct core *core, const struct event *event, struct lease *leas
     rc = ledger_link(l, order, n);
     if (rc != 0)
         return rc;
+    carbon_taken(core, &e->site, parts.carbon);
     ledger_round_done(l, rounding, residue);
     ledger_post(l, lease->transfer, cost - paid);
     ledger_release(l, lease->transfer, paid);

@@ -327,13 +327,13 @@ struct uuid_list {
     F(S, u32, id, 0) F(S, u64, events, 0) F(S, uuid, boot, 0) F(S, u64, rng0, 0) F(S, u64, rng1, 0) \
     F(S, u64, rng2, 0) F(S, u64, rng3, 0) F(S, i64, assessed_ms, 0) F(S, u64, assessments, 0) F(S, u64, invoices, 0) \
     F(S, i64, books_ms, 0) F(S, u64, marked, 0)
-/* state: as an operator set it; away: contact is lost, so it counts as lost (core/network.h); isolation: enum isolation. */
+/* state: an operator's; away: contact is lost (core/network.h); isolation: enum isolation; carbon_due: CO2e of requests, not paid yet, nano-units. */
 #define ROW_SITE(F, S) \
     F(S, uuid, id, 0) F(S, text, name, NAME_CAP) F(S, text, jurisdiction, CODE_CAP) \
     F(S, text, region, NAME_CAP) F(S, text, owner, NAME_CAP) F(S, i64, lat, 0) F(S, i64, lon, 0) \
     F(S, i64, price, 0) F(S, u64, carbon, 0) F(S, u32, pue, 0) F(S, u32, renewable, 0) F(S, u64, cap, 0) \
     F(S, u32, state, 0) F(S, u64, shed_cap, 0) F(S, i64, shed_until_ms, 0) F(S, u32, away, 0) \
-    F(S, text, engine, NAME_CAP) F(S, u32, isolation, 0)
+    F(S, text, engine, NAME_CAP) F(S, u32, isolation, 0) F(S, i64, carbon_due, 0)
 #define ROW_CHIP(F, S) \
     F(S, text, id, CHIP_CAP) F(S, text, vendor, NAME_CAP) F(S, text, origin, CODE_CAP) F(S, u32, watts, 0) \
     F(S, u32, idle_watts, 0) F(S, u32, memory_mib, 0) F(S, u64, gflops, 0) F(S, u32, tpp, 0) \

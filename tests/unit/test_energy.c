@@ -263,6 +263,45 @@ static void test_carbon(void **state)
     assert_whole(110);
 }
 
+static int64_t carbon_account(void)
+{
+    struct row_account key = {.code = ACCOUNT_CARBON, .ledger = EUR};
+    const struct row_account *row = mirror_find(&world->mirror, ROW_KIND_account, &key);
+    return row ? row->credits_posted - row->debits_posted : 0;
+}
+
+/* Where CO2e has a price the site pays it, out of what requests bring it from then on, never more than that; for what was idle nobody
+ * asks it to. 3.6e9 mJ at 1000 g a kWh are 1 kg, 1e6 nano-units here. */
+static void test_carbon_price(void **state)
+{
+    (void)state;
+    const struct event signal = {.kind = EVENT_KIND_site_signal,
+                                 .u.site_signal = {.site = uid('S', 1), .carbon = 1000000, .pue = 1000}};
+    struct event price = {
+        .kind = EVENT_KIND_dispatch_set,
+        .u.dispatch_set = {
+            .order = ORDER_SIZE, .fit = FIT_BACKFILL, .pack = PACK_BEST_FIT, .carbon_price = 1000000}};
+    assert_int_equal(step(signal), 0);
+    assert_int_equal(step(price), 0);
+    tell_both(0, 0);
+    tell_both(3600000, 1); /* idle */
+    ask(1, 300, 0);
+    assert_int_equal(carbon_account(), 0);
+    tell_both(3600000 + 1800000, 1800000); /* 1 g: 1000 nano-units */
+    assert_int_equal(carbon_account(), 0);
+    ask(2, 300, 0);
+    assert_int_equal(carbon_account(), 300);
+    assert_int_equal(world_reload(world), 0);
+    ask(3, 500, 0);
+    assert_int_equal(carbon_account(), 800);
+    ask(1, 1000, 0);
+    assert_int_equal(carbon_account(), 1000);
+    ask(1, 1000, 0);
+    assert_int_equal(carbon_account(), 1000);
+    assert_int_equal(balance_of(world, 1).spent, 2300);
+    assert_whole(2 * 3600000);
+}
+
 /* There is room for so many keys in a pot: the others' part falls to the site. */
 static void test_many_tenants(void **state)
 {
@@ -476,22 +515,12 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_idle),
-        TEST(test_two_tenants),
-        TEST(test_equal_remainders),
-        TEST(test_two_models),
-        TEST(test_cached),
-        TEST(test_waits_for_all),
-        TEST(test_carbon),
-        TEST(test_many_tenants),
-        TEST(test_totals),
-        TEST(test_refused),
-        TEST(test_not_metered),
-        TEST(test_after_the_end),
-        TEST(test_boot),
-        TEST(test_final_before_the_end),
-        TEST(test_too_many_over),
-        TEST(test_reload),
+        TEST(test_idle),          TEST(test_two_tenants),  TEST(test_equal_remainders),
+        TEST(test_two_models),    TEST(test_cached),       TEST(test_waits_for_all),
+        TEST(test_carbon),        TEST(test_carbon_price), TEST(test_many_tenants),
+        TEST(test_totals),        TEST(test_refused),      TEST(test_not_metered),
+        TEST(test_after_the_end), TEST(test_boot),         TEST(test_final_before_the_end),
+        TEST(test_too_many_over), TEST(test_reload),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
