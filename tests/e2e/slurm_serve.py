@@ -121,6 +121,17 @@ def serves(f):
     need('north' in f.bench.run('deployments').stdout, 'it is in the list')
 
 
+def draws(f):
+    """Its job's shim meters it, and who asked has all of it."""
+    wait_for(lambda: f.replica().get('energy_j', 0) > 0, 'its site tells what it draws', 40, 0.2)
+    same(f.replica()['energy'], 'estimated', 'from the power of its chip')
+    used = lambda: f.bench.api('GET', '/api/v1/usage')['data'][0]['energy_j']
+    before = used()
+    f.chat()
+    wait_for(lambda: used() > before, 'the part of those who asked', 40, 0.2)
+    same(f.bench.run('ledger', 'check').returncode, OK, 'ledger check')
+
+
 def hello(f, context):
     """The first byte of an answer at the port of the node; None: there was none."""
     said = f.words()
@@ -314,7 +325,7 @@ def main():
     if lacking:
         tap.skip('models at a Slurm site', lacking)
         tap.done()
-    cases = [waits, serves, strangers, server_dies, agent_dies, cancelled, undeployed]
+    cases = [waits, serves, draws, strangers, server_dies, agent_dies, cancelled, undeployed]
     run(tap, cases + ([refused, silent, slurm_dies, sandboxed, nobody_is_heard_of] if FULL else []))
     if FULL:
         run(tap, [waits, serves, agent_dies, cancelled, undeployed, nobody_is_heard_of], apart=True)
