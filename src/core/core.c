@@ -336,10 +336,7 @@ void core_collect(struct core *core, row_fn *fn, void *ctx)
     COLLECT(core, follow.arrays, job_array, follow.array, ROW_PUT);
     COLLECT(core, follow.edges, job_after, follow.edge, ROW_PUT);
     COLLECT(core, meters.table, job_usage, meters.usage, ROW_PUT);
-    /* What a replica drew that is over is part of the books. */
-    COLLECT(core, energy.meters, replica_meter, energy.meter, ROW_PUT);
-    COLLECT(core, energy.weights, energy_weight, energy.weight, ROW_DELETE);
-    table_clean(&core->energy.pots);
+    energy_collect(core, fn, ctx);
     COLLECT(core, gateways, gateway, gateway, ROW_DELETE);
     books_collect(core, fn, ctx);
     denials_collect(core, fn, ctx);

@@ -63,6 +63,22 @@ void energy_carve(struct core *core, struct arena *arena)
     heap_init(&g->over, over_before);
 }
 
+/* What a replica drew that is over is part of the books. */
+void energy_collect(struct core *core, row_fn *fn, void *ctx)
+{
+    struct energy *g = &core->energy;
+    bool dead;
+    for (uint32_t k = 0; k < g->meters.ndirty; k++)
+        fn(ctx, ROW_KIND_replica_meter, ROW_PUT, &g->meter[table_changed(&g->meters, k, &dead)].row);
+    table_clean(&g->meters);
+    for (uint32_t k = 0; k < g->weights.ndirty; k++) {
+        uint32_t i = table_changed(&g->weights, k, &dead);
+        fn(ctx, ROW_KIND_energy_weight, dead ? ROW_DELETE : ROW_PUT, &g->weight[i].row);
+    }
+    table_clean(&g->weights);
+    table_clean(&g->pots);
+}
+
 /* ---- pots ---- */
 
 static uint32_t pot_find(const struct core *core, const struct uuid *site, const struct uuid *variant)

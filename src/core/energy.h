@@ -21,7 +21,7 @@
 #include "base/heap.h"
 #include "base/list.h"
 #include "base/map.h"
-#include "core/schema.h"
+#include "core/core.h"
 #include "core/table.h"
 
 struct core;
@@ -57,6 +57,7 @@ struct energy {
 };
 
 void energy_carve(struct core *core, struct arena *arena);
+void energy_collect(struct core *core, row_fn *fn, void *ctx);
 /* A record of a request. */
 void energy_count(struct core *core, const struct event_meter *e);
 /* The replica does not run under its epoch any more; `lost`: nobody is left to tell more. */
