@@ -467,7 +467,9 @@ static void foot(struct sheet *s, const struct invoice_totals *t)
         out,
         "<section class=small><p>Each charge left the tenant's wallet when it was booked. Where that was "
         "paid in advance, what is due has been paid by it; where it is a limit that is paid afterwards, it "
-        "is owed.</p><p>Energy as metered at the chips: ");
+        "is owed.</p><p>Energy as metered or estimated at the chips; what a model's replicas drew is shared "
+        "by "
+        "tokens among the requests that they answered: ");
     add_scaled(out, t->energy_mj / (ENERGY_MJ_KWH / 1000), 1000, 3);
     buf_add_text(out, " kWh; with it ");
     add_scaled(out, t->carbon_ng / 1000000000, 1000, 3);
