@@ -17,6 +17,7 @@
 #include "core/kinds.h"
 #include "store/sql.h"
 #include "store/sqlite_log.h"
+#include "store/sqlite_migrate.h"
 #include "store/sqlite_rows.h"
 #include "store/store.h"
 
@@ -65,38 +66,6 @@ static int prepare(sqlite3 *db, const struct buf *sql, sqlite3_stmt **stmt, stru
     if (sqlite3_prepare_v3(db, sql->data, (int)sql->len, SQLITE_PREPARE_PERSISTENT, stmt, NULL) != SQLITE_OK)
         return sql_err(db, err, "database schema");
     return 0;
-}
-
-/* Of a text that has no end yet. */
-static int run_made(sqlite3 *db, struct buf *sql, struct err *err)
-{
-    buf_add_char(sql, 0);
-    return sql->failed ? err_set(err, ERR_NO_MEMORY, "out of memory") : run(db, sql->data, err);
-}
-
-static bool has_column(sqlite3 *db, const char *table, const char *column)
-{
-    return sqlite3_table_column_metadata(db, NULL, table, column, NULL, NULL, NULL, NULL, NULL) == SQLITE_OK;
-}
-
-/* Creates the table of one kind of row, or adds the columns that it lacks. */
-static int migrate(struct sqlite *s, const struct layout *layout, struct err *err)
-{
-    struct buf sql;
-    buf_init(&sql, 8192);
-    sql_create(&sql, layout);
-    int rc = run_made(s->write, &sql, err);
-    char table[64];
-    sql_table(table, layout);
-    for (uint16_t i = 0; rc == 0 && i < layout->nfields; i++) {
-        if (has_column(s->write, table, layout->fields[i].name))
-            continue;
-        buf_clear(&sql);
-        sql_add_column(&sql, layout, &layout->fields[i]);
-        rc = run_made(s->write, &sql, err);
-    }
-    buf_fini(&sql);
-    return rc;
 }
 
 static int prepare_all(struct sqlite *s, struct err *err)
@@ -165,7 +134,7 @@ static int open_both(struct sqlite *s, struct err *err)
         rc = run(s->write, journal_table, err);
     const struct layout *layout;
     for (uint32_t i = 0; rc == 0 && (layout = layout_row_at(i)) != NULL; i++)
-        rc = migrate(s, layout, err);
+        rc = sqlite_migrate(s->write, layout, err);
     if (rc == 0)
         rc = run(s->write, sqlite_rows_indexes, err);
     if (rc == 0)
