@@ -3,8 +3,8 @@
  * Books: what tenants are billed and what they paid, beside the ledger's balances.
  *
  * Whatever a tenant is charged is also added to a line: of its day, model or pool, site and version of the price, so that a bill
- * needs no price list, and no later price can change it. A line's day is that on which the charge was booked; the time of events
- * never goes back, so lines of a month that is over stay as they are, and what comes late is on the next bill.
+ * needs no price list, and no later price can change it. A line's day is that of the use (core/event_time.c). Where the bill of that
+ * day is closed, what comes late is a line of its own on the next one, so lines of a bill that is closed stay as they are.
  *
  * A bill is closed for all months since the one before, once for each month; then it can only be answered by a credit note. What
  * was paid in or given back carries an id of its sender's and counts once: the core knows the newest PAYMENTS_KEPT, and whoever
@@ -108,8 +108,8 @@ static void add_tokens(struct row_bill *row, const struct tokens *t)
     row->reasoning += t->reasoning;
 }
 
-void bill_request(struct core *core, const struct event_meter *e, int64_t cost, uint64_t free,
-                  const struct charged *charged)
+void bill_request(struct core *core, const struct event_meter *e, const struct used_at *at, int64_t cost,
+                  uint64_t free, const struct charged *charged)
 {
     static const struct version nothing = {.kind = VERSION_FREE, .factor = PER_MILLE};
     const struct tokens all = {e->prompt, e->cached, e->completion, e->reasoning};
@@ -117,7 +117,8 @@ void bill_request(struct core *core, const struct event_meter *e, int64_t cost, 
     const struct tokens given = {all.prompt - paid.prompt, all.cached - paid.cached,
                                  all.completion - paid.completion, all.reasoning - paid.reasoning};
     struct row_bill key = {.tenant = e->tenant,
-                           .day = (uint64_t)(core->now_ms / DAY_MS),
+                           .day = at->day,
+                           .billed = at->billed,
                            .item = e->model,
                            .variant = e->variant,
                            .site = e->site,
@@ -178,7 +179,8 @@ void bill_job(struct core *core, const struct row_job_usage *before, const struc
               const struct job_part *part)
 {
     const struct row_bill key = {.tenant = now->tenant,
-                                 .day = (uint64_t)(core->now_ms / DAY_MS),
+                                 .day = part->at.day,
+                                 .billed = part->at.billed,
                                  .item = now->pool,
                                  .site = now->site,
                                  .price = now->version,
@@ -203,6 +205,7 @@ void bill_job(struct core *core, const struct row_job_usage *before, const struc
         return;
     const struct row_bill data = {.tenant = now->tenant,
                                   .day = key.day,
+                                  .billed = key.billed,
                                   .item = now->corridor,
                                   .site = now->site,
                                   .rate = now->data_price};
@@ -471,7 +474,8 @@ int step_invoice_close(struct core *core, const struct event *event)
     if (e->month <= t->row.closed_month)
         return ERR_EXISTS;
     uint32_t first = t->row.closed_month ? t->row.closed_month + 1 : created;
-    if (e->first_month != first) /* the total was summed before another month was closed */
+    /* The total was summed before another month was closed, or before a record came late. */
+    if (e->first_month != first || e->late != t->row.late)
         return ERR_WRONG_STATE;
     if (e->month < created || event->at_ms < month_begin_ms(e->month + 1) + MONTH_SETTLE_MS)
         return ERR_WRONG_STATE;

@@ -18,6 +18,8 @@
 #define USAGE_CELLS_MAX (BATCH_EVENTS_MAX + ENERGY_WEIGHTS_MAX)
 #define TALLIES_MAX 64 /* reasons of a batch */
 
+struct tenant_id;
+
 struct usage_cell {
     struct row_usage row;
 };
@@ -67,10 +69,21 @@ void books_carve(struct core *core, struct arena *arena);
 struct charged {
     int64_t tax, granted;
 };
+/* When something was used: its day, the month that bills it where the day's own is closed, else 0, and whether that month was over. */
+struct used_at {
+    int64_t used_ms;
+    uint64_t day, billed;
+    bool late;
+};
+/* Of a record that says so, 0: now. It was not before least_ms, whatever it says. ERR_TOO_OLD, ERR_TOO_NEW. core/event_time.c */
+int event_time(const struct core *core, struct tenant_id tenant, int64_t told_ms, int64_t least_ms,
+               struct used_at *out);
+/* It is booked: whoever sums the lines of months that are over learns that there is another one. */
+void event_time_count(struct core *core, struct tenant_id tenant, const struct used_at *at);
 /* A record of a request, of whose tokens so many are free, or what a report of a job's epoch brought that was not known before, and
  * what was paid for it. */
-void bill_request(struct core *core, const struct event_meter *e, int64_t cost, uint64_t free,
-                  const struct charged *charged);
+void bill_request(struct core *core, const struct event_meter *e, const struct used_at *at, int64_t cost,
+                  uint64_t free, const struct charged *charged);
 /* How a part of an epoch is billed: what of it is free, at what its energy is passed on, a zero version: it is not, and what was
  * paid for its chips, energy and data. */
 struct job_part {
@@ -78,6 +91,7 @@ struct job_part {
     int64_t energy_rate; /* nano-units a kWh of the chips */
     struct uuid energy_version;
     struct charged chips, energy, data;
+    struct used_at at;
 };
 void bill_job(struct core *core, const struct row_job_usage *before, const struct row_job_usage *now,
               const struct job_part *part);

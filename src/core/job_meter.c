@@ -17,9 +17,10 @@
  * so, the job is stopped for good.
  *
  * A price has a base and discounts, which are those of the start, and a factor by the hour of the day and what power costs
- * (core/terms.h). That is judged by the core's clock when a part is told, and the part is a line of its own: what was told before stays
- * as it was billed. What is left of a tenant's free chip-ms is used up first. Where terms say so energy is a line, too: what
- * power costs when it is told, times the site's overhead.
+ * (core/terms.h). The hour is that in which the report says the last of it was used, what power costs and its carbon are those of when it
+ * is told, as no signals of the past are kept; and the part is a line of its own: what was told before stays as it was billed. What is left
+ * of a tenant's free chip-ms is used up first. Where terms say so energy is a line, too: what power costs when it is told, times the
+ * site's overhead.
  *
  * Data is a line of its own: bytes that came over the corridor between the hub's own site and the epoch's, or went, times what a
  * GB cost there when the epoch started, half to even. It is told once all of it has moved, which may be long after the
@@ -122,8 +123,9 @@ static bool is_complete(const struct row_job_usage *row)
            (!(row->flags & JOB_METER_DATA_DUE) || (row->flags & JOB_METER_DATA_TOLD));
 }
 
-/* The price as it is now; `own` as of struct version. */
-static void set_factor(const struct core *core, struct row_job_usage *row, uint32_t terms, bool own)
+/* The price in the hour of that moment; `own` as of struct version. */
+static void set_factor(const struct core *core, struct row_job_usage *row, uint32_t terms, bool own,
+                       int64_t used_ms)
 {
     const struct row_site *site = &core->net.site[site_by_id(core, &row->site).v].row;
     struct version v = {
@@ -131,7 +133,7 @@ static void set_factor(const struct core *core, struct row_job_usage *row, uint3
     if (terms != INDEX_NONE) {
         struct terms said;
         TERMS_COPY(&said, &core->tariff.term[terms].row);
-        v.factor = terms_factor(&said, core->now_ms, site->price, site_mean_price(core, site));
+        v.factor = terms_factor(&said, used_ms, site->price, site_mean_price(core, site));
     }
     bool plain = v.discount == 0 && v.factor == PER_MILLE && !own;
     row->price = version_rate(&v);
@@ -156,7 +158,7 @@ static uint32_t set_price(const struct core *core, const struct job *job, const 
         row->discount = row->discount < PER_MILLE ? row->discount : PER_MILLE;
         row->terms_ms = terms->from_ms;
     }
-    set_factor(core, row, all, own);
+    set_factor(core, row, all, own, core->now_ms);
     return all;
 }
 
@@ -222,7 +224,7 @@ static int128 worth(const struct row_job_usage *row)
            (int128)row->price * (row->chip_ms - row->past_chip_ms);
 }
 
-/* What is told now is a part at the price of this moment, less what of it is free. */
+/* What is told now is a part at the price of the hour of its use, less what of it is free. */
 static void add_part(const struct core *core, const struct job_usage *u, struct row_job_usage *next,
                      struct job_part *part)
 {
@@ -230,7 +232,7 @@ static void add_part(const struct core *core, const struct job_usage *u, struct 
     struct row_job_usage now = u->row;
     struct version v;
     uint32_t terms = u->terms;
-    set_factor(core, &now, terms, version_read(&v, &now.version) && v.own);
+    set_factor(core, &now, terms, version_read(&v, &now.version) && v.own, part->at.used_ms);
     if (terms != INDEX_NONE && !uuid_eq(&now.version, &u->row.version)) {
         next->past_cost = (int64_t)(worth(&u->row) / HOUR_MS);
         next->past_rest = (uint64_t)(worth(&u->row) % HOUR_MS);
@@ -493,16 +495,22 @@ int step_job_meter(struct core *core, const struct event *event)
     struct tenant_id tenant = u->tenant;
     if (is_complete(&next) || !add_report(&next, e))
         return 0; /* nothing that counts and was not known */
-    uint64_t moved = next.bytes_in - u->row.bytes_in + next.bytes_out - u->row.bytes_out;
     struct job_part part = {.free_chip_ms = 0};
+    int rc = event_time(core, tenant, e->used_ms, next.started_ms, &part.at);
+    if (rc != 0) {
+        tally_add(core, TALLY_JOB_METER_REFUSED, rc);
+        return rc;
+    }
+    uint64_t moved = next.bytes_in - u->row.bytes_in + next.bytes_out - u->row.bytes_out;
     add_part(core, u, &next, &part);
     const struct payer payer = payer_of(core, tenant, &next.key);
     add_carbon(core, &next, next.energy_mj - u->row.energy_mj);
-    int rc = pay(core, &next, &payer, &part);
+    rc = pay(core, &next, &payer, &part);
     if (rc != 0)
         return rc;
     add_compute(core, &next, tenant, next.chip_ms - u->row.chip_ms);
     bill_job(core, &u->row, &next, &part);
+    event_time_count(core, tenant, &part.at);
     use_allowance(core, u, part.free_chip_ms);
     u->row = next;
     table_touch(&m->table, i);

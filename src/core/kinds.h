@@ -25,7 +25,12 @@ enum scope {
 };
 
 /* What is counted by day and reason. */
-enum tally { TALLY_JOB_EVICTED = 1, TALLY_REPLICA_EVICTED = 2 };
+enum tally {
+    TALLY_JOB_EVICTED = 1,
+    TALLY_REPLICA_EVICTED = 2,
+    TALLY_METER_REFUSED = 3,
+    TALLY_JOB_METER_REFUSED = 4
+};
 
 /* Work that rules denied something: requests of models are answered by gateways, so core does not see them. How: it had no place left when
  * it came, or fewer; or it was stopped where it ran. */

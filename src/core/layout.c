@@ -186,7 +186,7 @@ size_t event_encode(const struct event *event, uint8_t *dst, size_t cap)
         return 0;
     le_put(dst, EVENT_VERSION, 2);
     le_put(dst + 2, event->kind, 2);
-    le_put(dst + 4, (uint64_t)event->at_ms, 8);
+    le_put(dst + EVENT_AT, (uint64_t)event->at_ms, 8);
     le_put(dst + 12, event->token, 8);
     size_t n = layout_encode(layout, &event->u, dst + EVENT_HEAD_LEN, cap - EVENT_HEAD_LEN);
     return n ? EVENT_HEAD_LEN + n : 0;
@@ -201,7 +201,7 @@ int event_decode(struct event *event, const uint8_t *src, size_t len)
     if (!layout)
         return ERR_CORRUPT;
     event->kind = layout->kind;
-    event->at_ms = (int64_t)le_get(src + 4, 8);
+    event->at_ms = (int64_t)le_get(src + EVENT_AT, 8);
     event->token = le_get(src + 12, 8);
     int rc = layout_decode(layout, &event->u, src + EVENT_HEAD_LEN, len - EVENT_HEAD_LEN);
     if (rc != 0)

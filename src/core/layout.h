@@ -34,6 +34,7 @@ struct layout {
 };
 
 #define EVENT_VERSION 1
+#define EVENT_AT 4 /* where its time is in there */
 #define EVENT_HEAD_LEN 20
 /* No event or row is longer when encoded; checked by a test over all layouts. */
 #define LAYOUT_ENCODED_MAX 2048

@@ -67,6 +67,10 @@
     UINT64_C(1000000000) /* for a GB: what others of these are multiplied with stays within 128 bits */
 #define PLAN_NANO_MAX INT64_C(10000000000000) /* a threshold or rent, either sign: 1e4 units of a currency */
 
+/* How long before and after it is booked something can have been used: core/event_time.c. */
+#define USED_BEFORE_MS_MAX (INT64_C(35) * 86400000)
+#define USED_AHEAD_MS_MAX (INT64_C(5) * 60000)
+
 struct limits {
     uint32_t sites;
     uint32_t tenants;

@@ -75,7 +75,7 @@ static bool may_draw(const struct core *core, const struct key *k, const struct 
 
 /* Everything that can be refused is refused here, before anything changes. */
 static int meter_check(const struct core *core, const struct event_meter *e, uint64_t free,
-                       struct lease **lease, int64_t *cost, int64_t *residue)
+                       struct used_at *at, struct lease **lease, int64_t *cost, int64_t *residue)
 {
     uint32_t worker = map_get(&core->worker_map, &e->worker, sizeof e->worker);
     struct key_id key = key_by_id(core, &e->key);
@@ -101,7 +101,9 @@ static int meter_check(const struct core *core, const struct event_meter *e, uin
     if (tokens.cached > tokens.prompt || tokens.reasoning > tokens.completion)
         return ERR_INVALID;
     tokens = tokens_less(&tokens, free);
-    int rc = money_cost(&tokens, &rate, cost, residue);
+    int rc = event_time(core, tenant_by_id(core, &e->tenant), e->used_ms, 0, at);
+    if (rc == 0)
+        rc = money_cost(&tokens, &rate, cost, residue);
     if (rc != 0 || *cost == 0)
         return rc;
     *lease = lease_by_id(core, &e->lease);
@@ -201,12 +203,15 @@ int step_meter(struct core *core, const struct event *event)
     int64_t cost = 0;
     int64_t residue = 0;
     struct charged charged = {0};
+    struct used_at at = {0};
     struct tenant_id tenant = tenant_by_id(core, &e->tenant);
     uint64_t all = (uint64_t)e->prompt + e->completion;
     uint64_t left =
         tenant.v == INDEX_NONE || uuid_zero(&e->price) ? 0 : allowance_left(core, tenant.v, &e->model, "");
     uint64_t free = all < left ? all : left;
-    int rc = meter_check(core, e, free, &lease, &cost, &residue);
+    int rc = meter_check(core, e, free, &at, &lease, &cost, &residue);
+    if (rc == ERR_TOO_OLD || rc == ERR_TOO_NEW)
+        tally_add(core, TALLY_METER_REFUSED, rc);
     if (rc == 0 && lease)
         rc = bill(core, event, lease, cost, residue, &charged);
     if (rc != 0)
@@ -215,7 +220,7 @@ int step_meter(struct core *core, const struct event *event)
     core->worker[worker].row.sequence = e->sequence;
     table_touch(&core->workers, worker);
     const struct row_usage like = {
-        .tenant = e->tenant, .key = e->key, .model = e->model, .hour = (uint64_t)(event->at_ms / HOUR_MS)};
+        .tenant = e->tenant, .key = e->key, .model = e->model, .hour = (uint64_t)(at.used_ms / HOUR_MS)};
     struct row_usage *usage = usage_cell(core, &like);
     usage->requests += e->flags & METER_FINAL ? 1 : 0;
     usage->prompt += e->prompt;
@@ -223,7 +228,8 @@ int step_meter(struct core *core, const struct event *event)
     usage->completion += e->completion;
     usage->reasoning += e->reasoning;
     usage->cost += cost;
-    bill_request(core, e, cost, free, &charged);
+    bill_request(core, e, &at, cost, free, &charged);
+    event_time_count(core, tenant, &at);
     energy_count(core, e);
     allowance_use(core, tenant.v, &e->model, "", free);
     effect_reply(core, event->token, 0, cost);

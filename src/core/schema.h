@@ -127,10 +127,11 @@ struct uuid_list {
 /* As well, and the job is not over: it waits again. code: why it came back, never 0; its own end if it does so too often. */
 #define EVENT_JOB_RETURN(F, S) F(S, uuid, job, 0) F(S, u32, epoch, 0) F(S, u32, code, 0) F(S, uuid, site, 0)
 /* What an epoch has used so far: totals, all nodes together. ms: run time; flags: enum job_meter_flag; site: as of job_end. It may
- * come after the epoch is over. Where the core has closed the epoch's account, it is refused (core/job_meter.c). */
+ * come after the epoch is over. Where the core has closed the epoch's account, it is refused (core/job_meter.c). used_ms: when the last
+ * of it was used (core/event_time.c); 0: now. */
 #define EVENT_JOB_METER(F, S) \
     F(S, uuid, job, 0) F(S, u32, epoch, 0) F(S, uuid, site, 0) F(S, u64, ms, 0) F(S, u64, chip_ms, 0) \
-    F(S, u64, cpu_ms, 0) F(S, u64, energy_mj, 0) F(S, u32, flags, 0) F(S, u64, bytes_in, 0) F(S, u64, bytes_out, 0)
+    F(S, u64, cpu_ms, 0) F(S, u64, energy_mj, 0) F(S, u32, flags, 0) F(S, u64, bytes_in, 0) F(S, u64, bytes_out, 0) F(S, i64, used_ms, 0)
 /* A plan for work that can wait (core/plan.h) arrives in parts of these two kinds, numbered together from 0; part 0 begins
  * anew whatever was begun before. Nothing is in force by them.
  * A class: jobs whose first alternative asks for `chip` and that ask for `site` and `jurisdiction` (empty: for none), whose
@@ -232,13 +233,14 @@ struct uuid_list {
 #define EVENT_LEASE_RETURN(F, S) \
     F(S, uuid, worker, 0) F(S, uuid, lease, 0) F(S, i64, amount, 0) F(S, u32, close, 0) F(S, u64, sequence, 0)
 /* Tokens since the last record of this request; flags: enum meter_flag; status: as sent to the client, 499 aborted. chip: of the
- * replica that answered; empty: it is counted nowhere. version: of its engine, as of replica_state. */
+ * replica that answered; empty: it is counted nowhere. version: of its engine, as of replica_state. used_ms: when they were used
+ * (core/event_time.c); 0: now. */
 #define EVENT_METER(F, S) \
     F(S, uuid, worker, 0) F(S, u64, sequence, 0) F(S, uuid, request, 0) F(S, uuid, lease, 0) \
     F(S, uuid, tenant, 0) F(S, uuid, key, 0) F(S, uuid, model, 0) F(S, uuid, variant, 0) \
     F(S, uuid, site, 0) F(S, uuid, price, 0) F(S, u32, prompt, 0) F(S, u32, cached, 0) \
     F(S, u32, completion, 0) F(S, u32, reasoning, 0) F(S, u32, flags, 0) F(S, u32, status, 0) \
-    F(S, i64, started_ms, 0) F(S, text, chip, CHIP_CAP) F(S, text, version, NAME_CAP)
+    F(S, i64, started_ms, 0) F(S, text, chip, CHIP_CAP) F(S, text, version, NAME_CAP) F(S, i64, used_ms, 0)
 
 #define EVENTS(E) \
     E(hub_boot, 1, EVENT_HUB_BOOT) \
@@ -391,11 +393,11 @@ struct uuid_list {
     F(S, u64, past_chip_ms, 0) F(S, i64, past_cost, 0) F(S, u64, past_rest, 0) \
     F(S, u64, energy_rest, 0) F(S, i64, energy_cost, 0) F(S, i64, energy_unpaid, 0) F(S, uuid, key, 0)
 /* closed_month: up to the end of which its bills are closed, 0: there is none; then the number of the last one, when that was, and
- * last what it came to. tax: millionths of what is net. */
+ * last what it came to. tax: millionths of what is net. late: records whose use was in a month that was over when they were booked. */
 #define ROW_TENANT(F, S) \
     F(S, uuid, id, 0) F(S, text, name, NAME_CAP) F(S, u32, ledger, 0) F(S, i64, created_ms, 0) \
     F(S, text, jurisdiction, CODE_CAP) F(S, text, licence, NAME_CAP) F(S, u32, closed_month, 0) \
-    F(S, u64, closed_number, 0) F(S, i64, closed_ms, 0) F(S, u32, tax, 0) F(S, i64, closed_total, 0)
+    F(S, u64, closed_number, 0) F(S, i64, closed_ms, 0) F(S, u32, tax, 0) F(S, i64, closed_total, 0) F(S, u64, late, 0)
 /* limited: it has a hard budget (core/budget.h), so that nobody shares its leases. */
 #define ROW_KEY(F, S) \
     F(S, uuid, id, 0) F(S, uuid, tenant, 0) F(S, text, name, NAME_CAP) F(S, text, public_id, 16) \
@@ -524,7 +526,7 @@ struct uuid_list {
     R(member, 38, ROW_MEMBER, 1) \
     R(job_usage, 39, ROW_JOB_USAGE, 2) \
     R(gateway, 48, ROW_GATEWAY, 1) \
-    R(bill, 50, ROW_BILL, 7) \
+    R(bill, 50, ROW_BILL, 8) \
     R(invoice, 51, ROW_INVOICE, 1) \
     R(payment, 52, ROW_PAYMENT, 1) \
     R(pool_price, 53, ROW_POOL_PRICE, 2) \

@@ -33,10 +33,10 @@
 #define EVENT_WALLET_TOPUP(F, S) F(S, uuid, payment, 0) F(S, uuid, tenant, 0) F(S, i64, amount, 0)
 /* A tenant's bill for all that is not on one yet, to the end of that month, is closed (core/books.c). Months count from January
  * 1970; first_month: from which on its lines were summed; total: what they come to, nano-units; minimum: what is missing to the
- * least that its months cost. */
+ * least that its months cost; late: as the tenant's row told it when they were summed, so that no late record is left out. */
 #define EVENT_INVOICE_CLOSE(F, S) \
     F(S, uuid, invoice, 0) F(S, uuid, tenant, 0) F(S, u32, month, 0) F(S, i64, total, 0) F(S, u32, first_month, 0) \
-    F(S, i64, minimum, 0)
+    F(S, i64, minimum, 0) F(S, u64, late, 0)
 /* The tenant gets back so much of what the bill that ends with that month asked for. The id counts once. before: what it had been given
  * back in all when what is left of the bill was summed. */
 #define EVENT_CREDIT_NOTE(F, S) \
@@ -64,13 +64,13 @@
 #define ROW_TARIFF_PART(F, S) F(S, u32, part, 0) F(S, uuid, tariff, 0) TARIFF_ENTRY(F, S)
 /* What power has cost at a site on the average, nano-units a kWh; over so long; the signal that holds since then is not in it. */
 #define ROW_SITE_MEAN(F, S) F(S, uuid, site, 0) F(S, i64, price, 0) F(S, i64, weight_ms, 0) F(S, i64, since_ms, 0)
-/* Added to, not replaced: what a tenant is billed, for a day (since 1970), a model, pool or corridor, a site and a version of the
+/* Added to, not replaced: what a tenant is billed, for the day of its use (since 1970), a model, pool or corridor, a site and a version of the
  * price: of a model's tokens the id of its price; of a chip-hour, a GB or a kWh how much it was, in `rate`, and in `price` how that
- * came to be (core/terms.h), zero: it is the price as it was set. tax: how much of the cost is; granted: how much of it grants
- * paid. */
+ * came to be (core/terms.h), zero: it is the price as it was set. billed: the month on whose bill it is, where the one of its day was
+ * closed (core/event_time.c), else 0. tax: how much of the cost is; granted: how much of it grants paid. */
 #define ROW_BILL(F, S) \
     F(S, uuid, tenant, 0) F(S, u64, day, 0) F(S, uuid, item, 0) F(S, uuid, variant, 0) F(S, uuid, site, 0) \
-    F(S, uuid, price, 0) F(S, i64, rate, 0) F(S, u64, requests, 0) F(S, u64, prompt, 0) F(S, u64, cached, 0) \
+    F(S, uuid, price, 0) F(S, i64, rate, 0) F(S, u64, billed, 0) F(S, u64, requests, 0) F(S, u64, prompt, 0) F(S, u64, cached, 0) \
     F(S, u64, completion, 0) F(S, u64, reasoning, 0) F(S, u64, chip_ms, 0) F(S, u64, energy_mj, 0) \
     F(S, u64, carbon_ng, 0) F(S, i64, cost, 0) F(S, u64, bytes, 0) F(S, i64, tax, 0) \
     F(S, i64, granted, 0)

@@ -9,7 +9,8 @@
 
 const char sqlite_rows_indexes[] =
     "CREATE INDEX IF NOT EXISTS bb_transfer_debit ON bb_transfer (debit_owner, id);"
-    "CREATE INDEX IF NOT EXISTS bb_transfer_credit ON bb_transfer (credit_owner, id);";
+    "CREATE INDEX IF NOT EXISTS bb_transfer_credit ON bb_transfer (credit_owner, id);"
+    "CREATE INDEX IF NOT EXISTS bb_bill_billed ON bb_bill (billed, tenant);";
 
 static int read_err(sqlite3 *db, struct err *err, const char *what)
 {

@@ -631,6 +631,69 @@ static void test_added_columns(void **state)
     test_folder_remove(folder);
 }
 
+struct bills {
+    struct row_bill row[4];
+    uint32_t n;
+};
+
+static int take_bill(void *ctx, enum row_kind kind, const void *row)
+{
+    struct bills *bills = ctx;
+    assert_true(kind == ROW_KIND_bill && bills->n < 4);
+    bills->row[bills->n++] = *(const struct row_bill *)row;
+    return 0;
+}
+
+static struct bills all_bills(struct store *store)
+{
+    const struct row_query all = {.kind = ROW_KIND_bill};
+    struct bills bills = {.n = 0};
+    struct err err;
+    assert_int_equal(store->ops->rows(store, &all, 1, take_bill, &bills, &err), 0);
+    return bills;
+}
+
+/* Lines of bills of an older binary have a key without the month that bills them: their table is made anew, with all that is in it. */
+static void test_added_key(void **state)
+{
+    (void)state;
+    char *folder = test_folder();
+    char path[FS_PATH_MAX];
+    assert_true(fs_join(path, folder, "busbar.db"));
+    struct bench b;
+    bench_init(&b, sqlite_at(path, NULL));
+    b.store->ops->close(b.store);
+    exec(
+        path,
+        "DROP TABLE bb_bill; CREATE TABLE bb_bill (tenant BLOB NOT NULL DEFAULT '', day BIGINT NOT NULL "
+        "DEFAULT 0,"
+        " item BLOB NOT NULL DEFAULT '', variant BLOB NOT NULL DEFAULT '', site BLOB NOT NULL DEFAULT '',"
+        " price BLOB NOT NULL DEFAULT '', rate BIGINT NOT NULL DEFAULT 0, requests BIGINT NOT NULL DEFAULT 0,"
+        " cost BIGINT NOT NULL DEFAULT 0, PRIMARY KEY (tenant, day, item, variant, site, price, rate));"
+        "INSERT INTO bb_bill VALUES (x'01000000000000000000000000000000', 7, zeroblob(16), zeroblob(16),"
+        " zeroblob(16), zeroblob(16), 5, 3, 300), (x'01000000000000000000000000000000', 8, zeroblob(16),"
+        " zeroblob(16), zeroblob(16), zeroblob(16), 5, 1, 100)");
+    struct row_bill more = {.tenant = {{1}}, .day = 7, .rate = 5, .requests = 1, .cost = 11};
+    for (uint64_t open = 0; open < 2; open++) {
+        b.store = sqlite_at(path, NULL);
+        struct bills bills = all_bills(b.store);
+        assert_true(bills.n == 2 + open && bills.row[0].cost == 300 + 11 * (int64_t)open);
+        assert_true(bills.row[0].billed == 0 && bills.row[0].requests == 3 + open && bills.row[0].day == 7);
+        assert_true(bills.row[1 + open].day == 8 && bills.row[1 + open].cost == 100);
+        if (open == 0) {
+            add(&b, ROW_KIND_bill, ROW_ADD, &more);
+            more.billed = 9; /* a line of its own */
+            add(&b, ROW_KIND_bill, ROW_ADD, &more);
+            assert_int_equal(commit(&b, 1), 0);
+            b.store->ops->close(b.store);
+        } else {
+            assert_true(bills.row[1].billed == 9 && bills.row[1].cost == 11);
+        }
+    }
+    bench_fini(&b);
+    test_folder_remove(folder);
+}
+
 static void test_backup(void **state)
 {
     (void)state;
@@ -771,6 +834,7 @@ int main(void)
         cmocka_unit_test(test_moved),
         cmocka_unit_test(test_memory_fails_once),
         cmocka_unit_test(test_added_columns),
+        cmocka_unit_test(test_added_key),
         cmocka_unit_test(test_backup),
         cmocka_unit_test(test_damaged_values),
         cmocka_unit_test(test_cannot_open),
