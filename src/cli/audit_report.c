@@ -62,6 +62,8 @@ static int print_report(const struct cli *cli, yyjson_doc *doc)
     if (rc == CLI_OK)
         rc = print_part(cli, doc, "evictions", evictions, COUNT(evictions));
     if (rc == CLI_OK)
+        rc = print_part(cli, doc, "refused_records", evictions, COUNT(evictions));
+    if (rc == CLI_OK)
         rc = print_part(cli, doc, "denials", denials, COUNT(denials));
     if (rc == CLI_OK)
         rc = print_part(cli, doc, "drills", drills, COUNT(drills));

@@ -237,9 +237,20 @@ static void add_volumes(struct buf *out, struct report *r)
     buf_add_char(out, '}');
 }
 
-static const char *tally_what(uint32_t what)
+/* Of which part of the report a tally is, and of what. */
+struct tally_words {
+    const char *part, *line, *what;
+};
+
+static struct tally_words tally_words(uint32_t what)
 {
-    return what == TALLY_REPLICA_EVICTED ? "replica" : "job";
+    static const struct tally_words words[] = {
+        [TALLY_JOB_EVICTED] = {"evictions", "eviction", "job"},
+        [TALLY_REPLICA_EVICTED] = {"evictions", "eviction", "replica"},
+        [TALLY_METER_REFUSED] = {"refused_records", "refused", "request"},
+        [TALLY_JOB_METER_REFUSED] = {"refused_records", "refused", "job"}};
+    const bool known = what < sizeof words / sizeof words[0] && words[what].part;
+    return known ? words[what] : words[TALLY_JOB_EVICTED];
 }
 
 static const char *tally_reason(uint32_t code)
@@ -263,13 +274,16 @@ static void sum_tallies(struct report *r)
     r->ntallies = n;
 }
 
-static void add_evictions(struct buf *out, struct report *r)
+static void add_tallies(struct buf *out, struct report *r, const char *part)
 {
-    buf_add_text(out, ",\"evictions\":[");
+    buf_addf(out, ",\"%s\":[", part);
     r->sep = "";
     for (uint32_t i = 0; i < r->ntallies; i++) {
+        const struct tally_words words = tally_words(r->tally[i].what);
+        if (strcmp(words.part, part) != 0)
+            continue;
         begin_item(out, r);
-        buf_addf(out, "{\"what\":\"%s\",\"reason\":\"%s\",\"count\":%llu}", tally_what(r->tally[i].what),
+        buf_addf(out, "{\"what\":\"%s\",\"reason\":\"%s\",\"count\":%llu}", words.what,
                  tally_reason(r->tally[i].code), (unsigned long long)r->tally[i].count);
     }
     buf_add_char(out, ']');
@@ -344,7 +358,8 @@ static void add_json(struct buf *out, struct report *r, const struct core *core)
     buf_add_json(out, r->home, strnlen(r->home, CODE_CAP));
     buf_addf(out, ",\"tenants_min\":%d,", CELL_TENANTS_MIN);
     add_volumes(out, r);
-    add_evictions(out, r);
+    add_tallies(out, r, "evictions");
+    add_tallies(out, r, "refused_records");
     denials_json(out, core, &r->denials);
     add_months(out, r);
     add_recalls(out, r, core);
@@ -380,9 +395,11 @@ static void add_csv(struct buf *out, struct report *r, const struct core *core)
                  "completion_tokens,reasoning_tokens,chip_ms,energy_mj,carbon_ng,bytes,count\r\n");
     for (uint32_t i = 0; i < r->cells.n; i++)
         csv_cell(out, &r->cells.list[i]);
-    for (uint32_t i = 0; i < r->ntallies; i++)
-        buf_addf(out, "eviction,,,,,,%s %s,,,,,,,,,,%llu\r\n", tally_what(r->tally[i].what),
+    for (uint32_t i = 0; i < r->ntallies; i++) {
+        const struct tally_words words = tally_words(r->tally[i].what);
+        buf_addf(out, "%s,,,,,,%s %s,,,,,,,,,,%llu\r\n", words.line, words.what,
                  tally_reason(r->tally[i].code), (unsigned long long)r->tally[i].count);
+    }
     denials_csv(out, core, &r->denials);
     for (uint32_t i = 0; i < r->nmonths; i++) {
         const struct month *m = &r->month[i];

@@ -10,7 +10,10 @@
 static int take(void *ctx, enum row_kind kind, const void *row)
 {
     struct bill_lines *l = ctx;
-    (void)kind;
+    if (kind == ROW_KIND_tenant) {
+        l->late = ((const struct row_tenant *)row)->late;
+        return 0;
+    }
     if (l->n == l->cap) {
         uint32_t cap = l->cap ? l->cap * 2 : 64;
         struct row_bill *more = l->n < BILL_LINES_MAX ? realloc(l->row, (size_t)cap * sizeof *more) : NULL;
@@ -23,23 +26,60 @@ static int take(void *ctx, enum row_kind kind, const void *row)
     return 0;
 }
 
-int bill_lines_read(struct bill_lines *lines, struct store *store, const struct uuid *tenant,
-                    uint64_t from_day, uint64_t to_day, struct err *err)
+uint32_t bill_month(const struct row_bill *row)
 {
-    const struct row_query query = {.kind = ROW_KIND_bill,
-                                    .owner_field = "tenant",
-                                    .owner = tenant,
-                                    .range_field = "day",
-                                    .from = (int64_t)from_day,
-                                    .to = (int64_t)to_day};
-    *lines = (struct bill_lines){0};
-    int rc = store->ops->rows(store, &query, 1, take, lines, err);
+    return row->billed ? (uint32_t)row->billed : month_of((int64_t)row->day * DAY_MS);
+}
+
+/* A line of one of these days that is on another bill is left out. */
+static int take_billed(void *ctx, enum row_kind kind, const void *row)
+{
+    struct bill_lines *l = ctx;
+    uint32_t month = kind == ROW_KIND_bill ? bill_month(row) : l->first_month;
+    return month < l->first_month || month > l->last_month ? 0 : take(ctx, kind, row);
+}
+
+static struct row_query lines_of(const struct uuid *tenant, const char *field, uint64_t from, uint64_t to)
+{
+    return (struct row_query){.kind = ROW_KIND_bill,
+                              .owner_field = "tenant",
+                              .owner = tenant,
+                              .range_field = field,
+                              .from = (int64_t)from,
+                              .to = (int64_t)to};
+}
+
+static int read_lines(struct bill_lines *lines, struct store *store, const struct row_query *query,
+                      uint32_t n, load_fn *fn, struct err *err)
+{
+    int rc = store->ops->rows(store, query, n, fn, lines, err);
     rc = rc ? rc : lines->rc;
     if (rc != 0) {
         bill_lines_free(lines);
         return rc == ERR_TOO_LARGE ? err_set(err, rc, "There are more than %u lines.", BILL_LINES_MAX) : rc;
     }
     return 0;
+}
+
+int bill_lines_read(struct bill_lines *lines, struct store *store, const struct uuid *tenant,
+                    uint64_t from_day, uint64_t to_day, struct err *err)
+{
+    const struct row_query query = lines_of(tenant, "day", from_day, to_day);
+    *lines = (struct bill_lines){0};
+    return read_lines(lines, store, &query, 1, take, err);
+}
+
+/* A correction is of a day before all months of its bill, so no line comes twice. */
+int bill_lines_billed(struct bill_lines *lines, struct store *store, const struct uuid *tenant,
+                      uint32_t first_month, uint32_t last_month, struct err *err)
+{
+    const struct row_query queries[] = {
+        lines_of(tenant, "day", (uint64_t)(month_begin_ms(first_month) / DAY_MS),
+                 (uint64_t)(month_begin_ms(last_month + 1) / DAY_MS)),
+        lines_of(tenant, "billed", first_month > 0 ? first_month : 1, last_month + 1),
+        {.kind = ROW_KIND_tenant, .owner_field = "id", .owner = tenant}};
+    *lines = (struct bill_lines){.first_month = first_month, .last_month = last_month};
+    return read_lines(lines, store, queries, tenant ? 3 : 2, take_billed, err);
 }
 
 void bill_lines_free(struct bill_lines *lines)
@@ -165,6 +205,8 @@ void bill_words(struct bill_words *out, const struct core *core, const struct ro
     const struct row_corridor *corridor = view_corridor(core, &row->item);
     *out = (struct bill_words){.chips = pool || row->chip_ms > 0, .data = corridor || row->bytes > 0};
     date_format(out->day, (int64_t)row->day * DAY_MS);
+    if (row->billed)
+        month_format(out->corrects, month_of((int64_t)row->day * DAY_MS));
     name_or_id(out->item, model ? model->name : pool ? pool->chip : NULL, &row->item);
     if (site || !uuid_zero(&row->site))
         name_or_id(out->site, site ? site->name : NULL, &row->site);
@@ -204,6 +246,8 @@ void bill_line_json(struct buf *out, const struct core *core, const struct row_b
     bill_words(&w, core, row);
     buf_add_char(out, '{');
     add_text(out, "day", w.day, sizeof w.day);
+    if (w.corrects[0])
+        add_text(out, "corrects", w.corrects, sizeof w.corrects);
     if (!w.minimum)
         add_text(out, w.chips || w.energy ? "chip" : w.data ? "corridor" : "model", w.item, sizeof w.item);
     add_text(out, "site", w.site, sizeof w.site);

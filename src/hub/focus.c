@@ -2,7 +2,8 @@
 /*
  * A month of charges as FOCUS 1.2, the FinOps Open Cost and Usage Specification, in CSV (https://focus.finops.org/focus-specification/v1-2/).
  *
- * A row is a line of a bill, what grants paid of it, or a credit note. All mandatory columns are there, and those conditional ones that have a meaning here.
+ * A row is a line of a bill, what grants paid of it, or a credit note. A line whose own month was closed when it became known is a
+ * correction, in the month that bills it. All mandatory columns are there, and those conditional ones that have a meaning here.
  * Unit prices are not: a line sums requests that were rounded one by one, at a price for each kind of token, so no one price times
  * the quantity is the cost. x_ columns tell what made the cost and what came with it. Null is an empty field.
  */
@@ -121,8 +122,7 @@ static int work(struct api_call *call)
                                       .from = month_begin_ms(x->month),
                                       .to = month_begin_ms(x->month + 1)},
                                      {.kind = ROW_KIND_invoice, .owner_field = "tenant", .owner = tenant}};
-    int rc = bill_lines_read(&x->lines, store, tenant, (uint64_t)(month_begin_ms(x->month) / DAY_MS),
-                             (uint64_t)(month_begin_ms(x->month + 1) / DAY_MS), &call->err);
+    int rc = bill_lines_billed(&x->lines, store, tenant, x->month, x->month, &call->err);
     if (rc == 0)
         rc = store->ops->rows(store, more, 2, take, x, &call->err);
     rc = rc ? rc : x->lines.rc;
@@ -226,6 +226,12 @@ static void add_extras(struct buf *out, const struct bill_words *w, const struct
     buf_addf(out, ",%s\r\n", tax);
 }
 
+/* FOCUS: a charge of a period that was invoiced. */
+static const char *class_of(const struct row_bill *row)
+{
+    return row->billed ? "Correction" : "";
+}
+
 static void add_line(struct buf *out, const struct core *core, const struct export *x,
                      const struct row_bill *row)
 {
@@ -235,8 +241,8 @@ static void add_line(struct buf *out, const struct core *core, const struct expo
     amount_format(cost, row->cost);
     uuid_format(id, &row->item);
     add_account(out, core, x, &row->tenant, cost);
-    buf_add_text(out, w.minimum ? "Purchase,," : "Usage,,"); /* of the minimum nothing was used */
-    buf_addf(out, "%s %s",
+    /* Of the minimum nothing was used. */
+    buf_addf(out, "%s,%s,%s %s", w.minimum ? "Purchase" : "Usage", class_of(row),
              w.chips     ? "Use by jobs of chips of the kind"
              : w.energy  ? "Energy of jobs on chips of the kind"
              : w.data    ? "Data of jobs over the corridor"
@@ -318,7 +324,7 @@ static void add_granted(struct buf *out, const struct core *core, const struct e
                         const struct row_bill *row)
 {
     const struct credit credit = {.tenant = &row->tenant,
-                                  .class = "",
+                                  .class = class_of(row),
                                   .description = "Paid by grants",
                                   .frequency = "Usage-Based",
                                   .service = "Grants",

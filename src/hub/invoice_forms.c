@@ -118,7 +118,7 @@ static void csv_line(struct buf *out, const struct core *core, const char *head,
     add_joules(out, row->energy_mj);
     buf_add_char(out, ',');
     add_grams(out, row->carbon_ng);
-    buf_addf(out, ",%s,%s,%s,,%s\r\n", cost, tax, granted, w.price);
+    buf_addf(out, ",%s,%s,%s,,%s,%s\r\n", cost, tax, granted, w.price, w.corrects);
 }
 
 void invoice_csv(struct buf *out, const struct core *core, const struct invoice_page *p)
@@ -131,7 +131,7 @@ void invoice_csv(struct buf *out, const struct core *core, const struct invoice_
                    invoice_currency(&p->row));
     buf_add_text(out, "invoice,tenant,currency,day,kind,item,site,price,requests,prompt_tokens,cached_tokens,"
                       "completion_tokens,reasoning_tokens,chip_ms,bytes,energy_j,carbon_g,cost,tax,granted,"
-                      "note,price_version\r\n");
+                      "note,price_version,corrects\r\n");
     for (uint32_t i = 0; i < p->lines.n; i++)
         csv_line(out, core, head, &p->lines.row[i]);
     for (uint32_t i = 0; i < p->nnotes; i++) {
@@ -139,6 +139,6 @@ void invoice_csv(struct buf *out, const struct core *core, const struct invoice_
         amount_format(cost, -p->note[i].amount);
         buf_addf(out, "%s%s,credit,,,,,,,,,,,,,%s,,,", head, day, cost);
         csv_field(out, p->note[i].reason);
-        buf_add_text(out, ",\r\n");
+        buf_add_text(out, ",,\r\n");
     }
 }

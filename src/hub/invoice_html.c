@@ -270,7 +270,7 @@ static void line(struct sheet *s, enum line_kind kind, const struct row_bill *ro
     struct buf *out = s->out;
     struct bill_words w;
     bill_words(&w, s->core, row);
-    buf_addf(out, "<tr><td class=d>%s", w.day);
+    buf_addf(out, "<tr><td class=d>%s%s", w.day, w.corrects[0] ? "<br>correction" : "");
     cell_name(out, w.item);
     cell_name(out, w.site[0] ? w.site : "–");
     if (kind == LINE_MODEL) {
@@ -475,7 +475,7 @@ static void foot(struct sheet *s, const struct invoice_totals *t)
     add_scaled(out, t->carbon_ng / 1000000000, 1000, 3);
     buf_addf(out,
              " kg CO₂e, by each site's grid and overhead (PUE) when it was used. A dash: none was metered. "
-             "Days are UTC."
+             "Days are UTC. A correction was used on a day whose bill was closed when it became known."
              "</p><p>To verify: <code>busbar receipt get %s --out FILE</code> and <code>busbar receipt "
              "verify FILE "
              "--key KEY</code> show that the network's log, which others can read, has this invoice with "

@@ -3,7 +3,8 @@
  * Closing a tenant's bill, listing and showing closed ones, and credit notes.
  *
  * A bill is closed once: whoever asks again gets the invoice that there is. Its total is the sum of its lines as the store has
- * them, read after the time of events has passed the end of its last month, from when on they stay as they are.
+ * them, read after the time of events has passed the end of its last month. From then on only a record that comes late adds to them:
+ * the core refuses a total that was summed before one, and it is summed anew.
  */
 #include "hub/invoices.h"
 
@@ -15,6 +16,8 @@
 #include "base/clock.h"
 #include "base/osrandom.h"
 #include "hub/ledger.h"
+
+#define CLOSE_TRIES 5
 
 /* ---- reading ---- */
 
@@ -103,6 +106,7 @@ struct closing {
     uint32_t month, first_month;
     int64_t minimum; /* that each month costs at least */
     bool closed;     /* there is an invoice with the month already */
+    uint32_t tries;
     struct row_invoice row;
 };
 
@@ -171,7 +175,7 @@ static int64_t missing_of(const struct closing *c, const struct bill_lines *line
     for (uint32_t month = c->first_month; month <= c->month && c->minimum > 0; month++) {
         int64_t spent = 0;
         for (uint32_t i = 0; i < lines->n; i++) {
-            if (month_of((int64_t)lines->row[i].day * DAY_MS) == month)
+            if (bill_month(&lines->row[i]) == month)
                 spent += lines->row[i].cost;
         }
         missing += spent < c->minimum ? c->minimum - spent : 0;
@@ -190,12 +194,12 @@ static int close_work(struct api_call *call)
                    ? err_set(&call->err, ERR_WRONG_STATE, "%s is before the tenant's first bill.",
                              c->month_text)
                    : 0;
-    int rc = bill_lines_read(&lines, runtime_store(call->hub->runtime), &c->tenant,
-                             (uint64_t)(month_begin_ms(c->first_month) / DAY_MS),
-                             (uint64_t)(month_begin_ms(c->month + 1) / DAY_MS), &call->err);
+    int rc = bill_lines_billed(&lines, runtime_store(call->hub->runtime), &c->tenant, c->first_month,
+                               c->month, &call->err);
     for (uint32_t i = 0; rc == 0 && i < lines.n; i++)
         rc = i64_add(total, lines.row[i].cost, &total) ? 0 : ERR_OVERFLOW;
     int64_t missing = rc == 0 ? missing_of(c, &lines) : 0;
+    uint64_t late = lines.late;
     bill_lines_free(&lines);
     c->row = (struct row_invoice){.id = uuid_new()};
     call->events[0] = (struct event){.kind = EVENT_KIND_invoice_close,
@@ -204,18 +208,19 @@ static int close_work(struct api_call *call)
                                                          .month = c->month,
                                                          .total = total,
                                                          .first_month = c->first_month,
-                                                         .minimum = missing}};
+                                                         .minimum = missing,
+                                                         .late = late}};
     call->nevents = rc == 0 ? 1 : 0;
     return rc;
 }
 
-/* Somebody closed it a moment before. */
+/* Somebody closed it a moment before, or a record came late. */
 static bool close_refused(struct api_call *call)
 {
     struct closing *c = call->data;
-    bool again = call->rc == ERR_EXISTS && !c->closed;
-    c->closed = c->closed || again;
-    return again;
+    bool there = call->rc == ERR_EXISTS && !c->closed;
+    c->closed = c->closed || there;
+    return there || (call->rc == ERR_WRONG_STATE && c->tries++ < CLOSE_TRIES);
 }
 
 /* What was closed just now is in the store: the events are durable. */
@@ -334,9 +339,8 @@ static int page_work(struct api_call *call)
     if (rc == ERR_NOT_FOUND)
         return err_set(&call->err, rc, "There is no invoice `%.64s`.", call->param);
     if (rc == 0)
-        rc = bill_lines_read(&p->lines, store, &p->row.tenant,
-                             (uint64_t)(month_begin_ms(p->row.first_month) / DAY_MS),
-                             (uint64_t)(month_begin_ms(p->row.month + 1) / DAY_MS), &call->err);
+        rc =
+            bill_lines_billed(&p->lines, store, &p->row.tenant, p->row.first_month, p->row.month, &call->err);
     const struct row_query notes = {
         .kind = ROW_KIND_payment, .owner_field = "tenant", .owner = &p->row.tenant};
     if (rc == 0)
@@ -410,9 +414,7 @@ static int read_granted(struct api_call *call, struct store *store, const struct
                         int64_t *granted)
 {
     struct bill_lines lines;
-    int rc =
-        bill_lines_read(&lines, store, &row->tenant, (uint64_t)(month_begin_ms(row->first_month) / DAY_MS),
-                        (uint64_t)(month_begin_ms(row->month + 1) / DAY_MS), &call->err);
+    int rc = bill_lines_billed(&lines, store, &row->tenant, row->first_month, row->month, &call->err);
     *granted = 0;
     for (uint32_t i = 0; rc == 0 && i < lines.n; i++)
         *granted += lines.row[i].granted;
