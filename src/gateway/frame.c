@@ -35,6 +35,11 @@ void frame_add_event(struct buf *out, const struct event *event)
     add(out, FRAME_EVENT, p, len);
 }
 
+void frame_set_age(char *frame, uint64_t age_ms)
+{
+    le_put((uint8_t *)frame + FRAME_HEAD_LEN + EVENT_AT, age_ms, 8);
+}
+
 void frame_add_number(struct buf *out, enum frame_type type, uint64_t number)
 {
     uint8_t p[8];

@@ -4,7 +4,8 @@
  *
  *   gateway  HELLO   the process that it is
  *   hub      WELCOME whether that one was the gateway's process before; then
- *   gateway  EVENT   worker_join, lease_ask, lease_return, meter or service_demand, as core/layout.h encodes it, with the sender's token
+ *   gateway  EVENT   worker_join, lease_ask, lease_return, meter or service_demand, as core/layout.h encodes it, with the sender's token,
+ *                    and in place of its time how long ago it was made, ms
  *   hub      REPLY   to a token, once it is durable
  *   hub      RECALL  of a lease
  *   hub      ROUTES, ROW ..., ROUTES_END: what requests are matched against, whole, whenever it has changed
@@ -64,6 +65,8 @@ enum frame_read frame_read(const char *data, size_t len, struct frame *out, size
 /* Each appends a frame. */
 void frame_add_hello(struct buf *out, const struct uuid *session);
 void frame_add_event(struct buf *out, const struct event *event);
+/* Says in such a frame how old its event is by now. */
+void frame_set_age(char *frame, uint64_t age_ms);
 void frame_add_number(struct buf *out, enum frame_type type, uint64_t number); /* PING, ROUTES, ROUTES_END */
 void frame_add_welcome(struct buf *out, bool known);
 void frame_add_reply(struct buf *out, uint64_t token, int code, int64_t amount);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "base/osrandom.h"
@@ -26,7 +27,8 @@
 struct said {
     struct list node;
     uint64_t token;
-    bool sent; /* on this connection */
+    bool sent;        /* on this connection */
+    uint64_t made_ms; /* by clock_boot_ms, which nobody sets */
     size_t len;
     char frame[];
 };
@@ -149,6 +151,7 @@ static void say(struct trunk *t)
     for (; at != &t->said; at = at->next) {
         struct said *s = list_entry(at, struct said, node);
         s->sent = true;
+        frame_set_age(s->frame, clock_boot_ms() - s->made_ms);
         buf_add(&out, s->frame, s->len);
     }
     pthread_mutex_unlock(&t->lock);
@@ -393,7 +396,7 @@ static struct said *said_new(const struct event *event)
     struct said *s = frame.failed ? NULL : malloc(sizeof *s + frame.len);
     if (!s)
         abort(); /* a record would be lost */
-    *s = (struct said){.token = event->token, .len = frame.len};
+    *s = (struct said){.token = event->token, .made_ms = clock_boot_ms(), .len = frame.len};
     memcpy(s->frame, frame.data, frame.len);
     buf_fini(&frame);
     return s;
@@ -433,6 +436,7 @@ static void amend(void *ctx, const struct event *event)
             continue;
         struct said *s = said_new(event);
         s->sent = old->sent;
+        s->made_ms = old->made_ms;
         list_push(&old->node, &s->node); /* before it */
         list_remove(&old->node);
         free(old);

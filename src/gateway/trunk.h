@@ -4,7 +4,7 @@
  *
  * What workers post is kept, in order, until the hub has replied to it, which it does once it is durable; when the connection is
  * lost and there is another one, all of it is said again. So nothing is lost while the hub is away, and since the hub knows it by
- * its number or id nothing happens twice. Asks for budget are refused while the hub is away, so a gateway without its hub begins
+ * its number or id nothing happens twice; it is told how old it is, so the hub knows when it was. Asks for budget are refused while the hub is away, so a gateway without its hub begins
  * nothing; what it has begun it records.
  *
  * It is ready while the hub has been heard within TRUNK_READY_MS, can record, and has sent the routes: so a key that was revoked is

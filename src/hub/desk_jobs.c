@@ -194,6 +194,7 @@ static uint32_t data_due(const struct visit *visit, const struct uuid *job)
 
 struct ending {
     uint32_t code;
+    uint64_t age_ms; /* of what the exit says was used */
     bool recorded;
     struct job_exit exit;
 };
@@ -233,6 +234,7 @@ static void post_end(struct visit *visit, const struct ending *ending)
     struct event events[2] = {
         {.kind = EVENT_KIND_job_meter, .u.job_meter = site_last_meter(&end.id, &visit->site, end.exit)},
         {.kind = EVENT_KIND_job_end, .token = mailbox_token(config->box)}};
+    events[0].u.job_meter.used_ms = runtime_used_ms(config->runtime, ending->age_ms);
     if (ending->recorded)
         events[0].u.job_meter.flags |= data_due(visit, &visit->job.job);
     if (site_end_returns(&end)) {
@@ -274,12 +276,22 @@ static void answer_end(struct visit *visit)
     post_end(visit, ending);
 }
 
+/* How old what it tells is, by its own clock; sites of before do not say it. */
+static bool take_age(yyjson_val *item, uint64_t *age_ms)
+{
+    yyjson_val *v = yyjson_obj_get(item, "age_ms");
+    *age_ms = yyjson_get_uint(v);
+    return !v || yyjson_is_uint(v);
+}
+
 static int take_exit(struct ending *ending, yyjson_val *root, struct err *err)
 {
     yyjson_val *code = yyjson_obj_get(root, "code"), *exit = yyjson_obj_get(root, "exit");
     struct buf text;
     if (!yyjson_is_uint(code) || yyjson_get_uint(code) > UINT32_MAX)
         return err_set(err, ERR_INVALID, "code must be a whole number");
+    if (!take_age(root, &ending->age_ms))
+        return err_set(err, ERR_INVALID, "age_ms must be a whole number");
     ending->code = (uint32_t)yyjson_get_uint(code);
     if (!exit)
         return 0;
@@ -324,6 +336,7 @@ int desk_take_end(struct visit *visit, yyjson_val *root, struct err *err)
 
 struct meters {
     uint32_t n;
+    uint64_t age_ms[METERS_MAX];
     struct event event[METERS_MAX];
 };
 
@@ -334,6 +347,7 @@ static void answer_usage(struct visit *visit)
     for (uint32_t i = 0; i < m->n; i++) {
         struct event_job_meter *e = &m->event[i].u.job_meter;
         e->site = visit->site;
+        e->used_ms = runtime_used_ms(config->runtime, m->age_ms[i]);
         /* What it moved it tells by itself, and whether it is to do so we know. */
         e->flags &= ~(uint32_t)(JOB_METER_DATA_DUE | JOB_METER_DATA_TOLD);
         if (e->flags & JOB_METER_FINAL)
@@ -355,7 +369,7 @@ static bool take_u64(yyjson_val *item, const char *name, uint64_t *out)
     return yyjson_is_uint(v);
 }
 
-static bool take_meter(struct event *event, yyjson_val *item)
+static bool take_meter(struct event *event, yyjson_val *item, uint64_t *age_ms)
 {
     struct event_job_meter *e = &event->u.job_meter;
     yyjson_val *job = yyjson_obj_get(item, "job");
@@ -365,7 +379,7 @@ static bool take_meter(struct event *event, yyjson_val *item)
                 take_u64(item, "epoch", &epoch) && epoch <= UINT32_MAX && take_u64(item, "flags", &flags) &&
                 flags <= UINT32_MAX && take_u64(item, "ms", &e->ms) &&
                 take_u64(item, "chip_ms", &e->chip_ms) && take_u64(item, "cpu_ms", &e->cpu_ms) &&
-                take_u64(item, "energy_mj", &e->energy_mj);
+                take_u64(item, "energy_mj", &e->energy_mj) && take_age(item, age_ms);
     e->epoch = good ? (uint32_t)epoch : 0;
     e->flags = good ? (uint32_t)flags : 0;
     return good;
@@ -384,8 +398,10 @@ int desk_take_usage(struct visit *visit, yyjson_val *root, struct err *err)
         return ERR_FORBIDDEN;
     bool good = yyjson_is_arr(list) && yyjson_arr_size(list) <= METERS_MAX;
     yyjson_arr_iter it = yyjson_arr_iter_with(list);
-    while (good && (item = yyjson_arr_iter_next(&it)) != NULL)
-        good = take_meter(&m->event[m->n++], item);
+    while (good && (item = yyjson_arr_iter_next(&it)) != NULL) {
+        good = take_meter(&m->event[m->n], item, &m->age_ms[m->n]);
+        m->n++;
+    }
     if (!good)
         return err_set(err, ERR_INVALID, "usage: a list of at most %d epochs with their totals", METERS_MAX);
     visit_ask(visit);

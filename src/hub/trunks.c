@@ -227,6 +227,11 @@ static bool take_event(struct trunk *t, struct event *event)
         return false; /* core has a table of all workers */
     if (event->kind == EVENT_KIND_worker_join)
         event->u.worker_join.gateway = t->gateway;
+    /* In place of its time it says how old it is; one of before says 0. */
+    if (event->kind == EVENT_KIND_meter)
+        event->u.meter.used_ms =
+            runtime_used_ms(t->trunks->config.runtime, event->at_ms > 0 ? (uint64_t)event->at_ms : 0);
+    event->at_ms = 0;
     if (t->npending == t->cap) {
         uint32_t cap = t->cap ? t->cap * 2 : 16;
         struct event *more = realloc(t->pending, cap * sizeof *more);

@@ -308,6 +308,7 @@ static void add_record(struct buf *out, uint64_t number, const struct journal_en
     hex_encode(leaf, entry->leaf, sizeof entry->leaf);
     buf_addf(out, "{\"event\":%llu", (unsigned long long)number);
     add_time(out, "time", entry->event.at_ms);
+    add_time(out, "used", m->used_ms ? m->used_ms : entry->event.at_ms);
     add_id(out, "request", &m->request);
     add_id(out, "tenant", &m->tenant);
     add_id(out, "key", &m->key);

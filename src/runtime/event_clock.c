@@ -54,3 +54,11 @@ int64_t event_clock_peek(const struct event_clock *clock)
     int64_t wall_ms = clock_wall_ms();
     return wall_ms + event_clock_lead_ms(clock, wall_ms, clock_boot_ms());
 }
+
+int64_t event_clock_used(const struct event_clock *clock, uint64_t age_ms)
+{
+    int64_t now_ms = event_clock_peek(clock);
+    if (age_ms == 0)
+        return 0;
+    return age_ms < (uint64_t)now_ms ? now_ms - (int64_t)age_ms : 1; /* too old, whatever is accepted */
+}

@@ -35,5 +35,7 @@ int64_t event_clock_lead_ms(const struct event_clock *clock, int64_t wall_ms, ui
 int64_t event_clock_now(struct event_clock *clock);
 /* What it would say now. */
 int64_t event_clock_peek(const struct event_clock *clock);
+/* When by it something was that is so old; 0: it is of now. Never 0 or less otherwise. */
+int64_t event_clock_used(const struct event_clock *clock, uint64_t age_ms);
 
 #endif

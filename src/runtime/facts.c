@@ -144,6 +144,13 @@ static void add_number(struct buf *out, const char *name, int64_t value)
     buf_addf(out, "%s %lld\n", name, (long long)value);
 }
 
+/* When, if the record said so: those of before have facts as they had. */
+static void add_used(struct buf *out, int64_t used_ms)
+{
+    if (used_ms != 0)
+        add_number(out, "used_ms", used_ms);
+}
+
 static void add_uuid(struct buf *out, const char *name, const struct uuid *id)
 {
     char text[UUID_TEXT_LEN + 1];
@@ -227,6 +234,7 @@ static void add_meter(struct buf *out, const struct core *core, const struct eve
     add_number(out, "final", (m->flags & METER_FINAL) != 0);
     add_number(out, "status", m->status);
     add_number(out, "started_ms", m->started_ms);
+    add_used(out, m->used_ms);
 }
 
 /* What the site runs jobs with, as it said when it was heard of last: its name, and its version behind a space. */
@@ -274,6 +282,7 @@ static void add_job_meter(struct buf *out, const struct facts *facts, const stru
     add_number(out, "chip_ms", (int64_t)e->chip_ms);
     add_number(out, "cpu_ms", (int64_t)e->cpu_ms);
     add_number(out, "energy_mj", (int64_t)e->energy_mj);
+    add_used(out, e->used_ms);
     add_number(out, "cost_nano", usage->cost);
     add_number(out, "unpaid_nano", usage->unpaid);
     add_uuid(out, "price_version", &usage->version);

@@ -179,7 +179,8 @@ static void step(struct runtime *rt, struct event *event)
     event->at_ms = event_clock_now(&rt->clock);
     int rc = batch_step(rt->open, rt->core, event);
     rt->next_event++;
-    if (rc == ERR_CORRUPT || rc == ERR_LIMIT)
+    /* The last two: whoever sent it drops it, and nobody pays for it. */
+    if (rc == ERR_CORRUPT || rc == ERR_LIMIT || rc == ERR_TOO_OLD || rc == ERR_TOO_NEW)
         log_warn("event_refused", "kind=%s code=%s", layout_event(event->kind)->name, err_name(rc));
 }
 
@@ -446,6 +447,11 @@ bool runtime_ready(const struct runtime *rt)
 int64_t runtime_now_ms(const struct runtime *rt)
 {
     return event_clock_peek(&rt->clock);
+}
+
+int64_t runtime_used_ms(const struct runtime *rt, uint64_t age_ms)
+{
+    return event_clock_used(&rt->clock, age_ms);
 }
 
 struct store *runtime_store(struct runtime *rt)

@@ -73,6 +73,9 @@ int runtime_query(struct runtime *rt, query_fn *fn, void *ctx, uint64_t token);
 bool runtime_ready(const struct runtime *rt);
 /* What an event would have as its time now (runtime/event_clock.h): for moments that core will compare with. From any thread. */
 int64_t runtime_now_ms(const struct runtime *rt);
+/* When something was used that is so old by the clock of whoever metered it, as records tell it (core/event_time.c): by our clock, so
+ * theirs may be wrong by any constant. 0: it is of now, or nobody says how old. */
+int64_t runtime_used_ms(const struct runtime *rt, uint64_t age_ms);
 struct store *runtime_store(struct runtime *rt);
 
 /* Counters for /metrics; read from any thread. */

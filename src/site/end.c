@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "core/kinds.h"
 
@@ -74,6 +75,12 @@ struct event_job_meter site_last_meter(const struct job_id *id, const struct uui
     struct event_job_meter meter = site_meter(id, site, exit ? &exit->usage : &nothing);
     meter.flags |= JOB_METER_FINAL | (exit && exit->truncated ? JOB_METER_TRUNCATED : 0);
     return meter;
+}
+
+uint64_t site_age_ms(uint64_t wall_ms)
+{
+    const uint64_t now_ms = (uint64_t)clock_wall_ms();
+    return wall_ms > 0 && wall_ms < now_ms ? now_ms - wall_ms : 0;
 }
 
 enum job_end site_stop_reason(int code)

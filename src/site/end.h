@@ -24,6 +24,8 @@ struct event_job_meter site_last_meter(const struct job_id *id, const struct uui
                                        const struct job_exit *exit);
 /* The same of a replica, whose total its supervisor tells; without the site, which who asks knows. */
 struct event_replica_meter site_replica_meter(const struct serve_used *used);
+/* How long ago that was by the clock of this machine, ms; 0: it was never, or by a clock that is ahead. */
+uint64_t site_age_ms(uint64_t wall_ms);
 /* Whether the epoch is over and the job is not: its lease ran out, its node was lost, or the engine would not have it. It is
  * placed again. */
 bool site_end_returns(const struct site_end *end);

@@ -69,6 +69,12 @@ static void on_recorded(void *ctx, const struct effect *reply)
     telling_free(telling);
 }
 
+/* When the last of it was used, as a site on another machine would have it told. */
+static int64_t used_ms(const struct site_home *home, const struct job_usage *usage)
+{
+    return usage ? runtime_used_ms(home->runtime, site_age_ms(usage->wall_ms)) : 0;
+}
+
 static bool tell(void *ctx, const struct site_end *end)
 {
     struct site_home *home = ctx;
@@ -83,6 +89,7 @@ static bool tell(void *ctx, const struct site_end *end)
     struct event events[2] = {
         {.kind = EVENT_KIND_job_meter, .u.job_meter = site_last_meter(&end->id, &here, end->exit)},
         {.kind = EVENT_KIND_job_end, .token = mailbox_token(home->box)}};
+    events[0].u.job_meter.used_ms = used_ms(home, end->exit ? &end->exit->usage : NULL);
     if (site_end_returns(end)) {
         events[1].kind = EVENT_KIND_job_return;
         events[1].u.job_return = (struct event_job_return){end->id.job, end->id.epoch, end->code, here};
@@ -105,14 +112,16 @@ static void post_meter(struct site_home *home, const struct event_job_meter *met
 
 static void used(void *ctx, const struct job_id *id, const struct job_usage *usage)
 {
-    const struct event_job_meter meter = site_meter(id, &(struct uuid){{0}}, usage);
+    struct event_job_meter meter = site_meter(id, &(struct uuid){{0}}, usage);
+    meter.used_ms = used_ms(ctx, usage);
     post_meter(ctx, &meter);
 }
 
 /* What is over since before the start has been told of, as far as it will be. */
 static void gone(void *ctx, const struct job_id *id, const struct job_exit *exit, bool old)
 {
-    const struct event_job_meter meter = site_last_meter(id, &(struct uuid){{0}}, exit);
+    struct event_job_meter meter = site_last_meter(id, &(struct uuid){{0}}, exit);
+    meter.used_ms = used_ms(ctx, exit ? &exit->usage : NULL);
     (void)home_data_over(((struct site_home *)ctx)->data, id);
     if (!old)
         post_meter(ctx, &meter);

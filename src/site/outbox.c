@@ -32,6 +32,8 @@ struct item {
     bool metering; /* the hub is being told */
     bool metered;  /* there is something in `meter` that the hub has not heard */
     struct event_job_meter meter;
+    uint64_t
+        wall_ms; /* when `meter`, or what the exit tells, was metered, by the clock of this machine; 0: never */
     uint32_t code;
     struct buf exit;        /* JSON; empty: there is none */
     uint64_t until_ms;      /* the end waits for the output until then */
@@ -218,6 +220,7 @@ bool outbox_tell(struct outbox *o, const struct site_end *end)
     item->ended = true;
     item->metered = false; /* the end tells it */
     item->code = end->code;
+    item->wall_ms = end->exit ? end->exit->usage.wall_ms : 0;
     item->until_ms = now_ms(o) + OUTBOX_FLUSH_MS;
     item->look_ms = 0;
     item->dry[STREAM_OUT] = item->dry[STREAM_ERR] = !end->exit;
@@ -244,6 +247,7 @@ void outbox_gone(struct outbox *o, const struct job_id *id, const struct job_exi
     item->dry[STREAM_OUT] = item->dry[STREAM_ERR] = false;
     haul_over(o->haul, id);
     item->metered = true;
+    item->wall_ms = 0;
     item->meter = site_last_meter(id, &(struct uuid){{0}}, NULL);
 }
 
@@ -268,7 +272,8 @@ static void on_told(void *ctx, const struct err *err, yyjson_val *answer)
 static void tell(struct outbox *o, struct item *item)
 {
     add_id(&o->body, &item->id);
-    buf_addf(&o->body, ",\"code\":%u", item->code);
+    buf_addf(&o->body, ",\"code\":%u,\"age_ms\":%llu", item->code,
+             (unsigned long long)site_age_ms(item->wall_ms));
     if (item->exit.len > 0) {
         buf_add_text(&o->body, ",\"exit\":");
         buf_add(&o->body, item->exit.data, item->exit.len);
@@ -283,7 +288,10 @@ static void tell(struct outbox *o, struct item *item)
 void outbox_used(struct outbox *o, const struct job_id *id, const struct job_usage *usage)
 {
     struct item *item = item_of(o, id);
-    item->metered = !item->ended;
+    if (item->ended)
+        return; /* the end tells it */
+    item->metered = true;
+    item->wall_ms = usage->wall_ms;
     item->meter = site_meter(id, &(struct uuid){{0}}, usage);
 }
 
@@ -315,10 +323,11 @@ static void meter(struct outbox *o)
         buf_addf(
             &o->body,
             "%s{\"job\":\"%s\",\"epoch\":%u,\"ms\":%llu,\"chip_ms\":%llu,\"cpu_ms\":%llu,\"energy_mj\":%llu,"
-            "\"flags\":%u}",
+            "\"flags\":%u,\"age_ms\":%llu}",
             n++ ? "," : "", id, item->id.epoch, (unsigned long long)item->meter.ms,
             (unsigned long long)item->meter.chip_ms, (unsigned long long)item->meter.cpu_ms,
-            (unsigned long long)item->meter.energy_mj, item->meter.flags);
+            (unsigned long long)item->meter.energy_mj, item->meter.flags,
+            (unsigned long long)site_age_ms(item->wall_ms));
         item->metered = false;
         item->metering = true;
     }

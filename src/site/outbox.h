@@ -6,7 +6,8 @@
  *   print.
  *
  * Nothing is kept here that the engine's work folder does not hold: an end is told until the hub has it, and what a job
- * printed from where the hub says that it is. So a site that dies, or is cut off for days, forgets nothing. An end
+ * printed from where the hub says that it is. So a site that dies, or is cut off for days, forgets nothing; what was used is told
+ * with its age by this machine's clock, so that the hub knows when that was, whatever the clock says. An end
  * waits for what the job printed and what is kept of it (site/haul.h), for OUTBOX_FLUSH_MS at most. What the hub has all of is removed from the work folder.
  */
 #ifndef BUSBAR_SITE_OUTBOX_H
