@@ -106,7 +106,9 @@ def check_periods(row):
     start, end, first, last = (moment(row[c]) for c in ('ChargePeriodStart', 'ChargePeriodEnd', 'BillingPeriodStart',
                                                         'BillingPeriodEnd'))
     wrong = [] if start < end and first < last else ['a period that ends before it begins']
-    return wrong if first <= start and end <= last else wrong + ['a charge outside of its billing period']
+    # A correction of a period that was invoiced keeps its own days, in the billing period that charges it.
+    before = row['ChargeClass'] == 'Correction' and end <= first
+    return wrong if before or (first <= start and end <= last) else wrong + ['a charge outside of its billing period']
 
 
 def check(text):

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """A gateway of its own: it joins, serves through the hub, and whatever dies, what was answered whole is billed once."""
+import datetime
 import http.client
 import json
 import os
@@ -21,6 +22,8 @@ from workbench import FULL, NOT_ALLOWED, NOT_FOUND, OK, USAGE, Bench, Engine, Ta
 
 SLOTS = 3
 ROUNDS = 20 if FULL else 2
+RECORD_S = 5  # between two records of a stream
+AWAY_S = 3
 
 
 class Door(Bench):
@@ -410,8 +413,12 @@ def door_dies(hub, door):
     need(0 < sum(r['completion_tokens'] for r in found) <= s.chunks and not any('final' in r['flags'] for r in found), found, s.chunks)
 
 
+def moment(text):
+    return datetime.datetime.fromisoformat(text.replace('Z', '+00:00'))
+
+
 def hub_dies(hub, door):
-    """What a stream delivered is billed once the hub is back, exactly; meanwhile nothing begins."""
+    """What a stream delivered is billed once the hub is back, exactly, and for when it was; meanwhile nothing begins."""
     with door.stream(model='slow', max_tokens=400) as s:
         s.read(5)
         hub.kill()
@@ -419,11 +426,14 @@ def hub_dies(hub, door):
         reply = door.chat(max_tokens=2)
         same(reply.status, 503, reply.body)
         need('retry-after' in reply.fields, reply.fields)
+        time.sleep(RECORD_S + AWAY_S)  # a record is made meanwhile, and waits for the hub
         hub.start()
         s.read()
         need(s.error and not s.done, s.events[-2:])
     bill = hub.billed(s.id, 10)
     same(bill['completion_tokens'], s.chunks, 'billed and delivered')
+    waited = [(moment(r['time']) - moment(r['used'])).total_seconds() for r in hub.records_of(s.id)]
+    need(all(0 <= w < 60 for w in waited) and max(waited) >= AWAY_S - 1, waited)
     door.wait_ready()
     hub.wait_ready()
     replied(door.chat(max_tokens=2), 200, 'afterwards')
