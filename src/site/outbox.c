@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "net/json.h"
 #include "site/job_file.h"
+#include "site/past.h"
 
 #define TICK_MS 50
 #define LOOK_MS 500    /* between looks at what a job prints */
@@ -30,10 +31,11 @@ struct item {
     bool ended, told; /* over; and the hub has that */
     bool forgetting;
     bool metering; /* the hub is being told */
-    bool metered;  /* there is something in `meter` that the hub has not heard */
-    struct event_job_meter meter;
-    uint64_t
-        wall_ms; /* when `meter`, or what the exit tells, was metered, by the clock of this machine; 0: never */
+    bool metered;  /* there is something in `last` that the hub has not heard */
+    struct past_total
+        last; /* its wall_ms: 0, of no moment; of an end, when what the exit tells was metered */
+    struct past past;
+    uint32_t telling; /* of `past`, the hub is being told */
     uint32_t code;
     struct buf exit;        /* JSON; empty: there is none */
     uint64_t until_ms;      /* the end waits for the output until then */
@@ -101,6 +103,7 @@ static void item_free(struct item *item)
 {
     list_remove(&item->node);
     buf_fini(&item->exit);
+    past_free(&item->past);
     free(item);
 }
 
@@ -213,14 +216,23 @@ int outbox_load(struct outbox *o, const struct job_id *id, struct job_spec *spec
 
 /* ---- ends ---- */
 
+/* Another total comes, of that moment. */
+static void keep_past(struct item *item, uint64_t wall_ms)
+{
+    if (item->metered || item->metering)
+        past_keep(&item->past, &item->last, wall_ms);
+}
+
 bool outbox_tell(struct outbox *o, const struct site_end *end)
 {
     struct item *item = item_of(o, &end->id);
     item->wants_program = false;
     item->ended = true;
+    if (end->exit)
+        keep_past(item, end->exit->usage.wall_ms);
     item->metered = false; /* the end tells it */
     item->code = end->code;
-    item->wall_ms = end->exit ? end->exit->usage.wall_ms : 0;
+    item->last.wall_ms = end->exit ? end->exit->usage.wall_ms : 0;
     item->until_ms = now_ms(o) + OUTBOX_FLUSH_MS;
     item->look_ms = 0;
     item->dry[STREAM_OUT] = item->dry[STREAM_ERR] = !end->exit;
@@ -247,8 +259,8 @@ void outbox_gone(struct outbox *o, const struct job_id *id, const struct job_exi
     item->dry[STREAM_OUT] = item->dry[STREAM_ERR] = false;
     haul_over(o->haul, id);
     item->metered = true;
-    item->wall_ms = 0;
-    item->meter = site_last_meter(id, &(struct uuid){{0}}, NULL);
+    item->last.wall_ms = 0;
+    item->last.meter = site_last_meter(id, &(struct uuid){{0}}, NULL);
 }
 
 static void on_told(void *ctx, const struct err *err, yyjson_val *answer)
@@ -273,7 +285,7 @@ static void tell(struct outbox *o, struct item *item)
 {
     add_id(&o->body, &item->id);
     buf_addf(&o->body, ",\"code\":%u,\"age_ms\":%llu", item->code,
-             (unsigned long long)site_age_ms(item->wall_ms));
+             (unsigned long long)site_age_ms(item->last.wall_ms));
     if (item->exit.len > 0) {
         buf_add_text(&o->body, ",\"exit\":");
         buf_add(&o->body, item->exit.data, item->exit.len);
@@ -290,9 +302,10 @@ void outbox_used(struct outbox *o, const struct job_id *id, const struct job_usa
     struct item *item = item_of(o, id);
     if (item->ended)
         return; /* the end tells it */
+    keep_past(item, usage->wall_ms);
     item->metered = true;
-    item->wall_ms = usage->wall_ms;
-    item->meter = site_meter(id, &(struct uuid){{0}}, usage);
+    item->last.wall_ms = usage->wall_ms;
+    item->last.meter = site_meter(id, &(struct uuid){{0}}, usage);
 }
 
 static void on_metered(void *ctx, const struct err *err, yyjson_val *answer)
@@ -305,10 +318,25 @@ static void on_metered(void *ctx, const struct err *err, yyjson_val *answer)
         /* What was told and may not have been heard is told again: totals. */
         item->metered = item->metered || (item->metering && !heard);
         item->metering = false;
+        past_heard(&item->past, heard ? item->telling : 0);
+        item->telling = 0;
     }
 }
 
-/* Of all jobs in one call, as many as fit. */
+static void add_total(struct buf *out, const struct item *item, const struct past_total *total, bool first)
+{
+    const struct event_job_meter *m = &total->meter;
+    char id[UUID_TEXT_LEN + 1];
+    uuid_format(id, &item->id.job);
+    buf_addf(out,
+             "%s{\"job\":\"%s\",\"epoch\":%u,\"ms\":%llu,\"chip_ms\":%llu,\"cpu_ms\":%llu,\"energy_mj\":%llu,"
+             "\"flags\":%u,\"age_ms\":%llu}",
+             first ? "" : ",", id, item->id.epoch, (unsigned long long)m->ms, (unsigned long long)m->chip_ms,
+             (unsigned long long)m->cpu_ms, (unsigned long long)m->energy_mj, m->flags,
+             (unsigned long long)site_age_ms(total->wall_ms));
+}
+
+/* Of all jobs in one call, as many as fit; of each in the order of time. */
 static void meter(struct outbox *o)
 {
     buf_clear(&o->body);
@@ -316,18 +344,11 @@ static void meter(struct outbox *o)
     uint32_t n = 0;
     list_for_each_safe (it, next, &o->items) {
         struct item *item = list_entry(it, struct item, node);
-        char id[UUID_TEXT_LEN + 1];
+        while (item->telling < item->past.n && n < METERS_MAX)
+            add_total(&o->body, item, &item->past.total[item->telling++], n++ == 0);
         if (!item->metered || n == METERS_MAX)
             continue;
-        uuid_format(id, &item->id.job);
-        buf_addf(
-            &o->body,
-            "%s{\"job\":\"%s\",\"epoch\":%u,\"ms\":%llu,\"chip_ms\":%llu,\"cpu_ms\":%llu,\"energy_mj\":%llu,"
-            "\"flags\":%u,\"age_ms\":%llu}",
-            n++ ? "," : "", id, item->id.epoch, (unsigned long long)item->meter.ms,
-            (unsigned long long)item->meter.chip_ms, (unsigned long long)item->meter.cpu_ms,
-            (unsigned long long)item->meter.energy_mj, item->meter.flags,
-            (unsigned long long)site_age_ms(item->wall_ms));
+        add_total(&o->body, item, &item->last, n++ == 0);
         item->metered = false;
         item->metering = true;
     }
@@ -439,7 +460,7 @@ static bool wants_program(const struct outbox *o, const struct item *item)
 static bool is_to_be_told(const struct outbox *o, const struct item *item)
 {
     bool all = flushed(item) && haul_settled(o->haul, &item->id);
-    return item->ended && !item->told && (all || now_ms(o) >= item->until_ms);
+    return item->ended && !item->told && item->past.n == 0 && (all || now_ms(o) >= item->until_ms);
 }
 
 static bool is_to_be_looked_at(const struct outbox *o, const struct item *item)
@@ -451,7 +472,7 @@ static bool is_to_be_looked_at(const struct outbox *o, const struct item *item)
 static bool is_metered(const struct outbox *o, const struct item *item)
 {
     (void)o;
-    return item->metered;
+    return item->metered || item->past.n > 0;
 }
 
 static bool is_over(const struct outbox *o, const struct item *item)
@@ -497,7 +518,8 @@ static void mark_live(void *ctx, const struct job_id *id)
 /* What the engine has no more, and nothing is to be said of. */
 static bool is_idle(const struct outbox *o, const struct item *item)
 {
-    return item != o->busy && !item->live && !item->ended && !item->wants_program && !item->metering;
+    return item != o->busy && !item->live && !item->ended && !item->wants_program && !item->metering &&
+           item->telling == 0;
 }
 
 static void on_tick(uv_timer_t *timer)

@@ -1,18 +1,22 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """A site is cut off while a job ends, and tells it days later: it is billed for the day on which it ran. If the bill of that month is closed
-by then, it is a correction on the next one, and in FOCUS; after more than 35 days nobody pays for it, and the operator sees that.
+by then, it is a correction on the next one, and in FOCUS; after more than 35 days nobody pays for it, and the operator sees that. And a job
+that runs while its site is cut off pays for each hour what that hour costs.
 """
 import csv
 import datetime
 import io
 import json
+import signal
 import sqlite3
 import sys
 import tempfile
+import time
 import uuid
 
 from faultlib import HERE, Tap
+import site_agent
 from site_agent import Field, counted, runs_of
 from wall_clock import Clocks
 from workbench import OK, nano, need, same, wait_for
@@ -22,6 +26,7 @@ import focus_rules  # noqa: E402 pylint: disable=wrong-import-position
 
 DAY_S = 86400
 PRICE = '7200'  # a chip-hour: a job of a second costs something
+TELL_S, LINE_S, RUN_S = 60, 10, 95  # between two totals that a site tells, two lines of its shim; and how long a job runs
 
 
 def month(more=0):
@@ -142,6 +147,51 @@ def next_bill(f, clocks, day, cost):
     same(f.bench.run('ledger', 'check').returncode, OK, 'the books are right')
 
 
+CHEAP = '36'
+BANDS = """tariff: hours
+currency: USD
+chips:
+  - {{kind: h20, hour: {2}, bands: [{{hours: {0}-{1}, factor: 3}}]}}
+"""
+
+
+def hours(folder):
+    """The hub is gone while the hour turns: what the job used before costs what it did then, though it is told when the hub is back."""
+    clocks = Clocks(folder)
+    env = {who: clocks.env(who) for who in ('hub', 'site')}
+    now = datetime.datetime.now(datetime.timezone.utc)
+    if now.minute >= 57:
+        time.sleep(3610 - now.minute * 60 - now.second)  # it turns when we say
+    hour = datetime.datetime.now(datetime.timezone.utc).hour
+    with Field(env=env) as f:
+        wait_for(lambda: any(p['site'] == 'north' for p in f.bench.api('GET', '/api/v1/pools')['data']), 'its pool', 20)
+        path = f.bench.data / 'bands.yaml'
+        path.write_text(BANDS.format((hour + 1) % 24, (hour + 2) % 24, CHEAP), encoding='utf-8')
+        done = f.bench.run('tariff', 'apply', str(path))
+        same(done.returncode, OK, done.stderr)
+        job = f.submit(counted(f, f'sleep {RUN_S}'))
+        wait_for(lambda: runs_of(f, job) == 1, 'it has begun', 20)
+        f.bench.kill()
+        work = f.site.data / 'work' / job / '1'
+        wait_for(lambda: (work / 'usage').exists() and (work / 'usage').read_text().count('\n') * LINE_S >= TELL_S + LINE_S,
+                 'the site would have told it', 120)
+        time.sleep(3)
+        f.site.process.send_signal(signal.SIGSTOP)
+        wait_for((work / 'exit').exists, 'it is over', 120)
+        text = json.loads((work / 'exit').read_text())
+        text['usage']['wall_ms'] += 3600000  # by the clock of who watches it, which is not shifted
+        (work / 'exit').write_text(json.dumps(text))
+        for who in env:
+            clocks.set(who, 3600)
+        f.site.process.send_signal(signal.SIGCONT)
+        f.bench.start()
+        found = wait_for(lambda: (e := epoch(f, job))['final'] and e, 'its last figures', 60)
+        ms, cost = found['chip_ms'], nano(found['cost'])
+        cheap = (3 * ms - cost * 3600000 // nano(CHEAP)) / 2  # chip-ms at the factor 1; the others are at 3
+        need(TELL_S * 1000 - 2000 <= cheap <= (TELL_S + LINE_S) * 1000 + 2000 < ms, f'{cheap} of {ms} chip-ms, {found}')
+        return f'{round(cheap)} of {ms} chip-ms in the hour before'
+
+
 def main():
     tap = Tap()
     with tempfile.TemporaryDirectory(prefix='bb-late-', dir='/tmp') as folder:
@@ -155,6 +205,9 @@ def main():
             tap.case('one of a month that is closed is a correction', lambda: found.extend(closed_month(f)))
             tap.case('one that is too old is refused, once, and seen', too_old, f)
             tap.case('the next bill has the correction', lambda: next_bill(f, clocks, *found))
+    with tempfile.TemporaryDirectory(prefix='bb-late-', dir='/tmp') as folder:
+        site_agent.LEASE_S = 120  # that the job outlives the time without a hub
+        tap.case('an hour that passes while the hub is gone costs what that hour does', hours, folder)
     tap.done()
 
 

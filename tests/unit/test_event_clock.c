@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The time of events, while the wall clock is set forward and back. */
+#include "base/clock.h"
 #include "runtime/event_clock.h"
 #include "support.h"
 
@@ -68,13 +69,25 @@ static void test_never_back(void **state)
     assert_in_range(last_ms, START_MS + HOUR_MS + 1900, START_MS + HOUR_MS + 2000);
 }
 
+/* Ages are taken from it, whatever the wall clock says. */
+static void test_used(void **state)
+{
+    (void)state;
+    struct event_clock clock;
+    event_clock_init(&clock, 0, clock_wall_ms() + HOUR_MS, clock_boot_ms()); /* an hour ahead */
+    assert_int_equal(event_clock_used(&clock, 0), 0);
+    int64_t now_ms = event_clock_peek(&clock);
+    assert_in_range(event_clock_used(&clock, 5000) - (now_ms - 5000), 0, 1000);
+    assert_int_equal(event_clock_used(&clock, (uint64_t)now_ms + HOUR_MS),
+                     1); /* a nonsense, and refused as that */
+    assert_int_equal(event_clock_used(&clock, UINT64_MAX), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_follows),
-        cmocka_unit_test(test_set_back),
-        cmocka_unit_test(test_no_credit),
-        cmocka_unit_test(test_never_back),
+        cmocka_unit_test(test_follows),    cmocka_unit_test(test_set_back), cmocka_unit_test(test_no_credit),
+        cmocka_unit_test(test_never_back), cmocka_unit_test(test_used),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

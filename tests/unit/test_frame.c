@@ -53,6 +53,12 @@ static void test_all(void **state)
     buf_init(&again, 65536);
     frame_add_event(&again, &frame.event);
     assert_true(again.len == used && memcmp(again.data, b.data + at, used) == 0);
+    /* Its age stands in place of its time, and changes nothing else of it. */
+    struct event aged = frame.event;
+    aged.at_ms = INT64_C(987654321098);
+    frame_set_age(again.data, 987654321098);
+    read_one(&again, 0, FRAME_EVENT, &used);
+    assert_memory_equal(&frame.event, &aged, sizeof aged);
     buf_fini(&again);
     read_one(&b, at += used, FRAME_PING, &used);
     assert_int_equal(frame.number, 9);
