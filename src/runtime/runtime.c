@@ -179,7 +179,6 @@ static void step(struct runtime *rt, struct event *event)
     event->at_ms = event_clock_now(&rt->clock);
     int rc = batch_step(rt->open, rt->core, event);
     rt->next_event++;
-    /* The last two: whoever sent it drops it, and nobody pays for it. */
     if (rc == ERR_CORRUPT || rc == ERR_LIMIT || rc == ERR_TOO_OLD || rc == ERR_TOO_NEW)
         log_warn("event_refused", "kind=%s code=%s", layout_event(event->kind)->name, err_name(rc));
 }
