@@ -5,6 +5,7 @@
 #include "base/timetext.h"
 #include "cli/cli.h"
 #include "engine/shim.h"
+#include "ref/server.h"
 #include "runtime/signer.h"
 #include "tlog/witness.h"
 #include "up.h"
@@ -87,6 +88,8 @@ int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "shim") == 0)
         return shim_main(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "engine-ref") == 0)
+        return ref_main(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "signer") == 0)
         return signer_main(argc - 1, argv + 1);
     return cli_main(argc, argv, run_up);

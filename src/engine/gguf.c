@@ -9,100 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/checked.h"
-#include "base/le.h"
 #include "base/str.h"
 #include "core/kinds.h"
-
-#define PAIRS_MAX 65536
-#define ARRAY_DEPTH_MAX 4
-
-enum gguf_type {
-    TYPE_U8,
-    TYPE_I8,
-    TYPE_U16,
-    TYPE_I16,
-    TYPE_U32,
-    TYPE_I32,
-    TYPE_F32,
-    TYPE_BOOL,
-    TYPE_STRING,
-    TYPE_ARRAY,
-    TYPE_U64,
-    TYPE_I64,
-    TYPE_F64,
-    TYPES
-};
-
-static const uint8_t type_size[TYPES] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
-
-struct cursor {
-    const uint8_t *p;
-    size_t left;
-};
-
-static bool take(struct cursor *c, size_t n, const uint8_t **out)
-{
-    if (n > c->left)
-        return false;
-    *out = c->p;
-    c->p += n;
-    c->left -= n;
-    return true;
-}
-
-static bool take_uint(struct cursor *c, size_t n, uint64_t *out)
-{
-    const uint8_t *p;
-    if (!take(c, n, &p))
-        return false;
-    *out = le_get(p, n);
-    return true;
-}
-
-static bool take_string(struct cursor *c, const char **text, size_t *len)
-{
-    uint64_t n;
-    const uint8_t *p;
-    if (!take_uint(c, 8, &n) || n > c->left || !take(c, (size_t)n, &p))
-        return false;
-    *text = (const char *)p;
-    *len = (size_t)n;
-    return true;
-}
-
-static bool skip_value(struct cursor *c, uint64_t type, unsigned depth);
-
-static bool skip_array(struct cursor *c, unsigned depth)
-{
-    uint64_t type, n;
-    if (depth >= ARRAY_DEPTH_MAX || !take_uint(c, 4, &type) || !take_uint(c, 8, &n) || type >= TYPES)
-        return false;
-    if (type_size[type]) {
-        size_t bytes;
-        const uint8_t *p;
-        return n <= c->left && size_mul((size_t)n, type_size[type], &bytes) && take(c, bytes, &p);
-    }
-    while (n-- > 0) {
-        if (!skip_value(c, type, depth + 1))
-            return false;
-    }
-    return true;
-}
-
-static bool skip_value(struct cursor *c, uint64_t type, unsigned depth)
-{
-    const uint8_t *p;
-    const char *text;
-    size_t len;
-    if (type >= TYPES)
-        return false;
-    if (type == TYPE_STRING)
-        return take_string(c, &text, &len);
-    if (type == TYPE_ARRAY)
-        return skip_array(c, depth);
-    return take(c, type_size[type], &p);
-}
+#include "engine/gguf_walk.h"
 
 static const char *quantisation(uint64_t file_type)
 {
@@ -174,44 +83,26 @@ static void take_pair_number(struct gguf_info *info, const char *key, size_t len
         info->kind = v == 4 ? MODEL_RERANK : v > 0 ? MODEL_EMBEDDING : info->kind;
 }
 
-static bool take_pair(struct gguf_info *info, struct cursor *c)
+static int on_pair(void *ctx, const char *key, size_t key_len, const struct gguf_value *value, struct err *err)
 {
-    const char *key, *text;
-    size_t key_len, len;
-    uint64_t type, v;
-    if (!take_string(c, &key, &key_len) || !take_uint(c, 4, &type) || type >= TYPES)
-        return false;
-    if (type == TYPE_STRING) {
-        if (!take_string(c, &text, &len))
-            return false;
-        take_pair_text(info, key, key_len, text, len);
-        return true;
-    }
-    bool number = type_size[type] && type != TYPE_F32 && type != TYPE_F64 && type != TYPE_BOOL;
-    if (!number)
-        return skip_value(c, type, 0);
-    if (!take_uint(c, type_size[type], &v))
-        return false;
-    take_pair_number(info, key, key_len, v);
-    return true;
+    bool number = value->type != GGUF_TYPE_ARRAY && value->type != GGUF_TYPE_F32 &&
+                  value->type != GGUF_TYPE_F64 && value->type != GGUF_TYPE_BOOL;
+    (void)err;
+    if (value->type == GGUF_TYPE_STRING)
+        take_pair_text(ctx, key, key_len, value->text, value->len);
+    else if (number)
+        take_pair_number(ctx, key, key_len, value->number);
+    return 0;
 }
 
 int gguf_parse(struct gguf_info *info, const uint8_t *data, size_t len, struct err *err)
 {
-    struct cursor c = {.p = data, .left = len};
-    const uint8_t *magic;
-    uint64_t version, tensors, pairs;
+    const struct gguf_visitor visitor = {.pair = on_pair, .ctx = info};
+    size_t end;
     *info = (struct gguf_info){.quantisation = "?", .kind = MODEL_CHAT};
-    if (!take(&c, 4, &magic) || memcmp(magic, "GGUF", 4) != 0)
-        return err_set(err, ERR_INVALID, "this is not a GGUF file");
-    if (!take_uint(&c, 4, &version) || (version != 2 && version != 3))
-        return err_set(err, ERR_INVALID, "this version of GGUF is not supported");
-    if (!take_uint(&c, 8, &tensors) || !take_uint(&c, 8, &pairs) || pairs > PAIRS_MAX || tensors == 0)
-        return err_set(err, ERR_INVALID, "the GGUF header is damaged");
-    while (pairs-- > 0) {
-        if (!take_pair(info, &c))
-            return err_set(err, ERR_INVALID, "the GGUF metadata is damaged or cut");
-    }
+    int rc = gguf_walk(data, len, &visitor, &end, err);
+    if (rc != 0)
+        return rc;
     if (info->architecture[0] == 0)
         return err_set(err, ERR_INVALID, "the GGUF file does not name its architecture");
     if (strstr(info->architecture, "bert") && info->kind == MODEL_CHAT)

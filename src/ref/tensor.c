@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ref/tensor.h"
+
+#include <string.h>
+
+#include "base/checked.h"
+#include "ref/number.h"
+
+static void row_half(const uint8_t *p, float *out, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        uint16_t half;
+        memcpy(&half, p + 2 * (size_t)i, sizeof half);
+        out[i] = number_half(half);
+    }
+}
+
+static float block_scale(const uint8_t *p)
+{
+    uint16_t half;
+    memcpy(&half, p, sizeof half);
+    return number_half(half);
+}
+
+/* A block: the scale, then 32 signed bytes. */
+static void row_q8(const uint8_t *p, float *out, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i += TENSOR_BLOCK, p += 2 + TENSOR_BLOCK) {
+        float scale = block_scale(p);
+        const int8_t *q = (const int8_t *)(p + 2);
+        for (uint32_t j = 0; j < TENSOR_BLOCK; j++)
+            out[i + j] = (float)q[j] * scale;
+    }
+}
+
+/* A block: the scale, then 16 bytes: the low halves are the first 16 elements, the high halves the others; 8 stands for 0. */
+static void row_q4(const uint8_t *p, float *out, uint32_t n)
+{
+    const uint32_t half = TENSOR_BLOCK / 2;
+    for (uint32_t i = 0; i < n; i += TENSOR_BLOCK, p += 2 + half) {
+        float scale = block_scale(p);
+        for (uint32_t j = 0; j < half; j++) {
+            out[i + j] = (float)((int)(p[2 + j] & 15) - 8) * scale;
+            out[i + half + j] = (float)((int)(p[2 + j] >> 4) - 8) * scale;
+        }
+    }
+}
+
+/* By ggml's numbers. */
+static const struct tensor_kind {
+    uint32_t type, block, bytes;
+    void (*row)(const uint8_t *p, float *out, uint32_t n);
+} kinds[] = {{0, 1, 4, NULL},
+             {1, 1, 2, row_half},
+             {2, TENSOR_BLOCK, 2 + TENSOR_BLOCK / 2, row_q4},
+             {8, TENSOR_BLOCK, 2 + TENSOR_BLOCK, row_q8}};
+
+static const struct tensor_kind *kind_of(uint32_t type)
+{
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        if (kinds[i].type == type)
+            return &kinds[i];
+    }
+    return NULL;
+}
+
+int tensor_set(struct tensor *t, const struct gguf_entry *e, const uint8_t *data, size_t data_len, size_t alignment,
+               struct err *err)
+{
+    const struct tensor_kind *kind = kind_of(e->type);
+    int len = e->name_len < 64 ? (int)e->name_len : 64;
+    size_t bytes, end;
+    if (!kind)
+        return err_set(err, ERR_INVALID, "%.*s: a tensor of type %u; this engine knows F32, F16, Q8_0 and Q4_0", len,
+                       e->name, e->type);
+    if (e->dimensions > 2 || e->size[0] == 0 || e->size[1] == 0 || e->size[0] > TENSOR_SIDE_MAX ||
+        e->size[1] > TENSOR_SIDE_MAX || e->size[0] % kind->block != 0)
+        return err_set(err, ERR_INVALID, "%.*s: the tensor's size is not possible", len, e->name);
+    t->type = e->type;
+    t->columns = (uint32_t)e->size[0];
+    t->rows = (uint32_t)e->size[1];
+    t->row_bytes = (size_t)(t->columns / kind->block) * kind->bytes;
+    if (e->offset % alignment != 0 || !size_mul(t->row_bytes, t->rows, &bytes) ||
+        !size_add((size_t)e->offset, bytes, &end) || end > data_len)
+        return err_set(err, ERR_INVALID, "%.*s: the tensor is not within the file", len, e->name);
+    t->data = data + e->offset;
+    return 0;
+}
+
+const float *tensor_row(const struct tensor *t, uint32_t row, float *room)
+{
+    const uint8_t *p = t->data + t->row_bytes * row;
+    const struct tensor_kind *kind = kind_of(t->type);
+    if (!kind->row) /* the file's alignment, which is checked, is a float's */
+        return (const float *)(const void *)p;
+    kind->row(p, room, t->columns);
+    return room;
+}
+
+static float fold(float sum[TENSOR_SUMS])
+{
+    for (uint32_t step = TENSOR_SUMS / 2; step > 0; step /= 2) {
+        for (uint32_t j = 0; j < step; j++)
+            sum[j] += sum[j + step];
+    }
+    return sum[0];
+}
+
+float tensor_dot(const float *a, const float *b, uint32_t n)
+{
+    float sum[TENSOR_SUMS] = {0.0f};
+    uint32_t i = 0;
+    for (; i + TENSOR_SUMS <= n; i += TENSOR_SUMS) {
+        for (uint32_t j = 0; j < TENSOR_SUMS; j++)
+            sum[j] += a[i + j] * b[i + j];
+    }
+    for (uint32_t j = 0; i + j < n; j++)
+        sum[j] += a[i + j] * b[i + j];
+    return fold(sum);
+}
+
+float tensor_sum(const float *a, uint32_t n)
+{
+    float sum[TENSOR_SUMS] = {0.0f};
+    for (uint32_t i = 0; i < n; i++)
+        sum[i % TENSOR_SUMS] += a[i];
+    return fold(sum);
+}
