@@ -338,12 +338,42 @@ int model_open(struct model **out, const char *path, struct err *err)
     return 0;
 }
 
+/* Each tensor that is there, one after the other; NULL: that was the last. */
+static struct tensor *tensor_at(struct model *m, size_t i)
+{
+    size_t layer = i / ROLES;
+    const struct role *role = &roles[i % ROLES];
+    if (layer >= m->layers)
+        return NULL;
+    char *base = role->of_layer ? (char *)&m->layer[layer] : (char *)m;
+    return (struct tensor *)(void *)(base + role->offset);
+}
+
+void model_unpack(struct model *m, size_t bytes_max)
+{
+    struct tensor *t;
+    size_t n = 0, at = 0;
+    bool shared = m->output.data == m->embedding.data;
+    for (size_t i = 0; (t = tensor_at(m, i)) != NULL; i++)
+        n += t->data && !tensor_is_float(t) && (i < ROLES || roles[i % ROLES].of_layer) ? (size_t)t->rows * t->columns : 0;
+    m->unpacked = n > 0 && n <= bytes_max / sizeof(float) ? malloc(n * sizeof(float)) : NULL;
+    for (size_t i = 0; m->unpacked && (t = tensor_at(m, i)) != NULL; i++) {
+        if (!t->data || tensor_is_float(t) || (shared && t == &m->output))
+            continue;
+        tensor_unpack(t, m->unpacked + at);
+        at += (size_t)t->rows * t->columns;
+    }
+    if (shared)
+        m->output = m->embedding;
+}
+
 void model_free(struct model *m)
 {
     if (!m)
         return;
     vocab_fini(&m->vocab);
     free(m->chat_template);
+    free(m->unpacked);
     if (m->map)
         munmap((void *)(uintptr_t)m->map, m->map_len);
     free(m);

@@ -25,6 +25,7 @@
 #define MODEL_WIDTH_MAX (1u << 16)
 #define MODEL_ROWS 32u /* of a step at most */
 #define MODEL_SLOTS_MAX 256u
+#define MODEL_UNPACK_MAX ((size_t)256 << 20) /* what is worth it of a small model */
 
 struct model_layer {
     struct tensor attention_norm, q, k, v, output;
@@ -39,6 +40,7 @@ struct model {
     struct tensor embedding, output_norm, output, rope_factors;
     struct model_layer layer[MODEL_LAYERS_MAX];
     struct vocab vocab;
+    float *unpacked; /* weights that were made floats once */
     char name[64];
     char *chat_template; /* NULL: the file has none */
 };
@@ -55,6 +57,8 @@ int model_open(struct model **out, const char *path, struct err *err);
 /* The same of bytes that outlive it. */
 int model_parse(struct model **out, const uint8_t *data, size_t len, struct err *err);
 void model_free(struct model *model);
+/* Makes all weights floats once, in place of once a step, if that takes at most so many bytes: quicker, and not a bit different. */
+void model_unpack(struct model *model, size_t bytes_max);
 
 /* Keys and values for so many slots of so many tokens. ERR_INVALID or ERR_NO_MEMORY with words. The team stays the caller's. */
 int model_state_new(struct model_state **out, const struct model *model, struct team *team, uint32_t slots,

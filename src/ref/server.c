@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/osrandom.h"
@@ -38,7 +39,7 @@ struct server {
     uv_timer_t timer;
     struct list answers; /* that are being written */
     int64_t started_s;
-    bool ending, closed;
+    bool is_unix, ending, closed;
 };
 
 /* One request that a task works for. */
@@ -353,6 +354,8 @@ static void close_all(struct server *s)
     s->closed = true;
     http_server_close(&s->http);
     runner_free(s->runner); /* before the handle that it wakes us by */
+    if (s->is_unix)
+        (void)unlink(s->options.host);
     uv_close((uv_handle_t *)&s->ready, NULL);
     uv_close((uv_handle_t *)&s->sigterm, NULL);
     uv_close((uv_handle_t *)&s->sigint, NULL);
@@ -394,8 +397,11 @@ static int listen_on(struct server *s, struct err *err)
     char host[HTTP_HOST_CAP];
     uint16_t port;
     http_server_init(&s->http, &s->loop, &config);
-    if (!http_address_parse(s->options.host, host, &port))
-        return http_listen_unix(&s->http, s->options.host, err);
+    if (!http_address_parse(s->options.host, host, &port)) {
+        int rc = http_listen_unix(&s->http, s->options.host, err);
+        s->is_unix = rc == 0;
+        return rc;
+    }
     int rc = http_listen_tcp(&s->http, host, &port, err);
     if (rc == 0)
         printf("listening on %s:%u\n", host, port);
@@ -421,6 +427,7 @@ static int open_model(struct server *s, struct err *err)
     int rc = model_open(&s->model, o->model, err);
     if (rc != 0)
         return rc;
+    model_unpack(s->model, MODEL_UNPACK_MAX);
     s->ask = (struct ask_model){.model = s->model, .context = o->context ? o->context : s->model->context};
     s->ask.format = o->chat ? chat_named(o->chat) : chat_recognise(s->model->chat_template);
     if (o->chat && !s->ask.format)
