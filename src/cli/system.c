@@ -92,6 +92,8 @@ int cli_status(const struct cli *cli)
                                            {"data", "/data"},
                                            {"pid", "/pid"},
                                            {"started", "/started"},
+                                           {"engine", "/engine/name"},
+                                           {"engine reason", "/engine/reason"},
                                            {"tenants", "/tenants"},
                                            {"keys", "/keys"},
                                            {"models", "/models"},

@@ -54,6 +54,14 @@ bool command_find(const char *folders, const char *name, char out[FS_PATH_MAX])
     return false;
 }
 
+bool command_program(const char *self, const char *folders, const char *binary, char out[FS_PATH_MAX])
+{
+    if (strcmp(binary, "{self}") != 0)
+        return command_find(folders, binary, out);
+    int n = snprintf(out, FS_PATH_MAX, "%s", self);
+    return n > 0 && n < FS_PATH_MAX;
+}
+
 /* A clean environment: what an engine may see of ours is named here. Which chips are its own each maker tells by a variable of
  * its own name (`visible` in data/chips.yaml). */
 static bool is_kept(const char *text)

@@ -34,6 +34,8 @@ struct command_order {
 
 /* First executable of that name in the colon-separated folders, then on PATH. */
 bool command_find(const char *folders, const char *name, char out[FS_PATH_MAX]);
+/* An engine's program: ours, if its entry says "{self}". */
+bool command_program(const char *self, const char *folders, const char *binary, char out[FS_PATH_MAX]);
 /* `command` is zeroed. */
 void command_build(struct command *command, const struct engine_spec *spec,
                    const struct command_order *order);

@@ -226,7 +226,7 @@ static void spawn(struct unit *u)
     char binary[FS_PATH_MAX];
     struct serve *s = u->serve;
     struct command command = {.n = 0};
-    if (!command_find(s->config.engine_path, u->spec->binary, binary)) {
+    if (!command_program(s->config.self, s->config.engine_path, u->spec->binary, binary)) {
         unit_down(u, "the engine's program was not found");
         return;
     }

@@ -78,15 +78,16 @@ static void add_tenant(struct script *s, struct hub_first *out)
     add_key(s, &id, "operator", SCOPE_INFERENCE | SCOPE_ADMIN | SCOPE_OPERATOR, out->admin);
 }
 
-static int add_model(struct script *s, const char *data_dir, const char *path, struct err *err)
+static int add_model(struct script *s, const struct hub *hub, const char *path, struct err *err)
 {
+    const char *data_dir = hub->data_dir;
     struct model_source source = {
         .name = "stories",
-        .engine = "llama-server",
         .origin = "examples/train",
         .price = {FIRST_PRICE_PROMPT, FIRST_PRICE_PROMPT, FIRST_PRICE_COMPLETION, FIRST_PRICE_COMPLETION},
         .priced = true};
     char copy[FS_PATH_MAX];
+    text_set(source.engine, NAME_CAP, hub->engine, strlen(hub->engine));
     memcpy(source.location, "models/stories.gguf", 20);
     if (!fs_join(copy, data_dir, "models") || fs_mkdirs(copy, 0755, err) != 0 ||
         !fs_join(copy, data_dir, source.location) || !text_set(source.path, PATH_CAP, copy, strlen(copy)))
@@ -163,7 +164,7 @@ int hub_first_start(struct hub *hub, const char *model_path, struct hub_first *o
     rc = ask(s, count, s);
     if (rc == 0 && s->tenants == 0) {
         add_tenant(s, out);
-        rc = model_path ? add_model(s, hub->data_dir, model_path, err) : 0;
+        rc = model_path ? add_model(s, hub, model_path, err) : 0;
         if (rc == 0 && (rc = run(s)) != 0)
             err_set(err, rc, "cannot set up the data folder: %s", err_text(rc));
         out->made = rc == 0;

@@ -22,6 +22,8 @@ struct hub {
     struct gateway *gateway;
     struct runtime *runtime;
     const struct engine_specs *engines;
+    const char *engine;        /* of models that name none */
+    const char *engine_reason; /* why it is not llama-server; "": it is */
     const char *data_dir;
     struct publisher *publisher; /* of the transparency log, whose files are in tlog_dir */
     const char *tlog_dir;

@@ -151,7 +151,7 @@ static int read_source(struct api_call *call, struct adding *a)
         rc = body_text(call, "source", true, s->origin, sizeof s->origin);
     if (rc == 0)
         rc = body_text(call, "licence", false, s->licence, sizeof s->licence);
-    memcpy(s->engine, "llama-server", 13);
+    text_set(s->engine, NAME_CAP, call->hub->engine, strlen(call->hub->engine));
     if (rc == 0)
         rc = body_text(call, "engine", false, s->engine, sizeof s->engine);
     if (rc == 0)
