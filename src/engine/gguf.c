@@ -83,7 +83,8 @@ static void take_pair_number(struct gguf_info *info, const char *key, size_t len
         info->kind = v == 4 ? MODEL_RERANK : v > 0 ? MODEL_EMBEDDING : info->kind;
 }
 
-static int on_pair(void *ctx, const char *key, size_t key_len, const struct gguf_value *value, struct err *err)
+static int on_pair(void *ctx, const char *key, size_t key_len, const struct gguf_value *value,
+                   struct err *err)
 {
     bool number = value->type != GGUF_TYPE_ARRAY && value->type != GGUF_TYPE_F32 &&
                   value->type != GGUF_TYPE_F64 && value->type != GGUF_TYPE_BOOL;

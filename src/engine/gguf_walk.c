@@ -120,7 +120,8 @@ static bool take_entry(struct gguf_cursor *c, struct gguf_entry *e)
     return true;
 }
 
-static int walk_pairs(struct gguf_cursor *c, uint64_t pairs, const struct gguf_visitor *visitor, struct err *err)
+static int walk_pairs(struct gguf_cursor *c, uint64_t pairs, const struct gguf_visitor *visitor,
+                      struct err *err)
 {
     while (pairs-- > 0) {
         const char *key;
@@ -135,7 +136,8 @@ static int walk_pairs(struct gguf_cursor *c, uint64_t pairs, const struct gguf_v
     return 0;
 }
 
-int gguf_walk(const uint8_t *data, size_t len, const struct gguf_visitor *visitor, size_t *end, struct err *err)
+int gguf_walk(const uint8_t *data, size_t len, const struct gguf_visitor *visitor, size_t *end,
+              struct err *err)
 {
     struct gguf_cursor c = {.p = data, .left = len};
     const uint8_t *magic;
@@ -152,8 +154,9 @@ int gguf_walk(const uint8_t *data, size_t len, const struct gguf_visitor *visito
         rc = err_set(err, ERR_INVALID, "the GGUF file has more than %d tensors", TENSORS_MAX);
     for (uint64_t i = 0; rc == 0 && visitor->tensor && i < tensors; i++) {
         struct gguf_entry entry;
-        rc = take_entry(&c, &entry) ? visitor->tensor(visitor->ctx, &entry, err)
-                                    : err_set(err, ERR_INVALID, "the GGUF table of tensors is damaged or cut");
+        rc = take_entry(&c, &entry)
+                 ? visitor->tensor(visitor->ctx, &entry, err)
+                 : err_set(err, ERR_INVALID, "the GGUF table of tensors is damaged or cut");
     }
     *end = len - c.left;
     return rc;

@@ -61,12 +61,14 @@ struct gguf_entry {
 
 struct gguf_visitor {
     int (*pair)(void *ctx, const char *key, size_t len, const struct gguf_value *value, struct err *err);
-    int (*tensor)(void *ctx, const struct gguf_entry *entry, struct err *err); /* NULL: the table is not read */
+    int (*tensor)(void *ctx, const struct gguf_entry *entry,
+                  struct err *err); /* NULL: the table is not read */
     void *ctx;
 };
 
 /* 0; ERR_INVALID with words if the bytes are no GGUF, damaged or cut; or what the visitor said. *end: where the walk came to. */
-int gguf_walk(const uint8_t *data, size_t len, const struct gguf_visitor *visitor, size_t *end, struct err *err);
+int gguf_walk(const uint8_t *data, size_t len, const struct gguf_visitor *visitor, size_t *end,
+              struct err *err);
 /* The next text of an array of texts; false: there is none whole. */
 bool gguf_next_text(struct gguf_cursor *array, const char **text, size_t *len);
 /* An integer that is not negative. */

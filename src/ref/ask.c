@@ -95,7 +95,8 @@ static int take_max(struct parsing *p, const char *name, yyjson_val *value)
         return 0;
     if (!yyjson_is_uint(value) || yyjson_get_uint(value) == 0)
         return bad(p, name, "must be at least 1");
-    p->task->max_tokens = (uint32_t)(yyjson_get_uint(value) < MODEL_CONTEXT_MAX ? yyjson_get_uint(value) : MODEL_CONTEXT_MAX);
+    p->task->max_tokens =
+        (uint32_t)(yyjson_get_uint(value) < MODEL_CONTEXT_MAX ? yyjson_get_uint(value) : MODEL_CONTEXT_MAX);
     return 0;
 }
 
@@ -140,12 +141,18 @@ static int take_model(struct parsing *p, const char *name, yyjson_val *value)
 static const struct {
     const char *name;
     int (*take)(struct parsing *p, const char *name, yyjson_val *value);
-} fields[] = {{"model", take_model},         {"messages", take_text},
-              {"prompt", take_text},         {"stream_options", take_stream_options},
-              {"max_tokens", take_max},      {"max_completion_tokens", take_max},
-              {"n", take_n},                 {"seed", take_seed},
-              {"stop", take_stop},           {"top_k", take_top_k},
-              {"logprobs", take_logprobs},   {"top_logprobs", take_top_logprobs}};
+} fields[] = {{"model", take_model},
+              {"messages", take_text},
+              {"prompt", take_text},
+              {"stream_options", take_stream_options},
+              {"max_tokens", take_max},
+              {"max_completion_tokens", take_max},
+              {"n", take_n},
+              {"seed", take_seed},
+              {"stop", take_stop},
+              {"top_k", take_top_k},
+              {"logprobs", take_logprobs},
+              {"top_logprobs", take_top_logprobs}};
 
 static const struct {
     const char *name;
@@ -201,7 +208,9 @@ static int take_field(struct parsing *p, const char *name, yyjson_val *value)
             return take_number(p, i, value);
     }
     int rc = take_flag(p, name, value, &known);
-    return rc == 0 && !known ? err_set(p->err, ERR_INVALID, "%.64s: this engine does not know this field", name) : rc;
+    return rc == 0 && !known
+               ? err_set(p->err, ERR_INVALID, "%.64s: this engine does not know this field", name)
+               : rc;
 }
 
 /* ---- the prompt ---- */
@@ -252,7 +261,8 @@ static int take_messages(struct parsing *p)
         chat_list(&known);
         buf_add_char(&known, 0);
         rc = err_set(p->err, ERR_INVALID,
-                     "messages: this model's chat template is none that this engine knows (%s); /v1/completions takes a prompt "
+                     "messages: this model's chat template is none that this engine knows (%s); "
+                     "/v1/completions takes a prompt "
                      "as it is",
                      known.failed ? "" : known.data);
     }
@@ -268,7 +278,8 @@ static int check_prompt(struct parsing *p)
     const struct tokens_list *prompt = &p->task->prompt;
     uint32_t context = p->model->context;
     if (prompt->failed || prompt->n >= context)
-        return err_set(p->err, ERR_INVALID, "the prompt has %s%u tokens; a slot's context has %u, and needs one for an answer",
+        return err_set(p->err, ERR_INVALID,
+                       "the prompt has %s%u tokens; a slot's context has %u, and needs one for an answer",
                        prompt->failed ? "more than " : "", prompt->n, context);
     return prompt->n > 0 ? 0 : err_set(p->err, ERR_INVALID, "the prompt is empty");
 }
@@ -289,14 +300,17 @@ static int parse(struct parsing *p, yyjson_val *root)
     return rc ? rc : check_prompt(p);
 }
 
-int ask_parse(struct ask *ask, const struct ask_model *model, bool chat, const char *body, size_t len, struct err *err)
+int ask_parse(struct ask *ask, const struct ask_model *model, bool chat, const char *body, size_t len,
+              struct err *err)
 {
     struct parsing p = {.ask = ask, .model = model, .task = task_new(model->context), .err = err};
     *ask = (struct ask){.chat = chat};
     if (!p.task)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
-    p.task->sampling = (struct sampler_options){
-        .temperature = TEMPERATURE_DEFAULT, .top_k = TOP_K_DEFAULT, .top_p = TOP_P_DEFAULT, .min_p = MIN_P_DEFAULT};
+    p.task->sampling = (struct sampler_options){.temperature = TEMPERATURE_DEFAULT,
+                                                .top_k = TOP_K_DEFAULT,
+                                                .top_p = TOP_P_DEFAULT,
+                                                .min_p = MIN_P_DEFAULT};
     os_random(&p.task->sampling.seed, sizeof p.task->sampling.seed);
     yyjson_doc *doc = json_parse_object(body, len, err);
     int rc = doc ? parse(&p, yyjson_doc_get_root(doc)) : ERR_INVALID;

@@ -25,6 +25,7 @@ struct ask_model {
 };
 
 /* ERR_INVALID, ERR_UNSUPPORTED or ERR_NO_MEMORY with words; then there is no task. */
-int ask_parse(struct ask *ask, const struct ask_model *model, bool chat, const char *body, size_t len, struct err *err);
+int ask_parse(struct ask *ask, const struct ask_model *model, bool chat, const char *body, size_t len,
+              struct err *err);
 
 #endif

@@ -57,7 +57,13 @@ static const struct chat_format formats[] = {
      {"<|assistant|>\n", "</s>\n"},
      "<|assistant|>\n"},
     {"mistral", {"[INST]", "[/INST]"}, true, {NULL, NULL}, {"[INST] ", " [/INST]"}, {" ", "</s>"}, ""},
-    {"plain", {"{% for m in messages %}{{ m['content'] }}{% endfor %}", ""}, false, {"", ""}, {"", ""}, {"", ""}, ""},
+    {"plain",
+     {"{% for m in messages %}{{ m['content'] }}{% endfor %}", ""},
+     false,
+     {"", ""},
+     {"", ""},
+     {"", ""},
+     ""},
 };
 #define FORMATS (sizeof formats / sizeof formats[0])
 
@@ -127,7 +133,8 @@ static int add_message(const struct chat_format *f, yyjson_val *message, struct 
     const struct {
         const char *name;
         const struct role *role;
-    } roles[] = {{"system", &f->system}, {"developer", &f->system}, {"user", &f->user}, {"assistant", &f->assistant}};
+    } roles[] = {
+        {"system", &f->system}, {"developer", &f->system}, {"user", &f->user}, {"assistant", &f->assistant}};
     yyjson_val *name = yyjson_obj_get(message, "role");
     const struct role *role = NULL;
     struct buf text;
@@ -136,7 +143,8 @@ static int add_message(const struct chat_format *f, yyjson_val *message, struct 
             role = roles[i].role;
     }
     if (!role || !role->before)
-        return err_set(err, ERR_INVALID, "messages: the role %.32s has no place in this model's chats (format %s)",
+        return err_set(err, ERR_INVALID,
+                       "messages: the role %.32s has no place in this model's chats (format %s)",
                        yyjson_is_str(name) ? yyjson_get_str(name) : "that is missing", f->name);
     buf_init(&text, out->max);
     int rc = add_content(yyjson_obj_get(message, "content"), &text, err);

@@ -100,7 +100,8 @@ static void encode_plain(const struct vocab *v, const char *text, size_t len, st
     }
     for (size_t at = 0; at < len; n++) {
         uint32_t size = character_len(text + at, len - at);
-        j.parts[n] = (struct part){.at = (uint32_t)at, .len = size, .before = n ? n - 1 : NOBODY, .after = n + 1};
+        j.parts[n] =
+            (struct part){.at = (uint32_t)at, .len = size, .before = n ? n - 1 : NOBODY, .after = n + 1};
         at += size;
     }
     j.parts[n - 1].after = NOBODY;
@@ -161,7 +162,8 @@ static void mark_special(const struct vocab *v, const char *text, size_t len, bo
     }
 }
 
-void vocab_encode(const struct vocab *v, const char *text, size_t len, bool begins, bool special, struct tokens_list *list)
+void vocab_encode(const struct vocab *v, const char *text, size_t len, bool begins, bool special,
+                  struct tokens_list *list)
 {
     uint32_t *owner = len <= VOCAB_TEXT_MAX ? calloc(len + 1, sizeof *owner) : NULL;
     if (!owner) {

@@ -69,9 +69,9 @@ static const struct {
     const char *name;
     uint64_t but;
 } unknown[] = {
-    {"llama.expert_count", 0},       {"llama.attention.sliding_window", 0},        {"llama.logit_scale", 0},
-    {"llama.residual_scale", 0},     {"llama.embedding_scale", 0},                 {"llama.attention.scale", 0},
-    {"llama.attention.causal", 1},   {"llama.attn_logit_softcapping", 0},          {"llama.expert_used_count", 0},
+    {"llama.expert_count", 0},          {"llama.attention.sliding_window", 0}, {"llama.logit_scale", 0},
+    {"llama.residual_scale", 0},        {"llama.embedding_scale", 0},          {"llama.attention.scale", 0},
+    {"llama.attention.causal", 1},      {"llama.attn_logit_softcapping", 0},   {"llama.expert_used_count", 0},
     {"llama.use_parallel_residual", 0},
 };
 
@@ -80,14 +80,16 @@ static bool is(const char *key, size_t len, const char *name)
     return text_eq(key, len, name, strlen(name));
 }
 
-static int take_text(struct model *m, const char *key, size_t len, const struct gguf_value *v, struct err *err)
+static int take_text(struct model *m, const char *key, size_t len, const struct gguf_value *v,
+                     struct err *err)
 {
     if (is(key, len, "general.architecture") && !is(v->text, v->len, "llama"))
         return err_set(err, ERR_UNSUPPORTED, "a model of architecture \"%.*s\"; this engine knows \"llama\"",
                        (int)(v->len < 32 ? v->len : 32), v->text);
     if (is(key, len, "general.name"))
         (void)snprintf(m->name, sizeof m->name, "%.*s", (int)(v->len < 63 ? v->len : 63), v->text);
-    if (is(key, len, "llama.rope.scaling.type") && !is(v->text, v->len, "linear") && !is(v->text, v->len, "none"))
+    if (is(key, len, "llama.rope.scaling.type") && !is(v->text, v->len, "linear") &&
+        !is(v->text, v->len, "none"))
         return err_set(err, ERR_UNSUPPORTED, "positions scaled by \"%.*s\"; this engine knows \"linear\"",
                        (int)(v->len < 32 ? v->len : 32), v->text);
     if (is(key, len, "tokenizer.chat_template") && v->len <= TEMPLATE_MAX && !m->chat_template)
@@ -95,7 +97,8 @@ static int take_text(struct model *m, const char *key, size_t len, const struct 
     return 0;
 }
 
-static int take_number(struct reading *r, const char *key, size_t len, const struct gguf_value *v, struct err *err)
+static int take_number(struct reading *r, const char *key, size_t len, const struct gguf_value *v,
+                       struct err *err)
 {
     uint64_t n = 0;
     bool counts = gguf_count(v, &n);
@@ -163,8 +166,8 @@ static int check_settings(struct reading *r, struct err *err)
     uint64_t turned = r->rope_dimensions ? r->rope_dimensions : head;
     if (kv > m->heads || m->heads % kv != 0)
         return err_set(err, ERR_INVALID, "the numbers of heads do not fit together");
-    if (head == 0 || head > MODEL_WIDTH_MAX / m->heads || (r->value_length && r->value_length != head) || turned > head ||
-        turned % 2 != 0)
+    if (head == 0 || head > MODEL_WIDTH_MAX / m->heads || (r->value_length && r->value_length != head) ||
+        turned > head || turned % 2 != 0)
         return err_set(err, ERR_INVALID, "the sizes of heads do not fit together");
     if (r->vocab_size && r->vocab_size != m->vocab.count)
         return err_set(err, ERR_INVALID, "the vocabulary is not of the size that the file says");
@@ -204,7 +207,8 @@ static const struct role {
 };
 #define ROLES (sizeof roles / sizeof roles[0])
 
-static int place(struct reading *r, const struct role *role, uint32_t layer, const struct gguf_entry *e, struct err *err)
+static int place(struct reading *r, const struct role *role, uint32_t layer, const struct gguf_entry *e,
+                 struct err *err)
 {
     struct model *m = r->model;
     const uint32_t sides[SIDES] = {[ONE] = 1,
@@ -223,8 +227,8 @@ static int place(struct reading *r, const struct role *role, uint32_t layer, con
     if (rc != 0)
         return rc;
     if (t->rows != sides[role->rows] || t->columns != sides[role->columns])
-        return err_set(err, ERR_INVALID, "%.*s: is %u x %u, and should be %u x %u", len, e->name, t->columns, t->rows,
-                       sides[role->columns], sides[role->rows]);
+        return err_set(err, ERR_INVALID, "%.*s: is %u x %u, and should be %u x %u", len, e->name, t->columns,
+                       t->rows, sides[role->columns], sides[role->rows]);
     return 0;
 }
 
@@ -355,7 +359,9 @@ void model_unpack(struct model *m, size_t bytes_max)
     size_t n = 0, at = 0;
     bool shared = m->output.data == m->embedding.data;
     for (size_t i = 0; (t = tensor_at(m, i)) != NULL; i++)
-        n += t->data && !tensor_is_float(t) && (i < ROLES || roles[i % ROLES].of_layer) ? (size_t)t->rows * t->columns : 0;
+        n += t->data && !tensor_is_float(t) && (i < ROLES || roles[i % ROLES].of_layer)
+                 ? (size_t)t->rows * t->columns
+                 : 0;
     m->unpacked = n > 0 && n <= bytes_max / sizeof(float) ? malloc(n * sizeof(float)) : NULL;
     for (size_t i = 0; m->unpacked && (t = tensor_at(m, i)) != NULL; i++) {
         if (!t->data || tensor_is_float(t) || (shared && t == &m->output))

@@ -15,7 +15,8 @@
 #include <string.h>
 
 _Static_assert(FLT_EVAL_METHOD == 0, "floats must be computed as floats");
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "model files are little-endian, and used where they lie");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "model files are little-endian, and used where they lie");
 
 #define NUMBER_EXP_LEAST (-87.0f)
 #define NUMBER_EXP_MOST 88.0f
@@ -24,7 +25,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "model files are littl
  * once: x = k ln 2 + r, e^r by a polynomial (Cephes, expf.c), and k goes into the exponent. */
 static inline float number_exp_float(float x)
 {
-    const float round = 12582912.0f; /* 1.5 * 2^23: what is added to it loses its fraction */
+    const float round = 12582912.0f;                 /* 1.5 * 2^23: what is added to it loses its fraction */
     x = x > NUMBER_EXP_LEAST ? x : NUMBER_EXP_LEAST; /* what is no number as well */
     x = x < NUMBER_EXP_MOST ? x : NUMBER_EXP_MOST;
     float k = (x * 1.44269504088896341f + round) - round;
@@ -42,8 +43,8 @@ static inline float number_exp_float(float x)
     return p * scale;
 }
 
-double number_exp(double x);               /* 0 below -700, and above 700 what it is there */
-double number_log(double x);               /* of a normal number above 0 */
+double number_exp(double x);                              /* 0 below -700, and above 700 what it is there */
+double number_log(double x);                              /* of a normal number above 0 */
 void number_turn(double x, double *cosine, double *sine); /* |x| at most 2^20 */
 
 /* IEEE 754's binary16, as the bits of model files have it. Exact. */

@@ -28,7 +28,8 @@ static int usage(const char *what, const char *name)
 {
     fprintf(stderr,
             "busbar engine-ref: %s%s\n"
-            "usage: busbar engine-ref --model FILE --host SOCKET|HOST:PORT [--alias NAME] [--slots N] [--context N] [--threads N] "
+            "usage: busbar engine-ref --model FILE --host SOCKET|HOST:PORT [--alias NAME] [--slots N] "
+            "[--context N] [--threads N] "
             "[--chat FORMAT]\n",
             what, name);
     return 1;

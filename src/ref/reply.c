@@ -119,7 +119,8 @@ void reply_first(const struct reply *r, struct buf *out)
     if (!r->chat)
         return;
     begin_chunk(r, out);
-    buf_add_text(out, ",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":null},\"finish_reason\":null}]");
+    buf_add_text(out, ",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":null},"
+                      "\"finish_reason\":null}]");
     end_chunk(r, NULL, out);
 }
 
@@ -143,8 +144,8 @@ void reply_piece(const struct reply *r, const struct task_piece *p, struct buf *
 void reply_last(const struct reply *r, const struct task_piece *last, struct buf *out)
 {
     begin_chunk(r, out);
-    buf_addf(out, ",\"choices\":[{\"index\":0,%s,\"finish_reason\":\"%s\"}]", r->chat ? "\"delta\":{}" : "\"text\":\"\"",
-             finish_of(last->end));
+    buf_addf(out, ",\"choices\":[{\"index\":0,%s,\"finish_reason\":\"%s\"}]",
+             r->chat ? "\"delta\":{}" : "\"text\":\"\"", finish_of(last->end));
     end_chunk(r, &last->counts, out);
     if (r->include_usage) {
         begin_chunk(r, out);
@@ -160,5 +161,6 @@ void reply_error(struct buf *out, int code, const char *words)
     int status = err_http_status(code);
     buf_add_text(out, "{\"error\":{\"message\":");
     buf_add_json(out, words, strlen(words));
-    buf_addf(out, ",\"type\":\"%s\",\"code\":%d}}", status >= 500 ? "server_error" : "invalid_request_error", status);
+    buf_addf(out, ",\"type\":\"%s\",\"code\":%d}}", status >= 500 ? "server_error" : "invalid_request_error",
+             status);
 }

@@ -148,14 +148,15 @@ static void take_token(struct runner *r, struct slot *s, uint32_t token, const f
     t->counts.completion++;
     t->counts.completion_ns = clock_mono_ns() - t->began_ns;
     s->next = token;
-    if (ends) {
-        end_slot(r, s, TASK_STOP);
-        return;
-    }
     size_t before = t->text.len;
-    vocab_piece(v, token, &t->text);
+    if (!ends)
+        vocab_piece(v, token, &t->text);
     if (!note_token(t, token, logits, v->count) || t->text.failed) {
         end_slot(r, s, TASK_NO_MEMORY);
+        return;
+    }
+    if (ends) {
+        end_slot(r, s, TASK_STOP);
         return;
     }
     const char *const *stops = (const char *const *)t->stops;

@@ -38,7 +38,8 @@ static int compare(const void *a, const void *b)
 }
 
 /* Puts c where it belongs among the n that are there, of at most `cap`; the last may fall out. */
-static uint32_t insert(struct sampler_candidate *list, uint32_t n, uint32_t cap, const struct sampler_candidate *c)
+static uint32_t insert(struct sampler_candidate *list, uint32_t n, uint32_t cap,
+                       const struct sampler_candidate *c)
 {
     uint32_t i = n < cap ? n : cap - 1;
     if (n == cap && !goes_before(c, &list[cap - 1]))

@@ -19,7 +19,8 @@ struct sampler_options {
     float temperature; /* 0: the likeliest */
     uint32_t top_k;    /* 0: all */
     float top_p, min_p;
-    float frequency, presence; /* OpenAI's penalties: for each time a token was used, and for its having been */
+    float frequency,
+        presence; /* OpenAI's penalties: for each time a token was used, and for its having been */
     uint64_t seed;
 };
 

@@ -212,7 +212,8 @@ static int begin_answer(struct server *s, struct http_request *request, bool cha
     char uuid[UUID_TEXT_LEN + 1];
     if (!a)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
-    int rc = ask_parse(&a->ask, &s->ask, chat, request->body.data ? request->body.data : "", request->body.len, err);
+    int rc = ask_parse(&a->ask, &s->ask, chat, request->body.data ? request->body.data : "",
+                       request->body.len, err);
     if (rc != 0) {
         free(a);
         return rc;
@@ -263,9 +264,11 @@ static int on_models(struct server *s, struct http_request *request, struct err 
     buf_add_text(&out, "{\"object\":\"list\",\"data\":[{\"id\":");
     buf_add_json(&out, s->options.alias, strlen(s->options.alias));
     buf_addf(&out,
-             ",\"object\":\"model\",\"created\":%lld,\"owned_by\":\"busbar\",\"meta\":{\"n_vocab\":%u,\"n_ctx\":%u,"
+             ",\"object\":\"model\",\"created\":%lld,\"owned_by\":\"busbar\",\"meta\":{\"n_vocab\":%u,\"n_"
+             "ctx\":%u,"
              "\"n_ctx_train\":%u,\"n_embd\":%u,\"chat_format\":",
-             (long long)s->started_s, s->model->vocab.count, s->ask.context, s->model->context, s->model->width);
+             (long long)s->started_s, s->model->vocab.count, s->ask.context, s->model->context,
+             s->model->width);
     if (s->ask.format)
         buf_addf(&out, "\"%s\"}}]}", chat_name(s->ask.format));
     else
@@ -326,12 +329,14 @@ static void handle(struct http_request *request)
         known = true;
         if (request->method != routes[i].method)
             continue;
-        int rc = s->ending ? err_set(&err, ERR_DRAINING, "the engine is stopping") : routes[i].handle(s, request, &err);
+        int rc = s->ending ? err_set(&err, ERR_DRAINING, "the engine is stopping")
+                           : routes[i].handle(s, request, &err);
         if (rc != 0)
             respond_error(request, rc, err.msg);
         return;
     }
-    respond_error(request, known ? ERR_METHOD : ERR_NOT_FOUND, known ? "the method is not allowed here" : "no such path");
+    respond_error(request, known ? ERR_METHOD : ERR_NOT_FOUND,
+                  known ? "the method is not allowed here" : "no such path");
 }
 
 static int64_t admit(struct http_request *request)
@@ -342,7 +347,8 @@ static int64_t admit(struct http_request *request)
 
 static void render_error(struct buf *out, int status, const char *reason)
 {
-    buf_addf(out, "{\"error\":{\"message\":\"%s\",\"type\":\"invalid_request_error\",\"code\":%d}}", reason, status);
+    buf_addf(out, "{\"error\":{\"message\":\"%s\",\"type\":\"invalid_request_error\",\"code\":%d}}", reason,
+             status);
 }
 
 /* ---- the end ---- */
@@ -463,8 +469,9 @@ int ref_main(int argc, char **argv)
         fprintf(stderr, "busbar engine-ref: %s\n", err.msg);
         return 1; /* the system takes everything back */
     }
-    printf("serving %s as %s: %u slots of %u tokens, %u threads, chats: %s\n", s->options.model, s->options.alias,
-           s->options.slots, s->ask.context, s->options.threads, s->ask.format ? chat_name(s->ask.format) : "none");
+    printf("serving %s as %s: %u slots of %u tokens, %u threads, chats: %s\n", s->options.model,
+           s->options.alias, s->options.slots, s->ask.context, s->options.threads,
+           s->ask.format ? chat_name(s->ask.format) : "none");
     uv_run(&s->loop.uv, UV_RUN_DEFAULT);
     list_for_each_safe (it, next, &s->answers)
         answer_free(list_entry(it, struct answer, node));

@@ -72,8 +72,8 @@ static bool carve(struct model_state *s)
     s->gate = floats(MODEL_ROWS, m->ffn, 1, 1);
     s->up = floats(MODEL_ROWS, m->ffn, 1, 1);
     s->rooms = floats(team_threads(s->team), s->room, 1, 1);
-    return s->keys && s->values && s->turns && s->x && s->normed && s->q && s->mixed && s->k && s->v && s->gate && s->up &&
-           s->rooms;
+    return s->keys && s->values && s->turns && s->x && s->normed && s->q && s->mixed && s->k && s->v &&
+           s->gate && s->up && s->rooms;
 }
 
 /* Keys and values, which are most of it: memory that a machine does not have would be promised and not given. */
@@ -86,8 +86,8 @@ static bool is_too_much(const struct model_state *s)
     return !counted || (pages > 0 && page > 0 && bytes / (size_t)page > (size_t)pages);
 }
 
-int model_state_new(struct model_state **out, const struct model *m, struct team *team, uint32_t slots, uint32_t context,
-                    struct err *err)
+int model_state_new(struct model_state **out, const struct model *m, struct team *team, uint32_t slots,
+                    uint32_t context, struct err *err)
 {
     *out = NULL;
     if (slots == 0 || slots > MODEL_SLOTS_MAX)
@@ -104,7 +104,8 @@ int model_state_new(struct model_state **out, const struct model *m, struct team
     s->kv = m->kv_heads * m->head;
     if (is_too_much(s) || !carve(s)) {
         model_state_free(s);
-        return err_set(err, ERR_NO_MEMORY, "%u slots of %u tokens need more memory than there is", slots, context);
+        return err_set(err, ERR_NO_MEMORY, "%u slots of %u tokens need more memory than there is", slots,
+                       context);
     }
     fill_turns(s);
     *out = s;
@@ -115,7 +116,7 @@ void model_state_free(struct model_state *s)
 {
     if (!s)
         return;
-    float *const parts[] = {s->keys, s->values, s->turns, s->x,  s->normed, s->q,
+    float *const parts[] = {s->keys, s->values, s->turns, s->x,    s->normed, s->q,
                             s->k,    s->v,      s->mixed, s->gate, s->up,     s->rooms};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
         free(parts[i]);
@@ -157,7 +158,8 @@ static void multiply_part(void *ctx, uint32_t part, uint32_t parts)
     }
 }
 
-static void multiply(const struct model_state *s, const struct tensor *weight, const float *in, float *out, uint32_t rows)
+static void multiply(const struct model_state *s, const struct tensor *weight, const float *in, float *out,
+                     uint32_t rows)
 {
     struct product p = {s, weight, in, out, rows};
     team_run(s->team, (uint64_t)weight->rows * weight->columns * rows, multiply_part, &p);
@@ -178,7 +180,8 @@ static void turn(const struct model_state *s, float *heads, uint32_t n, uint32_t
     }
 }
 
-static float *place_of(const struct model_state *s, float *all, uint32_t slot, uint32_t layer, uint32_t position)
+static float *place_of(const struct model_state *s, float *all, uint32_t slot, uint32_t layer,
+                       uint32_t position)
 {
     return all + (((size_t)slot * s->model->layers + layer) * s->context + position) * s->kv;
 }
@@ -255,7 +258,8 @@ static void attention_block(struct model_state *s, const struct model_row *rows,
         turn(s, s->q + (size_t)r * m->heads * m->head, m->heads, row->position);
         turn(s, k, m->kv_heads, row->position);
         memcpy(place_of(s, s->keys, row->slot, l, row->position), k, s->kv * sizeof *k);
-        memcpy(place_of(s, s->values, row->slot, l, row->position), s->v + (size_t)r * s->kv, s->kv * sizeof *k);
+        memcpy(place_of(s, s->values, row->slot, l, row->position), s->v + (size_t)r * s->kv,
+               s->kv * sizeof *k);
         seen += row->position + 1;
     }
     team_run(s->team, 2 * seen * m->heads * m->head, attention_part, &a);

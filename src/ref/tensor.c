@@ -64,15 +64,16 @@ static const struct tensor_kind *kind_of(uint32_t type)
     return NULL;
 }
 
-int tensor_set(struct tensor *t, const struct gguf_entry *e, const uint8_t *data, size_t data_len, size_t alignment,
-               struct err *err)
+int tensor_set(struct tensor *t, const struct gguf_entry *e, const uint8_t *data, size_t data_len,
+               size_t alignment, struct err *err)
 {
     const struct tensor_kind *kind = kind_of(e->type);
     int len = e->name_len < 64 ? (int)e->name_len : 64;
     size_t bytes, end;
     if (!kind)
-        return err_set(err, ERR_INVALID, "%.*s: a tensor of type %u; this engine knows F32, F16, Q8_0 and Q4_0", len,
-                       e->name, e->type);
+        return err_set(err, ERR_INVALID,
+                       "%.*s: a tensor of type %u; this engine knows F32, F16, Q8_0 and Q4_0", len, e->name,
+                       e->type);
     if (e->dimensions > 2 || e->size[0] == 0 || e->size[1] == 0 || e->size[0] > TENSOR_SIDE_MAX ||
         e->size[1] > TENSOR_SIDE_MAX || e->size[0] % kind->block != 0)
         return err_set(err, ERR_INVALID, "%.*s: the tensor's size is not possible", len, e->name);

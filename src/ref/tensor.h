@@ -32,8 +32,8 @@ struct tensor {
 };
 
 /* Of an entry of the file's table, whose data are `data_len` bytes. ERR_INVALID with words. */
-int tensor_set(struct tensor *tensor, const struct gguf_entry *entry, const uint8_t *data, size_t data_len, size_t alignment,
-               struct err *err);
+int tensor_set(struct tensor *tensor, const struct gguf_entry *entry, const uint8_t *data, size_t data_len,
+               size_t alignment, struct err *err);
 /* The row as floats: where it lies if it is that already, else written to `room`. */
 const float *tensor_row(const struct tensor *tensor, uint32_t row, float *room);
 bool tensor_is_float(const struct tensor *tensor);

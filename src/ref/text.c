@@ -21,7 +21,10 @@ static size_t open_character(const char *text, size_t len)
 {
     for (size_t back = 1; back <= 3 && back <= len; back++) {
         uint8_t c = (uint8_t)text[len - back];
-        size_t announced = c >= 0xf0 && c < 0xf8 ? 4 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xc2 && c < 0xe0 ? 2 : 1;
+        size_t announced = c >= 0xf0 && c < 0xf8   ? 4
+                           : c >= 0xe0 && c < 0xf0 ? 3
+                           : c >= 0xc2 && c < 0xe0 ? 2
+                                                   : 1;
         if ((c & 0xc0) == 0x80)
             continue;
         return announced > back ? back : 0;

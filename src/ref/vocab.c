@@ -8,8 +8,8 @@
 #include "base/str.h"
 
 /* Names of tokens that end an answer where the file's own numbers do not say so. */
-static const char *const end_names[] = {"<|eot_id|>", "<|im_end|>", "<|end|>", "<|endoftext|>", "<end_of_turn>",
-                                        "<|end_of_text|>"};
+static const char *const end_names[] = {"<|eot_id|>",    "<|im_end|>",    "<|end|>",
+                                        "<|endoftext|>", "<end_of_turn>", "<|end_of_text|>"};
 
 void vocab_init(struct vocab *v)
 {
@@ -85,7 +85,8 @@ static int take_types(struct vocab *v, const struct gguf_value *value, struct er
     return rc;
 }
 
-static int take_list(struct vocab *v, const char *name, size_t len, const struct gguf_value *value, struct err *err)
+static int take_list(struct vocab *v, const char *name, size_t len, const struct gguf_value *value,
+                     struct err *err)
 {
     static const struct {
         const char *name;
@@ -98,7 +99,8 @@ static int take_list(struct vocab *v, const char *name, size_t len, const struct
     return 0;
 }
 
-static int take_number(struct vocab *v, const char *name, size_t len, const struct gguf_value *value, struct err *err)
+static int take_number(struct vocab *v, const char *name, size_t len, const struct gguf_value *value,
+                       struct err *err)
 {
     static const struct {
         const char *name;
@@ -194,7 +196,8 @@ static int find_special(struct vocab *v, struct err *err)
         if (!special || t->len == 0)
             continue;
         if (v->nspecial == VOCAB_SPECIAL_MAX)
-            return err_set(err, ERR_LIMIT, "the tokenizer has more than %u special tokens", VOCAB_SPECIAL_MAX);
+            return err_set(err, ERR_LIMIT, "the tokenizer has more than %u special tokens",
+                           VOCAB_SPECIAL_MAX);
         insert_special(v, i);
     }
     return 0;

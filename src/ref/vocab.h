@@ -68,7 +68,8 @@ struct tokens_list {
 void vocab_init(struct vocab *vocab);
 void vocab_fini(struct vocab *vocab);
 /* One pair of the file's metadata; those that are none of a tokenizer's are passed over. */
-int vocab_take(struct vocab *vocab, const char *key, size_t len, const struct gguf_value *value, struct err *err);
+int vocab_take(struct vocab *vocab, const char *key, size_t len, const struct gguf_value *value,
+               struct err *err);
 /* After the last pair: whether it is whole. */
 int vocab_finish(struct vocab *vocab, struct err *err);
 
