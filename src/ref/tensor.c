@@ -25,24 +25,23 @@ static float block_scale(const uint8_t *p)
 /* A block: the scale, then 32 signed bytes. */
 static void row_q8(const uint8_t *restrict p, float *restrict out, uint32_t n)
 {
-    for (uint32_t i = 0; i < n; i += TENSOR_BLOCK, p += 2 + TENSOR_BLOCK) {
+    for (const float *end = out + n; out < end; out += TENSOR_BLOCK, p += 2 + TENSOR_BLOCK) {
         float scale = block_scale(p);
-        const int8_t *q = (const int8_t *)(p + 2);
-        for (uint32_t j = 0; j < TENSOR_BLOCK; j++)
-            out[i + j] = (float)q[j] * scale;
+        for (int j = 0; j < (int)TENSOR_BLOCK; j++)
+            out[j] = (float)(int8_t)p[2 + j] * scale;
     }
 }
 
 /* A block: the scale, then 16 bytes: the low halves are the first 16 elements, the high halves the others; 8 stands for 0. */
 static void row_q4(const uint8_t *restrict p, float *restrict out, uint32_t n)
 {
-    const uint32_t half = TENSOR_BLOCK / 2;
-    for (uint32_t i = 0; i < n; i += TENSOR_BLOCK, p += 2 + half) {
+    const int half = TENSOR_BLOCK / 2;
+    for (const float *end = out + n; out < end; out += TENSOR_BLOCK, p += 2 + half) {
         float scale = block_scale(p);
-        for (uint32_t j = 0; j < half; j++) {
-            out[i + j] = (float)((int)(p[2 + j] & 15) - 8) * scale;
-            out[i + half + j] = (float)((int)(p[2 + j] >> 4) - 8) * scale;
-        }
+        for (int j = 0; j < half; j++)
+            out[j] = (float)((p[2 + j] & 15) - 8) * scale;
+        for (int j = 0; j < half; j++)
+            out[half + j] = (float)((p[2 + j] >> 4) - 8) * scale;
     }
 }
 

@@ -50,6 +50,44 @@ FRAMES = [frame(1, struct.pack('<H', 1) + uuid(1)) + frame(3, struct.pack('<Q', 
           frame(18, uuid(1) + uuid(2)), frame(19, struct.pack('<Q', 2)) + frame(20, struct.pack('<H', 3) + uuid(3) + text(b'tenant'))
           + frame(21, struct.pack('<Q', 1)), frame(22, struct.pack('<QB', 1, 1)), b'\xff\xff\xff\xff\x02', frame(99, b'')]
 
+def counted(s):
+    return struct.pack('<Q', len(s)) + s
+
+
+def model(kind=0, width=32, special=b'<|user|>', space=True):
+    """A whole model of one layer, as small as its tensors' type lets it be; and its head alone."""
+    tokens = [b'<unk>', b'<s>', b'</s>', special, b'<0x41>', '\u2581'.encode(), b'a', b'b', b'ab', '\u2581ab'.encode(), b'\xc3\xa9', b' ']
+    types = [2, 3, 3, 4, 6] + [1] * (len(tokens) - 5)
+    ffn = 32
+    pairs = [(b'general.architecture', 8, counted(b'llama')), (b'tokenizer.ggml.model', 8, counted(b'llama')),
+             (b'tokenizer.ggml.tokens', 9, struct.pack('<IQ', 8, len(tokens)) + b''.join(map(counted, tokens))),
+             (b'tokenizer.ggml.scores', 9, struct.pack(f'<IQ{len(tokens)}f', 6, len(tokens), *(-i for i in range(len(tokens))))),
+             (b'tokenizer.ggml.token_type', 9, struct.pack(f'<IQ{len(types)}i', 5, len(types), *types)),
+             (b'tokenizer.ggml.add_space_prefix', 7, bytes([space])),
+             (b'llama.attention.layer_norm_rms_epsilon', 6, struct.pack('<f', 1e-5)), (b'llama.rope.freq_base', 6, struct.pack('<f', 1e4))]
+    for name, value in ((b'context_length', 8), (b'embedding_length', width), (b'block_count', 1), (b'feed_forward_length', ffn),
+                        (b'attention.head_count', 4), (b'attention.head_count_kv', 2), (b'rope.dimension_count', width // 4)):
+        pairs.append((b'llama.' + name, 4, struct.pack('<I', value)))
+    layer = {b'attn_norm': (width, 1), b'attn_q': (width, width), b'attn_k': (width, width // 2), b'attn_v': (width, width // 2),
+             b'attn_output': (width, width), b'ffn_norm': (width, 1), b'ffn_gate': (width, ffn), b'ffn_up': (width, ffn),
+             b'ffn_down': (ffn, width)}
+    tensors = {b'token_embd.weight': (width, len(tokens)), b'output_norm.weight': (width, 1)}
+    tensors.update({b'blk.0.' + k + b'.weight': v for k, v in layer.items()})
+    head = b'GGUF' + struct.pack('<IQQ', 3, len(tensors), len(pairs))
+    head += b''.join(counted(k) + struct.pack('<I', t) + v for k, t, v in pairs)
+    body = b''
+    for name, (columns, rows) in tensors.items():
+        own = kind if rows > 1 else 0
+        size = {0: 4 * columns, 1: 2 * columns, 2: columns // 32 * 18, 8: columns // 32 * 34}[own] * rows
+        head += counted(name) + struct.pack('<IQQIQ', 2, columns, rows, own, len(body))
+        body += (b'\x3c' * size)[:size] + b'\0' * (-size % 32)
+    return head + b'\0' * (-len(head) % 32) + body, head
+
+
+# A byte of length, the text that is encoded, a model's file.
+MODELS = [bytes([len(said)]) + said + part for kind, width, said in ((2, 32, b'ab ab<|user|>'), (8, 32, b' a\xc3\xa9\xc3 </s>'), (1, 8, b'A'), (0, 8, b''))
+          for part in model(kind, width, space=kind != 1)]
+
 # The first byte picks the reader: jobs, pools, requests, rates.
 TRACES = [b'0vc,submit,duration,gpus\na,1,2.5,8\nb,2,3,0\n', b'0a,1,2,8\nb,3,4,-1\n', b'0job_id,ts,duration,chips,user\n1,0,1,1,u\n',
           b'0a,1,2\n', b'1vc,node num\na,64\nb,1\n', b'1a,2\na,3\n', b'2arrival_ms,in_tokens,out_tokens\n0.0,374,44\n4314.579,396,109\n',
@@ -124,7 +162,7 @@ def main():
                 write(target, i, case.data)
                 i += 1
     for target, seeds in (('sse', SSE), ('json', JSON), ('event', EVENTS), ('frame', FRAMES), ('trace', TRACES), ('jobs', JOBS), ('script', SCRIPTS), ('log', LOG),
-                          ('rules', RULES + example_rules())):
+                          ('rules', RULES + example_rules()), ('ref', MODELS)):
         for i, data in enumerate(seeds):
             write(target, i, data)
 
