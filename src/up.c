@@ -17,7 +17,6 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "cli/cli.h"
-#include "engine/command.h"
 #include "hub/door.h"
 #include "hub/hub.h"
 #include "hub/keep.h"
@@ -32,8 +31,6 @@
 #include "site/machine.h"
 
 #define THREADS "16" /* for files */
-#define ENGINE_USUAL "llama-server"
-#define ENGINE_OWN "reference"
 #define SERVING_LIMIT_MS 120000
 #define POLL_MS 20
 #define SOCKET_PATH_MAX 100
@@ -269,21 +266,6 @@ static int find_machine(struct up *up, struct err *err)
     return rc ? rc : hub_sweep_jobs(&up->hub, err);
 }
 
-/* llama.cpp's where it is had, else our own: so a hub that was just made answers in any case. */
-static void choose_engine(struct up *up)
-{
-    char path[FS_PATH_MAX];
-    const struct engine_spec *usual = engine_spec_named(up->engines, ENGINE_USUAL);
-    up->hub.engine = ENGINE_USUAL;
-    up->hub.engine_reason = "";
-    if (!engine_spec_named(up->engines, ENGINE_OWN) ||
-        (usual && command_program(up->self, up->engine_path, usual->binary, path)))
-        return;
-    up->hub.engine = ENGINE_OWN;
-    up->hub.engine_reason = usual ? ENGINE_USUAL " was not found" : ENGINE_USUAL " is not in engines.yaml";
-    log_warn("engine", "name=%s reason=\"%s\"", up->hub.engine, up->hub.engine_reason);
-}
-
 static int start_hub(struct up *up, struct err *err)
 {
     char model[FS_PATH_MAX];
@@ -301,7 +283,7 @@ static int start_hub(struct up *up, struct err *err)
                            .started_ms = clock_wall_ms(),
                            .webhook_private = up->options->webhook_private,
                            .uid = getuid()};
-    choose_engine(up);
+    hub_choose_engine(&up->hub, up->self, up->engine_path);
     if (!path) {
         if (!fs_join(model, up->share, "models/stories.gguf"))
             return err_set(err, ERR_INVALID, "path is too long");

@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "base/log.h"
 #include "base/osrandom.h"
+#include "engine/command.h"
 #include "hub/api.h"
 
 #define FIRST_BUDGET INT64_C(10000000000) /* 10 USD */
@@ -14,6 +16,9 @@
 /* Illustrative prices of the bundled model, nano-units for a million tokens: 0.10 and 0.40 USD. */
 #define FIRST_PRICE_PROMPT INT64_C(100000000)
 #define FIRST_PRICE_COMPLETION INT64_C(400000000)
+
+#define ENGINE_USUAL "llama-server"
+#define ENGINE_OWN "reference"
 
 /* Posts the events on a loop of its own and waits for their replies. */
 struct script {
@@ -152,6 +157,20 @@ static int ask(struct script *s, query_fn *fn, void *ctx)
     if (rc == 0)
         uv_run(&s->loop, UV_RUN_DEFAULT); /* the query's reply ends it: there is nothing to post yet */
     return rc ? rc : s->rc;
+}
+
+void hub_choose_engine(struct hub *hub, const char *self, const char *folders)
+{
+    char path[FS_PATH_MAX];
+    const struct engine_spec *usual = engine_spec_named(hub->engines, ENGINE_USUAL);
+    hub->engine = ENGINE_USUAL;
+    hub->engine_reason = "";
+    if (!engine_spec_named(hub->engines, ENGINE_OWN) ||
+        (usual && command_program(self, folders, usual->binary, path)))
+        return;
+    hub->engine = ENGINE_OWN;
+    hub->engine_reason = usual ? ENGINE_USUAL " was not found" : ENGINE_USUAL " is not in engines.yaml";
+    log_warn("engine", "name=%s reason=\"%s\"", hub->engine, hub->engine_reason);
 }
 
 int hub_first_start(struct hub *hub, const char *model_path, struct hub_first *out, struct err *err)

@@ -46,6 +46,10 @@ struct hub {
 int64_t hub_admit(struct http_request *request, void *ctx);
 void hub_handle(struct http_request *request, struct worker *worker, void *ctx);
 
+/* Of models that name none: llama.cpp's server where it is had, in the folders or on PATH, else our own. So a hub that was just made
+ * answers in any case. Static texts. `engines` is set. */
+void hub_choose_engine(struct hub *hub, const char *self, const char *folders);
+
 struct hub_first {
     bool made;      /* the data folder was new */
     char key[80];   /* of tenant `default`, shown once */
