@@ -10,7 +10,7 @@ OPENINGS = ['Once upon a time, there was a {t} {h}', 'One day, a {t} {h} went to
 ODD = ['', ' ', '  two  spaces ', '\n\nA line\n', 'tab\tand\rreturn', 'caf\u00e9 na\u00efve \u00fcber', '\u65e5\u672c\u8a9e\u306e\u6587',
        '\U0001f600 smile \U0001f680', '<s>again</s>', '</s><s>', '<|user|>Hi<|assistant|>', '<unk> is not <0x41>', '<0x0A>',
        'x' * 40, 'int main(void) { return 0; }', '{"a": [1, 2.5e3, null]}', "It's \"quoted\" -- isn't it?", '\u2581\u2581 lower',
-       '1234567890 0.5% $9', 'MiXeD CaSe WoRdS', 'a\u0301 combined', '\u00a0no break', 'end with space ', '<|system|> be kind <|user|>',
+       '1234567890 0.5% $9', 'ooo eee lll sss ttt ddd ggg nnn', 'MiXeD CaSe WoRdS', 'a\u0301 combined', '\u00a0no break', 'end with space ', '<|system|> be kind <|user|>',
        'https://example.org/?q=1&r=2', 'The the the the', '\u200b', 'A' + ' ' * 30 + 'B', '...!!!???', 'na\u00efve caf\u00e9 \u2014 \u201cquote\u201d']
 
 
