@@ -71,6 +71,7 @@ int cli_deploy(const struct cli *cli)
     request_option_count(&r, cli, "slots", "slots");
     request_option_count(&r, cli, "chips", "chips");
     request_option(&r, cli, "chip", "chip");
+    request_option(&r, cli, "engine", "engine");
     add_span(&r, cli, "hold", "hold_s");
     add_span(&r, cli, "idle", "idle_s");
     return request_send(&r, cli, "POST", "/api/v1/deployments", columns, NCOLUMNS);

@@ -39,6 +39,15 @@ static uint32_t variant_of(const struct core *core, struct model_id model)
     return first;
 }
 
+/* From now on the model is served by that engine; "": by the one that it has. */
+static void take_engine(struct core *core, uint32_t variant, const char engine[NAME_CAP])
+{
+    if (engine[0] == 0)
+        return;
+    memcpy(core->variant[variant].row.engine, engine, NAME_CAP);
+    table_touch(&core->variants, variant);
+}
+
 /* ---- where ---- */
 
 static bool names(const struct uuid_list *sites, const struct uuid *site)
@@ -220,6 +229,7 @@ int step_deploy(struct core *core, const struct event *event)
     const struct uuid *tenant = uuid_zero(&e->tenant) ? tenant_first(core) : &e->tenant;
     if (e->sites.n > 0 && (!tenant || tenant_by_id(core, tenant).v == INDEX_NONE))
         return ERR_NOT_FOUND;
+    take_engine(core, variant, e->engine);
     struct row_deployment row = {.id = e->deployment,
                                  .model = e->model,
                                  .replicas = e->replicas,

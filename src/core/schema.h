@@ -179,7 +179,7 @@ struct uuid_list {
 #define EVENT_DEPLOY(F, S) \
     F(S, uuid, deployment, 0) F(S, uuid, model, 0) F(S, u32, replicas, 0) F(S, u32, slots, 0) \
     F(S, uuids, sites, 0) F(S, u32, min, 0) F(S, u32, chips, 0) F(S, text, chip, CHIP_CAP) F(S, uuid, tenant, 0) \
-    F(S, i64, hold_ms, 0) F(S, i64, idle_ms, 0) F(S, text, near, NAME_CAP)
+    F(S, i64, hold_ms, 0) F(S, i64, idle_ms, 0) F(S, text, near, NAME_CAP) F(S, text, engine, NAME_CAP)
 #define EVENT_UNDEPLOY(F, S) F(S, uuid, deployment, 0)
 /* version: of the engine, as it says itself; empty: nobody asked it yet. */
 #define EVENT_REPLICA_STATE(F, S) \

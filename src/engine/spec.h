@@ -26,7 +26,8 @@ enum engine_surface { SURFACE_CHAT, SURFACE_COMPLETION, SURFACE_EMBEDDING, SURFA
 
 struct engine_spec {
     char *name;
-    char *binary; /* looked for on PATH and beside; "{self}": our own; empty: nothing to start, the location is a URL */
+    char *
+        binary; /* looked for on PATH and beside; "{self}": our own; empty: nothing to start, the location is a URL */
     char **argv;
     unsigned argv_count;
     char **env;

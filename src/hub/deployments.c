@@ -84,8 +84,8 @@ static int check_at_sites(struct api_call *call)
 
 static int add_parse(struct api_call *call)
 {
-    static const char *const members[] = {"model", "sites", "near", "replicas", "min",    "max",
-                                          "slots", "chips", "chip", "hold_s",   "idle_s", NULL};
+    static const char *const members[] = {"model", "sites", "near",   "replicas", "min",    "max", "slots",
+                                          "chips", "chip",  "hold_s", "idle_s",   "engine", NULL};
     struct event_deploy *e = &call->events[0].u.deploy;
     uint64_t slots = SLOTS_DEFAULT, chips = 1;
     call->events[0].kind = EVENT_KIND_deploy;
@@ -107,6 +107,8 @@ static int add_parse(struct api_call *call)
         rc = body_text(call, "chip", false, e->chip, sizeof e->chip);
     if (rc == 0)
         rc = body_text(call, "near", false, e->near, sizeof e->near);
+    if (rc == 0)
+        rc = body_text(call, "engine", false, e->engine, sizeof e->engine);
     if (rc == 0)
         rc = read_span(call, "hold_s", &e->hold_ms);
     if (rc == 0)
@@ -160,6 +162,26 @@ static int check_weights(struct api_call *call, const struct core *core, const s
         if (uuid_eq(&row->model, &model->id) && (row->size_bytes == 0 || strstr(row->location, "://")))
             return err_set(&call->err, ERR_UNSUPPORTED,
                            "`%s` is an engine at a URL, which no site can start.", model->name);
+    }
+    return 0;
+}
+
+/* A file stays a file: only what is started here or at sites can take the place of what is started. */
+static int check_engine(struct api_call *call, const struct core *core, const struct row_model *model)
+{
+    const char *name = call->events[0].u.deploy.engine;
+    const struct engine_spec *wanted = engine_spec_named(call->hub->engines, name);
+    const struct row_variant *row;
+    if (name[0] == 0)
+        return 0;
+    if (!wanted)
+        return err_set(&call->err, ERR_INVALID, "engine: there is no engine `%s`", name);
+    for (uint32_t pos = 0; (row = view_variant_at(core, &pos)) != NULL;) {
+        if (!uuid_eq(&row->model, &model->id))
+            continue;
+        if (wanted->binary[0] == 0 || strstr(row->location, "://"))
+            return err_set(&call->err, ERR_INVALID,
+                           "engine: a model is a file or at a URL, and stays what it was added as");
     }
     return 0;
 }
@@ -255,7 +277,9 @@ static int add_prepare(struct api_call *call, const struct core *core)
     e->sites.n = 0;
     if (view_deployment_of(core, &row->id))
         return err_set(&call->err, ERR_EXISTS, "`%s` is deployed already.", row->name);
-    int rc = e->near[0] ? 0 : add_sites(call, core, row);
+    int rc = check_engine(call, core, row);
+    if (rc == 0 && !e->near[0])
+        rc = add_sites(call, core, row);
     if (rc == 0)
         rc = check_chips(call, core);
     if (rc == 0 && e->near[0])

@@ -87,7 +87,8 @@ static int status_finish(struct api_call *call, const struct core *core)
     add_text(out, "listen", call->hub->listen, sizeof call->hub->listen);
     add_text(out, "data", call->hub->data_dir, FS_PATH_MAX);
     add_time(out, "started", call->hub->started_ms);
-    buf_addf(out, ",\"engine\":{\"name\":\"%s\",\"reason\":\"%s\"}", call->hub->engine, call->hub->engine_reason);
+    buf_addf(out, ",\"engine\":{\"name\":\"%s\",\"reason\":\"%s\"}", call->hub->engine,
+             call->hub->engine_reason);
     buf_addf(out,
              ",\"pid\":%ld,\"tenants\":%u,\"keys\":%u,\"models\":%u,\"deployments\":%u,"
              "\"replicas\":%u,\"replicas_ready\":%u,\"leases\":%u,\"waiting\":%u",

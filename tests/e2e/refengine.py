@@ -283,7 +283,24 @@ def hub_adds(hub):
     hub.wait_ready('own')
     a, b = (hub.chat(model=m, temperature=0, max_tokens=60).json()['choices'][0]['message']['content'] for m in ('own', 'stories'))
     same(a, b, 'two replicas of one file')
+    def again(engine):
+        hub.cli('undeploy', 'own')
+        wait_for(lambda: hub.deployment('own') is None, 'it is gone')
+        hub.cli('deploy', 'own', '--engine', engine)
+
+    def detail():
+        replicas = (hub.deployment('own') or {}).get('replicas') or [{}]
+        return 'was not found' in (replicas[0].get('detail') or '')
+    again('llama-server')
+    wait_for(detail, 'the reason')
+    again('reference')
+    hub.wait_ready('own')
+    same(hub.chat(model='own', temperature=0, max_tokens=60).json()['choices'][0]['message']['content'], a, 'it is back')
     hub.cli('undeploy', 'own')
+    wait_for(lambda: hub.deployment('own') is None, 'it is gone')
+    for engine in ('url', 'nothing'):
+        need('engine' in hub.api('POST', '/api/v1/deployments', {'model': 'own', 'engine': engine}, status=400)['error']['message'])
+    need(hub.deployment('own') is None, 'what is refused changes nothing')
     with tempfile.TemporaryDirectory() as tmp:
         other = pathlib.Path(tmp) / 'other.gguf'
         other.write_bytes(MODELS['stories'].read_bytes().replace(b'blk.3.ffn_up.weight', b'blk.3.ffn_up.wait__'))

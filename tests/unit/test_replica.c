@@ -232,6 +232,43 @@ static void test_refused(void **state)
     assert_int_equal(view_counts(world->core).deployments, 0);
 }
 
+static const char *engine_of(uint64_t model)
+{
+    const struct row_variant *row;
+    struct uuid id = uid('M', model);
+    for (uint32_t pos = 0; (row = view_variant_at(world->core, &pos)) != NULL;) {
+        if (uuid_eq(&row->model, &id))
+            break;
+    }
+    assert_non_null(row);
+    const struct row_variant *stored = mirror_find(&world->mirror, ROW_KIND_variant, row);
+    assert_non_null(stored);
+    assert_string_equal(stored->engine, row->engine); /* as the store has it */
+    return row->engine;
+}
+
+/* What serves a model may be another with each deployment; what is refused changes nothing. */
+static void test_engine(void **state)
+{
+    (void)state;
+    char before[NAME_CAP];
+    struct event_deploy e = request(1, 1, 1, "23");
+    (void)snprintf(before, sizeof before, "%s", engine_of(1));
+    (void)snprintf(e.engine, NAME_CAP, "another");
+    e.chips = 3;
+    assert_int_equal(send(e), ERR_NO_CAPACITY);
+    assert_string_equal(engine_of(1), before);
+    e.chips = 1;
+    assert_int_equal(send(e), 0);
+    assert_string_equal(engine_of(1), "another");
+    e = request(2, 1, 1, "23");
+    assert_int_equal(send(e), 0);
+    assert_string_equal(engine_of(2), before);
+    assert_int_equal(world_reload(world), 0);
+    assert_string_equal(engine_of(1), "another"); /* for as long as no other is named */
+    assert_string_equal(engine_of(2), before);
+}
+
 /* A report of an epoch that was given up says nothing of the next. */
 static void test_lost(void **state)
 {
@@ -652,6 +689,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_spread, setup, teardown),
         cmocka_unit_test_setup_teardown(test_chips, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_engine, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lost, setup, teardown),
         cmocka_unit_test_setup_teardown(test_draining, setup, teardown),
         cmocka_unit_test_setup_teardown(test_draining_lost, setup, teardown),
