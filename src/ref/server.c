@@ -39,7 +39,7 @@ struct server {
     uv_timer_t timer;
     struct list answers; /* that are being written */
     int64_t started_s;
-    bool is_unix, ending, closed;
+    bool has_http, is_unix, ending, closed;
 };
 
 /* One request that a task works for. */
@@ -358,8 +358,10 @@ static void close_all(struct server *s)
     if (s->closed)
         return;
     s->closed = true;
-    http_server_close(&s->http);
-    runner_free(s->runner); /* before the handle that it wakes us by */
+    if (s->has_http)
+        http_server_close(&s->http);
+    if (s->runner)
+        runner_free(s->runner); /* before the handle that it wakes us by */
     if (s->is_unix)
         (void)unlink(s->options.host);
     uv_close((uv_handle_t *)&s->ready, NULL);
@@ -403,6 +405,7 @@ static int listen_on(struct server *s, struct err *err)
     char host[HTTP_HOST_CAP];
     uint16_t port;
     http_server_init(&s->http, &s->loop, &config);
+    s->has_http = true;
     if (!http_address_parse(s->options.host, host, &port)) {
         int rc = http_listen_unix(&s->http, s->options.host, err);
         s->is_unix = rc == 0;
@@ -448,6 +451,13 @@ static int open_model(struct server *s, struct err *err)
     return runner_new(&s->runner, &runner, err);
 }
 
+static void tell(const struct server *s)
+{
+    printf("serving %s as %s: %u slots of %u tokens, %u threads, chats: %s\n", s->options.model,
+           s->options.alias, s->options.slots, s->ask.context, s->options.threads,
+           s->ask.format ? chat_name(s->ask.format) : "none");
+}
+
 int ref_main(int argc, char **argv)
 {
     struct err err = {0};
@@ -467,16 +477,15 @@ int ref_main(int argc, char **argv)
         rc = listen_on(s, &err);
     if (rc != 0) {
         fprintf(stderr, "busbar engine-ref: %s\n", err.msg);
-        return 1; /* the system takes everything back */
+        close_all(s);
+    } else {
+        tell(s);
     }
-    printf("serving %s as %s: %u slots of %u tokens, %u threads, chats: %s\n", s->options.model,
-           s->options.alias, s->options.slots, s->ask.context, s->options.threads,
-           s->ask.format ? chat_name(s->ask.format) : "none");
     uv_run(&s->loop.uv, UV_RUN_DEFAULT);
     list_for_each_safe (it, next, &s->answers)
         answer_free(list_entry(it, struct answer, node));
     loop_fini(&s->loop);
     model_free(s->model);
     free(s);
-    return 0;
+    return rc ? 1 : 0;
 }
