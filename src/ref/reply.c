@@ -52,7 +52,7 @@ static void add_head(const struct reply *r, const char *object, struct buf *out)
     add_text(out, "id", r->id, strlen(r->id));
     buf_addf(out, ",\"object\":\"%s\",\"created\":%lld,", object, (long long)r->created_s);
     add_text(out, "model", r->model, strlen(r->model));
-    buf_add_text(out, ",\"system_fingerprint\":\"busbar-reference-" BUSBAR_VERSION "\"");
+    buf_add_text(out, ",\"system_fingerprint\":\"" REPLY_FINGERPRINT "\"");
 }
 
 static void add_usage(const struct task_counts *c, struct buf *out)

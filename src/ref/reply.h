@@ -5,6 +5,8 @@
 
 #include "ref/runner.h"
 
+#define REPLY_FINGERPRINT "busbar-reference-" BUSBAR_VERSION
+
 struct reply {
     const struct vocab *vocab;
     const char *id, *model; /* model: the name that the engine was given */

@@ -257,6 +257,15 @@ static int on_health(struct server *s, struct http_request *request, struct err 
     return 0;
 }
 
+static int on_version(struct server *s, struct http_request *request, struct err *err)
+{
+    static const char version[] = "{\"version\":\"" REPLY_FINGERPRINT "\"}";
+    (void)s;
+    (void)err;
+    http_respond(request, 200, "application/json", "", version, sizeof version - 1);
+    return 0;
+}
+
 static int on_models(struct server *s, struct http_request *request, struct err *err)
 {
     struct buf out;
@@ -313,6 +322,7 @@ static const struct {
     const char *path;
     int (*handle)(struct server *s, struct http_request *request, struct err *err);
 } routes[] = {{HTTP_GET, "/health", on_health},
+              {HTTP_GET, "/version", on_version},
               {HTTP_GET, "/v1/models", on_models},
               {HTTP_POST, "/v1/chat/completions", on_chat},
               {HTTP_POST, "/v1/completions", on_completion},

@@ -116,6 +116,7 @@ def surface(folder):
         same(peer.request('GET', '/v1/models').json()['data'][0]['id'], 'stories', 'model')
         body = {'messages': [{'role': 'user', 'content': 'Tell me a story about a brave fox'}], 'temperature': 0, 'max_tokens': 40}
         whole = peer.post('/v1/chat/completions', {**body, 'logprobs': True, 'top_logprobs': 2})
+        same(peer.request('GET', '/version').json()['version'], whole['system_fingerprint'], 'version')
         text = whole['choices'][0]['message']['content']
         same(''.join(t['token'] for t in whole['choices'][0]['logprobs']['content']), text, 'tokens and text')
         same((whole['usage']['completion_tokens'], whole['choices'][0]['finish_reason']), (40, 'length'), 'usage')
