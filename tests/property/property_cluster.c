@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Random clusters against brute force, in floating point and with formulas of its own: every grouping of the chips of every node, every share of
+ * the layers, every batch, every division into replicas. Where steps overlap the plan is only held to what it says of itself.
+ */
+#include "support.h"
+
+#include <math.h>
+
+#include "core/cluster.h"
+
+#define POOLS 3u
+#define CHIPS 4u
+#define LAYERS 5u
+
+struct made {
+    uint64_t seed;
+    struct cluster_problem problem;
+    struct cluster_model model;
+    struct cluster_pool pool[POOLS];
+    struct cluster_site site[2];
+};
+
+static uint64_t up_to(struct made *m, uint64_t least, uint64_t most)
+{
+    return least + test_below(&m->seed, most - least + 1);
+}
+
+static void make(struct made *m)
+{
+    uint64_t divisions = 1;
+    m->model = (struct cluster_model){.layers = (uint32_t)up_to(m, 1, LAYERS),
+                                      .hidden = (uint32_t)up_to(m, 64, 8192),
+                                      .kv_heads = (uint32_t)up_to(m, 1, 8),
+                                      .activation_bytes = 2,
+                                      .layer_bytes = up_to(m, 1000000, 900000000),
+                                      .kv_bytes = up_to(m, 0, 20000),
+                                      .head_bytes = up_to(m, 0, 300000000),
+                                      .embed_bytes = up_to(m, 0, 300000000)};
+    m->model.layer_flop = m->model.layer_bytes * up_to(m, 1, 3);
+    if (test_below(&m->seed, 3) == 0) {
+        m->model.experts = (uint32_t)up_to(m, 2, 64);
+        m->model.experts_active = (uint32_t)up_to(m, 1, m->model.experts);
+        m->model.expert_bytes = up_to(m, 1000, 20000000);
+    }
+    for (uint32_t i = 0; i < 2; i++)
+        m->site[i] = (struct cluster_site){.hop_ps = (int64_t)up_to(m, 0, 100000000),
+                                           .far_ps = (int64_t)up_to(m, 0, 10000000000),
+                                           .hop_byte_s = up_to(m, 1000000000, 50000000000),
+                                           .far_byte_s = up_to(m, 10000000, 1000000000)};
+    m->problem = (struct cluster_problem){.model = &m->model, .pool = m->pool, .site = m->site, .sites = 2};
+    for (uint32_t i = 0; i < POOLS; i++) {
+        struct cluster_pool *c = &m->pool[i];
+        *c = (struct cluster_pool){.site = (uint32_t)test_below(&m->seed, 4) == 0,
+                                   .node_chips = 1u << test_below(&m->seed, 3),
+                                   .memory_bytes = up_to(m, 100000000, 3000000000),
+                                   .byte_s = up_to(m, 50000000000, 3000000000000),
+                                   .flop_s = up_to(m, 1000000000000, 900000000000000),
+                                   .link_ps = (int64_t)up_to(m, 0, 20000000),
+                                   .link_byte_s = up_to(m, 10000000000, 900000000000)};
+        c->chips = c->node_chips * (uint32_t)up_to(m, 1, CHIPS / c->node_chips);
+        divisions *= c->chips + 1;
+        if (divisions > 30)
+            break;
+        m->problem.pools = i + 1;
+    }
+    m->problem.goal =
+        (struct cluster_goal){.aim = CLUSTER_MOST,
+                              .context = (uint32_t)up_to(m, 1, 4096),
+                              .batch_max = 1u << test_below(&m->seed, 5),
+                              .tpot_ps = test_below(&m->seed, 2) ? (int64_t)up_to(m, 1, 20) * 1000000000 : 0,
+                              .corridors = test_below(&m->seed, 2)};
+    m->problem.goal.prompt = (uint32_t)up_to(m, 0, m->problem.goal.context);
+    m->problem.goal.ttft_ps = test_below(&m->seed, 4) ? 0 : (int64_t)up_to(m, 1, 100) * 1000000000;
+}
+
+/* ---- formulas, in seconds ---- */
+
+static double layer_s(const struct made *m, const struct cluster_pool *c, double k, double tokens,
+                      double before, double held)
+{
+    const struct cluster_model *o = &m->model;
+    double met = o->experts ? o->experts * (1 - pow(1 - (double)o->experts_active / o->experts, tokens)) : 0;
+    double read = ((double)o->layer_bytes + met * (double)o->expert_bytes + held * (double)o->kv_bytes) /
+                  (k * (double)c->byte_s);
+    double compute = tokens * ((double)o->layer_flop + 4 * before * o->hidden) / (k * (double)c->flop_s);
+    double reduce =
+        2 * 2 * (k - 1) * ((double)c->link_ps / 1e12 + tokens * o->hidden * 2 / k / (double)c->link_byte_s);
+    return fmax(read, compute) + reduce;
+}
+
+static double head_s(const struct made *m, const struct cluster_pool *c, double k, double tokens)
+{
+    return fmax((double)m->model.head_bytes / (k * (double)c->byte_s),
+                tokens * (double)m->model.head_bytes / (k * (double)c->flop_s));
+}
+
+static double hop_s(const struct made *m, const struct cluster_pool *c, double tokens, bool far)
+{
+    const struct cluster_site *s = &m->site[c->site];
+    double bytes = tokens * m->model.hidden * 2;
+    return far ? (double)s->far_ps / 1e12 + bytes / (double)s->far_byte_s
+               : (double)s->hop_ps / 1e12 + bytes / (double)s->hop_byte_s;
+}
+
+/* ---- every replica ---- */
+
+struct trial {
+    const struct made *m;
+    uint32_t chips[POOLS], batch;
+    bool far;
+    double tpot, ttft; /* bounds */
+    double best;       /* least time for a token, of replicas that have the first one in time or not */
+    double best_ttft;  /* of that replica, the time to the first token */
+};
+
+struct so_far {
+    uint32_t pool, node_left, pool_left, layers, stages;
+    bool head;
+    double sum, bare, first, first_bare;
+};
+
+static void search(struct trial *t, struct so_far at)
+{
+    const struct made *m = t->m;
+    if (at.layers == 0 && at.head) {
+        double sum = at.stages == 1 ? at.bare : at.sum;
+        if (sum < t->best) {
+            t->best = sum;
+            t->best_ttft = at.stages == 1 ? at.first_bare : at.first;
+        }
+        return;
+    }
+    while (at.node_left == 0) {
+        if (at.pool_left == 0) {
+            if (++at.pool >= m->problem.pools)
+                return;
+            at.pool_left = t->chips[at.pool];
+        }
+        uint32_t node = m->pool[at.pool].node_chips;
+        at.node_left = at.pool_left < node ? at.pool_left : node;
+        at.pool_left -= at.node_left;
+    }
+    const struct cluster_pool *c = &m->pool[at.pool];
+    struct so_far skip = at;
+    skip.node_left--;
+    search(t, skip);
+    for (uint32_t k = 1; k <= at.node_left; k *= 2) {
+        if (m->model.kv_heads % k != 0)
+            break;
+        double each = (double)m->model.layer_bytes +
+                      (double)m->model.experts * (double)m->model.expert_bytes +
+                      (double)t->batch * m->problem.goal.context * (double)m->model.kv_bytes;
+        for (uint32_t head = 0; head <= !at.head; head++) {
+            for (uint32_t n = 1; n <= at.layers; n++) {
+                double bytes = n * each + (head ? (double)(m->model.head_bytes + m->model.embed_bytes) : 0);
+                if (bytes > (double)c->memory_bytes * k)
+                    break;
+                struct so_far next = at;
+                double context = m->problem.goal.context, prompt = m->problem.goal.prompt;
+                next.bare = n * layer_s(m, c, k, t->batch, context, t->batch * context) +
+                            (head ? head_s(m, c, k, t->batch) : 0);
+                next.first_bare =
+                    n * layer_s(m, c, k, prompt, floor(prompt / 2), 0) + (head ? head_s(m, c, k, 1) : 0);
+                next.sum += next.bare + hop_s(m, c, t->batch, t->far);
+                next.first += next.first_bare + hop_s(m, c, prompt, t->far);
+                next.node_left -= k;
+                next.layers -= n;
+                next.stages++;
+                next.head |= head;
+                search(t, next);
+            }
+        }
+    }
+}
+
+/* Tokens a second of the best replica on these chips; -1: nothing fits, or *close: a bound is met so narrowly that rounding may decide. */
+static double replica(const struct made *m, const uint32_t *chips, bool *close)
+{
+    const struct cluster_goal *g = &m->problem.goal;
+    struct trial t = {.m = m,
+                      .tpot = g->tpot_ps ? (double)g->tpot_ps / 1e12 : INFINITY,
+                      .ttft = g->ttft_ps ? (double)g->ttft_ps / 1e12 : INFINITY};
+    uint32_t site = UINT32_MAX;
+    double best = -1;
+    for (uint32_t i = 0; i < m->problem.pools; i++) {
+        t.chips[i] = chips[i];
+        t.far |= chips[i] > 0 && site != UINT32_MAX && site != m->pool[i].site;
+        site = chips[i] > 0 ? m->pool[i].site : site;
+    }
+    if (t.far && !g->corridors)
+        return -1;
+    for (t.batch = 1; t.batch <= g->batch_max; t.batch *= 2) {
+        t.best = INFINITY;
+        search(&t, (struct so_far){.pool = UINT32_MAX, .layers = m->model.layers});
+        if (isinf(t.best))
+            break;
+        *close |= fabs(t.best / t.tpot - 1) < 1e-6 || fabs(t.best_ttft / t.ttft - 1) < 1e-6;
+        if (t.best <= t.tpot && t.best_ttft <= t.ttft && t.batch / t.best > best)
+            best = t.batch / t.best;
+    }
+    return best;
+}
+
+/* ---- every division ---- */
+
+static double divide(const struct made *m, uint32_t *left, bool *close)
+{
+    double best = 0;
+    uint32_t chips[POOLS] = {0};
+    for (;;) {
+        uint32_t i = 0;
+        while (i < m->problem.pools) {
+            uint32_t node = m->pool[i].node_chips, next = chips[i] == 0 ? 1 : chips[i] * 2;
+            next = next > left[i] && chips[i] < m->pool[i].chips && left[i] == m->pool[i].chips &&
+                           left[i] % node == 0
+                       ? left[i]
+                       : next;
+            chips[i] = next;
+            if (next <= left[i])
+                break;
+            chips[i++] = 0;
+        }
+        if (i == m->problem.pools)
+            return best;
+        double one = replica(m, chips, close);
+        if (one < 0)
+            continue;
+        for (uint32_t k = 0; k < m->problem.pools; k++)
+            left[k] -= chips[k];
+        double all = one + divide(m, left, close);
+        for (uint32_t k = 0; k < m->problem.pools; k++)
+            left[k] += chips[k];
+        best = all > best ? all : best;
+    }
+}
+
+/* ---- what a plan says of itself ---- */
+
+static void holds(const struct made *m, const struct cluster_plan *plan)
+{
+    const struct cluster_goal *g = &m->problem.goal;
+    uint32_t used[POOLS] = {0};
+    uint64_t tokens = 0;
+    for (uint32_t r = 0; r < plan->n; r++) {
+        const struct cluster_replica *replica = &plan->replica[r];
+        uint32_t layers = 0, heads = 0, chips[POOLS] = {0}, site = UINT32_MAX;
+        double requests = (double)replica->batch * replica->in_flight;
+        assert_true(replica->count > 0 && replica->stages > 0 && replica->batch <= g->batch_max);
+        assert_true(replica->in_flight == 1 || (g->overlap && replica->in_flight <= replica->stages));
+        for (uint32_t i = 0; i < replica->stages; i++) {
+            const struct cluster_stage *s = &replica->stage[i];
+            const struct cluster_pool *c = &m->pool[s->pool];
+            double each = (double)m->model.layer_bytes +
+                          (double)m->model.experts * (double)m->model.expert_bytes +
+                          requests * g->context * (double)m->model.kv_bytes;
+            double bytes =
+                s->layers * each + (s->head ? (double)(m->model.head_bytes + m->model.embed_bytes) : 0);
+            assert_true(bytes <= (double)c->memory_bytes * s->chips);
+            assert_true(s->chips <= c->node_chips && m->model.kv_heads % s->chips == 0);
+            assert_true(g->corridors || site == UINT32_MAX || site == c->site);
+            site = c->site;
+            chips[s->pool] += s->chips;
+            layers += s->layers;
+            heads += s->head;
+        }
+        assert_true(layers == m->model.layers && heads == 1);
+        assert_true(g->tpot_ps == 0 || replica->tpot_ps <= g->tpot_ps);
+        assert_true(g->ttft_ps == 0 || replica->ttft_ps <= g->ttft_ps);
+        for (uint32_t i = 0; i < m->problem.pools; i++) {
+            assert_true(chips[i] <= replica->chips[i]);
+            used[i] += replica->count * replica->chips[i];
+        }
+        tokens += replica->count * replica->token_s_e3;
+    }
+    for (uint32_t i = 0; i < m->problem.pools; i++)
+        assert_true(used[i] <= m->pool[i].chips);
+    assert_int_equal(tokens, plan->token_s_e3);
+}
+
+static void equal_brute_force(void **state)
+{
+    (void)state;
+    static struct made m;
+    static struct cluster_plan plan, again;
+    void *block = aligned_alloc(16, cluster_size());
+    uint64_t n = test_count(1000, 10000), none = 0, replicas = 0, pipelines = 0, groups = 0, narrow = 0;
+    assert_non_null(block);
+    m.seed = test_seed();
+    for (uint64_t i = 0; i < n; i++) {
+        uint32_t left[POOLS];
+        bool close = false;
+        make(&m);
+        for (uint32_t k = 0; k < POOLS; k++)
+            left[k] = m.pool[k].chips;
+        double most = divide(&m, left, &close);
+        int rc = cluster_plan(block, &m.problem, &plan);
+        if (close) {
+            narrow++;
+            continue;
+        }
+        assert_int_equal(rc, most > 0 ? 0 : ERR_NO_CAPACITY);
+        none += rc != 0;
+        if (rc != 0)
+            continue;
+        holds(&m, &plan);
+        assert_true(fabs((double)plan.token_s_e3 / 1000 / most - 1) < 1e-4 + 0.01 / most);
+        replicas += plan.n > 1 || plan.replica[0].count > 1;
+        for (uint32_t k = 0; k < plan.n; k++) {
+            pipelines += plan.replica[k].stages > 1;
+            groups += plan.replica[k].stage[0].chips > 1;
+        }
+        m.problem.goal.overlap = true;
+        assert_int_equal(cluster_plan(block, &m.problem, &again), 0);
+        holds(&m, &again);
+        assert_true(again.token_s_e3 >= plan.token_s_e3);
+        m.problem.goal.aim = CLUSTER_SOONEST;
+        if (cluster_plan(block, &m.problem, &again) == 0)
+            holds(&m, &again);
+    }
+    print_message("# %llu clusters: %llu hold no replica, %llu several; %llu pipelines, %llu groups; %llu "
+                  "too narrow to judge\n",
+                  (unsigned long long)n, (unsigned long long)none, (unsigned long long)replicas,
+                  (unsigned long long)pipelines, (unsigned long long)groups, (unsigned long long)narrow);
+    assert_true(replicas > n / 10 && pipelines > n / 20 && groups > n / 20 && narrow < n / 100);
+    free(block);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(equal_brute_force)};
+    return cmocka_run_group_tests_name("property_cluster", tests, NULL, NULL);
+}
