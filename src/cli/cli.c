@@ -198,6 +198,10 @@ const struct verb cli_verbs[] = {
      "carbon-price=N plan=WHAT plan-every=TIME preempt=WHAT reserve=WHAT durations=WHAT tenants=WHAT free "
      "eta=N report=FILE",
      "run a network and traces of jobs on virtual time; --report writes a page about it", cli_sim},
+    {"plan", "MODEL", 1, 1,
+     "on=CHIPS goal=GOALS quant=FORMAT context=N prompt=N batch=N groups=N corridors overlap reference=CHIP "
+     "efficiency=SHARES chips=FILE models=FILE",
+     "plan how given chips serve a model: groups, stages, replicas, and how fast that will be", cli_plan},
     {"backup", "DIR", 1, 1, "blobs", "copy the running hub's data to a new folder", cli_backup},
     {"restore", "DIR", 1, 1, "", "fill a new data folder from a backup", cli_restore},
     {"rules apply", "FILE", 1, 1, "dry-run",

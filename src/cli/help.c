@@ -68,6 +68,25 @@ static const struct {
                 "  busbar witness http://hub:7070 --key VKEY --dir w --every 60\n"
                 "  busbar witness --key VKEY --dir w --listen 0.0.0.0:7090\n"
                 "  busbar up --witness $(cat w/vkey)=http://witness:7090\n"},
+    {"plan",
+     "MODEL is one of data/models.yaml, or a GGUF file. No hub is asked (docs/planner.md).\n"
+     "  --on CHIP:N[@SITE],... chips of data/chips.yaml, in nodes of 8 unless fewer are connected\n"
+     "  --goal GOALS           throughput (or nothing said) or latency; tpot=TIME, ttft=TIME at most, as "
+     "50ms or 2s\n"
+     "  --quant FORMAT         of the weights, such as fp8 or q4_k_m; bf16\n"
+     "  --context N            tokens that a request holds; 4096, or as many as the model can\n"
+     "  --prompt N             of them its prompt; 1024\n"
+     "  --batch N              requests in one step, at most; 64\n"
+     "  --groups N             chips that split a layer between them, at most; 8\n"
+     "  --corridors            a replica may have stages at several sites\n"
+     "  --overlap              the engine has as many steps under way as there are stages\n"
+     "  --reference CHIP       which the whole is compared with; h100\n"
+     "  --efficiency SHARES    delivered of a data sheet: compute=0.9,bandwidth=0.8,memory=0.9,link=0.9\n"
+     "  --chips FILE, --models FILE\n"
+     "                         catalogues of one's own\n"
+     "\nExamples\n"
+     "  busbar plan llama-3.1-70b --on ascend910b:16,mtt-s4000:8 --goal tpot=50ms\n"
+     "  busbar plan qwen3-32b --on mtt-s4000:4 --goal latency --quant q4_0 --groups 1\n"},
     {"key budget",
      "AMOUNT in the tenant's currency, such as 12.50; none: take the budget away. A key has one that is hard "
      "and one that is soft.\n"
