@@ -87,6 +87,10 @@ static const struct {
      "\nExamples\n"
      "  busbar plan llama-3.1-70b --on ascend910b:16,mtt-s4000:8 --goal tpot=50ms\n"
      "  busbar plan qwen3-32b --on mtt-s4000:4 --goal latency --quant q4_0 --groups 1\n"},
+    {"plan check",
+     "FILE: figures as in data/predictions.yaml, which is taken if none is given. Each is of one "
+     "group of equal chips with a\n"
+     "whole model: tokens a second and chip of a batch, or milliseconds to the first token.\n"},
     {"key budget",
      "AMOUNT in the tenant's currency, such as 12.50; none: take the budget away. A key has one that is hard "
      "and one that is soft.\n"

@@ -96,12 +96,9 @@ void plan_reference(struct plan_case *pc)
     free(plan);
 }
 
-static int print_json(const struct plan_case *pc)
+int plan_print_json(struct buf *json)
 {
-    struct buf json;
-    buf_init(&json, JSON_MAX);
-    plan_json(pc, &json);
-    char *text = buf_take(&json);
+    char *text = buf_take(json);
     yyjson_doc *doc = text ? yyjson_read(text, strlen(text), 0) : NULL;
     char *pretty = doc ? yyjson_write(doc, YYJSON_WRITE_PRETTY_TWO_SPACES, NULL) : NULL;
     if (pretty)
@@ -112,8 +109,16 @@ static int print_json(const struct plan_case *pc)
     free(pretty);
     yyjson_doc_free(doc);
     free(text);
-    buf_fini(&json);
+    buf_fini(json);
     return rc;
+}
+
+static int print_json(const struct plan_case *pc)
+{
+    struct buf json;
+    buf_init(&json, JSON_MAX);
+    plan_json(pc, &json);
+    return plan_print_json(&json);
 }
 
 int cli_plan(const struct cli *cli)

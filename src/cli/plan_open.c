@@ -97,7 +97,7 @@ static int unknown(const char *what, const char *name, const char *(*get)(const 
     return CLI_NOT_FOUND;
 }
 
-static const struct net_chip *find_chip(const struct plan_case *pc, const char *name)
+const struct net_chip *plan_chip(const struct plan_case *pc, const char *name)
 {
     for (uint32_t i = 0; i < netfile_chips(pc->chips); i++) {
         if (strcmp(netfile_chip(pc->chips, i)->name, name) == 0)
@@ -109,7 +109,7 @@ static const struct net_chip *find_chip(const struct plan_case *pc, const char *
 
 /* ---- files ---- */
 
-static int tell(const char *path, int rc, const struct problems *problems)
+int plan_tell(const char *path, int rc, const struct problems *problems)
 {
     char text[PROBLEM_TEXT_CAP];
     for (uint32_t i = 0; i < problems->n; i++) {
@@ -129,6 +129,38 @@ static bool find_file(char path[FS_PATH_MAX], const char *given, const char *own
     return fs_share(share) && fs_join(path, share, own);
 }
 
+/* --efficiency compute=0.9,bandwidth=0.8,memory=0.9,link=0.9 */
+static int read_shares(struct model_delivered *d, const char *text)
+{
+    const struct {
+        const char *name;
+        struct figure *to;
+    } shares[] = {
+        {"compute", &d->compute}, {"bandwidth", &d->bandwidth}, {"memory", &d->memory}, {"link", &d->link}};
+    for (const char *p = text ? text : ""; *p;) {
+        size_t len = strcspn(p, ","), key = strcspn(p, "=");
+        bool read = false;
+        for (uint32_t i = 0; i < 4 && key < len; i++) {
+            int64_t v;
+            if (strlen(shares[i].name) != key || memcmp(shares[i].name, p, key) != 0 ||
+                decimal_parse(p + key + 1, len - key - 1, 3, &v) != DECIMAL_OK || v < 1 || v > 1000)
+                continue;
+            *shares[i].to = (struct figure){v, TIER_GIVEN};
+            read = true;
+        }
+        if (!read) {
+            fprintf(stderr,
+                    "busbar: --efficiency: expected compute, bandwidth, memory or link, each = 0.001 to 1, "
+                    "with commas, "
+                    "got %.*s\n",
+                    (int)len, p);
+            return CLI_USAGE;
+        }
+        p += len + (p[len] == ',');
+    }
+    return CLI_OK;
+}
+
 int plan_catalogues(struct plan_case *pc, const struct cli *cli)
 {
     char chips[FS_PATH_MAX], models[FS_PATH_MAX];
@@ -146,11 +178,11 @@ int plan_catalogues(struct plan_case *pc, const struct cli *cli)
         rc = models_load(&pc->models, models, &problems);
     }
     if (rc != 0)
-        rc = tell(path, rc, &problems);
+        rc = plan_tell(path, rc, &problems);
     problems_fini(&problems);
     if (rc == CLI_OK)
         pc->delivered = *models_delivered(pc->models);
-    return rc;
+    return rc == CLI_OK ? read_shares(&pc->delivered, cli_option(cli, "efficiency")) : rc;
 }
 
 static bool is_file(const char *name)
@@ -287,7 +319,7 @@ static int read_chips(struct plan_case *pc, const char *text, uint32_t group)
             (at && !name_valid(at + 1, strlen(at + 1))))
             return bad_chips(part);
         *colon = 0;
-        const struct net_chip *chip = find_chip(pc, part);
+        const struct net_chip *chip = plan_chip(pc, part);
         if (!chip)
             return CLI_NOT_FOUND;
         int rc = add_pools(pc, chip, at ? at + 1 : "", (uint32_t)count, group);
@@ -367,38 +399,6 @@ static int read_counts(struct plan_case *pc, const struct cli *cli, uint32_t *gr
     return rc == CLI_OK ? count(cli, "groups", 1, CLUSTER_NODE_MAX, group) : rc;
 }
 
-/* --efficiency compute=0.9,bandwidth=0.8,memory=0.9,link=0.9 */
-static int read_shares(struct model_delivered *d, const char *text)
-{
-    const struct {
-        const char *name;
-        struct figure *to;
-    } shares[] = {
-        {"compute", &d->compute}, {"bandwidth", &d->bandwidth}, {"memory", &d->memory}, {"link", &d->link}};
-    for (const char *p = text ? text : ""; *p;) {
-        size_t len = strcspn(p, ","), key = strcspn(p, "=");
-        bool read = false;
-        for (uint32_t i = 0; i < 4 && key < len; i++) {
-            int64_t v;
-            if (strlen(shares[i].name) != key || memcmp(shares[i].name, p, key) != 0 ||
-                decimal_parse(p + key + 1, len - key - 1, 3, &v) != DECIMAL_OK || v < 1 || v > 1000)
-                continue;
-            *shares[i].to = (struct figure){v, TIER_GIVEN};
-            read = true;
-        }
-        if (!read) {
-            fprintf(stderr,
-                    "busbar: --efficiency: expected compute, bandwidth, memory or link, each = 0.001 to 1, "
-                    "with commas, "
-                    "got %.*s\n",
-                    (int)len, p);
-            return CLI_USAGE;
-        }
-        p += len + (p[len] == ',');
-    }
-    return CLI_OK;
-}
-
 int plan_open(struct plan_case *pc, const struct cli *cli)
 {
     const char *on = cli_option(cli, "on"), *goal = cli_option(cli, "goal");
@@ -409,8 +409,6 @@ int plan_open(struct plan_case *pc, const struct cli *cli)
         return CLI_USAGE;
     }
     int rc = plan_catalogues(pc, cli);
-    if (rc == CLI_OK)
-        rc = read_shares(&pc->delivered, cli_option(cli, "efficiency"));
     if (rc == CLI_OK)
         rc = open_model(pc, cli);
     pc->problem.goal.aim = CLUSTER_MOST;
@@ -427,7 +425,7 @@ int plan_open(struct plan_case *pc, const struct cli *cli)
     pc->problem.model = &pc->shape;
     pc->problem.pool = pc->pool;
     pc->problem.site = pc->site;
-    pc->reference = find_chip(pc, reference ? reference : PLAN_REFERENCE);
+    pc->reference = plan_chip(pc, reference ? reference : PLAN_REFERENCE);
     pc->block = aligned_alloc(16, (cluster_size() + 15) / 16 * 16);
     if (!pc->block)
         fprintf(stderr, "busbar: out of memory\n");

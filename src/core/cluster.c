@@ -175,6 +175,18 @@ static int64_t first_token_ps(const struct cluster_problem *p, const struct clus
     return ps;
 }
 
+int64_t cluster_first_ps(const struct cluster_problem *p, uint32_t pool, uint32_t chips)
+{
+    const struct cluster_replica r = {
+        .stages = 1, .stage = {{.pool = pool, .chips = chips, .layers = p->model->layers, .head = true}}};
+    return first_token_ps(p, &r, false);
+}
+
+int64_t cluster_token_ps(const struct cluster_problem *p, uint32_t pool, uint32_t chips, uint32_t batch)
+{
+    return cluster_layer_ps(p, pool, chips, batch) * p->model->layers + head_ps(p, pool, chips, batch);
+}
+
 /* What a plan of stages is as a replica, with as many steps in flight as the goal's time for a token allows. False: it does not meet the goal. */
 static bool replica_of(const struct cluster_work *w, const struct cluster_problem *p,
                        const struct cluster_try *t, struct cluster_replica *r)

@@ -111,5 +111,9 @@ int cluster_plan(void *block, const struct cluster_problem *problem, struct clus
 /* Time for one layer of a step with `batch` requests on a group of `chips` chips of a pool. */
 int64_t cluster_layer_ps(const struct cluster_problem *problem, uint32_t pool, uint32_t chips,
                          uint32_t batch);
+/* What a group that holds the whole model takes: for a step of `batch` requests, and for the first token of one. */
+int64_t cluster_token_ps(const struct cluster_problem *problem, uint32_t pool, uint32_t chips,
+                         uint32_t batch);
+int64_t cluster_first_ps(const struct cluster_problem *problem, uint32_t pool, uint32_t chips);
 
 #endif

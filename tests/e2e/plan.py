@@ -132,9 +132,37 @@ def check_catalogues():
         run(FAILED, 'llama-3-8b', '--on', 'h100:1', '--chips', folder + '/none.yaml')
 
 
+def check_published():
+    """The table of predictions is made of the same steps as a plan, and its errors are what it says."""
+    got = json.loads(run(OK, 'check', '--json').stdout)
+    rows = got['predictions']
+    need(len(rows) >= 20, f'{len(rows)} published figures')
+    for row in rows:
+        near(row['off_percent'], 100 * (row['predicted'] / row['published'] - 1), 0.01, row)
+    errors = sorted(abs(row['off_percent']) for row in rows)
+    near(got['off_percent_median'], errors[len(errors) // 2], 0.001, 'the median')
+    first = next(r for r in rows if r['model'] == 'llama-2-7b' and r['chip'] == 'a100' and r['prompt'] == 2048 and r['what'] == 'first_ms')
+    same_case = plan('llama-2-7b', '--on', 'a100:1', '--goal', 'latency', '--context', '2049', '--prompt', '2048', '--quant', 'f16')
+    near(first['predicted'], same_case['replicas'][0]['ttft_us'] / 1e3, 0.001, 'as a plan has it')
+    text = run(OK, 'check').stdout
+    need(text.count('\n') == len(rows) + 2 and f'{got["off_percent_median"]:.1f} %' in text, text)
+    with tempfile.TemporaryDirectory() as folder:
+        own = pathlib.Path(folder) / 'own.yaml'
+        row = 'predictions:\n  - {model: llama-2-7b, format: bf16, chip: a100, chips: 1, batch: 1, prompt: 10, out: 10, '
+        own.write_text(row + 'what: tokens_s_chip, published: "50 measured, here"}\n', encoding='utf-8')
+        own_row = json.loads(run(OK, 'check', str(own), '--json').stdout)['predictions'][0]
+        need(80 < own_row['predicted'] < 130, own_row)
+        own.write_text(row + 'what: speed, published: 50}\n', encoding='utf-8')
+        done = run(FAILED, 'check', str(own))
+        need(f'{own}:2: predictions[0].what' in done.stderr and 'predictions[0].published' in done.stderr, done.stderr)
+        own.write_text(row.replace('llama-2-7b', 'llama-9') + 'what: first_ms, published: "50 measured, here"}\n', encoding='utf-8')
+        need('cannot be predicted' in run(FAILED, 'check', str(own)).stderr, 'a model that is not there')
+        run(FAILED, 'check', folder + '/none.yaml')
+
+
 def main():
     tap = Tap()
-    for case in (check_numbers, check_sums, check_engines, check_file, check_refusals, check_catalogues):
+    for case in (check_numbers, check_sums, check_engines, check_file, check_refusals, check_catalogues, check_published):
         tap.case(case.__name__.replace('_', ' '), case)
     tap.done()
 
