@@ -198,8 +198,8 @@ const struct verb cli_verbs[] = {
      "carbon-price=N plan=WHAT plan-every=TIME preempt=WHAT reserve=WHAT durations=WHAT tenants=WHAT free "
      "eta=N report=FILE",
      "run a network and traces of jobs on virtual time; --report writes a page about it", cli_sim},
-    {"plan check", "[FILE]", 0, 1, "efficiency=SHARES chips=FILE models=FILE",
-     "hold the cluster planner's predictions against published figures", cli_plan_check},
+    {"predictions", "[FILE]", 0, 1, "efficiency=SHARES chips=FILE models=FILE",
+     "hold the cluster planner's predictions against published figures", cli_predictions},
     {"plan", "MODEL", 1, 1,
      "on=CHIPS goal=GOALS quant=FORMAT context=N prompt=N batch=N groups=N corridors overlap reference=CHIP "
      "efficiency=SHARES chips=FILE models=FILE",

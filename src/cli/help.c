@@ -87,7 +87,7 @@ static const struct {
      "\nExamples\n"
      "  busbar plan llama-3.1-70b --on ascend910b:16,mtt-s4000:8 --goal tpot=50ms\n"
      "  busbar plan qwen3-32b --on mtt-s4000:4 --goal latency --quant q4_0 --groups 1\n"},
-    {"plan check",
+    {"predictions",
      "FILE: figures as in data/predictions.yaml, which is taken if none is given. Each is of one "
      "group of equal chips with a\n"
      "whole model: tokens a second and chip of a batch, or milliseconds to the first token.\n"},

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The cluster planner: how long it takes (cluster_plan.c), and its predictions beside published figures (busbar plan check).
+"""The cluster planner: how long it takes (cluster_plan.c), and its predictions beside published figures (busbar predictions).
 
 64 chips and 126 layers, the most of any model in the catalogue: a pipeline within 200 us, with groups and with replicas within 10 ms, in the
 median. Exit status 1 if not. How far predictions are off is told, not judged: the table says why.
@@ -31,9 +31,9 @@ def main():
         missed += not met
         print(f'{part["part"]:9} {part["us_median"]:9.1f} us of CPU (median of {part["rounds"]}; {part["us_min"]:.1f} to '
               f'{part["us_max"]:.1f}), aim {aim} us: {"met" if met else "MISSED"}')
-    print(subprocess.run([busbar, 'plan', 'check'], capture_output=True, text=True, check=True).stdout, end='')
+    print(subprocess.run([busbar, 'predictions'], capture_output=True, text=True, check=True).stdout, end='')
     if args.json:
-        checked = subprocess.run([busbar, 'plan', 'check', '--json'], capture_output=True, text=True, check=True)
+        checked = subprocess.run([busbar, 'predictions', '--json'], capture_output=True, text=True, check=True)
         pathlib.Path(args.json).write_text(json.dumps({'times': times, **json.loads(checked.stdout)}, indent=2) + '\n',
                                            encoding='utf-8')
     return 1 if missed else 0

@@ -10,8 +10,12 @@ from workbench import FAILED, NOT_FOUND, OK, ROOT, USAGE, Tap, busbar, need, sam
 MODEL = str(ROOT / 'data' / 'models' / 'stories.gguf')
 
 
-def run(status, *args):
-    return busbar(status, 'plan', *args, BUSBAR_HUB='http://127.0.0.1:9')
+def run(status, *args, verb='plan'):
+    return busbar(status, verb, *args, BUSBAR_HUB='http://127.0.0.1:9')
+
+
+def predictions(status, *args):
+    return run(status, *args, verb='predictions')
 
 
 def plan(*args):
@@ -134,7 +138,7 @@ def check_catalogues():
 
 def check_published():
     """The table of predictions is made of the same steps as a plan, and its errors are what it says."""
-    got = json.loads(run(OK, 'check', '--json').stdout)
+    got = json.loads(predictions(OK, '--json').stdout)
     rows = got['predictions']
     need(len(rows) >= 20, f'{len(rows)} published figures')
     for row in rows:
@@ -144,20 +148,20 @@ def check_published():
     first = next(r for r in rows if r['model'] == 'llama-2-7b' and r['chip'] == 'a100' and r['prompt'] == 2048 and r['what'] == 'first_ms')
     same_case = plan('llama-2-7b', '--on', 'a100:1', '--goal', 'latency', '--context', '2049', '--prompt', '2048', '--quant', 'f16')
     near(first['predicted'], same_case['replicas'][0]['ttft_us'] / 1e3, 0.001, 'as a plan has it')
-    text = run(OK, 'check').stdout
+    text = predictions(OK).stdout
     need(text.count('\n') == len(rows) + 2 and f'{got["off_percent_median"]:.1f} %' in text, text)
     with tempfile.TemporaryDirectory() as folder:
         own = pathlib.Path(folder) / 'own.yaml'
         row = 'predictions:\n  - {model: llama-2-7b, format: bf16, chip: a100, chips: 1, batch: 1, prompt: 10, out: 10, '
         own.write_text(row + 'what: tokens_s_chip, published: "50 measured, here"}\n', encoding='utf-8')
-        own_row = json.loads(run(OK, 'check', str(own), '--json').stdout)['predictions'][0]
+        own_row = json.loads(predictions(OK, str(own), '--json').stdout)['predictions'][0]
         need(80 < own_row['predicted'] < 130, own_row)
         own.write_text(row + 'what: speed, published: 50}\n', encoding='utf-8')
-        done = run(FAILED, 'check', str(own))
+        done = predictions(FAILED, str(own))
         need(f'{own}:2: predictions[0].what' in done.stderr and 'predictions[0].published' in done.stderr, done.stderr)
         own.write_text(row.replace('llama-2-7b', 'llama-9') + 'what: first_ms, published: "50 measured, here"}\n', encoding='utf-8')
-        need('cannot be predicted' in run(FAILED, 'check', str(own)).stderr, 'a model that is not there')
-        run(FAILED, 'check', folder + '/none.yaml')
+        need('cannot be predicted' in predictions(FAILED, str(own)).stderr, 'a model that is not there')
+        predictions(FAILED, folder + '/none.yaml')
 
 
 def main():

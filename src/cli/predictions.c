@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* busbar plan check: predictions beside published figures. Nothing is tuned to them: the shares are those of data/models.yaml. */
+/* busbar predictions: predictions beside published figures. Nothing is tuned to them: the shares are those of data/models.yaml. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,7 +87,7 @@ static int compare(const struct plan_case *pc, const struct cli *cli, const stru
     return CLI_OK;
 }
 
-int cli_plan_check(const struct cli *cli)
+int cli_predictions(const struct cli *cli)
 {
     char path[FS_PATH_MAX], share[FS_PATH_MAX];
     struct plan_case *pc = calloc(1, sizeof *pc);
