@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How engines are started for a replica of a plan. Engines that split a model into equal stages (vLLM and what is built on it, LMDeploy) are only named
- * where the stages are equal: one chip kind, one size of group, layers that differ by one at most. All else is
+ * How engines are started for a replica of a plan. Engines that split a model into equal stages (vLLM and what is built on
+ * it, LMDeploy) are only named where the stages are equal: one chip kind, one size of group, layers that differ by one at most. All else is
  * llama.cpp's: shares of layers with -ts, and an ggml-rpc-server at each other chip. HOST1, HOST2, ... are for the reader to fill in.
  */
 #include <string.h>

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cluster planner: how long it takes (cluster_plan.c), and its predictions beside published figures (busbar predictions).
 
-64 chips and 126 layers, the most of any model in the catalogue: a pipeline within 200 us, with groups and with replicas within 10 ms, in the
-median. Exit status 1 if not. How far predictions are off is told, not judged: the table says why.
+64 chips and 126 layers, the most of any model in the catalogue: a pipeline within 200 us, with groups and with replicas
+within 10 ms, in the median. Exit status 1 if not. How far predictions are off is told, not judged: the table says why.
 """
 import argparse
 import json
