@@ -112,14 +112,14 @@ static void test_mistakes(void **state)
     refused(HEAD "  - {name: a, " WHO SMALL ", params_b: \"0.1 vendor card\"}\n", "models[0].params_b",
             "the shape makes 0.000");
     refused(HEAD "  - {name: a, " WHO "layers: 2, hidden: 64, heads: 8, kv_heads: 3, head_dim: 8, ffn: 1, "
-                                      "vocab: 5, context: 5, tied: yes}\n",
+                 "vocab: 5, context: 5, tied: yes}\n",
             "models[0].kv_heads", "does not divide");
     refused(HEAD
             "  - {name: a, " WHO
             "layers: 2, hidden: 64, heads: 8, kv_heads: 4, head_dim: 8, vocab: 5, context: 5, tied: yes}\n",
             "models[0].ffn", "missing");
     refused(HEAD "  - {name: a, " WHO "layers: 257, hidden: 64, heads: 8, kv_heads: 4, head_dim: 8, ffn: 9, "
-                                      "vocab: 5, context: 5, tied: yes}\n",
+                 "vocab: 5, context: 5, tied: yes}\n",
             "models[0].layers", "");
     refused("models: []\nformats: []\n", "delivered", "");
     refused("models: [\n", "", "");
