@@ -71,8 +71,7 @@ static int64_t head_ps(const struct cluster_problem *p, uint32_t pool, uint32_t 
 {
     const struct cluster_pool *c = &p->pool[pool];
     int64_t read = ps_for(p->model->head_bytes, c->byte_s * chips);
-    int64_t compute =
-        ps_for((int128)tokens * 2 * p->model->head_bytes / p->model->activation_bytes, c->flop_s * chips);
+    int64_t compute = ps_for((int128)tokens * p->model->head_flop, c->flop_s * chips);
     return read > compute ? read : compute;
 }
 

@@ -42,6 +42,7 @@ struct cluster_model {
     uint64_t kv_bytes;                /* of a token, in one layer */
     uint64_t head_bytes,
         embed_bytes; /* after the last layer, read for each step; the table of tokens, which is only held */
+    uint64_t head_flop; /* for a token; not twice its bytes, which are fewer in 4 bits */
 };
 
 struct cluster_pool {

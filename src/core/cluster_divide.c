@@ -27,7 +27,8 @@ static bool model_can_be(const struct cluster_model *m)
            within(m->kv_heads, 1, 1u << 16) && within(m->activation_bytes, 1, 8) &&
            within(m->layer_bytes, 1, BYTES_MAX) && within(m->layer_flop, 1, BYTES_MAX) &&
            m->expert_bytes <= BYTES_MAX && m->experts <= 1u << 16 && m->experts_active <= m->experts &&
-           m->kv_bytes <= UINT64_C(1) << 32 && m->head_bytes <= BYTES_MAX && m->embed_bytes <= BYTES_MAX;
+           m->kv_bytes <= UINT64_C(1) << 32 && m->head_bytes <= BYTES_MAX && m->embed_bytes <= BYTES_MAX &&
+           m->head_flop <= BYTES_MAX;
 }
 
 static bool pool_can_be(const struct cluster_pool *c, uint32_t sites)

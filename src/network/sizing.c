@@ -96,6 +96,7 @@ struct cluster_model model_cluster(const struct net_model *m, const struct model
         .experts_active = with ? (uint32_t)m->experts_active.v : 0,
         .kv_bytes = kv_layer(m),
         .head_bytes = bytes_of(table(m), format),
+        .head_flop = 2 * table(m),
         .embed_bytes = m->tied == MODEL_YES ? 0 : bytes_of(table(m), format),
     };
 }

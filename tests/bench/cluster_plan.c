@@ -76,6 +76,7 @@ static void clusters(struct rng *rng, uint32_t rounds, const char *name, enum cl
                                             .layer_flop = 6400000000,
                                             .kv_bytes = 4096,
                                             .head_bytes = 4200000000,
+                                            .head_flop = 4200000000,
                                             .embed_bytes = 4200000000};
         const struct cluster_site site = {10000000, 0, 25000000000, 25000000000};
         struct cluster_pool pool[2];

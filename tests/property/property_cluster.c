@@ -38,6 +38,7 @@ static void make(struct made *m)
                                       .head_bytes = up_to(m, 0, 300000000),
                                       .embed_bytes = up_to(m, 0, 300000000)};
     m->model.layer_flop = m->model.layer_bytes * up_to(m, 1, 3);
+    m->model.head_flop = m->model.head_bytes * up_to(m, 0, 400);
     if (test_below(&m->seed, 3) == 0) {
         m->model.experts = (uint32_t)up_to(m, 2, 64);
         m->model.experts_active = (uint32_t)up_to(m, 1, m->model.experts);
@@ -92,7 +93,7 @@ static double layer_s(const struct made *m, const struct cluster_pool *c, double
 static double head_s(const struct made *m, const struct cluster_pool *c, double k, double tokens)
 {
     return fmax((double)m->model.head_bytes / (k * (double)c->byte_s),
-                tokens * (double)m->model.head_bytes / (k * (double)c->flop_s));
+                tokens * (double)m->model.head_flop / (k * (double)c->flop_s));
 }
 
 static double hop_s(const struct made *m, const struct cluster_pool *c, double tokens, bool far)

@@ -67,6 +67,7 @@ static void test_dense(void **state)
     assert_int_equal(c.layer_bytes, layer * 9 / 16);
     assert_int_equal(c.layer_flop, 2 * layer);
     assert_int_equal(c.head_bytes, table * 9 / 16);
+    assert_int_equal(c.head_flop, 2 * table);
     assert_int_equal(c.embed_bytes, 0);
     assert_int_equal(c.kv_heads, 4);
     assert_int_equal(c.experts, 0);
