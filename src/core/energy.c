@@ -241,8 +241,8 @@ void energy_count(struct core *core, const struct event_meter *e)
     if (p == MAP_NONE || g->pot[p].nruns == 0)
         return;
     struct energy_weight *w = weight_find(core, e, &e->key);
-    /* The last place of a pot is for all others. */
-    bool room = table_room(&g->weights) > 0 && g->pot[p].nweights < ENERGY_KEYS_MAX;
+    /* The last place of a pot is for all others, and each pot has one. */
+    bool room = table_room(&g->weights) > g->pots.live && g->pot[p].nweights < ENERGY_KEYS_MAX;
     const struct row_energy_weight row = {.site = e->site,
                                           .variant = e->variant,
                                           .key = room ? e->key : nobody,

@@ -17,14 +17,15 @@ int event_time(const struct core *core, struct tenant_id id, int64_t told_ms, in
 {
     const struct row_tenant *tenant = &core->tenant[id.v].row;
     int64_t used_ms = told_ms == 0 ? core->now_ms : told_ms;
+    if (told_ms != 0 && used_ms < least_ms)
+        used_ms = least_ms; /* a clock was set: nothing of it was before its own beginning */
     if (used_ms < core->now_ms - USED_BEFORE_MS_MAX)
         return ERR_TOO_OLD;
     if (used_ms > core->now_ms + USED_AHEAD_MS_MAX)
         return ERR_TOO_NEW;
-    /* A clock was set. The first bill begins with the tenant, so what is before it would be on none. */
-    least_ms = least_ms > tenant->created_ms ? least_ms : tenant->created_ms;
-    if (told_ms != 0 && used_ms < least_ms)
-        used_ms = least_ms;
+    /* The first bill begins with the tenant, so what is before it would be on none. */
+    if (told_ms != 0 && used_ms < tenant->created_ms)
+        used_ms = tenant->created_ms;
     *out = (struct used_at){.used_ms = used_ms, .day = (uint64_t)(used_ms / DAY_MS)};
     if (out->day >= (uint64_t)(core->now_ms / DAY_MS))
         return 0; /* nearly all: the month of today is not over, nor closed */

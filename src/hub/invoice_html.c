@@ -265,24 +265,22 @@ static void price_name(struct sheet *s, const struct row_bill *row, const struct
     cell_text(s->out, " class=v", w->price[0] ? w->price : "free");
 }
 
-static void line(struct sheet *s, enum line_kind kind, const struct row_bill *row)
+static void line(struct sheet *s, enum line_kind kind, const struct row_bill *row, const struct bill_words *w)
 {
     struct buf *out = s->out;
-    struct bill_words w;
-    bill_words(&w, s->core, row);
-    buf_addf(out, "<tr><td class=d>%s%s", w.day, w.corrects[0] ? "<br>correction" : "");
-    cell_name(out, w.item);
-    cell_name(out, w.site[0] ? w.site : "–");
+    buf_addf(out, "<tr><td class=d>%s%s", w->day, w->corrects[0] ? "<br>correction" : "");
+    cell_name(out, w->item);
+    cell_name(out, w->site[0] ? w->site : "–");
     if (kind == LINE_MODEL) {
         cell_count(out, row->requests);
         cell_count(out, row->prompt - row->cached);
         cell_count(out, row->cached);
         cell_count(out, row->completion);
-        price_name(s, row, &w);
+        price_name(s, row, w);
     } else {
-        quantity(out, kind, w.quantity_e3);
+        quantity(out, kind, w->quantity_e3);
         cell_money(out, row->rate);
-        cell_text(out, " class=v", w.price);
+        cell_text(out, " class=v", w->price);
     }
     if (s->energy[kind])
         cells_energy(out, row->energy_mj, row->carbon_ng);
@@ -328,14 +326,14 @@ static void line_sum(struct sheet *s, enum line_kind kind, const struct sum *sum
 static void lines(struct sheet *s)
 {
     struct bill_words w;
-    for (uint32_t i = 0, n = s->page->lines.n; i < n;) {
+    for (uint32_t i = 0, n = s->page->lines.n; i < n && !s->out->failed;) {
         enum line_kind kind = s->place[i].kind;
         struct sum sum = {0};
         line_head(s, kind, i == 0 && n > FEW);
-        for (; i < n && s->place[i].kind == kind; i++) {
+        for (; i < n && s->place[i].kind == kind && !s->out->failed; i++) {
             bill_words(&w, s->core, line_at(s, i));
             sum_add(&sum, line_at(s, i), &w);
-            line(s, kind, line_at(s, i));
+            line(s, kind, line_at(s, i), &w);
         }
         line_sum(s, kind, &sum);
     }

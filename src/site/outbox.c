@@ -519,7 +519,7 @@ static void mark_live(void *ctx, const struct job_id *id)
 static bool is_idle(const struct outbox *o, const struct item *item)
 {
     return item != o->busy && !item->live && !item->ended && !item->wants_program && !item->metering &&
-           item->telling == 0;
+           item->telling == 0 && !item->metered && item->past.n == 0;
 }
 
 static void on_tick(uv_timer_t *timer)

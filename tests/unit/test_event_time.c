@@ -178,6 +178,8 @@ static void test_not_before_it_began(void **state)
     assert_int_equal(job(1000, started - 2 * DAY_MS), 0);
     assert_true(job_cost(started, 0, PRICE, NULL) == 1000 &&
                 job_cost(started - 2 * DAY_MS, 0, PRICE, NULL) < 0);
+    assert_int_equal(job(3000, started - 60 * DAY_MS), 0); /* by however much */
+    assert_true(job_cost(started, 0, PRICE, NULL) == 3000);
 }
 
 static void test_hour_of_usage(void **state)
