@@ -22,7 +22,7 @@ from workbench import FULL, OK, ROOT, Bench, Tap, nano, need, replied, same, wai
 from budgets import surfaces
 
 CLIENTS = 64
-REQUESTS = 2000 if FULL else 200
+REQUESTS = 2000 if FULL else 128
 SEED = int(os.environ.get('BUSBAR_SEED', '7'))
 PROMPT, COMPLETION = 1000, 2000  # nano-units a token
 RECORD_S = 5.0  # a record of a stream is so old at most

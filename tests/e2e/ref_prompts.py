@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Prompts for comparing two engines: what the models were trained on, and what they were not. The same list each time."""
+import os
 import random
 
 HEROES = ['fox', 'owl', 'robot', 'princess', 'dragon', 'cat', 'pirate', 'bear', 'penguin', 'knight', 'frog', 'rabbit']
@@ -14,8 +15,8 @@ ODD = ['', ' ', '  two  spaces ', '\n\nA line\n', 'tab\tand\rreturn', 'caf\u00e9
        'https://example.org/?q=1&r=2', 'The the the the', '\u200b', 'A' + ' ' * 30 + 'B', '...!!!???', 'na\u00efve caf\u00e9 \u2014 \u201cquote\u201d']
 
 
-def prompts(n=200):
-    """n prompts of which about one in seven is odd; none is longer than a small context."""
+def prompts(n=200 if os.environ.get('BUSBAR_FULL') else 60):
+    """n prompts, the odd ones first; none is longer than a small context."""
     r = random.Random(20260)
     out = list(ODD)
     while len(out) < n:

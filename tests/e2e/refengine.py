@@ -68,7 +68,7 @@ def beside_exact_llama(folder, name):
     as_floats(MODELS[name], model)
     with reference(MODELS[name], folder) as ref, reference(model, folder, name='floats') as floats, \
             llama(model, folder, more=EXACT) as other:
-        for prompt in prompts()[::20]:
+        for prompt in prompts()[::10]:
             same(floats.greedy(prompt, TOKENS), ref.greedy(prompt, TOKENS), f'floats of {name}: {prompt!r}')
         words = compare(ref, other, MARGIN['exact'], f'{name} as floats, llama-server with nothing rounded')
     return words
@@ -83,7 +83,7 @@ HOW = [{'temperature': 0}, {'temperature': 0.8, 'seed': 5}, {'temperature': 1.5,
 
 def answers(peer, slots):
     """What is said to some prompts in four ways, everything but ids and times: bytes. As many at a time as there are slots."""
-    asked = [{'prompt': p, 'max_tokens': 60, 'logprobs': 3, **how} for p in prompts()[::9 if FULL else 20] for how in HOW]
+    asked = [{'prompt': p, 'max_tokens': 60, 'logprobs': 3, **how} for p in prompts()[::9 if FULL else 7] for how in HOW]
     with concurrent.futures.ThreadPoolExecutor(slots) as pool:
         got = list(pool.map(lambda body: json.dumps(peer.post('/v1/completions', body)['choices']), asked))
     return got
