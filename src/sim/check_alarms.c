@@ -37,10 +37,12 @@ void checker_node_up(struct checker *c, uint32_t i, bool up)
     pool->firm_up += up ? node->firm : -node->firm;
 }
 
-/* What a job takes at least if it runs somewhere else; 0 where it may be that it cannot. */
+/* What a job takes at least if it runs somewhere else; 0 where it may be that it cannot: also where it demands to be kept apart,
+ * which only some sites do, and not for ever. */
 static uint32_t least_chips(const struct checker *c, const struct check_request *r)
 {
-    bool anywhere = r->site == NONE && !r->jurisdiction[0] && !r->vendor[0] && r->chip[0] == NONE;
+    bool anywhere =
+        r->site == NONE && !r->jurisdiction[0] && !r->vendor[0] && r->chip[0] == NONE && r->isolation == 0;
     if (!anywhere || r->count[0] > c->least_node)
         return 0;
     uint32_t least = r->count[0];

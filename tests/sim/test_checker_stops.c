@@ -397,6 +397,24 @@ static void test_reserve(void **state)
     ck_found(CHECKER_RESERVE);
 }
 
+/* Work that only site 1 can keep apart as it demands is tied to it, and there to nvidia: nothing is kept for it, nor does it stand in
+ * the way of others that site 2 has room for. */
+static void test_reserve_apart(void **state)
+{
+    (void)state;
+    set_dispatch(PREEMPT_FIRM, RESERVE_KEEP);
+    ck_event.kind = EVENT_KIND_site_engine;
+    ck_event.u.site_engine =
+        (struct event_site_engine){.site = ck_site(1), .engine = "local", .isolation = ISOLATION_CGROUP};
+    ck_step();
+    ck_set_node(2, 0, PLACE_LOST);
+    ck_set_node(2, 1, PLACE_LOST);
+    for (uint32_t j = 1; j <= 3; j++)
+        run(j, j - 1, 8, ISOLATION_CGROUP << JOB_ISOLATION_SHIFT);
+    run(4, 3, 8, 0);
+    ck_clean();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {TEST(test_preempted),
@@ -425,6 +443,7 @@ int main(void)
                                        TEST(test_alarm_twice),
                                        TEST(test_alarm_counts),
                                        TEST(test_alarm_cleared),
-                                       TEST(test_reserve)};
+                                       TEST(test_reserve),
+                                       TEST(test_reserve_apart)};
     return cmocka_run_group_tests_name("sim_checker_stops", tests, NULL, NULL);
 }

@@ -255,11 +255,35 @@ static void test_room_elsewhere(void **state)
     world_free(w);
 }
 
+/* Work that only one site can keep apart as it demands is tied to it: it starts though nothing can be kept for it, and that is told. */
+static void test_tied_by_isolation(void **state)
+{
+    (void)state;
+    struct world *w = network(2, 2, 2, RESERVE_KEEP);
+    struct event engine = {
+        .kind = EVENT_KIND_site_engine,
+        .u.site_engine = {.site = uid('S', 1), .engine = "local", .isolation = ISOLATION_CGROUP}};
+    assert_int_equal(world_step(w, &engine), 0);
+    for (uint64_t i = 1; i <= 2; i++)
+        submit(w, job(i, 8, ISOLATION_CGROUP << JOB_ISOLATION_SHIFT));
+    assert_int_equal(do_tick(w), 0);
+    assert_int_equal(world_count(w, EFFECT_JOB_START), 2);
+    struct contingency c = now(w, 0);
+    assert_true(c.firm_jobs == 2 && c.tied_jobs == 2 && c.placed_jobs == 0);
+    struct effect last = {0};
+    assert_int_equal(go_round(w, &last), 2); /* the site and its vendor */
+    assert_true(last.code == ERR_UNAVAILABLE && last.chips == 16 && last.amount == 0);
+    world_free(w);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_counts),      cmocka_unit_test(test_nodes_and_power),
-        cmocka_unit_test(test_alarm),       cmocka_unit_test(test_kept),
-        cmocka_unit_test(test_leaves_room), cmocka_unit_test(test_room_elsewhere)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_counts),
+                                       cmocka_unit_test(test_nodes_and_power),
+                                       cmocka_unit_test(test_alarm),
+                                       cmocka_unit_test(test_kept),
+                                       cmocka_unit_test(test_leaves_room),
+                                       cmocka_unit_test(test_room_elsewhere),
+                                       cmocka_unit_test(test_tied_by_isolation)};
     return cmocka_run_group_tests_name("contingency", tests, NULL, NULL);
 }
