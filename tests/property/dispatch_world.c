@@ -463,11 +463,11 @@ static void meter(struct dispatch_world *w)
                                       .ms = below(w, 30000),
                                       .chip_ms = below(w, 60000),
                                       .flags = (uint32_t)below(w, 8)}};
-    uint32_t before = w->nrunning;
+    uint32_t before = w->nrunning, now = w->running[i].epoch;
     bool foreign = report_from(w, i, &e.u.job_meter.site);
-    int rc = dispatch_world_step(w, &e);
+    int rc = dispatch_world_step(w, &e); /* it may be stopped by that: then running[i] is another */
     assert_true(rc == 0 || rc == ERR_FORBIDDEN || rc == ERR_WRONG_STATE);
-    assert_true(!foreign || rc != 0 || e.u.job_meter.epoch != w->running[i].epoch);
+    assert_true(!foreign || rc != 0 || e.u.job_meter.epoch != now);
     w->spent += w->nrunning < before;
 }
 
