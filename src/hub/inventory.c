@@ -233,6 +233,14 @@ static int take_kind(struct inventory *v, yyjson_val *item, struct err *err)
     return 0;
 }
 
+/* It is one line of a receipt, and words on a page: nothing of it may end a line. */
+static bool is_plain(const char *text)
+{
+    while (*text >= ' ' && *text <= '~')
+        text++;
+    return *text == 0;
+}
+
 static int take_engine(struct inventory *v, yyjson_val *root, struct err *err)
 {
     yyjson_val *engine = yyjson_obj_get(root, "engine"), *isolation = yyjson_obj_get(root, "isolation");
@@ -241,9 +249,10 @@ static int take_engine(struct inventory *v, yyjson_val *root, struct err *err)
     v->named = true;
     if (yyjson_is_str(engine) && yyjson_is_str(isolation) &&
         text_set(v->engine.engine, sizeof v->engine.engine, yyjson_get_str(engine), yyjson_get_len(engine)) &&
-        isolation_parse(yyjson_get_str(isolation), &v->engine.isolation))
+        is_plain(v->engine.engine) && isolation_parse(yyjson_get_str(isolation), &v->engine.isolation))
         return 0;
-    return err_set(err, ERR_INVALID, "engine and isolation: the engine in words, and a level of isolation");
+    return err_set(err, ERR_INVALID,
+                   "engine and isolation: the engine in plain ASCII words, and a level of isolation");
 }
 
 int desk_take_inventory(struct visit *visit, yyjson_val *root, struct err *err)

@@ -186,13 +186,20 @@ static void add_chip(struct buf *out, const struct core *core, const struct even
         add_name(out, "chip", only->chip, sizeof only->chip);
 }
 
-/* Of the engine that answered. A gateway said it: nothing of it may end the line. */
+/* Whether it may be a line's value: others than us said it, and nothing of it may end the line. */
+static bool is_plain(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] < ' ' || text[i] > '~')
+            return false;
+    }
+    return true;
+}
+
+/* Of the engine that answered, as a gateway said it. */
 static void add_version(struct buf *out, const struct event_meter *m)
 {
-    bool plain = true;
-    for (size_t i = 0; i < text_len(m->version, sizeof m->version); i++)
-        plain = plain && m->version[i] >= ' ' && m->version[i] <= '~';
-    if (plain)
+    if (is_plain(m->version, text_len(m->version, sizeof m->version)))
         add_name(out, "engine_version", m->version, sizeof m->version);
 }
 
@@ -244,6 +251,8 @@ static void add_site_engine(struct buf *out, const struct core *core, const stru
     if (!site || !site->engine[0])
         return;
     size_t len = text_len(site->engine, sizeof site->engine), name = 0;
+    if (!is_plain(site->engine, len)) /* one that was heard before the hub refused these */
+        return;
     while (name < len && site->engine[name] != ' ')
         name++;
     buf_addf(out, "engine %.*s\n", (int)name, site->engine);

@@ -294,6 +294,8 @@ def others_jobs(f):
                            ('orders', {'session': 'x'}), ('inventory', {}), ('inventory', {'kinds': [{}]}),
                            ('inventory', {'kinds': [{'chip': 'no-such', 'node_chips': 1, 'nodes': 1, 'up': 1}]}),
                            ('inventory', {'kinds': [{'chip': 'h20', 'node_chips': 99, 'nodes': 1, 'up': 1}]}),
+                           *(('inventory', {'kinds': [], 'isolation': 'process', 'engine': engine})
+                             for engine in ('local\ncost_nano 0', 'slurm\t23', 'sl\u00fcrm', 'x' * 99)),
                            ('log?job=x', {}), (f'log?job={job}&epoch=1&stream=no&offset=0', {})):
             same(other.call(hub, f'/site/v1/{path}', body)[0], 400, (path, body))
             same(other.call(hub, f'/site/v1/{path}', body, cert=False)[0], 403, (path, 'nobody'))

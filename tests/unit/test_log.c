@@ -10,6 +10,7 @@
 #include "base/digest.h"
 #include "base/ed25519.h"
 #include "base/fs.h"
+#include "runtime/facts.h"
 #include "runtime/log_files.h"
 #include "runtime/log_verify.h"
 #include "runtime/runtime.h"
@@ -196,6 +197,43 @@ static void test_leaves_of_events(void **state)
     assert_true(audit.sites >= 4);
     assert_int_equal(audit.store->ops->journal(audit.store, audit.leaf.event, take_journal, &audit, &err), 0);
     runtime_stop(rt);
+}
+
+/* ---- facts ---- */
+
+static void receipt_of(struct world *w, const char *engine, struct buf *out)
+{
+    struct event said = {.kind = EVENT_KIND_site_engine, .u.site_engine.site = uid('S', 1)};
+    struct event end = {.kind = EVENT_KIND_job_end};
+    struct facts facts = {.any = true, .id = uid('J', 1), .site = uid('S', 1), .chips = 1};
+    memcpy(said.u.site_engine.engine, engine, strlen(engine));
+    assert_int_equal(world_step(w, &said), 0);
+    buf_clear(out);
+    facts_add(out, &facts, w->core, &end, 0, 0);
+    assert_false(out->failed);
+}
+
+/* A site says what it runs jobs with: one line of it, or none. A store may hold what a hub took before it refused such. */
+static void test_engine_in_facts(void **state)
+{
+    (void)state;
+    static const char *const forged[] = {"local\ncost_nano 0", "slurm 23\ncost_nano 0", "slurm\t23",
+                                         "sl\xfcrm", "a\x7f"};
+    struct world *w = world_new(NULL);
+    struct buf out;
+    struct event site = {.kind = EVENT_KIND_site_add, .u.site_add = {.site = uid('S', 1), .name = "a"}};
+    buf_init(&out, 65536);
+    assert_int_equal(world_step(w, &site), 0);
+    receipt_of(w, "slurm 23.11.4", &out);
+    assert_non_null(memmem(out.data, out.len, "\nengine slurm\nengine_version 23.11.4\n", 37));
+    for (size_t i = 0; i < sizeof forged / sizeof forged[0]; i++) {
+        receipt_of(w, forged[i], &out);
+        assert_non_null(memmem(out.data, out.len, "\nsite a\n", 8));
+        assert_null(memmem(out.data, out.len, "\nengine", 7));
+        assert_null(memmem(out.data, out.len, "\ncost_nano", 10));
+    }
+    buf_fini(&out);
+    world_free(w);
 }
 
 /* ---- a log in a folder ---- */
@@ -511,6 +549,7 @@ int main(void)
         cmocka_unit_test(test_leaf_text),
         cmocka_unit_test(test_commitments),
         cmocka_unit_test(test_leaves_of_events),
+        cmocka_unit_test(test_engine_in_facts),
         cmocka_unit_test_setup_teardown(test_files_go_on, begin, end),
         cmocka_unit_test_setup_teardown(test_kept, begin, end),
         cmocka_unit_test_setup_teardown(test_one_bit, begin, end),
