@@ -170,6 +170,10 @@ class Field:
         lost = {'tenants': set(self.tenants) - names('tenants', 'name'), 'keys': self.keys - names('keys', 'id'),
                 'jobs': self.jobs - names('jobs', 'id')}
         assert not any(lost.values()), f'acknowledged and lost: {lost}'
+        for name, amount in self.payments.items():
+            again = self.hub.request('POST', '/api/v1/tenants/default/topups', {'id': name, 'amount': str(amount)}, key=self.hub.operator)
+            assert again.status == 200 and again.json()['repeated'] is True, \
+                f'payment {name} was acknowledged and lost: {again.status}, {again.body!r}'
 
     def rounds(self):
         before = self.control.get(ASKED)
