@@ -15,6 +15,7 @@
 #define LEASE_S_DEFAULT 900 /* of jobs, past the last contact between hub and site */
 #define KEEP_JOBS_S_DEFAULT (UINT64_C(30) * 86400)
 #define LEASE_S_MIN 4
+#define SNAPSHOT_EVERY_MIN 10
 #define QUEUE_MAX_DEFAULT 4096
 #define TENANT_BLOBS_MIB_DEFAULT (1u << 20)
 
@@ -67,6 +68,13 @@ static int run_up(const struct cli *cli)
     }
     if (options.lease_s < LEASE_S_MIN) {
         fprintf(stderr, "busbar: --lease: at least %d seconds\n", LEASE_S_MIN);
+        return CLI_USAGE;
+    }
+    if (options.snapshot_every > 0 && options.snapshot_every < SNAPSHOT_EVERY_MIN) {
+        fprintf(
+            stderr,
+            "busbar: --snapshot-every: at least %d events, since a digest makes events too; 0 is as usual\n",
+            SNAPSHOT_EVERY_MIN);
         return CLI_USAGE;
     }
     const char *kept = cli_option(cli, "keep-jobs");

@@ -522,6 +522,7 @@ def hub_file(hub):
             need(f'busbar: {path}:{words}' in bad, words, bad)
         run(hub, NOT_FOUND, 'up', '--config', folder + '/none', '--check', data=False)
         for status, text, words in ((USAGE, 'a: [', 'YAML'), (USAGE, 'keep-jobs: soon', '--keep-jobs'), (USAGE, 'log-level: loud', '--log-level'),
+                                    (USAGE, 'snapshot-every: 2', '--snapshot-every'),
                                     (FAILED, 'listen: nowhere', '--listen'), (FAILED, 'site-listen: "1"', '--site-listen'),
                                     (FAILED, 'tls-cert: /none', 'go together'), (FAILED, 'engines: /none', '/none')):
             need(words in check(status, text).stderr, text)
