@@ -229,9 +229,12 @@ static int take_token_list(struct parsing *p, yyjson_val *list)
 
 static int encode(struct parsing *p, const char *text, size_t len)
 {
-    if (len > VOCAB_TEXT_MAX)
-        return err_set(p->err, ERR_TOO_LARGE, "the prompt is too large");
-    vocab_encode(&p->model->model->vocab, text, len, true, true, &p->task->prompt);
+    const struct vocab *v = &p->model->model->vocab;
+    /* Before megabytes are encoded on the loop's thread, only to be counted. */
+    if (len > VOCAB_TEXT_MAX || len / v->longest >= p->model->context)
+        return err_set(p->err, ERR_INVALID, "the prompt is longer than a slot's context of %u tokens",
+                       p->model->context);
+    vocab_encode(v, text, len, true, true, &p->task->prompt);
     return 0;
 }
 

@@ -22,6 +22,8 @@
 struct reading {
     struct model *model;
     uint64_t alignment;
+    float rope_factor, rope_scale_linear; /* the second is an older name of the first; 0: not said */
+    bool rope_unscaled;                   /* whatever the factor */
     uint64_t vocab_size, head_count_kv, rope_dimensions, key_length, value_length;
     struct gguf_entry *entries;
     uint32_t nentries, cap;
@@ -57,11 +59,13 @@ static const struct {
 
 static const struct {
     const char *name;
-    size_t offset; /* in struct model, of a float */
+    bool of_model; /* else of struct reading */
+    size_t offset; /* of a float */
 } floats[] = {
-    {"llama.attention.layer_norm_rms_epsilon", offsetof(struct model, norm_epsilon)},
-    {"llama.rope.freq_base", offsetof(struct model, rope_base)},
-    {"llama.rope.scaling.factor", offsetof(struct model, rope_scale)},
+    {"llama.attention.layer_norm_rms_epsilon", true, offsetof(struct model, norm_epsilon)},
+    {"llama.rope.freq_base", true, offsetof(struct model, rope_base)},
+    {"llama.rope.scaling.factor", false, offsetof(struct reading, rope_factor)},
+    {"llama.rope.scale_linear", false, offsetof(struct reading, rope_scale_linear)},
 };
 
 /* Settings that change what is computed, in a way that is not done here. `but`: the one value that changes nothing. */
@@ -80,14 +84,17 @@ static bool is(const char *key, size_t len, const char *name)
     return text_eq(key, len, name, strlen(name));
 }
 
-static int take_text(struct model *m, const char *key, size_t len, const struct gguf_value *v,
+static int take_text(struct reading *r, const char *key, size_t len, const struct gguf_value *v,
                      struct err *err)
 {
+    struct model *m = r->model;
     if (is(key, len, "general.architecture") && !is(v->text, v->len, "llama"))
         return err_set(err, ERR_UNSUPPORTED, "a model of architecture \"%.*s\"; this engine knows \"llama\"",
                        (int)(v->len < 32 ? v->len : 32), v->text);
     if (is(key, len, "general.name"))
         (void)snprintf(m->name, sizeof m->name, "%.*s", (int)(v->len < 63 ? v->len : 63), v->text);
+    if (is(key, len, "llama.rope.scaling.type"))
+        r->rope_unscaled = is(v->text, v->len, "none");
     if (is(key, len, "llama.rope.scaling.type") && !is(v->text, v->len, "linear") &&
         !is(v->text, v->len, "none"))
         return err_set(err, ERR_UNSUPPORTED, "positions scaled by \"%.*s\"; this engine knows \"linear\"",
@@ -117,12 +124,19 @@ static int take_number(struct reading *r, const char *key, size_t len, const str
         *(uint64_t *)(void *)((char *)r + optional[i].offset) = n;
     }
     for (size_t i = 0; i < sizeof floats / sizeof floats[0]; i++) {
-        if (is(key, len, floats[i].name) &&
-            !gguf_float(v, (float *)(void *)((char *)r->model + floats[i].offset)))
+        char *base = floats[i].of_model ? (char *)r->model : (char *)r;
+        if (is(key, len, floats[i].name) && !gguf_float(v, (float *)(void *)(base + floats[i].offset)))
             return err_set(err, ERR_INVALID, "%s: must be a float", floats[i].name);
     }
+    return 0;
+}
+
+/* A text or a list has no value that changes nothing. */
+static int refuse_unknown(const char *key, size_t len, const struct gguf_value *v, struct err *err)
+{
+    bool number = v->type != GGUF_TYPE_STRING && v->type != GGUF_TYPE_ARRAY;
     for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++) {
-        if (is(key, len, unknown[i].name) && v->number != unknown[i].but)
+        if (is(key, len, unknown[i].name) && !(number && v->number == unknown[i].but))
             return err_set(err, ERR_UNSUPPORTED, "%s: this engine does not know it", unknown[i].name);
     }
     return 0;
@@ -132,10 +146,12 @@ static int on_pair(void *ctx, const char *key, size_t len, const struct gguf_val
 {
     struct reading *r = ctx;
     int rc = vocab_take(&r->model->vocab, key, len, value, err);
+    if (rc == 0)
+        rc = refuse_unknown(key, len, value, err);
     if (rc != 0)
         return rc;
     if (value->type == GGUF_TYPE_STRING)
-        return take_text(r->model, key, len, value, err);
+        return take_text(r, key, len, value, err);
     return take_number(r, key, len, value, err);
 }
 
@@ -161,6 +177,9 @@ static int check_settings(struct reading *r, struct err *err)
         if (*(const uint32_t *)(const void *)((const char *)m + settings[i].offset) == 0)
             return err_set(err, ERR_INVALID, "the file does not say %s", settings[i].name);
     }
+    float scale = r->rope_factor != 0 ? r->rope_factor : r->rope_scale_linear;
+    if (scale != 0 && !r->rope_unscaled)
+        m->rope_scale = scale;
     uint64_t kv = r->head_count_kv ? r->head_count_kv : m->heads;
     uint64_t head = r->key_length ? r->key_length : m->width / m->heads;
     uint64_t turned = r->rope_dimensions ? r->rope_dimensions : head;

@@ -20,9 +20,10 @@ static const struct {
     const char *name;
     size_t offset; /* of an uint32_t */
     uint32_t most;
-} counts[] = {{"--slots", offsetof(struct ref_options, slots), MODEL_SLOTS_MAX},
-              {"--context", offsetof(struct ref_options, context), MODEL_CONTEXT_MAX},
-              {"--threads", offsetof(struct ref_options, threads), TEAM_MAX}};
+    bool cut; /* more is as good as the most */
+} counts[] = {{"--slots", offsetof(struct ref_options, slots), MODEL_SLOTS_MAX, false},
+              {"--context", offsetof(struct ref_options, context), MODEL_CONTEXT_MAX, false},
+              {"--threads", offsetof(struct ref_options, threads), TEAM_MAX, true}};
 
 static int usage(const char *what, const char *name)
 {
@@ -47,9 +48,10 @@ static int take(struct ref_options *o, const char *name, const char *value)
         uint64_t n;
         if (strcmp(name, counts[i].name) != 0)
             continue;
-        if (!u64_parse(value, strlen(value), counts[i].most, &n) || n == 0)
+        if (!u64_parse(value, strlen(value), counts[i].cut ? UINT32_MAX : counts[i].most, &n) || n == 0)
             return usage("not a possible number: ", name);
-        *(uint32_t *)(void *)((char *)o + counts[i].offset) = (uint32_t)n;
+        *(uint32_t *)(void *)((char *)o + counts[i].offset) =
+            (uint32_t)(n < counts[i].most ? n : counts[i].most);
         return 0;
     }
     return usage("there is no option ", name);

@@ -8,6 +8,8 @@
 #include "base/clock.h"
 #include "ref/text.h"
 
+#define READING_ROWS 4u
+
 struct slot {
     struct task *task;
     uint32_t *tokens; /* what is at its positions */
@@ -97,12 +99,20 @@ static bool emit(struct runner *r, struct task *t, size_t until, enum task_end e
     return true;
 }
 
-/* Who made the task waits for its end, so it must be told: memory comes back when others end. */
+static bool is_over(struct runner *r)
+{
+    pthread_mutex_lock(&r->lock);
+    bool over = r->over;
+    pthread_mutex_unlock(&r->lock);
+    return over;
+}
+
+/* Who made the task waits for its end, so it must be told: memory comes back when others end. At the runner's own end nobody takes it. */
 static void emit_end(struct runner *r, struct task *t, enum task_end end)
 {
     const struct timespec pause = {.tv_nsec = 10000000};
     size_t until = end == TASK_CANCELLED || end == TASK_NO_MEMORY ? t->shown : t->text.len;
-    while (!emit(r, t, until, end))
+    while (!emit(r, t, until, end) && !is_over(r))
         nanosleep(&pause, NULL);
 }
 
@@ -231,21 +241,30 @@ static bool can_go(const struct slot *s)
     return s->task && atomic_load(&s->task->backlog) < RUNNER_BACKLOG;
 }
 
-/* First one token of each that writes, then prompts, with what is left of a step. Each begins where the last step ended, so all get
- * their turn. */
+static bool reads(const struct slot *s)
+{
+    return can_go(s) && s->read < s->task->prompt.n;
+}
+
+/* First one token of each that writes, then prompts, with what is left of a step: READING_ROWS at least, so that many who write never
+ * keep one from reading. Each step begins one slot further, so all get their turn. */
 static uint32_t plan(struct runner *r, struct model_row *rows)
 {
     uint32_t n = 0, slots = r->config.slots;
-    for (uint32_t i = 0; i < slots; i++)
+    bool any_reads = false;
+    for (uint32_t i = 0; i < slots; i++) {
         r->slots[i].logits = NULL;
-    for (uint32_t i = 0; i < slots && n < MODEL_ROWS; i++) {
+        any_reads = any_reads || reads(&r->slots[i]);
+    }
+    uint32_t writing = MODEL_ROWS - (any_reads ? READING_ROWS : 0);
+    for (uint32_t i = 0; i < slots && n < writing; i++) {
         struct slot *s = &r->slots[(r->turn + i) % slots];
         if (can_go(s) && s->read == s->task->prompt.n)
             add_row(r, s, rows, &n);
     }
     for (uint32_t i = 0; i < slots; i++) {
         struct slot *s = &r->slots[(r->turn + i) % slots];
-        while (can_go(s) && s->read < s->task->prompt.n && n < MODEL_ROWS)
+        while (reads(s) && n < MODEL_ROWS)
             add_row(r, s, rows, &n);
     }
     r->turn = (r->turn + 1) % slots;

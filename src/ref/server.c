@@ -25,6 +25,7 @@
 #define IDLE_MS 600000
 #define STALL_MS 30000
 #define END_MS 2000
+#define END_LOOK_MS 10
 #define THREADS_LEAST (UINT64_C(1) << 18) /* about what waking somebody costs */
 
 struct server {
@@ -39,6 +40,7 @@ struct server {
     uv_timer_t timer;
     struct list answers; /* that are being written */
     int64_t started_s;
+    uint64_t end_ns; /* when it ends, whatever is still to be sent */
     bool has_http, is_unix, ending, closed;
 };
 
@@ -56,8 +58,6 @@ struct answer {
     int64_t created_s;
     bool begun, full;
 };
-
-static void close_all(struct server *s);
 
 /* ---- answers ---- */
 
@@ -83,7 +83,6 @@ static void respond_error(struct http_request *request, int code, const char *wo
 
 static void answer_free(struct answer *a)
 {
-    struct server *s = a->server;
     list_for_each_safe (it, next, &a->held)
         piece_free(list_entry(it, struct task_piece, node));
     list_remove(&a->node);
@@ -91,8 +90,6 @@ static void answer_free(struct answer *a)
     buf_fini(&a->text);
     free(a->tokens);
     free(a);
-    if (s->ending && list_empty(&s->answers))
-        close_all(s);
 }
 
 static void keep(struct answer *a, const struct task_piece *p)
@@ -380,23 +377,26 @@ static void close_all(struct server *s)
     uv_close((uv_handle_t *)&s->timer, NULL);
 }
 
+/* An answer that was written may lie in front of a socket that has not taken all of it: a connection ends when it has. */
 static void on_end_timer(uv_timer_t *timer)
 {
-    close_all(timer->data);
+    struct server *s = timer->data;
+    if (s->http.nconnections == 0 || clock_mono_ns() >= s->end_ns)
+        close_all(s);
 }
 
 static void on_signal(uv_signal_t *handle, int number)
 {
     struct server *s = handle->data;
     (void)number;
-    if (s->ending || list_empty(&s->answers)) {
-        s->ending = true;
+    if (s->ending) {
         close_all(s);
         return;
     }
     s->ending = true;
+    s->end_ns = clock_mono_ns() + END_MS * UINT64_C(1000000);
     http_server_drain(&s->http);
-    uv_timer_start(&s->timer, on_end_timer, END_MS, 0);
+    uv_timer_start(&s->timer, on_end_timer, 0, END_LOOK_MS);
 }
 
 /* ---- the start ---- */

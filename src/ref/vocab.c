@@ -50,8 +50,11 @@ static int take_texts(struct vocab *v, const struct gguf_value *value, struct er
     int rc = reserve(v, value->items, err);
     for (uint32_t i = 0; rc == 0 && i < v->count; i++) {
         size_t len;
-        if (value->item != GGUF_TYPE_STRING || !gguf_next_text(&c, &v->tokens[i].text, &len) || len > 65535)
+        if (value->item != GGUF_TYPE_STRING || !gguf_next_text(&c, &v->tokens[i].text, &len))
             return err_set(err, ERR_INVALID, "the tokenizer's texts are damaged");
+        if (len > VOCAB_TOKEN_MAX)
+            return err_set(err, ERR_UNSUPPORTED, "token %u has %zu bytes; this engine takes %u", i, len,
+                           VOCAB_TOKEN_MAX);
         v->tokens[i].len = (uint32_t)len;
     }
     return rc;
@@ -230,6 +233,15 @@ static void find_ends(struct vocab *v)
     }
 }
 
+static void find_longest(struct vocab *v)
+{
+    v->longest = 1;
+    for (uint32_t i = 0; i < v->count; i++) {
+        if (v->tokens[i].len > v->longest)
+            v->longest = v->tokens[i].len;
+    }
+}
+
 int vocab_finish(struct vocab *v, struct err *err)
 {
     const uint32_t ids[] = {v->unknown, v->begin, v->end, v->turn_end};
@@ -243,6 +255,7 @@ int vocab_finish(struct vocab *v, struct err *err)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     find_bytes(v);
     find_ends(v);
+    find_longest(v);
     return find_special(v, err);
 }
 

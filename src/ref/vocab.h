@@ -7,7 +7,8 @@
  * tokens ("</s>", or a chat's marks) are cut out of the text first, the longest first. Where the file says so (and where it says
  * nothing) a space is put before text that begins, or follows a special token, and a token that begins before all.
  *
- * Texts point into the file's mapping, which outlives the vocabulary. Bounds: VOCAB_MAX tokens, VOCAB_TEXT_MAX bytes encoded at once.
+ * Texts point into the file's mapping, which outlives the vocabulary. Bounds: VOCAB_MAX tokens of VOCAB_TOKEN_MAX bytes,
+ * VOCAB_TEXT_MAX bytes encoded at once.
  */
 #ifndef BUSBAR_REF_VOCAB_H
 #define BUSBAR_REF_VOCAB_H
@@ -24,6 +25,7 @@
 #define VOCAB_MAX (1u << 20)
 #define VOCAB_SPECIAL_MAX 4096u
 #define VOCAB_TEXT_MAX ((size_t)4 << 20)
+#define VOCAB_TOKEN_MAX 256u
 #define VOCAB_NONE UINT32_MAX
 
 /* As files number them. */
@@ -50,7 +52,8 @@ struct vocab {
     uint32_t unknown, begin, end; /* VOCAB_NONE: there is none */
     uint32_t turn_end;
     bool add_begin, add_end, add_space;
-    bool has_model; /* the file names a tokenizer that this is */
+    bool has_model;   /* the file names a tokenizer that this is */
+    uint32_t longest; /* token's bytes, at least 1: no text has fewer tokens than its length by this */
     uint32_t bytes[256];
     uint32_t *special; /* found in texts before anything else, the longest first */
     uint32_t nspecial;

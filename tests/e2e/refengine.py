@@ -176,6 +176,8 @@ def files_refused(folder):
                               timeout=60, check=False)
         same(done.returncode, 1, f'exit status: {done.stderr}')
         need(word in done.stderr, f'{word}: {done.stderr}')
+    with reference(MODELS['stories'], folder, name='t', threads=4000) as peer:
+        same(peer.request('GET', '/health').status, 200, 'more threads than there may be')
     for args in ([], ['--model'], ['--model', 'x'], ['--model', 'x', '--host', 'y', '--slots', '0'], ['--what', '1']):
         done = subprocess.run([BIN, 'engine-ref', *args], capture_output=True, text=True, timeout=60, check=False)
         same(done.returncode, 64, f'{args}: {done.stderr}')
@@ -199,7 +201,8 @@ def goes_away(folder):
 
 
 def stops(folder):
-    """SIGTERM: an idle one ends at once; one that writes an answer for longer than two seconds ends it there; a second one ends it."""
+    """SIGTERM: an idle one ends at once; one that writes an answer for longer than two seconds ends it there; a second one ends it. An
+    answer that was written is sent whole, even to a client that takes it slowly."""
     peer = reference(MODELS['stories'], folder)
     start = time.monotonic()
     same(peer.stop(), 0, 'exit status')
@@ -218,6 +221,17 @@ def stops(folder):
             while chunk := s.recv(65536):
                 rest += chunk
             need(not rest.endswith(b'0\r\n\r\n'), 'what is cut does not look whole')
+    peer = reference(MODELS['stories'], folder, context=2048)
+    with peer.connect() as s:
+        peer.send(s, 'POST', '/v1/completions', {'prompt': 'Once', 'ignore_eos': True, 'max_tokens': 1500, 'logprobs': 20})
+        got = s.recv(16)
+        os.kill(peer.process.pid, signal.SIGTERM)
+        time.sleep(0.3)
+        while chunk := s.recv(65536):
+            got += chunk
+        need(len(got) > 1 << 20, 'more than a socket holds')
+        same(len(json.loads(got.split(b'\r\n\r\n', 1)[1])['choices'][0]['logprobs']['content']), 1500, 'tokens of the whole answer')
+        same(peer.stop(), 0, 'exit status')
 
 
 # ---- through a hub ----

@@ -7,6 +7,7 @@
 #include <yyjson.h>
 
 #include "base/map.h"
+#include "ref/ask.h"
 #include "ref/chat.h"
 #include "ref/number.h"
 #include "ref/sampler.h"
@@ -215,6 +216,40 @@ static void test_control_is_text(void **state)
     model_free(m);
 }
 
+/* A text that cannot fit is refused before it is encoded, by the longest token's length. */
+static void test_too_long(void **state)
+{
+    (void)state;
+    struct model *m;
+    struct err err = {0};
+    struct ask ask;
+    struct buf body;
+    assert_int_equal(model_open(&m, BUSBAR_SOURCE "/data/models/stories.gguf", &err), 0);
+    uint32_t longest = m->vocab.longest;
+    assert_in_range(longest, 4, VOCAB_TOKEN_MAX);
+    const struct ask_model model = {.model = m, .context = 8};
+    const size_t fits = (size_t)longest * 8 - 1, lens[] = {fits + 1, VOCAB_TEXT_MAX, VOCAB_TEXT_MAX + 1};
+    buf_init(&body, VOCAB_TEXT_MAX + 64);
+    for (size_t i = 0; i < sizeof lens / sizeof lens[0]; i++) {
+        buf_clear(&body);
+        buf_add_text(&body, "{\"prompt\":\"");
+        for (size_t k = 0; k < lens[i]; k++)
+            buf_add_char(&body, 'a');
+        buf_add_text(&body, "\"}");
+        assert_int_equal(ask_parse(&ask, &model, false, body.data, body.len, &err), ERR_INVALID);
+        assert_string_equal(err.msg, "the prompt is longer than a slot's context of 8 tokens");
+    }
+    buf_clear(&body);
+    buf_add_text(&body, "{\"prompt\":\"");
+    for (size_t k = 0; k < fits; k++)
+        buf_add_char(&body, 'a');
+    buf_add_text(&body, "\"}");
+    assert_int_equal(ask_parse(&ask, &model, false, body.data, body.len, &err), ERR_INVALID);
+    assert_non_null(strstr(err.msg, "and needs one for an answer")); /* this one was encoded and counted */
+    buf_fini(&body);
+    model_free(m);
+}
+
 /* ---- chats ---- */
 
 static void render(const char *name, const char *messages, const char *want)
@@ -397,6 +432,7 @@ int main(void)
                                        cmocka_unit_test(test_rows),
                                        cmocka_unit_test(test_tokens),
                                        cmocka_unit_test(test_control_is_text),
+                                       cmocka_unit_test(test_too_long),
                                        cmocka_unit_test(test_chats),
                                        cmocka_unit_test(test_greedy),
                                        cmocka_unit_test(test_draws),

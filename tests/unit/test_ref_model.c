@@ -260,6 +260,73 @@ static void test_refused(void **state)
     }
 }
 
+/* A file whose first setting is another one beside it: `type` and the bytes after it. */
+static int parse_with(const char *key, uint32_t type, const void *value, size_t len, struct model **m,
+                      struct small *s, struct err *err)
+{
+    struct buf more;
+    uint64_t pairs;
+    size_t gap;
+    small_make(s, 8, 57);
+    buf_init(&more, 65536);
+    put_key(&more, key, type);
+    buf_add(&more, value, len);
+    gap = (32 - more.len % 32) % 32; /* the data stays where data may be */
+    if (gap < 13)
+        gap += 32;
+    put_u64(&more, gap - 13);
+    for (size_t i = 0; i < gap - 13; i++)
+        buf_add_char(&more, 'x');
+    put_u32(&more, GGUF_TYPE_BOOL);
+    buf_add_char(&more, 0);
+    memcpy(&pairs, s->file.data + 16, 8);
+    pairs += 2;
+    memcpy(s->file.data + 16, &pairs, 8);
+    struct buf whole;
+    buf_init(&whole, 64 << 20);
+    buf_add(&whole, s->file.data, 24);
+    buf_add(&whole, more.data, more.len);
+    buf_add(&whole, s->file.data + 24, s->file.len - 24);
+    assert_false(whole.failed || more.failed);
+    buf_fini(&more);
+    buf_fini(&s->file);
+    s->file = whole;
+    *err = (struct err){0};
+    return model_parse(m, (const uint8_t *)whole.data, whole.len, err);
+}
+
+/* Settings in odd forms: what scales positions, by either name; and unknown ones that are no numbers. */
+static void test_settings(void **state)
+{
+    (void)state;
+    static const float four = 4, nothing = 0;
+    static const char none[] = "\4\0\0\0\0\0\0\0none", list[] = "\4\0\0\0\1\0\0\0\0\0\0\0\7\0\0\0";
+    static const struct {
+        const char *key;
+        uint32_t type;
+        const void *value;
+        size_t len;
+        float scale; /* 0: refused */
+    } cases[] = {{"llama.rope.scaling.factor", GGUF_TYPE_F32, &four, 4, 4},
+                 {"llama.rope.scaling.factor", GGUF_TYPE_F32, &nothing, 4, 1},
+                 {"llama.rope.scale_linear", GGUF_TYPE_F32, &four, 4, 4},
+                 {"llama.rope.scaling.type", GGUF_TYPE_STRING, none, 12, 1},
+                 {"llama.expert_count", GGUF_TYPE_U32, &nothing, 4, 1},
+                 {"llama.expert_count", GGUF_TYPE_STRING, none, 12, 0},
+                 {"llama.expert_count", GGUF_TYPE_ARRAY, list, 16, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct small s;
+        struct model *m;
+        struct err err;
+        int rc = parse_with(cases[i].key, cases[i].type, cases[i].value, cases[i].len, &m, &s, &err);
+        if (rc != (cases[i].scale == 0 ? ERR_UNSUPPORTED : 0))
+            fail_msg("%zu: %d %s", i, rc, err.msg);
+        assert_true(rc != 0 || m->rope_scale == cases[i].scale);
+        model_free(m);
+        small_free(&s);
+    }
+}
+
 /* Weights of any bits whatever are a model: it says nothing worth hearing, and breaks nothing. */
 static void test_any_weights(void **state)
 {
@@ -411,6 +478,48 @@ static void test_runner(void **state)
     small_free(&s);
 }
 
+/* As many write as a step has rows, for long: one more reads its prompt beside them, and ends before all of them. */
+static void test_reads_beside_writers(void **state)
+{
+    (void)state;
+    enum { CONTEXT = 256 };
+    struct small s;
+    struct err err = {0};
+    struct runner *r;
+    struct task *tasks[MODEL_ROWS + 1];
+    uint32_t left = MODEL_ROWS + 1;
+    small_make(&s, 8, 62);
+    struct model *m = parse(&s);
+    struct runner_config config = {
+        .model = m, .slots = MODEL_ROWS + 1, .context = CONTEXT, .threads = 1, .ready = on_ready};
+    assert_int_equal(runner_new(&r, &config, &err), 0);
+    for (uint32_t i = 0; i <= MODEL_ROWS; i++) {
+        tasks[i] = task_new(CONTEXT);
+        for (uint32_t k = 0; k < (i < MODEL_ROWS ? 4 : 60); k++)
+            tokens_list_add(&tasks[i]->prompt, 3 + (i + k) % (SMALL_VOCAB - 3));
+        tasks[i]->sampling = (struct sampler_options){.top_p = 1};
+        tasks[i]->max_tokens = i < MODEL_ROWS ? 200 : 1;
+        tasks[i]->ignores_end = true;
+        assert_int_equal(runner_submit(r, tasks[i]), 0);
+    }
+    while (left > 0) {
+        struct task_piece *p = runner_take(r);
+        if (!p) {
+            nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+            continue;
+        }
+        if (p->end != TASK_GOES_ON)
+            assert_int_equal(left-- == MODEL_ROWS + 1, p->task == tasks[MODEL_ROWS]);
+        runner_sent(r, p->task);
+        piece_free(p);
+    }
+    for (uint32_t i = 0; i <= MODEL_ROWS; i++)
+        task_free(tasks[i]);
+    runner_free(r);
+    model_free(m);
+    small_free(&s);
+}
+
 /* One that is cancelled while it waits, one while it writes, one whose pieces nobody takes, and one that fills its context. */
 static void test_ends(void **state)
 {
@@ -453,10 +562,17 @@ static void test_ends(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_formulas),     cmocka_unit_test(test_same_bits),
-                                       cmocka_unit_test(test_side_by_side), cmocka_unit_test(test_cut),
-                                       cmocka_unit_test(test_words),        cmocka_unit_test(test_refused),
-                                       cmocka_unit_test(test_any_weights),  cmocka_unit_test(test_memory),
-                                       cmocka_unit_test(test_runner),       cmocka_unit_test(test_ends)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_formulas),
+                                       cmocka_unit_test(test_same_bits),
+                                       cmocka_unit_test(test_side_by_side),
+                                       cmocka_unit_test(test_cut),
+                                       cmocka_unit_test(test_words),
+                                       cmocka_unit_test(test_refused),
+                                       cmocka_unit_test(test_settings),
+                                       cmocka_unit_test(test_any_weights),
+                                       cmocka_unit_test(test_memory),
+                                       cmocka_unit_test(test_runner),
+                                       cmocka_unit_test(test_reads_beside_writers),
+                                       cmocka_unit_test(test_ends)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
