@@ -30,9 +30,9 @@ static int take_denial(void *ctx, enum row_kind kind, const void *data)
     while (i < told->n && !same_cell(&told->list[i].key, row))
         i++;
     if (i == told->n) {
-        struct denial_cell *more = realloc(told->list, (i + 1) * sizeof *more);
-        if (!more || i == CELLS_MAX)
-            return told->rc = more ? ERR_TOO_LARGE : ERR_NO_MEMORY;
+        struct denial_cell *more = i < CELLS_MAX ? realloc(told->list, (i + 1) * sizeof *more) : NULL;
+        if (!more)
+            return told->rc = i < CELLS_MAX ? ERR_NO_MEMORY : ERR_TOO_LARGE;
         told->list = more;
         more[told->n++] = (struct denial_cell){.key = *row};
         more[i].key.count = 0;
@@ -218,7 +218,7 @@ void denials_csv(struct buf *out, const struct core *core, const struct denials_
                      c->key.cite[0] ? ": " : "", c->key.cite);
         buf_add_char(&name, 0);
         buf_add_text(out, "denial,,,,,,");
-        csv_field(out, name.data);
+        csv_field(out, name.data ? name.data : "");
         buf_addf(out, ",,,,,,,,,,%llu\r\n", (unsigned long long)c->key.count);
     }
     for (uint32_t i = 0; i < told->ndrills; i++) {
