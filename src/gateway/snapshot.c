@@ -8,8 +8,8 @@
 #include "base/checked.h"
 #include "base/log.h"
 #include "core/kinds.h"
-#include "core/rules.h"
 #include "core/view.h"
+#include "gateway/bars.h"
 
 struct registry {
     pthread_mutex_t lock;
@@ -275,81 +275,6 @@ static void add_backends(struct registry *r, struct snapshot *s, const struct co
     }
 }
 
-/* ---- what rules deny ---- */
-
-/* What of the model's replicas the tenant may not use. Replicas of a chip at a site are alike. */
-static struct slot_bar bar_of(const struct core *core, const struct row_model *model,
-                              const struct snap_model *m, const struct uuid *tenant)
-{
-    struct slot_bar bar = {.tenant = *tenant, .rule = RULES_NONE};
-    for (uint32_t i = 0; i < m->nbackends; i++) {
-        const struct backend *b = m->backends[i];
-        uint32_t k = 0, rule;
-        while (k < i && (!uuid_eq(&m->backends[k]->site, &b->site) ||
-                         memcmp(m->backends[k]->chip, b->chip, sizeof b->chip) != 0))
-            k++;
-        struct row_replica like = {.site = b->site, .chips = b->chips};
-        memcpy(like.chip, b->chip, sizeof like.chip);
-        if (k < i && m->backends[k]->chips == b->chips) {
-            bar.barred |= (bar.barred >> k & 1) << i;
-        } else if (!view_may_ask(core, tenant, model, &like, &rule)) {
-            bar.rule = bar.barred ? bar.rule : rule;
-            bar.barred |= UINT64_C(1) << i;
-        }
-    }
-    return bar;
-}
-
-static int by_tenant(const void *a, const void *b)
-{
-    return memcmp(&((const struct slot_bar *)a)->tenant, &((const struct slot_bar *)b)->tenant,
-                  sizeof(struct uuid));
-}
-
-/* Tenants of the same facts are judged once. */
-static void add_model_bars(struct snap_model *m, const struct core *core, const struct row_model *model)
-{
-    const struct row_tenant *row;
-    uint32_t n = view_counts(core).tenants, npeers = 0;
-    struct slot_bar *peer = must_alloc(n, sizeof *peer);
-    m->bars = must_alloc(n, sizeof *m->bars);
-    for (uint32_t pos = 0; (row = view_tenant_at(core, &pos)) != NULL;) {
-        const struct uuid *who = view_rules_peer(core, &row->id);
-        bool own = uuid_eq(who, &row->id); /* names count: nobody is like it */
-        uint32_t k = npeers;
-        for (k = 0; k < npeers && !uuid_eq(&peer[k].tenant, who);)
-            k++;
-        struct slot_bar bar = k < npeers ? peer[k] : bar_of(core, model, m, who);
-        if (k == npeers && !own)
-            peer[npeers++] = bar;
-        bar.tenant = row->id;
-        if (bar.barred)
-            m->bars[m->nbars++] = bar;
-    }
-    free(peer);
-    qsort(m->bars, m->nbars, sizeof *m->bars, by_tenant);
-}
-
-static void add_bars(struct snapshot *s, const struct core *core)
-{
-    const struct rules *rules;
-    const struct row_model *row;
-    const char *text;
-    size_t len;
-    int64_t next_ms;
-    (void)view_rules(core, &rules, &text, &len, &next_ms);
-    if (rules->nrules == 0)
-        return;
-    s->rule = must_alloc(rules->nrules, sizeof *s->rule);
-    for (uint32_t i = 0; i < rules->nrules; i++)
-        memcpy(s->rule[i], rules->rule[i].id, sizeof s->rule[i]);
-    for (uint32_t pos = 0; (row = view_model_at(core, &pos)) != NULL;) {
-        struct snap_model *m = model_with_id(s, &row->id);
-        if (m && m->nbackends > 0)
-            add_model_bars(m, core, row);
-    }
-}
-
 /* Deployments that have as many replicas as are asked for. */
 static void add_demand(struct snapshot *s, const struct core *core)
 {
@@ -377,7 +302,7 @@ struct snapshot *snapshot_make(struct registry *r, const struct core *core)
     add_models(r, s, core);
     add_own_prices(s, core);
     add_backends(r, s, core);
-    add_bars(s, core);
+    bars_add(s, core);
     add_demand(s, core);
     pthread_mutex_unlock(&r->lock);
     return s;
