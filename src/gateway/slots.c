@@ -233,6 +233,11 @@ static void grant(struct slot_waiter *waiter, struct backend *backend)
 /* Under the lock: the first turn for which there is a slot; NULL: for none. Where rules deny nothing all turns are alike. */
 static struct turn *next_turn(struct slot_queue *queue, struct backend **out)
 {
+    bool room = false;
+    for (uint32_t i = 0; i < queue->nbackends; i++)
+        room = room || has_room(queue->backends[i]);
+    if (!room) /* nobody is asked in vain: with bars that would be all who wait */
+        return NULL;
     list_for_each_safe (it, next, &queue->turns) {
         struct turn *turn = list_entry(it, struct turn, node);
         *out = take_for(queue, &turn->tenant);
