@@ -2,7 +2,8 @@
 /*
  * What is in force, now or at a time to come, as a tariff that `tariff apply` takes: applied again it changes nothing. Beside it
  * `to_come`, the times after that at which something is told to change, and `left_out`, in words what no tariff can say: a tariff has one price
- * for all pools of a kind, and one for all corridors between two sites. All of it is found in one reading of each table.
+ * for all pools of a kind, and one for all corridors between two sites. Prices and terms are found in one reading of each table; pools and
+ * corridors are compared each with those before it, and only the first of its like looks up what the others cost.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -183,7 +184,7 @@ static void settle(struct show *s)
 
 static void next(struct buf *out)
 {
-    buf_add_text(out, out->data[out->len - 1] == '[' ? "{" : ",{");
+    buf_add_text(out, out->len && out->data[out->len - 1] == '[' ? "{" : ",{");
 }
 
 static void name(struct buf *out, const char *member, const char *value)
@@ -257,33 +258,37 @@ static void leave_out(struct show *s, const char *what, const char *of, const ch
     buf_fini(&line);
 }
 
-/* Each kind once, at its first pool; false: its pools are not of one price. */
-static bool pools_agree(const struct show *s, const struct row_pool *first, int64_t price, bool *is_first)
+static bool first_pool(const struct core *core, const struct row_pool *row)
 {
     const struct row_pool *pool;
-    bool seen = false, agree = true;
-    *is_first = true;
-    for (uint32_t pos = 0; (pool = view_pool_at(s->core, &pos)) != NULL;) {
-        seen |= pool == first;
-        if (strcmp(pool->chip, first->chip) != 0)
-            continue;
-        *is_first &= seen;
-        agree &= view_item_price_then(s->core, &pool->id, s->at_ms) == price;
-    }
+    uint32_t pos = 0;
+    while ((pool = view_pool_at(core, &pos)) != row && strcmp(pool->chip, row->chip) != 0)
+        ;
+    return pool == row;
+}
+
+/* Of the first pool of a kind: whether all its pools are of one price. */
+static bool pools_agree(const struct show *s, const struct row_pool *first, int64_t price)
+{
+    const struct row_pool *pool;
+    bool agree = true;
+    for (uint32_t pos = 0; agree && (pool = view_pool_at(s->core, &pos)) != NULL;)
+        agree = strcmp(pool->chip, first->chip) != 0 ||
+                view_item_price_then(s->core, &pool->id, s->at_ms) == price;
     return agree;
 }
 
 static void add_chips(struct buf *out, struct show *s)
 {
     const struct row_pool *pool;
-    bool first;
     for (uint32_t pos = 0; (pool = view_pool_at(s->core, &pos)) != NULL;) {
-        int64_t price = view_item_price_then(s->core, &pool->id, s->at_ms);
-        bool agree = pools_agree(s, pool, price, &first);
-        if (first && !agree)
-            leave_out(s, "the pools of ", pool->chip, "");
-        if (!first || !agree)
+        if (!first_pool(s->core, pool))
             continue;
+        int64_t price = view_item_price_then(s->core, &pool->id, s->at_ms);
+        if (!pools_agree(s, pool, price)) {
+            leave_out(s, "the pools of ", pool->chip, "");
+            continue;
+        }
         next(out);
         name(out, "kind", pool->chip);
         add_amount(out, "hour", price);
@@ -298,23 +303,33 @@ static bool same_ends(const struct row_corridor *x, const struct row_corridor *y
            (uuid_eq(&x->a, &y->b) && uuid_eq(&x->b, &y->a));
 }
 
+static bool first_corridor(const struct core *core, const struct row_corridor *row)
+{
+    const struct row_corridor *other;
+    uint32_t pos = 0;
+    while ((other = view_corridor_at(core, &pos)) != row && !same_ends(other, row))
+        ;
+    return other == row;
+}
+
+static bool corridors_agree(const struct show *s, const struct row_corridor *first, int64_t price)
+{
+    const struct row_corridor *row;
+    bool agree = true;
+    for (uint32_t pos = 0; agree && (row = view_corridor_at(s->core, &pos)) != NULL;)
+        agree = !same_ends(first, row) || view_item_price_then(s->core, &row->id, s->at_ms) == price;
+    return agree;
+}
+
 static void add_corridors(struct buf *out, struct show *s)
 {
-    const struct row_corridor *row, *other;
+    const struct row_corridor *row;
     for (uint32_t pos = 0; (row = view_corridor_at(s->core, &pos)) != NULL;) {
         const struct row_site *a = view_site(s->core, &row->a), *b = view_site(s->core, &row->b);
-        int64_t price = view_item_price_then(s->core, &row->id, s->at_ms);
-        bool seen = false, first = true, agree = true;
-        for (uint32_t k = 0; (other = view_corridor_at(s->core, &k)) != NULL;) {
-            seen |= other == row;
-            if (!same_ends(row, other))
-                continue;
-            first &= seen;
-            agree &= view_item_price_then(s->core, &other->id, s->at_ms) == price;
-        }
-        if (!a || !b || !first)
+        if (!a || !b || !first_corridor(s->core, row))
             continue;
-        if (!agree) {
+        int64_t price = view_item_price_then(s->core, &row->id, s->at_ms);
+        if (!corridors_agree(s, row, price)) {
             leave_out(s, a->name, "/", b->name);
             continue;
         }
