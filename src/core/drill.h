@@ -3,7 +3,7 @@
  * Drills that were played, for the record: what would have become of the network's work if a site, all chips of a vendor, or a
  * corridor had been lost.
  *
- * A drill is played on a copy, outside this core (sim/loss.h), and changes nothing in it. What it came to returns as an event,
+ * A drill is played on a copy, outside this core (sim/trial.h), and changes nothing in it. What it came to returns as an event,
  * so that it is in the journal and the log, and as a row, which the overseers' report reads. The core keeps the rows of the open
  * batch only, at most DRILLS_MAX; past them a drill is refused, to be played again.
  */
