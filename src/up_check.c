@@ -80,13 +80,14 @@ static void print_options(const struct up_options *o)
     const struct {
         const char *name;
         unsigned long long value;
-    } counts[] = {{"workers", o->workers},
-                  {"engine-threads", o->engine_threads},
-                  {"drain", o->drain_s},
-                  {"lease", o->lease_s},
-                  {"queue", o->queue_max},
-                  {"tenant-blobs", o->tenant_blobs_mib},
-                  {"snapshot-every", o->snapshot_every}};
+        bool zero_is_chosen; /* 0 is left to us; of the others it is a value like any */
+    } counts[] = {{"workers", o->workers, true},
+                  {"engine-threads", o->engine_threads, true},
+                  {"drain", o->drain_s, false},
+                  {"lease", o->lease_s, false},
+                  {"queue", o->queue_max, false},
+                  {"tenant-blobs", o->tenant_blobs_mib, false},
+                  {"snapshot-every", o->snapshot_every, true}};
     print_text("data", o->data_dir);
     print_text("listen", o->listen);
     print_text("site-listen", o->site_listen);
@@ -94,7 +95,7 @@ static void print_options(const struct up_options *o)
     print_text("tls-key", o->tls_key);
     print_text("engines", o->engines);
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
-        if (counts[i].value > 0) /* 0 is what is chosen for us */
+        if (counts[i].value > 0 || !counts[i].zero_is_chosen)
             printf("%s: %llu\n", counts[i].name, counts[i].value);
     }
     printf("keep-jobs: %llus\n", (unsigned long long)o->keep_jobs_s);

@@ -532,6 +532,8 @@ def hub_file(hub):
                      'webhook-private: yes', 'drain: 30', "log-level: 'info'"):
             need(line in would.split('\n'), line, would)
         need('log-json' not in would and 'witnesses' not in would, would)
+        zeros = check(OK, 'drain: 0\nqueue: 0\ntenant-blobs: 0\n').stdout.split('\n')
+        need({'drain: 0', 'queue: 0', 'tenant-blobs: 0'} <= set(zeros) and 'snapshot-every: 0' not in zeros, zeros)
         same(check(OK, would).stdout, would, 'what it prints is such a file')
         same(check(OK, (ROOT / 'examples' / 'hub.yaml').read_text(encoding='utf-8'), '--data', folder + '/d').stdout,
              check(OK, 'lease: 900', '--data', folder + '/d', '--snapshot-every', '1000000').stdout, 'the example is as without one')
