@@ -6,6 +6,18 @@
 
 #include "base/str.h"
 
+#define HOST_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_"
+
+/* Neither blanks nor what cuts a head of HTTP in two. */
+static bool plain(const char *text)
+{
+    for (const char *c = text; *c; c++) {
+        if ((unsigned char)*c <= ' ' || *c == 0x7f)
+            return false;
+    }
+    return true;
+}
+
 int http_endpoint_parse(struct http_endpoint *e, const char *text, struct err *err)
 {
     *e = (struct http_endpoint){0};
@@ -16,6 +28,9 @@ int http_endpoint_parse(struct http_endpoint *e, const char *text, struct err *e
         size_t len = base ? (size_t)(base - path) : strlen(path);
         e->is_unix = true;
         base = base ? base + 1 : "";
+        if (!plain(base))
+            return err_set(err, ERR_INVALID,
+                           "what comes after the socket's path has blanks or control codes");
         return text_set(e->host, sizeof((struct sockaddr_un){0}).sun_path, path, len) &&
                        text_set(e->base, sizeof e->base, base, strlen(base))
                    ? 0
@@ -25,7 +40,7 @@ int http_endpoint_parse(struct http_endpoint *e, const char *text, struct err *e
     if (!e->is_tls && strncmp(text, "http://", 7) != 0)
         return err_set(err, ERR_INVALID, "%s: expected unix:, http:// or https://", text);
     const char *host = strchr(text, ':') + 3;
-    size_t host_len = strcspn(host, ":/");
+    size_t host_len = strspn(host, HOST_CHARS);
     const char *rest = host + host_len;
     e->port = e->is_tls ? 443 : 80;
     if (*rest == ':') {
@@ -39,7 +54,8 @@ int http_endpoint_parse(struct http_endpoint *e, const char *text, struct err *e
     size_t base_len = strlen(rest);
     while (base_len > 0 && rest[base_len - 1] == '/')
         base_len--;
-    if (host_len == 0 || (*rest && *rest != '/') || !text_set(e->host, sizeof e->host, host, host_len) ||
+    if (host_len == 0 || (*rest && *rest != '/') || !plain(rest) ||
+        !text_set(e->host, sizeof e->host, host, host_len) ||
         !text_set(e->base, sizeof e->base, rest, base_len))
         return err_set(err, ERR_INVALID, "%s is not a valid URL", text);
     return 0;

@@ -4,6 +4,7 @@
  *
  * "unix:/path", "unix:/path /base", "http://host:port/base", "https://host/base". Parsing asks nobody: a name is looked up when it is dialled, on the
  * caller's loop and anew each time, so that a name server that is slow holds up nobody else, and a host that moves is found. IPv4.
+ * A host has letters, digits, '.', '-' and '_' only, and a base neither blanks nor control codes.
  */
 #ifndef BUSBAR_NET_ENDPOINT_H
 #define BUSBAR_NET_ENDPOINT_H

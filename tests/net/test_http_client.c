@@ -719,6 +719,18 @@ static void test_endpoints(void **state)
         {"ftp://h", "", "", ERR_INVALID, 0, false, false},
         {"", "", "", ERR_INVALID, 0, false, false},
         {"127.0.0.1:80", "", "", ERR_INVALID, 0, false, false},
+        {"http://gpu-7.rack_2.example:80/a?b=c", "gpu-7.rack_2.example", "/a?b=c", 0, 80, false, false},
+        {"unix:/run/x.sock /v1", "/run/x.sock", "/v1", 0, 0, true, false},
+        {"http://ho st/", "", "", ERR_INVALID, 0, false, false},
+        {"http://user@host/", "", "", ERR_INVALID, 0, false, false},
+        {"http://host?a", "", "", ERR_INVALID, 0, false, false},
+        {"http://host\r\nX: 1", "", "", ERR_INVALID, 0, false, false},
+        {"http://h\xc3\xb6st/", "", "", ERR_INVALID, 0, false, false},
+        {"http://[::1]:80/", "", "", ERR_INVALID, 0, false, false},
+        {"http://host/a b", "", "", ERR_INVALID, 0, false, false},
+        {"http://host/a\r\nX: 1", "", "", ERR_INVALID, 0, false, false},
+        {"http://host/\x7f", "", "", ERR_INVALID, 0, false, false},
+        {"unix:/run/x.sock /a b", "", "", ERR_INVALID, 0, false, false},
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         struct http_endpoint e;
