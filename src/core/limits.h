@@ -24,9 +24,10 @@
 #define MONEY_MAX INT64_C(1000000000000000000) /* 1e9 units of a currency, in nano-units */
 #define PRICE_MAX INT64_C(1000000000000000)    /* nano-units for a million tokens: 1e6 units */
 #define HOLD_WAIT_MS 5000                      /* design.md section 6 */
-#define BATCH_EVENTS_MAX 1024                  /* events between two core_collect */
-#define RULES_PART_CAP 512                     /* a part of the text of a set of rules, and its NUL */
-#define CITE_CAP 256                           /* where a rule comes from, as files of rules have it */
+#define SITE_HOMES_MAX 16384      /* jobs whose data's home one change of a site's facts writes down */
+#define BATCH_EVENTS_MAX 1024     /* events between two core_collect */
+#define RULES_PART_CAP 512        /* a part of the text of a set of rules, and its NUL */
+#define CITE_CAP 256              /* where a rule comes from, as files of rules have it */
 #define RULES_PARTS_MAX 320       /* of a set: for RULES_TEXT_MAX bytes, cut between characters */
 #define SERVICE_REPLICAS_MAX 2048 /* of one service */
 /* Tokens of output a second that one slot is taken to yield before anything was measured (docs/serving.md). */

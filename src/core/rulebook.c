@@ -156,6 +156,13 @@ int step_rules_set(struct core *core, const struct event *event)
 
 /* ---- what they are told ---- */
 
+/* What a job's data are at home does not change with the site where they lie; rows from before have it to be found. */
+static bool home_unknown(const struct core *core, uint32_t i, const struct uuid *site)
+{
+    const struct row_job *row = &core->work.job[i].row;
+    return table_live(&core->work.jobs, i) && !row->home[0] && uuid_eq(&row->data_site, site);
+}
+
 int step_site_facts(struct core *core, const struct event *event)
 {
     const struct event_site_facts *e = &event->u.site_facts;
@@ -163,12 +170,15 @@ int step_site_facts(struct core *core, const struct event *event)
     if (id.v == INDEX_NONE)
         return ERR_NOT_FOUND;
     struct row_site *row = &core->net.site[id.v].row;
-    for (uint32_t i = 0; i < core->work.jobs.used; i++) {
-        struct job *job = &core->work.job[i];
-        /* What a job's data are at home does not change with the site where they lie; rows from before have it to be found. */
-        if (!table_live(&core->work.jobs, i) || job->row.home[0] || !uuid_eq(&job->row.data_site, &e->site))
+    uint32_t homes = 0;
+    for (uint32_t i = 0; i < core->work.jobs.used; i++)
+        homes += home_unknown(core, i, &e->site);
+    if (homes > SITE_HOMES_MAX)
+        return ERR_LIMIT;
+    for (uint32_t i = 0; homes > 0 && i < core->work.jobs.used; i++) {
+        if (!home_unknown(core, i, &e->site))
             continue;
-        home_of(core, &e->site, job->row.home);
+        home_of(core, &e->site, core->work.job[i].row.home);
         table_touch(&core->work.jobs, i);
     }
     memcpy(row->jurisdiction, e->jurisdiction, sizeof row->jurisdiction);
@@ -191,8 +201,7 @@ int step_tenant_facts(struct core *core, const struct event *event)
     memcpy(row->jurisdiction, e->jurisdiction, sizeof row->jurisdiction);
     memcpy(row->licence, e->licence, sizeof row->licence);
     table_touch(&core->tenants, id.v);
-    for (uint32_t i = 0; i < core->tenants.used; i++)
-        tenant_find_peer(core, (struct tenant_id){i});
+    tenant_move_peer(core, id);
     rulebook_rejudge(core);
     lanes_rekey(core);
     return 0;

@@ -234,6 +234,8 @@ void site_set_state(struct core *core, struct site_id id, uint32_t state);
 struct tenant_id tenant_by_id(const struct core *core, const struct uuid *id);
 /* Finds the tenant's peer. */
 void tenant_find_peer(struct core *core, struct tenant_id id);
+/* Its facts are others than they were: the same of all tenants, whose peers were right before. */
+void tenant_move_peer(struct core *core, struct tenant_id id);
 struct key_id key_by_id(const struct core *core, const struct uuid *id);
 struct model_id model_by_id(const struct core *core, const struct uuid *id);
 

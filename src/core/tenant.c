@@ -11,6 +11,12 @@ struct tenant_id tenant_by_id(const struct core *core, const struct uuid *id)
     return (struct tenant_id){map_get(&core->tenant_map, id, sizeof *id)};
 }
 
+static bool same_facts(const struct tenant *a, const struct tenant *b)
+{
+    return memcmp(a->row.jurisdiction, b->row.jurisdiction, CODE_CAP) == 0 &&
+           memcmp(a->row.licence, b->row.licence, NAME_CAP) == 0;
+}
+
 void tenant_find_peer(struct core *core, struct tenant_id id)
 {
     struct tenant *t = &core->tenant[id.v];
@@ -18,11 +24,32 @@ void tenant_find_peer(struct core *core, struct tenant_id id)
     for (uint32_t i = 0; i < id.v; i++) {
         const struct tenant *other = &core->tenant[i];
         /* Only of those that are their own peers: the others are equal to one of these. */
-        if (other->peer != i || memcmp(other->row.jurisdiction, t->row.jurisdiction, CODE_CAP) != 0 ||
-            memcmp(other->row.licence, t->row.licence, NAME_CAP) != 0)
+        if (other->peer != i || !same_facts(other, t))
             continue;
         t->peer = i;
         return;
+    }
+}
+
+void tenant_move_peer(struct core *core, struct tenant_id id)
+{
+    struct tenant *t = &core->tenant[id.v];
+    uint32_t heir = INDEX_NONE, lead = id.v;
+    for (uint32_t i = 0; i < core->tenants.used; i++) {
+        struct tenant *other = &core->tenant[i];
+        if (i == id.v)
+            continue;
+        if (other->peer == id.v) { /* all of these come after it: the first of them is theirs now */
+            heir = heir == INDEX_NONE ? i : heir;
+            other->peer = heir;
+        }
+        if (other->peer == i && same_facts(other, t))
+            lead = i;
+    }
+    t->peer = lead < id.v ? lead : id.v;
+    for (uint32_t i = 0; lead > id.v && i < core->tenants.used; i++) {
+        if (core->tenant[i].peer == lead)
+            core->tenant[i].peer = id.v;
     }
 }
 

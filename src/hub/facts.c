@@ -63,6 +63,16 @@ static int site_finish(struct api_call *call, const struct core *core)
     return api_site_show.finish(call, core);
 }
 
+static bool site_refused(struct api_call *call)
+{
+    if (call->rc == ERR_LIMIT)
+        (void)err_set(&call->err, call->rc,
+                      "Too many jobs from an older version have their data at this site; try again when "
+                      "there are at most %u.",
+                      SITE_HOMES_MAX);
+    return false;
+}
+
 /* ---- tenants ---- */
 
 static int tenant_parse(struct api_call *call)
@@ -100,6 +110,6 @@ static int tenant_finish(struct api_call *call, const struct core *core)
 }
 
 const struct api_handler api_site_facts = {
-    .parse = site_parse, .prepare = site_prepare, .finish = site_finish};
+    .parse = site_parse, .prepare = site_prepare, .finish = site_finish, .refused = site_refused};
 const struct api_handler api_tenant_facts = {
     .parse = tenant_parse, .prepare = tenant_prepare, .finish = tenant_finish};

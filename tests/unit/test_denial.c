@@ -267,6 +267,70 @@ static void test_tenant_facts(void **state)
     assert_int_equal(world_step(world, &facts), ERR_NOT_FOUND);
 }
 
+/* Who is alike is found again when the facts of one change, as if all had been compared. */
+static void test_peers(void **state)
+{
+    (void)state;
+    static const char *const licences[] = {"", "a", "b"};
+    struct world *w = world_new(NULL);
+    uint32_t now[12], seed = 1;
+    for (uint64_t i = 0; i < 12; i++) {
+        assert_int_equal(do_tenant(w, i + 1, 0), 0);
+        now[i] = 0;
+    }
+    for (uint32_t n = 0; n < 3000; n++) {
+        seed = seed * 1664525 + 1013904223;
+        uint32_t at = (seed >> 16) % 12, is = (seed >> 24) % 3;
+        struct event facts = {.kind = EVENT_KIND_tenant_facts,
+                              .u.tenant_facts = {.tenant = uid('T', at + 1)}};
+        (void)snprintf(facts.u.tenant_facts.licence, NAME_CAP, "%s", licences[is]);
+        assert_int_equal(world_step(w, &facts), 0);
+        now[at] = is;
+        for (uint32_t i = 0; i < 12; i++) {
+            uint32_t first = 0;
+            while (now[first] != now[i])
+                first++;
+            struct uuid id = uid('T', i + 1), peer = uid('T', first + 1);
+            assert_true(uuid_eq(view_rules_peer(w->core, &id), &peer));
+        }
+    }
+    world_free(w);
+}
+
+/* Jobs of before, whose rows have no home: as many as a batch has room for are written when their site is told something. */
+static void test_homes(void **state)
+{
+    (void)state;
+    struct limits limits = dispatch_limits(4, 4, SITE_HOMES_MAX + 1);
+    struct event facts = {.kind = EVENT_KIND_site_facts,
+                          .u.site_facts = {.site = uid('S', 1), .jurisdiction = "IT"}};
+    struct world *w = world_dispatch(&limits, 0);
+    struct event site = {.kind = EVENT_KIND_site_add, .u.site_add = {.site = uid('S', 1), .name = "site-1"}};
+    assert_int_equal(world_step(w, &site), 0);
+    assert_int_equal(do_chip(w, "chip", "nvidia", 0), 0);
+    assert_int_equal(do_pool(w, pool_request(1, 1, 1, 4)), 0);
+    assert_int_equal(do_tenant(w, 1, 0), 0);
+    struct event_job_submit e = job_request(1, 5, 0); /* more chips than there are */
+    e.tenant = uid('T', 1);
+    e.data_site = uid('S', 1);
+    assert_int_equal(do_submit(w, e), 0);
+    struct row_job row = *world_job(w, 1);
+    memset(row.home, 0, sizeof row.home);
+    for (uint64_t i = 1; i <= SITE_HOMES_MAX + 1; i++) {
+        row.id = uid('J', i);
+        mirror_apply(&w->mirror, ROW_KIND_job, ROW_PUT, &row);
+    }
+    assert_int_equal(world_reload(w), 0);
+    assert_int_equal(world_step(w, &facts), ERR_LIMIT);
+    world_assert_untouched(w);
+    mirror_apply(&w->mirror, ROW_KIND_job, ROW_DELETE, &row);
+    assert_int_equal(world_reload(w), 0);
+    assert_int_equal(world_step(w, &facts), 0);
+    assert_int_equal(w->ops[ROW_KIND_job][ROW_PUT], SITE_HOMES_MAX);
+    assert_string_equal(world_job(w, 1)->home, "-"); /* as the site said then */
+    world_free(w);
+}
+
 static void test_drill(void **state)
 {
     (void)state;
@@ -313,6 +377,8 @@ int main(void)
                                        cmocka_unit_test_setup_teardown(test_too_many, setup, teardown),
                                        cmocka_unit_test_setup_teardown(test_data_home, setup, teardown),
                                        cmocka_unit_test_setup_teardown(test_tenant_facts, setup, teardown),
+                                       cmocka_unit_test(test_peers),
+                                       cmocka_unit_test(test_homes),
                                        cmocka_unit_test_setup_teardown(test_drill, setup, teardown)};
     return cmocka_run_group_tests_name("denial", tests, NULL, NULL);
 }
