@@ -2,8 +2,6 @@
 /* What requests cost at replicas, and which of them is chosen for it. */
 #include "support.h"
 
-#include <time.h>
-
 #include "base/clock.h"
 #include "gateway/slots.h"
 
@@ -281,60 +279,11 @@ static void test_barred(void **state)
 
 /* ---- many who wait ---- */
 
-#define WAITING 4000
-#define KICKS 200
-
-static uint64_t thread_ns(void)
-{
-    struct timespec t;
-    assert_int_equal(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t), 0);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-static uint64_t kicks_ns(void)
-{
-    uint64_t from_ns = thread_ns();
-    for (uint32_t i = 0; i < KICKS; i++)
-        slot_kick(&queue);
-    return thread_ns() - from_ns;
-}
-
-/* Where rules deny something and nothing is free, it does not cost more to find that out when more tenants wait. */
-static void test_full(void **state)
-{
-    (void)state;
-    static const struct there there[NB] = {{0, 1, 1}, {0, 1, 1}, {0, 1, 1}};
-    const struct slot_bar bar = {.tenant = uid('T', 0), .barred = 1};
-    struct slot_waiter *waiter = calloc(WAITING, sizeof *waiter);
-    struct grant_box box;
-    assert_non_null(waiter);
-    build(there);
-    queue.queue_max = WAITING;
-    woken = 0;
-    grant_box_init(&box, on_wake);
-    slot_publish(&queue, made, NB, &bar, 1);
-    uint64_t one_ns = 0;
-    for (uint32_t i = 0; i < WAITING; i++) {
-        waiter[i] = (struct slot_waiter){.tenant = uid('T', i), .box = &box};
-        assert_int_equal(slot_wait(&queue, &waiter[i]), 0);
-        one_ns = i == 0 ? kicks_ns() : one_ns;
-    }
-    assert_true(kicks_ns() < 50 * one_ns + 20000000);
-    assert_int_equal(woken, 0);
-    for (uint32_t i = 0; i < WAITING; i++)
-        slot_cancel(&queue, &waiter[i]);
-    slot_publish(&queue, NULL, 0, NULL, 0);
-    for (uint32_t i = 0; i < NB; i++)
-        made[i]->busy = 0;
-    unbuild();
-    free(waiter);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_wait),     cmocka_unit_test(test_standing),
                                        cmocka_unit_test(test_yield),    cmocka_unit_test(test_choice),
                                        cmocka_unit_test(test_overflow), cmocka_unit_test(test_prefix),
-                                       cmocka_unit_test(test_barred),   cmocka_unit_test(test_full)};
+                                       cmocka_unit_test(test_barred)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
