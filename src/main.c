@@ -4,6 +4,7 @@
 
 #include "base/timetext.h"
 #include "cli/cli.h"
+#include "engine/rpc.h"
 #include "engine/shim.h"
 #include "ref/server.h"
 #include "runtime/signer.h"
@@ -94,11 +95,18 @@ static int run_up(const struct cli *cli)
 
 int main(int argc, char **argv)
 {
-    if (argc > 1 && strcmp(argv[1], "shim") == 0)
-        return shim_main(argc - 1, argv + 1);
-    if (argc > 1 && strcmp(argv[1], "engine-ref") == 0)
-        return ref_main(argc - 1, argv + 1);
-    if (argc > 1 && strcmp(argv[1], "signer") == 0)
-        return signer_main(argc - 1, argv + 1);
+    /* What we start of our own: no verbs of the command line. */
+    static const struct {
+        const char *name;
+        int (*main)(int argc, char **argv);
+    } own[] = {{"shim", shim_main},
+               {"engine-ref", ref_main},
+               {"signer", signer_main},
+               {"rpc-worker", rpc_worker_main},
+               {"rpc-head", rpc_head_main}};
+    for (size_t i = 0; argc > 1 && i < sizeof own / sizeof own[0]; i++) {
+        if (strcmp(argv[1], own[i].name) == 0)
+            return own[i].main(argc - 1, argv + 1);
+    }
     return cli_main(argc, argv, run_up);
 }

@@ -8,6 +8,8 @@ enum { ASKS, ANSWERS, ENDS };
 struct splice {
     struct splice_end end[ENDS];
     bool answered; /* the answering side has said its last byte */
+    bool ended;    /* one of them has, by end or error */
+    bool left;     /* it was the answering side */
     unsigned open; /* streams that are not freed yet */
     void (*over)(void *ctx);
     void *ctx;
@@ -21,9 +23,20 @@ void splice_close(struct splice *s)
     }
 }
 
+bool splice_answers_left(const struct splice *s)
+{
+    return s->left;
+}
+
 static struct stream *other(const struct splice *s, const struct stream *stream)
 {
     return s->end[s->end[ASKS].stream == stream ? ANSWERS : ASKS].stream;
+}
+
+static void note_end(struct splice *s, const struct stream *stream)
+{
+    s->left = s->ended ? s->left : stream == s->end[ANSWERS].stream;
+    s->ended = true;
 }
 
 static void on_read(struct stream *stream, const char *data, ssize_t len)
@@ -31,6 +44,8 @@ static void on_read(struct stream *stream, const char *data, ssize_t len)
     struct splice *s = stream->owner;
     struct stream *to = other(s, stream);
     bool last = stream == s->end[ANSWERS].stream && len == UV_EOF && stream_queued(to) > 0;
+    if (len < 0)
+        note_end(s, stream);
     if (len < 0 && !last) {
         splice_close(s);
         return;
@@ -39,10 +54,12 @@ static void on_read(struct stream *stream, const char *data, ssize_t len)
     if (s->answered)
         return; /* what is asked after the last answer nobody hears */
     uv_buf_t buf = uv_buf_init((char *)data, (unsigned)len);
-    if (stream_write(to, &buf, 1) < 0)
+    if (stream_write(to, &buf, 1) < 0) {
+        note_end(s, to);
         splice_close(s);
-    else if (stream_queued(to) > SPLICE_HIGH)
+    } else if (stream_queued(to) > SPLICE_HIGH) {
         stream_pause(stream);
+    }
 }
 
 static void on_drain(struct stream *stream)

@@ -30,5 +30,7 @@ struct splice *splice_new(struct splice_end asks, struct splice_end answers, voi
                           void *ctx);
 /* Closes both; `over` follows. */
 void splice_close(struct splice *splice);
+/* Whether it was the answering side that ended first. To be asked while the ends are closed, or in `over`. */
+bool splice_answers_left(const struct splice *splice);
 
 #endif
