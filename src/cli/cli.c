@@ -202,7 +202,7 @@ const struct verb cli_verbs[] = {
      "hold the cluster planner's predictions against published figures", cli_predictions},
     {"plan", "MODEL", 1, 1,
      "on=CHIPS goal=GOALS quant=FORMAT context=N prompt=N batch=N groups=N corridors overlap reference=CHIP "
-     "efficiency=SHARES chips=FILE models=FILE",
+     "efficiency=SHARES measured=FILE chips=FILE models=FILE",
      "plan how given chips serve a model: groups, stages, replicas, and how fast that will be", cli_plan},
     {"backup", "DIR", 1, 1, "blobs", "copy the running hub's data to a new folder", cli_backup},
     {"restore", "DIR", 1, 1, "", "fill a new data folder from a backup", cli_restore},

@@ -82,6 +82,8 @@ static const struct {
      "  --overlap              the engine has as many steps under way as there are stages\n"
      "  --reference CHIP       which the whole is compared with; h100\n"
      "  --efficiency SHARES    delivered of a data sheet: compute=0.9,bandwidth=0.8,memory=0.9,link=0.9\n"
+     "  --measured FILE        what clusters were measured to do, and so what their chips deliver "
+     "(docs/planner.md)\n"
      "  --chips FILE, --models FILE\n"
      "                         catalogues of one's own\n"
      "\nExamples\n"

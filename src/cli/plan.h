@@ -9,7 +9,7 @@
 
 #include "base/buf.h"
 #include "cli/cli.h"
-#include "network/models.h"
+#include "network/measured.h"
 
 #define PLAN_REFERENCE "h100"
 
@@ -22,6 +22,7 @@ struct plan_case {
     struct netfile *chips;
     struct models *models;
     struct model_delivered delivered; /* the catalogue's, or --efficiency */
+    struct measured *measured;        /* --measured; NULL: nothing was */
     void *block;                      /* the planner's room */
 
     const char *name; /* of the model: the catalogue's, or a path */
@@ -61,6 +62,10 @@ void plan_print(const struct plan_case *pc);
 void plan_json(const struct plan_case *pc, struct buf *out);
 /* How an engine is started for a replica, in lines; the last may be a remark that begins with "# ". */
 void plan_command(const struct plan_case *pc, const struct cluster_replica *r, struct buf *out);
+/* Reads --measured and corrects the case's chips and hops by it; an exit status, after a message. */
+int plan_measured(struct plan_case *pc, const struct cli *cli);
+void plan_measured_print(const struct plan_case *pc);
+void plan_measured_json(const struct plan_case *pc, struct buf *out);
 /* "did you mean a, b, c?" for what is not in a catalogue; "" if nothing is near. */
 void plan_nearest(struct buf *out, const char *name, const char *(*get)(const void *ctx, uint32_t i),
                   const void *ctx, uint32_t n);

@@ -418,6 +418,8 @@ int plan_open(struct plan_case *pc, const struct cli *cli)
         rc = read_goal(&pc->problem.goal, goal ? goal : "throughput");
     if (rc == CLI_OK)
         rc = read_chips(pc, on, group);
+    if (rc == CLI_OK)
+        rc = plan_measured(pc, cli);
     if (rc != CLI_OK)
         return rc;
     pc->problem.goal.corridors = cli_option(cli, "corridors") != NULL;
@@ -434,6 +436,7 @@ int plan_open(struct plan_case *pc, const struct cli *cli)
 
 void plan_close(struct plan_case *pc)
 {
+    free(pc->measured);
     netfile_free(pc->chips);
     models_free(pc->models);
     free(pc->block);

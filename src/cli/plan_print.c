@@ -79,7 +79,9 @@ void plan_print(const struct plan_case *pc)
                (double)pc->reference_token_s_e3 / 1e3 / pc->reference_chips);
     else
         printf("; no number of %s meets the goal", pc->reference->name);
-    printf("\n            predicted from data sheets and shares in data/models.yaml, not measured\n");
+    printf("\n            predicted from data sheets and shares in data/models.yaml%s\n",
+           pc->measured ? ", corrected by what was measured" : ", not measured");
+    plan_measured_print(pc);
 }
 
 /* ---- JSON ---- */
@@ -150,7 +152,9 @@ void plan_json(const struct plan_case *pc, struct buf *out)
         buf_addf(out, ",\"chips\":%u}", idle);
         first = false;
     }
-    buf_add_text(out, "],\"equivalent\":");
+    buf_add_char(out, ']');
+    plan_measured_json(pc, out);
+    buf_add_text(out, ",\"equivalent\":");
     if (pc->reference_chips == 0) {
         buf_add_text(out, "null}");
         return;
