@@ -17,6 +17,7 @@
 #include "base/le.h"
 #include "base/str.h"
 #include "engine/command.h"
+#include "engine/confine.h"
 
 #define DEBIAN_PLACES "/usr/libexec/x86_64-linux-gnu/llama/bin:/usr/libexec/aarch64-linux-gnu/llama/bin"
 
@@ -122,7 +123,7 @@ bool rpc_bound_to(pid_t parent)
     return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent;
 }
 
-static void become(pid_t parent, char *const *argv, uint64_t data_bytes)
+static void become(pid_t parent, char *const *argv, uint64_t data_bytes, bool confined)
 {
     const struct rlimit data = {data_bytes, data_bytes}, no_core = {0, 0};
     sigset_t none;
@@ -133,17 +134,19 @@ static void become(pid_t parent, char *const *argv, uint64_t data_bytes)
         setrlimit(RLIMIT_CORE, &no_core) < 0 || (data_bytes && setrlimit(RLIMIT_DATA, &data) < 0) ||
         setenv("GGML_NO_BACKTRACE", "1", 1) < 0) /* ggml would start a debugger when it aborts */
         _exit(126);
+    if (confined && !confine(argv[0]))
+        fprintf(stderr, "no Landlock in this kernel: %s can read what its user can\n", argv[0]);
     execv(argv[0], argv);
     fprintf(stderr, "cannot run %s: %s\n", argv[0], strerror(errno));
     _exit(127);
 }
 
-int rpc_start(struct rpc_house *h, char *const *argv, uint64_t data_bytes, struct err *err)
+int rpc_start(struct rpc_house *h, char *const *argv, uint64_t data_bytes, bool confined, struct err *err)
 {
     pid_t parent = getpid();
     h->child = fork();
     if (h->child == 0)
-        become(parent, argv, data_bytes);
+        become(parent, argv, data_bytes, confined);
     return h->child > 0 ? 0 : err_set(err, ERR_IO, "cannot start a process: %s", strerror(errno));
 }
 

@@ -77,9 +77,10 @@ struct rpc_house {
 
 /* We end with our parent from now on. False: it has gone already. */
 bool rpc_bound_to(pid_t parent);
-/* Starts the child, which ends with us; data_bytes: the most that it may hold, 0: any. Its session is its own: signals to our group are
+/* Starts the child, which ends with us; data_bytes: the most that it may hold, 0: any; `confined`: by engine/confine.h, where that can be had. Its session is its own: signals to our group are
  * not for it. 0 or an error with words. */
-int rpc_start(struct rpc_house *house, char *const *argv, uint64_t data_bytes, struct err *err);
+int rpc_start(struct rpc_house *house, char *const *argv, uint64_t data_bytes, bool confined,
+              struct err *err);
 /* Opens the loop. */
 int rpc_open(struct rpc_house *house, struct err *err);
 /* Until the child is over and all that is open on the loop is closed. */

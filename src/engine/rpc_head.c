@@ -183,7 +183,7 @@ static int start_server(struct head *h, struct err *err)
         memcpy(argv, h->args, (size_t)h->nargs * sizeof *argv);
         memcpy(argv + h->nargs, ours, sizeof ours);
         argv[0] = h->program;
-        rc = rpc_start(&h->house, (char *const *)(uintptr_t)argv, 0, err);
+        rc = rpc_start(&h->house, (char *const *)(uintptr_t)argv, 0, false, err);
     } else {
         (void)err_set(err, rc, "out of memory");
     }

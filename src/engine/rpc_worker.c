@@ -70,7 +70,7 @@ static int start_server(struct worker *w, struct err *err)
     (void)snprintf(threads, sizeof threads, "%u", w->threads);
     const char *argv[] = {w->program, "-H", "127.0.0.1", "-p", port, "-t", threads, w->device ? "-d" : NULL,
                           w->device,  NULL};
-    return rpc_start(&w->house, (char *const *)(uintptr_t)argv, (uint64_t)w->memory_mib << 20, err);
+    return rpc_start(&w->house, (char *const *)(uintptr_t)argv, (uint64_t)w->memory_mib << 20, true, err);
 }
 
 static bool answers(struct worker *w)

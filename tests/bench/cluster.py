@@ -42,16 +42,13 @@ chips:
 def weak_server(folder):
     """The RPC server with a folder of libraries in which there is code for SSE4.2 alone."""
     top, engine = pathlib.Path(folder) / 'weak', ENGINES.parent
-    for name in ('bin', 'lib'):
+    for name in ('bin', 'lib', 'libexec'):
         (top / name).mkdir(parents=True)
-    (top / 'libexec').symlink_to(engine / 'libexec')
     for path in (engine / 'lib').iterdir():
-        if not path.name.startswith('libggml-cpu-') or path.name == 'libggml-cpu-sse42.so':
-            if path.name.startswith('ld-'):
-                shutil.copy(path, top / 'lib')  # backends are looked for beside the loader
-            else:
-                (top / 'lib' / path.name).symlink_to(path.resolve())
-    shutil.copy(ENGINES / 'ggml-rpc-server', top / 'bin')
+        if path.is_file() and (not path.name.startswith('libggml-cpu-') or path.name == 'libggml-cpu-sse42.so'):
+            shutil.copy(path, top / 'lib')  # a worker may not read what lies elsewhere
+    for name in ('bin', 'libexec'):
+        shutil.copy(engine / name / 'ggml-rpc-server', top / name)
     return top / 'bin' / 'ggml-rpc-server'
 
 

@@ -3,8 +3,10 @@
 """llama.cpp over RPC: workers whose port nobody reaches, the same answers as of one process, memory that is really pooled, and a head
 that ends, with words, when a worker goes."""
 import contextlib
+import ctypes
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import stat
@@ -17,7 +19,7 @@ import time
 import random_model
 from ref_peers import BIN, MODELS, llama
 from ref_prompts import prompts
-from rpc_peers import ENV, OK, SERVER_ENDED, UNAVAILABLE, USAGE, WORKER_LOST, Worker, head, head_argv, shares
+from rpc_peers import ENGINES, ENV, OK, SERVER_ENDED, UNAVAILABLE, USAGE, WORKER_LOST, Worker, head, head_argv, shares
 from workbench import FULL, Tap, need, same, wait_for
 
 LAYERS = {'stories': 4, 'stories260K': 5}
@@ -117,6 +119,37 @@ def out_of_reach(folder):
         for worker in (a, b):
             same(stat.S_IMODE(worker.path.stat().st_mode), 0o600, 'who may open the socket')
             need(os.getuid() != 0 or not_of_others(worker.path), 'another user cannot')
+
+
+def confined(folder):
+    """What speaks to the server could make it do anything: it can read no file of its user's, change none, and signal no process."""
+    secret, copy = pathlib.Path(folder) / 'data' / 'secret', pathlib.Path(folder) / 'engine'
+    secret.parent.mkdir()
+    secret.write_text('the key', encoding='utf-8')
+    shutil.copytree(ENGINES.parent / 'lib', copy / 'lib', symlinks=True)
+    for name in ('bin', 'libexec'):
+        (copy / name).mkdir()
+        shutil.copy(ENGINES.parent / name / 'ggml-rpc-server', copy / name)
+    server = copy / 'bin' / 'nosy'
+    server.write_text(f'#!/bin/sh\ncat {secret} && echo READ\necho x >{secret} && echo WRITTEN\necho x >{folder}/new && echo MADE\n'
+                      f'kill -0 {os.getpid()} && echo SIGNALLED\nhead -c 9 /proc/{os.getpid()}/environ && echo TRACED\n'
+                      f'exec {copy}/bin/ggml-rpc-server "$@"\n', encoding='utf-8')
+    server.chmod(0o755)
+    with Worker(folder, 'w', server=server) as w:
+        words = w.words()
+        if 'no Landlock' in words:
+            return 'this kernel has no Landlock: a worker can read what its user can'
+        for could in ('READ', 'WRITTEN', 'MADE', 'TRACED') + (('SIGNALLED',) if landlock() >= 6 else ()):
+            need(could not in words, words)
+        need('the key' not in words and secret.read_text(encoding='utf-8') == 'the key', words)
+        with head([w], [4], MODELS['stories'], folder) as cluster:
+            need(cluster.greedy('One day', 8)['text'], 'it serves all the same')
+    return None
+
+
+def landlock():
+    """The kernel's version of it."""
+    return ctypes.CDLL(None, use_errno=True).syscall(444, None, 0, 1)
 
 
 def refuses_without_namespace(folder):
@@ -262,7 +295,7 @@ def pooled_memory(folder):
 def main():
     tap = Tap()
     cases = [(f'{name}: 2 and 4 workers answer as one process', same_answers, name) for name in MODELS]
-    cases += [(f.__name__.replace('_', ' '), f) for f in (out_of_reach, refuses_without_namespace, bad_options, idle_loss, loss_in_a_stream,
+    cases += [(f.__name__.replace('_', ' '), f) for f in (out_of_reach, confined, refuses_without_namespace, bad_options, idle_loss, loss_in_a_stream,
                                                          server_ends, not_there, ends_with_parent, pooled_memory)]
     for words, function, *more in cases:
         with tempfile.TemporaryDirectory(prefix='bb-rpc-', dir='/tmp') as folder:
