@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 #include "engine/rpc.h"
 #include "engine/shim.h"
+#include "probe/library.h"
 #include "ref/server.h"
 #include "runtime/signer.h"
 #include "tlog/witness.h"
@@ -102,6 +103,7 @@ int main(int argc, char **argv)
     } own[] = {{"shim", shim_main},
                {"engine-ref", ref_main},
                {"signer", signer_main},
+               {"probe-library", probe_library_main},
                {"rpc-worker", rpc_worker_main},
                {"rpc-head", rpc_head_main}};
     for (size_t i = 0; argc > 1 && i < sizeof own / sizeof own[0]; i++) {

@@ -90,7 +90,7 @@ cli_fn cli_down, cli_status, cli_tenant_add, cli_tenant_list, cli_tenant_show, c
     cli_corridor_cordon, cli_corridor_close, cli_corridor_resume, cli_run, cli_submit, cli_jobs, cli_job_show,
     cli_job_logs, cli_job_cancel, cli_job_retry, cli_job_cp, cli_ca_init, cli_ca_request, cli_ca_sign,
     cli_ca_install, cli_ca_show, cli_model_recall, cli_model_recalls, cli_audit_verify, cli_audit_replay,
-    cli_audit_report, cli_audit_export, cli_receipt_get, cli_receipt_verify, cli_witness, cli_plan,
+    cli_audit_report, cli_audit_export, cli_receipt_get, cli_receipt_verify, cli_witness, cli_plan, cli_chips,
     cli_predictions;
 
 #endif

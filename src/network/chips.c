@@ -10,6 +10,12 @@
 #key, TREE_SOURCED, offsetof(struct net_chip, key), 0, decimals, min, max, false, NULL \
     }
 
+/* By what a probe knows the kind is the probe's to read (probe/kinds.c). */
+struct chip_reading {
+    struct net_chip chip; /* first: most fields are its */
+    yaml_node_t *pci, *pci_shared, *models;
+};
+
 static const struct tree_field chip_fields[] = {
     {"name", TREE_NAME, offsetof(struct net_chip, name), CHIP_CAP, 0, 0, 0, true, NULL},
     {"title", TREE_TEXT, offsetof(struct net_chip, title), TEXT_CAP, 0, 0, 0, false, NULL},
@@ -25,6 +31,9 @@ static const struct tree_field chip_fields[] = {
     FIGURE(die_mm2, 0, 1, 1000000),
     FIGURE(scale_up, 0, 1, 65536),
     FIGURE(link_gb_s, 0, 1, 1000000),
+    {"pci", TREE_NODE, offsetof(struct chip_reading, pci), 0, 0, 0, 0, false, NULL},
+    {"pci_shared", TREE_NODE, offsetof(struct chip_reading, pci_shared), 0, 0, 0, 0, false, NULL},
+    {"models", TREE_NODE, offsetof(struct chip_reading, models), 0, 0, 0, 0, false, NULL},
 };
 
 struct catalogue {
@@ -52,9 +61,11 @@ uint32_t net_find_chip(const struct netfile *nf, const char *name)
 static void read_chip(struct netfile *nf, const struct at *at, const struct catalogue *catalogue)
 {
     struct net_chip *chip = &nf->chip[nf->nchips];
-    *chip = (struct net_chip){
-        .where = at_where(at), .server_share = catalogue->server_share, .idle_share = catalogue->idle_share};
-    uint32_t given = fields_read(at, chip_fields, COUNT(chip_fields), chip);
+    struct chip_reading r = {.chip = {.where = at_where(at),
+                                      .server_share = catalogue->server_share,
+                                      .idle_share = catalogue->idle_share}};
+    uint32_t given = fields_read(at, chip_fields, COUNT(chip_fields), &r);
+    *chip = r.chip;
     fields_require(&chip->where, nf->problems, chip_fields, COUNT(chip_fields), given);
     if (chip->name[0] && net_find_chip(nf, chip->name) != NET_NONE) {
         at_key_problem(at, "name", "a chip of this name is there already");

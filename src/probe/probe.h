@@ -88,18 +88,19 @@ struct probe_scan {
     uint32_t notes;
 };
 
-/* Where to look. All may be NULL. */
+/* Where to look. All may be NULL: then a variable of the environment, if one is named, else where it usually is. */
 struct probe_options {
-    const char *sysfs; /* in place of /sys; else BUSBAR_SYSFS */
-    const char
-        *tools;       /* folders, ':' between, in place of PATH and the makers' own; else BUSBAR_CHIP_TOOLS */
-    const char *libs; /* a folder in place of where libraries usually are; else BUSBAR_CHIP_LIBS */
-    const char *
-        from; /* folder of a captured machine (docs/chips.md): nothing of this one is read, and nothing is run */
-    const char
-        *kinds; /* data/chips.yaml: where `kind` comes from; NULL: beside the program; none there: no kinds */
-    unsigned sources;  /* 0: all */
-    uint32_t limit_ms; /* of each tool; 0: 5000 */
+    const char *sysfs; /* BUSBAR_SYSFS; /sys */
+    /* Folders, ':' between. BUSBAR_CHIP_TOOLS; PATH and the makers' own. */
+    const char *tools;
+    const char *libs; /* one folder. BUSBAR_CHIP_LIBS; where the loader looks, and the makers' own */
+    /* Folder of a captured machine (docs/chips.md): nothing of this one is read, and nothing is run. */
+    const char *from;
+    /* data/chips.yaml, which `kind` comes from: beside the program. Without one there are no kinds. */
+    const char *kinds;
+    const char *program; /* that loads libraries as a child (library.h): the one that runs */
+    unsigned sources;    /* 0: all */
+    uint32_t limit_ms;   /* of each tool; 0: 5000 */
 };
 
 /* Fills `out`. Chips that cannot be read are no error: they are there with what is known of them, and a note. ERR_INVALID where
