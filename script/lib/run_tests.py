@@ -12,6 +12,7 @@ A skipped test says why: "ok 3 - name # SKIP reason"; a cmocka test prints "# sk
 """
 
 import argparse
+import concurrent.futures
 import ctypes
 import json
 import os
@@ -23,6 +24,7 @@ import time
 
 SANITIZED = ("unit", "property", "golden", "fuzz")  # these run in build-asan, all others in build
 WITH_BINARY = ("e2e", "fault")  # with --full, once more with the sanitized binary
+LOADS = "load"  # also in this suite: loads the machine by itself
 STYLE = "style"
 TAIL_LINES = 40
 GRACE_S = 2.0
@@ -201,47 +203,66 @@ def wanted(suites, chosen, sanitized):
     return (not chosen or bool(set(suites) & set(chosen))) and (bool(set(suites) & set(SANITIZED)) == sanitized)
 
 
-def run_meson(folder, label, suites, without, environment, multiplier):
-    """Runs the tests of `suites` but not `without`; returns their sum."""
-    base = "script-test-" + label.replace(" ", "-")
-    log = os.path.join(folder.path, "meson-logs", base + ".json")
-    if os.path.exists(log):
-        os.unlink(log)
-    command = ["meson", "test", "-C", folder.path, "--no-rebuild", "--logbase", base, "-t", str(multiplier)]
-    if without:  # the real binary's tests mostly wait: a third of the time is work; those that must be alone say so
-        command += ["--num-processes", str(3 * (os.cpu_count() or 1))]
-    command += [word for suite in suites for word in ("--suite", suite)]
-    command += [word for suite in without for word in ("--no-suite", suite)]
-    print(f"-- {label}", flush=True)
-    started = time.monotonic()
-    other = []
-    # stdin is closed to the tests; Meson must not buffer, so that progress shows as it happens.
-    with subprocess.Popen(command, env={**environment, "PYTHONUNBUFFERED": "1"}, stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace") as meson:
-        try:
+class Pass:
+    """Some tests of a folder, run by one `meson test`: `beside` so many at a time, or None for one on each core."""
+
+    def __init__(self, folder, label, names, environment, multiplier, beside=None, nice=0):
+        self.folder, self.label, self.names, self.environment = folder, label, names, environment
+        base = "script-test-" + label.replace(" ", "-")
+        self.log = os.path.join(folder.path, "meson-logs", base + ".json")
+        self.command = ["nice", "-n", str(nice)] if nice else []
+        self.command += ["meson", "test", "-C", folder.path, "--no-rebuild", "--logbase", base, "-t", str(multiplier)]
+        self.command += (["--num-processes", str(beside)] if beside else []) + names
+
+    def run(self):
+        """Their sum. Processes that are left behind are the caller's to find: other passes may run beside this one."""
+        if os.path.exists(self.log):
+            os.unlink(self.log)
+        print(f"-- {self.label}: {len(self.names)} programs", flush=True)
+        started = time.monotonic()
+        other = []
+        # stdin is closed to the tests; Meson must not buffer, so that progress shows as it happens.
+        with subprocess.Popen(self.command, env={**self.environment, "PYTHONUNBUFFERED": "1"}, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace") as meson:
             for line in meson.stdout:
                 if match := PROGRESS.match(line):
                     number, program, seconds, detail = match.groups()
-                    print(f"   {number:>7} {strip(program):<44} {float(seconds):7.2f} s  {detail}".rstrip(), flush=True)
+                    print(f"   {self.label:<10} {number:>7} {strip(program):<44} {float(seconds):7.2f} s  {detail}".rstrip(), flush=True)
                 else:
                     other.append(line)
-        except BaseException:
-            end_leftovers(0)  # else leaving this block would wait for the tests
-            raise
-    total = Sum()
-    if not os.path.exists(log):
-        total.failed.append((f"{label}: meson test", tail("".join(other))))
+        total = Sum()
+        if not os.path.exists(self.log):
+            total.failed.append((f"{self.label}: meson test", tail("".join(other))))
+            return total
+        with open(self.log, encoding="utf-8", errors="replace") as file:
+            for record in map(json.loads, file):
+                program = strip(record["name"])
+                total.add(judge(
+                    f"{program} ({self.label})" if "sanitized" in self.label else program,
+                    record.get("stdout") or "", record.get("stderr") or "", record.get("returncode"),
+                    record["result"] == "TIMEOUT", self.folder.protocol(program) == "tap"))
+        print(f"   {self.label}: {total}, {time.monotonic() - started:.1f} s", flush=True)
         return total
-    with open(log, encoding="utf-8", errors="replace") as file:
-        for record in map(json.loads, file):
-            program = strip(record["name"])
-            total.add(judge(
-                program if label == folder.label else f"{program} ({label})",
-                record.get("stdout") or "", record.get("stderr") or "", record.get("returncode"),
-                record["result"] == "TIMEOUT", folder.protocol(program) == "tap"))
-    if left := end_leftovers():
-        total.failed.append((f"{label}: processes left behind", left))
-    print(f"   {total}, {time.monotonic() - started:.1f} s", flush=True)
+
+
+def run_beside(passes):
+    """Runs them beside one another; their sum, and what outlived them."""
+    total = Sum()
+    if not passes:
+        return total
+    try:
+        with concurrent.futures.ThreadPoolExecutor(len(passes)) as pool:
+            sums = [pool.submit(p.run) for p in passes]
+            try:
+                for one in sums:
+                    total.add(one.result())
+            except BaseException:
+                end_leftovers(0)  # else leaving this block would wait for the tests
+                raise
+    finally:
+        left = end_leftovers()
+    if left:
+        total.failed.append((f"{' and '.join(p.label for p in passes)}: processes left behind", left))
     return total
 
 
@@ -267,26 +288,42 @@ def run_all(options):
         environment["BUSBAR_TESTDATA"] = data
     if options.full:
         environment["BUSBAR_FULL"] = "1"
-    binary = {name: os.path.join(options.root, name, "busbar") for name in ("build", "build-asan")}
-    folders = {name: Folder(os.path.join(options.root, name), name) for name in options.folders}
-    scale = 10 if options.full else 1
-
     total = Sum()
     if not options.suite or STYLE in options.suite:
         total.add(run_style(options.root, environment))
-    for name, folder in folders.items():
-        sanitized = name == "build-asan"
-        if any(wanted(suites, options.suite, sanitized) for _, suites, _ in folder.tests):
-            chosen = options.suite or ([] if not sanitized else list(SANITIZED))
-            if sanitized:
-                chosen = [suite for suite in chosen if suite in SANITIZED]
-            total.add(run_meson(folder, name, chosen, [] if sanitized else list(SANITIZED),
-                                {**environment, "BUSBAR_BIN": binary[name]}, scale * (4 if sanitized else 2)))
-    again = [suite for suite in WITH_BINARY if not options.suite or suite in options.suite]
-    if options.full and "build" in folders and any(set(suites) & set(again) for _, suites, _ in folders["build"].tests):
-        total.add(run_meson(folders["build"], "build with the sanitized binary", again, list(SANITIZED),
-                            {**environment, "BUSBAR_BIN": binary["build-asan"]}, scale * 4))
+    for passes in plan(options, environment):
+        total.add(run_beside(passes))
     return total
+
+
+def plan(options, environment):
+    """What runs when: a list of lists of passes, each list's beside one another.
+
+    The real binary's tests mostly wait, and those under sanitizers only compute. So in the sample the latter run, politely, in the time
+    that the former leave; those that load the machine by themselves come when all that is over. With --full nothing runs beside another
+    folder's tests, so that what is counted there is the program's own.
+    """
+    cores = os.cpu_count() or 1
+    folders = {name: Folder(os.path.join(options.root, name), name) for name in options.folders}
+    binary = {name: os.path.join(options.root, name, "busbar") for name in ("build", "build-asan")}
+
+    def some(name, label, loads, runs_on=None, beside=None, nice=0, chosen=options.suite):
+        """The pass of what is chosen of that folder, those that load the machine or the others; none if there is nothing."""
+        tests = folders[name].tests if name in folders else []
+        names = [test for test, suites, _ in tests if wanted(suites, chosen, name == "build-asan") and (LOADS in suites) == loads]
+        own = {**environment, "BUSBAR_BIN": binary[runs_on or name]}
+        return [Pass(folders[name], label, names, own, 40 if options.full else 4, beside, nice)] if names else []
+
+    if not options.full:
+        return [some("build-asan", "build-asan", False, nice=10) + some("build", "build", False, beside=5 * cores),
+                some("build", "build, loads", True, beside=cores)]
+    out = [some("build-asan", "build-asan", False)]
+    again = [suite for suite in WITH_BINARY if not options.suite or suite in options.suite]
+    for label, runs_on, chosen in (("build", "build", options.suite), ("build with the sanitized binary", "build-asan", again)):
+        if chosen or runs_on == "build":
+            out.append(some("build", label, False, runs_on, 3 * cores, chosen=chosen))
+            out.append(some("build", f"{label}, loads", True, runs_on, 1, chosen=chosen))
+    return out
 
 
 def report(total, seconds):
