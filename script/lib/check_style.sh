@@ -28,7 +28,7 @@ check_format() {
     elif ! $tool --version 2>/dev/null | grep -q 'version 14\.'; then
         skipped clang-format 'versions of clang-format differ in what they print, and this is not 14'
     else
-        output=$(files '*.c' '*.h' | xargs -r $tool --dry-run -Werror 2>&1) || status=$?
+        output=$(files '*.c' '*.h' | xargs -r -n 40 -P "$(nproc)" $tool --dry-run -Werror 2>&1) || status=$?
         point clang-format $status "$(sed -n 's/^\([^:]*:[0-9]*\):.* error: .*/\1/p' <<<"$output" | sort -u)"
     fi
 }
@@ -39,7 +39,7 @@ check_shell() {
         skipped shellcheck 'shellcheck is not installed'
         return
     fi
-    output=$(scripts | xargs -r shellcheck --external-sources 2>&1) || status=$?
+    output=$(scripts | xargs -r -n 8 -P "$(nproc)" shellcheck --external-sources 2>&1) || status=$?
     point shellcheck $status "$output"
 }
 scripts() { # shell scripts by their first line, and what they source

@@ -27,11 +27,15 @@ static bool payment_equal(const void *table, uint32_t i, const void *key, size_t
     return memcmp(&((const struct payment *)table)[i].row.id, key, len) == 0;
 }
 
+static bool older_row(const struct row_payment *x, const struct row_payment *y)
+{
+    return x->at_ms != y->at_ms ? x->at_ms < y->at_ms : memcmp(&x->id, &y->id, sizeof x->id) < 0;
+}
+
 static bool older(const struct heap_node *a, const struct heap_node *b)
 {
-    const struct row_payment *x = &heap_entry(a, struct payment, in_old)->row;
-    const struct row_payment *y = &heap_entry(b, struct payment, in_old)->row;
-    return x->at_ms != y->at_ms ? x->at_ms < y->at_ms : memcmp(&x->id, &y->id, sizeof x->id) < 0;
+    return older_row(&heap_entry(a, struct payment, in_old)->row,
+                     &heap_entry(b, struct payment, in_old)->row);
 }
 
 void books_carve(struct core *core, struct arena *arena)
@@ -268,8 +272,7 @@ int load_payment(struct core *core, const struct row_payment *row)
         return ERR_CORRUPT;
     const struct payment *oldest =
         heap_first(&b->old) ? heap_entry(heap_first(&b->old), struct payment, in_old) : NULL;
-    const struct payment one = {.row = *row};
-    if (table_room(&b->payments) > 0 || older(&oldest->in_old, &one.in_old))
+    if (table_room(&b->payments) > 0 || (oldest && older_row(&oldest->row, row)))
         (void)keep(core, row);
     return 0;
 }

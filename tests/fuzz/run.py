@@ -19,7 +19,7 @@ def run(program, seeds, full, work):
     found = work / name
     found.mkdir()
     artifacts = os.environ.get('BUSBAR_FUZZ_ARTIFACTS', tempfile.gettempdir())
-    bound = ['-runs=2000000'] if full else ['-max_total_time=' + os.environ.get('BUSBAR_FUZZ_SECONDS', '3')]
+    bound = ['-runs=2000000'] if full else ['-max_total_time=' + os.environ.get('BUSBAR_FUZZ_SECONDS', '2')]
     args = [program, *bound, f"-seed={os.environ.get('BUSBAR_SEED', '1')}", f'-max_len={MAX_LEN.get(name, 4096)}',
             '-timeout=10', '-rss_limit_mb=2048', '-print_final_stats=1', f'-artifact_prefix={artifacts}/{name}-',
             str(found), str(seeds / name)]
