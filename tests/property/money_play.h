@@ -6,7 +6,7 @@
 #ifndef BUSBAR_TESTS_MONEY_PLAY_H
 #define BUSBAR_TESTS_MONEY_PLAY_H
 
-#include "base/buf.h"
+#include "diary.h"
 #include "dispatch_support.h"
 #include "money_books.h"
 
@@ -45,8 +45,7 @@ struct play {
     uint32_t ngrants;
     int64_t sponsored, peer, used[PROJECTS]; /* used: what work of a project's keys cost */
     uint64_t done[OPERATIONS_MAX];
-    /* Of this life: events with their codes, and a zero kind where a batch ended. */
-    struct buf journal;
+    struct diary diary; /* of this life */
 };
 
 static inline uint64_t draw(struct play *p, uint64_t n)

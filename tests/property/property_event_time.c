@@ -8,9 +8,9 @@
  * Every other life is loaded anew from its rows now and then; the others are lived again from their events at their end, with the same
  * answers and the same rows.
  */
-#include "base/buf.h"
 #include "base/checked.h"
 #include "core/month.h"
+#include "diary.h"
 #include "dispatch_support.h"
 
 #define TENANTS 4u
@@ -50,8 +50,7 @@ struct play {
     uint64_t late[TENANTS]; /* records of months that were over */
     uint64_t corrections, refused;
     uint64_t done[16];
-    /* Of this life: events with their codes, and a zero kind where a batch ended. */
-    struct buf journal;
+    struct diary diary; /* of this life */
 };
 
 static uint64_t draw(struct play *p, uint64_t n)
@@ -63,17 +62,6 @@ static uint64_t draw(struct play *p, uint64_t n)
 static uint64_t worker(const struct play *p)
 {
     return p->boots << 56;
-}
-
-static int on_step(struct world *w, const struct event *event)
-{
-    struct play *p = w->step_ctx;
-    size_t size = (event_size(event->kind) + 7) & ~(size_t)7;
-    struct event copy = *event;
-    int64_t code = core_step(w->core, event, &w->effects);
-    buf_add(&p->journal, &copy, size);
-    buf_add(&p->journal, &code, sizeof code);
-    return (int)code;
 }
 
 /* ---- lines, and what should be on them ---- */
@@ -148,9 +136,8 @@ static void check_books(const struct play *p)
 
 static void end_batch(struct play *p)
 {
-    uint64_t none = 0;
     core_collect(p->w->core, on_row, p);
-    buf_add(&p->journal, &none, sizeof none);
+    diary_batch(&p->diary);
     assert_int_equal(core_check(p->w->core), 0);
     check_books(p);
 }
@@ -406,11 +393,7 @@ static void begin_life(struct play *p, uint64_t seed)
     memcpy(p->done, done, sizeof done);
     p->created_ms = p->w->now;
     books->first_day = (uint64_t)(p->w->now / DAY_MS);
-    buf_init(&p->journal, (size_t)1 << 30);
-    p->w->step = on_step;
-    p->w->step_ctx = p;
-    p->w->batching = true;
-    p->w->mirror.forget_transfers = true;
+    diary_begin(&p->diary, p->w);
     assert_int_equal(do_boot(p->w, 1), 0);
     do_two_sites(p->w, INT64_C(36000000));
     assert_int_equal(do_model(p->w, 1), 0);
@@ -422,34 +405,6 @@ static void begin_life(struct play *p, uint64_t seed)
     }
     assert_int_equal(do_worker(p->w, worker(p)), 0);
     end_batch(p);
-}
-
-/* The same events in another core: the same rows, and the same to be seen. */
-static void live_again(const struct play *p)
-{
-    struct world *w = world_new(&p->w->limits);
-    struct event event;
-    w->mirror.forget_transfers = true;
-    for (size_t at = 0; at < p->journal.len;) {
-        uint32_t kind;
-        memcpy(&kind, p->journal.data + at, sizeof kind);
-        if (kind == 0) {
-            world_collect(w);
-            at += sizeof(uint64_t);
-            continue;
-        }
-        size_t size = event_size(kind);
-        memcpy(&event, p->journal.data + at, size);
-        at += (size + 7) & ~(size_t)7;
-        int64_t code;
-        memcpy(&code, p->journal.data + at, sizeof code);
-        at += sizeof code;
-        w->effects.n = 0;
-        assert_int_equal(core_step(w->core, &event, &w->effects), code);
-    }
-    assert_true(mirror_digest(&w->mirror) == mirror_digest(&p->w->mirror));
-    assert_true(world_views(w) == world_views(p->w));
-    world_free(w);
 }
 
 static void test_event_time(void **state)
@@ -468,8 +423,8 @@ static void test_event_time(void **state)
                 assert_int_equal(world_reload(p->w), 0);
         }
         if (lives % 2 == 0)
-            live_again(p);
-        buf_fini(&p->journal);
+            diary_live_again(&p->diary, p->w);
+        diary_end(&p->diary);
         world_free(p->w);
     }
     printf("# %llu lives", (unsigned long long)lives);

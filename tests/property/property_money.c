@@ -13,17 +13,6 @@
  */
 #include "money_play.h"
 
-static int on_step(struct world *w, const struct event *event)
-{
-    struct play *p = w->step_ctx;
-    size_t size = (event_size(event->kind) + 7) & ~(size_t)7;
-    struct event copy = *event;
-    int64_t code = core_step(w->core, event, &w->effects);
-    buf_add(&p->journal, &copy, size);
-    buf_add(&p->journal, &code, sizeof code);
-    return (int)code;
-}
-
 /* ---- the books ---- */
 
 /* A job's line of a batch has one report: see meter_job. What requests cost is known without theirs. */
@@ -90,9 +79,8 @@ static void check_books(const struct play *p)
 
 void money_collect(struct play *p)
 {
-    uint64_t none = 0;
     core_collect(p->w->core, on_row, p);
-    buf_add(&p->journal, &none, sizeof none);
+    diary_batch(&p->diary);
 }
 
 void money_end_batch(struct play *p)
@@ -150,11 +138,7 @@ static void begin_life(struct play *p, uint64_t seed)
                        .price = uid('P', 1),
                        .prompt = 1500000};
     memcpy(p->done, done, sizeof done);
-    buf_init(&p->journal, (size_t)1 << 30);
-    p->w->step = on_step;
-    p->w->step_ctx = p;
-    p->w->batching = true;
-    p->w->mirror.forget_transfers = true;
+    diary_begin(&p->diary, p->w);
     assert_int_equal(do_boot(p->w, 1), 0);
     do_two_sites(p->w, INT64_C(36000000));
     assert_int_equal(do_model(p->w, 1), 0);
@@ -182,34 +166,6 @@ static void reload(struct play *p)
     struct event told = {.kind = EVENT_KIND_tick, .u.tick.reloaded = 1};
     assert_int_equal(world_reload(p->w), 0);
     assert_int_equal(world_step(p->w, &told), 0);
-}
-
-/* The same events in another core: the same rows, and the same to be seen. */
-static void live_again(const struct play *p)
-{
-    struct world *w = world_new(&p->w->limits);
-    struct event event;
-    w->mirror.forget_transfers = true;
-    for (size_t at = 0; at < p->journal.len;) {
-        uint32_t kind;
-        memcpy(&kind, p->journal.data + at, sizeof kind);
-        if (kind == 0) {
-            world_collect(w);
-            at += sizeof(uint64_t);
-            continue;
-        }
-        size_t size = event_size(kind);
-        memcpy(&event, p->journal.data + at, size);
-        at += (size + 7) & ~(size_t)7;
-        int64_t code;
-        memcpy(&code, p->journal.data + at, sizeof code);
-        at += sizeof code;
-        w->effects.n = 0;
-        assert_int_equal(core_step(w->core, &event, &w->effects), code);
-    }
-    assert_true(mirror_digest(&w->mirror) == mirror_digest(&p->w->mirror));
-    assert_true(world_views(w) == world_views(p->w));
-    world_free(w);
 }
 
 /* What all lives came to. */
@@ -248,9 +204,9 @@ static void test_money(void **state)
             reload(p);
             sums.reloads++;
         }
-        live_again(p);
+        diary_live_again(&p->diary, p->w);
         add_life(&sums, p->books);
-        buf_fini(&p->journal);
+        diary_end(&p->diary);
         world_free(p->w);
     }
     printf("# transfers: %llu in %llu lives with %llu reloads", (unsigned long long)sums.transfers,
