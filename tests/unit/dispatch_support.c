@@ -14,6 +14,22 @@ struct limits dispatch_limits(uint32_t sites, uint32_t pools, uint32_t jobs)
     return limits;
 }
 
+struct limits replica_limits(uint32_t sites)
+{
+    struct limits limits = small_limits();
+    limits.sites = limits.pools = sites;
+    limits.chips = 1;
+    limits.nodes = 8;
+    limits.corridors = 1;
+    limits.jobs = limits.shares = 32;
+    limits.shapes = 8;
+    limits.meters = 32;
+    limits.services = 4;
+    limits.demands = 4;
+    limits.service_replicas = 32;
+    return limits;
+}
+
 struct world *world_dispatch(const struct limits *limits, uint64_t tenants)
 {
     struct world *w = world_new(limits);

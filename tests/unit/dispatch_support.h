@@ -16,6 +16,8 @@
 
 /* small_limits with so many sites and pools, two kinds of chips, and room for `jobs` jobs. */
 struct limits dispatch_limits(uint32_t sites, uint32_t pools, uint32_t jobs);
+/* small_limits with so many sites with a pool each, one kind of chip, and room for replicas and for what serves them. */
+struct limits replica_limits(uint32_t sites);
 /* Boot 1 and tenants 1 to `tenants` without a budget. */
 struct world *world_dispatch(const struct limits *limits, uint64_t tenants);
 

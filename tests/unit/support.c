@@ -161,6 +161,23 @@ uint32_t world_count(const struct world *w, enum effect_kind kind)
     return n;
 }
 
+int world_try(struct world *w, struct event event)
+{
+    int rc = world_step(w, &event);
+    if (rc != 0)
+        world_assert_untouched(w);
+    assert_int_equal(core_check(w->core), 0);
+    return rc;
+}
+
+int world_teardown(void **state)
+{
+    struct world *w = *(struct world **)*state;
+    assert_int_equal(core_check(w->core), 0);
+    world_free(w);
+    return 0;
+}
+
 void world_assert_untouched(const struct world *w)
 {
     for (int kind = ROW_KIND_core + 1; kind < ROW_KIND_END; kind++) {
@@ -238,21 +255,38 @@ int do_tick(struct world *w)
     return world_step(w, &e);
 }
 
-int do_site(struct world *w, uint64_t site)
+int do_site_in(struct world *w, uint64_t site, const char *jurisdiction)
 {
     struct event e = {.kind = EVENT_KIND_site_add, .u.site_add.site = uid('S', site)};
     name_set(e.u.site_add.name, "site-", site);
+    assert_true(text_set(e.u.site_add.jurisdiction, CODE_CAP, jurisdiction, strlen(jurisdiction)));
     return world_step(w, &e);
 }
 
-int do_tenant(struct world *w, uint64_t tenant, int64_t budget)
+int do_site(struct world *w, uint64_t site)
+{
+    return do_site_in(w, site, "");
+}
+
+static int add_tenant(struct world *w, uint64_t tenant, int64_t budget, const char *jurisdiction)
 {
     struct event e = {
         .kind = EVENT_KIND_tenant_add,
         .u.tenant_add = {
             .tenant = uid('T', tenant), .ledger = EUR, .budget = budget, .transfer = uid('F', w->token + 1)}};
     name_set(e.u.tenant_add.name, "tenant-", tenant);
+    assert_true(text_set(e.u.tenant_add.jurisdiction, CODE_CAP, jurisdiction, strlen(jurisdiction)));
     return world_step(w, &e);
+}
+
+int do_tenant(struct world *w, uint64_t tenant, int64_t budget)
+{
+    return add_tenant(w, tenant, budget, "");
+}
+
+int do_tenant_in(struct world *w, uint64_t tenant, const char *jurisdiction)
+{
+    return add_tenant(w, tenant, 0, jurisdiction);
 }
 
 int do_budget(struct world *w, uint64_t tenant, int64_t budget)

@@ -89,8 +89,12 @@ struct world {
 struct limits small_limits(void);
 struct world *world_new(const struct limits *limits); /* NULL: small_limits */
 void world_free(struct world *w);
+/* Of a program with one world for each test, which its setup puts into *state as a `struct world **`: it is sound to the end, and freed. */
+int world_teardown(void **state);
 /* Steps at w->now with a fresh token, unless the event has one. */
 int world_step(struct world *w, struct event *event);
+/* The same with an event that is told by value; refused it changes nothing, and the core is sound after it. */
+int world_try(struct world *w, struct event event);
 void world_collect(struct world *w);
 /* The core is lost; a new one is loaded from the rows that were collected. */
 int world_reload(struct world *w);
@@ -107,7 +111,9 @@ struct uuid uid(char space, uint64_t n);
 int do_boot(struct world *w, uint64_t n);
 int do_tick(struct world *w);
 int do_site(struct world *w, uint64_t site);
+int do_site_in(struct world *w, uint64_t site, const char *jurisdiction);
 int do_tenant(struct world *w, uint64_t tenant, int64_t budget);
+int do_tenant_in(struct world *w, uint64_t tenant, const char *jurisdiction);
 int do_budget(struct world *w, uint64_t tenant, int64_t budget);
 /* budget < 0: none. */
 int do_key(struct world *w, uint64_t key, uint64_t tenant, int64_t budget);

@@ -200,12 +200,8 @@ static void test_leaves_room(void **state)
     struct world *w = world_dispatch(&limits, 1);
     assert_int_equal(do_chip(w, "chip-0", "v", 100), 0);
     assert_int_equal(do_chip(w, "chip-1", "v", 100), 0);
-    for (uint64_t i = 1; i <= 3; i++) {
-        struct event e = {.kind = EVENT_KIND_site_add, .u.site_add = {.site = uid('S', i)}};
-        (void)snprintf(e.u.site_add.name, NAME_CAP, "site-%u", (unsigned)i);
-        (void)snprintf(e.u.site_add.jurisdiction, CODE_CAP, "%s", i < 3 ? "DE" : "FR");
-        assert_int_equal(world_step(w, &e), 0);
-    }
+    for (uint64_t i = 1; i <= 3; i++)
+        assert_int_equal(do_site_in(w, i, i < 3 ? "DE" : "FR"), 0);
     for (uint64_t i = 1; i <= 6; i++) {
         struct event_pool_add pool = pool_request(i, i < 5 ? 1 : i - 3, 1, 8);
         (void)snprintf(pool.chip, CHIP_CAP, "%s", i < 4 ? "chip-0" : "chip-1");

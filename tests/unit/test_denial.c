@@ -13,37 +13,20 @@ static int setup(void **state)
 {
     static const char *const names[2][3] = {{"h100", "nvidia", "DE"}, {"s5000", "moore", "FR"}};
     struct limits limits = dispatch_limits(4, 4, 4000);
-    (void)state;
     limits.shapes = 4000;
     world = world_dispatch(&limits, 0);
     for (uint32_t i = 0; i < 2; i++) {
         assert_int_equal(do_chip(world, names[i][0], names[i][1], 0), 0);
-        struct event site = {.kind = EVENT_KIND_site_add, .u.site_add = {.site = uid('S', i + 1)}};
-        (void)snprintf(site.u.site_add.name, NAME_CAP, "site-%u", i + 1);
-        (void)snprintf(site.u.site_add.jurisdiction, CODE_CAP, "%s", names[i][2]);
-        assert_int_equal(world_step(world, &site), 0);
+        assert_int_equal(do_site_in(world, i + 1, names[i][2]), 0);
         struct event_pool_add pool = pool_request(i + 1, i + 1, 2, 4);
         (void)snprintf(pool.chip, CHIP_CAP, "%s", names[i][0]);
         pool.price = 1000000 * (i + 1);
         assert_int_equal(do_pool(world, pool), 0);
     }
-    for (uint64_t i = 1; i <= 3; i++) {
-        struct event tenant = {
-            .kind = EVENT_KIND_tenant_add,
-            .u.tenant_add = {
-                .tenant = uid('T', i), .ledger = EUR, .transfer = uid('F', i), .jurisdiction = "DE"}};
-        (void)snprintf(tenant.u.tenant_add.name, NAME_CAP, "tenant-%u", (unsigned)i);
-        assert_int_equal(world_step(world, &tenant), 0);
-    }
+    for (uint64_t i = 1; i <= 3; i++)
+        assert_int_equal(do_tenant_in(world, i, "DE"), 0);
     world->now += 200 * DAY_MS;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    assert_int_equal(core_check(world->core), 0);
-    world_free(world);
+    *state = &world;
     return 0;
 }
 
@@ -371,14 +354,15 @@ static void test_drill(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(test_once_a_job, setup, teardown),
-                                       cmocka_unit_test_setup_teardown(test_nowhere, setup, teardown),
-                                       cmocka_unit_test_setup_teardown(test_border, setup, teardown),
-                                       cmocka_unit_test_setup_teardown(test_too_many, setup, teardown),
-                                       cmocka_unit_test_setup_teardown(test_data_home, setup, teardown),
-                                       cmocka_unit_test_setup_teardown(test_tenant_facts, setup, teardown),
-                                       cmocka_unit_test(test_peers),
-                                       cmocka_unit_test(test_homes),
-                                       cmocka_unit_test_setup_teardown(test_drill, setup, teardown)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_once_a_job, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_nowhere, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_border, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_too_many, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_data_home, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_tenant_facts, setup, world_teardown),
+        cmocka_unit_test(test_peers),
+        cmocka_unit_test(test_homes),
+        cmocka_unit_test_setup_teardown(test_drill, setup, world_teardown)};
     return cmocka_run_group_tests_name("denial", tests, NULL, NULL);
 }

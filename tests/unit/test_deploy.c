@@ -11,7 +11,6 @@ static struct world *world;
 /* Sites a to e: a and b are of one region, and b to e of one jurisdiction; corridors a-b 20 ms, b-c 10 ms, a-c 40 ms, c-d 1 ms. */
 static int setup(void **state)
 {
-    (void)state;
     static const char *const regions[] = {"coast", "coast", "hills", "hills", ""};
     static const struct {
         uint64_t a, b;
@@ -36,13 +35,7 @@ static int setup(void **state)
                                              .rtt = corridors[i].rtt}};
         assert_int_equal(world_step(world, &e), 0);
     }
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    world_free(world);
+    *state = &world;
     return 0;
 }
 
@@ -188,7 +181,7 @@ static void test_elsewhere(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_near, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_near, setup, world_teardown),
         cmocka_unit_test(test_unmeasured),
         cmocka_unit_test(test_measured),
         cmocka_unit_test(test_prompts),

@@ -9,17 +9,10 @@ static struct world *world;
 
 static int setup(void **state)
 {
-    (void)state;
     struct limits limits = dispatch_limits(4, 4, 64);
     world = world_dispatch(&limits, 1);
     do_two_sites(world, 0);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    world_free(world);
+    *state = &world;
     return 0;
 }
 
@@ -266,7 +259,7 @@ static void test_contact_and_operator(void **state)
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, world_teardown)
 
 int main(void)
 {

@@ -48,18 +48,11 @@ static void answered(uint64_t token, int code, int64_t amount)
 /* A tenant with 1000 nano-units, two workers of the hub's, and worker 5 of gateway 1. */
 static int setup(void **state)
 {
-    (void)state;
     world = world_usual(NULL, 1000);
     assert_int_equal(add(1, "near"), 0);
     assert_int_equal(begin(1, 1), 0);
     assert_int_equal(join(5, 1), 0);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    world_free(world);
+    *state = &world;
     return 0;
 }
 
@@ -225,12 +218,12 @@ static void test_member(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_names, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_ask_again, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_again, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_boot, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_session, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_member, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_names, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_ask_again, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_again, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_boot, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_session, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_member, setup, world_teardown),
     };
     return cmocka_run_group_tests_name("gateway", tests, NULL, NULL);
 }

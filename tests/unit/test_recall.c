@@ -24,25 +24,11 @@ static int add_variant(uint64_t model, uint8_t digest)
 /* Site 1 is the hub's own machine; 2 and 3 have two chips each. Models 2 and 3 have the same weights, 4 has others. */
 static int setup(void **state)
 {
-    (void)state;
-    struct limits limits = small_limits();
-    limits.sites = SITES;
-    limits.chips = 1;
-    limits.pools = SITES;
-    limits.nodes = 8;
-    limits.corridors = 1;
-    limits.jobs = limits.shares = 32;
-    limits.shapes = 8;
-    limits.meters = 32;
-    limits.services = 4;
-    limits.demands = 4;
-    limits.service_replicas = 32;
+    struct limits limits = replica_limits(SITES);
     world = world_usual(&limits, 1000 * UNIT);
     assert_int_equal(do_chip(world, "h20", "nvidia", 0), 0);
     for (uint64_t i = OWN + 1; i <= SITES; i++) {
-        struct event site = {.kind = EVENT_KIND_site_add, .u.site_add = {.site = uid('S', i)}};
-        (void)snprintf(site.u.site_add.name, NAME_CAP, "site-%u", (unsigned)i);
-        assert_int_equal(world_step(world, &site), 0);
+        assert_int_equal(do_site(world, i), 0);
         struct event_pool_add pool = pool_request(i, i, 1, 2);
         (void)snprintf(pool.chip, CHIP_CAP, "h20");
         assert_int_equal(do_pool(world, pool), 0);
@@ -51,14 +37,7 @@ static int setup(void **state)
         assert_int_equal(do_model(world, i), 0);
         assert_int_equal(add_variant(i, i < 4 ? 7 : 8), 0);
     }
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    assert_int_equal(core_check(world->core), 0);
-    world_free(world);
+    *state = &world;
     return 0;
 }
 
@@ -239,11 +218,11 @@ static void test_full(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_everywhere, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_away, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_lifted, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_full, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_everywhere, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_away, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_refused, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_lifted, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_full, setup, world_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,27 +12,11 @@ static struct world *world;
 /* Site 1 is the hub's own machine; 2 and 3 have two chips each, 4 has none. Models 1 to 4. */
 static int setup(void **state)
 {
-    (void)state;
-    struct limits limits = small_limits();
-    limits.sites = SITES;
-    limits.chips = 1;
-    limits.pools = SITES;
-    limits.nodes = 8;
-    limits.corridors = 1;
-    limits.jobs = limits.shares = 32;
-    limits.shapes = 8;
-    limits.meters = 32;
-    limits.services = 4;
-    limits.demands = 4;
-    limits.service_replicas = 32;
+    struct limits limits = replica_limits(SITES);
     world = world_usual(&limits, 1000 * UNIT);
     assert_int_equal(do_chip(world, "h20", "nvidia", 0), 0);
-    for (uint64_t i = OWN + 1; i <= SITES; i++) {
-        struct event site = {.kind = EVENT_KIND_site_add,
-                             .u.site_add = {.site = uid('S', i), .jurisdiction = "DE"}};
-        (void)snprintf(site.u.site_add.name, NAME_CAP, "site-%u", (unsigned)i);
-        assert_int_equal(world_step(world, &site), 0);
-    }
+    for (uint64_t i = OWN + 1; i <= SITES; i++)
+        assert_int_equal(do_site_in(world, i, "DE"), 0);
     for (uint64_t i = 2; i <= 3; i++) {
         struct event_pool_add pool = pool_request(i, i, 1, 2);
         (void)snprintf(pool.chip, CHIP_CAP, "h20");
@@ -42,14 +26,7 @@ static int setup(void **state)
         assert_int_equal(do_model(world, i), 0);
         assert_int_equal(do_variant(world, i, i), 0);
     }
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    assert_int_equal(core_check(world->core), 0);
-    world_free(world);
+    *state = &world;
     return 0;
 }
 
@@ -686,22 +663,22 @@ static void test_any_order(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_spread, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_chips, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_engine, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_lost, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_draining, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_draining_lost, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_undeploy_waiting, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_boot, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_drain, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_scales, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_measured, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_convert, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_rules, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_rules_move, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_any_order, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_spread, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_chips, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_refused, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_engine, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_lost, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_draining, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_draining_lost, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_undeploy_waiting, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_boot, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_drain, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_scales, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_measured, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_convert, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_rules, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_rules_move, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_any_order, setup, world_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,24 +24,15 @@ static struct world *network(void)
         (void)snprintf(chip.u.chip_add.chip, CHIP_CAP, "%s", names[i][0]);
         (void)snprintf(chip.u.chip_add.vendor, NAME_CAP, "%s", names[i][1]);
         assert_int_equal(world_step(w, &chip), 0);
-        struct event site = {.kind = EVENT_KIND_site_add, .u.site_add = {.site = uid('S', i + 1)}};
-        (void)snprintf(site.u.site_add.name, NAME_CAP, "site-%u", i + 1);
-        (void)snprintf(site.u.site_add.jurisdiction, CODE_CAP, "%s", names[i][2]);
-        assert_int_equal(world_step(w, &site), 0);
+        assert_int_equal(do_site_in(w, i + 1, names[i][2]), 0);
         struct event_pool_add pool = pool_request(i + 1, i + 1, 2, 4);
         (void)snprintf(pool.chip, CHIP_CAP, "%s", names[i][0]);
         pool.domain = 2;
         pool.price = 1000000 * (i + 1);
         assert_int_equal(do_pool(w, pool), 0);
     }
-    for (uint64_t i = 1; i <= 3; i++) {
-        struct event tenant = {
-            .kind = EVENT_KIND_tenant_add,
-            .u.tenant_add = {
-                .tenant = uid('T', i), .ledger = EUR, .transfer = uid('F', i), .jurisdiction = "DE"}};
-        (void)snprintf(tenant.u.tenant_add.name, NAME_CAP, "tenant-%u", (unsigned)i);
-        assert_int_equal(world_step(w, &tenant), 0);
-    }
+    for (uint64_t i = 1; i <= 3; i++)
+        assert_int_equal(do_tenant_in(w, i, "DE"), 0);
     /* Losses are looked at in turn, by the clock as well: only rules are to be due here. */
     assert_int_equal(do_dispatch(w, (struct event_dispatch_set){.order = ORDER_SIZE,
                                                                 .fit = FIT_BACKFILL,

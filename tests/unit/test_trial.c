@@ -11,18 +11,10 @@ static struct world *world;
 /* Two sites with a node of eight chips each. */
 static int setup(void **state)
 {
-    (void)state;
     struct limits limits = dispatch_limits(3, 3, 100);
     world = world_dispatch(&limits, 1);
     do_two_sites(world, 1000);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    assert_int_equal(core_check(world->core), 0);
-    world_free(world);
+    *state = &world;
     return 0;
 }
 
@@ -148,8 +140,8 @@ static void test_rules(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(test_site, setup, teardown),
-                                       cmocka_unit_test_setup_teardown(test_vendor, setup, teardown),
-                                       cmocka_unit_test_setup_teardown(test_rules, setup, teardown)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(test_site, setup, world_teardown),
+                                       cmocka_unit_test_setup_teardown(test_vendor, setup, world_teardown),
+                                       cmocka_unit_test_setup_teardown(test_rules, setup, world_teardown)};
     return cmocka_run_group_tests_name("trial", tests, NULL, NULL);
 }

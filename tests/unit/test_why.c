@@ -18,15 +18,12 @@ static struct world *network(void)
                                                                 .carbon_price = UNIT / 20}),
                      0);
     for (uint32_t i = POOLS; i > 0; i--) {
-        struct event site = {.kind = EVENT_KIND_site_add, .u.site_add = {.site = uid('S', i)}};
-        (void)snprintf(site.u.site_add.name, NAME_CAP, "site-%u", i);
-        (void)snprintf(site.u.site_add.jurisdiction, CODE_CAP, "%s", i < 4 ? "DE" : "FR");
         struct event signal = {
             .kind = EVENT_KIND_site_signal,
             .u.site_signal = {.site = uid('S', i), .price = UNIT / 10, .carbon = 400000, .pue = 1500}};
         struct event_pool_add pool = pool_request(i, i, 1, 4);
         pool.price = i < 3 ? UNIT : i * UNIT;
-        assert_int_equal(world_step(w, &site), 0);
+        assert_int_equal(do_site_in(w, i, i < 4 ? "DE" : "FR"), 0);
         assert_int_equal(world_step(w, &signal), 0);
         assert_int_equal(do_pool(w, pool), 0);
     }
