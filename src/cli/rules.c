@@ -32,18 +32,14 @@ static void file_fini(struct file *file)
 
 static int give_room(struct file *file)
 {
-    struct arena arena;
-    arena_init(&arena, NULL, SIZE_MAX);
-    (void)rules_init(&file->rules, &arena);
-    size_t size = arena.used;
-    file->block = aligned_alloc(ARENA_ALIGN, size);
+    file->block = aligned_alloc(ARENA_ALIGN, rules_size());
     file->doc = yyjson_mut_doc_new(NULL);
     file->root = yyjson_mut_obj(file->doc);
     yyjson_mut_doc_set_root(file->doc, file->root);
     if (!file->block || !file->root)
         return ERR_NO_MEMORY;
-    arena_init(&arena, file->block, size);
-    return rules_init(&file->rules, &arena);
+    rules_place(&file->rules, file->block);
+    return 0;
 }
 
 /* CLI_OK also when the file has errors. */

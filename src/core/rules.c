@@ -23,6 +23,24 @@ int rules_init(struct rules *rules, struct arena *arena)
                : ERR_LIMIT;
 }
 
+size_t rules_size(void)
+{
+    struct rules rules;
+    struct arena arena;
+    arena_init(&arena, NULL, SIZE_MAX);
+    (void)rules_init(&rules, &arena);
+    return arena.used;
+}
+
+void rules_place(struct rules *rules, void *block)
+{
+    struct arena arena;
+    arena_init(&arena, block, rules_size());
+    int rc = rules_init(rules, &arena);
+    assert(rc == 0); /* the block is as large as rules_size says */
+    (void)rc;
+}
+
 /* ---- conditions ---- */
 
 static bool ordered(enum rule_op op, int64_t a, int64_t b)

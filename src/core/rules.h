@@ -186,6 +186,9 @@ struct rules {
 /* Carves room for RULES_MAX rules; without rules everything is allowed. ERR_LIMIT when the arena is used up. The block
  * need not be zero. With an arena that only counts, `rules` is of no use. */
 int rules_init(struct rules *rules, struct arena *arena);
+/* Without an arena of the caller's: in a block of rules_size() bytes, aligned to ARENA_ALIGN, which is to outlive the rules. */
+size_t rules_size(void);
+void rules_place(struct rules *rules, void *block);
 
 struct rule_error {
     uint32_t line, column; /* from 1; characters, not bytes */

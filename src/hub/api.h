@@ -103,6 +103,7 @@ int body_only(struct api_call *call, const char *const *names);
 
 /* By name or id; NULL with words in call->err. */
 const struct row_tenant *call_tenant(struct api_call *call, const struct core *core, const char *text);
+const struct row_site *call_site(struct api_call *call, const struct core *core, const char *text);
 const struct row_model *call_model(struct api_call *call, const struct core *core, const char *text);
 const struct row_key *call_key(struct api_call *call, const struct core *core, const char *text);
 /* Whether the caller may see or change what belongs to this tenant. ERR_NOT_FOUND if not: other tenants do not exist

@@ -165,12 +165,9 @@ static int owners_parse(struct api_call *call)
 
 static int site_of(struct api_call *call, const struct core *core)
 {
-    struct uuid id;
-    const struct row_site *site = uuid_parse(&id, call->param, strlen(call->param))
-                                      ? view_site(core, &id)
-                                      : view_site_named(core, call->param, strlen(call->param));
+    const struct row_site *site = call_site(call, core, call->param);
     if (!site)
-        return err_set(&call->err, ERR_NOT_FOUND, "There is no site `%.100s`.", call->param);
+        return ERR_NOT_FOUND;
     call->id = site->id;
     return 0;
 }

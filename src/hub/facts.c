@@ -41,13 +41,10 @@ static int site_parse(struct api_call *call)
 
 static int site_prepare(struct api_call *call, const struct core *core)
 {
-    struct uuid id;
-    size_t len = strlen(call->param);
     struct event_site_facts *e = &call->events[0].u.site_facts;
-    const struct row_site *row =
-        uuid_parse(&id, call->param, len) ? view_site(core, &id) : view_site_named(core, call->param, len);
+    const struct row_site *row = call_site(call, core, call->param);
     if (!row)
-        return err_set(&call->err, ERR_NOT_FOUND, "There is no site %s.", call->param);
+        return ERR_NOT_FOUND;
     e->site = row->id;
     if (!is_given(call, "jurisdiction"))
         memcpy(e->jurisdiction, row->jurisdiction, sizeof e->jurisdiction);

@@ -170,6 +170,17 @@ const struct row_tenant *call_tenant(struct api_call *call, const struct core *c
     return row;
 }
 
+const struct row_site *call_site(struct api_call *call, const struct core *core, const char *text)
+{
+    struct uuid id;
+    const struct row_site *row = uuid_parse(&id, text, strlen(text))
+                                     ? view_site(core, &id)
+                                     : view_site_named(core, text, strlen(text));
+    if (!row)
+        err_set(&call->err, ERR_NOT_FOUND, "There is no site %.100s.", text);
+    return row;
+}
+
 const struct row_model *call_model(struct api_call *call, const struct core *core, const char *text)
 {
     struct uuid id;

@@ -42,19 +42,13 @@ static int tell_errors(struct api_call *call, const struct rule_errors *errors)
 
 static int parse_text(struct api_call *call, const struct rule_file *file)
 {
-    struct arena arena;
     struct rules rules;
     struct rule_errors errors = {0};
-    arena_init(&arena, NULL, SIZE_MAX);
-    (void)rules_init(&rules, &arena);
-    size_t size = arena.used;
-    void *block = aligned_alloc(ARENA_ALIGN, size);
+    void *block = aligned_alloc(ARENA_ALIGN, rules_size());
     if (!block)
         return ERR_NO_MEMORY;
-    arena_init(&arena, block, size);
-    int rc = rules_init(&rules, &arena);
-    if (rc == 0)
-        rc = rules_parse(&rules, file->text, file->len, &errors);
+    rules_place(&rules, block);
+    int rc = rules_parse(&rules, file->text, file->len, &errors);
     free(block);
     return rc == ERR_INVALID ? tell_errors(call, &errors) : rc;
 }

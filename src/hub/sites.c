@@ -7,18 +7,6 @@
 #include "hub/door.h"
 #include "hub/joining.h"
 
-static const struct row_site *site_named(struct api_call *call, const struct core *core)
-{
-    struct uuid id;
-    const char *text = call->param;
-    const struct row_site *row = uuid_parse(&id, text, strlen(text))
-                                     ? view_site(core, &id)
-                                     : view_site_named(core, text, strlen(text));
-    if (!row)
-        err_set(&call->err, ERR_NOT_FOUND, "There is no site %s.", text);
-    return row;
-}
-
 static const char *joined_text(const struct row_member *member, int64_t now_ms)
 {
     if (member && member->joined_ms > 0)
@@ -83,7 +71,7 @@ static int list(struct api_call *call, const struct core *core)
 
 static int show(struct api_call *call, const struct core *core)
 {
-    const struct row_site *row = site_named(call, core);
+    const struct row_site *row = call_site(call, core, call->param);
     if (!row)
         return ERR_NOT_FOUND;
     render_site(call, core, row);
@@ -134,7 +122,7 @@ static int add_prepare(struct api_call *call, const struct core *core)
 
 static int token_prepare(struct api_call *call, const struct core *core)
 {
-    const struct row_site *row = site_named(call, core);
+    const struct row_site *row = call_site(call, core, call->param);
     if (!row)
         return ERR_NOT_FOUND;
     if (strcmp(row->name, HUB_LOCAL_SITE) == 0)
@@ -156,7 +144,7 @@ static int token_finish(struct api_call *call, const struct core *core)
 
 static int set_state(struct api_call *call, const struct core *core, uint32_t state)
 {
-    const struct row_site *row = site_named(call, core);
+    const struct row_site *row = call_site(call, core, call->param);
     if (!row)
         return ERR_NOT_FOUND;
     call->id = row->id;
@@ -183,7 +171,7 @@ static int resume_prepare(struct api_call *call, const struct core *core)
 
 static int remove_prepare(struct api_call *call, const struct core *core)
 {
-    const struct row_site *row = site_named(call, core);
+    const struct row_site *row = call_site(call, core, call->param);
     if (!row)
         return ERR_NOT_FOUND;
     if (!view_member(core, &row->id))

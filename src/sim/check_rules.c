@@ -28,20 +28,16 @@ struct check_rules {
 
 bool checker_rules_new(struct checker *c)
 {
-    struct arena arena;
     struct check_rules *r = c->rules = calloc(1, sizeof *r);
     if (!r)
         return false;
-    arena_init(&arena, NULL, SIZE_MAX);
-    (void)rules_init(&r->rules, &arena);
-    size_t size = arena.used;
-    r->block = calloc(1, size);
+    r->block = aligned_alloc(ARENA_ALIGN, rules_size());
     r->text = malloc(RULES_TEXT_MAX);
     if (!r->block || !r->text)
         return false;
-    arena_init(&arena, r->block, size);
+    rules_place(&r->rules, r->block);
     r->next_ms = INT64_MAX;
-    return rules_init(&r->rules, &arena) == 0;
+    return true;
 }
 
 void checker_rules_free(struct checker *c)

@@ -9,19 +9,13 @@
 
 static int check(const struct rulefile *file, const char *path, struct err *err)
 {
-    struct arena arena;
     struct rules rules;
     struct rule_errors errors = {0};
-    arena_init(&arena, NULL, SIZE_MAX);
-    (void)rules_init(&rules, &arena);
-    size_t size = arena.used;
-    void *block = calloc(1, size);
+    void *block = aligned_alloc(ARENA_ALIGN, rules_size());
     if (!block)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
-    arena_init(&arena, block, size);
-    int rc = rules_init(&rules, &arena);
-    if (rc == 0)
-        rc = rules_parse(&rules, file->text.data, file->text.len, &errors);
+    rules_place(&rules, block);
+    int rc = rules_parse(&rules, file->text.data, file->text.len, &errors);
     free(block);
     if (rc == 0)
         return 0;
