@@ -53,14 +53,18 @@ static const struct engine_form *form_of(const struct plan_case *pc, const struc
     return NULL;
 }
 
-/* Chips of a group hold an equal share of its layers each; what is left over goes to the first of them. */
+/* Chips of a group hold an equal share of its layers each; what is left over goes to the first of them. The stage with the head comes last, as
+ * llama.cpp has it, which counts what follows the last layer as one more. */
 static void add_shares(const struct cluster_replica *r, struct buf *out)
 {
     bool first = true;
-    for (uint32_t i = 0; i < r->stages; i++) {
-        const struct cluster_stage *s = &r->stage[i];
+    for (uint32_t i = 0; i < 2 * r->stages; i++) {
+        const struct cluster_stage *s = &r->stage[i % r->stages];
+        if (s->head != (i >= r->stages))
+            continue;
         for (uint32_t c = 0; c < s->chips; c++) {
-            buf_addf(out, "%s%u", first ? "" : ",", s->layers / s->chips + (c < s->layers % s->chips));
+            uint32_t layers = s->layers / s->chips + (c < s->layers % s->chips);
+            buf_addf(out, "%s%u", first ? "" : ",", layers + (s->head && c + 1 == s->chips));
             first = false;
         }
     }
@@ -85,6 +89,10 @@ static void llama(const struct plan_case *pc, const struct cluster_replica *r, s
         add_shares(r, out);
     }
     buf_add_text(out, " --metrics\n");
+    if (rpc)
+        buf_add_text(out,
+                     "# HOST1, HOST2, ... are the stages' chips in order, that of the head last; who reaches "
+                     "such a port owns the server, so docs/clusters.md keeps it out of reach\n");
     if (groups > 0)
         buf_add_text(
             out,

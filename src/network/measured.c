@@ -207,24 +207,33 @@ static bool row_fits(const struct lesson *l, const struct measured_row *row)
     return layers == shape.layers && heads == 1;
 }
 
+/* What a group takes for a model of so many layers, and its head. */
+static int64_t whole_ps(const struct cluster_problem *problem, uint32_t layers, uint32_t chips)
+{
+    struct cluster_model model = *problem->model;
+    struct cluster_problem p = *problem;
+    model.layers = layers;
+    p.model = &model;
+    return cluster_token_ps(&p, 0, chips, p.goal.batch_max);
+}
+
 /* Adds what the stage takes, to whichever of the two its chip waits for. */
 static void add_stage(const struct lesson *l, const struct cluster_problem *p,
                       const struct measured_stage *stage, struct cluster_pool *pool,
                       struct calibrate_row *out)
 {
-    uint32_t chips = (uint32_t)stage->chips.v, batch = p->goal.batch_max;
+    uint32_t chips = (uint32_t)stage->chips.v;
     const struct measured_chip *chip = chip_of(l->m, stage->chip);
     (void)model_pool(l->delivered, net_chip_of(l->chips, stage->chip), chips, chips, pool);
     measured_correct(l->m, stage->chip, pool);
-    int64_t layer = cluster_layer_ps(p, 0, chips, batch);
-    int64_t head = cluster_token_ps(p, 0, chips, batch) - layer * p->model->layers;
+    int64_t one = whole_ps(p, 1, chips), layer = whole_ps(p, 2, chips) - one;
     uint64_t flop_s = pool->flop_s;
     pool->flop_s = NO_LIMIT;
-    bool reads = cluster_layer_ps(p, 0, chips, batch) == layer;
+    bool reads = whole_ps(p, 2, chips) - whole_ps(p, 1, chips) == layer;
     pool->flop_s = flop_s;
     out->part[out->parts++] = (struct calibrate_part){
         .unit = (uint32_t)(chip - l->m->chip) * MEASURED_OF + (reads ? MEASURED_MEMORY : MEASURED_COMPUTING),
-        .ps = layer * stage->layers.v + (stage->head == MODEL_YES ? head : 0)};
+        .ps = layer * stage->layers.v + (stage->head == MODEL_YES ? one - layer : 0)};
 }
 
 static void pose(const struct lesson *l, const struct measured_row *row, struct calibrate_row *out)

@@ -76,9 +76,10 @@ def check_engines():
     need('vllm serve llama-3.1-70b --tensor-parallel-size 4 --pipeline-parallel-size 1 ' in got, 'vLLM', got)
     got = plan('llama-3.1-70b', '--on', 'mlu370-x8:8', '--goal', 'latency')['replicas'][0]['command']
     need('lmdeploy serve api_server --backend pytorch --device camb llama-3.1-70b --tp 8' in got, 'LMDeploy', got)
-    # Unequal chips: shares of layers for llama.cpp, side by side with the stages.
+    # Unequal chips: shares of layers for llama.cpp, side by side with the stages, but that with the head is last and has one more.
     whole = plan('llama-3.1-70b', '--on', 'a100:1,l40s:2', '--goal', 'latency', '--groups', '1')['replicas'][0]
-    shares = ','.join(str(s['layers']) for s in whole['stages'])
+    ordered = sorted(whole['stages'], key=lambda s: s['head'])
+    shares = ','.join(str(s['layers'] + s['head']) for s in ordered)
     need(len(whole['stages']) == 3 and f'-ts {shares} ' in whole['command'], 'shares', whole)
     need('--rpc HOST1:50052,HOST2:50052,HOST3:50052' in whole['command'], 'servers', whole)
     need('llama-server' in plan('llama-3.1-8b', '--on', 'h100:1', '--quant', 'q4_0')['replicas'][0]['command'], 'a GGUF')
