@@ -131,11 +131,13 @@ static void become(pid_t parent, char *const *argv, uint64_t data_bytes, bool co
     for (int s = 1; s < NSIG; s++)
         (void)signal(s, SIG_DFL);
     if (!rpc_bound_to(parent) || setsid() < 0 || sigprocmask(SIG_SETMASK, &none, NULL) < 0 ||
-        setrlimit(RLIMIT_CORE, &no_core) < 0 || (data_bytes && setrlimit(RLIMIT_DATA, &data) < 0) ||
+        setrlimit(RLIMIT_CORE, &no_core) < 0 ||
         setenv("GGML_NO_BACKTRACE", "1", 1) < 0) /* ggml would start a debugger when it aborts */
         _exit(126);
     if (confined && !confine(argv[0]))
         fprintf(stderr, "no Landlock in this kernel: %s can read what its user can\n", argv[0]);
+    if (data_bytes && setrlimit(RLIMIT_DATA, &data) < 0) /* last: we may hold more than it may */
+        _exit(126);
     execv(argv[0], argv);
     fprintf(stderr, "cannot run %s: %s\n", argv[0], strerror(errno));
     _exit(127);
