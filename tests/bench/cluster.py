@@ -3,7 +3,8 @@
 machine, over RPC. Tokens a second of splits as the planner predicts them, and as they are. Run by script/bench.
 
 For each run of each split, in random order, three clusters are up: either chip alone with the whole model, and both. They are asked in turn,
-a few tokens each, so what else runs on the machine hits all alike. The two that are alone teach the planner (busbar plan
+a few tokens each, so what else runs on the machine hits all alike; beside medians stands the fastest request of each, which is what nothing
+disturbed. The two that are alone teach the planner (busbar plan
 --measured), the third is the check. What a hop takes is learnt from a model of next to nothing. CPU time is that of the two RPC servers.
 """
 import contextlib
@@ -77,8 +78,8 @@ class Cluster:
         self.ms.append(timings['predicted_ms'] / (timings['predicted_n'] - 1))  # the first comes with the prompt
         self.cpu_ms.append(1000 * (sum(w.cpu_s() for w in self.workers) - before) / tokens)
 
-    def token_ms(self):
-        return statistics.median(self.ms)
+    def token_ms(self, of=statistics.median):
+        return of(self.ms)
 
     def token_cpu_ms(self):
         return statistics.median(self.cpu_ms)
@@ -141,14 +142,17 @@ def cell(place, layers, rounds, tokens, caps=(None, None)):
         for _ in range(rounds):
             for cluster in random.sample([fast, weak, both], 3):
                 cluster.ask(tokens)
-    plan = place.plan([((whole, 0), fast.token_ms(), False), ((0, whole), weak.token_ms(), False), (layers, both.token_ms(), True)],
-                      (4096, 4096))
-    check = plan['measured']['rows'][2]
+    checks = [place.plan([((whole, 0), fast.token_ms(of), False), ((0, whole), weak.token_ms(of), False),
+                          (layers, both.token_ms(of), True)], (4096, 4096))['measured']['rows'][2] for of in (statistics.median, min)]
     cpu = sum(n * c.token_cpu_ms() / whole for n, c in zip(layers, (fast, weak)))
     return {'fast_layers': layers[0], 'weak_layers': layers[1], 'fast_alone': 1000 / fast.token_ms(), 'weak_alone': 1000 / weak.token_ms(),
-            'predicted': check['corrected'], 'measured': check['tokens_s'], 'error': check['corrected'] / check['tokens_s'] - 1,
-            'cpu_fast_ms': fast.token_cpu_ms(), 'cpu_weak_ms': weak.token_cpu_ms(), 'cpu_predicted_ms': cpu, 'cpu_ms': both.token_cpu_ms(), 'cpu_error': both.token_cpu_ms() / cpu - 1,
-            'load': os.getloadavg()[0]}
+            'predicted': checks[0]['corrected'], 'measured': checks[0]['tokens_s'],
+            'error': checks[0]['corrected'] / checks[0]['tokens_s'] - 1,
+            'best_predicted': checks[1]['corrected'], 'best_measured': checks[1]['tokens_s'],
+            'best_error': checks[1]['corrected'] / checks[1]['tokens_s'] - 1,
+            'cpu_fast_ms': fast.token_cpu_ms(), 'cpu_weak_ms': weak.token_cpu_ms(), 'cpu_predicted_ms': cpu,
+            'cpu_ms': both.token_cpu_ms(), 'cpu_error': both.token_cpu_ms() / cpu - 1,
+            'ms': {'fast': fast.ms, 'weak': weak.ms, 'both': both.ms}, 'load': os.getloadavg()[0]}
 
 
 def own_choice(place, rounds, tokens, last):
@@ -189,13 +193,13 @@ def run(args, shape, splits, runs, rounds, tokens):
 
 def report(cells, chosen):
     """Lines."""
-    out = ['fast/weak  alone          predicted  measured   error     of CPU time  load']
+    out = ['fast/weak  alone          predicted  measured   error   of the fastest  of CPU time   load']
     for c in sorted(cells, key=lambda c: c['fast_layers']):
         out.append(f'{c["fast_layers"]:3}/{c["weak_layers"]:<3}    {c["fast_alone"]:6.2f} {c["weak_alone"]:6.2f} {c["predicted"]:10.2f} '
-                   f'{c["measured"]:9.2f} {100 * c["error"]:+8.1f} % {100 * c["cpu_error"]:+11.1f} % {c["load"]:6.1f}')
-    errors = [abs(c['error']) for c in cells]
-    out.append(f'median error {100 * statistics.median(errors):.1f} % (aim: 10 %), most {100 * max(errors):.1f} %; of CPU time '
-               f'{100 * cpu_error(cells):.1f} %')
+                   f'{c["measured"]:9.2f} {100 * c["error"]:+8.1f} % {100 * c["best_error"]:+13.1f} % {100 * c["cpu_error"]:+10.1f} % {c["load"]:6.1f}')
+    for words, key in (('medians of requests', 'error'), ('the fastest request of each', 'best_error'), ('CPU time', 'cpu_error')):
+        errors = [abs(c[key]) for c in cells]
+        out.append(f'median error by {words} {100 * statistics.median(errors):.1f} % (aim: 10 %), most {100 * max(errors):.1f} %')
     out.append(f'caps of {chosen["caps_mib"][0]} and {chosen["caps_mib"][1]} MiB: the planner gives the fast one {chosen["fast_layers"]} layers, '
                f'the weak one {chosen["weak_layers"]}; {chosen["predicted"]:.2f} tokens/s predicted, {chosen["measured"]:.2f} measured '
                f'({100 * chosen["error"]:+.1f} %); alone the fast one {chosen["alone"][0]}, the weak one {chosen["alone"][1]}')

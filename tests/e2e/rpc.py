@@ -25,7 +25,7 @@ from workbench import FULL, Tap, need, same, wait_for
 LAYERS = {'stories': 4, 'stories260K': 5}
 TOKENS = 48
 SMALL = ('-b', '32', '-ub', '32')  # what is computed in one go takes room, too
-PROMPTS = prompts()[-200:] if FULL else prompts()[-4:]
+PROMPTS = prompts()[-200:] if FULL else prompts()[-3:]
 CAP_MIB = 32  # of a worker; the model below has 41 MiB in layers
 LARGE = {'dim': 512, 'layers': 12, 'ffn': 1536, 'heads': 8, 'kv_heads': 4, 'vocab': 2048}
 
