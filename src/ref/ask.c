@@ -227,11 +227,15 @@ static int take_token_list(struct parsing *p, yyjson_val *list)
     return 0;
 }
 
+bool ask_could_fit(const struct ask_model *model, size_t len)
+{
+    return len <= VOCAB_TEXT_MAX && len / model->model->vocab.longest < model->context;
+}
+
 static int encode(struct parsing *p, const char *text, size_t len)
 {
     const struct vocab *v = &p->model->model->vocab;
-    /* Before megabytes are encoded on the loop's thread, only to be counted. */
-    if (len > VOCAB_TEXT_MAX || len / v->longest >= p->model->context)
+    if (!ask_could_fit(p->model, len))
         return err_set(p->err, ERR_INVALID, "the prompt is longer than a slot's context of %u tokens",
                        p->model->context);
     vocab_encode(v, text, len, true, true, &p->task->prompt);

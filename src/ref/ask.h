@@ -28,4 +28,7 @@ struct ask_model {
 int ask_parse(struct ask *ask, const struct ask_model *model, bool chat, const char *body, size_t len,
               struct err *err);
 
+/* Whether a text of so many bytes could fit a slot's context; if not it is not to be encoded, on the loop's thread, only to be counted. */
+bool ask_could_fit(const struct ask_model *model, size_t len);
+
 #endif

@@ -68,6 +68,10 @@ static const struct {
     {"llama.rope.scale_linear", false, offsetof(struct reading, rope_scale_linear)},
 };
 
+/* Settings that are texts. */
+static const char *const texts[] = {"general.architecture", "general.name", "llama.rope.scaling.type",
+                                    "tokenizer.chat_template"};
+
 /* Settings that change what is computed, in a way that is not done here. `but`: the one value that changes nothing. */
 static const struct {
     const char *name;
@@ -88,6 +92,13 @@ static int take_text(struct reading *r, const char *key, size_t len, const struc
                      struct err *err)
 {
     struct model *m = r->model;
+    if (v->type != GGUF_TYPE_STRING) {
+        for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+            if (is(key, len, texts[i]))
+                return err_set(err, ERR_INVALID, "%s: must be a text", texts[i]);
+        }
+        return 0;
+    }
     if (is(key, len, "general.architecture") && !is(v->text, v->len, "llama"))
         return err_set(err, ERR_UNSUPPORTED, "a model of architecture \"%.*s\"; this engine knows \"llama\"",
                        (int)(v->len < 32 ? v->len : 32), v->text);
@@ -148,11 +159,9 @@ static int on_pair(void *ctx, const char *key, size_t len, const struct gguf_val
     int rc = vocab_take(&r->model->vocab, key, len, value, err);
     if (rc == 0)
         rc = refuse_unknown(key, len, value, err);
-    if (rc != 0)
-        return rc;
-    if (value->type == GGUF_TYPE_STRING)
-        return take_text(r, key, len, value, err);
-    return take_number(r, key, len, value, err);
+    if (rc == 0)
+        rc = take_text(r, key, len, value, err);
+    return rc ? rc : take_number(r, key, len, value, err);
 }
 
 static int on_tensor(void *ctx, const struct gguf_entry *entry, struct err *err)

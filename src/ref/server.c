@@ -297,6 +297,11 @@ static int on_tokenize(struct server *s, struct http_request *request, struct er
         yyjson_doc_free(doc);
         return doc ? err_set(err, ERR_INVALID, "content: must be a text") : ERR_INVALID;
     }
+    if (!ask_could_fit(&s->ask, yyjson_get_len(content))) {
+        yyjson_doc_free(doc);
+        return err_set(err, ERR_TOO_LARGE, "content: is longer than a slot's context of %u tokens",
+                       s->ask.context);
+    }
     tokens_list_init(&tokens, (uint32_t)VOCAB_TEXT_MAX);
     buf_init(&out, REPLY_MAX);
     vocab_encode(&s->model->vocab, yyjson_get_str(content), yyjson_get_len(content),

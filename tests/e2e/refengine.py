@@ -160,6 +160,7 @@ def refusals(folder):
         for method, path, status in (('GET', '/nothing', 404), ('GET', '/v1/completions', 405), ('POST', '/health', 405)):
             same(peer.request(method, path, {} if method == 'POST' else None).status, status, path)
         same(peer.request('POST', '/v1/completions', b'x' * (9 << 20)).status, 413, 'a body of 9 MB')
+        need('longer than a slot' in replied(peer.request('POST', '/tokenize', {'content': 'a' * (1 << 20)}), 413, 'what no context holds').body.decode())
         same(peer.greedy('Once', 8), before, 'afterwards')
     with reference(MODELS['stories'], folder, name='b', context=64) as peer:
         need('64' in peer.request('POST', '/v1/completions', {'prompt': 'word ' * 60}).json()['error']['message'], 'the context')

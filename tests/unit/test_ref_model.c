@@ -307,19 +307,27 @@ static void test_settings(void **state)
         const void *value;
         size_t len;
         float scale; /* 0: refused */
+        int code;    /* as what; 0: ERR_UNSUPPORTED */
     } cases[] = {{"llama.rope.scaling.factor", GGUF_TYPE_F32, &four, 4, 4},
                  {"llama.rope.scaling.factor", GGUF_TYPE_F32, &nothing, 4, 1},
                  {"llama.rope.scale_linear", GGUF_TYPE_F32, &four, 4, 4},
                  {"llama.rope.scaling.type", GGUF_TYPE_STRING, none, 12, 1},
                  {"llama.expert_count", GGUF_TYPE_U32, &nothing, 4, 1},
                  {"llama.expert_count", GGUF_TYPE_STRING, none, 12, 0},
-                 {"llama.expert_count", GGUF_TYPE_ARRAY, list, 16, 0}};
+                 {"llama.expert_count", GGUF_TYPE_ARRAY, list, 16, 0},
+                 {"llama.block_count", GGUF_TYPE_STRING, none, 12, 0, ERR_INVALID},
+                 {"llama.vocab_size", GGUF_TYPE_STRING, none, 12, 0, ERR_INVALID},
+                 {"llama.rope.scaling.factor", GGUF_TYPE_STRING, none, 12, 0, ERR_INVALID},
+                 {"llama.rope.freq_base", GGUF_TYPE_ARRAY, list, 16, 0, ERR_INVALID},
+                 {"llama.rope.scaling.type", GGUF_TYPE_U32, &nothing, 4, 0, ERR_INVALID},
+                 {"general.architecture", GGUF_TYPE_U32, &nothing, 4, 0, ERR_INVALID}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct small s;
         struct model *m;
         struct err err;
         int rc = parse_with(cases[i].key, cases[i].type, cases[i].value, cases[i].len, &m, &s, &err);
-        if (rc != (cases[i].scale == 0 ? ERR_UNSUPPORTED : 0))
+        const int refused = cases[i].code ? cases[i].code : ERR_UNSUPPORTED;
+        if (rc != (cases[i].scale == 0 ? refused : 0))
             fail_msg("%zu: %d %s", i, rc, err.msg);
         assert_true(rc != 0 || m->rope_scale == cases[i].scale);
         model_free(m);
