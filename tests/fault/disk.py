@@ -331,8 +331,18 @@ def outlasted():
 def in_namespace(folder):
     """In a mount namespace of its own: a small tmpfs for the data, filled to the last byte under load."""
     subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', folder], check=True)
-    responses, engine = [], SlowEngine()
+    engine = SlowEngine()
     hub = Hub(data=os.path.join(folder, 'data'))
+    try:
+        filled(folder, hub, engine)
+    finally:  # whatever was wrong: nothing that it started outlives it
+        if hub.alive():
+            hub.kill()
+        engine.close()
+
+
+def filled(folder, hub, engine):
+    responses = []
     engine.add_to(hub)
     load = Load(hub, 8, f'{SEED}/full')
     time.sleep(0.3)
