@@ -201,8 +201,8 @@ const struct verb cli_verbs[] = {
     {"predictions", "[FILE]", 0, 1, "efficiency=SHARES chips=FILE models=FILE",
      "hold the cluster planner's predictions against published figures", cli_predictions},
     {"plan", "MODEL", 1, 1,
-     "on=CHIPS goal=GOALS quant=FORMAT context=N prompt=N batch=N groups=N corridors overlap reference=CHIP "
-     "efficiency=SHARES measured=FILE chips=FILE models=FILE",
+     "on=CHIPS goal=GOALS quant=FORMAT kv=BITS context=N prompt=N batch=N groups=N draft=N:GAINED corridors "
+     "overlap reference=CHIP efficiency=SHARES measured=FILE chips=FILE models=FILE",
      "plan how given chips serve a model: groups, stages, replicas, and how fast that will be", cli_plan},
     {"chips", "", 0, 0, "watch from=DIR", "which chips this machine has, and how they are; no hub is asked",
      cli_chips},

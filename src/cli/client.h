@@ -32,6 +32,12 @@ struct column {
 int print_table(const struct cli *cli, yyjson_doc *doc, const struct column *columns, int ncolumns);
 /* With --json the document; else "title  value" lines. */
 int print_object(const struct cli *cli, yyjson_doc *doc, const struct column *fields, int n);
+struct buf;
+struct problems;
+/* JSON in lines to standard output; ends `json`. */
+int print_json_buf(struct buf *json);
+/* Every mistake that was found in a file, one a line, to standard error. */
+void print_problems(const struct problems *problems);
 /* Exit status of what was done here, without a hub; the words of a failure are printed. */
 int print_outcome(int rc, const struct err *err);
 

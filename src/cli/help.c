@@ -74,10 +74,14 @@ static const struct {
      "  --goal GOALS           throughput (or nothing said) or latency; tpot=TIME, ttft=TIME at most, as "
      "50ms or 2s\n"
      "  --quant FORMAT         of the weights, such as fp8 or q4_k_m; bf16\n"
+     "  --kv BITS              8 or 16 for a number of keys and values; 16\n"
      "  --context N            tokens that a request holds; 4096, or as many as the model can\n"
      "  --prompt N             of them its prompt; 1024\n"
-     "  --batch N              requests in one step, at most; 64\n"
-     "  --groups N             chips that split a layer between them, at most; 8\n"
+     "  --batch N              requests in one step, at most; 64. With experts spread: of each attention "
+     "group\n"
+     "  --groups N             chips that split a layer between them, at most; 8. 1: experts are not spread "
+     "either\n"
+     "  --draft N:GAINED       N tokens are guessed in a step, GAINED kept of them and one, as 1:1.7\n"
      "  --corridors            a replica may have stages at several sites\n"
      "  --overlap              the engine has as many steps under way as there are stages\n"
      "  --reference CHIP       which the whole is compared with; h100\n"
@@ -92,7 +96,9 @@ static const struct {
     {"predictions",
      "FILE: figures as in data/predictions.yaml, which is taken if none is given. Each is of one "
      "group of equal chips with a\n"
-     "whole model: tokens a second and chip of a batch, or milliseconds to the first token.\n"},
+     "whole model, or with its experts spread over them: tokens a second and chip of a batch, or "
+     "milliseconds to "
+     "the first token.\n"},
     {"key budget",
      "AMOUNT in the tenant's currency, such as 12.50; none: take the budget away. A key has one that is hard "
      "and one that is soft.\n"

@@ -36,37 +36,14 @@ static void add_problems(struct buf *out, const struct problems *problems)
     buf_addf(out, "],\"more\":%u}", problems->dropped);
 }
 
-static int print_json(struct buf *json)
+static void tell_problems(const struct cli *cli, const struct problems *problems)
 {
-    char *text = buf_take(json);
-    yyjson_doc *doc = text ? yyjson_read(text, strlen(text), 0) : NULL;
-    char *pretty = doc ? yyjson_write(doc, YYJSON_WRITE_PRETTY_TWO_SPACES, NULL) : NULL;
-    if (pretty)
-        puts(pretty);
-    else
-        fprintf(stderr, "busbar: out of memory\n");
-    int rc = pretty ? CLI_OK : CLI_FAILED;
-    free(pretty);
-    yyjson_doc_free(doc);
-    free(text);
-    return rc;
-}
-
-static void print_problems(const struct cli *cli, const struct problems *problems)
-{
-    char text[PROBLEM_TEXT_CAP];
-    for (uint32_t i = 0; i < problems->n; i++) {
-        problem_format(text, &problems->list[i]);
-        fprintf(stderr, "busbar: %s\n", text);
-    }
-    if (problems->dropped)
-        fprintf(stderr, "busbar: and %u more\n", problems->dropped);
+    print_problems(problems);
     if (cli->json) {
         struct buf json;
         buf_init(&json, JSON_MAX);
         add_problems(&json, problems);
-        (void)print_json(&json);
-        buf_fini(&json);
+        (void)print_json_buf(&json);
     }
 }
 
@@ -78,7 +55,7 @@ static int load(const struct cli *cli, struct netfile **out, const char *path)
     if (rc != 0 && problems_none(&problems))
         fprintf(stderr, "busbar: %s: %s\n", path, err_text(rc));
     else if (rc != 0)
-        print_problems(cli, &problems);
+        tell_problems(cli, &problems);
     problems_fini(&problems);
     return rc == 0 ? CLI_OK : rc == ERR_NOT_FOUND ? CLI_NOT_FOUND : CLI_FAILED;
 }
@@ -272,7 +249,7 @@ int cli_network_check(const struct cli *cli)
         net_summary(nf, s);
         if (cli->json) {
             add_summary(&json, nf, s);
-            rc = print_json(&json);
+            rc = print_json_buf(&json);
         } else {
             print_summary(nf, s);
         }

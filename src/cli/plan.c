@@ -76,7 +76,7 @@ uint32_t plan_idle(const struct plan_case *pc, uint32_t pool)
 
 void plan_reference(struct plan_case *pc)
 {
-    static const uint32_t counts[] = {1, 2, 4, 8, 16};
+    static const uint32_t counts[] = {1, 2, 4, 8, 16, 32, 64};
     struct cluster_plan *plan = calloc(1, sizeof *plan);
     struct cluster_pool pool;
     struct cluster_problem p = pc->problem;
@@ -86,6 +86,7 @@ void plan_reference(struct plan_case *pc)
         uint32_t chips = counts[i];
         if (!model_pool(&pc->delivered, pc->reference, chips, chips < 8 ? chips : 8, &pool))
             break;
+        model_pool_format(&pc->delivered, pc->reference, pc->format, &pool);
         if (cluster_plan(pc->block, &p, plan) != 0 ||
             (pc->reference_chips > 0 &&
              plan->token_s_e3 * pc->reference_chips <= pc->reference_token_s_e3 * chips))
@@ -94,31 +95,6 @@ void plan_reference(struct plan_case *pc)
         pc->reference_token_s_e3 = plan->token_s_e3;
     }
     free(plan);
-}
-
-int plan_print_json(struct buf *json)
-{
-    char *text = buf_take(json);
-    yyjson_doc *doc = text ? yyjson_read(text, strlen(text), 0) : NULL;
-    char *pretty = doc ? yyjson_write(doc, YYJSON_WRITE_PRETTY_TWO_SPACES, NULL) : NULL;
-    if (pretty)
-        puts(pretty);
-    else
-        fprintf(stderr, "busbar: out of memory\n");
-    int rc = pretty ? CLI_OK : CLI_FAILED;
-    free(pretty);
-    yyjson_doc_free(doc);
-    free(text);
-    buf_fini(json);
-    return rc;
-}
-
-static int print_json(const struct plan_case *pc)
-{
-    struct buf json;
-    buf_init(&json, JSON_MAX);
-    plan_json(pc, &json);
-    return plan_print_json(&json);
 }
 
 int cli_plan(const struct cli *cli)
@@ -135,17 +111,18 @@ int cli_plan(const struct cli *cli)
             rc = refuse(pc);
         } else if (planned != 0) {
             fprintf(stderr, "busbar: %s\n",
-                    planned == ERR_LIMIT
-                        ? "too many chips, or too many kinds of them, for one plan: at most 256 chips, "
-                          "and fewer if they are of several kinds"
-                        : err_text(planned));
+                    planned == ERR_LIMIT ? "too many chips for one plan: at most 512" : err_text(planned));
             rc = CLI_FAILED;
         } else {
             plan_reference(pc);
-            if (cli->json)
-                rc = print_json(pc);
-            else
+            if (cli->json) {
+                struct buf json;
+                buf_init(&json, JSON_MAX);
+                plan_json(pc, &json);
+                rc = print_json_buf(&json);
+            } else {
                 plan_print(pc);
+            }
         }
     }
     plan_close(pc);

@@ -52,9 +52,7 @@ int plan_catalogues(struct plan_case *pc, const struct cli *cli);
 const struct net_chip *plan_chip(const struct plan_case *pc, const char *name);
 /* Prints every problem, or that `path` could not be read; CLI_FAILED. */
 int plan_tell(const char *path, int rc, const struct problems *problems);
-/* JSON in lines to standard output; ends `json`. */
-int plan_print_json(struct buf *json);
-/* What a chip of the reference does at its best: of 1, 2, 4, 8 or 16 of them as many as give the most tokens a second each. */
+/* What a chip of the reference does at its best: of 1, 2, 4, ... 64 of them as many as give the most tokens a second each. */
 void plan_reference(struct plan_case *pc);
 /* The chips of the plan that do nothing, of a pool. */
 uint32_t plan_idle(const struct plan_case *pc, uint32_t pool);

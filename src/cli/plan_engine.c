@@ -13,20 +13,23 @@ struct engine_form {
     bool pipelines;             /* --pipeline-parallel-size */
     const char *words;          /* "tp", "tensor-parallel-size" */
     const char *port, *remark;
+    bool spreads; /* --enable-expert-parallel */
 };
 
 static const struct engine_form forms[] = {
-    {"nvidia", "vllm serve", true, "--tensor-parallel-size", "--port 8000", NULL},
-    {"amd", "vllm serve", true, "--tensor-parallel-size", "--port 8000", NULL},
+    {"nvidia", "vllm serve", true, "--tensor-parallel-size", "--port 8000", NULL, true},
+    {"amd", "vllm serve", true, "--tensor-parallel-size", "--port 8000", NULL, true},
     {"huawei", "vllm serve", true, "--tensor-parallel-size", "--port 8000",
-     "vllm-ascend; MindIE takes the same sizes in conf/config.json"},
-    {"metax", "vllm serve", true, "--tensor-parallel-size", "--port 8000", "vLLM-metax"},
-    {"hygon", "vllm serve", true, "--tensor-parallel-size", "--port 8000", "the maker's build of vLLM"},
-    {"iluvatar", "vllm serve", true, "--tensor-parallel-size", "--port 8000", "the maker's build of vLLM"},
+     "vllm-ascend; MindIE takes the same sizes in conf/config.json", true},
+    {"metax", "vllm serve", true, "--tensor-parallel-size", "--port 8000", "vLLM-metax", false},
+    {"hygon", "vllm serve", true, "--tensor-parallel-size", "--port 8000", "the maker's build of vLLM",
+     false},
+    {"iluvatar", "vllm serve", true, "--tensor-parallel-size", "--port 8000", "the maker's build of vLLM",
+     false},
     {"kunlunxin", "python -m vllm.entrypoints.openai.api_server --model", true, "--tensor-parallel-size",
-     "--port 8356", "vLLM-Kunlun"},
+     "--port 8356", "vLLM-Kunlun", false},
     {"cambricon", "lmdeploy serve api_server --backend pytorch --device camb", false, "--tp",
-     "--server-port 23333", "LMDeploy with dlinfer"},
+     "--server-port 23333", "LMDeploy with dlinfer", false},
 };
 
 static bool equal_stages(const struct plan_case *pc, const struct cluster_replica *r)
@@ -47,7 +50,7 @@ static const struct engine_form *form_of(const struct plan_case *pc, const struc
     bool tensors = pc->format && pc->format->file == FILE_TENSORS;
     for (uint32_t i = 0; tensors && equal_stages(pc, r) && i < sizeof forms / sizeof *forms; i++) {
         if (strcmp(forms[i].vendor, pc->of[r->stage[0].pool].chip->vendor) == 0 &&
-            (forms[i].pipelines || r->stages == 1))
+            (forms[i].pipelines || r->stages == 1) && (forms[i].spreads || r->stage[0].attention == 0))
             return &forms[i];
     }
     return NULL;
@@ -103,11 +106,29 @@ static void llama(const struct plan_case *pc, const struct cluster_replica *r, s
 void plan_command(const struct plan_case *pc, const struct cluster_replica *r, struct buf *out)
 {
     const struct engine_form *f = form_of(pc, r);
+    if (!f && r->stage[0].attention > 0) {
+        buf_add_text(
+            out,
+            "# no engine that spreads experts over these chips is known here; --groups 1 plans without\n");
+        return;
+    }
     if (!f) {
         llama(pc, r, out);
         return;
     }
-    buf_addf(out, "%s %s %s %u", f->start, pc->name, f->words, r->stage[0].chips);
+    const struct cluster_stage *s = &r->stage[0];
+    if (s->attention > 0) {
+        /* Each attention group has requests of its own, so its number of them is that of a group. */
+        buf_addf(out,
+                 "%s %s %s %u --data-parallel-size %u --enable-expert-parallel --max-model-len %u "
+                 "--max-num-seqs %u %s\n",
+                 f->start, pc->name, f->words, s->attention, s->chips / s->attention,
+                 pc->problem.goal.context, r->batch / (s->chips / s->attention), f->port);
+        if (f->remark)
+            buf_addf(out, "# %s\n", f->remark);
+        return;
+    }
+    buf_addf(out, "%s %s %s %u", f->start, pc->name, f->words, s->chips);
     if (f->pipelines)
         buf_addf(out, " --pipeline-parallel-size %u --max-model-len %u --max-num-seqs %u", r->stages,
                  pc->problem.goal.context, r->batch * r->in_flight);

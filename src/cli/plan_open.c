@@ -7,6 +7,7 @@
 
 #include "base/fs.h"
 #include "base/str.h"
+#include "cli/client.h"
 #include "cli/plan.h"
 #include "engine/gguf.h"
 #include "network/decimal.h"
@@ -111,11 +112,7 @@ const struct net_chip *plan_chip(const struct plan_case *pc, const char *name)
 
 int plan_tell(const char *path, int rc, const struct problems *problems)
 {
-    char text[PROBLEM_TEXT_CAP];
-    for (uint32_t i = 0; i < problems->n; i++) {
-        problem_format(text, &problems->list[i]);
-        fprintf(stderr, "busbar: %s\n", text);
-    }
+    print_problems(problems);
     if (problems_none(problems))
         fprintf(stderr, "busbar: %s: %s\n", path, err_text(rc));
     return CLI_FAILED;
@@ -135,12 +132,15 @@ static int read_shares(struct model_delivered *d, const char *text)
     const struct {
         const char *name;
         struct figure *to;
-    } shares[] = {
-        {"compute", &d->compute}, {"bandwidth", &d->bandwidth}, {"memory", &d->memory}, {"link", &d->link}};
+    } shares[] = {{"compute", &d->compute},
+                  {"attention", &d->attention},
+                  {"bandwidth", &d->bandwidth},
+                  {"memory", &d->memory},
+                  {"link", &d->link}};
     for (const char *p = text ? text : ""; *p;) {
         size_t len = strcspn(p, ","), key = strcspn(p, "=");
         bool read = false;
-        for (uint32_t i = 0; i < 4 && key < len; i++) {
+        for (uint32_t i = 0; i < sizeof shares / sizeof *shares && key < len; i++) {
             int64_t v;
             if (strlen(shares[i].name) != key || memcmp(shares[i].name, p, key) != 0 ||
                 decimal_parse(p + key + 1, len - key - 1, 3, &v) != DECIMAL_OK || v < 1 || v > 1000)
@@ -150,7 +150,8 @@ static int read_shares(struct model_delivered *d, const char *text)
         }
         if (!read) {
             fprintf(stderr,
-                    "busbar: --efficiency: expected compute, bandwidth, memory or link, each = 0.001 to 1, "
+                    "busbar: --efficiency: expected compute, attention, bandwidth, memory or link, each = "
+                    "0.001 to 1, "
                     "with commas, "
                     "got %.*s\n",
                     (int)len, p);
@@ -224,7 +225,9 @@ static int open_file(struct plan_case *pc)
                                        .activation_bytes = 2,
                                        .layer_bytes = bytes / info.layers + 1,
                                        .layer_flop = bytes / info.layers * 16000 / bits + 1,
-                                       .kv_bytes = 4 * info.kv_heads * (info.embedding / info.heads)};
+                                       .kv_bytes = 4 * info.kv_heads * (info.embedding / info.heads),
+                                       .attend_flop = 4 * info.embedding,
+                                       .attend_first_flop = 4 * info.embedding};
     pc->problem.goal.context = info.context && info.context < CONTEXT ? (uint32_t)info.context : CONTEXT;
     return CLI_OK;
 }
@@ -294,6 +297,7 @@ static int add_pools(struct plan_case *pc, const struct net_chip *chip, const ch
                     chip->name);
             return CLI_FAILED;
         }
+        model_pool_format(&pc->delivered, chip, pc->format, &pc->pool[n]);
         pc->pool[n].site = at;
         pc->of[n].chip = chip;
         (void)snprintf(pc->of[n].site, sizeof pc->of[n].site, "%s", site);
@@ -388,7 +392,7 @@ static int count(const struct cli *cli, const char *name, uint32_t min, uint32_t
 static int read_counts(struct plan_case *pc, const struct cli *cli, uint32_t *group)
 {
     struct cluster_goal *goal = &pc->problem.goal;
-    uint32_t most = pc->model ? (uint32_t)pc->model->context.v : 1u << 24;
+    uint32_t most = pc->model ? (uint32_t)pc->model->context.v : 1u << 24, kv = 16;
     goal->batch_max = BATCH;
     int rc = count(cli, "context", 1, most, &goal->context);
     goal->prompt = least(PROMPT, goal->context / 2);
@@ -396,7 +400,40 @@ static int read_counts(struct plan_case *pc, const struct cli *cli, uint32_t *gr
         rc = count(cli, "prompt", 1, goal->context, &goal->prompt);
     if (rc == CLI_OK)
         rc = count(cli, "batch", 1, CLUSTER_BATCH_MAX, &goal->batch_max);
-    return rc == CLI_OK ? count(cli, "groups", 1, CLUSTER_NODE_MAX, group) : rc;
+    if (rc == CLI_OK)
+        rc = count(cli, "groups", 1, CLUSTER_NODE_MAX, group);
+    if (rc == CLI_OK)
+        rc = count(cli, "kv", 8, 16, &kv);
+    if (rc == CLI_OK && kv != 8 && kv != 16) {
+        fprintf(stderr, "busbar: --kv: 8 or 16 bits\n");
+        return CLI_USAGE;
+    }
+    if (rc == CLI_OK && kv == 8)
+        model_kv_8bit(&pc->shape);
+    return rc;
+}
+
+/* --draft N:TOKENS: so many are guessed in a step, and so many are gained by it. */
+static int read_draft(struct cluster_goal *goal, const char *text)
+{
+    const char *colon = text ? strchr(text, ':') : NULL;
+    uint64_t draft;
+    int64_t accepted;
+    if (!text)
+        return CLI_OK;
+    if (!colon || !u64_parse(text, (size_t)(colon - text), CLUSTER_DRAFT_MAX, &draft) || draft == 0 ||
+        decimal_parse(colon + 1, strlen(colon + 1), 3, &accepted) != DECIMAL_OK || accepted < 1000 ||
+        accepted > 1000 * (int64_t)(1 + draft)) {
+        fprintf(
+            stderr,
+            "busbar: --draft: expected GUESSED:GAINED as 1:1.7, up to %u guessed in a step and from 1 to one "
+            "more than that gained, got %s\n",
+            CLUSTER_DRAFT_MAX, text);
+        return CLI_USAGE;
+    }
+    goal->draft = (uint32_t)draft;
+    goal->accepted_e3 = (uint32_t)accepted;
+    return CLI_OK;
 }
 
 int plan_open(struct plan_case *pc, const struct cli *cli)
@@ -417,12 +454,15 @@ int plan_open(struct plan_case *pc, const struct cli *cli)
     if (rc == CLI_OK)
         rc = read_goal(&pc->problem.goal, goal ? goal : "throughput");
     if (rc == CLI_OK)
+        rc = read_draft(&pc->problem.goal, cli_option(cli, "draft"));
+    if (rc == CLI_OK)
         rc = read_chips(pc, on, group);
     if (rc == CLI_OK)
         rc = plan_measured(pc, cli);
     if (rc != CLI_OK)
         return rc;
     pc->problem.goal.corridors = cli_option(cli, "corridors") != NULL;
+    pc->problem.goal.spread = group > 1;
     pc->problem.goal.overlap = cli_option(cli, "overlap") != NULL;
     pc->problem.model = &pc->shape;
     pc->problem.pool = pc->pool;

@@ -42,8 +42,12 @@ static void print_replica(const struct plan_case *pc, const struct cluster_repli
     for (uint32_t i = 0; i < r->stages; i++) {
         const struct cluster_stage *s = &r->stage[i];
         const struct plan_pool *of = &pc->of[s->pool];
-        printf("  stage     %u x %s%s%s, %u layers%s\n", s->chips, of->chip->name, of->site[0] ? " at " : "",
+        printf("  stage     %u x %s%s%s, %u layers%s", s->chips, of->chip->name, of->site[0] ? " at " : "",
                of->site, s->layers, s->head ? " and the head" : "");
+        if (s->attention > 0)
+            printf("; experts spread over all, attention in %u groups of %u", s->chips / s->attention,
+                   s->attention);
+        putchar('\n');
     }
     print_command(pc, r);
 }
@@ -107,8 +111,11 @@ static void json_replica(const struct plan_case *pc, const struct cluster_replic
         text(out, "chip", pc->of[s->pool].chip->name);
         buf_add_char(out, ',');
         text(out, "site", pc->of[s->pool].site);
-        buf_addf(out, ",\"chips\":%u,\"layers\":%u,\"head\":%s}", s->chips, s->layers,
+        buf_addf(out, ",\"chips\":%u,\"layers\":%u,\"head\":%s", s->chips, s->layers,
                  s->head ? "true" : "false");
+        if (s->attention > 0)
+            buf_addf(out, ",\"attention\":%u", s->attention);
+        buf_add_char(out, '}');
     }
     buf_init(&command, COMMAND_MAX);
     plan_command(pc, r, &command);

@@ -11,7 +11,12 @@
 
 #define JSON_MAX ((size_t)1 << 20)
 
-static const char *const what[] = {"", "tokens/s a chip", "ms to the first"};
+static const struct {
+    const char *name, *words;
+} what[] = {[PREDICT_TOKENS_S_CHIP] = {"tokens_s_chip", "tokens/s a chip"},
+            [PREDICT_FIRST_MS] = {"first_ms", "ms to the first"},
+            [PREDICT_ANSWERS_S_CHIP] = {"answers_s_chip", "answered, /s"},
+            [PREDICT_PROMPTS_S_CHIP] = {"prompts_s_chip", "read, /s a chip"}};
 
 static double off_percent(int64_t made, int64_t published)
 {
@@ -26,9 +31,9 @@ static int by_size(const void *a, const void *b)
 
 static void print_row(const struct prediction *row, int64_t made)
 {
-    printf("%-15s %-5s %2lld x %-6s %5lld %6lld %5lld  %-15s %10.1f %10.1f %+7.1f %%  %s\n", row->model,
+    printf("%-15s %-5s %3lld x %-10s %5lld %6lld %5lld  %-15s %10.1f %10.1f %+7.1f %%  %s\n", row->model,
            row->format, (long long)row->chips.v, row->chip, (long long)row->batch.v, (long long)row->prompt.v,
-           (long long)row->out.v, what[row->what], (double)made / 1e3, (double)row->published.v / 1e3,
+           (long long)row->out.v, what[row->what].words, (double)made / 1e3, (double)row->published.v / 1e3,
            off_percent(made, row->published.v), row->note);
 }
 
@@ -44,8 +49,8 @@ static void add_row(struct buf *json, const struct prediction *row, int64_t made
              ",\"chips\":%lld,\"batch\":%lld,\"prompt\":%lld,\"out\":%lld,\"what\":\"%s\",\"predicted\":%.3f,"
              "\"published\":%.3f,\"off_percent\":%.2f,\"note\":",
              (long long)row->chips.v, (long long)row->batch.v, (long long)row->prompt.v,
-             (long long)row->out.v, row->what == PREDICT_FIRST_MS ? "first_ms" : "tokens_s_chip",
-             (double)made / 1e3, (double)row->published.v / 1e3, off_percent(made, row->published.v));
+             (long long)row->out.v, what[row->what].name, (double)made / 1e3, (double)row->published.v / 1e3,
+             off_percent(made, row->published.v));
     buf_add_json(json, row->note, strlen(row->note));
     buf_add_char(json, '}');
 }
@@ -58,7 +63,7 @@ static int compare(const struct plan_case *pc, const struct cli *cli, const stru
     buf_init(&json, JSON_MAX);
     buf_add_text(&json, "{\"predictions\":[");
     if (!cli->json)
-        printf("%-15s %-5s %-11s %5s %6s %5s  %-15s %10s %10s %9s\n", "model", "in", "on", "batch", "prompt",
+        printf("%-15s %-5s %-16s %5s %6s %5s  %-15s %10s %10s %9s\n", "model", "in", "on", "batch", "prompt",
                "out", "", "predicted", "published", "off");
     for (uint32_t i = 0; i < all->n; i++) {
         const struct prediction *row = &all->row[i];
@@ -81,7 +86,7 @@ static int compare(const struct plan_case *pc, const struct cli *cli, const stru
     double median = all->n ? off[all->n / 2] : 0, most = all->n ? off[(all->n * 9) / 10] : 0;
     buf_addf(&json, "],\"off_percent_median\":%.2f,\"off_percent_p90\":%.2f}", median, most);
     if (cli->json)
-        return plan_print_json(&json);
+        return print_json_buf(&json);
     buf_fini(&json);
     printf("half of them are off by at most %.1f %%, nine tenths by %.1f %%\n", median, most);
     return CLI_OK;

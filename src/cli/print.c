@@ -4,17 +4,42 @@
 #include <string.h>
 
 #include "cli/client.h"
+#include "network/problems.h"
 
 #define COLUMNS_MAX 12
 
-static int print_json(yyjson_doc *doc)
+static int print_pretty(yyjson_doc *doc)
 {
-    char *text = yyjson_write(doc, YYJSON_WRITE_PRETTY_TWO_SPACES, NULL);
-    if (!text)
-        return CLI_FAILED;
-    puts(text);
+    char *text = doc ? yyjson_write(doc, YYJSON_WRITE_PRETTY_TWO_SPACES, NULL) : NULL;
+    if (text)
+        puts(text);
+    else
+        fprintf(stderr, "busbar: out of memory\n");
+    int rc = text ? CLI_OK : CLI_FAILED;
     free(text);
-    return CLI_OK;
+    return rc;
+}
+
+int print_json_buf(struct buf *json)
+{
+    char *text = buf_take(json);
+    yyjson_doc *doc = text ? yyjson_read(text, strlen(text), 0) : NULL;
+    int rc = print_pretty(doc);
+    yyjson_doc_free(doc);
+    free(text);
+    buf_fini(json);
+    return rc;
+}
+
+void print_problems(const struct problems *problems)
+{
+    char text[PROBLEM_TEXT_CAP];
+    for (uint32_t i = 0; i < problems->n; i++) {
+        problem_format(text, &problems->list[i]);
+        fprintf(stderr, "busbar: %s\n", text);
+    }
+    if (problems->dropped)
+        fprintf(stderr, "busbar: and %u more\n", problems->dropped);
 }
 
 /* The value as one cell of text; lists are joined by commas. The caller frees. */
@@ -66,7 +91,7 @@ static void print_rows(char **cells, size_t rows, const struct column *columns, 
 int print_table(const struct cli *cli, yyjson_doc *doc, const struct column *columns, int n)
 {
     if (cli->json)
-        return print_json(doc);
+        return print_pretty(doc);
     yyjson_val *root = yyjson_doc_get_root(doc);
     yyjson_val *data = yyjson_obj_get(root, "data");
     size_t rows = data ? yyjson_arr_size(data) : 1;
@@ -97,7 +122,7 @@ int print_table(const struct cli *cli, yyjson_doc *doc, const struct column *col
 int print_object(const struct cli *cli, yyjson_doc *doc, const struct column *fields, int n)
 {
     if (cli->json)
-        return print_json(doc);
+        return print_pretty(doc);
     size_t width = 0;
     for (int i = 0; i < n; i++) {
         size_t len = strlen(fields[i].title);

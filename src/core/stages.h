@@ -22,7 +22,7 @@
 
 #include "base/arena.h"
 
-#define STAGES_MAX 256u                        /* of a plan */
+#define STAGES_MAX 512u                        /* of a plan */
 #define STAGE_LAYERS_MAX 1024u                 /* of a model */
 #define STAGE_PS_MAX INT64_C(1000000000000000) /* of a layer, a hop, a head: 1,000 s */
 

@@ -142,8 +142,11 @@ void measured_correct(const struct measured *m, const char *chip, struct cluster
             continue;
         uint64_t byte_s = (uint64_t)((int128)pool->byte_s * CALIBRATE_ONE / factor[MEASURED_MEMORY]);
         uint64_t flop_s = (uint64_t)((int128)pool->flop_s * CALIBRATE_ONE / factor[MEASURED_COMPUTING]);
+        uint64_t attend_s =
+            (uint64_t)((int128)pool->attend_flop_s * CALIBRATE_ONE / factor[MEASURED_COMPUTING]);
         pool->byte_s = byte_s ? byte_s : 1;
         pool->flop_s = flop_s ? flop_s : 1;
+        pool->attend_flop_s = attend_s; /* 0: as much as flop_s */
     }
 }
 
@@ -218,19 +221,22 @@ static int64_t whole_ps(const struct cluster_problem *problem, uint32_t layers, 
 }
 
 /* Adds what the stage takes, to whichever of the two its chip waits for. */
-static void add_stage(const struct lesson *l, const struct cluster_problem *p,
+static void add_stage(const struct lesson *l, const struct cluster_problem *p, const struct measured_row *row,
                       const struct measured_stage *stage, struct cluster_pool *pool,
                       struct calibrate_row *out)
 {
     uint32_t chips = (uint32_t)stage->chips.v;
     const struct measured_chip *chip = chip_of(l->m, stage->chip);
-    (void)model_pool(l->delivered, net_chip_of(l->chips, stage->chip), chips, chips, pool);
+    const struct net_chip *of = net_chip_of(l->chips, stage->chip);
+    (void)model_pool(l->delivered, of, chips, chips, pool);
+    model_pool_format(l->delivered, of, models_format(l->models, row->format), pool);
     measured_correct(l->m, stage->chip, pool);
     int64_t one = whole_ps(p, 1, chips), layer = whole_ps(p, 2, chips) - one;
-    uint64_t flop_s = pool->flop_s;
-    pool->flop_s = NO_LIMIT;
+    uint64_t flop_s = pool->flop_s, attend_s = pool->attend_flop_s;
+    pool->flop_s = pool->attend_flop_s = NO_LIMIT;
     bool reads = whole_ps(p, 2, chips) - whole_ps(p, 1, chips) == layer;
     pool->flop_s = flop_s;
+    pool->attend_flop_s = attend_s;
     out->part[out->parts++] = (struct calibrate_part){
         .unit = (uint32_t)(chip - l->m->chip) * MEASURED_OF + (reads ? MEASURED_MEMORY : MEASURED_COMPUTING),
         .ps = layer * stage->layers.v + (stage->head == MODEL_YES ? one - layer : 0)};
@@ -252,7 +258,7 @@ static void pose(const struct lesson *l, const struct measured_row *row, struct 
                                       (int64_t)((int128)row->batch.v * S_PS * 1000 / row->tokens_s.v)};
     (void)shape_of(l, row, &shape);
     for (uint32_t i = 0; i < row->stages; i++)
-        add_stage(l, &p, &row->stage[i], &pool, out);
+        add_stage(l, &p, row, &row->stage[i], &pool, out);
     int128 bytes = (int128)row->batch.v * shape.hidden * shape.activation_bytes;
     int64_t hop = (figure_given(l->m->hop_us) ? l->m->hop_us.v * 1000000 : site.hop_ps) +
                   (int64_t)(bytes * S_PS / site.hop_byte_s);

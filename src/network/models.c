@@ -34,6 +34,7 @@ static const char *const words_use[] = {"free", "limited", NULL};
 static const char *const words_yes[] = {"no", "yes", NULL};
 static const char *const words_mlp[] = {"gated", "plain", NULL};
 static const char *const words_file[] = {"gguf", "tensors", NULL};
+static const char *const words_arithmetic[] = {"fp16", "fp8", "int8", NULL};
 
 static const struct tree_field model_fields[] = {
     TEXT(name, MODEL_NAME_CAP, true),
@@ -71,14 +72,21 @@ static const struct tree_field format_fields[] = {
     {"name", TREE_TEXT, offsetof(struct model_format, name), NAME_CAP, 0, 0, 0, true, NULL},
     {"bits", TREE_SOURCED, offsetof(struct model_format, bits), 0, 3, 1000, 64000, true, NULL},
     {"file", TREE_WORD, offsetof(struct model_format, file), 0, 0, 0, 0, true, words_file},
+    {"arithmetic", TREE_WORD, offsetof(struct model_format, arithmetic), 0, 0, 0, 0, false, words_arithmetic},
 };
 
 static const struct tree_field delivered_fields[] = {
-    DELIVERED(compute, 3, 1, 1000),         DELIVERED(bandwidth, 3, 1, 1000),
-    DELIVERED(memory, 3, 1, 1000),          DELIVERED(link, 3, 1, 1000),
-    DELIVERED(link_gb_s, 0, 1, 100000),     DELIVERED(link_us, 3, 0, 1000000),
-    DELIVERED(hop_us, 3, 0, 100000000),     DELIVERED(hop_gbit_s, 3, 8, 100000000),
-    DELIVERED(corridor_ms, 3, 0, 10000000), DELIVERED(corridor_gbit_s, 3, 8, 100000000),
+    DELIVERED(compute, 3, 1, 1000),
+    DELIVERED(bandwidth, 3, 1, 1000),
+    DELIVERED(memory, 3, 1, 1000),
+    DELIVERED(link, 3, 1, 1000),
+    DELIVERED(link_gb_s, 0, 1, 100000),
+    DELIVERED(link_us, 3, 0, 1000000),
+    DELIVERED(hop_us, 3, 0, 100000000),
+    DELIVERED(hop_gbit_s, 3, 8, 100000000),
+    DELIVERED(corridor_ms, 3, 0, 10000000),
+    DELIVERED(corridor_gbit_s, 3, 8, 100000000),
+    {"attention", TREE_SOURCED, offsetof(struct model_delivered, attention), 0, 3, 1, 1000, false, NULL},
 };
 
 struct models {
@@ -158,7 +166,7 @@ static void read_format(struct models *models, const struct at *at, struct probl
 {
     struct model_format *f = &models->format[models->nformats];
     struct where where = at_where(at);
-    *f = (struct model_format){{0}};
+    *f = (struct model_format){.arithmetic = ARITHMETIC_FP16};
     uint32_t given = fields_read(at, format_fields, COUNT(format_fields), f);
     fields_require(&where, problems, format_fields, COUNT(format_fields), given);
     if (f->name[0] && models_format(models, f->name)) {

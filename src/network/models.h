@@ -22,6 +22,7 @@ enum model_use { MODEL_FREE = 1, MODEL_LIMITED }; /* MODEL_LIMITED: the licence 
 enum model_yes { MODEL_NO = 1, MODEL_YES };
 enum model_mlp { MLP_GATED = 1, MLP_PLAIN }; /* three matrices, or two */
 enum model_file { FILE_GGUF = 1, FILE_TENSORS };
+enum model_arithmetic { ARITHMETIC_FP16 = 1, ARITHMETIC_FP8, ARITHMETIC_INT8 };
 
 struct net_model {
     char name[MODEL_NAME_CAP], title[TEXT_CAP], maker[TEXT_CAP], origin[CODE_CAP], licence[TEXT_CAP];
@@ -41,13 +42,15 @@ struct net_model {
 
 struct model_format {
     char name[NAME_CAP];
-    struct figure bits; /* of a weight, thousandths */
-    uint32_t file;      /* enum model_file: what engines read it */
+    struct figure bits;  /* of a weight, thousandths */
+    uint32_t file;       /* enum model_file: what engines read it */
+    uint32_t arithmetic; /* enum model_arithmetic: of products with weights, where the chip has it */
 };
 
 /* Of a data sheet, thousandths; times and rates where a catalogue of chips has none. */
 struct model_delivered {
-    struct figure compute, bandwidth, memory, link;
+    struct figure compute, bandwidth, memory, link; /* compute: where a chip has no share of its own */
+    struct figure attention; /* computing, of products with keys and values; as compute unless given */
     struct figure link_gb_s; /* of a chip that has no link of its own, both ways */
     struct figure link_us, hop_us, hop_gbit_s, corridor_ms, corridor_gbit_s;
 };
@@ -76,9 +79,14 @@ uint64_t model_params_active(const struct net_model *model);
 uint64_t model_kv_bytes(const struct net_model *model);
 /* As the planner wants it: layers alike, each the mean of all. */
 struct cluster_model model_cluster(const struct net_model *model, const struct model_format *format);
+/* Keys and values in 8 bits a number instead of 16. */
+void model_kv_8bit(struct cluster_model *model);
 /* Chips of a kind as the planner wants them, in nodes of `node`. False: its computing power, memory or bandwidth is not published. */
 bool model_pool(const struct model_delivered *delivered, const struct net_chip *chip, uint32_t chips,
                 uint32_t node, struct cluster_pool *out);
+/* The pool computes products with weights of this format as fast as the chip can; without it, as with 16 bits. */
+void model_pool_format(const struct model_delivered *delivered, const struct net_chip *chip,
+                       const struct model_format *format, struct cluster_pool *pool);
 struct cluster_site model_site(const struct model_delivered *delivered);
 
 #endif

@@ -39,7 +39,10 @@ struct net_chip {
     char title[TEXT_CAP];
     char vendor[NAME_CAP];
     char origin[CODE_CAP];
-    struct figure fp16_tflops;    /* GFLOPS, dense */
+    struct figure fp16_tflops; /* GFLOPS, dense */
+    struct figure fp8_tflops, int8_tflops;
+    struct figure fp16_share, fp8_share,
+        int8_share;               /* of those that products of matrices deliver, thousandths */
     struct figure memory_gib;     /* thousandths */
     struct figure bandwidth_tb_s; /* GB/s */
     struct figure tdp_w;

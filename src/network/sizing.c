@@ -80,25 +80,51 @@ static uint64_t bytes_of(uint64_t weights, const struct model_format *format)
     return (uint64_t)(((int128)weights * format->bits.v + 7999) / 8000);
 }
 
+/* Operations for a token and each one before it. With latent attention a step works on what is kept as it is (the matrices that would
+ * unfold it are taken into the query and the output: DeepSeek-V2, arXiv 2405.04434, 2.1); for a prompt it is unfolded. */
+static uint64_t attend(const struct net_model *m, bool prompt)
+{
+    uint64_t heads = (uint64_t)m->heads.v;
+    if (!latent(m))
+        return 4 * heads * (uint64_t)m->head_dim.v;
+    return prompt ? 2 * heads * (uint64_t)(m->nope_dim.v + m->rope_dim.v + m->v_dim.v)
+                  : 2 * heads * (uint64_t)(2 * m->kv_rank.v + m->rope_dim.v);
+}
+
 struct cluster_model model_cluster(const struct net_model *m, const struct model_format *format)
 {
     uint64_t layers = (uint64_t)m->layers.v, with = expert_layers(m), each = feed_forward(m, m->expert_ffn.v);
-    uint64_t met = common(m) + with * (uint64_t)m->experts_active.v * each;
     return (struct cluster_model){
         .layers = (uint32_t)layers,
         .hidden = (uint32_t)m->hidden.v,
         .kv_heads = (uint32_t)(latent(m) ? m->heads.v : m->kv_heads.v),
         .activation_bytes = ACTIVATION_BYTES,
+        .dispatch_bytes = format->arithmetic == ARITHMETIC_FP16 ? ACTIVATION_BYTES : 1,
         .layer_bytes = bytes_of(common(m), format) / layers,
-        .layer_flop = 2 * met / layers,
+        .layer_flop = 2 * common(m) / layers,
         .expert_bytes = bytes_of(with * each, format) / layers,
         .experts = with ? (uint32_t)m->experts.v : 0,
         .experts_active = with ? (uint32_t)m->experts_active.v : 0,
+        .expert_flop = 2 * with * each / layers,
         .kv_bytes = kv_layer(m),
+        .kv_whole = latent(m),
+        .attend_flop = attend(m, false),
+        .attend_first_flop = attend(m, true),
         .head_bytes = bytes_of(table(m), format),
         .head_flop = 2 * table(m),
         .embed_bytes = m->tied == MODEL_YES ? 0 : bytes_of(table(m), format),
     };
+}
+
+void model_kv_8bit(struct cluster_model *model)
+{
+    model->kv_bytes /= KV_BYTES;
+}
+
+/* What a chip's own figure says is delivered, unless somebody said it for all chips. */
+static uint64_t share(const struct model_delivered *d, struct figure own)
+{
+    return (uint64_t)(figure_given(own) && d->compute.tier != TIER_GIVEN ? own.v : d->compute.v);
 }
 
 bool model_pool(const struct model_delivered *d, const struct net_chip *chip, uint32_t chips, uint32_t node,
@@ -113,13 +139,29 @@ bool model_pool(const struct model_delivered *d, const struct net_chip *chip, ui
     *out = (struct cluster_pool){
         .chips = chips,
         .node_chips = node,
+        .domain_chips = chip->scale_up.v > node ? (uint32_t)chip->scale_up.v : node,
         .memory_bytes = (uint64_t)((int128)chip->memory_gib.v * d->memory.v * (int64_t)GIB / 1000000),
         .byte_s = (uint64_t)(chip->bandwidth_tb_s.v * d->bandwidth.v) * 1000000,
-        .flop_s = (uint64_t)(chip->fp16_tflops.v * d->compute.v) * 1000000,
+        .flop_s = (uint64_t)chip->fp16_tflops.v * share(d, chip->fp16_share) * 1000000,
         .link_ps = d->link_us.v * 1000,
         .link_byte_s = link / 1000 * (uint64_t)d->link.v,
     };
     return true;
+}
+
+void model_pool_format(const struct model_delivered *d, const struct net_chip *chip,
+                       const struct model_format *format, struct cluster_pool *pool)
+{
+    const struct {
+        struct figure tflops, share;
+    } own[] = {[ARITHMETIC_FP8] = {chip->fp8_tflops, chip->fp8_share},
+               [ARITHMETIC_INT8] = {chip->int8_tflops, chip->int8_share}};
+    pool->attend_flop_s = figure_given(d->attention)
+                              ? (uint64_t)(chip->fp16_tflops.v * d->attention.v) * 1000000
+                              : pool->flop_s;
+    if (format && format->arithmetic != ARITHMETIC_FP16 && figure_given(own[format->arithmetic].tflops))
+        pool->flop_s =
+            (uint64_t)own[format->arithmetic].tflops.v * share(d, own[format->arithmetic].share) * 1000000;
 }
 
 struct cluster_site model_site(const struct model_delivered *d)

@@ -66,6 +66,9 @@ static void test_dense(void **state)
     struct cluster_model c = model_cluster(m, models_format(models, "q4_0"));
     assert_int_equal(c.layer_bytes, layer * 9 / 16);
     assert_int_equal(c.layer_flop, 2 * layer);
+    assert_int_equal(c.attend_flop, 4 * 8 * 8);
+    assert_int_equal(c.attend_first_flop, 4 * 8 * 8);
+    assert_false(c.kv_whole);
     assert_int_equal(c.head_bytes, table * 9 / 16);
     assert_int_equal(c.head_flop, 2 * table);
     assert_int_equal(c.embed_bytes, 0);
@@ -89,7 +92,8 @@ static void test_experts(void **state)
     assert_int_equal(model_params_active(m), all + 3 * 2 * expert + table);
     struct cluster_model c = model_cluster(m, models_format(models, "bf16"));
     assert_int_equal(c.layer_bytes, 2 * all / 4);
-    assert_int_equal(c.layer_flop, 2 * (all + 3 * 2 * expert) / 4);
+    assert_int_equal(c.layer_flop, 2 * all / 4);
+    assert_int_equal(c.expert_flop, 2 * 3 * expert / 4);
     assert_int_equal(c.expert_bytes, 2 * 3 * expert / 4);
     assert_int_equal(c.embed_bytes, 2 * table);
     /* Latent: what is kept is one vector and a position, whatever the heads. */
@@ -97,6 +101,14 @@ static void test_experts(void **state)
     const uint64_t query = 64 * 48 + 48 * 8 * 12, kept = 64 * 28 + 24 * 8 * 16, out = 8 * 8 * 64;
     assert_int_equal(model_params(l), model_params(m) - 4 * attention + 4 * (query + kept + out));
     assert_int_equal(model_kv_bytes(l), 4 * 2 * 28);
+    /* A step works on it as it is kept, a prompt on what it unfolds to: 8 heads of (24 + 4) + 24, and of (8 + 4) + 8. */
+    c = model_cluster(l, models_format(models, "bf16"));
+    assert_true(c.kv_whole);
+    assert_int_equal(c.attend_flop, 2 * 8 * (28 + 24));
+    assert_int_equal(c.attend_first_flop, 2 * 8 * (12 + 8));
+    assert_int_equal(c.kv_bytes, 2 * 28);
+    model_kv_8bit(&c);
+    assert_int_equal(c.kv_bytes, 28);
     models_free(models);
 }
 
@@ -154,6 +166,43 @@ static void test_chips(void **state)
     models_free(models);
 }
 
+/* 8 bits are computed as fast as the chip can, if the format is one of theirs; a chip's own share goes before that of all. */
+static void test_arithmetic(void **state)
+{
+    (void)state;
+    struct models *models = read_well(HEAD "  - {name: small, " WHO SMALL "}\n");
+    struct net_chip chip = {.fp16_tflops = {100000, TIER_GIVEN},
+                            .fp8_tflops = {200000, TIER_GIVEN},
+                            .memory_gib = {80000, TIER_GIVEN},
+                            .bandwidth_tb_s = {2000, TIER_GIVEN},
+                            .scale_up = {64, TIER_GIVEN}};
+    struct model_format format = {.bits = {8000, TIER_GIVEN}, .arithmetic = ARITHMETIC_FP8};
+    struct model_delivered d = *models_delivered(models);
+    struct cluster_pool pool;
+    assert_true(model_pool(&d, &chip, 8, 8, &pool));
+    assert_int_equal(pool.domain_chips, 64);
+    model_pool_format(&d, &chip, models_format(models, "bf16"), &pool);
+    assert_int_equal(pool.flop_s, UINT64_C(50000000000000));
+    assert_int_equal(pool.attend_flop_s, UINT64_C(50000000000000));
+    model_pool_format(&d, &chip, &format, &pool);
+    assert_int_equal(pool.flop_s, UINT64_C(100000000000000));
+    assert_int_equal(pool.attend_flop_s, UINT64_C(50000000000000));
+    format.arithmetic = ARITHMETIC_INT8;
+    assert_true(model_pool(&d, &chip, 8, 8, &pool));
+    model_pool_format(&d, &chip, &format, &pool);
+    assert_int_equal(pool.flop_s, UINT64_C(50000000000000)); /* which it has not */
+    chip.fp16_share = (struct figure){800, TIER_GIVEN};
+    d.attention = (struct figure){250, TIER_DERIVED};
+    assert_true(model_pool(&d, &chip, 8, 8, &pool));
+    model_pool_format(&d, &chip, &format, &pool);
+    assert_int_equal(pool.flop_s, UINT64_C(80000000000000));
+    assert_int_equal(pool.attend_flop_s, UINT64_C(25000000000000));
+    d.compute = (struct figure){300, TIER_GIVEN}; /* said for all */
+    assert_true(model_pool(&d, &chip, 8, 8, &pool));
+    assert_int_equal(pool.flop_s, UINT64_C(30000000000000));
+    models_free(models);
+}
+
 /* How large a model is its name says, "70b": the shape has to make about that; slips of the pen show. */
 static double named_b(const char *name)
 {
@@ -203,8 +252,8 @@ static void test_ours(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_dense), cmocka_unit_test(test_experts), cmocka_unit_test(test_mistakes),
-        cmocka_unit_test(test_chips), cmocka_unit_test(test_ours),
+        cmocka_unit_test(test_dense), cmocka_unit_test(test_experts),    cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_chips), cmocka_unit_test(test_arithmetic), cmocka_unit_test(test_ours),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
