@@ -65,8 +65,9 @@ void plan_print(const struct plan_case *pc)
            pc->quantisation, (double)pc->weights / 1e9,
            (double)(pc->shape.layers * pc->shape.kv_bytes) / 1e3);
     if (pc->model)
-        printf("licence     %s%s, origin %s\n", pc->model->licence,
-               pc->model->use == MODEL_LIMITED ? " (limits use)" : "", pc->model->origin);
+        printf("licence     %s%s%s, origin %s\n", pc->model->licence,
+               pc->model->use == MODEL_LIMITED ? " (limits use)" : "",
+               pc->model->licence_source[0] ? "" : " (as generally known)", pc->model->origin);
     print_goal(&pc->problem.goal);
     for (uint32_t i = 0; i < pc->plan.n; i++)
         print_replica(pc, &pc->plan.replica[i]);

@@ -44,6 +44,7 @@ static const struct tree_field model_fields[] = {
     TEXT(licence, TEXT_CAP, true),
     WORD(use, words_use, true),
     TEXT(source, TEXT_CAP, true),
+    TEXT(licence_source, TEXT_CAP, false),
     STATED(params_b),
     STATED(active_b),
     SHAPE(layers, 1, CLUSTER_LAYERS_MAX, true),

@@ -27,6 +27,7 @@ enum model_arithmetic { ARITHMETIC_FP16 = 1, ARITHMETIC_FP8, ARITHMETIC_INT8 };
 struct net_model {
     char name[MODEL_NAME_CAP], title[TEXT_CAP], maker[TEXT_CAP], origin[CODE_CAP], licence[TEXT_CAP];
     char source[TEXT_CAP];            /* of the shape */
+    char licence_source[TEXT_CAP];    /* where the licence was read; "": it was not looked up */
     uint32_t use;                     /* enum model_use */
     struct figure params_b, active_b; /* as stated, thousandths of 10^9 */
     struct figure layers, hidden, heads, kv_heads, head_dim, vocab, context;

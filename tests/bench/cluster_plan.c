@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How long the cluster planner takes: pipelines of 64 single chips and 126 layers, then 64 chips in nodes of 8 with groups, then with replicas. cluster_plan ROUNDS.
+ * How long the cluster planner takes: pipelines of 64 single chips and 126 layers, then 64 chips in nodes of 8 with groups, with replicas, and with experts
+ * that may be spread; then 512 chips of 6 kinds, whose pools are planned in pairs. cluster_plan ROUNDS.
  * Prints a line of JSON for each: CPU microseconds, the least, the median and the most.
  */
 #include <stdint.h>
@@ -61,7 +62,8 @@ static void pipelines(struct rng *rng, uint32_t rounds)
     print_times("pipeline", rounds);
 }
 
-static void clusters(struct rng *rng, uint32_t rounds, const char *name, enum cluster_aim aim, uint32_t chips)
+static void clusters(struct rng *rng, uint32_t rounds, const char *name, enum cluster_aim aim, uint32_t chips,
+                     uint32_t pools, uint32_t experts)
 {
     static struct cluster_plan plan;
     void *block = aligned_alloc(16, cluster_size());
@@ -72,16 +74,22 @@ static void clusters(struct rng *rng, uint32_t rounds, const char *name, enum cl
                                             .hidden = 16384,
                                             .kv_heads = 8,
                                             .activation_bytes = 2,
-                                            .layer_bytes = 3200000000,
-                                            .layer_flop = 6400000000,
+                                            .layer_bytes = experts ? 200000000 : 3200000000,
+                                            .layer_flop = experts ? 400000000 : 6400000000,
+                                            .expert_bytes = experts ? 40000000 : 0,
+                                            .expert_flop = experts ? 80000000 : 0,
+                                            .experts = experts,
+                                            .experts_active = experts ? 8 : 0,
                                             .kv_bytes = 4096,
+                                            .attend_flop = 65536,
+                                            .attend_first_flop = 65536,
                                             .head_bytes = 4200000000,
                                             .head_flop = 4200000000,
                                             .embed_bytes = 4200000000};
         const struct cluster_site site = {10000000, 0, 25000000000, 25000000000};
-        struct cluster_pool pool[2];
-        for (uint32_t i = 0; i < 2; i++)
-            pool[i] = (struct cluster_pool){.chips = chips / 2,
+        struct cluster_pool pool[CLUSTER_POOLS_MAX];
+        for (uint32_t i = 0; i < pools; i++)
+            pool[i] = (struct cluster_pool){.chips = 8 * (chips / 8 / pools + (i < chips / 8 % pools)),
                                             .node_chips = 8,
                                             .memory_bytes = 32000000000 + rng_below(rng, 96000000000),
                                             .byte_s = 800000000000 + rng_below(rng, 3000000000000),
@@ -92,9 +100,9 @@ static void clusters(struct rng *rng, uint32_t rounds, const char *name, enum cl
             .model = &model,
             .pool = pool,
             .site = &site,
-            .pools = 2,
+            .pools = pools,
             .sites = 1,
-            .goal = {.aim = aim, .context = 4096, .prompt = 1024, .batch_max = 256}};
+            .goal = {.aim = aim, .context = 4096, .prompt = 1024, .batch_max = 256, .spread = experts > 0}};
         uint64_t start = cpu_ns();
         (void)cluster_plan(block, &p, &plan);
         took[r] = cpu_ns() - start;
@@ -111,7 +119,9 @@ int main(int argc, char **argv)
         die("usage: cluster_plan ROUNDS", "");
     rng_init(&rng, 20261123);
     pipelines(&rng, rounds);
-    clusters(&rng, rounds, "groups", CLUSTER_SOONEST, CHIPS);
-    clusters(&rng, rounds, "replicas", CLUSTER_MOST, CHIPS);
+    clusters(&rng, rounds, "groups", CLUSTER_SOONEST, CHIPS, 2, 0);
+    clusters(&rng, rounds, "replicas", CLUSTER_MOST, CHIPS, 2, 0);
+    clusters(&rng, rounds, "experts", CLUSTER_MOST, CHIPS, 2, 256);
+    clusters(&rng, rounds < 5 ? rounds : 5, "many", CLUSTER_MOST, 512, 6, 0);
     return 0;
 }
