@@ -160,8 +160,8 @@ static bool read_fact(yyjson_val *one, struct merkle_hash *out)
 /* Whether the fact is the id of what the receipt is for. */
 static bool is_id(const struct check *c, yyjson_val *one)
 {
-    static const char *const names[] = {"response", "job",    "payment", "credit_note",
-                                        "invoice",  "recall", "boot",    "snapshot"};
+    static const char *const names[] = {"response", "job",  "payment",  "credit_note", "invoice",
+                                        "recall",   "boot", "snapshot", "unit"};
     yyjson_val *name = yyjson_obj_get(one, "name");
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (yyjson_equals_str(name, names[i]))

@@ -80,5 +80,6 @@ void core_anew(struct core *core)
     follow_anew(core);
     forget_passes(core);
     look_again(core);
+    registry_anew(core);
     dispatch_anew(core);
 }

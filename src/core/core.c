@@ -32,6 +32,7 @@ struct limits limits_default(void)
                            .services = 256,
                            .demands = 16384,
                            .service_replicas = 32768,
+                           .units = 196608,
                            .meters = 65536};
 }
 
@@ -101,6 +102,7 @@ static void carve(struct core *core, struct arena *arena)
     tariff_carve(core, arena);
     recalls_carve(core, arena);
     budgets_carve(core, arena);
+    registry_carve(core, arena);
     CARVE(core, tenants, tenant, n->tenants);
     CARVE(core, keys, key, n->keys);
     CARVE(core, models, model, n->models);
@@ -289,6 +291,15 @@ int64_t core_deadline_ms(const struct core *core)
         table_clean(&(core)->tables); \
     } while (0)
 
+/* Tables that no rows are of. */
+static void clean_derived(struct core *core)
+{
+    table_clean(&core->follow.links);
+    table_clean(&core->work.shapes);
+    table_clean(&core->work.lanes);
+    table_clean(&core->waiters);
+}
+
 void core_collect(struct core *core, row_fn *fn, void *ctx)
 {
     if (core->batch_events > 0) {
@@ -351,10 +362,8 @@ void core_collect(struct core *core, row_fn *fn, void *ctx)
     COLLECT(core, tariff.parts, tariff_part, tariff.part, ROW_DELETE);
     COLLECT(core, tariff.means, site_mean, tariff.mean, ROW_DELETE);
     budgets_collect(core, fn, ctx);
-    table_clean(&core->follow.links);
-    table_clean(&core->work.shapes);
-    table_clean(&core->work.lanes);
-    table_clean(&core->waiters);
+    registry_collect(core, fn, ctx);
+    clean_derived(core);
     for (uint32_t i = 0; i < core->nusage; i++)
         fn(ctx, ROW_KIND_usage, ROW_ADD, &core->usage[i].row);
     core->nusage = 0;

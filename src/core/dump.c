@@ -79,4 +79,7 @@ void core_dump(const struct core *core, row_fn *fn, void *ctx)
     DUMP(budgets.webhooks, budgets.webhook, webhook);
     DUMP(budgets.notices, budgets.notice, notice);
     DUMP(budgets.computes, budgets.compute, compute);
+    DUMP(registry.units, registry.unit, unit);
+    DUMP(registry.alarms, registry.alarm, unit_alarm);
+    DUMP(registry.censuses, registry.census, unit_census);
 }

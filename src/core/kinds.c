@@ -222,3 +222,42 @@ const char *notice_state_text(uint32_t state)
         return "?";
     }
 }
+
+const char *unit_state_text(uint32_t state)
+{
+    switch (state) {
+#define U(name, number, text) \
+    case (number): \
+        return text;
+        UNIT_STATES(U)
+#undef U
+    default:
+        return "?";
+    }
+}
+
+const char *unit_health_text(uint32_t health)
+{
+    switch (health) {
+#define U(name, number, text) \
+    case (number): \
+        return text;
+        UNIT_HEALTHS(U)
+#undef U
+    default:
+        return "?";
+    }
+}
+
+const char *unit_past_text(uint32_t what)
+{
+    switch (what) {
+#define U(name, number, text) \
+    case (number): \
+        return text;
+        UNIT_PASTS(U)
+#undef U
+    default:
+        return "?";
+    }
+}

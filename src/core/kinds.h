@@ -95,7 +95,8 @@ enum meter_flag {
 #define NOTICE_KINDS(N) \
     N(BUDGET, 1, "budget.threshold") \
     N(COMPUTE, 2, "compute.alarm") \
-    N(TEST, 3, "webhook.test")
+    N(TEST, 3, "webhook.test") \
+    N(CHIP, 4, "chip.alarm")
 #define NOTICE_STATES(N) N(PENDING, 1, "pending") N(DELIVERED, 2, "delivered") N(GIVEN_UP, 3, "given up")
 /* clang-format on */
 
@@ -234,6 +235,25 @@ static inline int64_t budget_refusal_until_ms(int64_t refusal)
     U(OPENING, 3, "opening") /* of the network: what lines came to before there were these accounts */ \
     U(IDLE, 4, "idle") /* of a site: what its replicas drew while nobody asked them anything */
 
+/* A single chip, core/registry.h. */
+#define UNIT_STATES(U) \
+    U(PRESENT, 1, "present") \
+    U(FAILED, 2, "failed") /* it is there, and its maker's tool or driver says that it does not work */ \
+    U(ABSENT, 3, "absent")
+#define UNIT_HEALTHS(U) U(UNKNOWN, 0, "unknown") U(OK, 1, "ok") U(WARNING, 2, "warning") U(BROKEN, 3, "failed")
+#define UNIT_PASTS(U) \
+    U(CAME, 1, "came") \
+    U(RETURNED, 2, "returned") /* to the site that it was last at */ \
+    U(WENT, 3, "went") \
+    U(MOVED, 4, "moved") \
+    U(FAILED, 5, "failed") \
+    U(MENDED, 6, "mended") \
+    U(ALARM, 7, "alarm") /* it was seen at two places */ \
+    U(CLEARED, 8, "alarm-over") \
+    U(RESOLVED, 9, "resolved") \
+    U(LICENCE, 10, "licence") \
+    U(ORIGIN, 11, "origin")
+
 /* How a job ended. */
 #define JOB_OUTCOMES(O) \
     O(OPEN, 0, "open") \
@@ -336,6 +356,16 @@ enum usage_side {
     USAGE_SIDES(U)
 #undef U
 };
+#define U(name, number, text) UNIT_##name = (number),
+enum unit_state { UNIT_STATES(U) UNIT_STATES_END };
+#undef U
+#define U(name, number, text) UNIT_HEALTH_##name = (number),
+enum unit_health { UNIT_HEALTHS(U) UNIT_HEALTHS_END };
+#undef U
+#define U(name, number, text) UNIT_PAST_##name = (number),
+enum unit_past { UNIT_PASTS(U) UNIT_PASTS_END };
+#undef U
+enum unit_declared { UNIT_DECLARED_LICENCE = 1, UNIT_DECLARED_ORIGIN = 2 };
 enum job_outcome {
 #define O(name, number, text) OUTCOME_##name = (number),
     JOB_OUTCOMES(O)
@@ -362,6 +392,9 @@ const char *budget_scope_text(uint32_t scope);
 const char *budget_period_text(uint32_t per);
 const char *notice_kind_text(uint32_t kind);
 const char *notice_state_text(uint32_t state);
+const char *unit_state_text(uint32_t state);
+const char *unit_health_text(uint32_t health);
+const char *unit_past_text(uint32_t what);
 /* Word and sentence of a job's code; the sentence has one %u, or none. */
 const char *job_ending_text(uint32_t code);
 const char *job_ending_sentence(uint32_t code);

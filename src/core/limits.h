@@ -42,11 +42,12 @@
 #define SERVICE_MS_MAX (INT64_C(30) * 86400000)
 #define GATEWAYS_MAX 64
 #define SITE_TOKEN_MS_MAX (INT64_C(24) * 3600000) /* that a token to join lives */
-#define RECALLS_MAX 1024                          /* of weights, those that were lifted too */
-#define POOL_PRICES_MAX 2048                      /* of all pools and corridors, that are not in force yet */
-#define TARIFF_PARTS_MAX 1000u                    /* prices of one tariff */
-#define TERMS_MAX 1024u                           /* of all tenants, in force or to come */
-#define PRICE_KEPT_MS (INT64_C(24) * 3600000)     /* that a price stays known when another is in force */
+#define UNIT_ALARMS_MAX 8192                  /* of single chips at two sites, those that were resolved too */
+#define RECALLS_MAX 1024                      /* of weights, those that were lifted too */
+#define POOL_PRICES_MAX 2048                  /* of all pools and corridors, that are not in force yet */
+#define TARIFF_PARTS_MAX 1000u                /* prices of one tariff */
+#define TERMS_MAX 1024u                       /* of all tenants, in force or to come */
+#define PRICE_KEPT_MS (INT64_C(24) * 3600000) /* that a price stays known when another is in force */
 #define PAYMENTS_KEPT 2048     /* the newest, whose ids core knows by itself; more than events of a batch */
 #define PARTIES_MAX 1024       /* owners, sponsors and other networks */
 #define OWNERS_MAX 8           /* of one site */
@@ -95,6 +96,7 @@ struct limits {
     uint32_t services;
     uint32_t demands;          /* services x places where requests come from */
     uint32_t service_replicas; /* of all services; each is a job too */
+    uint32_t units;            /* single chips in the register, those that are gone too */
     uint32_t meters;           /* epochs of jobs that are over and whose last figures may still come */
 };
 

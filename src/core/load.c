@@ -218,12 +218,13 @@ LOAD_NOTHING(used)
 LOAD_NOTHING(tally)
 LOAD_NOTHING(denial)
 LOAD_NOTHING(drill)
+LOAD_NOTHING(unit_past)
 
 bool core_has_rows(enum row_kind kind)
 {
     return kind != ROW_KIND_usage && kind != ROW_KIND_bill && kind != ROW_KIND_invoice &&
            kind != ROW_KIND_used && kind != ROW_KIND_tally && kind != ROW_KIND_denial &&
-           kind != ROW_KIND_drill && kind != ROW_KIND_billed;
+           kind != ROW_KIND_drill && kind != ROW_KIND_billed && kind != ROW_KIND_unit_past;
 }
 
 int core_load(struct core *core, enum row_kind kind, const void *row)

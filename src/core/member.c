@@ -131,6 +131,7 @@ int step_site_remove(struct core *core, const struct event *event)
     if (site_by_id(core, &e->site).v == INDEX_NONE || !member_drop(core, &e->site))
         return ERR_NOT_FOUND;
     site_set_state(core, site_by_id(core, &e->site), PLACE_LOST); /* what runs there is placed again */
+    registry_site_removed(core, site_by_id(core, &e->site).v);
     return 0;
 }
 

@@ -17,6 +17,7 @@
 #include "core/budget.h"
 #include "core/kinds.h"
 #include "core/notice.h"
+#include "core/registry.h"
 #include "core/state.h"
 #include "core/view.h"
 
@@ -25,6 +26,9 @@
 static const int64_t wait_ms[] = {5000, 300000, 1800000, 7200000, 18000000, 36000000};
 #define TRIES_MAX (sizeof wait_ms / sizeof wait_ms[0] + 1)
 #define STATUS_GONE 410
+
+#define CHIP_TOLD_MS 60000
+#define CHIP_TOLD_MAX 32 /* tenants of one alarm */
 
 #define TERA_REST 1000000 /* of 1e6 FLOP in one of 1e12 */
 static const uint64_t alarms[COMPUTE_ALARMS] = {COMPUTE_ALARM_0, COMPUTE_ALARM_1};
@@ -57,6 +61,57 @@ void notice_budget(struct core *core, const struct budget *budget, uint32_t perc
                              .spent = budget->row.spent,
                              .begun_ms = budget->row.begun_ms};
     (void)add(core, budget->tenant.v, &row);
+}
+
+struct told {
+    uint32_t tenant[CHIP_TOLD_MAX], n;
+};
+
+/* In the order of their ids, since notices are numbered; past the bound those with the lowest ones. */
+static void add_told(const struct core *core, struct told *told, uint32_t tenant)
+{
+    const struct uuid *id = &core->tenant[tenant].row.id;
+    uint32_t at = 0;
+    int order = 1;
+    while (at < told->n && (order = memcmp(id, &core->tenant[told->tenant[at]].row.id, sizeof *id)) > 0)
+        at++;
+    if (at == CHIP_TOLD_MAX || (at < told->n && order == 0))
+        return;
+    told->n += told->n < CHIP_TOLD_MAX;
+    for (uint32_t i = told->n - 1; i > at; i--)
+        told->tenant[i] = told->tenant[i - 1];
+    told->tenant[at] = tenant;
+}
+
+/* Tenants with a webhook and with a key that may see the register. */
+static void find_told(const struct core *core, struct told *told)
+{
+    for (uint32_t i = 0; i < core->keys.used; i++) {
+        const struct key *k = &core->key[i];
+        if (table_live(&core->keys, i) && k->row.revoked_ms == 0 &&
+            (k->row.scopes & (SCOPE_OPERATOR | SCOPE_OVERSEER)) &&
+            core->budgets.webhook_of[k->tenant.v] != INDEX_NONE)
+            add_told(core, told, k->tenant.v);
+    }
+}
+
+/* Nobody is told more often than each CHIP_TOLD_MS, however many a site raises: the others are in the register. */
+bool notice_chip(struct core *core, const struct row_unit_alarm *alarm)
+{
+    const struct registry *r = &core->registry;
+    struct told told = {.n = 0};
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < r->alarms.used; i++) {
+        const struct row_unit_alarm *row = &r->alarm[i].row;
+        if (table_live(&r->alarms, i) && row->told && row->raised_ms > core->now_ms - CHIP_TOLD_MS)
+            return false;
+    }
+    find_told(core, &told);
+    for (uint32_t i = 0; i < told.n; i++) {
+        struct row_notice row = {.kind = NOTICE_CHIP, .owner = alarm->unit};
+        n += add(core, told.tenant[i], &row);
+    }
+    return n > 0;
 }
 
 int step_webhook_set(struct core *core, const struct event *event)

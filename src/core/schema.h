@@ -15,6 +15,7 @@
 #include "core/schema_accounts.h"
 #include "core/schema_audit.h"
 #include "core/schema_budget.h"
+#include "core/schema_chips.h"
 #include "core/schema_money.h"
 #include "core/schema_rules.h"
 
@@ -318,9 +319,9 @@ struct uuid_list {
     E(webhook_set, 133, EVENT_WEBHOOK_SET) \
     E(webhook_test, 134, EVENT_WEBHOOK_TEST) \
     E(notice_tried, 135, EVENT_NOTICE_TRIED) \
-    E(model_recall, 140, EVENT_MODEL_RECALL) \
-    E(model_recall_lift, 141, EVENT_MODEL_RECALL_LIFT) \
-    E(state_digest, 150, EVENT_STATE_DIGEST)
+    E(model_recall, 140, EVENT_MODEL_RECALL) E(model_recall_lift, 141, EVENT_MODEL_RECALL_LIFT) \
+    E(state_digest, 150, EVENT_STATE_DIGEST) \
+    UNIT_EVENTS(E)
 
 /* ---- rows: the state, as the store keeps it. R(name, kind, fields, leading fields that are the key) ---- */
 
@@ -543,13 +544,12 @@ struct uuid_list {
     R(energy_weight, 66, ROW_ENERGY_WEIGHT, 3) \
     R(project, 80, ROW_PROJECT, 1) \
     R(budget, 81, ROW_BUDGET, 2) \
-    R(webhook, 82, ROW_WEBHOOK, 1) \
-    R(notice, 83, ROW_NOTICE, 1) \
+    R(webhook, 82, ROW_WEBHOOK, 1) R(notice, 83, ROW_NOTICE, 1) \
     R(compute, 84, ROW_COMPUTE, 1) \
-    R(recall, 90, ROW_RECALL, 1) \
-    R(tally, 91, ROW_TALLY, 3) \
+    R(recall, 90, ROW_RECALL, 1) R(tally, 91, ROW_TALLY, 3) \
     R(denial, 92, ROW_DENIAL, 6) \
-    R(drill, 93, ROW_DRILL, 1)
+    R(drill, 93, ROW_DRILL, 1) \
+    UNIT_ROWS(R)
 
 /* clang-format on */
 

@@ -27,6 +27,7 @@
 #include "core/network.h"
 #include "core/plan.h"
 #include "core/recall.h"
+#include "core/registry.h"
 #include "core/route.h"
 #include "core/rulebook.h"
 #include "core/service.h"
@@ -128,6 +129,7 @@ struct core {
     struct tariff tariff;
     struct recalls recalls;
     struct budgets budgets;
+    struct registry registry;
     struct table members, gateways, tenants, keys, models, variants, prices, deployments, replicas, workers,
         leases, waiters;
     struct member *member;

@@ -31,6 +31,7 @@ struct routes *routes_new(struct portals *portals)
     r->portals = portals;
     r->limits = limits_default();
     r->limits.sites++; /* the hub's, and one's own */
+    r->limits.units = 0;
     r->size = core_size(&r->limits);
     return r;
 }

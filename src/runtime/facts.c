@@ -7,10 +7,12 @@
 #include "base/digest.h"
 #include "core/kinds.h"
 #include "core/layout.h"
+#include "core/registry.h"
 #include "core/view.h"
 #include "store/store.h"
 
 #define FACTS_MAX 2048
+#define ALARMS_TOLD 8 /* of one single chip */
 
 /* Events that are about money alone: whose receipt it is, and its id. */
 static bool find_money(struct facts *facts, const struct event *event)
@@ -77,6 +79,26 @@ static bool digest_state(const struct core *core, uint8_t out[DIGEST_BYTES])
     return true;
 }
 
+/* The single chip that an event is about; zero: it is about none, or nothing that is there. */
+static struct uuid find_unit(const struct core *core, const struct event *event)
+{
+    const struct event_unit_seen *seen = &event->u.unit_seen;
+    const struct row_unit *row;
+    switch (event->kind) {
+    case EVENT_KIND_unit_seen:
+        row = view_unit_named(core, seen->name, text_len(seen->name, sizeof seen->name));
+        return row ? row->id : seen->unit;
+    case EVENT_KIND_unit_gone:
+        return event->u.unit_gone.unit;
+    case EVENT_KIND_unit_declare:
+        return event->u.unit_declare.unit;
+    case EVENT_KIND_unit_resolve:
+        return event->u.unit_resolve.unit;
+    default:
+        return (struct uuid){{0}};
+    }
+}
+
 /* Events that are about the network, and no tenant's. A tick tells of a recall, or of nothing. */
 static bool find_own(struct facts *facts, const struct core *core, const struct event *event)
 {
@@ -100,7 +122,9 @@ static bool find_own(struct facts *facts, const struct core *core, const struct 
         *facts = (struct facts){.any = true};
         return true;
     default:
-        return false;
+        *facts = (struct facts){.id = find_unit(core, event)};
+        facts->any = !uuid_zero(&facts->id);
+        return facts->any;
     }
 }
 
@@ -380,6 +404,30 @@ static void add_snapshot(struct buf *out, const struct event_state_digest *e)
     buf_addf(out, "state sha256:%s\n", digest);
 }
 
+/* As it is by now, and at which other sites it is seen. */
+static void add_unit(struct buf *out, const struct core *core, const struct uuid *id)
+{
+    const struct row_unit *row = view_unit(core, id);
+    const struct row_unit_alarm *alarm;
+    const struct row_site *from = row ? view_site(core, &row->from) : NULL;
+    if (!row)
+        return;
+    add_uuid(out, "unit", &row->id);
+    add_name(out, "serial", row->name, sizeof row->name);
+    add_name(out, "kind", row->kind, sizeof row->kind);
+    add_name(out, "state", unit_state_text(row->state), KIND_TEXT_CAP);
+    add_site(out, core, &row->site);
+    if (from)
+        add_name(out, "from", from->name, sizeof from->name);
+    for (uint32_t pos = 0, n = 0; n < ALARMS_TOLD && (alarm = view_alarm_of_unit_at(core, row, &pos)); n++) {
+        const struct row_site *site = view_site(core, &alarm->site);
+        if (site)
+            add_name(out, alarm->resolved_ms ? "alarm_resolved" : "alarm", site->name, sizeof site->name);
+    }
+    add_name(out, "origin", row->declared_origin[0] ? row->declared_origin : row->origin, CODE_CAP);
+    add_name(out, "licence", row->licence, sizeof row->licence);
+}
+
 static void add_facts(struct buf *out, const struct facts *facts, const struct core *core,
                       const struct event *event, int64_t amount)
 {
@@ -397,6 +445,12 @@ static void add_facts(struct buf *out, const struct facts *facts, const struct c
     case EVENT_KIND_model_recall:
     case EVENT_KIND_model_recall_lift:
         add_recall(out, find_recall(core, &facts->id, event->at_ms));
+        return;
+    case EVENT_KIND_unit_seen:
+    case EVENT_KIND_unit_gone:
+    case EVENT_KIND_unit_declare:
+    case EVENT_KIND_unit_resolve:
+        add_unit(out, core, &facts->id);
         return;
     case EVENT_KIND_job_end:
         add_job(out, facts, core);

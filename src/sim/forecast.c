@@ -45,6 +45,8 @@ static void keep_row(void *ctx, enum row_kind kind, enum row_op op, const void *
 {
     struct forecast *f = ctx;
     (void)op;
+    if (kind >= ROW_KIND_unit && kind <= ROW_KIND_unit_past)
+        return;           /* the register of single chips is no part of what is decided */
     uint64_t head = kind; /* keeps what follows aligned */
     size_t size = layout_row(kind)->size;
     uint64_t pad = 0;
@@ -103,6 +105,7 @@ static void shrink(struct forecast *f)
     n->leases = f->count[ROW_KIND_lease] + f->count[ROW_KIND_transfer] + 1;
     n->workers = f->count[ROW_KIND_worker] + 1;
     n->waiters = 1;
+    n->units = 0;
     n->jobs = f->count[ROW_KIND_job]; /* and those that come in a run */
     n->arrays = f->count[ROW_KIND_job_array] + 1;
     n->afters = f->count[ROW_KIND_job_after] + 1;

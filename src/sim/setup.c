@@ -79,6 +79,7 @@ static struct limits limits_for(const struct sim *s)
     limits.jobs = s->demand.n < SIM_JOBS_MAX ? s->demand.n + BATCH_EVENTS_MAX : SIM_JOBS_MAX;
     limits.tenants = s->demand.ntenants + 2;
     limits.meters = 0; /* nobody reports what simulated jobs use */
+    limits.units = 0;  /* nor which chips there are */
     serving_limits(s->serving, &limits);
     if (s->traits.data > 0)
         limits.shapes *= SHAPES_WITH_DATA; /* jobs are told apart by where their data lies */
