@@ -55,6 +55,12 @@ static int print_report(const struct cli *cli, yyjson_doc *doc)
                                             {"ASKED", "/asked"},
                                             {"GONE", "/gone"},
                                             {"LIFTED", "/lifted"}};
+    static const struct column chips[] = {
+        {"SITE", "/site"},       {"CHIP", "/chip"},     {"VENDOR", "/vendor"}, {"ORIGIN", "/origin"},
+        {"PRESENT", "/present"}, {"FAILED", "/failed"}, {"ABSENT", "/absent"}, {"LICENSED", "/licensed"}};
+    static const struct column nameless[] = {{"SITE", "/site"}, {"COUNT", "/count"}};
+    static const struct column alarms[] = {{"CHIP", "/chip"},   {"SITE", "/site"},   {"ALSO AT", "/also_at"},
+                                           {"STATE", "/state"}, {"SINCE", "/since"}, {"NOTE", "/note"}};
     int rc = print_object(cli, doc, head, COUNT(head));
     if (cli->json || rc != CLI_OK)
         return rc;
@@ -69,7 +75,13 @@ static int print_report(const struct cli *cli, yyjson_doc *doc)
         rc = print_part(cli, doc, "drills", drills, COUNT(drills));
     if (rc == CLI_OK)
         rc = print_part(cli, doc, "self_supply", supply, COUNT(supply));
-    return rc == CLI_OK ? print_part(cli, doc, "recalls", recalls, COUNT(recalls)) : rc;
+    if (rc == CLI_OK)
+        rc = print_part(cli, doc, "recalls", recalls, COUNT(recalls));
+    if (rc == CLI_OK)
+        rc = print_part(cli, doc, "chips", chips, COUNT(chips));
+    if (rc == CLI_OK)
+        rc = print_part(cli, doc, "chips_nameless", nameless, COUNT(nameless));
+    return rc == CLI_OK ? print_part(cli, doc, "chip_alarms", alarms, COUNT(alarms)) : rc;
 }
 
 int cli_audit_report(const struct cli *cli)

@@ -92,5 +92,6 @@ cli_fn cli_down, cli_status, cli_tenant_add, cli_tenant_list, cli_tenant_show, c
     cli_ca_install, cli_ca_show, cli_model_recall, cli_model_recalls, cli_audit_verify, cli_audit_replay,
     cli_audit_report, cli_audit_export, cli_receipt_get, cli_receipt_verify, cli_witness, cli_plan, cli_chips,
     cli_predictions;
+cli_fn cli_chip_list, cli_chip_show, cli_chip_declare, cli_chip_alarms, cli_chip_resolve;
 
 #endif

@@ -104,6 +104,9 @@ int cli_status(const struct cli *cli)
                                            {"commits", "/commits"},
                                            {"failed commits", "/commit_failures"},
                                            {"compute alarms", "/compute_alarms"},
+                                           {"chips present", "/chips/present"},
+                                           {"chips failed", "/chips/failed"},
+                                           {"chip alarms", "/chip_alarms"},
                                            {"mean commit ms", "/commit_mean_ms"},
                                            {"log leaves", "/log/published"}};
     yyjson_doc *doc = NULL;

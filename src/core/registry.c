@@ -158,6 +158,33 @@ static bool name_holds(const char *name, const char *vendor)
     return true;
 }
 
+static size_t put_text(char dst[UNIT_NAME_CAP], size_t at, const char *text)
+{
+    size_t len = text_len(text, UNIT_NAME_CAP);
+    if (len >= UNIT_NAME_CAP - at)
+        return UNIT_NAME_CAP; /* it does not fit */
+    memcpy(dst + at, text, len);
+    return at + len;
+}
+
+bool unit_name_make(char dst[UNIT_NAME_CAP], const char *vendor, const char *serial, uint32_t die,
+                    const char *maker_id)
+{
+    const char number[] = {'.', (char)('0' + die % 10), 0};
+    memset(dst, 0, UNIT_NAME_CAP);
+    size_t at = put_text(dst, 0, vendor);
+    if (at < UNIT_NAME_CAP)
+        at = put_text(dst, at, ":");
+    if (at < UNIT_NAME_CAP)
+        at = put_text(dst, at, serial[0] ? serial : maker_id);
+    if (at < UNIT_NAME_CAP && serial[0] && die > 0)
+        at = put_text(dst, at, number);
+    if (at < UNIT_NAME_CAP && die < 10 && name_holds(dst, vendor))
+        return true;
+    memset(dst, 0, UNIT_NAME_CAP);
+    return false;
+}
+
 static bool facts_hold(const struct event_unit_seen *e)
 {
     return name_holds(e->name, e->vendor) && plain(e->maker_id, sizeof e->maker_id) &&

@@ -53,6 +53,11 @@ struct registry {
     uint32_t npast;
 };
 
+/* VENDOR:SERIAL, and of the second device of a card .1 behind it; VENDOR:UUID where there is no serial. False, and "": it has neither,
+ * its maker is not known, or it could not be written in a path. */
+bool unit_name_make(char dst[UNIT_NAME_CAP], const char *vendor, const char *serial, uint32_t die,
+                    const char *maker_id);
+
 /* ---- what others see ---- */
 
 /* NULL: there is none. The name as it is written. */

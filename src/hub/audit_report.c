@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/timetext.h"
+#include "hub/audit_chips.h"
 #include "hub/audit_denials.h"
 
 #define MONTHS_KEPT 1200
@@ -363,6 +364,7 @@ static void add_json(struct buf *out, struct report *r, const struct core *core)
     denials_json(out, core, &r->denials);
     add_months(out, r);
     add_recalls(out, r, core);
+    chips_json(out, core, r->from_ms, r->to_ms);
     buf_add_char(out, '}');
 }
 
@@ -411,6 +413,7 @@ static void add_csv(struct buf *out, struct report *r, const struct core *core)
         csv_home(out, text, "home sites", &m->site_chip_ms);
         csv_home(out, text, "home chips", &m->chip_chip_ms);
     }
+    chips_csv(out, core);
 }
 
 static int finish(struct api_call *call, const struct core *core)

@@ -3,6 +3,7 @@
  * Desk: where sites get their orders and tell what became of them. JSON, of members at the door (hub/door.h).
  *
  *   POST /site/v1/inventory  chips of the site: pools are made for what is new, nodes cordoned where some are down
+ *   POST /site/v1/chips      single chips of one of its machines (hub/desk_chips.c)
  *   POST /site/v1/orders     answered when there is something to do, or after a while with nothing
  *   POST /site/v1/program    what a job runs, that the site has orders for
  *   POST /site/v1/log        what it printed, from an offset on; the answer tells how much the hub has
@@ -63,6 +64,7 @@ void desk_free(struct desk *desk);
 
 /* Calls, as the door takes them: 0, and the visit goes on by itself, or an error with words. */
 int desk_take_inventory(struct visit *visit, yyjson_val *root, struct err *err);
+int desk_take_chips(struct visit *visit, yyjson_val *root, struct err *err);
 int desk_take_orders(struct visit *visit, yyjson_val *root, struct err *err);
 int desk_take_program(struct visit *visit, yyjson_val *root, struct err *err);
 int desk_take_log(struct visit *visit, yyjson_val *root, struct err *err);

@@ -316,6 +316,7 @@ static const struct {
              {"/site/v1/renew", take_renew, OPEN_TO_SITES | OPEN_TO_GATEWAYS},
              {"/site/v1/orders", desk_take_orders, OPEN_TO_SITES},
              {"/site/v1/inventory", desk_take_inventory, OPEN_TO_SITES},
+             {"/site/v1/chips", desk_take_chips, OPEN_TO_SITES},
              {HOLDINGS_PATH, cached_take, OPEN_TO_SITES},
              {"/site/v1/program", desk_take_program, OPEN_TO_SITES},
              {"/site/v1/blob", desk_take_blob, OPEN_TO_SITES},

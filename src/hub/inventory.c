@@ -31,9 +31,8 @@ struct inventory {
     struct kind kind[KINDS_MAX];
     uint32_t n;
     struct event event[EVENTS_MAX];
-    uint32_t nevents, replies;
+    uint32_t nevents;
     bool grown, named; /* it has said what its engine is */
-    int rc;            /* of the events, the first that was refused */
     const struct netfile *catalogue;
 };
 
@@ -150,16 +149,18 @@ static void look(struct visit *visit, const struct core *core)
 
 /* ---- and is changed ---- */
 
-static void finish(struct visit *visit)
+static void finish(struct visit *visit, int rc)
 {
     struct inventory *v = visit->data;
     struct buf out;
-    if (v->rc != 0)
-        log_error("inventory", "site=%s error=\"%s\"", visit->name, err_text(v->rc));
-    if (v->grown && v->rc == 0)
+    if (rc != 0)
+        log_error("inventory", "site=%s error=\"%s\"", visit->name, err_text(rc));
+    if (v->grown && (rc == 0 || !visit->request))
         desk_renew(visit_desk(visit), &visit->site);
-    if (v->rc != 0) {
-        hub_refuse(visit->request, v->rc, "");
+    if (!visit->request)
+        return;
+    if (rc != 0) {
+        hub_refuse(visit->request, rc, "");
         visit->request = NULL;
         return;
     }
@@ -168,40 +169,10 @@ static void finish(struct visit *visit)
     visit_end(visit, &out);
 }
 
-static void on_reply(void *ctx, const struct effect *reply)
-{
-    struct visit *visit = ctx;
-    struct inventory *v = visit->data;
-    v->rc = v->rc ? v->rc : reply->code;
-    if (++v->replies < v->nevents)
-        return;
-    if (visit->request)
-        finish(visit);
-    else if (v->grown)
-        desk_renew(visit_desk(visit), &visit->site);
-    visit_free(visit);
-}
-
 static void answer(struct visit *visit)
 {
     struct inventory *v = visit->data;
-    const struct desk_config *config = desk_config(visit_desk(visit));
-    if (v->nevents == 0) {
-        finish(visit);
-        return;
-    }
-    for (uint32_t i = 0; i < v->nevents; i++) {
-        v->event[i].token = mailbox_token(config->box);
-        asks_add(config->asks, v->event[i].token, on_reply, visit);
-    }
-    visit->kept = true;
-    if (runtime_post_all(config->runtime, v->event, v->nevents) == 0)
-        return;
-    for (uint32_t i = 0; i < v->nevents; i++)
-        asks_forget(config->asks, v->event[i].token);
-    visit->kept = false;
-    hub_refuse(visit->request, ERR_UNAVAILABLE, "");
-    visit->request = NULL;
+    visit_post(visit, v->event, v->nevents, finish);
 }
 
 /* ---- what the site says ---- */

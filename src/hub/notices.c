@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "core/registry.h"
 #include "hub/budgets.h"
 #include "hub/webhook.h"
 #include "runtime/asks.h"
@@ -69,6 +70,21 @@ static void add_budget(struct buf *out, const struct core *core, const struct ro
     add_time(out, "resets", view_budget_reset(core, &budget));
 }
 
+/* The one that was raised then, and where it is seen. */
+static void add_chip(struct buf *out, const struct core *core, const struct row_notice *row)
+{
+    const struct row_unit *unit = view_unit(core, &row->owner);
+    const struct row_unit_alarm *alarm;
+    add_text(out, "chip", unit ? unit->name : "?", UNIT_NAME_CAP);
+    for (uint32_t pos = 0; unit && (alarm = view_alarm_of_unit_at(core, unit, &pos)) != NULL;) {
+        const struct row_site *home = view_site(core, &alarm->home), *site = view_site(core, &alarm->site);
+        if (alarm->raised_ms != row->at_ms || !home || !site)
+            continue;
+        add_text(out, "site", home->name, sizeof home->name);
+        add_text(out, "also_at", site->name, sizeof site->name);
+    }
+}
+
 /* "type", "timestamp" and "data", as the specification recommends. */
 static void add_body(struct buf *out, const struct core *core, const struct row_notice *row)
 {
@@ -83,6 +99,8 @@ static void add_body(struct buf *out, const struct core *core, const struct row_
     if (row->kind == NOTICE_COMPUTE)
         buf_addf(out, ",\"tera_flop\":%lld,\"alarm_tera_flop\":%lld", (long long)row->spent,
                  (long long)row->amount);
+    if (row->kind == NOTICE_CHIP)
+        add_chip(out, core, row);
     buf_add_text(out, "}}");
 }
 

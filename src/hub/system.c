@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "hub/budgets.h"
+#include "hub/chips.h"
 #include "hub/webhook.h"
 #include "hub/witnesses.h"
 #include "runtime/publisher.h"
@@ -101,6 +102,7 @@ static int status_finish(struct api_call *call, const struct core *core)
              (unsigned long long)s.commit_failures,
              s.batches ? (double)s.commit_ns_total / 1e6 / (double)s.batches : 0.0);
     add_compute_alarms(out, core);
+    add_chip_status(out, core);
     add_log(call);
     buf_addf(out, ",\"threads\":{\"core\":%d,\"store\":%d,\"gateway\":[", core_tid, store_tid);
     for (int i = 0; i < 8 && tids[i]; i++)
@@ -158,6 +160,7 @@ static int metrics_finish(struct api_call *call, const struct core *core)
              "# TYPE busbar_log_refused gauge\nbusbar_log_refused %d\n",
              (unsigned long long)log.committed, (unsigned long long)log.published, log.refused);
     witness_metrics(call);
+    add_chip_metrics(out, core);
     return 0;
 }
 

@@ -41,6 +41,10 @@ struct visit {
     struct job_id job; /* the call is about; zero: none */
     /* On the core thread, of a member: further looks. May be NULL. */
     void (*look)(struct visit *visit, const struct core *core);
+    /* Of visit_post. */
+    void (*posted)(struct visit *visit, int rc);
+    uint32_t events, replies;
+    int rc; /* of the events, the first that was refused */
     /* What the core knows of it. */
     bool is_member;
     bool has_job; /* it runs that epoch of that job */
@@ -54,6 +58,11 @@ bool visit_know(struct visit *visit, struct err *err);
 /* Asks the core; then answer() is called, if it is a member that has not gone, and the visit is freed, unless answer() has
  * set `kept`: then it is its keeper's. */
 void visit_ask(struct visit *visit);
+/* For answer(): posts the events, durable together, each with its own reply; n may be 0. Then `posted` is called, with 0 or the first
+ * refusal; the visit's request may be NULL by then: the member has gone. It is freed after that. What could not be posted is
+ * refused here, and `posted` is not called. */
+void visit_post(struct visit *visit, struct event *events, uint32_t n,
+                void (*posted)(struct visit *visit, int rc));
 void visit_free(struct visit *visit);
 void visit_refuse(struct visit *visit, int code, const char *words);
 /* An answer: begin, add members each with a comma before it, end. The request is answered then. */
