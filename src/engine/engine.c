@@ -77,6 +77,7 @@ void engine_call_free(struct engine_call *c)
     free(c->ids);
     free(c->statuses);
     free(c->inventory.nodes);
+    free(c->faults);
     buf_fini(&c->bytes);
     free(c);
 }
@@ -179,6 +180,8 @@ static int answer(struct engine *e, struct engine_call *c)
         if (e->ops->let_go)
             e->ops->let_go(e->self, c);
         return 0;
+    case ENGINE_MARK:
+        return e->ops->mark ? e->ops->mark(e->self, c) : 0;
     case ENGINE_OPS:
         break;
     }

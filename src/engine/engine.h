@@ -37,6 +37,9 @@ enum engine_op {
      * are. ERR_IN_USE: jobs have them */
     ENGINE_HOLD,
     ENGINE_LET_GO, /* ids: of what is held */
+    /* faults: all chips that are out of use from now on. Their nodes are not up, and no job starts there; with stop_work jobs that
+     * have one end as lost. Where a batch system says which nodes are up, nothing follows */
+    ENGINE_MARK,
     ENGINE_OPS
 };
 
@@ -73,6 +76,13 @@ struct engine_inventory {
     char version[NAME_CAP]; /* of the batch system; of busbar, where it is its own */
 };
 
+/* A chip of this machine that does not work, or is not there any more. */
+struct engine_fault {
+    char kind[CHIP_CAP];
+    int32_t index; /* the maker's number of it, as the configuration's; -1: not known */
+    char why[TEXT_CAP];
+};
+
 struct engine_call;
 typedef void engine_done(void *ctx, struct engine_call *call);
 
@@ -86,6 +96,9 @@ struct engine_call {
     struct job_stop stop;
     bool errors; /* LOGS: standard error */
     uint64_t offset;
+    struct engine_fault *faults; /* on the heap */
+    uint32_t faults_count;
+    bool stop_work;
     /* the answer */
     struct err err; /* err.code is 0 when it went well */
     struct engine_status *statuses;
@@ -110,6 +123,8 @@ struct engine_ops {
     /* NULL: its batch system gives chips to jobs alone. What is held ends with the engine. */
     int (*hold)(void *self, struct engine_call *call);
     void (*let_go)(void *self, struct engine_call *call);
+    /* Takes the call's faults over. NULL: its batch system sees to that. */
+    int (*mark)(void *self, struct engine_call *call);
     /* Before jobs are judged: what the batch system says of all of them. NULL: there is none. */
     void (*refresh)(void *self);
     /* Sets all of a status but its id. */

@@ -21,6 +21,7 @@
 #include "engine/spawn.h"
 
 #define START_LIMIT_MS 30000
+#define LOST_GRACE_MS 5000 /* of a job whose chip is gone: what it can still write */
 
 struct live {
     struct job_id id;
@@ -37,6 +38,8 @@ struct local {
     struct err missing;
     struct live *live;
     uint32_t live_count, live_cap;
+    struct engine_fault *faults; /* chips that are out of use */
+    uint32_t faults_count;
 };
 
 /* ---- who has what ---- */
@@ -120,16 +123,34 @@ static uint32_t index_of(const struct engine_chips *c, uint32_t i)
     return c->indices_count ? c->indices[i] : i;
 }
 
+static bool has_chip(const struct job_spec *s, const char *kind, uint32_t index)
+{
+    for (uint32_t k = 0; k < s->chips_count; k++) {
+        for (uint32_t n = 0; strcmp(s->chips[k].kind, kind) == 0 && n < s->chips[k].index_count; n++) {
+            if (s->chips[k].index[n] == index)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* The first fault of the kind, or of that chip of it; NULL. */
+static const struct engine_fault *fault_of(const struct local *l, const char *kind, int64_t index)
+{
+    for (uint32_t i = 0; i < l->faults_count; i++) {
+        if (strcmp(l->faults[i].kind, kind) == 0 && (index < 0 || l->faults[i].index == index))
+            return &l->faults[i];
+    }
+    return NULL;
+}
+
 static bool taken(const struct local *l, const char *kind, uint32_t index)
 {
+    if (fault_of(l, kind, index))
+        return true;
     for (uint32_t i = 0; i < l->live_count; i++) {
-        const struct job_spec *s = &l->live[i].spec;
-        for (uint32_t k = 0; k < s->chips_count; k++) {
-            for (uint32_t n = 0; strcmp(s->chips[k].kind, kind) == 0 && n < s->chips[k].index_count; n++) {
-                if (s->chips[k].index[n] == index)
-                    return true;
-            }
-        }
+        if (has_chip(&l->live[i].spec, kind, index))
+            return true;
     }
     return false;
 }
@@ -200,6 +221,9 @@ static int complete(struct local *l, struct job_spec *s, struct err *err)
     s->isolation = l->isolation;
     s->confined = true;
     for (uint32_t i = 0; i < s->chips_count; i++) {
+        const struct engine_fault *fault = fault_of(l, s->chips[i].kind, -1);
+        if (fault) /* the hub did not know yet */
+            return err_set(err, ERR_UNSUPPORTED, "%s is out of use here: %s", fault->kind, fault->why);
         int rc = give(l, &s->chips[i], err);
         if (rc != 0)
             return rc;
@@ -324,6 +348,35 @@ static void local_let_go(void *self, struct engine_call *c)
     }
 }
 
+/* A replica's process finds out by itself, and is given other chips when it is started again. */
+static void stop_lost(struct local *l)
+{
+    const struct job_stop stop = {.end = JOB_END_LOST, .grace_ms = LOST_GRACE_MS};
+    bool revoked;
+    live_refresh(l);
+    for (uint32_t i = 0; i < l->live_count; i++) {
+        bool lost = false;
+        for (uint32_t k = 0; k < l->faults_count && !l->live[i].held; k++)
+            lost = lost || (l->faults[k].index >= 0 &&
+                            has_chip(&l->live[i].spec, l->faults[k].kind, (uint32_t)l->faults[k].index));
+        struct err err = {0};
+        if (lost && folder_stop(l->config->work, &l->live[i].id, &stop, &revoked, &err) != 0)
+            log_warn("job", "its chip is gone, and it cannot be stopped: %s", err.msg);
+    }
+}
+
+static int local_mark(void *self, struct engine_call *c)
+{
+    struct local *l = self;
+    free(l->faults);
+    l->faults = c->faults;
+    l->faults_count = c->faults_count;
+    c->faults = NULL;
+    if (c->stop_work)
+        stop_lost(l);
+    return 0;
+}
+
 static int local_inventory(void *self, struct engine_call *c)
 {
     struct local *l = self;
@@ -342,11 +395,14 @@ static int local_inventory(void *self, struct engine_call *c)
         struct engine_node *node = &inv->nodes[inv->nodes_count++];
         *node = (struct engine_node){
             .chips = chips_of(pool),
-            .up = true,
             .cpus = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN),
             .memory_mib = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) >> 20};
         (void)snprintf(node->name, sizeof node->name, "%s", host);
         (void)snprintf(node->chip, sizeof node->chip, "%.*s", CHIP_CAP - 1, pool->chip);
+        const struct engine_fault *fault = fault_of(l, pool->chip, -1);
+        node->up = !fault;
+        if (fault)
+            memcpy(node->reason, fault->why, sizeof node->reason);
         for (uint32_t k = 0; k < node->chips; k++)
             node->used += taken(l, pool->chip, index_of(pool, k));
     }
@@ -361,6 +417,7 @@ static void local_close(void *self)
     for (uint32_t i = 0; i < l->live_count; i++)
         job_spec_free(&l->live[i].spec);
     free(l->live);
+    free(l->faults);
     free(l);
 }
 
@@ -405,4 +462,5 @@ const struct engine_ops engine_local = {.name = "local",
                                         .inventory = local_inventory,
                                         .hold = local_hold,
                                         .let_go = local_let_go,
+                                        .mark = local_mark,
                                         .judge = local_judge};

@@ -174,7 +174,8 @@ static void settle_gone(struct said *s, const struct core *core, const struct uu
 static void settle_census(struct said *s, const struct core *core, const struct uuid *site)
 {
     const struct row_unit_census *row = view_unit_census(core, site);
-    if (row && row->nameless == s->nameless && s->now_ms - row->seen_ms < CENSUS_MS)
+    if (row ? row->nameless == s->nameless && s->now_ms - row->seen_ms < CENSUS_MS
+            : s->n == 0 && s->nameless == 0) /* a machine without any */
         return;
     struct event *event = add_event(s, EVENT_KIND_unit_census);
     if (event)

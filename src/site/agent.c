@@ -30,7 +30,7 @@ struct agent {
     struct remote *remote;
     struct site_replicas *replicas; /* NULL: no models are served here */
     unsigned ending;                /* parts that are */
-    char programs[FS_PATH_MAX], work[FS_PATH_MAX], blobs[FS_PATH_MAX];
+    char programs[FS_PATH_MAX], work[FS_PATH_MAX], blobs[FS_PATH_MAX], chips[FS_PATH_MAX];
     int lock;
     uv_timer_t timer;
     uv_signal_t sigterm, sigint;
@@ -164,7 +164,7 @@ static int load_engine(struct agent *a, const char *data_dir, const char *file, 
     char path[FS_PATH_MAX];
     struct machine machine;
     if (!fs_join(path, data_dir, "site.yaml") || !fs_join(a->work, data_dir, "work") ||
-        !fs_join(a->programs, data_dir, "jobs"))
+        !fs_join(a->programs, data_dir, "jobs") || !fs_join(a->chips, data_dir, "chips.json"))
         return err_set(err, ERR_INVALID, "the data folder's path is too long");
     int rc = fs_mkdirs(a->programs, 0700, err);
     if (rc != 0)
@@ -226,6 +226,7 @@ static int run(struct agent *a, const struct agent_options *options, struct err 
         abort();
     const struct remote_config config = {.engine = a->engine,
                                          .blobs = a->blobs,
+                                         .chips = a->chips,
                                          .outbox = {.loop = &a->loop,
                                                     .hub = a->identity.hub,
                                                     .tls = a->tls,

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "site/chips.h"
 #include "site/holdings.h"
 #include "site/survey.h"
 
@@ -25,6 +26,7 @@ struct remote {
     struct gauge gauge;
     struct survey *survey;
     struct site_jobs *jobs;
+    struct site_chips *chips;
     uv_timer_t timer;
     bool ready;            /* what runs here is known */
     bool counting, ending; /* the inventory is being read */
@@ -315,6 +317,12 @@ static void on_tick(uv_timer_t *timer)
         count(r);
 }
 
+/* Which of its nodes are up the engine knows now. */
+static void on_chips(void *ctx)
+{
+    ((struct remote *)ctx)->count_ms = 0;
+}
+
 /* ---- the whole ---- */
 
 void remote_serve(struct remote *r, struct site_replicas *replicas)
@@ -376,6 +384,11 @@ static void close_data(struct remote *r)
         cache_close(r->cache);
 }
 
+static void on_nothing(void *ctx)
+{
+    (void)ctx;
+}
+
 static int open_parts(struct remote *r, struct err *err)
 {
     const struct site_hub hub = {.ready = on_ready,
@@ -392,7 +405,21 @@ static int open_parts(struct remote *r, struct err *err)
         rc = link_open(&r->orders, o->loop, o->hub, o->tls, err);
     if (rc == 0)
         rc = open_data(r, err);
-    return rc ? rc : site_jobs_new(&r->jobs, o->loop, r->config.engine, &hub, err);
+    if (rc == 0)
+        rc = site_jobs_new(&r->jobs, o->loop, r->config.engine, &hub, err);
+    if (rc != 0)
+        return rc;
+    const struct site_chips_config chips = {.loop = o->loop,
+                                            .outbox = r->outbox,
+                                            .engine = site_jobs_engine(r->jobs),
+                                            .config = r->config.engine,
+                                            .file = r->config.chips,
+                                            .changed = on_chips,
+                                            .ctx = r};
+    rc = site_chips_new(&r->chips, &chips, err);
+    if (rc != 0)
+        site_jobs_shutdown(r->jobs, on_nothing, NULL);
+    return rc;
 }
 
 int remote_new(struct remote **out, const struct remote_config *config, struct err *err)
@@ -429,6 +456,7 @@ void remote_shutdown(struct remote *r, void (*done)(void *ctx), void *ctx)
     link_close(r->orders);
     outbox_close(r->outbox);
     close_data(r);
+    site_chips_close(r->chips);
     site_jobs_shutdown(r->jobs, done, ctx);
 }
 
@@ -442,6 +470,7 @@ void remote_free(struct remote *r)
     survey_free(r->survey);
     haul_free(r->haul);
     holdings_free(r->holdings);
+    site_chips_free(r->chips);
     cache_free(r->cache);
     buf_fini(&r->inventory);
     buf_fini(&r->told);

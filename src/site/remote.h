@@ -17,6 +17,7 @@ struct remote_config {
     const struct engine_config *engine; /* outlives it */
     struct outbox_config outbox;        /* and what it says */
     const char *blobs;                  /* folder of the cache (site/cache.h) */
+    const char *chips;                  /* file of what is known of this machine's (site/chips.h) */
 };
 
 struct remote;
