@@ -14,7 +14,7 @@
 #include "engine/engine.h"
 #include "site/outbox.h"
 
-#define CHIPS_LOOK_MS 2000
+#define CHIPS_LOOK_MS 1000
 #define CHIPS_SCAN_MS 30000
 #define CHIPS_TELL_MS 3600000 /* though nothing has changed */
 

@@ -61,6 +61,12 @@ class Matrix:
             site.enter(hub, 'linked')
             address = hub.api('POST', '/api/v1/sites/linked/token', {})['hub']
             same(site.call(address, '/site/v1/path', {'rtt_us': 0, 'there_bits_s': 0, 'back_bits_s': 0})[0], 200, 'a corridor')
+            with Site() as twin:  # and what the one has the other has, too
+                twin.enter(hub, 'twin')
+                chips = [{'vendor': 'nvidia', 'serial': f'C{i}'} for i in range(40)]
+                for each in (site, twin):
+                    same(each.call(address, '/site/v1/chips', {'host': 'h', 'chips': chips})[0], 200, 'chips')
+        self.resolved = 0
 
     def close_a_bill(self):
         """Both tenants used something, and have an invoice of the month before. A tenant is not older than today, so the store
@@ -88,7 +94,7 @@ class Matrix:
                 hub.api('GET', '/api/v1/models'),
                 [(g['id'], g['joined']) for g in hub.api('GET', '/api/v1/gateways')['data']],
                 [(p['id'], p['price']) for p in hub.api('GET', '/api/v1/pools')['data']],
-                hub.api('GET', '/api/v1/corridors'),
+                hub.api('GET', '/api/v1/corridors'), hub.pages('/api/v1/chips'), hub.pages('/api/v1/chip-alarms?all=true'),
                 hub.api('GET', '/api/v1/rules'), hub.api('GET', '/api/v1/audit/report')['drills'],
                 [(s['id'], s['jurisdiction']) for s in hub.api('GET', '/api/v1/sites')['data']],
                 [(r['id'], r['lifted']) for r in hub.api('GET', '/api/v1/recalls')['data']],
@@ -161,6 +167,13 @@ class Matrix:
             return '', f'?tenant={tenant}&month={self.month}', None
         if handler.startswith('organization_'):
             return '', f'?tenant={tenant}&start_time=1', None
+        if handler == 'chip_declare':
+            return '', '', {'chips': ['nvidia:C1'], 'licence': self.unique('l')}
+        if handler == 'chip_resolve':
+            self.resolved += 1
+            return '', '', {'chip': f'nvidia:C{self.resolved}', 'site': 'twin', 'note': 'x'}
+        if handler.startswith('chip_'):
+            return 'nvidia:C1', '', None
         if handler.startswith('audit_report') or handler == 'recall_list':
             return '', '', None
         if handler.startswith('recall_'):
