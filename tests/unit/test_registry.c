@@ -354,6 +354,68 @@ static void test_declared(void **state)
     assert_int_equal(pasts(1, UNIT_PAST_ORIGIN), 1);
 }
 
+static int webhook(uint64_t tenant)
+{
+    struct event e = {
+        .kind = EVENT_KIND_webhook_set,
+        .u.webhook_set = {.webhook = uid('H', tenant), .tenant = uid('T', tenant), .url = "https://x"}};
+    return world_step(world, &e);
+}
+
+static int overseer(uint64_t key, uint64_t tenant)
+{
+    struct event e = {.kind = EVENT_KIND_key_add,
+                      .u.key_add = {.key = uid('K', key),
+                                    .tenant = uid('T', tenant),
+                                    .scopes = SCOPE_OVERSEER,
+                                    .budget = -1,
+                                    .name = "eye"}};
+    (void)snprintf(e.u.key_add.public_id, sizeof e.u.key_add.public_id, "p%u", (unsigned)key);
+    return world_step(world, &e);
+}
+
+/* Of whom, by tenant; each of a chip's alarm. */
+static uint32_t told(uint64_t tenant)
+{
+    uint32_t n = 0;
+    const void **rows = mirror_sorted(&world->mirror, ROW_KIND_notice);
+    for (uint32_t i = 0; i < world->mirror.count[ROW_KIND_notice]; i++) {
+        const struct row_notice *row = rows[i];
+        const struct uuid id = uid('T', tenant);
+        n += row->kind == NOTICE_CHIP && uuid_eq(&row->tenant, &id);
+    }
+    free(rows);
+    return n;
+}
+
+/* Who may see the register and has a webhook is told, and nobody more often than once a minute, whatever sites raise. */
+static void test_told(void **state)
+{
+    (void)state;
+    for (uint64_t i = 1; i <= 4; i++)
+        assert_int_equal(do_tenant(world, i, 0), 0);
+    for (uint64_t i = 1; i <= 3; i++)
+        assert_int_equal(webhook(i), 0);
+    assert_int_equal(overseer(1, 1), 0);
+    assert_int_equal(overseer(2, 1), 0); /* twice the same tenant */
+    assert_int_equal(overseer(3, 2), 0);
+    assert_int_equal(do_key(world, 4, 3, -1), 0); /* it may not see it */
+    assert_int_equal(overseer(5, 4), 0);          /* it has no webhook */
+    for (uint64_t i = 1; i <= 3; i++)
+        assert_int_equal(see(i, 1), 0);
+    assert_int_equal(see(1, 2), 0);
+    assert_int_equal(see(2, 2), 0);
+    assert_true(alarm_of(1, 2)->told && !alarm_of(2, 2)->told);
+    for (uint64_t i = 1; i <= 4; i++)
+        assert_int_equal(told(i), i <= 2 ? 1 : 0);
+    assert_int_equal(world_reload(world), 0);
+    assert_int_equal(do_revoke(world, 3), 0);
+    world->now += 60000;
+    assert_int_equal(see(3, 2), 0);
+    assert_int_equal(told(1), 2);
+    assert_int_equal(told(2), 1);
+}
+
 /* Nothing is changed by what is refused. */
 static void test_refused(void **state)
 {
@@ -476,6 +538,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_site_removed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_census, setup, teardown),
         cmocka_unit_test_setup_teardown(test_declared, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_told, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
         cmocka_unit_test_setup_teardown(test_by_chance, setup, teardown),
