@@ -10,35 +10,49 @@
 struct pairs {
     uint8_t after[PROBE_CHIPS_MAX];  /* of a chip before: 1 + its place after; 0: gone */
     uint8_t before[PROBE_CHIPS_MAX]; /* the reverse */
+    char key[2][PROBE_CHIPS_MAX][PROBE_KEY_CAP];
 };
-
-static bool same_key(const struct probe_chip *a, const struct probe_chip *b)
-{
-    char x[PROBE_KEY_CAP], y[PROBE_KEY_CAP];
-    return probe_key(a, x) && probe_key(b, y) && strcmp(x, y) == 0;
-}
 
 static bool same_place(const struct probe_chip *a, const struct probe_chip *b)
 {
     bool placed = a->pci[0] && strcmp(a->pci, b->pci) == 0;
-    bool numbered = !a->pci[0] && !b->pci[0] && a->index != PROBE_UNKNOWN && a->index == b->index;
+    bool numbered =
+        !a->pci[0] && !b->pci[0] && a->index == b->index; /* or neither has a number: one is like the other */
     /* A uuid on both sides that differs is another chip. So is a serial, unless a uuid has it. */
     bool uuids = a->uuid[0] && b->uuid[0], serials = a->serial[0] && b->serial[0];
     bool other = uuids ? strcmp(a->uuid, b->uuid) != 0 : serials && strcmp(a->serial, b->serial) != 0;
     return (placed || numbered) && strcmp(a->vendor, b->vendor) == 0 && strcmp(a->id, b->id) == 0 && !other;
 }
 
+static bool same_key(const struct pairs *p, uint32_t i, uint32_t k)
+{
+    return p->key[0][i][0] && strcmp(p->key[0][i], p->key[1][k]) == 0;
+}
+
 static void pair(struct pairs *p, const struct probe_scan *before, const struct probe_scan *after,
-                 bool (*same)(const struct probe_chip *, const struct probe_chip *))
+                 bool by_key)
 {
     for (uint32_t i = 0; i < before->n; i++) {
         for (uint32_t k = 0; k < after->n && !p->after[i]; k++) {
-            if (!p->before[k] && same(&before->chip[i], &after->chip[k])) {
+            if (!p->before[k] &&
+                (by_key ? same_key(p, i, k) : same_place(&before->chip[i], &after->chip[k]))) {
                 p->after[i] = (uint8_t)(k + 1);
                 p->before[k] = (uint8_t)(i + 1);
             }
         }
     }
+}
+
+static void pair_all(struct pairs *p, const struct probe_scan *before, const struct probe_scan *after)
+{
+    memset(p->after, 0, sizeof p->after);
+    memset(p->before, 0, sizeof p->before);
+    for (uint32_t i = 0; i < before->n; i++)
+        (void)probe_key(&before->chip[i], p->key[0][i]);
+    for (uint32_t i = 0; i < after->n; i++)
+        (void)probe_key(&after->chip[i], p->key[1][i]);
+    pair(p, before, after, true);
+    pair(p, before, after, false);
 }
 
 static unsigned differs(const struct probe_chip *a, const struct probe_chip *b)
@@ -68,10 +82,9 @@ static unsigned differs(const struct probe_chip *a, const struct probe_chip *b)
 uint32_t probe_compare(const struct probe_scan *before, const struct probe_scan *after,
                        struct probe_change *out)
 {
-    struct pairs p = {0};
+    struct pairs p;
     uint32_t n = 0;
-    pair(&p, before, after, same_key);
-    pair(&p, before, after, same_place);
+    pair_all(&p, before, after);
     for (uint32_t i = 0; i < before->n; i++) {
         if (!p.after[i])
             out[n++] = (struct probe_change){.kind = PROBE_WENT, .before = &before->chip[i]};

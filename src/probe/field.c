@@ -513,7 +513,7 @@ static void join_parts(char dst[PROBE_PCI_CAP], const int64_t part[4])
                   part[3] > 0 ? (uint64_t)part[3] : 0);
 }
 
-static void finish(struct draft *d, const char *driver)
+void draft_finish(struct draft *d, const char *driver)
 {
     struct probe_chip *c = &d->chip;
     if (!c->pci[0]) {
@@ -534,7 +534,7 @@ void drafts_finish(struct drafts *drafts)
 {
     uint32_t n = 0;
     for (uint32_t i = 0; i < drafts->n; i++) {
-        finish(&drafts->d[i], drafts->driver);
+        draft_finish(&drafts->d[i], drafts->driver);
         if (drafts->d[i].skip)
             continue;
         if (n != i)

@@ -79,6 +79,7 @@ struct drafts {
 struct draft *drafts_add(struct drafts *drafts); /* NULL: there is no room */
 /* Addresses from parts, DDR where there is no better memory, the driver of all. Once, after the last draft_set. */
 void drafts_finish(struct drafts *drafts);
+void draft_finish(struct draft *draft, const char *driver);
 void draft_set(struct draft *draft, enum probe_field field, enum probe_unit unit, const char *text,
                size_t len);
 enum probe_field field_named(const char *name, size_t len);

@@ -138,9 +138,10 @@ static void add_chip(struct probe_scan *out, struct pci_device *d)
     struct probe_chip *c = m || accelerator ? scan_add(out) : NULL;
     if (!c)
         return;
-    struct probe_chip empty = *c;
+    draft_finish(&d->told, "");
     *c = d->told.chip;
-    c->health = empty.health;
+    c->health = PROBE_HEALTH_UNKNOWN; /* that it is on the bus says little */
+    c->health_text[0] = 0;
     memcpy(c->pci, d->address, sizeof c->pci);
     (void)snprintf(c->id, sizeof c->id, "%04x:%04x", d->vendor, d->device);
     memcpy(c->revision, d->revision, sizeof c->revision);

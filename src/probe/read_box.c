@@ -270,15 +270,17 @@ static void take_columns(struct draft *d, const struct tool_column *const order[
 
 void read_columns(struct drafts *out, const struct tool_step *step, const char *text, size_t len)
 {
-    const struct tool_column *order[PIECES_MAX];
+    const struct tool_column *order[PIECES_MAX], *found[PIECES_MAX];
     uint32_t n = 0;
     struct words words;
     const char *at = text, *line;
     size_t line_len;
     while (line_next(&at, text + len, &line, &line_len)) {
-        uint32_t names = read_names(step, order, line, line_len);
-        if (names > 0)
+        uint32_t names = read_names(step, found, line, line_len);
+        if (names > 0) {
             n = names;
+            memcpy(order, found, n * sizeof(const struct tool_column *));
+        }
         struct draft *d = NULL;
         if (names == 0 && n > 0 && split(&words, line, line_len) && words.n >= n)
             d = drafts_add(out);

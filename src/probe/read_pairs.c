@@ -71,6 +71,19 @@ static void chip_new(struct block *b, struct drafts *out)
     b->depth = 0;
 }
 
+/* "0", "00000000:01:00.0" or "0 00000000:01:00.0" */
+static void take_begin(struct draft *chip, const char *text, size_t len)
+{
+    char pci[PROBE_PCI_CAP];
+    size_t word = 0;
+    while (word < len && isdigit((unsigned char)text[word]))
+        word++;
+    if (word == len || text[word] == ' ')
+        draft_set(chip, FIELD_INDEX, UNIT_NONE, text, word);
+    if (pci_find(pci, text, len))
+        draft_set(chip, FIELD_PCI, UNIT_NONE, pci, strlen(pci));
+}
+
 static void take_pair(struct block *b, struct drafts *out, const struct tool_step *step, const char *key,
                       size_t key_len, const char *value, size_t len)
 {
@@ -113,11 +126,9 @@ static void take_line(struct block *b, struct drafts *out, const struct tool_ste
     const char *rest = line;
     size_t rest_len = len;
     if (!pair && begins(step->list, &rest, &rest_len)) {
-        char pci[PROBE_PCI_CAP];
         chip_new(b, out);
         if (b->chip)
-            draft_set(b->chip, pci_find(pci, rest, rest_len) ? FIELD_PCI : FIELD_INDEX, UNIT_NONE, rest,
-                      rest_len);
+            take_begin(b->chip, rest, rest_len);
         return;
     }
     while (b->depth > 0 && b->section[b->depth - 1].indent >= indent)

@@ -307,11 +307,11 @@ const struct tool_step intel_steps[] = {{.program = "xpu-smi",
 /* ---- Huawei: the number of an NPU is neither that of its device node nor the one that programs use ---- */
 
 static const struct tool_column huawei_box[] = {
-    PLAIN("{card} {model} | {health} | {power} {temperature} ...", BEGINS),
     PLAIN("{die} | {pci} | {use} {ddr-used} / {ddr} {memory-used} / {memory}", MORE),
     PLAIN("{die} {physical} | {pci} | {use} {ddr-used} / {ddr} {memory-used} / {memory}", MORE),
     PLAIN("{die} {physical} | {pci} | {use} {ddr-used} / {ddr}", MORE),
     PLAIN("{die} | {pci} | {use} {ddr-used} / {ddr}", MORE),
+    PLAIN("{card} {model} | {health} | {power} {temperature} ...", BEGINS),
     PLAIN(" Version:", DRIVER),
     END};
 static const struct tool_column huawei_map[] = {PLAIN("NPU ID", CARD),
@@ -462,8 +462,8 @@ static const struct tool_column metax_box[] = {
     PLAIN("{index} {model...} On | {pci} | {use} ...", BEGINS),
     PLAIN("{index} {model...} | {pci} | {use} ...", BEGINS),
     PLAIN("{temperature} {power} / {limit} ... | {memory-used} / {memory} ... | {health...}", MORE),
-    PLAIN("{temperature} {power} / {limit} ... | {memory-used} / {memory} ... |", MORE),
-    PLAIN("{temperature} {power} | {memory-used} / {memory} ... |", MORE),
+    PLAIN("{temperature} {power} / {limit} ... | {memory-used} / {memory} ... | ...", MORE),
+    PLAIN("{temperature} {power} | {memory-used} / {memory} ... | ...", MORE),
     PLAIN("Kernel Mode Driver Version:", DRIVER),
     END};
 static const struct tool_column metax_list[] = {

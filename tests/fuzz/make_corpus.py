@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes the seeds: the cases of tests/net/*.corpus, and small ones made here. Run by hand after a change to those."""
 import pathlib
+import re
 import struct
 import sys
 
@@ -154,6 +155,23 @@ def example_rules():
     return (HERE.parents[1] / 'data' / 'rules' / 'example.rules').read_bytes().split(b'# ----')
 
 
+def probe():
+    """Outputs of the fixtures, each after the number of its step: the makers' order, then the tables'."""
+    root = HERE.parents[1]
+    makers = re.findall(r'\.steps = (\w+)', (root / 'src' / 'probe' / 'makers.c').read_text(encoding='utf-8'))
+    tables = re.split(r'const struct tool_step (\w+)\[\]', (root / 'src' / 'probe' / 'tools.c').read_text(encoding='utf-8'))
+    captures = {name: re.findall(r'\.capture = "([^"]+)"', text) for name, text in zip(tables[1::2], tables[2::2])}
+    order = [capture.replace('{}', '0') for name in makers for capture in captures[name]]
+    for path in sorted((root / 'tests' / 'probe' / 'fixtures').rglob('*')):
+        data = path.read_bytes() if path.is_file() else b''
+        if path.parent.name == 'tools' and path.name in order:
+            yield bytes([order.index(path.name)]) + data[:2000]
+        elif path.name == 'expected.json' and len(data) < 1500:
+            yield b'\xfe' + data
+        elif path.name == 'pci' and len(data) < 1500:
+            yield b'\xff' + data
+
+
 def main():
     for target in ('http_request', 'http_response'):
         i = 0
@@ -162,7 +180,7 @@ def main():
                 write(target, i, case.data)
                 i += 1
     for target, seeds in (('sse', SSE), ('json', JSON), ('event', EVENTS), ('frame', FRAMES), ('trace', TRACES), ('jobs', JOBS), ('script', SCRIPTS), ('log', LOG),
-                          ('rules', RULES + example_rules()), ('ref', MODELS)):
+                          ('rules', RULES + example_rules()), ('ref', MODELS), ('probe', probe())):
         for i, data in enumerate(seeds):
             write(target, i, data)
 

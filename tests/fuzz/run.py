@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 
-MAX_LEN = {'http_request': 4000, 'http_response': 4000, 'sse': 2048, 'json': 2048, 'event': 2300, 'rules': 2048, 'ref': 16384}
+MAX_LEN = {'http_request': 4000, 'http_response': 4000, 'sse': 2048, 'json': 2048, 'event': 2300, 'rules': 2048, 'ref': 16384, 'probe': 1500}
 
 
 def run(program, seeds, full, work):
