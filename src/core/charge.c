@@ -292,11 +292,6 @@ int load_charging(struct core *core, const struct row_charging *row)
 
 /* ---- for those who show it ---- */
 
-const struct row_party *view_party_at(const struct core *core, uint32_t *pos)
-{
-    return *pos < core->charging.parties.used ? &core->charging.party[(*pos)++].row : NULL;
-}
-
 const struct row_party *view_party(const struct core *core, const struct uuid *id)
 {
     uint32_t i = party_by_id(core, id);

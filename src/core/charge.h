@@ -18,8 +18,6 @@
 #include "core/core.h"
 #include "core/ledger.h"
 
-struct tenant_id;
-
 struct party {
     struct row_party row;
 };

@@ -19,6 +19,8 @@
 #include "base/list.h"
 #include "core/charge.h"
 
+struct tenant_id;
+
 struct grant {
     struct row_grant row;
     struct account_id account;

@@ -25,8 +25,6 @@
 #define PLAN_GROUPS_MAX 256u
 
 struct alternative;
-struct job;
-struct lane;
 struct shape_key;
 
 /* The classes of one request: parts [first, first + n) of the slot in force. */

@@ -39,7 +39,6 @@
 
 struct job;
 struct job_id;
-struct shape_key;
 
 /* From one site to another; hops 0: there is none. */
 struct route {

@@ -57,11 +57,6 @@ enum rule_attr rule_attr_find(const char *text, size_t len)
     return i;
 }
 
-const char *rule_op_text(enum rule_op op)
-{
-    return ops[op].text;
-}
-
 enum rule_op rule_op_find(const char *text, size_t len)
 {
     enum rule_op i = 0;

@@ -89,16 +89,17 @@ static void enforce(struct core *core, uint32_t slot, int64_t at_ms)
         lanes_rekey(core);
 }
 
+/* What rules are told of has changed: all work is judged anew, as of now. */
+static void rulebook_rejudge(struct core *core)
+{
+    judge_from(core, core->now_ms);
+    core->effects->routes_changed = true; /* doors judge requests */
+}
+
 void rulebook_turn(struct core *core)
 {
     if (core->now_ms >= core->book.next_ms)
         rulebook_rejudge(core);
-}
-
-void rulebook_rejudge(struct core *core)
-{
-    judge_from(core, core->now_ms);
-    core->effects->routes_changed = true; /* doors judge requests */
 }
 
 /* ---- steps ---- */
@@ -346,7 +347,8 @@ static void facts_of_chip(const struct row_chip *chip, struct rule_facts *facts)
     set_number(facts, RULE_CHIP_MEMORY_GIB, chip->memory_mib / 1024);
 }
 
-void rule_facts_of_place(const struct core *core, uint32_t chip, uint32_t at, struct rule_facts *facts)
+/* The same of chips at a site, whatever pool they are in; chip: INDEX_NONE, not known. */
+static void rule_facts_of_place(const struct core *core, uint32_t chip, uint32_t at, struct rule_facts *facts)
 {
     const struct row_site *site = &core->net.site[at].row;
     facts->about = RULE_ABOUT_POOL;

@@ -48,8 +48,6 @@ void rulebook_init(struct core *core);
 const struct rules *rulebook_rules(const struct core *core);
 /* At a tick: rules whose date has come are in force from now on, or gone. */
 void rulebook_turn(struct core *core);
-/* What rules are told of has changed: all work is judged anew, as of now. */
-void rulebook_rejudge(struct core *core);
 void rulebook_collect(struct core *core, row_fn *fn, void *ctx);
 void rulebook_dump(const struct core *core, row_fn *fn, void *ctx);
 
@@ -62,8 +60,6 @@ void rule_facts_of_work(const struct core *core, const struct shape_key *key, ui
 const uint64_t *shape_closed(const struct core *core, struct shape *shape);
 void rule_facts_of_corridor(const struct core *core, uint32_t corridor, struct rule_facts *facts);
 void rule_facts_of_pool(const struct core *core, uint32_t pool, struct rule_facts *facts);
-/* The same of chips at a site, whatever pool they are in; chip: INDEX_NONE, not known. */
-void rule_facts_of_place(const struct core *core, uint32_t chip, uint32_t site, struct rule_facts *facts);
 
 int load_rules(struct core *core, const struct row_rules *row);
 int load_rules_part(struct core *core, const struct row_rules_part *row);

@@ -272,7 +272,6 @@ enum rule_side rule_attr_side(enum rule_attr attr);
 enum rule_attr rule_attr_find(const char *text, size_t len);
 const char *rule_type_text(enum rule_type type);
 const char *rule_kind_text(enum rule_kind kind);
-const char *rule_op_text(enum rule_op op);
 /* RULE_OPS_N when there is none. */
 enum rule_op rule_op_find(const char *text, size_t len);
 uint32_t rule_op_types(enum rule_op op); /* bit 1 << type */

@@ -68,7 +68,8 @@ static bool is_to_come(const struct core *core, const struct row_price *row)
            (now == INDEX_NONE || row->from_ms > core->price[now].row.from_ms);
 }
 
-void price_enforce(struct core *core, uint32_t price)
+/* The price at this place among core's is in force from now on, in place of the one before. */
+static void price_enforce(struct core *core, uint32_t price)
 {
     struct row_price *row = &core->price[price].row;
     uint32_t before = in_force(core, row);

@@ -65,8 +65,6 @@ void tariff_index(struct core *core, struct arena *arena);
 void tariff_look(struct core *core);
 /* At a tick: prices whose time has come, and those that nothing names any more. */
 void tariff_turn(struct core *core);
-/* The price at this place among core's is in force from now on, in place of the one before. */
-void price_enforce(struct core *core, uint32_t price);
 /* What was said of prices is done: those that are in force no more are known as such. */
 void prices_settle(struct core *core);
 /* What can be known of a price before it is taken. 0, ERR_NOT_FOUND, ERR_OVERFLOW, ERR_EXISTS or ERR_INVALID. */
@@ -79,7 +77,6 @@ int load_pool_price(struct core *core, const struct row_pool_price *row);
 /* Its place in the table, of one whose row is in force. ERR_CORRUPT. */
 int price_load_own(struct core *core, uint32_t price);
 
-struct model_id;
 struct pool_id;
 /* At once: core/network.c and core/corridor.c. */
 void pool_set_price(struct core *core, struct pool_id id, int64_t price);

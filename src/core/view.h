@@ -36,7 +36,6 @@ const struct row_account *view_account_at(const struct core *core, uint32_t *pos
 const struct row_account *view_account(const struct core *core, const struct uuid *owner, uint32_t code,
                                        uint32_t ledger);
 /* Owners, sponsors, other networks; by id, NULL if there is none. */
-const struct row_party *view_party_at(const struct core *core, uint32_t *pos);
 const struct row_party *view_party(const struct core *core, const struct uuid *id);
 /* NULL: the site has no owners, what it earns is its own. */
 const struct row_site_owners *view_site_owners(const struct core *core, const struct uuid *site);

@@ -35,7 +35,8 @@ int slurm_tools_open(struct slurm_tools *t, const struct engine_config *config, 
     return 0;
 }
 
-uint32_t slurm_limit_ms(const struct slurm_tools *t)
+/* Milliseconds that a command may take. */
+static uint32_t slurm_limit_ms(const struct slurm_tools *t)
 {
     uint32_t timeout_s = t->settings.message_timeout_s ? t->settings.message_timeout_s : MESSAGE_TIMEOUT_S;
     return t->config->command_ms ? t->config->command_ms : timeout_s * 2000 + MARGIN_MS;

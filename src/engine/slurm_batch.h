@@ -22,8 +22,6 @@ struct slurm_tools {
 int slurm_tools_open(struct slurm_tools *tools, const struct engine_config *config, struct err *err);
 /* Asks the controller for its settings, unless they are known. */
 int slurm_tools_settle(struct slurm_tools *tools, struct err *err);
-/* Milliseconds that a command may take. */
-uint32_t slurm_limit_ms(const struct slurm_tools *tools);
 
 /* Jobs of ours, all of them, in one request. */
 int slurm_queue(const struct slurm_tools *tools, struct slurm_rows *rows, struct err *err);

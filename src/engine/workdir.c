@@ -29,7 +29,8 @@ void workdir_path(char dst[FS_PATH_MAX], const char *work, const struct job_id *
     (void)snprintf(dst, FS_PATH_MAX, "%s/%s/%u", work, job, id->epoch);
 }
 
-bool workdir_id(const char *dir, struct job_id *id)
+/* The job and epoch that such a path ends in. False if it does not. */
+static bool workdir_id(const char *dir, struct job_id *id)
 {
     uint64_t epoch;
     const char *last = strrchr(dir, '/');

@@ -22,8 +22,6 @@ enum claim { CLAIM_NONE, CLAIM_HELD, CLAIM_ABANDONED };
 void workdir_path(char dst[FS_PATH_MAX], const char *work, const struct job_id *id);
 /* "<dir>/<name>" */
 void workdir_file(char dst[FS_PATH_MAX], const char *dir, const char *name);
-/* The job and epoch that such a path ends in. False if it does not. */
-bool workdir_id(const char *dir, struct job_id *id);
 
 /* ERR_EXISTS when it is somebody's already. The descriptor is close-on-exec and must stay open for as long as the
  * job has a process. */

@@ -173,7 +173,7 @@ static void on_posted(void *ctx, const struct effect *reply)
         call->after_events(call);
 }
 
-void call_post_events(struct api_call *call, void (*done)(struct api_call *call))
+static void call_post_events(struct api_call *call, void (*done)(struct api_call *call))
 {
     call->after_events = done;
     call->posted = 0;

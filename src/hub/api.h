@@ -132,6 +132,5 @@ void hub_refuse(struct http_request *request, int code, const char *message);
 
 /* For handlers that answer in their own way (streams): the call is theirs until call_free. */
 void call_free(struct api_call *call);
-void call_post_events(struct api_call *call, void (*done)(struct api_call *call));
 
 #endif

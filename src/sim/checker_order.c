@@ -13,7 +13,8 @@
 
 #include "core/kinds.h"
 
-bool checker_ordered(const struct checker *c)
+/* Whether the order is one in which somebody can be overtaken. */
+static bool checker_ordered(const struct checker *c)
 {
     return c->fit == FIT_STRICT && (c->order == ORDER_FIFO || c->order == ORDER_SJF);
 }

@@ -355,8 +355,6 @@ void checker_plan_end_of_time(struct checker *c);
 
 /* Who waits before whom: sim/checker_order.c. Whether the request could run in the pool, were it empty and the rules silent. */
 bool checker_could_run(const struct checker *c, const struct check_request *r, const struct check_pool *pool);
-/* Whether the order is one in which somebody can be overtaken. */
-bool checker_ordered(const struct checker *c);
 /* The job begins or ends to wait. */
 void checker_order_enter(struct checker *c, uint32_t job);
 void checker_order_leave(struct checker *c, uint32_t job);

@@ -57,7 +57,8 @@ uint32_t report_names(const struct report *r, const char *group, const char *nam
     return all;
 }
 
-void report_moment(const struct report *r, int64_t ms, char dst[AXIS_TEXT_CAP])
+/* "day 20" or "20 Jan 2026". */
+static void report_moment(const struct report *r, int64_t ms, char dst[AXIS_TEXT_CAP])
 {
     int64_t since = ms - r->result->start_ms;
     if (r->calendar)

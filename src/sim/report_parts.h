@@ -39,8 +39,6 @@ uint32_t report_names(const struct report *r, const char *group, const char *nam
                       uint32_t *n);
 /* Of a vendor: its colour. */
 unsigned report_colour(const struct report *r, const char *vendor);
-/* "day 20" or "20 Jan 2026". */
-void report_moment(const struct report *r, int64_t ms, char dst[AXIS_TEXT_CAP]);
 /* The time axis, and the drills on it. */
 void report_time_axis(const struct report *r, struct chart *c);
 void report_drills(const struct report *r, struct chart *c);

@@ -12,7 +12,7 @@
 #define TICK_MS 100
 #define RETRY_MS 1000
 
-uint64_t haul_now_ms(const struct haul *h)
+static uint64_t haul_now_ms(const struct haul *h)
 {
     return uv_now(&h->config.loop->uv);
 }

@@ -70,7 +70,6 @@ struct haul {
     bool closed;
 };
 
-uint64_t haul_now_ms(const struct haul *haul);
 void haul_pump(struct haul *haul);
 /* That state, but not before a while. */
 void haul_later(struct item *item, enum haul_state state);

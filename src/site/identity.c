@@ -23,7 +23,7 @@ int identity_places(struct identity *a, const char *data_dir, const char *kind, 
     return 0;
 }
 
-int identity_write(const struct identity *a, struct err *err)
+static int identity_write(const struct identity *a, struct err *err)
 {
     struct buf out;
     char root[2 * DIGEST_LEN + 1];

@@ -27,7 +27,6 @@ struct identity {
 int identity_places(struct identity *identity, const char *data_dir, const char *kind, struct err *err);
 /* ERR_CORRUPT: the file is not what joining wrote. */
 int identity_read(struct identity *identity, struct err *err);
-int identity_write(const struct identity *identity, struct err *err);
 
 /* The body that asks for a certificate: with a token to join, with NULL to renew. The caller frees `out` in any case. */
 int identity_ask(const struct identity *identity, const char *token, struct buf *out, struct err *err);
