@@ -17,6 +17,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "cli/cli.h"
+#include "hub/clusters.h"
 #include "hub/door.h"
 #include "hub/hub.h"
 #include "hub/keep.h"
@@ -310,6 +311,8 @@ static int start_hub(struct up *up, struct err *err)
     unlink(up->socket);
     struct uplink uplink = uplink_runtime(up->runtime);
     rc = gateway_start(up->gateway, &uplink, err);
+    if (rc == 0)
+        rc = clusters_open(&up->hub.clusters, &up->hub, up->share, err);
     (void)snprintf(up->hub.listen, sizeof up->hub.listen, "%s://%.40s:%u", up->tls ? "https" : "http",
                    up->host, gateway_port(up->gateway));
     return rc;
@@ -486,11 +489,13 @@ static void free_all(struct up *up)
     publisher_stop(up->publisher);
     witnesses_stop(up->witnesses);
     starts_stop(up->hub.starts);
+    clusters_stop(up->hub.clusters);
     if (up->runtime)
         runtime_stop(up->runtime);
     publisher_free(up->publisher);
     witnesses_free(up->witnesses);
     starts_free(up->hub.starts);
+    clusters_free(up->hub.clusters);
     quota_free(up->hub.quota);
     if (up->gateway)
         gateway_free(up->gateway);

@@ -111,7 +111,9 @@ const struct verb cli_verbs[] = {
     {"model recalls", "", 0, 0, "",
      "list recalls: when each was asked for, and when the last replica was gone", cli_model_recalls},
     {"deploy", "MODEL", 1, 1,
-     "site=SITES near=PLACE replicas=N|MIN:MAX chips=N chip=KIND slots=N hold=TIME idle=TIME engine=NAME",
+     "site=SITES near=PLACE replicas=N|MIN:MAX chips=N chip=KIND slots=N hold=TIME idle=TIME engine=NAME "
+     "cluster members=N "
+     "on=KIND:N,... memory-mib=M corridors",
      "serve a model, here or at sites that joined", cli_deploy},
     {"deployments", "", 0, 0, "", "list deployments and their replicas", cli_deployments},
     {"undeploy", "MODEL", 1, 1, "", "drain and stop a model's replicas", cli_undeploy},

@@ -17,7 +17,8 @@ static const struct column columns[] = {{"MODEL", "/model"},
                                         {"FIRST REPLICA", "/replicas/0/state"},
                                         {"SINCE", "/replicas/0/since"},
                                         {"DETAIL", "/replicas/0/detail"},
-                                        {"WAITS FOR", "/waits_for"}};
+                                        {"WAITS FOR", "/waits_for"},
+                                        {"CLUSTER", "/cluster/summary"}};
 #define NCOLUMNS ((int)(sizeof columns / sizeof columns[0]))
 
 static void wrong(struct request *r, const char *option, const char *expected, const char *text)
@@ -60,6 +61,73 @@ static void add_span(struct request *r, const struct cli *cli, const char *optio
     buf_addf(&r->body, "%" PRIu64, seconds);
 }
 
+/* KIND:N,... */
+static void add_kinds(struct request *r, const char *text)
+{
+    const char *sep = "";
+    buf_add_text(&r->body, "\"kinds\":{");
+    for (const char *p = text; *p;) {
+        size_t len = strcspn(p, ","), name = strcspn(p, ":");
+        uint64_t n;
+        if (name >= len || !u64_parse(p + name + 1, len - name - 1, UINT32_MAX, &n)) {
+            wrong(r, "on", "kinds of chip with how many workers each, such as h20:2,mtt-s4000:2", text);
+            return;
+        }
+        buf_add_text(&r->body, sep);
+        buf_add_json(&r->body, p, name);
+        buf_addf(&r->body, ":%" PRIu64, n);
+        sep = ",";
+        p += len + (p[len] == ',');
+    }
+    buf_add_char(&r->body, '}');
+}
+
+static void add_counts(struct request *r, const struct cli *cli, const char **sep)
+{
+    static const struct {
+        const char *option, *member;
+    } counts[] = {{"members", "members"}, {"memory-mib", "memory_mib"}};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        const char *text = cli_option(cli, counts[i].option);
+        uint64_t n;
+        if (!text)
+            continue;
+        if (!u64_parse(text, strlen(text), UINT32_MAX, &n)) {
+            wrong(r, counts[i].option, "a number", text);
+            return;
+        }
+        buf_addf(&r->body, "%s\"%s\":%" PRIu64, *sep, counts[i].member, n);
+        *sep = ",";
+    }
+}
+
+static void add_cluster(struct request *r, const struct cli *cli)
+{
+    static const char *const only[] = {"members", "on", "memory-mib", "corridors"};
+    const char *sep = "";
+    bool asked = cli_option(cli, "cluster") != NULL;
+    for (size_t i = 0; i < sizeof only / sizeof *only && !asked; i++) {
+        if (!cli_option(cli, only[i]))
+            continue;
+        fprintf(stderr, "busbar: --%s: only with --cluster\n", only[i]);
+        r->bad = true;
+    }
+    if (!asked)
+        return;
+    request_member(r, "cluster");
+    buf_add_char(&r->body, '{');
+    add_counts(r, cli, &sep);
+    if (cli_option(cli, "corridors")) {
+        buf_addf(&r->body, "%s\"corridors\":true", sep);
+        sep = ",";
+    }
+    if (cli_option(cli, "on")) {
+        buf_add_text(&r->body, sep);
+        add_kinds(r, cli_option(cli, "on"));
+    }
+    buf_add_char(&r->body, '}');
+}
+
 int cli_deploy(const struct cli *cli)
 {
     struct request r;
@@ -74,6 +142,7 @@ int cli_deploy(const struct cli *cli)
     request_option(&r, cli, "engine", "engine");
     add_span(&r, cli, "hold", "hold_s");
     add_span(&r, cli, "idle", "idle_s");
+    add_cluster(&r, cli);
     return request_send(&r, cli, "POST", "/api/v1/deployments", columns, NCOLUMNS);
 }
 

@@ -166,7 +166,7 @@ int core_check(const struct core *core)
 {
     if (!leases_hold(core) || !traffic_holds(core) || !pools_hold(core) || !sites_hold(core) ||
         !tenants_hold(core) || !jobs_hold(core) || !job_usages_hold(core) || !members_hold(core) ||
-        !energy_holds(core) || !budgets_hold_all(core) || !registry_holds(core))
+        !energy_holds(core) || !clusters_hold(core) || !budgets_hold_all(core) || !registry_holds(core))
         return ERR_CORRUPT;
     int rc = services_check(core);
     return rc == 0 ? ledger_audit(&core->ledger) : rc;

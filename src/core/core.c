@@ -101,6 +101,7 @@ static void carve(struct core *core, struct arena *arena)
     grants_carve(core, arena);
     tariff_carve(core, arena);
     recalls_carve(core, arena);
+    clusters_carve(core, arena);
     budgets_carve(core, arena);
     registry_carve(core, arena);
     CARVE(core, tenants, tenant, n->tenants);
@@ -300,6 +301,14 @@ static void clean_derived(struct core *core)
     table_clean(&core->waiters);
 }
 
+static void services_collect(struct core *core, row_fn *fn, void *ctx)
+{
+    COLLECT(core, service.services, service, service.service, ROW_DELETE);
+    COLLECT(core, service.demands, service_demand, service.demand, ROW_DELETE);
+    COLLECT(core, service.replicas, service_replica, service.replica, ROW_DELETE);
+    COLLECT(core, clusters.table, cluster, clusters.cluster, ROW_DELETE);
+}
+
 void core_collect(struct core *core, row_fn *fn, void *ctx)
 {
     if (core->batch_events > 0) {
@@ -336,9 +345,7 @@ void core_collect(struct core *core, row_fn *fn, void *ctx)
     COLLECT(core, work.jobs, job, work.job, ROW_PUT);
     COLLECT(core, work.shares, share, work.share, ROW_DELETE);
     rulebook_collect(core, fn, ctx);
-    COLLECT(core, service.services, service, service.service, ROW_DELETE);
-    COLLECT(core, service.demands, service_demand, service.demand, ROW_DELETE);
-    COLLECT(core, service.replicas, service_replica, service.replica, ROW_DELETE);
+    services_collect(core, fn, ctx);
     COLLECT(core, traffic.transits, transit, traffic.transit, ROW_DELETE);
     plan_collect(core, fn, ctx);
     COLLECT(core, reserve.alarms, alarm, reserve.alarm, ROW_DELETE);

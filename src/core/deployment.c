@@ -202,7 +202,8 @@ static int check_terms(const struct core *core, const struct event_deploy *e)
 static uint32_t add(struct core *core, const struct row_deployment *row, struct model_id model)
 {
     uint32_t d = table_take(&core->deployments);
-    core->deployment[d] = (struct deployment){.row = *row, .model = model, .service = INDEX_NONE};
+    core->deployment[d] =
+        (struct deployment){.row = *row, .model = model, .service = INDEX_NONE, .cluster = INDEX_NONE};
     map_put(&core->deployment_map, &row->id, sizeof row->id, d);
     core->model[model.v].ndeployments++;
     core->effects->routes_changed = true;
@@ -222,6 +223,8 @@ int step_deploy(struct core *core, const struct event *event)
         return ERR_WRONG_STATE;
     bool fixed = e->chips == 0;
     int rc = check_terms(core, e);
+    if (rc == 0)
+        rc = cluster_check(core, e);
     if (rc == 0)
         rc = check_sites(core, e, fixed ? 1 : e->chips);
     if (rc != 0)
@@ -250,7 +253,11 @@ int step_deploy(struct core *core, const struct event *event)
     service_of(&row, &core->variant[variant].row.id, tenant, &service);
     service.hold_ms = e->hold_ms ? e->hold_ms : service.hold_ms;
     service.idle_ms = e->idle_ms ? e->idle_ms : service.idle_ms;
-    (void)add(core, &row, model);
+    uint32_t d = add(core, &row, model);
+    if (e->members > 0) {
+        cluster_make(core, d, e, &service.variant);
+        service.made = CLUSTER_HEAD + 1;
+    }
     uint32_t s = service_put(core, &service); /* there is room */
     service_due(core, s);
     return 0;
@@ -268,6 +275,7 @@ void deployment_reap(struct core *core, uint32_t d)
     }
     if (core->deployment[d].service != INDEX_NONE)
         service_drop(core, core->deployment[d].service);
+    cluster_drop(core, d);
     core->model[core->deployment[d].model.v].ndeployments--;
     map_remove(&core->deployment_map, &core->deployment[d].row.id, sizeof(struct uuid));
     table_drop(&core->deployments, d);
@@ -289,6 +297,7 @@ void deployment_stop(struct core *core, uint32_t d)
         return;
     deployment->row.replicas = 0;
     table_touch(&core->deployments, d);
+    cluster_stop(core, d);
     if (deployment->service != INDEX_NONE)
         service_empty(core, deployment->service);
     for (uint32_t i = 0; i < core->replicas.used && deployment->service == INDEX_NONE; i++) {

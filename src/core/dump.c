@@ -70,6 +70,7 @@ void core_dump(const struct core *core, row_fn *fn, void *ctx)
         fn(ctx, ROW_KIND_charging, ROW_PUT, &core->charging.row);
     DUMP(grants.table, grants.grant, grant);
     DUMP(recalls.table, recalls.recall, recall);
+    DUMP(clusters.table, clusters.cluster, cluster);
     DUMP(tariff.terms, tariff.term, terms);
     DUMP(tariff.allowances, tariff.allowance, allowance);
     DUMP(tariff.parts, tariff.part, tariff_part);

@@ -44,6 +44,19 @@ const char *denied_how_text(uint32_t how)
     }
 }
 
+const char *replica_role_text(uint32_t role)
+{
+    switch (role) {
+#define R(name, number, text) \
+    case (number): \
+        return text;
+        REPLICA_ROLES(R)
+#undef R
+    default:
+        return "?";
+    }
+}
+
 const char *replica_state_text(uint32_t state)
 {
     switch (state) {

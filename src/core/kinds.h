@@ -73,6 +73,32 @@ enum replica_state {
 };
 
 /* clang-format off */
+/* What a replica is for. Of a cluster (core/clusters.h) only the head takes requests. */
+#define REPLICA_ROLES(R) \
+    R(ALL, 0, "all")       /* the whole model */ \
+    R(WORKER, 1, "worker") /* holds layers for a head */ \
+    R(HEAD, 2, "head")     /* takes requests, and has its workers compute */
+/* clang-format on */
+
+enum replica_role {
+#define R(name, number, text) REPLICA_##name = (number),
+    REPLICA_ROLES(R)
+#undef R
+};
+
+#define CLUSTER_HEAD 0 /* the head's ordinal; its workers have those from 1 on */
+
+/* clang-format off */
+#define CLUSTER_FLAGS(C) C(CORRIDORS, 1u, "corridors") /* members may be at different sites */
+/* clang-format on */
+
+enum cluster_flag {
+#define C(name, bit, text) CLUSTER_##name = (bit),
+    CLUSTER_FLAGS(C)
+#undef C
+};
+
+/* clang-format off */
 #define METER_FLAGS(M) \
     M(START, 1u, "start")         /* first record of a stream */ \
     M(FINAL, 2u, "final")         /* the request is over; exactly one a request */ \
@@ -377,6 +403,7 @@ const char *model_kind_text(uint32_t kind);
 const char *denied_work_text(uint32_t what);
 const char *denied_how_text(uint32_t how);
 const char *replica_state_text(uint32_t state);
+const char *replica_role_text(uint32_t role);
 const char *place_state_text(uint32_t state);
 const char *job_kind_text(uint32_t kind);
 const char *dispatch_reserve_text(uint32_t reserve);

@@ -18,6 +18,8 @@
 #define KEY_MODELS_MAX 16 /* models that one key may be limited to */
 #define REPLICAS_PER_DEPLOYMENT_MAX 64
 #define SLOTS_MAX 1024
+#define CLUSTER_MEMBERS_MAX 16 /* of one; their parts are in its row */
+#define CLUSTER_KINDS_MAX 4
 #define NODE_CHIPS_MAX 16
 #define CONTEXT_MAX (16u << 20)
 #define TOKENS_PER_METER_MAX (1u << 30)

@@ -160,7 +160,8 @@ static int load_deployment(struct core *core, const struct row_deployment *row)
     uint32_t i = table_take(&core->deployments);
     if (i == INDEX_NONE)
         return ERR_LIMIT;
-    core->deployment[i] = (struct deployment){.row = *row, .model = model, .service = INDEX_NONE};
+    core->deployment[i] =
+        (struct deployment){.row = *row, .model = model, .service = INDEX_NONE, .cluster = INDEX_NONE};
     core->model[model.v].ndeployments++;
     map_put(&core->deployment_map, &row->id, sizeof row->id, i);
     return 0;
@@ -265,6 +266,8 @@ int core_load_done(struct core *core)
         rc = load_work_done(core);
     if (rc == 0)
         rc = load_services_done(core);
+    if (rc == 0)
+        rc = load_clusters_done(core);
     if (rc == 0)
         rc = load_plan_done(core);
     if (rc == 0)

@@ -47,7 +47,7 @@ static bool host(struct core *core, uint32_t i)
 {
     struct replica *replica = &core->replica[i];
     uint32_t service = core->deployment[replica->deployment].service;
-    if (service == INDEX_NONE)
+    if (service == INDEX_NONE || replica->row.role == REPLICA_HEAD)
         return true;
     struct uuid id = replica_job_id(&core->service.service[service].row.id, replica->row.ordinal);
     struct job_id job = job_by_id(core, &id);

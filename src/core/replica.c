@@ -41,6 +41,10 @@ static void replica_move(struct core *core, uint32_t i, uint32_t to, int64_t now
     row->state = to;
     table_touch(&core->replicas, i);
     core->effects->routes_changed = true;
+    if (row->role == REPLICA_WORKER)
+        cluster_look(core, core->replica[i].deployment);
+    else if (row->role == REPLICA_HEAD && to == REPLICA_READY)
+        cluster_ready(core, core->replica[i].deployment);
 }
 
 static struct effect *replica_effect(struct core *core, enum effect_kind kind, const struct row_replica *row)
@@ -84,17 +88,34 @@ uint32_t replica_wait(struct core *core, uint32_t d, uint32_t served)
 {
     const struct service_replica *r = &core->service.replica[served];
     const struct row_deployment *deployment = &core->deployment[d].row;
-    return replica_add(core,
-                       &(struct replica){.deployment = d,
-                                         .served = served,
-                                         .row = {.deployment = deployment->id,
-                                                 .ordinal = (uint32_t)r->row.ordinal,
-                                                 .variant = core->service.service[r->service].row.variant,
-                                                 .epoch = 1,
-                                                 .state = REPLICA_WANTED,
-                                                 .slots = deployment->slots,
-                                                 .since_ms = core->now_ms,
-                                                 .chips = deployment->chips}});
+    return replica_add(
+        core, &(struct replica){
+                  .deployment = d,
+                  .served = served,
+                  .row = {.deployment = deployment->id,
+                          .ordinal = (uint32_t)r->row.ordinal,
+                          .variant = core->service.service[r->service].row.variant,
+                          .epoch = 1,
+                          .state = REPLICA_WANTED,
+                          .slots = deployment->slots,
+                          .since_ms = core->now_ms,
+                          .chips = deployment->chips,
+                          .role = core->deployment[d].cluster == INDEX_NONE ? REPLICA_ALL : REPLICA_WORKER}});
+}
+
+uint32_t replica_head(struct core *core, uint32_t d, const struct uuid *variant)
+{
+    const struct row_deployment *deployment = &core->deployment[d].row;
+    return replica_add(core, &(struct replica){.deployment = d,
+                                               .served = INDEX_NONE,
+                                               .row = {.deployment = deployment->id,
+                                                       .ordinal = CLUSTER_HEAD,
+                                                       .variant = *variant,
+                                                       .epoch = 1,
+                                                       .state = REPLICA_WANTED,
+                                                       .slots = deployment->slots,
+                                                       .since_ms = core->now_ms,
+                                                       .role = REPLICA_HEAD}});
 }
 
 /* What ran under the epoch before speaks for nobody any more. */
@@ -124,6 +145,23 @@ void replica_place(struct core *core, uint32_t i, uint32_t pool)
     core->effects->routes_changed = true;
 }
 
+void replica_head_place(struct core *core, uint32_t i, const struct uuid *site)
+{
+    struct row_replica *row = &core->replica[i].row;
+    row->site = *site;
+    row->since_ms = row->placed_ms = core->now_ms;
+    table_touch(&core->replicas, i);
+    replica_effect(core, EFFECT_REPLICA_START, row);
+    core->effects->routes_changed = true;
+}
+
+/* The plan of its cluster, if it had a part in one, is void with it. */
+static void left(struct core *core, uint32_t role, uint32_t d)
+{
+    if (role == REPLICA_WORKER)
+        cluster_look(core, d);
+}
+
 void replica_displace(struct core *core, uint32_t i)
 {
     struct row_replica *row = &core->replica[i].row;
@@ -135,6 +173,7 @@ void replica_displace(struct core *core, uint32_t i)
     memset(row->chip, 0, sizeof row->chip);
     table_touch(&core->replicas, i);
     core->effects->routes_changed = true;
+    left(core, row->role, core->replica[i].deployment);
 }
 
 void replica_drain(struct core *core, uint32_t i, int64_t now_ms)
@@ -145,11 +184,13 @@ void replica_drain(struct core *core, uint32_t i, int64_t now_ms)
 
 void replica_forget(struct core *core, uint32_t i)
 {
+    uint32_t role = core->replica[i].row.role, d = core->replica[i].deployment;
     energy_end(core, &core->replica[i].row, false);
     if (!uuid_zero(&core->replica[i].row.site))
         replica_effect(core, EFFECT_REPLICA_STOP, &core->replica[i].row);
     table_drop(&core->replicas, i);
     core->effects->routes_changed = true;
+    left(core, role, d);
 }
 
 /* ---- what sites tell ---- */
@@ -177,6 +218,8 @@ static void stopped(struct core *core, uint32_t i)
 {
     uint32_t d = core->replica[i].deployment, served = core->replica[i].served;
     energy_end(core, &core->replica[i].row, false);
+    if (core->replica[i].row.role == REPLICA_HEAD)
+        cluster_head_over(core, d);
     if (served != INDEX_NONE)
         work_cancel(core, (struct job_id){core->service.replica[served].job});
     else
@@ -196,12 +239,11 @@ int step_replica_state(struct core *core, const struct event *event)
     struct row_replica *row = &core->replica[i].row;
     bool served = core->replica[i].served != INDEX_NONE;
     if (row->epoch != e->epoch || !move_allowed(row->state, e->state) ||
-        (served &&
+        ((served || row->role == REPLICA_HEAD) &&
          (uuid_zero(&row->site) || (e->state == REPLICA_STOPPED && row->state != REPLICA_DRAINING))))
         return ERR_WRONG_STATE;
     if (e->slots > SLOTS_MAX || e->context > CONTEXT_MAX)
         return ERR_OVERFLOW;
-    replica_move(core, i, e->state, event->at_ms);
     if (e->slots)
         row->slots = e->slots;
     if (e->context)
@@ -209,6 +251,7 @@ int step_replica_state(struct core *core, const struct event *event)
     memcpy(row->endpoint, e->endpoint, sizeof e->endpoint);
     memcpy(row->detail, e->detail, sizeof e->detail);
     memcpy(row->version, e->version, sizeof e->version);
+    replica_move(core, i, e->state, event->at_ms);
     if (served)
         service_due(core, core->deployment[d].service);
     if (e->state == REPLICA_STOPPED)
@@ -235,9 +278,14 @@ void replica_restart_all(struct core *core, int64_t now_ms)
             stopped(core, i);
             continue;
         }
+        if (core->replica[i].row.role == REPLICA_HEAD) { /* it begins with the next plan */
+            cluster_break(core, core->replica[i].deployment, "the hub was started anew");
+            continue;
+        }
         begin_anew(core, i, now_ms);
         core->replica[i].row.placed_ms = now_ms;
         replica_effect(core, EFFECT_REPLICA_START, &core->replica[i].row);
+        left(core, core->replica[i].row.role, core->replica[i].deployment);
     }
     core->effects->routes_changed = true;
 }

@@ -376,6 +376,20 @@ const struct uuid *view_rules_peer(const struct core *core, const struct uuid *i
                : &core->tenant[core->tenant[tenant.v].peer].row.id;
 }
 
+/* A head computes nothing: what it is asked, its workers are. */
+static bool may_ask_workers(const struct core *core, const struct uuid *tenant, const struct row_model *model,
+                            const struct row_replica *head, uint32_t *rule)
+{
+    const struct row_cluster *cluster = view_cluster(core, &head->deployment);
+    struct view_part part;
+    for (uint32_t i = 0; cluster && view_cluster_part(cluster, i, &part); i++) {
+        const struct row_replica *worker = view_cluster_worker(core, cluster, &part);
+        if (worker && !view_may_ask(core, tenant, model, worker, rule))
+            return false;
+    }
+    return true;
+}
+
 bool view_may_ask(const struct core *core, const struct uuid *tenant_id, const struct row_model *model,
                   const struct row_replica *replica, uint32_t *rule)
 {
@@ -384,6 +398,8 @@ bool view_may_ask(const struct core *core, const struct uuid *tenant_id, const s
     struct rule_facts facts;
     struct verdict verdict;
     *rule = RULES_NONE;
+    if (replica->role == REPLICA_HEAD)
+        return may_ask_workers(core, tenant_id, model, replica, rule);
     if (rulebook_rules(core)->nrules == 0 || tenant.v == INDEX_NONE || site.v == INDEX_NONE)
         return true;
     const struct row_tenant *row = &core->tenant[tenant.v].row;

@@ -16,6 +16,7 @@
 #include "core/schema_audit.h"
 #include "core/schema_budget.h"
 #include "core/schema_chips.h"
+#include "core/schema_cluster.h"
 #include "core/schema_money.h"
 #include "core/schema_rules.h"
 
@@ -180,7 +181,7 @@ struct uuid_list {
 #define EVENT_DEPLOY(F, S) \
     F(S, uuid, deployment, 0) F(S, uuid, model, 0) F(S, u32, replicas, 0) F(S, u32, slots, 0) \
     F(S, uuids, sites, 0) F(S, u32, min, 0) F(S, u32, chips, 0) F(S, text, chip, CHIP_CAP) F(S, uuid, tenant, 0) \
-    F(S, i64, hold_ms, 0) F(S, i64, idle_ms, 0) F(S, text, near, NAME_CAP) F(S, text, engine, NAME_CAP)
+    F(S, i64, hold_ms, 0) F(S, i64, idle_ms, 0) F(S, text, near, NAME_CAP) F(S, text, engine, NAME_CAP) CLUSTER_ASKED(F, S)
 #define EVENT_UNDEPLOY(F, S) F(S, uuid, deployment, 0)
 /* version: of the engine, as it says itself; empty: nobody asked it yet. */
 #define EVENT_REPLICA_STATE(F, S) \
@@ -321,7 +322,7 @@ struct uuid_list {
     E(notice_tried, 135, EVENT_NOTICE_TRIED) \
     E(model_recall, 140, EVENT_MODEL_RECALL) E(model_recall_lift, 141, EVENT_MODEL_RECALL_LIFT) \
     E(state_digest, 150, EVENT_STATE_DIGEST) \
-    UNIT_EVENTS(E)
+    UNIT_EVENTS(E) CLUSTER_EVENTS(E)
 
 /* ---- rows: the state, as the store keeps it. R(name, kind, fields, leading fields that are the key) ---- */
 
@@ -441,12 +442,12 @@ struct uuid_list {
     F(S, uuid, id, 0) F(S, uuid, model, 0) F(S, u32, replicas, 0) F(S, u32, slots, 0) \
     F(S, i64, created_ms, 0) F(S, uuids, sites, 0) F(S, u32, min, 0) F(S, u32, chips, 0) F(S, text, chip, CHIP_CAP) \
     F(S, text, near, NAME_CAP)
-/* chips: of the kind `chip`, there; 0: it is counted nowhere. version: of the engine that runs, as it says. placed_ms: since when it is there. */
+/* chips: of the kind `chip`, there; 0: it is counted nowhere. version: of the engine that runs, as it says. placed_ms: since when it is there. role: enum replica_role. */
 #define ROW_REPLICA(F, S) \
     F(S, uuid, deployment, 0) F(S, u32, ordinal, 0) F(S, uuid, variant, 0) F(S, uuid, site, 0) \
     F(S, u32, epoch, 0) F(S, u32, state, 0) F(S, u32, slots, 0) F(S, u32, context, 0) \
     F(S, text, endpoint, TEXT_CAP) F(S, text, detail, TEXT_CAP) F(S, i64, since_ms, 0) \
-    F(S, u32, chips, 0) F(S, text, chip, CHIP_CAP) F(S, text, version, NAME_CAP) F(S, i64, placed_ms, 0)
+    F(S, u32, chips, 0) F(S, text, chip, CHIP_CAP) F(S, text, version, NAME_CAP) F(S, i64, placed_ms, 0) F(S, u32, role, 0)
 /* Added to, not replaced: totals of one hour. `hour` counts hours since 1970. */
 #define ROW_USAGE(F, S) \
     F(S, uuid, tenant, 0) F(S, uuid, key, 0) F(S, uuid, model, 0) F(S, u64, hour, 0) \
@@ -549,7 +550,7 @@ struct uuid_list {
     R(recall, 90, ROW_RECALL, 1) R(tally, 91, ROW_TALLY, 3) \
     R(denial, 92, ROW_DENIAL, 6) \
     R(drill, 93, ROW_DRILL, 1) \
-    UNIT_ROWS(R)
+    UNIT_ROWS(R) CLUSTER_ROWS(R)
 
 /* clang-format on */
 

@@ -159,6 +159,7 @@ static bool add(struct core *core, uint32_t i)
     struct service *s = &core->service.service[i];
     struct event_job_submit request;
     request_of(s, &request);
+    cluster_kind(core, s, request.chip0);
     if (table_room(&core->service.replicas) == 0 ||
         (s->deployment != INDEX_NONE && table_room(&core->replicas) == 0) ||
         work_submit(core, &request, s->deployment) != 0)

@@ -14,6 +14,7 @@
 #include "base/rng.h"
 #include "core/books.h"
 #include "core/budget.h"
+#include "core/clusters.h"
 #include "core/contingency.h"
 #include "core/core.h"
 #include "core/denial.h"
@@ -66,6 +67,7 @@ struct deployment {
     struct row_deployment row;
     struct model_id model;
     uint32_t service; /* that says how many, INDEX_NONE: it is on the hub's own machine, outside all pools */
+    uint32_t cluster; /* INDEX_NONE: it is none */
 };
 
 struct replica {
@@ -128,6 +130,7 @@ struct core {
     struct grants grants;
     struct tariff tariff;
     struct recalls recalls;
+    struct clusters clusters;
     struct budgets budgets;
     struct registry registry;
     struct table members, gateways, tenants, keys, models, variants, prices, deployments, replicas, workers,
@@ -249,6 +252,9 @@ void replica_restart_all(struct core *core, int64_t now_ms);
 void replica_own(struct core *core, uint32_t deployment, uint32_t ordinal, const struct uuid *variant);
 /* A replica without a place, for the job that is `served`, of core's services; there is room. Returns it. */
 uint32_t replica_wait(struct core *core, uint32_t deployment, uint32_t served);
+/* A cluster's head, nowhere yet; there is room. Returns it. */
+uint32_t replica_head(struct core *core, uint32_t deployment, const struct uuid *variant);
+void replica_head_place(struct core *core, uint32_t replica, const struct uuid *site);
 /* Its job starts in the pool: its site is to run it. */
 void replica_place(struct core *core, uint32_t replica, uint32_t pool);
 /* Its job does not run any more: nor does it, and what it tells under that epoch is void. */

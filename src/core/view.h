@@ -134,6 +134,20 @@ const struct uuid *view_rules_peer(const struct core *core, const struct uuid *t
 /* Whether rules let somebody of each site's own jurisdiction use the model there, on some pool. Each tenant is not judged. */
 bool view_may_deploy(const struct core *core, const struct uuid_list *sites, const struct row_model *model,
                      uint32_t chips);
+/* The deployment's cluster, NULL: it is none; and the i-th part of its plan, false: there are not so many. */
+const struct row_cluster *view_cluster(const struct core *core, const struct uuid *deployment);
+struct view_part {
+    uint32_t ordinal, epoch, layers;
+};
+bool view_cluster_part(const struct row_cluster *row, uint32_t i, struct view_part *out);
+/* The replica that a part names, if it is somewhere, under that epoch; NULL: it is not. */
+const struct row_replica *view_cluster_worker(const struct core *core, const struct row_cluster *row,
+                                              const struct view_part *part);
+/* Megabytes that one may use, 0: what there is. */
+static inline uint32_t cluster_memory_mib(const struct row_cluster *row)
+{
+    return (uint32_t)(row->member_bytes >> 20);
+}
 const struct row_deployment *view_deployment_of(const struct core *core, const struct uuid *model);
 
 /* Where a tenant or a key with a limit stands, nano-units. */

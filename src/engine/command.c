@@ -97,13 +97,45 @@ void command_free(struct command *c)
         free(c->env[i]);
 }
 
-void command_build(struct command *c, const struct engine_spec *spec, const struct command_order *o)
+static void command_add_number(struct command *c, const char *option, uint64_t number)
 {
-    char parent[24];
-    (void)snprintf(parent, sizeof parent, "%ld", (long)getpid());
+    char text[24];
+    (void)snprintf(text, sizeof text, "%llu", (unsigned long long)number);
+    command_add(c, strdup(option));
+    command_add(c, strdup(text));
+}
+
+static void add_worker(struct command *c, const struct command_order *o)
+{
     command_add(c, strdup(o->self));
-    command_add(c, strdup("shim"));
-    command_add(c, strdup(parent));
+    command_add(c, strdup("rpc-worker"));
+    command_add(c, strdup("--socket"));
+    command_add(c, strdup(o->socket));
+    if (o->memory_mib > 0)
+        command_add_number(c, "--memory-mib", o->memory_mib);
+    if (o->threads > 0)
+        command_add_number(c, "--threads", o->threads);
+}
+
+/* What the engine itself is started with comes after it. */
+static void add_head(struct command *c, const struct command_order *o)
+{
+    char split[CLUSTER_MEMBERS_MAX * 12 + 1];
+    size_t len = 0;
+    command_add(c, strdup(o->self));
+    command_add(c, strdup("rpc-head"));
+    for (uint32_t i = 0; i < o->nworkers && i < CLUSTER_MEMBERS_MAX; i++) {
+        command_add(c, strdup("--worker"));
+        command_add(c, strdup(o->workers[i].socket));
+        len += (size_t)snprintf(split + len, sizeof split - len, "%s%u", i ? "," : "", o->workers[i].layers);
+    }
+    command_add(c, strdup("--split"));
+    command_add(c, strdup(split));
+    command_add(c, strdup("--"));
+}
+
+static void add_engine(struct command *c, const struct engine_spec *spec, const struct command_order *o)
+{
     for (unsigned i = 0; i < spec->argv_count && c->n < COMMAND_ARGS_MAX - 16; i++)
         command_add(c, expand(o, spec->argv[i]));
     char **more = o->kind == MODEL_EMBEDDING ? spec->args_embedding : spec->args_rerank;
@@ -112,6 +144,21 @@ void command_build(struct command *c, const struct engine_spec *spec, const stru
                                                 : 0;
     for (unsigned i = 0; i < nmore && c->n < COMMAND_ARGS_MAX; i++)
         command_add(c, expand(o, more[i]));
+}
+
+void command_build(struct command *c, const struct engine_spec *spec, const struct command_order *o)
+{
+    char parent[24];
+    (void)snprintf(parent, sizeof parent, "%ld", (long)getpid());
+    command_add(c, strdup(o->self));
+    command_add(c, strdup("shim"));
+    command_add(c, strdup(parent));
+    if (o->role == REPLICA_HEAD)
+        add_head(c, o);
+    if (o->role == REPLICA_WORKER)
+        add_worker(c, o);
+    else
+        add_engine(c, spec, o);
     unsigned k = 0;
     for (char **e = environ; *e && k < COMMAND_ARGS_MAX; e++) {
         if (is_kept(*e) && !is_named_as(*e, o->visible))

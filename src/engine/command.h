@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/fs.h"
+#include "core/limits.h"
 #include "engine/spec.h"
 
 #define COMMAND_ARGS_MAX 128
@@ -22,6 +23,14 @@ struct command {
     char *env[COMMAND_ARGS_MAX + 1];
 };
 
+#define COMMAND_SOCKET_CAP 108 /* of an address */
+
+/* What a head has compute, and where it is reached. */
+struct command_worker {
+    uint32_t layers;
+    char socket[COMMAND_SOCKET_CAP];
+};
+
 /* What the names in braces of an argv template stand for. */
 struct command_order {
     const char *self;   /* our own program, whose shim starts the engine */
@@ -30,6 +39,11 @@ struct command_order {
     uint32_t slots, context, threads;
     uint32_t kind;       /* enum model_kind: which further arguments */
     const char *visible; /* "NAME=0,1", in place of what we have of that name; NULL or "": none */
+    /* Of a cluster (engine/rpc.h): a worker takes the engine's place; a head goes before it. */
+    uint32_t role; /* enum replica_role */
+    uint32_t memory_mib;
+    const struct command_worker *workers; /* of a head, in the order of their layers */
+    uint32_t nworkers;
 };
 
 /* First executable of that name in the colon-separated folders, then on PATH. */

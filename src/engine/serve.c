@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -226,7 +227,8 @@ static void spawn(struct unit *u)
     char binary[FS_PATH_MAX];
     struct serve *s = u->serve;
     struct command command = {.n = 0};
-    if (!command_program(s->config.self, s->config.engine_path, u->spec->binary, binary)) {
+    bool own = u->order.role == REPLICA_WORKER; /* which looks for the server itself */
+    if (!command_program(s->config.self, s->config.engine_path, own ? "{self}" : u->spec->binary, binary)) {
         unit_down(u, "the engine's program was not found");
         return;
     }
@@ -240,7 +242,11 @@ static void spawn(struct unit *u)
                                   .context = u->order.context,
                                   .threads = s->config.threads,
                                   .kind = u->order.kind,
-                                  .visible = u->order.visible};
+                                  .visible = u->order.visible,
+                                  .role = u->order.role,
+                                  .memory_mib = u->order.memory_mib,
+                                  .workers = u->order.workers,
+                                  .nworkers = u->order.nworkers};
     command_build(&command, u->spec, &order);
     uv_pipe_init(&s->config.loop->uv, &u->output, 0);
     u->output.data = u->process.data = u;
@@ -284,6 +290,10 @@ static void on_version(void *ctx)
 /* It is ready once it has said which version it is, or did not in time. */
 static void ask_version(struct unit *u)
 {
+    if (u->order.role == REPLICA_WORKER) {
+        on_version(u); /* its head's engine tells one */
+        return;
+    }
     if (!u->version.word[0] && !u->version.call) {
         u->asked_ms = now_ms(u);
         if (engine_version_ask(&u->version, u->serve->client, &u->endpoint, u->spec, on_version, u))
@@ -359,9 +369,24 @@ static void on_health_end(struct http_call *call, int rc)
 static const struct http_call_events health_events = {
     .on_head = on_health_head, .on_body = on_health_body, .on_end = on_health_end};
 
+/* A worker's socket is there as soon as its server has answered, and a server that hangs is found by its head. */
+static void look_at_socket(struct unit *u)
+{
+    struct stat st;
+    if (stat(u->endpoint.host, &st) == 0 && S_ISSOCK(st.st_mode))
+        healthy(u);
+    else
+        unhealthy(u);
+    again_in(u, poll_after(u));
+}
+
 static void poll_health(struct unit *u)
 {
     struct buf request;
+    if (u->order.role == REPLICA_WORKER) {
+        look_at_socket(u);
+        return;
+    }
     if (u->health)
         return;
     buf_init(&request, 4096);
@@ -383,7 +408,8 @@ static void step_stop(struct unit *u)
         return;
     }
     bool busy = !s->shutting && s->config.busy &&
-                s->config.busy(s->config.ctx, &u->order.deployment, u->order.ordinal) > 0;
+                s->config.busy(s->config.ctx, &u->order.deployment,
+                               u->order.role == REPLICA_WORKER ? CLUSTER_HEAD : u->order.ordinal) > 0;
     if (u->terms == 0 && busy && waited < DRAIN_LIMIT_MS) {
         again_in(u, POLL_STOPPING_MS);
         return;

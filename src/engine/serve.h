@@ -13,6 +13,7 @@
 #include "base/str.h"
 #include "core/kinds.h"
 #include "core/limits.h"
+#include "engine/command.h"
 #include "engine/spec.h"
 #include "net/http_client.h"
 
@@ -36,6 +37,11 @@ struct serve_order {
     uint32_t chips;          /* of a batch system's; 0: what there is is shared */
     /* "NAME=0,1": which chips are its own (engine/jobenv.h); "": as we see them. */
     char visible[SERVE_VISIBLE_CAP];
+    /* Of a cluster. A worker has no weights, and is no engine: it answers nothing but its head. */
+    uint32_t role; /* enum replica_role */
+    uint32_t memory_mib;
+    uint32_t nworkers;
+    struct command_worker workers[CLUSTER_MEMBERS_MAX];
 };
 
 struct serve_report {

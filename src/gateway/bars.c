@@ -26,7 +26,8 @@ static struct slot_bar bar_of(const struct core *core, const struct row_model *m
         while (k < i && (!uuid_eq(&m->backends[k]->site, &b->site) ||
                          memcmp(m->backends[k]->chip, b->chip, sizeof b->chip) != 0))
             k++;
-        struct row_replica like = {.site = b->site, .chips = b->chips};
+        struct row_replica like = {
+            .deployment = b->deployment, .site = b->site, .chips = b->chips, .role = b->role};
         memcpy(like.chip, b->chip, sizeof like.chip);
         if (k < i && m->backends[k]->chips == b->chips) {
             bar.barred |= (bar.barred >> k & 1) << i;

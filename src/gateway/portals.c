@@ -364,7 +364,7 @@ int portals_place(struct portals *s, struct row_replica *replica)
     struct tunnel_target target = {replica->deployment, replica->ordinal, replica->epoch};
     struct portal *p = find(s, &target);
     char base[TEXT_CAP];
-    if (replica->state != REPLICA_READY)
+    if (replica->state != REPLICA_READY || replica->role == REPLICA_WORKER)
         return 0;
     if (!p) {
         p = calloc(1, sizeof *p);

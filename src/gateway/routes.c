@@ -146,6 +146,7 @@ int routes_row(struct routes *r, uint32_t kind, void *row)
     case ROW_KIND_deployment:
     case ROW_KIND_service:
     case ROW_KIND_recall:
+    case ROW_KIND_cluster:
     case ROW_KIND_rules:
     case ROW_KIND_rules_part:
         rc = core_load(r->core, (enum row_kind)kind, row);

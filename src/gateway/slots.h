@@ -35,6 +35,7 @@ struct backend {
     char chip[CHIP_CAP]; /* empty: it is counted nowhere */
     char version[NAME_CAP];
     uint32_t chips;
+    uint32_t role; /* enum replica_role */
     struct http_endpoint endpoint;
     uint32_t slots;
     uint64_t salt; /* for rendezvous hashing */

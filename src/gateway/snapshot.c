@@ -106,6 +106,7 @@ static struct backend *backend_of(struct registry *r, const struct row_replica *
     memcpy(b->chip, row->chip, sizeof b->chip);
     memcpy(b->version, row->version, sizeof b->version);
     b->chips = row->chips;
+    b->role = row->role;
     b->far = far;
     b->endpoint = endpoint;
     b->slots = row->slots;
@@ -258,7 +259,8 @@ static void add_backends(struct registry *r, struct snapshot *s, const struct co
     for (uint32_t pos = 0; (row = view_replica_at(core, &pos)) != NULL;) {
         const struct row_deployment *d = view_deployment(core, &row->deployment);
         struct snap_model *m = d ? model_with_id(s, &d->model) : NULL;
-        if (!m || row->state == REPLICA_DRAINING || row->state == REPLICA_STOPPED)
+        if (!m || row->state == REPLICA_DRAINING || row->state == REPLICA_STOPPED ||
+            row->role == REPLICA_WORKER)
             continue;
         m->nwanted++;
         bool here = uuid_eq(&row->site, &own->id);

@@ -125,7 +125,8 @@ void render_tenant(struct buf *out, const struct core *core, const struct row_te
 void render_key(struct buf *out, const struct core *core, const struct row_key *row);
 /* `all`: with origin and location, which may be paths of the hub or URLs that are nobody else's business. */
 void render_model(struct buf *out, const struct core *core, const struct row_model *row, bool all);
-void render_deployment(struct buf *out, const struct core *core, const struct row_deployment *row);
+void render_deployment(struct buf *out, const struct core *core, const struct row_deployment *row,
+                       struct gateway *gateway);
 
 /* Answers with the code's status and these words, or the code's own. */
 void hub_refuse(struct http_request *request, int code, const char *message);

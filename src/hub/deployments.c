@@ -4,6 +4,7 @@
 #include "base/osrandom.h"
 #include "core/kinds.h"
 #include "hub/api.h"
+#include "hub/deploy_cluster.h"
 #include "hub/door.h"
 #include "hub/near.h"
 
@@ -17,7 +18,7 @@ static int list(struct api_call *call, const struct core *core)
     for (uint32_t pos = 0; (row = view_deployment_at(core, &pos)) != NULL;) {
         buf_add_text(&call->out, sep);
         sep = ",";
-        render_deployment(&call->out, core, row);
+        render_deployment(&call->out, core, row, call->hub->gateway);
     }
     page_end_after(&call->out, NULL);
     return 0;
@@ -27,7 +28,7 @@ static int show_id(struct api_call *call, const struct core *core)
 {
     const struct row_deployment *row = view_deployment(core, &call->id);
     if (row)
-        render_deployment(&call->out, core, row);
+        render_deployment(&call->out, core, row, call->hub->gateway);
     else
         buf_add_text(&call->out, "{\"stopped\":true}");
     return 0;
@@ -84,8 +85,9 @@ static int check_at_sites(struct api_call *call)
 
 static int add_parse(struct api_call *call)
 {
-    static const char *const members[] = {"model", "sites", "near",   "replicas", "min",    "max", "slots",
-                                          "chips", "chip",  "hold_s", "idle_s",   "engine", NULL};
+    static const char *const members[] = {"model",  "sites",  "near",    "replicas", "min",
+                                          "max",    "slots",  "chips",   "chip",     "hold_s",
+                                          "idle_s", "engine", "cluster", NULL};
     struct event_deploy *e = &call->events[0].u.deploy;
     uint64_t slots = SLOTS_DEFAULT, chips = 1;
     call->events[0].kind = EVENT_KIND_deploy;
@@ -96,7 +98,7 @@ static int add_parse(struct api_call *call)
     if (rc == 0)
         rc = body_text(call, "model", true, call->param, NAME_CAP);
     if (rc == 0)
-        rc = check_at_sites(call);
+        rc = body_member(call, "cluster") ? 0 : check_at_sites(call);
     if (rc == 0)
         rc = read_scale(call, e);
     if (rc == 0)
@@ -113,6 +115,8 @@ static int add_parse(struct api_call *call)
         rc = read_span(call, "hold_s", &e->hold_ms);
     if (rc == 0)
         rc = read_span(call, "idle_s", &e->idle_ms);
+    if (rc == 0)
+        rc = deploy_cluster_parse(call, e);
     e->slots = (uint32_t)slots;
     e->chips = (uint32_t)chips;
     if (rc == 0 && slots == 0)
@@ -284,6 +288,8 @@ static int add_prepare(struct api_call *call, const struct core *core)
         rc = check_chips(call, core);
     if (rc == 0 && e->near[0])
         rc = add_near(call, core, row);
+    if (rc == 0)
+        rc = deploy_cluster_prepare(call, core, row);
     if (rc == 0 && !view_may_deploy(core, &e->sites, row, e->chips))
         rc = err_set(&call->err, ERR_FORBIDDEN, "The rules let nobody use `%s` at one of these sites.",
                      row->name);

@@ -60,8 +60,8 @@ static const struct row_variant *weights_of(const struct core *core, const struc
     for (uint32_t pos = 0; (row = view_replica_at(core, &pos)) != NULL;) {
         const struct row_variant *variant = view_variant(core, &row->variant);
         char digest[BLOB_NAME_LEN + 1];
-        if (!variant || !uuid_eq(&row->site, site))
-            continue;
+        if (!variant || !uuid_eq(&row->site, site) || row->role == REPLICA_WORKER)
+            continue; /* a head sends its workers what they hold */
         blob_name(digest, variant->digest);
         if (strcmp(digest, name) == 0 && !strstr(variant->location, "://"))
             return variant;

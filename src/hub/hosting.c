@@ -103,6 +103,10 @@ struct wanted {
     char model[NAME_CAP];
     uint32_t kind, context, slots;
     bool drains;
+    /* Of a cluster. */
+    uint32_t memory_mib, nparts;
+    struct view_part part[CLUSTER_MEMBERS_MAX];
+    bool in_plan; /* of a worker */
 };
 
 struct hosting_list {
@@ -111,6 +115,21 @@ struct hosting_list {
     uint8_t (*recalled)[DIGEST_BYTES]; /* weights that nobody may use */
     uint32_t nrecalled;
 };
+
+static void want_role(const struct core *core, struct wanted *out)
+{
+    const struct row_cluster *cluster = view_cluster(core, &out->replica.deployment);
+    if (!cluster)
+        return;
+    out->memory_mib = cluster_memory_mib(cluster);
+    while (view_cluster_part(cluster, out->nparts, &out->part[out->nparts])) {
+        const struct view_part *part = &out->part[out->nparts++];
+        out->in_plan =
+            out->in_plan || (part->ordinal == out->replica.ordinal && part->epoch == out->replica.epoch);
+        if (out->nparts == CLUSTER_MEMBERS_MAX)
+            break;
+    }
+}
 
 static bool want(const struct core *core, const struct row_replica *row, struct wanted *out)
 {
@@ -126,6 +145,7 @@ static bool want(const struct core *core, const struct row_replica *row, struct 
                            .slots = deployment->slots,
                            .drains = row->state == REPLICA_DRAINING};
     memcpy(out->model, model->name, sizeof out->model);
+    want_role(core, out);
     return true;
 }
 
@@ -177,14 +197,44 @@ void hosting_add_target(struct buf *out, const struct uuid *deployment, uint32_t
     buf_addf(out, "{\"deployment\":\"%s\",\"ordinal\":%u,\"epoch\":%u", id, ordinal, epoch);
 }
 
-/* No new requests come; those that it answers may end. */
+/* No new requests come; those that it answers may end. What a worker computes its head answers. */
 static bool is_to_stop(struct hosting *s, const struct wanted *w)
 {
-    bool answers = w->drains &&
-                   s->config.busy(s->config.busy_ctx, &w->replica.deployment, w->replica.ordinal) > 0 &&
+    bool worker = w->replica.role == REPLICA_WORKER;
+    bool answers = w->drains && (!worker || w->in_plan) &&
+                   s->config.busy(s->config.busy_ctx, &w->replica.deployment,
+                                  worker ? CLUSTER_HEAD : w->replica.ordinal) > 0 &&
                    runtime_now_ms(s->config.runtime) - w->replica.since_ms < DRAIN_MS;
     s->draining = s->draining || answers;
     return w->drains && !answers;
+}
+
+/* An agent of before there were clusters knows no engine of these names, and says so. */
+static const char *engine_of(const struct wanted *w)
+{
+    switch (w->replica.role) {
+    case REPLICA_WORKER:
+        return "rpc-worker";
+    case REPLICA_HEAD:
+        return "rpc-head";
+    default:
+        return w->variant.engine;
+    }
+}
+
+static void add_role(struct buf *out, const struct wanted *w)
+{
+    if (w->replica.role == REPLICA_WORKER)
+        buf_addf(out, ",\"memory_mib\":%u", w->memory_mib);
+    if (w->replica.role != REPLICA_HEAD)
+        return;
+    buf_add_text(out, ",\"serves\":");
+    buf_add_json(out, w->variant.engine, strlen(w->variant.engine));
+    buf_add_text(out, ",\"workers\":[");
+    for (uint32_t i = 0; i < w->nparts; i++)
+        buf_addf(out, "%s{\"ordinal\":%u,\"epoch\":%u,\"layers\":%u}", i ? "," : "", w->part[i].ordinal,
+                 w->part[i].epoch, w->part[i].layers);
+    buf_add_char(out, ']');
 }
 
 static void add_wanted(struct buf *out, const struct wanted *w, bool stop)
@@ -200,7 +250,8 @@ static void add_wanted(struct buf *out, const struct wanted *w, bool stop)
     buf_add_text(out, ",\"model\":");
     buf_add_json(out, w->model, strlen(w->model));
     buf_add_text(out, ",\"engine\":");
-    buf_add_json(out, w->variant.engine, strlen(w->variant.engine));
+    buf_add_json(out, engine_of(w), strlen(engine_of(w)));
+    add_role(out, w);
     buf_add_char(out, '}');
 }
 

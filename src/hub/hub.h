@@ -15,6 +15,7 @@ struct publisher;
 struct quota;
 struct starts;
 struct witnesses;
+struct clusters_maker;
 
 #define HUB_LOCAL_SITE "local" /* the site of the hub's own machine */
 
@@ -34,8 +35,9 @@ struct hub {
     const char *work_dir;        /* of the local site's engine; NULL: it runs no jobs */
     char listen[64];
     struct starts *starts; /* when jobs will start */
-    struct door *door;     /* for sites; NULL: there is none */
-    char site_listen[64];  /* where it is */
+    struct clusters_maker *clusters;
+    struct door *door;    /* for sites; NULL: there is none */
+    char site_listen[64]; /* where it is */
     int64_t started_ms;
     uint8_t webhook_key[32]; /* WEBHOOK_KEY_LEN */
     bool webhook_private;    /* webhooks may lead to addresses that are not public, and be without TLS */

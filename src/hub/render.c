@@ -7,6 +7,7 @@
 #include "core/why.h"
 #include "hub/bills.h"
 #include "hub/budgets.h"
+#include "hub/deploy_cluster.h"
 
 static void add_member(struct buf *out, const char *name)
 {
@@ -207,6 +208,7 @@ static void add_replica(struct buf *out, const struct core *core, const struct r
              r->epoch, r->slots, r->context, r->chips);
     add_text(out, "chip", r->chip, sizeof r->chip);
     add_text(out, "state", replica_state_text(r->state), 16);
+    add_text(out, "role", replica_role_text(r->role), 16);
     if (site)
         add_text(out, "site", site->name, NAME_CAP);
     else
@@ -273,7 +275,8 @@ static void add_where(struct buf *out, const struct core *core, const struct row
     buf_add_char(out, '"');
 }
 
-void render_deployment(struct buf *out, const struct core *core, const struct row_deployment *row)
+void render_deployment(struct buf *out, const struct core *core, const struct row_deployment *row,
+                       struct gateway *gateway)
 {
     const struct row_model *model = view_model(core, &row->model);
     const struct row_replica *r;
@@ -295,7 +298,9 @@ void render_deployment(struct buf *out, const struct core *core, const struct ro
         buf_add_text(out, i ? "," : "");
         buf_add_json(out, site->name, strlen(site->name));
     }
-    buf_add_text(out, "],\"replicas\":[");
+    buf_add_char(out, ']');
+    render_cluster(out, core, row, gateway);
+    buf_add_text(out, ",\"replicas\":[");
     for (uint32_t pos = 0; (r = view_replica_at(core, &pos)) != NULL;) {
         if (!uuid_eq(&r->deployment, &row->id))
             continue;

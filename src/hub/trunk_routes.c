@@ -80,6 +80,20 @@ static uint64_t add_rules(struct buf *out, const struct core *core)
     return 1 + own.parts;
 }
 
+/* Without any a gateway of before them takes all this. */
+static uint64_t add_clusters(struct buf *out, const struct core *core)
+{
+    const struct row_deployment *row;
+    uint64_t n = 0;
+    for (uint32_t pos = 0; (row = view_deployment_at(core, &pos)) != NULL;) {
+        const struct row_cluster *cluster = view_cluster(core, &row->id);
+        if (cluster)
+            frame_add_row(out, ROW_KIND_cluster, cluster);
+        n += cluster != NULL;
+    }
+    return n;
+}
+
 /* In the order in which core_load wants them. A key comes with its hash, as it is stored, never with its secret. */
 static void add_routes(struct buf *out, const struct core *core, uint64_t version)
 {
@@ -108,6 +122,7 @@ static void add_routes(struct buf *out, const struct core *core, uint64_t versio
         frame_add_row(out, ROW_KIND_price, price);
     ADD_ALL(deployment);
     n += add_services(out, core);
+    n += add_clusters(out, core); /* before replicas, which name them by their role */
     ADD_ALL(replica);
     n += add_rules(out, core);
     const struct row_recall *recall; /* without any a gateway of before them takes all this */

@@ -92,6 +92,32 @@ static const struct row_replica *replica_of(const struct core *core, const struc
     return row;
 }
 
+/* A head begins when all that it needs has a socket; what is said of others later breaks the plan. False: not now. */
+static bool add_workers(struct serve_order *order, const struct core *core, const struct row_cluster *cluster)
+{
+    struct view_part part;
+    for (uint32_t i = 0; view_cluster_part(cluster, i, &part); i++) {
+        const struct row_replica *worker = view_cluster_worker(core, cluster, &part);
+        struct command_worker *to = &order->workers[order->nworkers];
+        if (!worker || strncmp(worker->endpoint, "unix:", 5) != 0 ||
+            !text_set(to->socket, sizeof to->socket, worker->endpoint + 5, strlen(worker->endpoint + 5)))
+            return false;
+        to->layers = part.layers;
+        order->nworkers++;
+    }
+    return order->nworkers > 0;
+}
+
+static bool add_role(struct serve_order *order, const struct core *core, const struct row_replica *replica)
+{
+    const struct row_cluster *cluster = view_cluster(core, &replica->deployment);
+    order->role = replica->role;
+    if (!cluster || replica->role == REPLICA_ALL)
+        return replica->role == REPLICA_ALL;
+    order->memory_mib = cluster_memory_mib(cluster);
+    return replica->role == REPLICA_WORKER || add_workers(order, core, cluster);
+}
+
 static void look_up(void *ctx, const struct core *core)
 {
     struct lookup *l = ctx;
@@ -102,6 +128,8 @@ static void look_up(void *ctx, const struct core *core)
     const struct row_site *own = view_site_own(core);
     if (!variant || !model || replica->state == REPLICA_DRAINING || !uuid_eq(&replica->site, &own->id))
         return; /* it was taken back meanwhile, or is another site's */
+    if (!add_role(&l->order, core, replica))
+        return;
     l->order.slots = deployment->slots;
     l->order.context = model->context;
     l->order.kind = model->kind;
