@@ -17,6 +17,7 @@
 #include "hub/hosting.h"
 #include "hub/measure.h"
 #include "hub/passages.h"
+#include "hub/peers.h"
 #include "hub/trunks.h"
 #include "hub/visit.h"
 #include "net/http_server.h"
@@ -330,6 +331,7 @@ static const struct {
              {"/site/v1/probe", desk_take_probe, OPEN_TO_SITES},
              {"/site/v1/replicas", hosting_take_report, OPEN_TO_SITES},
              {TUNNEL_PATH, hosting_take_tunnel, OPEN_TO_SITES},
+             {PEER_PATH, peers_take, OPEN_TO_SITES},
              {TRUNK_PATH, trunks_take, OPEN_TO_GATEWAYS},
              {PASSAGE_PATH, passages_take, OPEN_TO_GATEWAYS}};
 

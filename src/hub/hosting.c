@@ -11,6 +11,7 @@
 #include "core/kinds.h"
 #include "core/view.h"
 #include "hub/hosting_parts.h"
+#include "hub/peers.h"
 
 #define LOOK_MS 1000
 #define FIRST_LOOK_MS 5000 /* after the hub's start: sites come back by then */
@@ -26,6 +27,7 @@ struct word {
 struct hosting {
     struct hosting_config config;
     struct tunnels *tunnels;
+    struct peers *peers;
     uint64_t version;
     pthread_mutex_t lock; /* of the words */
     struct word word[SITES_MAX];
@@ -43,6 +45,11 @@ struct hosting {
 struct tunnels *hosting_tunnels(const struct hosting *hosting)
 {
     return hosting->tunnels;
+}
+
+struct peers *hosting_peers(const struct hosting *hosting)
+{
+    return hosting->peers;
 }
 
 const struct hosting_config *hosting_config(const struct hosting *hosting)
@@ -63,6 +70,8 @@ void hosting_changed(struct hosting *s)
 
 void hosting_effect(struct hosting *s, const struct effect *effect)
 {
+    if (effect->kind == EFFECT_REPLICA_START && effect->ordinal == CLUSTER_HEAD)
+        peers_part(s->peers, &effect->deployment); /* if it is a cluster, they are those of the head before */
     if (effect->kind == EFFECT_REPLICA_START || effect->kind == EFFECT_REPLICA_STOP ||
         effect->kind == EFFECT_RECALLED)
         hosting_changed(s);
@@ -313,13 +322,19 @@ static void look(void *ctx, const struct core *core)
     }
 }
 
+static void cut(struct hosting *s, const struct uuid *site)
+{
+    tunnels_cut(s->tunnels, site);
+    peers_cut(s->peers, site);
+}
+
 static void on_looked(void *ctx, const struct effect *reply)
 {
     struct hosting *s = ctx;
     s->looking = false;
     for (uint32_t i = 0; i < s->nreached && reply->code == 0; i++) {
         if (s->gone[i])
-            tunnels_cut(s->tunnels, &s->reached[i].site);
+            cut(s, &s->reached[i].site);
     }
     if (reply->code == 0 && s->nevents > 0 && runtime_post_all(s->config.runtime, s->event, s->nevents) == 0)
         hosting_changed(s); /* who is back says anew what it has */
@@ -338,7 +353,7 @@ static void on_tick(uv_timer_t *timer)
     s->nreached = tunnels_sites(s->tunnels, s->reached, SITES_MAX);
     for (uint32_t i = 0; i < s->nreached; i++) {
         if (s->config.silent(s->config.ctx, &s->reached[i].site))
-            tunnels_cut(s->tunnels, &s->reached[i].site);
+            cut(s, &s->reached[i].site);
     }
     uint64_t token = mailbox_token(s->config.box);
     asks_add(s->config.asks, token, on_looked, s);
@@ -357,7 +372,10 @@ int hosting_open(struct hosting **out, const struct hosting_config *config, stru
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     s->config = *config;
     int rc = tunnels_open(&s->tunnels, config->loop, config->run_dir, err);
+    if (rc == 0)
+        rc = peers_open(&s->peers, config->loop, err);
     if (rc != 0) {
+        tunnels_free(s->tunnels);
         free(s);
         return rc;
     }
@@ -375,6 +393,7 @@ void hosting_close(struct hosting *s)
 {
     uv_close((uv_handle_t *)&s->timer, NULL);
     tunnels_close(s->tunnels);
+    peers_close(s->peers);
 }
 
 void hosting_free(struct hosting *s)
@@ -382,6 +401,7 @@ void hosting_free(struct hosting *s)
     if (!s)
         return;
     tunnels_free(s->tunnels);
+    peers_free(s->peers);
     pthread_mutex_destroy(&s->lock);
     free(s);
 }

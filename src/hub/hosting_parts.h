@@ -7,6 +7,7 @@
 #include "hub/tunnels.h"
 
 struct tunnels *hosting_tunnels(const struct hosting *hosting);
+struct peers *hosting_peers(const struct hosting *hosting);
 const struct hosting_config *hosting_config(const struct hosting *hosting);
 /* What should be served is not as it was. */
 void hosting_changed(struct hosting *hosting);

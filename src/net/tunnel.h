@@ -10,6 +10,9 @@
  * A gateway reaches replicas through the hub over a passage, the same with the ends changed: POST /gateway/v1/passage, 101, and
  * then it is the gateway that sends the line and what a client sends.
  *
+ * The head of a cluster reaches workers of other sites in the same way: its site sends POST /site/v1/peer with the worker's deployment,
+ * ordinal and epoch, the hub answers 101, and what follows is what the head sends to it; or the hub refuses, with words.
+ *
  * A site that does not serve that replica closes the connection. A hub that has no such replica, no slot of it or no way to it answers
  * 503 with the field PASSAGE_REFUSED: nothing has reached the replica. Bounds: TUNNEL_HEAD_MAX bytes to the end of the hub's
  * head, TUNNEL_LINE_MAX of a line.
@@ -25,6 +28,8 @@
 
 #define TUNNEL_PATH "/site/v1/tunnel"
 #define TUNNEL_PROTOCOL "busbar-tunnel"
+#define PEER_PATH "/site/v1/peer"
+#define PEER_PROTOCOL "busbar-peer"
 #define PASSAGE_PATH "/gateway/v1/passage"
 #define PASSAGE_PROTOCOL "busbar-passage"
 #define PASSAGE_REFUSED "busbar-passage-refused"

@@ -13,7 +13,9 @@
 #include "site/claims.h"
 #include "site/link.h"
 #include "site/replica_jobs.h"
+#include "site/replica_list.h"
 #include "site/totals.h"
+#include "site/ways.h"
 
 #define TICK_MS 200
 #define RETRY_MS 500
@@ -29,7 +31,8 @@
 struct item {
     struct list node;
     struct site_replicas *replicas;
-    struct serve_order order; /* as wanted now */
+    struct serve_order order;                         /* as wanted now */
+    struct tunnel_target worker[CLUSTER_MEMBERS_MAX]; /* of a cluster's head: what it needs */
     char digest[BLOB_NAME_LEN + 1];
     uint64_t size;
     struct cache_want *want; /* of its weights, while it is wanted or runs */
@@ -57,6 +60,7 @@ struct site_replicas {
     struct replica_jobs *jobs;
     struct claims *claims; /* of serve's */
     struct bridge *bridge;
+    struct ways *ways;
     struct link *link;
     struct totals *totals;
     struct list items;
@@ -118,8 +122,28 @@ static void on_weights(void *ctx, const struct err *err, const char *path)
     settle(r, item);
 }
 
+/* Where a head reaches its workers: here, or by a way through the hub. False: one of ours is not there yet; the reason is told. */
+static bool find_workers(struct site_replicas *r, struct item *item)
+{
+    for (uint32_t i = 0; i < item->order.nworkers; i++) {
+        const struct tunnel_target *target = &item->worker[i];
+        const struct item *own = find(r, &target->deployment, target->ordinal);
+        char *socket = item->order.workers[i].socket;
+        struct err err = {0};
+        bool ours = own && own->running && own->run_epoch == target->epoch;
+        if (ours ? !text_set(socket, COMMAND_SOCKET_CAP, own->socket, strlen(own->socket)) || !socket[0]
+                 : ways_to(r->ways, target, socket, &err) != 0) {
+            set(r, item, REPLICA_STARTING, ours ? "waits for a worker of this site" : err.msg);
+            return false;
+        }
+    }
+    return true;
+}
+
 static void run(struct site_replicas *r, struct item *item)
 {
+    if (item->order.role == REPLICA_HEAD && !find_workers(r, item))
+        return;
     item->running = true;
     item->run_epoch = item->order.epoch;
     memcpy(item->order.location, item->location, sizeof item->order.location);
@@ -163,12 +187,19 @@ static void start(struct site_replicas *r, struct item *item)
 {
     char words[TEXT_CAP];
     bool early = uv_now(&r->config.loop->uv) < item->next_ms;
+    if (r->jobs && item->order.role != REPLICA_ALL) {
+        set(r, item, REPLICA_BACKOFF,
+            "members of a cluster run on a site's own machine, not in a batch system");
+        return;
+    }
     if (r->jobs && !replica_jobs_listed(r->jobs))
         return;
     bool goes_on = r->jobs && replica_jobs_has(r->jobs, &item->order);
     if (early && !goes_on)
         return; /* the reason is told */
-    if (!item->want)
+    if (item->order.role == REPLICA_WORKER)
+        item->here = true; /* its head sends it what it holds */
+    else if (!item->want)
         item->want = cache_get(r->config.cache, item->digest, item->size, "", on_weights, item);
     if (item->here || goes_on) {
         run(r, item);
@@ -227,6 +258,8 @@ static void on_state(void *ctx, const struct serve_report *report)
             ended(r, item, report->detail);
         item->running = item->stopping = false;
         item->socket[0] = 0;
+        if (item->order.role == REPLICA_HEAD)
+            ways_end(r->ways, &item->order.deployment);
         settle(r, item);
         return;
     }
@@ -262,51 +295,13 @@ static const char *way_of(void *ctx, const struct tunnel_target *target, struct 
 
 /* ---- what the hub wants ---- */
 
-static bool take_u32(yyjson_val *v, const char *name, uint32_t max, uint32_t *out)
-{
-    yyjson_val *number = yyjson_obj_get(v, name);
-    *out = (uint32_t)yyjson_get_uint(number);
-    return yyjson_is_uint(number) && yyjson_get_uint(number) <= max;
-}
-
-static bool take_text(yyjson_val *v, const char *name, char *dst, size_t cap)
-{
-    yyjson_val *text = yyjson_obj_get(v, name);
-    return yyjson_is_str(text) && text_set(dst, cap, yyjson_get_str(text), yyjson_get_len(text));
-}
-
-static bool read_item(yyjson_val *v, struct item *out)
-{
-    struct serve_order *o = &out->order;
-    char id[UUID_TEXT_LEN + 1];
-    yyjson_val *size = yyjson_obj_get(v, "size"), *stop = yyjson_obj_get(v, "stop");
-    *out = (struct item){.wanted = yyjson_is_false(stop), .listed = true};
-    out->size = yyjson_get_uint(size);
-    return yyjson_is_uint(size) && yyjson_is_bool(stop) && take_text(v, "deployment", id, sizeof id) &&
-           uuid_parse(&o->deployment, id, strlen(id)) &&
-           take_text(v, "digest", out->digest, sizeof out->digest) &&
-           blob_name_valid(out->digest, strlen(out->digest)) && out->size <= BLOB_MAX &&
-           take_u32(v, "ordinal", UINT32_MAX, &o->ordinal) && take_u32(v, "epoch", UINT32_MAX, &o->epoch) &&
-           take_u32(v, "slots", SLOTS_MAX, &o->slots) && take_u32(v, "context", CONTEXT_MAX, &o->context) &&
-           take_u32(v, "kind", UINT32_MAX, &o->kind) && take_text(v, "model", o->model, sizeof o->model) &&
-           name_valid(o->model, strlen(o->model)) && take_text(v, "engine", o->engine, sizeof o->engine);
-}
-
-/* On what it is to run: an older hub does not say. */
-static bool read_chips(yyjson_val *v, struct serve_order *o)
-{
-    o->chips = 1;
-    return (!yyjson_obj_get(v, "chip") || take_text(v, "chip", o->chip, sizeof o->chip)) &&
-           (!yyjson_obj_get(v, "chips") || take_u32(v, "chips", JOB_INDICES_MAX, &o->chips));
-}
-
-static void want(struct site_replicas *r, const struct item *wanted)
+static void want(struct site_replicas *r, const struct replica_wanted *wanted)
 {
     struct item *item = find(r, &wanted->order.deployment, wanted->order.ordinal);
     if (!item) {
         item = calloc(1, sizeof *item);
         if (!item)
-            abort(); /* a kilobyte for a replica of gigabytes */
+            abort(); /* a few kilobytes for a replica of gigabytes */
         list_push(&r->items, &item->node);
         item->replicas = r;
         item->state = REPLICA_STARTING;
@@ -314,7 +309,8 @@ static void want(struct site_replicas *r, const struct item *wanted)
         item->size = wanted->size;
     }
     item->order = wanted->order;
-    item->wanted = wanted->wanted;
+    memcpy(item->worker, wanted->worker, sizeof item->worker);
+    item->wanted = !wanted->stop;
     item->listed = true;
     item->slots = item->slots ? item->slots : item->order.slots;
     item->context = item->context ? item->context : item->order.context;
@@ -360,23 +356,22 @@ static void take_recalled(struct site_replicas *r, yyjson_val *list)
 bool site_replicas_take(struct site_replicas *r, yyjson_val *given)
 {
     yyjson_val *list = yyjson_obj_get(given, "list"), *v;
-    struct item item;
+    struct replica_wanted wanted;
     bool any = false;
     if (!yyjson_is_arr(list) || !yyjson_is_uint(yyjson_obj_get(given, "version")))
         return false;
     yyjson_arr_iter it = yyjson_arr_iter_with(list);
-    while ((v = yyjson_arr_iter_next(&it)) != NULL) {
-        if (!read_item(v, &item) || !read_chips(v, &item.order))
+    while ((v = yyjson_arr_iter_next(&it)) != NULL)
+        if (!replica_list_read(v, &wanted))
             return false;
-    }
     list_for_each_safe (at, next, &r->items) {
         struct item *old = list_entry(at, struct item, node);
         old->wanted = old->listed = false;
     }
     it = yyjson_arr_iter_with(list);
     while ((v = yyjson_arr_iter_next(&it)) != NULL) {
-        if (read_item(v, &item) && read_chips(v, &item.order))
-            want(r, &item);
+        if (replica_list_read(v, &wanted))
+            want(r, &wanted);
         any = true;
     }
     take_recalled(r, yyjson_obj_get(given, "recalled"));
@@ -526,6 +521,8 @@ static int open_parts(struct site_replicas *r, struct err *err)
         rc = link_open(&r->link, loop, r->config.hub, r->config.tls, err);
     if (rc == 0)
         rc = bridge_open(&r->bridge, &bridge, err);
+    if (rc == 0)
+        rc = ways_open(&r->ways, &(struct ways_config){loop, r->config.hub, r->config.tls, r->run_dir}, err);
     if (rc != 0)
         return rc;
     if (r->config.engine->engine != ENGINE_KIND_LOCAL)
@@ -540,6 +537,8 @@ static void close_parts(struct site_replicas *r)
 {
     if (r->bridge)
         bridge_close(r->bridge);
+    if (r->ways)
+        ways_close(r->ways);
     link_close(r->link);
     r->link = NULL;
     if (r->claims)
@@ -594,6 +593,7 @@ void site_replicas_free(struct site_replicas *r)
     claims_free(r->claims);
     totals_free(r->totals);
     bridge_free(r->bridge);
+    ways_free(r->ways);
     if (r->specs)
         engine_specs_free(r->specs);
     free(r);
