@@ -19,8 +19,8 @@ from workbench import FULL, Tap, find_processes, need, replied, same, wait_for
 
 CAP_MIB = 56  # of a worker; the model has 41 MiB in layers, and room to compute is counted besides
 LARGE = {'dim': 512, 'layers': 12, 'ffn': 1536, 'heads': 8, 'kv_heads': 4, 'vocab': 2048}
-CONTEXT, SLOTS, TOKENS = 256, 1, 16
-PROMPTS = ['bada beda bodu', 'One day a', 'cuda fofe gige hohe', 'once'] * (5 if FULL else 1)
+CONTEXT, SLOTS, TOKENS = 256, 1, 12
+PROMPTS = ['bada beda bodu', 'One day a', 'cuda fofe gige hohe', 'once'][:4 if FULL else 2]
 TWO = ('--cluster', '--members', '2', '--memory-mib', str(CAP_MIB), '--site', 'north,south', '--corridors', '--slots', str(SLOTS))
 
 
@@ -204,7 +204,7 @@ def a_site_goes(f, texts_alone):
 
 
 def four_at_one_site(f, texts_alone):
-    deploy(f, '--cluster', '--on', 'h20:4', '--memory-mib', '48', '--site', 'north', '--slots', str(SLOTS))
+    deploy(f, '--cluster', '--on', 'h20:4', '--memory-mib', '44', '--site', 'north', '--slots', str(SLOTS))
     c = serving(f)
     same((len(c['parts']), {p['site'] for p in c['parts']}), (4, {'north'}), 'parts')
     same(texts(f), texts_alone, 'text of four workers')
