@@ -248,10 +248,17 @@ def nonsense(two):
     same({**two.chips()}, before, 'chips')
 
 
+def decided_again(two):
+    """All of it from the journal, in a core that is never loaded: the same rows."""
+    two.bench.stop()
+    done = two.bench.run('audit', 'replay')
+    same(done.returncode, OK, done.stdout + done.stderr)
+
+
 def main():
     tap, wanted = Tap(), sys.argv[1:]  # names of cases, when run by hand
     with Two() as two:
-        for case in (come, falls_off, missed_after_start, returns, at_both, moves, declared, nonsense):
+        for case in (come, falls_off, missed_after_start, returns, at_both, moves, declared, nonsense, decided_again):
             if not wanted or case.__name__ in wanted:
                 tap.case(case.__name__.replace('_', ' '), case, two)
     tap.done()
