@@ -19,7 +19,8 @@ int plan_measured(struct plan_case *pc, const struct cli *cli)
     problems_init(&problems);
     int rc = measured_load(pc->measured, path, &problems);
     if (rc == 0)
-        rc = measured_learn(pc->measured, pc->models, pc->chips, &pc->delivered, &pc->shape, &problems);
+        rc = measured_learn(pc->measured, pc->models, pc->chips, &pc->delivered, &pc->shape, pc->format,
+                            &problems);
     if (rc != 0)
         rc = plan_tell(path, rc, &problems);
     problems_fini(&problems);

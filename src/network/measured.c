@@ -158,6 +158,7 @@ struct lesson {
     const struct netfile *chips;
     const struct model_delivered *delivered;
     const struct cluster_model *own;
+    const struct model_format *format; /* of it */
     struct problems *problems;
 };
 
@@ -229,7 +230,8 @@ static void add_stage(const struct lesson *l, const struct cluster_problem *p, c
     const struct measured_chip *chip = chip_of(l->m, stage->chip);
     const struct net_chip *of = net_chip_of(l->chips, stage->chip);
     (void)model_pool(l->delivered, of, chips, chips, pool);
-    model_pool_format(l->delivered, of, models_format(l->models, row->format), pool);
+    model_pool_format(l->delivered, of, row->model[0] ? models_format(l->models, row->format) : l->format,
+                      pool);
     measured_correct(l->m, stage->chip, pool);
     int64_t one = whole_ps(p, 1, chips), layer = whole_ps(p, 2, chips) - one;
     uint64_t flop_s = pool->flop_s, attend_s = pool->attend_flop_s;
@@ -321,9 +323,9 @@ static int check_rows(const struct lesson *l)
 
 int measured_learn(struct measured *m, const struct models *models, const struct netfile *chips,
                    const struct model_delivered *delivered, const struct cluster_model *own,
-                   struct problems *problems)
+                   const struct model_format *format, struct problems *problems)
 {
-    struct lesson l = {m, models, chips, delivered, own, problems};
+    struct lesson l = {m, models, chips, delivered, own, format, problems};
     struct calibrate_row *rows = calloc(MEASURED_MAX, sizeof *rows);
     int rc = rows ? check_rows(&l) : ERR_NO_MEMORY;
     for (uint32_t i = 0; rc == 0 && i < m->n; i++)

@@ -55,11 +55,11 @@ struct measured {
 
 /* 0, or ERR_INVALID (see `problems`), ERR_NOT_FOUND, ERR_IO. */
 int measured_load(struct measured *out, const char *path, struct problems *problems);
-/* Learns the chips' factors, and holds each row against the prediction. `own`: the model of rows that name none. ERR_INVALID (see
+/* Learns the chips' factors, and holds each row against the prediction. `own`: the model of rows that name none, in `format` (NULL: computed as 16 bits). ERR_INVALID (see
  * `problems`): a chip, model or format that is not in the catalogues, layers that do not add up. ERR_NO_MEMORY. */
 int measured_learn(struct measured *m, const struct models *models, const struct netfile *chips,
                    const struct model_delivered *delivered, const struct cluster_model *own,
-                   struct problems *problems);
+                   const struct model_format *format, struct problems *problems);
 /* What was learnt, put on the pool of a chip; of one that was not measured nothing changes. */
 void measured_correct(const struct measured *m, const char *chip, struct cluster_pool *pool);
 

@@ -72,6 +72,13 @@ def compute_bound(folder):
     near(got['measured']['rows'][0]['corrected'], 5000, 0.01, 'as measured')
 
 
+def in_its_format(folder):
+    """A row that names no model is of the planned one in its format: with 8 bits a chip computes faster, so that is no news of it."""
+    told = 'measured:\n' + row(9000, ('h100', LAYERS), batch=2048, context=16)
+    shares = [plan(folder, told, '--quant', quant, on='h100:1')['measured']['chips'][0]['compute'] for quant in ('bf16', 'fp8')]
+    need(shares[1] < 0.85 * shares[0], shares)
+
+
 def other_models(folder):
     """A row of another model teaches of the same chip."""
     other = row(30, ('a100', 80), model='llama-3.1-70b', format='q4_0')
@@ -95,7 +102,7 @@ def mistakes(folder):
 
 def main():
     tap = Tap()
-    for case in (teaches, changes_the_choice, compute_bound, other_models, mistakes):
+    for case in (teaches, changes_the_choice, compute_bound, in_its_format, other_models, mistakes):
         with tempfile.TemporaryDirectory() as folder:
             tap.case(case.__name__.replace('_', ' '), case, folder)
     tap.done()
