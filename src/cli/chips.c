@@ -11,7 +11,7 @@
 #include "net/json.h"
 #include "probe/probe.h"
 
-#define WATCH_S 5
+#define EVERY_S_DEFAULT 5
 #define COLUMNS 10
 #define CELL_CAP 64
 
@@ -170,9 +170,10 @@ static void print_changes(const struct probe_scan *before, const struct probe_sc
 }
 
 /* Scans again and again, until it is told to stop: what came, went and changed; with --json each scan, a line each. */
-static int watch(const struct cli *cli, const struct probe_options *options, struct probe_scan *scan)
+static int watch(const struct cli *cli, const struct probe_options *options, struct probe_scan *scan,
+                 uint32_t every_s)
 {
-    const struct timespec wait = {.tv_sec = WATCH_S};
+    const struct timespec wait = {.tv_sec = every_s};
     struct probe_scan *before = calloc(1, sizeof *before);
     struct sigaction action = {.sa_handler = on_signal};
     struct err err = {0};
@@ -202,7 +203,14 @@ int cli_chips(const struct cli *cli)
 {
     struct probe_options options = {.from = cli_option(cli, "from")};
     struct err err = {0};
-    const bool watched = cli_option(cli, "watch") != NULL;
+    uint32_t every_s = EVERY_S_DEFAULT;
+    const bool watched = cli_option(cli, "watch") != NULL || cli_option(cli, "every") != NULL;
+    if (cli_count(cli, "every", &every_s) != 0)
+        return CLI_USAGE;
+    if (every_s == 0) {
+        fprintf(stderr, "busbar: --every: at least 1 second\n");
+        return CLI_USAGE;
+    }
     struct probe_scan *scan = calloc(1, sizeof *scan);
     if (!scan) {
         fprintf(stderr, "busbar: out of memory\n");
@@ -216,7 +224,7 @@ int cli_chips(const struct cli *cli)
         rc = cli->json ? print_json(scan, !watched) : print_people(scan);
     if (rc == CLI_OK && watched) {
         (void)fflush(stdout);
-        rc = watch(cli, &options, scan);
+        rc = watch(cli, &options, scan, every_s);
     }
     free(scan);
     return rc;

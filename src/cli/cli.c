@@ -216,8 +216,8 @@ const struct verb cli_verbs[] = {
      "on=CHIPS goal=GOALS quant=FORMAT kv=BITS context=N prompt=N batch=N groups=N draft=N:GAINED corridors "
      "overlap reference=CHIP efficiency=SHARES measured=FILE chips=FILE models=FILE",
      "plan how given chips serve a model: groups, stages, replicas, and how fast that will be", cli_plan},
-    {"chips", "", 0, 0, "watch from=DIR", "which chips this machine has, and how they are; no hub is asked",
-     cli_chips},
+    {"chips", "", 0, 0, "watch every=SECONDS from=DIR",
+     "which chips this machine has, and how they are; no hub is asked", cli_chips},
     {"backup", "DIR", 1, 1, "blobs", "copy the running hub's data to a new folder", cli_backup},
     {"restore", "DIR", 1, 1, "", "fill a new data folder from a backup", cli_restore},
     {"rules apply", "FILE", 1, 1, "dry-run",

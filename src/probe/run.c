@@ -115,23 +115,35 @@ static int start(const char *program, char *const argv[], const char *folder, in
     return rc;
 }
 
-/* Until it closes its output, or says too much, or the time is over. What is past the bound is not kept: half of a table is none. */
-static bool read_all(int fd, struct buf *out, uint64_t until_ms)
+static bool has_ended(pid_t pid)
+{
+    siginfo_t info = {0};
+    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == pid;
+}
+
+/* Until it has ended, with what is in the pipe then (a child of its own may hold that open), or closes its output, or says too much, or
+ * the time is over. What is past the bound is not kept: half of a table is none. */
+static bool read_all(int fd, pid_t pid, struct buf *out, uint64_t until_ms)
 {
     char piece[4096];
+    bool ended = false;
     for (;;) {
-        uint64_t now = now_ms();
+        uint64_t now = now_ms(), left = now < until_ms ? until_ms - now : 0;
         struct pollfd p = {.fd = fd, .events = POLLIN};
-        int rc = now < until_ms ? poll(&p, 1, (int)(until_ms - now)) : 0;
-        if (rc < 0 && errno == EINTR)
-            continue;
-        if (rc <= 0)
+        int rc = poll(&p, 1, ended ? 0 : (int)(left < STEP_MS ? left : STEP_MS));
+        if (rc < 0 && errno != EINTR)
             return false;
+        if (rc <= 0) {
+            if (ended || left == 0)
+                return ended;
+            ended = has_ended(pid);
+            continue;
+        }
         ssize_t n = read(fd, piece, sizeof piece);
         if (n <= 0)
             return n == 0;
         buf_add(out, piece, (size_t)n);
-        if (out->failed)
+        if (out->failed || left == 0)
             return false;
     }
 }
@@ -178,7 +190,7 @@ static int run_in(const char *folder, const char *program, char *const argv[], u
     int rc = start(program, argv, folder, pipe_fd[1], &pid);
     (void)close(pipe_fd[1]);
     if (rc == 0) {
-        result->timed_out = !read_all(pipe_fd[0], out, until);
+        result->timed_out = !read_all(pipe_fd[0], pid, out, until);
         finish(pid, until, key, result);
     }
     (void)close(pipe_fd[0]);
