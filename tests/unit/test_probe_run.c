@@ -200,7 +200,7 @@ static void make_device(const char *address, const char *device)
         const char *name, *text;
     } files[] = {
         {"vendor", "0x10de\n"}, {"class", "0x030200\n"}, {"revision", "0xa1\n"}, {"numa_node", "0\n"}};
-    (void)snprintf(path, sizeof path, "%s/sys/bus/pci/devices/%s", folder, address);
+    (void)snprintf(path, sizeof path, "%.800s/sys/bus/pci/devices/%.20s", folder, address);
     assert_int_equal(fs_mkdirs(path, 0700, NULL), 0);
     for (size_t i = 0; i <= sizeof files / sizeof files[0]; i++) {
         bool last = i == sizeof files / sizeof files[0];
