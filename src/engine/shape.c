@@ -11,6 +11,7 @@
 #include "engine/gguf.h"
 #include "engine/gguf_walk.h"
 
+#define SIDE_MAX (1u << 24)
 #define ALIGNMENT 32 /* of the data, where the file says nothing else */
 
 enum part { PART_LAYERS, PART_HEAD, PART_EMBED, PART_REST, PARTS };
@@ -78,7 +79,7 @@ static int walk(struct reading *r, const char *path, const struct stat *st, int 
     int rc = gguf_walk(data, len, &visitor, &end, err);
     (void)munmap(data, len);
     uint64_t from = (end + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    if (rc == 0 && from + r->last > (uint64_t)st->st_size)
+    if (rc == 0 && (from > (uint64_t)st->st_size || r->last > (uint64_t)st->st_size - from))
         rc = err_set(err, ERR_INVALID, "%s is cut", path);
     if (rc == 0)
         r->bytes[r->part] += (uint64_t)st->st_size - from - r->last;
@@ -89,7 +90,8 @@ static int settle(struct reading *r, const char *path, struct err *err)
 {
     uint64_t kv = r->kv_heads ? r->kv_heads : r->heads;
     if (r->layers == 0 || r->layers > CLUSTER_LAYERS_MAX || r->embedding == 0 || r->embedding > 1u << 20 ||
-        r->heads == 0 || kv == 0 || kv > 1u << 16 || r->bytes[PART_LAYERS] < r->layers)
+        r->heads == 0 || kv == 0 || kv > 1u << 16 || r->bytes[PART_LAYERS] < r->layers ||
+        r->key_length > SIDE_MAX || r->shape->ffn > SIDE_MAX || r->shape->vocab > SIDE_MAX)
         return err_set(err, ERR_INVALID, "%s does not say of which layers it is made", path);
     uint64_t dim = r->key_length ? r->key_length : r->embedding / r->heads;
     uint64_t head = r->bytes[PART_HEAD] ? r->bytes[PART_HEAD] : r->bytes[PART_EMBED];

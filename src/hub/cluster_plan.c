@@ -11,6 +11,7 @@
 #define SCRATCH_MIN (UINT64_C(16) << 20) /* the process itself, and what is rounded up */
 #define BATCH 512                        /* tokens that llama.cpp computes in one go */
 #define ROOM_ALIGN 16
+#define ROOM_MAX (UINT64_C(1) << 52) /* no memory has so much: what is beyond is as good as endless */
 
 struct part {
     uint32_t ordinal, epoch, layers;
@@ -24,7 +25,8 @@ uint64_t cluster_scratch(const struct shape *s, bool head)
 
 static uint64_t layer_room(const struct shape *s, uint64_t tokens)
 {
-    return s->model.layer_bytes + s->model.kv_bytes * tokens;
+    int128 room = (int128)s->model.layer_bytes + (int128)s->model.kv_bytes * tokens;
+    return room < ROOM_MAX ? (uint64_t)room : ROOM_MAX;
 }
 
 uint32_t cluster_layers(const struct shape *s, const struct cluster_worker *w, uint64_t tokens, bool head)

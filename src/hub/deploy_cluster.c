@@ -66,6 +66,8 @@ static int check_members(struct api_call *call, yyjson_val *cluster)
     static const char *const without[] = {"replicas", "min", "max", "chips", "hold_s", "idle_s"};
     size_t i, max, k;
     yyjson_val *key, *v;
+    if (body_member(call, "sites") && body_member(call, "near"))
+        return err_set(&call->err, ERR_INVALID, "either sites or near");
     if (!yyjson_is_obj(cluster))
         return err_set(&call->err, ERR_INVALID, "cluster: must be an object, {} for all as usual");
     yyjson_obj_foreach(cluster, i, max, key, v)

@@ -96,6 +96,7 @@ def refused(f, status, words, **body):
 
 def refusals(f):
     refused(f, 400, 'must be an object', cluster=True)
+    refused(f, 400, 'either sites or near', cluster={}, sites=['north'], near='north')
     refused(f, 400, 'no member workers', cluster={'workers': 2})
     refused(f, 400, 'members must be a number', cluster={'members': 0})
     refused(f, 400, 'members must be a number', cluster={'members': 16})
