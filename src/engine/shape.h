@@ -2,8 +2,8 @@
 /*
  * The shape of a model file, as the planner of clusters wants it (core/cluster.h): what its layers, its last part and its table of tokens
  * weigh, and what a token's keys and values take. Read from the head of the GGUF file alone: a tensor is as large as the next one
- * is behind it. Weights are counted as layers by their names, `blk.N.`; where there is no `output.weight` the table of tokens is the last part
- * as well, and is held twice.
+ * is behind it. Weights are counted as layers by their names, `blk.N.`; where there is no `output.weight` the table of tokens is the
+ * last part as well, and is held twice.
  */
 #ifndef BUSBAR_ENGINE_SHAPE_H
 #define BUSBAR_ENGINE_SHAPE_H

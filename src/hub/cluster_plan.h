@@ -2,8 +2,8 @@
 /*
  * A plan for a cluster: which of the workers that are ready hold how many layers, by core/stages.h.
  *
- * Each worker is a unit that reads its layers for each token as fast as its chip delivers, and holds as many as its memory has room for, with the
- * keys and values of all slots, and what llama.cpp takes besides to compute. The head asks one worker after the other, so each costs a
+ * Each worker is a unit that reads its layers for each token as fast as its chip delivers, and holds as many as its memory has room
+ * for, with the keys and values of all slots, and what llama.cpp takes besides to compute. The head asks one worker after the other, so each costs a
  * way there and back. What makes a token soonest is taken: a worker that would slow the whole is left out.
  */
 #ifndef BUSBAR_HUB_CLUSTER_PLAN_H

@@ -4,8 +4,8 @@
  *
  *   POST /site/v1/peer, with Upgrade: busbar-peer, and deployment, ordinal and epoch of the worker in its body
  *
- * Workers trust whoever reaches them, so a connection is made for nobody but the site that has the head of that very cluster, while a plan
- * is in force of which the worker is a part under that epoch: core is asked each time. The worker's end is its portal (hub/tunnels.h), or its
+ * Workers trust whoever reaches them, so a connection is made for nobody but the site that has the head of that very cluster, while a
+ * plan is in force of which the worker is a part under that epoch: core is asked each time. The worker's end is its portal (hub/tunnels.h), or its
  * socket on the hub's own machine. The site ends its head with the plan; and what an
  * earlier head still has open is cut when the next one begins, and all of a site's when it is not heard of.
  *

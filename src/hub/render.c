@@ -301,12 +301,14 @@ void render_deployment(struct buf *out, const struct core *core, const struct ro
     buf_add_char(out, ']');
     render_cluster(out, core, row, gateway);
     buf_add_text(out, ",\"replicas\":[");
-    for (uint32_t pos = 0; (r = view_replica_at(core, &pos)) != NULL;) {
-        if (!uuid_eq(&r->deployment, &row->id))
-            continue;
-        buf_add_text(out, sep);
-        sep = ",";
-        add_replica(out, core, r, why);
+    for (int turn = 0; turn < 2; turn++) { /* a head, if there is one, comes first: it is what serves */
+        for (uint32_t pos = 0; (r = view_replica_at(core, &pos)) != NULL;) {
+            if (!uuid_eq(&r->deployment, &row->id) || (r->role == REPLICA_HEAD) != (turn == 0))
+                continue;
+            buf_add_text(out, sep);
+            sep = ",";
+            add_replica(out, core, r, why);
+        }
     }
     buf_add_text(out, "]}");
 }

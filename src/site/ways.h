@@ -2,8 +2,8 @@
 /*
  * Ways from a cluster's head here to its workers at other sites, through the hub (hub/peers.h).
  *
- * Each such worker has a unix socket here, 0600 in a folder of ours, that looks to the head as a worker of its own site does. Who connects to it
- * is given a connection to the hub's door (TLS 1.3, certificates on both sides) on which the worker was named; the hub makes it one with a
+ * Each such worker has a unix socket here, 0600 in a folder of ours, that looks to the head as a worker of its own site does. Who
+ * connects to it is given a connection to the hub's door (TLS 1.3, certificates on both sides) on which the worker was named; the hub makes it one with a
  * tunnel of the worker's site, or refuses, and then the head sees that the worker is gone. Bounds: WAYS_MAX sockets, and as
  * many connections as heads open. Runs on the loop that it is given.
  */
