@@ -17,8 +17,9 @@ struct part {
 
 #define PARTS_SIZE (CLUSTER_MEMBERS_MAX * sizeof(struct part))
 static_assert(offsetof(struct row_cluster, layers15) + sizeof(uint32_t) -
-                  offsetof(struct row_cluster, ordinal0) ==
-              PARTS_SIZE);
+                      offsetof(struct row_cluster, ordinal0) ==
+                  PARTS_SIZE,
+              "a plan's parts are one after the other");
 
 void clusters_carve(struct core *core, struct arena *arena)
 {
