@@ -12,7 +12,8 @@
 #define TICK_MS 250
 #define PATH "/site/v1/chips"
 #define CONFIRM_MS 500 /* until what is missing is looked for once more */
-#define STOP_MS 1000
+#define RETRY_MS 2000
+#define STOP_MS 1000 /* so that the hub knows first */
 #define BODY_MAX ((size_t)256 << 10)
 
 /* Of the thread: what it is to do, and what it found. */
@@ -27,7 +28,7 @@ struct site_chips {
     struct site_chips_config config;
     char file[FS_PATH_MAX], host[NAME_CAP];
     uv_timer_t timer;
-    bool looking, telling, marking, closing, refused;
+    bool looking, telling, marking, closing;
     struct look look;
     struct probe_scan known;
     struct buf bus; /* addresses as they were when all was asked */
@@ -140,10 +141,10 @@ static void on_told(void *ctx, const struct err *err, yyjson_val *answer)
     struct site_chips *c = ctx;
     c->telling = false;
     if (err->code != 0) {
+        bool refused = !err_retryable(err->code); /* a hub without a register, or whose register is full */
         buf_clear(&c->told);
-        c->tell_ms = now_ms(c) + CHIPS_LOOK_MS;
-        c->refused = !err_retryable(err->code) && err->code != ERR_LIMIT;
-        if (c->refused)
+        c->tell_ms = now_ms(c) + (refused ? CHIPS_TELL_MS : RETRY_MS);
+        if (refused)
             log_error("chips", "error=\"%s\"", err->msg);
         return;
     }
@@ -282,7 +283,7 @@ static void on_tick(uv_timer_t *timer)
     }
     if (!c->marking && (c->unmarked || now >= c->stop_ms))
         mark(c, !c->unmarked);
-    if (c->telling || c->refused || c->now.len == 0)
+    if (c->telling || c->now.len == 0)
         return;
     if ((!is_told(c) && (c->told.len > 0 || now >= c->tell_ms)) || now >= c->tell_ms)
         tell(c);

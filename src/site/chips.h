@@ -5,8 +5,8 @@
  * The bus is read each CHIPS_LOOK_MS, which costs next to nothing; makers' libraries and tools are asked each CHIPS_SCAN_MS, and at once
  * when something came to the bus or went. What is missing is looked for once more before it is believed. All of it on a thread
  * that may block. What is known is kept in a file, so a chip that went while no agent ran is missed, too (site/roster.h). The hub is
- * told all chips when they are otherwise than it was told, and each hour; so nothing depends on what either remembers. A hub of
- * an older version that has no register is told no more.
+ * told all chips when they are otherwise than it was told, and each hour, also if it would not have them; so nothing depends on what
+ * either remembers.
  */
 #ifndef BUSBAR_SITE_CHIPS_H
 #define BUSBAR_SITE_CHIPS_H
