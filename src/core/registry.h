@@ -5,7 +5,7 @@
  * A unit is told by its name, VENDOR:SERIAL (the maker's UUID where there is no serial); chips without either are counted by site
  * and no more. It is at one site at a time. A site that says it has one which another site had, and has not any more, has got it:
  * it moved. While the other one still has it, nothing of it is changed but that there is an alarm, a row that stays until an
- * operator says what was found, whoever has it then; so does a site that has one name in two of its machines. If the home of such
+ * operator says what was found, whoever has it then; so does a site that says one name twice of a machine. If the home of such
  * a unit loses it, it moves to who has it besides, and the alarm stays.
  *
  * Sites say what changes, and once a day that the rest is as it was: a unit that is there was last seen at its site's census. What

@@ -7,6 +7,7 @@
 
 #include "base/fs.h"
 #include "base/log.h"
+#include "site/neighbours.h"
 #include "site/roster.h"
 
 #define TICK_MS 250
@@ -14,12 +15,14 @@
 #define CONFIRM_MS 500 /* until what is missing is looked for once more */
 #define RETRY_MS 2000
 #define STOP_MS 1000 /* so that the hub knows first */
-#define BODY_MAX ((size_t)256 << 10)
+#define BODY_MAX ((size_t)512 << 10)
 
 /* Of the thread: what it is to do, and what it found. */
 struct look {
     uv_work_t work;
     bool bus_only;
+    struct neighbours *neighbours;
+    const char *host;
     struct probe_scan scan;
     struct err err;
 };
@@ -31,12 +34,16 @@ struct site_chips {
     bool looking, telling, marking, closing;
     struct look look;
     struct probe_scan known;
-    struct buf bus; /* addresses as they were when all was asked */
-    bool doubtful, others,
-        more; /* something is missing; the bus has changed; the hub has no room for all at once */
+    struct buf bus;                     /* addresses as they were when all was asked */
+    bool doubtful;                      /* something is missing */
     uint64_t look_ms, scan_ms, tell_ms; /* when the next one is due */
-    struct buf now, told;               /* as it is; as the hub has it */
-    char other[NAME_CAP];               /* a machine that the hub believes in and that is not us */
+    uint64_t pause_ms;                  /* the hub is told nothing before that */
+    struct buf now, told, sent;         /* as it is; as the hub has it; of the last call */
+    uint32_t nameless;
+    char about[NAME_CAP]; /* the last call was about this machine */
+    char done[NAME_CAP];  /* which is another one's, and the hub has it */
+    char next[NAME_CAP];  /* one that the hub knows of besides */
+    struct neighbours neighbours;
     struct engine_fault fault[PROBE_CHIPS_MAX];
     uint32_t nfaults;
     bool unmarked;    /* the engine has not been told */
@@ -101,74 +108,50 @@ static void find_faults(struct site_chips *c)
 
 /* ---- what the hub is told ---- */
 
-/* Of chips that are there; those without a name are a number. */
-static void render(struct site_chips *c)
-{
-    char name[UNIT_NAME_CAP];
-    uint32_t n = 0, nameless = c->known.dropped;
-    buf_clear(&c->now);
-    buf_add_text(&c->now, "{\"host\":");
-    buf_add_json(&c->now, c->host, strlen(c->host));
-    buf_add_text(&c->now, ",\"chips\":[");
-    for (uint32_t i = 0; i < c->known.n; i++) {
-        const struct probe_chip *chip = &c->known.chip[i];
-        if (roster_is_missing(chip))
-            continue;
-        if (!roster_name(chip, name)) {
-            nameless++;
-            continue;
-        }
-        const struct {
-            const char *name, *text;
-        } texts[] = {{"serial", chip->serial}, {"uuid", chip->uuid},   {"kind", chip->kind},
-                     {"id", chip->id},         {"model", chip->model}, {"health_text", chip->health_text}};
-        buf_addf(&c->now, "%s{\"vendor\":\"%s\"", n++ ? "," : "", chip->vendor);
-        for (size_t k = 0; k < sizeof texts / sizeof texts[0]; k++) {
-            if (!texts[k].text[0])
-                continue;
-            buf_addf(&c->now, ",\"%s\":", texts[k].name);
-            buf_add_json(&c->now, texts[k].text, strlen(texts[k].text));
-        }
-        if (chip->die >= 0 && chip->die < 10)
-            buf_addf(&c->now, ",\"die\":%lld", (long long)chip->die);
-        buf_addf(&c->now, ",\"health\":\"%s\"}", probe_health_text(chip->health));
-    }
-    buf_addf(&c->now, "],\"nameless\":%u}", nameless);
-}
-
 static void on_told(void *ctx, const struct err *err, yyjson_val *answer)
 {
     struct site_chips *c = ctx;
+    const bool own = strcmp(c->about, c->host) == 0;
     c->telling = false;
     if (err->code != 0) {
         bool refused = !err_retryable(err->code); /* a hub without a register, or whose register is full */
-        buf_clear(&c->told);
-        c->tell_ms = now_ms(c) + (refused ? CHIPS_TELL_MS : RETRY_MS);
+        c->pause_ms = now_ms(c) + (refused ? CHIPS_TELL_MS : RETRY_MS);
         if (refused)
             log_error("chips", "error=\"%s\"", err->msg);
         return;
     }
     const char *next = yyjson_get_str(yyjson_obj_get(answer, "next"));
-    c->tell_ms = now_ms(c) + CHIPS_TELL_MS;
-    c->other[0] = 0;
+    c->next[0] = 0;
     if (next && strcmp(next, c->host) != 0)
-        (void)text_set(c->other, sizeof c->other, next, strlen(next));
+        (void)text_set(c->next, sizeof c->next, next, strlen(next));
     if (yyjson_get_bool(yyjson_obj_get(answer, "more")))
-        c->tell_ms = 0;
+        return; /* it had no room for all: it is told again */
+    if (own) {
+        c->tell_ms = now_ms(c) + CHIPS_TELL_MS;
+        buf_clear(&c->told);
+        buf_add(&c->told, c->sent.data, c->sent.len);
+    } else {
+        memcpy(c->done, c->about, sizeof c->done);
+    }
 }
 
-/* One agent is all machines of its site: of another one, which it was called once, there is nothing. */
-static void tell_other(struct site_chips *c)
+/* `chips`: as chips_render has them; empty: none. */
+static void tell(struct site_chips *c, const char *host, const struct buf *chips)
 {
     struct buf body;
-    uint32_t nameless = 0;
-    char name[UNIT_NAME_CAP];
-    for (uint32_t i = 0; i < c->known.n; i++)
-        nameless += !roster_is_missing(&c->known.chip[i]) && !roster_name(&c->known.chip[i], name);
     buf_init(&body, BODY_MAX);
     buf_add_text(&body, "{\"host\":");
-    buf_add_json(&body, c->other, strlen(c->other));
-    buf_addf(&body, ",\"chips\":[],\"nameless\":%u}", nameless + c->known.dropped);
+    buf_add_json(&body, host, strlen(host));
+    buf_add_text(&body, ",\"chips\":");
+    if (chips->len > 0)
+        buf_add(&body, chips->data, chips->len);
+    else
+        buf_add_text(&body, "[]");
+    buf_addf(&body, ",\"nameless\":%u}", c->nameless);
+    (void)text_set(c->about, sizeof c->about, host, strlen(host));
+    buf_clear(&c->sent);
+    if (chips->len > 0)
+        buf_add(&c->sent, chips->data, chips->len);
     c->telling = outbox_call(c->config.outbox, PATH, &body, on_told, c);
     buf_fini(&body);
 }
@@ -178,13 +161,34 @@ static bool is_told(const struct site_chips *c)
     return c->told.len > 0 && text_eq(c->told.data, c->told.len, c->now.data, c->now.len);
 }
 
-static void tell(struct site_chips *c)
+/* Other machines of the site; no look is under way. One that the hub believes in and nobody writes of any more has nothing. */
+static void tell_others(struct site_chips *c)
 {
-    c->telling = outbox_call(c->config.outbox, PATH, &c->now, on_told, c);
-    buf_clear(&c->told);
-    c->tell_ms = 0; /* until it is taken */
-    if (c->telling)
-        buf_add(&c->told, c->now.data, c->now.len);
+    const struct buf none = {0};
+    char host[NAME_CAP];
+    if (c->done[0])
+        neighbours_told(&c->neighbours, c->done, &c->sent);
+    c->done[0] = 0;
+    const struct neighbour *one = neighbours_untold(&c->neighbours);
+    memcpy(host, c->next, sizeof host);
+    c->next[0] = 0;
+    if (host[0] && !neighbours_have(&c->neighbours, host))
+        tell(c, host, &none);
+    else if (one)
+        tell(c, one->host, &one->chips);
+}
+
+static void tell_next(struct site_chips *c)
+{
+    if (c->telling || c->now.len == 0 || now_ms(c) < c->pause_ms)
+        return;
+    bool again = now_ms(c) >= c->tell_ms;
+    if (again && !c->looking)
+        neighbours_again(&c->neighbours);
+    if (!c->looking && c->done[0] == 0 && (again || !is_told(c)))
+        tell(c, c->host, &c->now);
+    else if (!c->looking)
+        tell_others(c);
 }
 
 /* ---- what there is ---- */
@@ -195,6 +199,8 @@ static void on_look(uv_work_t *work)
     const struct probe_options options = {.sources = look->bus_only ? PROBE_PCI : PROBE_ALL};
     look->err = (struct err){0};
     (void)probe_run(&look->scan, &options, &look->err);
+    if (!look->bus_only)
+        neighbours_look(look->neighbours, look->host);
 }
 
 static void list_bus(struct buf *out, const struct probe_scan *scan)
@@ -245,7 +251,8 @@ static void take_scan(struct site_chips *c)
     if (other)
         keep(c);
     find_faults(c);
-    render(c);
+    buf_clear(&c->now);
+    c->nameless = chips_render(&c->now, &c->known) + neighbours_nameless(&c->neighbours);
 }
 
 static void after_look(uv_work_t *work, int status)
@@ -283,12 +290,7 @@ static void on_tick(uv_timer_t *timer)
     }
     if (!c->marking && (c->unmarked || now >= c->stop_ms))
         mark(c, !c->unmarked);
-    if (c->telling || c->now.len == 0)
-        return;
-    if ((!is_told(c) && (c->told.len > 0 || now >= c->tell_ms)) || now >= c->tell_ms)
-        tell(c);
-    else if (c->other[0])
-        tell_other(c);
+    tell_next(c);
 }
 
 /* ---- the whole ---- */
@@ -316,9 +318,12 @@ int site_chips_new(struct site_chips **out, const struct site_chips_config *conf
     if (!c)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     c->config = *config;
-    if (!text_set(c->file, sizeof c->file, config->file, strlen(config->file))) {
+    int rc = text_set(c->file, sizeof c->file, config->file, strlen(config->file))
+                 ? neighbours_init(&c->neighbours, config->config->work, err)
+                 : err_set(err, ERR_INVALID, "the data folder's path is too long");
+    if (rc != 0) {
         free(c);
-        return err_set(err, ERR_INVALID, "the data folder's path is too long");
+        return rc;
     }
     (void)gethostname(c->host, sizeof c->host - 1);
     if (c->host[0] == 0)
@@ -326,6 +331,9 @@ int site_chips_new(struct site_chips **out, const struct site_chips_config *conf
     buf_init(&c->bus, BODY_MAX);
     buf_init(&c->now, BODY_MAX);
     buf_init(&c->told, BODY_MAX);
+    buf_init(&c->sent, BODY_MAX);
+    c->look.neighbours = &c->neighbours;
+    c->look.host = c->host;
     c->look.work.data = &c->look;
     uv_timer_init(&config->loop->uv, &c->timer);
     c->timer.data = c;
@@ -351,5 +359,7 @@ void site_chips_free(struct site_chips *c)
     buf_fini(&c->bus);
     buf_fini(&c->now);
     buf_fini(&c->told);
+    buf_fini(&c->sent);
+    neighbours_fini(&c->neighbours);
     free(c);
 }

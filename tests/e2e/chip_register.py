@@ -9,6 +9,7 @@ import pathlib
 import shutil
 import sys
 import tempfile
+import time
 
 from site_agent import Site, free_port
 from workbench import NOT_FOUND, OK, USAGE, Bench, Tap, need, same, wait_for
@@ -202,6 +203,30 @@ def moves(two):
     same(two.past('S1'), ['came', 'licence', 'went', 'moved'], 'its past')
 
 
+def neighbours(two):
+    """Machines that no agent is on write down what they have; one that does not any more has nothing."""
+    folder = two.sites['south'].data / 'work' / '.chips'
+    folder.mkdir()
+
+    def write(host, serials, age_s=0):
+        chips = [{'vendor': 'amd', 'serial': s, 'id': '1002:74a1', 'health': 'ok', 'sources': ['pci']} for s in serials]
+        (folder / 'new').write_text(json.dumps({'chips': [*chips, {'vendor': 'amd', 'sources': ['pci']}], 'notes': []}))
+        os.utime(folder / 'new', (time.time() - age_s,) * 2)
+        (folder / 'new').rename(folder / f'{host}.json')
+    write('node-2', ['A1', 'A2'])
+    write('node-3', ['A3'])
+    write('node-4', ['A4'], age_s=3600)
+    (folder / 'node-5.json').write_text('no such thing')
+    two.machines['south'].put(7, 'S7')  # what comes to the bus is looked at at once, and with it all
+    two.becomes('S7', 'south', 'present')
+    wait_for(lambda: {n: c['host'] for n, c in two.chips('?vendor=amd').items()} == {'amd:A1': 'node-2', 'amd:A2': 'node-2', 'amd:A3': 'node-3'}, 'theirs', 10, 0.1)
+    same(two.bench.api('GET', '/api/v1/status')['chips']['nameless'], 2, 'without a name')
+    (folder / 'node-3.json').unlink()
+    two.machines['south'].pull(7)
+    wait_for(lambda: two.chips('?vendor=amd')['amd:A3']['state'] == 'absent', 'its machine writes no more', 10, 0.1)
+    same(two.chips('?vendor=amd')['amd:A1']['state'], 'present', 'the others')
+
+
 def declared(two):
     """By name, by range, by site; what is wrong changes nothing."""
     declare = lambda **body: two.bench.request('POST', '/api/v1/chip-declarations', body, local=True)
@@ -258,7 +283,7 @@ def decided_again(two):
 def main():
     tap, wanted = Tap(), sys.argv[1:]  # names of cases, when run by hand
     with Two() as two:
-        for case in (come, falls_off, missed_after_start, returns, at_both, moves, declared, nonsense, decided_again):
+        for case in (come, falls_off, missed_after_start, returns, at_both, moves, declared, neighbours, nonsense, decided_again):
             if not wanted or case.__name__ in wanted:
                 tap.case(case.__name__.replace('_', ' '), case, two)
     tap.done()
