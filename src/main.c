@@ -2,10 +2,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "accept/check.h"
 #include "base/timetext.h"
 #include "cli/cli.h"
+#include "core/kinds.h"
 #include "engine/rpc.h"
 #include "engine/shim.h"
+#include "hub/acceptance.h"
 #include "probe/library.h"
 #include "ref/server.h"
 #include "runtime/signer.h"
@@ -19,6 +22,7 @@
 #define LEASE_S_MIN 4
 #define SNAPSHOT_EVERY_MIN 10
 #define QUEUE_MAX_DEFAULT 4096
+#define ACCEPTANCE_EVERY_S_MAX (UINT64_C(30) * 86400)
 #define TENANT_BLOBS_MIB_DEFAULT (1u << 20)
 
 /* Those that were given; returns how many, more than WITNESSES_MAX only by one. */
@@ -30,6 +34,29 @@ static unsigned given_witnesses(const struct cli *cli, const char *out[WITNESSES
             out[n++] = cli->options[i].value;
     }
     return n;
+}
+
+/* Whether and how often replicas are checked. Non-zero: what is wrong was said. */
+static int take_acceptance(const struct cli *cli, struct up_options *options)
+{
+    const char *mode = cli_option(cli, "acceptance"), *every = cli_option(cli, "acceptance-every");
+    for (uint32_t i = ACCEPT_OFF; mode && i < ACCEPT_MODES_END; i++) {
+        if (strcmp(mode, accept_mode_text(i)) == 0) {
+            options->acceptance = i;
+            mode = NULL;
+        }
+    }
+    if (mode) {
+        fprintf(stderr, "busbar: --acceptance: require, warn or off\n");
+        return -1;
+    }
+    if (every && (!span_parse(every, strlen(every), &options->acceptance_every_s) ||
+                  options->acceptance_every_s == 0 || options->acceptance_every_s > ACCEPTANCE_EVERY_S_MAX)) {
+        fprintf(stderr, "busbar: --acceptance-every: expected a time of at most 30d such as 6h, got %s\n",
+                every);
+        return -1;
+    }
+    return 0;
 }
 
 /* `busbar up`, its options read by the command line's own parser. */
@@ -48,6 +75,8 @@ static int run_up(const struct cli *cli)
                                  .drain_s = DRAIN_S_DEFAULT,
                                  .lease_s = LEASE_S_DEFAULT,
                                  .keep_jobs_s = KEEP_JOBS_S_DEFAULT,
+                                 .acceptance = ACCEPT_REQUIRE,
+                                 .acceptance_every_s = ACCEPTANCE_EVERY_S,
                                  .queue_max = QUEUE_MAX_DEFAULT,
                                  .tenant_blobs_mib = TENANT_BLOBS_MIB_DEFAULT,
                                  .webhook_private = cli_option(cli, "webhook-private") != NULL,
@@ -88,6 +117,8 @@ static int run_up(const struct cli *cli)
         fprintf(stderr, "busbar: --log-level: debug, info, warn or error\n");
         return CLI_USAGE;
     }
+    if (take_acceptance(cli, &options) != 0)
+        return CLI_USAGE;
     const char *witnesses[WITNESSES_MAX + 1];
     options.nwitnesses = given_witnesses(cli, witnesses);
     options.witnesses = witnesses;
@@ -102,6 +133,7 @@ int main(int argc, char **argv)
         int (*main)(int argc, char **argv);
     } own[] = {{"shim", shim_main},
                {"engine-ref", ref_main},
+               {"accept-check", accept_main},
                {"signer", signer_main},
                {"probe-library", probe_library_main},
                {"rpc-worker", rpc_worker_main},

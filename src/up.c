@@ -297,6 +297,7 @@ static int start_hub(struct up *up, struct err *err)
     int rc = starts_open(&up->hub.starts, up->runtime, &limits, err);
     if (rc == 0)
         rc = webhook_key(up->hub.webhook_key, up->options->data_dir, err);
+    rc = rc ? rc : hub_accept_mode(&up->hub, up->options->acceptance, err);
     if (rc == 0)
         rc = hub_first_start(&up->hub, path[0] ? path : NULL, &up->first, err);
     if (rc == 0)
@@ -342,7 +343,9 @@ static int start_site(struct up *up, struct err *err)
         rc = notices_start(&up->notices, &up->loop, &up->hub, err);
     if (rc == 0)
         rc = site_new(&up->site, up->runtime, up->options->data_dir, &config, up->gateway, err);
-    return rc ? rc : site_run_jobs(up->site, &jobs, err);
+    if (rc == 0)
+        rc = site_run_jobs(up->site, &jobs, err);
+    return rc ? rc : hub_accept_start(&up->hub, up->self, up->share, up->options->acceptance_every_s, err);
 }
 
 static int load_engines(struct up *up, struct err *err)
@@ -490,12 +493,14 @@ static void free_all(struct up *up)
     witnesses_stop(up->witnesses);
     starts_stop(up->hub.starts);
     clusters_stop(up->hub.clusters);
+    hub_accept_stop(&up->hub, false);
     if (up->runtime)
         runtime_stop(up->runtime);
     publisher_free(up->publisher);
     witnesses_free(up->witnesses);
     starts_free(up->hub.starts);
     clusters_free(up->hub.clusters);
+    hub_accept_stop(&up->hub, true);
     quota_free(up->hub.quota);
     if (up->gateway)
         gateway_free(up->gateway);

@@ -27,7 +27,7 @@ const struct verb cli_verbs[] = {
      "config=FILE check listen=HOST:PORT site-listen=HOST:PORT detach workers=N engine-threads=N "
      "drain=SECONDS lease=SECONDS "
      "keep-jobs=TIME "
-     "queue=N tenant-blobs=MIB snapshot-every=EVENTS webhook-private witness=VKEY=URL "
+     "queue=N tenant-blobs=MIB snapshot-every=EVENTS acceptance=MODE acceptance-every=TIME webhook-private witness=VKEY=URL "
      "tls-cert=FILE tls-key=FILE "
      "engines=FILE no-model log-json log-level=LEVEL",
      "run hub and local site; serves the bundled model on first start", NULL},
@@ -116,6 +116,8 @@ const struct verb cli_verbs[] = {
      "on=KIND:N,... memory-mib=M corridors",
      "serve a model, here or at sites that joined", cli_deploy},
     {"deployments", "", 0, 0, "", "list deployments and their replicas", cli_deployments},
+    {"accept", "[SITE|MODEL]", 0, 1, "quick lift site=SITE",
+     "check replicas against the reference engine, or show what was found; --lift ends a bar", cli_accept},
     {"undeploy", "MODEL", 1, 1, "", "drain and stop a model's replicas", cli_undeploy},
     {"site list", "", 0, 0, "", "list sites, whether they have joined, and when they were last heard of",
      cli_site_list},

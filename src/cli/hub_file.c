@@ -23,7 +23,7 @@
 
 struct file {
     char data[PLACE_CAP], listen[PLACE_CAP], site_listen[PLACE_CAP], tls_cert[PLACE_CAP], tls_key[PLACE_CAP],
-        engines[PLACE_CAP], keep_jobs[64], log_level[16];
+        engines[PLACE_CAP], keep_jobs[64], log_level[16], acceptance[16], acceptance_every[64];
     struct figure workers, engine_threads, drain, lease, queue, tenant_blobs, snapshot_every;
     uint32_t detach, webhook_private, no_model, log_json;
     yaml_node_t *witnesses;
@@ -50,6 +50,8 @@ static const struct tree_field fields[] = {
     TEXT("engines", engines),
     TEXT("keep-jobs", keep_jobs),
     TEXT("log-level", log_level),
+    TEXT("acceptance", acceptance),
+    TEXT("acceptance-every", acceptance_every),
     NUMBER("workers", workers, 0),
     NUMBER("engine-threads", engine_threads, 1),
     NUMBER("drain", drain, 0),

@@ -102,6 +102,7 @@ static void carve(struct core *core, struct arena *arena)
     tariff_carve(core, arena);
     recalls_carve(core, arena);
     clusters_carve(core, arena);
+    acceptances_carve(core, arena);
     budgets_carve(core, arena);
     registry_carve(core, arena);
     CARVE(core, tenants, tenant, n->tenants);
@@ -364,6 +365,7 @@ void core_collect(struct core *core, row_fn *fn, void *ctx)
     grants_collect(core, fn, ctx);
     COLLECT(core, tariff.table, pool_price, tariff.price, ROW_DELETE);
     COLLECT(core, recalls.table, recall, recalls.recall, ROW_DELETE);
+    acceptances_collect(core, fn, ctx);
     COLLECT(core, tariff.terms, terms, tariff.term, ROW_DELETE);
     COLLECT(core, tariff.allowances, allowance, tariff.allowance, ROW_DELETE);
     COLLECT(core, tariff.parts, tariff_part, tariff.part, ROW_DELETE);

@@ -71,6 +71,7 @@ void core_dump(const struct core *core, row_fn *fn, void *ctx)
     DUMP(grants.table, grants.grant, grant);
     DUMP(recalls.table, recalls.recall, recall);
     DUMP(clusters.table, clusters.cluster, cluster);
+    acceptances_dump(core, fn, ctx);
     DUMP(tariff.terms, tariff.term, terms);
     DUMP(tariff.allowances, tariff.allowance, allowance);
     DUMP(tariff.parts, tariff.part, tariff_part);

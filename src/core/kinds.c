@@ -44,6 +44,28 @@ const char *denied_how_text(uint32_t how)
     }
 }
 
+const char *accept_mode_text(uint32_t mode)
+{
+    switch (mode) {
+#define A(name, number, text) \
+    case (number): \
+        return text;
+        ACCEPT_MODES(A)
+    default:
+        return "off";
+    }
+}
+
+const char *accept_verdict_text(uint32_t verdict)
+{
+    switch (verdict) {
+        ACCEPT_VERDICTS(A)
+#undef A
+    default:
+        return "?";
+    }
+}
+
 const char *replica_role_text(uint32_t role)
 {
     switch (role) {

@@ -72,6 +72,21 @@ enum replica_state {
 #undef R
 };
 
+/* Whether replicas are checked before they take requests, and whether they take any (core/accept.h). */
+/* clang-format off */
+#define ACCEPT_MODES(A) A(OFF, 1, "off") A(WARN, 2, "warn") A(REQUIRE, 3, "require")
+#define ACCEPT_VERDICTS(A) \
+    A(OPEN, 0, "open")           /* nobody asks for a check first */ \
+    A(WAITING, 1, "waiting")     /* to be checked before it takes requests */ \
+    A(PASSED, 2, "passed") \
+    A(FAILED, 3, "failed")       /* takes no requests */ \
+    A(UNCHECKED, 4, "unchecked") /* it cannot be checked, and takes requests */
+/* clang-format on */
+#define A(name, number, text) ACCEPT_##name = (number),
+enum accept_mode { ACCEPT_MODES(A) ACCEPT_MODES_END };
+enum accept_verdict { ACCEPT_VERDICTS(A) ACCEPT_VERDICTS_END };
+#undef A
+
 /* clang-format off */
 /* What a replica is for. Of a cluster (core/clusters.h) only the head takes requests. */
 #define REPLICA_ROLES(R) \
@@ -404,6 +419,8 @@ const char *denied_work_text(uint32_t what);
 const char *denied_how_text(uint32_t how);
 const char *replica_state_text(uint32_t state);
 const char *replica_role_text(uint32_t role);
+const char *accept_mode_text(uint32_t mode);
+const char *accept_verdict_text(uint32_t verdict);
 const char *place_state_text(uint32_t state);
 const char *job_kind_text(uint32_t kind);
 const char *dispatch_reserve_text(uint32_t reserve);

@@ -83,6 +83,7 @@ int step_model_remove(struct core *core, const struct event *event)
     }
     for (uint32_t i = 0; i < core->variants.used; i++) {
         if (table_live(&core->variants, i) && core->variant[i].model.v == id.v) {
+            accept_forget(core, &core->variant[i].row.id);
             map_remove(&core->variant_map, &core->variant[i].row.id, sizeof(struct uuid));
             table_drop(&core->variants, i);
         }

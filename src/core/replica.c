@@ -80,7 +80,8 @@ void replica_own(struct core *core, uint32_t d, uint32_t ordinal, const struct u
                                                              .state = REPLICA_WANTED,
                                                              .slots = deployment->slots,
                                                              .since_ms = deployment->created_ms,
-                                                             .placed_ms = core->now_ms}});
+                                                             .placed_ms = core->now_ms,
+                                                             .accept = accept_begins(core, variant)}});
     replica_effect(core, EFFECT_REPLICA_START, &core->replica[i].row);
 }
 
@@ -88,19 +89,22 @@ uint32_t replica_wait(struct core *core, uint32_t d, uint32_t served)
 {
     const struct service_replica *r = &core->service.replica[served];
     const struct row_deployment *deployment = &core->deployment[d].row;
+    const struct uuid *variant = &core->service.service[r->service].row.variant;
+    bool worker = core->deployment[d].cluster != INDEX_NONE;
     return replica_add(
         core, &(struct replica){
                   .deployment = d,
                   .served = served,
                   .row = {.deployment = deployment->id,
                           .ordinal = (uint32_t)r->row.ordinal,
-                          .variant = core->service.service[r->service].row.variant,
+                          .variant = *variant,
                           .epoch = 1,
                           .state = REPLICA_WANTED,
                           .slots = deployment->slots,
                           .since_ms = core->now_ms,
                           .chips = deployment->chips,
-                          .role = core->deployment[d].cluster == INDEX_NONE ? REPLICA_ALL : REPLICA_WORKER}});
+                          .role = worker ? REPLICA_WORKER : REPLICA_ALL,
+                          .accept = worker ? (uint32_t)ACCEPT_OPEN : accept_begins(core, variant)}});
 }
 
 uint32_t replica_head(struct core *core, uint32_t d, const struct uuid *variant)
@@ -115,7 +119,8 @@ uint32_t replica_head(struct core *core, uint32_t d, const struct uuid *variant)
                                                        .state = REPLICA_WANTED,
                                                        .slots = deployment->slots,
                                                        .since_ms = core->now_ms,
-                                                       .role = REPLICA_HEAD}});
+                                                       .role = REPLICA_HEAD,
+                                                       .accept = accept_begins(core, variant)}});
 }
 
 /* What ran under the epoch before speaks for nobody any more. */
@@ -128,6 +133,8 @@ static void begin_anew(struct core *core, uint32_t i, int64_t now_ms)
     memset(row->endpoint, 0, sizeof row->endpoint);
     memset(row->detail, 0, sizeof row->detail);
     memset(row->version, 0, sizeof row->version);
+    row->accept = accept_begins(core, &row->variant);
+    row->accepted_ms = 0;
     table_touch(&core->replicas, i);
     core->effects->routes_changed = true;
 }

@@ -12,6 +12,7 @@
 
 #include "base/str.h"
 #include "core/limits.h"
+#include "core/schema_accept.h"
 #include "core/schema_accounts.h"
 #include "core/schema_audit.h"
 #include "core/schema_budget.h"
@@ -322,7 +323,7 @@ struct uuid_list {
     E(notice_tried, 135, EVENT_NOTICE_TRIED) \
     E(model_recall, 140, EVENT_MODEL_RECALL) E(model_recall_lift, 141, EVENT_MODEL_RECALL_LIFT) \
     E(state_digest, 150, EVENT_STATE_DIGEST) \
-    UNIT_EVENTS(E) CLUSTER_EVENTS(E)
+    UNIT_EVENTS(E) ACCEPT_EVENTS(E) CLUSTER_EVENTS(E)
 
 /* ---- rows: the state, as the store keeps it. R(name, kind, fields, leading fields that are the key) ---- */
 
@@ -447,7 +448,7 @@ struct uuid_list {
     F(S, uuid, deployment, 0) F(S, u32, ordinal, 0) F(S, uuid, variant, 0) F(S, uuid, site, 0) \
     F(S, u32, epoch, 0) F(S, u32, state, 0) F(S, u32, slots, 0) F(S, u32, context, 0) \
     F(S, text, endpoint, TEXT_CAP) F(S, text, detail, TEXT_CAP) F(S, i64, since_ms, 0) \
-    F(S, u32, chips, 0) F(S, text, chip, CHIP_CAP) F(S, text, version, NAME_CAP) F(S, i64, placed_ms, 0) F(S, u32, role, 0)
+    F(S, u32, chips, 0) F(S, text, chip, CHIP_CAP) F(S, text, version, NAME_CAP) F(S, i64, placed_ms, 0) F(S, u32, role, 0) REPLICA_ACCEPTED(F, S)
 /* Added to, not replaced: totals of one hour. `hour` counts hours since 1970. */
 #define ROW_USAGE(F, S) \
     F(S, uuid, tenant, 0) F(S, uuid, key, 0) F(S, uuid, model, 0) F(S, u64, hour, 0) \
@@ -550,7 +551,7 @@ struct uuid_list {
     R(recall, 90, ROW_RECALL, 1) R(tally, 91, ROW_TALLY, 3) \
     R(denial, 92, ROW_DENIAL, 6) \
     R(drill, 93, ROW_DRILL, 1) \
-    UNIT_ROWS(R) CLUSTER_ROWS(R)
+    UNIT_ROWS(R) ACCEPT_ROWS(R) CLUSTER_ROWS(R)
 
 /* clang-format on */
 

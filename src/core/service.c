@@ -65,7 +65,7 @@ static enum warmth warmth_of(const struct core *core, const struct service *s,
     if (is_leaving(core, r))
         return LEAVING;
     if (r->hosted != INDEX_NONE)
-        return core->replica[r->hosted].row.state == REPLICA_READY ? WARM : COLD;
+        return view_takes_requests(&core->replica[r->hosted].row) ? WARM : COLD;
     return now_ms - job->started_ms < s->row.cold_ms ? COLD : WARM;
 }
 
@@ -559,7 +559,7 @@ bool view_deployed(const struct core *core, const struct uuid *id, struct view_d
     list_for_each_safe (it, next, (struct list *)&s->replicas) {
         const struct service_replica *r = list_entry(it, struct service_replica, in_service);
         const struct row_replica *row = &core->replica[r->hosted].row;
-        out->ready += row->state == REPLICA_READY;
+        out->ready += view_takes_requests(row);
         if (uuid_zero(&row->site))
             out->waits = job_of(core, r)->row.id;
     }

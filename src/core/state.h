@@ -12,6 +12,7 @@
 #include "base/checked.h"
 #include "base/list.h"
 #include "base/rng.h"
+#include "core/accept.h"
 #include "core/books.h"
 #include "core/budget.h"
 #include "core/clusters.h"
@@ -131,6 +132,7 @@ struct core {
     struct tariff tariff;
     struct recalls recalls;
     struct clusters clusters;
+    struct acceptances acceptances;
     struct budgets budgets;
     struct registry registry;
     struct table members, gateways, tenants, keys, models, variants, prices, deployments, replicas, workers,
@@ -275,6 +277,8 @@ void deployment_reap(struct core *core, uint32_t deployment);
 void deployments_reap(struct core *core);
 uint32_t deployment_find(const struct core *core, const struct uuid *id);
 bool deployment_is_at(const struct core *core, uint32_t deployment, struct site_id site);
+/* Its variant failed acceptance there too often (core/accept.h). */
+bool deployment_is_barred(const struct core *core, uint32_t deployment, struct site_id site);
 /* Replicas that it has at the site. */
 uint32_t deployment_count_at(const struct core *core, uint32_t deployment, struct site_id site);
 /* What rules are told of a replica there. Nothing is known of who will ask: he is taken to be at home there. */

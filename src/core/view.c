@@ -213,7 +213,7 @@ struct view_counts view_counts(const struct core *core)
     for (uint32_t i = 0; i < core->keys.used; i++)
         n.keys += core->key[i].row.revoked_ms == 0;
     for (uint32_t i = 0; i < core->replicas.used; i++) {
-        n.replicas_ready += table_live(&core->replicas, i) && core->replica[i].row.state == REPLICA_READY;
+        n.replicas_ready += table_live(&core->replicas, i) && view_takes_requests(&core->replica[i].row);
     }
     for (uint32_t i = 0; i < core->leases.used; i++) {
         if (table_live(&core->leases, i))

@@ -23,6 +23,14 @@ const struct row_corridor *view_corridor_at(const struct core *core, uint32_t *p
 /* Recalls of weights, also those that were lifted; the one in force of any weights of the model, NULL: there is none. */
 const struct row_recall *view_recall_at(const struct core *core, uint32_t *pos);
 const struct row_recall *view_recalled(const struct core *core, const struct uuid *model);
+/* What checks of replicas found (core/accept.h): a row for each variant, site, kind and number of chips; that of a replica, NULL: it was
+ * never checked there. Whether the replica takes requests: it is ready, and accepted where that is asked for. */
+const struct row_acceptance *view_acceptance_at(const struct core *core, uint32_t *pos);
+const struct row_acceptance *view_acceptance(const struct core *core, const struct row_replica *replica);
+bool view_takes_requests(const struct row_replica *row);
+uint32_t view_accept_mode(const struct core *core);
+/* Medians of what checks that passed gave for such replicas, thousandths of a token a second; false: there were none. */
+bool view_accept_speed(const struct core *core, const struct row_replica *row, uint64_t *one, uint64_t *many);
 /* Jobs that wait or run. */
 const struct row_job *view_job_at(const struct core *core, uint32_t *pos);
 const struct row_tenant *view_tenant_at(const struct core *core, uint32_t *pos);

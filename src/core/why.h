@@ -27,6 +27,7 @@
     W(ISOLATION, 0, "isolation", "it demands to be kept apart more strictly than any site does that would do otherwise") \
     W(RULE, 1, "rule", "the rules deny it every pool that it asks for") \
     W(SIZE, 2, "size", "no pool is large enough, even empty") \
+    W(ACCEPT, 3, "not-accepted", "replicas of the model gave wrong or slow answers there, and an operator has not lifted it") \
     W(SITE_DOWN, 3, "site-down", "the site is cordoned, drained or lost") \
     W(NODE_DOWN, 3, "node-down", "nodes are cordoned or lost, the others are not enough") \
     W(CORRIDOR_DOWN, 3, "corridor-down", "no chain of corridors that are up, and that rules allow, leads there from its data") \

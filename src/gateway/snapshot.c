@@ -265,7 +265,7 @@ static void add_backends(struct registry *r, struct snapshot *s, const struct co
         m->nwanted++;
         bool here = uuid_eq(&row->site, &own->id);
         m->nhere += here;
-        if (row->state != REPLICA_READY || m->nbackends == REPLICAS_PER_DEPLOYMENT_MAX)
+        if (!view_takes_requests(row) || m->nbackends == REPLICAS_PER_DEPLOYMENT_MAX)
             continue;
         struct backend *b = backend_of(r, row, !here);
         if (!b)

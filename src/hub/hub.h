@@ -13,6 +13,7 @@
 struct door;
 struct publisher;
 struct quota;
+struct acceptance_hub;
 struct starts;
 struct witnesses;
 struct clusters_maker;
@@ -36,6 +37,8 @@ struct hub {
     char listen[64];
     struct starts *starts; /* when jobs will start */
     struct clusters_maker *clusters;
+    struct acceptance_hub *acceptance; /* checks of replicas; NULL: there are none */
+    uint32_t accept_mode;              /* of these */
     struct door *door;    /* for sites; NULL: there is none */
     char site_listen[64]; /* where it is */
     int64_t started_ms;
@@ -68,6 +71,12 @@ int hub_books_open(struct hub *hub, struct err *err);
 /* Before the gateway starts: runs the query, then posts the events that it left, up to HUB_SETTLE_MAX, as one, and waits
  * until they are durable. */
 int hub_settle(struct hub *hub, query_fn *fn, void *ctx, const struct event *events, const uint32_t *n);
+
+/* Whether replicas are checked before they take requests, enum accept_mode. Before anything is deployed; blocks. */
+int hub_accept_mode(struct hub *hub, uint32_t mode, struct err *err);
+/* Checks them (hub/acceptance.h), as that mode says. Stopped before the runtime is, `freed` after it. */
+int hub_accept_start(struct hub *hub, const char *self, const char *share, uint64_t every_s, struct err *err);
+void hub_accept_stop(struct hub *hub, bool freed);
 
 /* This machine as a pool of the local site: one node. */
 struct hub_pool {

@@ -199,6 +199,25 @@ void render_model(struct buf *out, const struct core *core, const struct row_mod
     buf_addf(out, ",\"deployed\":%s}", view_deployment_of(core, &row->id) ? "true" : "false");
 }
 
+/* One that is ready and takes no requests yet, or none any more, is not told as ready. */
+static const char *state_word(const struct row_replica *r)
+{
+    if (r->state != REPLICA_READY || view_takes_requests(r))
+        return replica_state_text(r->state);
+    return r->accept == ACCEPT_FAILED ? "cordoned" : "checking";
+}
+
+/* What its last check found, and where it ran; "": it was not checked under this epoch. */
+static void add_acceptance(struct buf *out, const struct core *core, const struct row_replica *r)
+{
+    const struct row_acceptance *row = view_acceptance(core, r);
+    add_text(out, "acceptance", accept_verdict_text(r->accept), KIND_TEXT_CAP);
+    if (row && r->accepted_ms) {
+        add_text(out, "acceptance_reason", row->reason, sizeof row->reason);
+        add_time(out, "accepted", r->accepted_ms);
+    }
+}
+
 /* Where it is; of one that waits for a place, why. All of a deployment that wait do so for the same. */
 static void add_replica(struct buf *out, const struct core *core, const struct row_replica *r,
                         const char *why)
@@ -207,7 +226,8 @@ static void add_replica(struct buf *out, const struct core *core, const struct r
     buf_addf(out, "{\"ordinal\":%u,\"epoch\":%u,\"slots\":%u,\"context\":%u,\"chips\":%u", r->ordinal,
              r->epoch, r->slots, r->context, r->chips);
     add_text(out, "chip", r->chip, sizeof r->chip);
-    add_text(out, "state", replica_state_text(r->state), 16);
+    add_text(out, "state", state_word(r), 16);
+    add_acceptance(out, core, r);
     add_text(out, "role", replica_role_text(r->role), 16);
     if (site)
         add_text(out, "site", site->name, NAME_CAP);
@@ -253,7 +273,7 @@ static void count_own(const struct core *core, const struct row_deployment *row,
     const struct row_replica *r;
     *now = (struct view_deployed){.wanted = row->replicas};
     for (uint32_t pos = 0; (r = view_replica_at(core, &pos)) != NULL;)
-        now->ready += uuid_eq(&r->deployment, &row->id) && r->state == REPLICA_READY;
+        now->ready += uuid_eq(&r->deployment, &row->id) && view_takes_requests(r);
 }
 
 /* "north 2, south 1": its replicas that are somewhere, by site. */

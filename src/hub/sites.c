@@ -27,7 +27,7 @@ static void render_serving(struct api_call *call, const struct core *core, const
     for (uint32_t pos = 0; (row = view_replica_at(core, &pos)) != NULL;) {
         bool here = uuid_eq(&row->site, &site->id);
         replicas += here;
-        ready += here && row->state == REPLICA_READY;
+        ready += here && view_takes_requests(row);
     }
     buf_addf(&call->out, ",\"serves\":%s,\"replicas\":%u,\"replicas_ready\":%u", words[can + 1], replicas,
              ready);

@@ -7,7 +7,8 @@ import sys
 import tap
 
 # From the top to the bottom; "" is src/main.c.
-FLOORS = ["", "cli", "hub", "gateway", "site", "sim", "network", "runtime", "ref", "engine", "probe", "store", "net", "tlog", "core",
+FLOORS = ["", "cli", "hub", "gateway", "site", "sim", "accept", "network", "runtime", "ref", "engine", "probe", "store", "net",
+          "tlog", "core",
           "base"]
 PURE = {"base/arena.h", "base/base64.h", "base/checked.h", "base/err.h", "base/errors.def", "base/heap.h", "base/le.h", "base/list.h",
         "base/map.h", "base/rng.h", "base/str.h"}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "accept/speed.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/rng.h"
+
+#define PROMPT_KEEP 8u  /* tokens of what is begun with */
+#define ANSWER_MAX 128u /* tokens of a request */
+#define READ_MAX 256u   /* tokens of a prompt that is read */
+#define SPARE 4u        /* tokens of a context that are left alone */
+
+int speed_listener(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct ucred peer = {0};
+    socklen_t len = sizeof peer;
+    if (path[0] == 0 || strlen(path) >= sizeof address.sun_path)
+        return 0;
+    memcpy(address.sun_path, path, strlen(path));
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof address) < 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+        peer.pid = 0;
+    if (fd >= 0)
+        (void)close(fd);
+    return peer.pid == getppid() ? 0
+                                 : peer.pid; /* the hub's own end of a tunnel tells nothing of the engine */
+}
+
+struct waited {
+    uint64_t ran_ns, waited_ns;
+};
+
+/* Sums of a process's threads; zero where they cannot be had. */
+static struct waited waited_of(int pid)
+{
+    struct waited sum = {0};
+    char path[320];
+    (void)snprintf(path, sizeof path, "/proc/%d/task", pid);
+    DIR *dir = pid > 0 ? opendir(path) : NULL;
+    struct dirent *entry;
+    while (dir && (entry = readdir(dir)) != NULL) {
+        unsigned long long ran, waits;
+        (void)snprintf(path, sizeof path, "/proc/%d/task/%.200s/schedstat", pid, entry->d_name);
+        FILE *file = entry->d_name[0] == '.' ? NULL : fopen(path, "re");
+        if (file && fscanf(file, "%llu %llu", &ran, &waits) == 2) {
+            sum.ran_ns += ran;
+            sum.waited_ns += waits;
+        }
+        if (file)
+            (void)fclose(file);
+    }
+    if (dir)
+        (void)closedir(dir);
+    return sum;
+}
+
+/* What of `ns` of the wall clock was the engine's. */
+static uint64_t own_ns(uint64_t ns, struct waited us, const struct waited *from, const struct waited *to)
+{
+    uint64_t ran = to->ran_ns - from->ran_ns, waits = to->waited_ns - from->waited_ns;
+    uint64_t rest = us.waited_ns < ns / 2 ? ns - us.waited_ns : ns / 2;
+    if (ran == 0 || to->ran_ns < from->ran_ns || to->waited_ns < from->waited_ns)
+        return rest;
+    return (uint64_t)((double)rest * (double)ran / (double)(ran + waits));
+}
+
+struct window {
+    const struct asker *asker;
+    const struct speed_plan *plan;
+    int pid;
+    uint32_t n; /* requests at a time */
+};
+
+static int ask_n(const struct window *w, uint32_t tokens, uint64_t *ns, struct err *err)
+{
+    const struct speed_plan *p = w->plan;
+    struct ask_text text[ASK_AT_ONCE_MAX];
+    struct ask_result result[ASK_AT_ONCE_MAX] = {0};
+    for (uint32_t i = 0; i < w->n; i++)
+        text[i] = (struct ask_text){.prompt = p->prompt,
+                                    .nprompt = p->nprompt < PROMPT_KEEP ? p->nprompt : PROMPT_KEEP,
+                                    .max_tokens = tokens,
+                                    .ignores_end = true};
+    return ask_all(w->asker, text, result, w->n, ns, err);
+}
+
+/* Thousandths of a token a second of one window. Answers are as long as fits, or as takes a quarter of the window. */
+static int measure(const struct window *w, uint64_t *out, struct err *err)
+{
+    const struct speed_plan *p = w->plan;
+    const uint64_t window_ns = p->window_ms * UINT64_C(1000000);
+    uint32_t room = p->context > PROMPT_KEEP + SPARE ? p->context - PROMPT_KEEP - SPARE : 1;
+    uint32_t most = room < ANSWER_MAX ? room : ANSWER_MAX, each = most < 8 ? most : 8, tokens = 0;
+    uint64_t spent = 0, ns = 0;
+    struct waited us = waited_of(getpid()), from = waited_of(w->pid);
+    while (spent < window_ns) {
+        int rc = ask_n(w, each, &ns, err);
+        if (rc != 0)
+            return rc;
+        spent += ns;
+        tokens += each * w->n;
+        if (ns >= window_ns / 4 || each == most)
+            continue;
+        each = 2 * each < most ? 2 * each : most;
+        spent = tokens = 0;
+        us = waited_of(getpid());
+        from = waited_of(w->pid);
+    }
+    struct waited we = waited_of(getpid()), to = waited_of(w->pid);
+    we.waited_ns -= us.waited_ns;
+    ns = own_ns(spent, we, &from, &to);
+    *out = ns > 0 ? (uint64_t)((double)tokens * 1e12 / (double)ns) : 0;
+    return 0;
+}
+
+int speed_write(struct speeds *s, const struct asker *asker, const struct speed_plan *plan, struct err *err)
+{
+    struct window w = {.asker = asker, .plan = plan, .pid = speed_listener(asker->socket)};
+    uint32_t batch = plan->slots < ASK_AT_ONCE_MAX ? plan->slots : ASK_AT_ONCE_MAX;
+    s->batch = batch > 0 ? batch : 1;
+    for (uint32_t i = 0; i < plan->rounds; i++) {
+        uint64_t one = 0, many = 0;
+        w.n = 1;
+        int rc = measure(&w, &one, err);
+        w.n = s->batch;
+        if (rc == 0 && s->batch > 1)
+            rc = measure(&w, &many, err);
+        if (rc != 0)
+            return rc;
+        s->one = one > s->one ? one : s->one;
+        many = s->batch > 1 ? many : one;
+        s->many = many > s->many ? many : s->many;
+    }
+    return 0;
+}
+
+/* Prompts that nobody has read before, so that none is kept. */
+int speed_read(struct speeds *s, const struct asker *asker, const struct speed_plan *plan, struct err *err)
+{
+    uint32_t prompt[READ_MAX];
+    uint32_t n = plan->context / 2 < READ_MAX ? plan->context / 2 : READ_MAX;
+    struct rng rng;
+    int pid = speed_listener(asker->socket);
+    rng_init(&rng, plan->seed);
+    for (uint32_t k = 0; k < plan->rounds && n > 0; k++) {
+        struct ask_text text = {.prompt = prompt, .nprompt = n, .max_tokens = 1};
+        struct ask_result result = {0};
+        uint64_t ns;
+        for (uint32_t i = 0; i < n; i++)
+            prompt[i] = plan->prompt[rng_next(&rng) % plan->nprompt];
+        struct waited us = waited_of(getpid()), from = waited_of(pid);
+        int rc = ask_all(asker, &text, &result, 1, &ns, err);
+        if (rc != 0)
+            return rc;
+        struct waited we = waited_of(getpid()), to = waited_of(pid);
+        we.waited_ns -= us.waited_ns;
+        ns = own_ns(ns, we, &from, &to);
+        uint64_t read = ns > 0 ? (uint64_t)((double)n * 1e12 / (double)ns) : 0;
+        s->read = read > s->read ? read : s->read;
+    }
+    return 0;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Acceptance: a replica takes requests once it was checked.
+ *
+ * The hub asks a replica that is ready what the reference engine was asked before, compares, measures, and tells what it found by
+ * an event (hub/acceptance.h). Here it is decided what follows. With ACCEPT_REQUIRE a replica whose weights are a file begins as
+ * WAITING, and no request goes there until it has PASSED, or was found to be one that cannot be checked. One that FAILED takes none
+ * either: at a site it is stopped and placed again, as if its place were lost, and after ACCEPT_FAILS_MAX in a row its variant is
+ * barred from that site until an operator lifts it; on the hub's own machine it stays as it is, and is asked again. With
+ * ACCEPT_WARN all of this is known, and nothing follows.
+ *
+ * Too slow is decided here, from figures of the events alone: if both of its figures are below ACCEPT_SHARE of the medians of what this
+ * variant's checks that passed gave on as many chips of that kind, at any site, at most ACCEPT_KEPT of each. The first is the baseline.
+ *
+ * All of it lies in rows. Bounds: ACCEPTANCES_MAX of them; past these the oldest that bars nothing is dropped.
+ */
+#ifndef BUSBAR_CORE_ACCEPT_H
+#define BUSBAR_CORE_ACCEPT_H
+
+#include "core/core.h"
+#include "core/table.h"
+
+#define ACCEPT_FAILS_MAX 2
+#define ACCEPT_SHARE 700 /* thousandths of the median */
+#define ACCEPT_KEPT 7    /* figures of a row */
+#define ACCEPTANCES_MAX 1024
+
+struct acceptance {
+    struct row_acceptance row;
+};
+
+struct acceptances {
+    struct table table;
+    struct acceptance *acceptance;
+    struct row_accept_mode mode;
+    bool mode_touched;
+};
+
+void acceptances_carve(struct core *core, struct arena *arena);
+/* What a replica of the variant begins as: enum accept_verdict. */
+uint32_t accept_begins(const struct core *core, const struct uuid *variant);
+/* Whether replicas of the variant may be placed at the site. */
+bool accept_bars(const struct core *core, const struct uuid *variant, const struct uuid *site);
+/* The variant is no more. */
+void accept_forget(struct core *core, const struct uuid *variant);
+void acceptances_collect(struct core *core, row_fn *fn, void *ctx);
+void acceptances_dump(const struct core *core, row_fn *fn, void *ctx);
+int load_accept_mode(struct core *core, const struct row_accept_mode *row);
+int load_acceptance(struct core *core, const struct row_acceptance *row);
+
+#endif
