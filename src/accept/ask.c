@@ -158,7 +158,9 @@ static int transfer_read(struct transfer *t, CURLcode code, const struct asker *
     if (code == CURLE_OPERATION_TIMEDOUT)
         return err_set(err, ERR_TIMEOUT, "no answer within %u seconds", a->wait_s);
     if (code != CURLE_OK)
-        return err_set(err, ERR_UPSTREAM, "no answer: %s", curl_easy_strerror(code));
+        return err_set(err, ERR_TIMEOUT, "no answer: %s", curl_easy_strerror(code));
+    if (status >= 500)
+        return err_set(err, ERR_TIMEOUT, "status %ld in place of an answer", status);
     if (status != 200)
         return err_set(err, ERR_UPSTREAM, "status %ld in place of an answer", status);
     return ask_read(result, text, a->vocabulary, t->answer.data, t->answer.len, err);

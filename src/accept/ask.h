@@ -44,7 +44,7 @@ struct ask_result {
 };
 
 /* Of n at once, at most ASK_AT_ONCE_MAX; all of them must succeed. *ns: how long it took, of the wall clock. ERR_UPSTREAM: it does not
- * answer as it should; ERR_UNSUPPORTED: it tells no probabilities; ERR_TIMEOUT; with words. */
+ * answer as it should; ERR_UNSUPPORTED: it tells no probabilities; ERR_TIMEOUT: it does not answer now; with words. */
 int ask_all(const struct asker *asker, const struct ask_text *texts, struct ask_result *results, uint32_t n,
             uint64_t *ns, struct err *err);
 

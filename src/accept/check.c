@@ -27,6 +27,7 @@
 #define PARTS_MAX 4u /* places of an answer at which it is asked anew */
 #define RETRIES 4u   /* of a speed that looks low */
 #define RETRY_PAUSE_MS 250
+#define PARTED_SHARE 50u /* one token in so many may be another: rounding moves some */
 #define NICE 10
 #define THREADS_MAX 4
 
@@ -112,7 +113,7 @@ static void judge(struct check *c, const struct terms_limit *limit)
 {
     const struct distance *d = &c->distance;
     c->verdict = ACCEPT_FAILED;
-    if (d->parted > 0)
+    if (d->parted * PARTED_SHARE > d->tokens)
         err_set(&c->err, ERR_NOT_ACCEPTED, "%u of %u tokens are others than the reference's", d->parted,
                 d->tokens);
     else if (distance_mean(d) > limit->mean)
@@ -182,7 +183,9 @@ static void run(struct check *c)
     int rc = check_answers(c, limit);
     if (rc != 0) {
         bool excused = rc == ERR_UNSUPPORTED && !c->o.must;
-        c->verdict = excused || rc == ERR_NO_MEMORY ? ACCEPT_UNCHECKED : ACCEPT_FAILED;
+        c->verdict = rc == ERR_TIMEOUT                ? ACCEPT_WAITING /* nothing is known of it */
+                     : excused || rc == ERR_NO_MEMORY ? ACCEPT_UNCHECKED
+                                                      : ACCEPT_FAILED;
         return;
     }
     judge(c, limit);
@@ -190,7 +193,7 @@ static void run(struct check *c)
         return;
     rc = measure(c);
     if (rc != 0 && c->o.must)
-        c->verdict = ACCEPT_FAILED;
+        c->verdict = rc == ERR_TIMEOUT ? ACCEPT_WAITING : ACCEPT_FAILED;
     if (rc != 0 && !c->o.must) {
         c->speeds = (struct speeds){0};
         c->err = (struct err){0};

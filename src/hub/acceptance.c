@@ -20,6 +20,7 @@
 #define FAILED_AGAIN_MS 60000 /* of the hub's own machine: whoever mends it need not ask */
 #define TAKEN_LIMIT_S 5
 #define DONE_MAX 64u
+#define SILENT_MAX 3u /* one that is ready and does not answer so often in a row gives no right answers */
 
 struct asked {
     struct uuid deployment;
@@ -34,6 +35,7 @@ struct done {
     struct uuid deployment;
     uint32_t ordinal, epoch;
     uint64_t at_ms;
+    uint32_t silent; /* how often in a row it did not answer */
 };
 
 struct acceptance_hub {
@@ -42,7 +44,7 @@ struct acceptance_hub {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    bool stopping, taking;
+    bool stopping, taking, wanted;
     struct asked asked[ACCEPTANCE_ASKED_MAX];
     uint32_t nasked;
     uint32_t running;           /* 1: one that was asked for is being checked */
@@ -56,15 +58,20 @@ struct acceptance_hub {
 
 /* ---- which one is next ---- */
 
-static bool was_just_done(const struct acceptance_hub *s, const struct row_replica *r)
+static struct done *done_of(struct acceptance_hub *s, const struct row_replica *r)
 {
     for (uint32_t i = 0; i < DONE_MAX && i < s->ndone; i++) {
-        const struct done *d = &s->done[i];
-        if (d->ordinal == r->ordinal && d->epoch == r->epoch && uuid_eq(&d->deployment, &r->deployment) &&
-            clock_boot_ms() - d->at_ms < AGAIN_MS)
-            return true;
+        struct done *d = &s->done[i];
+        if (d->ordinal == r->ordinal && d->epoch == r->epoch && uuid_eq(&d->deployment, &r->deployment))
+            return d;
     }
-    return false;
+    return NULL;
+}
+
+static bool was_just_done(struct acceptance_hub *s, const struct row_replica *r)
+{
+    const struct done *d = done_of(s, r);
+    return d && clock_boot_ms() - d->at_ms < AGAIN_MS;
 }
 
 static struct asked *asked_of(struct acceptance_hub *s, const struct row_replica *r)
@@ -174,6 +181,49 @@ static void tell(struct acceptance_hub *s, const struct accept_job *job, struct 
         log_warn("acceptance", "what was found of %s cannot be recorded now", job->model);
 }
 
+/* On the core's thread. */
+static void look_wanted(void *ctx, const struct core *core)
+{
+    struct acceptance_hub *s = ctx;
+    const struct row_replica *row;
+    pthread_mutex_lock(&s->lock);
+    s->wanted = false;
+    for (uint32_t pos = 0; (row = view_replica_at(core, &pos)) != NULL;) {
+        s->wanted = s->wanted ||
+                    (row->ordinal == s->job.replica.ordinal && row->epoch == s->job.replica.epoch &&
+                     row->state == REPLICA_READY && uuid_eq(&row->deployment, &s->job.replica.deployment));
+    }
+    s->taking = false;
+    pthread_cond_broadcast(&s->wake);
+    pthread_mutex_unlock(&s->lock);
+}
+
+static bool is_wanted(void *ctx)
+{
+    struct acceptance_hub *s = ctx;
+    pthread_mutex_lock(&s->lock);
+    s->taking = s->wanted = true;
+    bool posted = runtime_query(s->config.runtime, look_wanted, s, 0) == 0;
+    for (int k = 0; posted && s->taking && !s->stopping && k < TAKEN_LIMIT_S; k++)
+        (void)waits(s, 1000);
+    bool wanted = s->wanted;
+    pthread_mutex_unlock(&s->lock);
+    return wanted;
+}
+
+/* Remembers that it was asked, and whether it answered; returns how often in a row it did not. */
+static uint32_t note_done(struct acceptance_hub *s, const struct row_replica *r, bool silent)
+{
+    struct done *d = done_of(s, r);
+    if (!d) {
+        d = &s->done[s->ndone++ % DONE_MAX];
+        *d = (struct done){r->deployment, r->ordinal, r->epoch, 0, 0};
+    }
+    d->at_ms = clock_boot_ms();
+    d->silent = silent ? d->silent + 1 : 0;
+    return d->silent;
+}
+
 /* The lock is held, but not while the child runs. */
 static void check(struct acceptance_hub *s)
 {
@@ -193,14 +243,22 @@ static void check(struct acceptance_hub *s)
                                    .quick = !thorough,
                                    .must =
                                        spec && spec->binary[0] != 0 && spec->count == ENGINE_COUNT_TIMINGS,
-                                   .stopping = &s->stopping};
+                                   .stopping = &s->stopping,
+                                   .wanted = is_wanted,
+                                   .ctx = s};
     bool told = accept_run(&job, &run, &event.u.accept_result);
-    if (told)
+    pthread_mutex_lock(&s->lock);
+    bool silent = told && event.u.accept_result.verdict == ACCEPT_WAITING;
+    if (note_done(s, &job.replica, silent) >= SILENT_MAX)
+        event.u.accept_result.verdict = ACCEPT_FAILED;
+    pthread_mutex_unlock(&s->lock);
+    if (told && event.u.accept_result.verdict != ACCEPT_WAITING)
         tell(s, &job, &event);
+    else if (told)
+        log_info("acceptance", "model=%s ordinal=%u epoch=%u asked again: %s", job.model, job.replica.ordinal,
+                 job.replica.epoch, event.u.accept_result.reason);
     pthread_mutex_lock(&s->lock);
     s->running = 0;
-    s->done[s->ndone++ % DONE_MAX] =
-        (struct done){job.replica.deployment, job.replica.ordinal, job.replica.epoch, clock_boot_ms()};
 }
 
 static void *run(void *ctx)

@@ -20,6 +20,7 @@
 
 #define LINE_MAX_BYTES 8192
 #define LOOK_MS 100
+#define WANTED_MS 1000
 #define ARGS_MAX 32
 
 extern char **environ;
@@ -45,7 +46,7 @@ bool accept_read(struct event_accept_result *e, const char *line, size_t len)
     yyjson_doc *doc = yyjson_read(line, len, 0);
     yyjson_val *root = yyjson_doc_get_root(doc), *reason = yyjson_obj_get(root, "reason");
     yyjson_val *golden = yyjson_obj_get(root, "golden");
-    bool whole = read_u32(root, "verdict", &e->verdict) && e->verdict >= ACCEPT_PASSED &&
+    bool whole = read_u32(root, "verdict", &e->verdict) && e->verdict >= ACCEPT_WAITING &&
                  e->verdict <= ACCEPT_UNCHECKED && read_u32(root, "prompts", &e->prompts) &&
                  read_u32(root, "tokens", &e->tokens) && read_u32(root, "close", &e->close) &&
                  read_u32(root, "parted", &e->parted) && read_u32(root, "mean", &e->mean) &&
@@ -98,14 +99,19 @@ static pid_t start(char *const *argv, int *out)
     return pid;
 }
 
-/* Until it has closed its output, is late, or we are stopped; returns how many bytes it wrote. */
-static size_t listen_to(int fd, char *line, size_t cap, const bool *stopping)
+/* Until it has closed its output, is late, or is not wanted any more; returns how many bytes it wrote. */
+static size_t listen_to(int fd, char *line, size_t cap, const struct accept_run *run, bool *wanted)
 {
-    uint64_t from_ms = clock_boot_ms();
+    uint64_t from_ms = clock_boot_ms(), asked_ms = from_ms;
     size_t len = 0;
-    for (bool open = true; open && !__atomic_load_n(stopping, __ATOMIC_RELAXED) &&
-                           clock_boot_ms() - from_ms < ACCEPTANCE_LIMIT_MS;) {
+    *wanted = true;
+    for (bool open = true; open && *wanted && clock_boot_ms() - from_ms < ACCEPTANCE_LIMIT_MS;) {
         struct pollfd p = {.fd = fd, .events = POLLIN};
+        *wanted = !__atomic_load_n(run->stopping, __ATOMIC_RELAXED);
+        if (clock_boot_ms() - asked_ms >= WANTED_MS) {
+            *wanted = *wanted && run->wanted(run->ctx);
+            asked_ms = clock_boot_ms();
+        }
         if (poll(&p, 1, LOOK_MS) <= 0)
             continue;
         ssize_t n = read(fd, line + len, cap - len);
@@ -180,10 +186,11 @@ bool accept_run(const struct accept_job *job, const struct accept_run *run, stru
         unchecked(e, "the check cannot be started");
         return true;
     }
-    size_t len = listen_to(fd, line, sizeof line, run->stopping);
+    bool wanted;
+    size_t len = listen_to(fd, line, sizeof line, run, &wanted);
     reap(pid);
     (void)close(fd);
-    if (__atomic_load_n(run->stopping, __ATOMIC_RELAXED))
+    if (!wanted)
         return false;
     if (!accept_read(e, line, len))
         unchecked(e, "the check ended without a result");

@@ -20,9 +20,11 @@ struct accept_run {
     const char *data_dir;              /* of weights */
     bool quick, must;
     const bool *stopping;
+    bool (*wanted)(void *ctx); /* asked each second: whether the replica is still there, and ready */
+    void *ctx;
 };
 
-/* Fills verdict, reason and figures. False: it was stopped, and nothing is known. */
+/* Fills verdict, reason and figures; ACCEPT_WAITING: the replica did not answer. False: it was stopped, and nothing is known. */
 bool accept_run(const struct accept_job *job, const struct accept_run *run, struct event_accept_result *out);
 /* Of a child's line; false: it is none. */
 bool accept_read(struct event_accept_result *out, const char *line, size_t len);

@@ -118,6 +118,9 @@ static bool find_own(struct facts *facts, const struct core *core, const struct 
         row = recall_in_force(core, event->u.model_recall_lift.digest);
         *facts = (struct facts){.any = row != NULL, .id = row ? row->id : (struct uuid){{0}}};
         return true;
+    case EVENT_KIND_accept_result:
+        *facts = (struct facts){.any = true, .id = event->u.accept_result.check};
+        return true;
     case EVENT_KIND_tick:
         *facts = (struct facts){.any = true};
         return true;
@@ -386,6 +389,50 @@ static void add_recall(struct buf *out, const struct row_recall *row)
         add_number(out, "lifted_ms", row->lifted_ms);
 }
 
+static void add_digest(struct buf *out, const char *name, const uint8_t digest[DIGEST_BYTES])
+{
+    char text[2 * DIGEST_BYTES + 1];
+    hex_encode(text, digest, DIGEST_BYTES);
+    buf_addf(out, "%s sha256:%s\n", name, text);
+}
+
+/* What a check of a replica found, and what core made of it. Refused, it tells nothing. */
+static void add_accept(struct buf *out, const struct core *core, const struct uuid *check)
+{
+    const struct row_acceptance *row;
+    for (uint32_t pos = 0; (row = view_acceptance_at(core, &pos)) != NULL && !uuid_eq(&row->check, check);)
+        continue;
+    const struct row_variant *variant = row ? view_variant(core, &row->variant) : NULL;
+    const struct row_model *model = variant ? view_model(core, &variant->model) : NULL;
+    add_uuid(out, "check", check);
+    if (!model)
+        return;
+    add_name(out, "model", model->name, sizeof model->name);
+    add_digest(out, "weights", variant->digest);
+    add_name(out, "format", variant->format, sizeof variant->format);
+    add_name(out, "quantisation", variant->quantisation, sizeof variant->quantisation);
+    add_name(out, "engine", variant->engine, sizeof variant->engine);
+    if (is_plain(row->version, text_len(row->version, sizeof row->version)))
+        add_name(out, "engine_version", row->version, sizeof row->version);
+    add_site(out, core, &row->site);
+    add_name(out, "chip", row->chip, sizeof row->chip);
+    add_number(out, "chips", row->chips);
+    add_name(out, "verdict", accept_verdict_text(row->verdict), KIND_TEXT_CAP);
+    add_name(out, "reason", row->reason, sizeof row->reason);
+    const struct {
+        const char *name;
+        uint64_t value;
+    } figures[] = {
+        {"prompts", row->prompts},      {"tokens", row->tokens},        {"tokens_close", row->close},
+        {"tokens_parted", row->parted}, {"mean_millionths", row->mean}, {"max_millionths", row->max},
+        {"mtokens_s", row->one},        {"batch", row->batch},          {"batch_mtokens_s", row->many},
+        {"read_mtokens_s", row->read},  {"fails", row->fails},          {"barred", row->barred_ms != 0}};
+    for (size_t i = 0; i < sizeof figures / sizeof figures[0]; i++)
+        add_number(out, figures[i].name, (int64_t)figures[i].value);
+    if (row->tokens)
+        add_digest(out, "golden", row->golden);
+}
+
 static void add_boot(struct buf *out, const struct facts *facts, const struct event *event)
 {
     char digest[2 * DIGEST_BYTES + 1];
@@ -451,6 +498,9 @@ static void add_facts(struct buf *out, const struct facts *facts, const struct c
     case EVENT_KIND_unit_declare:
     case EVENT_KIND_unit_resolve:
         add_unit(out, core, &facts->id);
+        return;
+    case EVENT_KIND_accept_result:
+        add_accept(out, core, &facts->id);
         return;
     case EVENT_KIND_job_end:
         add_job(out, facts, core);
