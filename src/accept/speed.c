@@ -62,14 +62,13 @@ static struct waited waited_of(int pid)
     return sum;
 }
 
-/* What of `ns` of the wall clock was the engine's. */
-static uint64_t own_ns(uint64_t ns, struct waited us, const struct waited *from, const struct waited *to)
+/* What of `ns` of the wall clock was the engine's: all of it, where nothing is known of its threads. */
+static uint64_t own_ns(uint64_t ns, const struct waited *from, const struct waited *to)
 {
     uint64_t ran = to->ran_ns - from->ran_ns, waits = to->waited_ns - from->waited_ns;
-    uint64_t rest = us.waited_ns < ns / 2 ? ns - us.waited_ns : ns / 2;
     if (ran == 0 || to->ran_ns < from->ran_ns || to->waited_ns < from->waited_ns)
-        return rest;
-    return (uint64_t)((double)rest * (double)ran / (double)(ran + waits));
+        return ns;
+    return (uint64_t)((double)ns * (double)ran / (double)(ran + waits));
 }
 
 struct window {
@@ -100,7 +99,7 @@ static int measure(const struct window *w, uint64_t *out, struct err *err)
     uint32_t room = p->context > PROMPT_KEEP + SPARE ? p->context - PROMPT_KEEP - SPARE : 1;
     uint32_t most = room < ANSWER_MAX ? room : ANSWER_MAX, each = most < 8 ? most : 8, tokens = 0;
     uint64_t spent = 0, ns = 0;
-    struct waited us = waited_of(getpid()), from = waited_of(w->pid);
+    struct waited from = waited_of(w->pid);
     while (spent < window_ns) {
         int rc = ask_n(w, each, &ns, err);
         if (rc != 0)
@@ -111,12 +110,10 @@ static int measure(const struct window *w, uint64_t *out, struct err *err)
             continue;
         each = 2 * each < most ? 2 * each : most;
         spent = tokens = 0;
-        us = waited_of(getpid());
         from = waited_of(w->pid);
     }
-    struct waited we = waited_of(getpid()), to = waited_of(w->pid);
-    we.waited_ns -= us.waited_ns;
-    ns = own_ns(spent, we, &from, &to);
+    struct waited to = waited_of(w->pid);
+    ns = own_ns(spent, &from, &to);
     *out = ns > 0 ? (uint64_t)((double)tokens * 1e12 / (double)ns) : 0;
     return 0;
 }
@@ -156,13 +153,12 @@ int speed_read(struct speeds *s, const struct asker *asker, const struct speed_p
         uint64_t ns;
         for (uint32_t i = 0; i < n; i++)
             prompt[i] = plan->prompt[rng_next(&rng) % plan->nprompt];
-        struct waited us = waited_of(getpid()), from = waited_of(pid);
+        struct waited from = waited_of(pid);
         int rc = ask_all(asker, &text, &result, 1, &ns, err);
         if (rc != 0)
             return rc;
-        struct waited we = waited_of(getpid()), to = waited_of(pid);
-        we.waited_ns -= us.waited_ns;
-        ns = own_ns(ns, we, &from, &to);
+        struct waited to = waited_of(pid);
+        ns = own_ns(ns, &from, &to);
         uint64_t read = ns > 0 ? (uint64_t)((double)n * 1e12 / (double)ns) : 0;
         s->read = read > s->read ? read : s->read;
     }

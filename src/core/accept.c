@@ -9,7 +9,8 @@
 #include "core/state.h"
 #include "core/view.h"
 
-#define FIGURES_MAX 256 /* that a median is made of */
+#define FIGURES_MAX 256                       /* that a median is made of */
+#define FIGURE_MAX UINT64_C(1000000000000000) /* thousandths of a token a second */
 
 void acceptances_carve(struct core *core, struct arena *arena)
 {
@@ -54,7 +55,7 @@ bool view_takes_requests(const struct row_replica *row)
 
 bool accept_bars(const struct core *core, const struct uuid *variant, const struct uuid *site)
 {
-    if (core->acceptances.mode.mode != ACCEPT_REQUIRE)
+    if (core->acceptances.mode.mode != ACCEPT_REQUIRE || core->acceptances.nbarred == 0)
         return false;
     for (uint32_t i = 0; i < core->acceptances.table.used; i++) {
         const struct row_acceptance *row = row_at(core, i);
@@ -67,8 +68,10 @@ bool accept_bars(const struct core *core, const struct uuid *variant, const stru
 void accept_forget(struct core *core, const struct uuid *variant)
 {
     for (uint32_t i = 0; i < core->acceptances.table.used; i++) {
-        if (row_at(core, i) && uuid_eq(&row_at(core, i)->variant, variant))
-            table_drop(&core->acceptances.table, i);
+        if (!row_at(core, i) || !uuid_eq(&row_at(core, i)->variant, variant))
+            continue;
+        core->acceptances.nbarred -= row_at(core, i)->barred_ms != 0;
+        table_drop(&core->acceptances.table, i);
     }
 }
 
@@ -170,15 +173,16 @@ bool view_accept_speed(const struct core *core, const struct row_replica *r, uin
     return *one > 0;
 }
 
-static bool is_below(uint64_t figure, uint64_t median)
+bool accept_is_slow(uint64_t one, uint64_t many, uint64_t usual_one, uint64_t usual_many)
 {
-    return median > 0 && (int128)figure * 1000 < (int128)median * ACCEPT_SHARE;
+    return one > 0 && usual_one > 0 &&
+           (int128)one * many * 1000 * 1000 < (int128)usual_one * usual_many * ACCEPT_SHARE * ACCEPT_SHARE;
 }
 
 static bool is_slow(const struct core *core, const struct row_replica *r, const struct event_accept_result *e)
 {
-    return e->verdict == ACCEPT_PASSED && e->one > 0 && is_below(e->one, median_of(core, r, false)) &&
-           is_below(e->many, median_of(core, r, true));
+    return e->verdict == ACCEPT_PASSED &&
+           accept_is_slow(e->one, e->many, median_of(core, r, false), median_of(core, r, true));
 }
 
 /* ---- steps ---- */
@@ -242,6 +246,7 @@ static void count_fail(struct core *core, struct row_acceptance *row)
     row->fails++;
     if (row->fails >= ACCEPT_FAILS_MAX && row->barred_ms == 0 && row->chips > 0) {
         row->barred_ms = core->now_ms;
+        core->acceptances.nbarred++;
         network_changed(core);
     }
 }
@@ -269,6 +274,8 @@ static int check_result(const struct core *core, const struct event_accept_resul
     if (uuid_zero(&e->check) || e->verdict < ACCEPT_PASSED || e->verdict > ACCEPT_UNCHECKED ||
         !words_hold(e->reason) || (e->verdict != ACCEPT_PASSED && e->reason[0] == 0))
         return ERR_INVALID;
+    if (e->one > FIGURE_MAX || e->many > FIGURE_MAX || e->read > FIGURE_MAX)
+        return ERR_OVERFLOW;
     uint32_t i = *out = replica_at(core, e);
     if (i == INDEX_NONE)
         return ERR_NOT_FOUND;
@@ -327,6 +334,7 @@ int step_accept_lift(struct core *core, const struct event *event)
         if (!row || (row->barred_ms == 0 && row->fails == 0) || !uuid_eq(&row->variant, &e->variant) ||
             !(uuid_zero(&e->site) || uuid_eq(&row->site, &e->site)))
             continue;
+        core->acceptances.nbarred -= row->barred_ms != 0;
         core->acceptances.acceptance[i].row.barred_ms = 0;
         core->acceptances.acceptance[i].row.fails = 0;
         table_touch(&core->acceptances.table, i);
@@ -380,5 +388,8 @@ int load_acceptance(struct core *core, const struct row_acceptance *row)
     if (i == INDEX_NONE)
         return ERR_LIMIT;
     core->acceptances.acceptance[i].row = *row;
+    core->acceptances.nbarred += row->barred_ms != 0;
+    if (row->barred_ms != 0)
+        network_changed(core); /* jobs are loaded before, and found their places without it */
     return 0;
 }

@@ -9,8 +9,9 @@
  * barred from that site until an operator lifts it; on the hub's own machine it stays as it is, and is asked again. With
  * ACCEPT_WARN all of this is known, and nothing follows.
  *
- * Too slow is decided here, from figures of the events alone: if both of its figures are below ACCEPT_SHARE of the medians of what this
- * variant's checks that passed gave on as many chips of that kind, at any site, at most ACCEPT_KEPT of each. The first is the baseline.
+ * Too slow is decided here, from figures of the events alone, one request at a time and several: if their geometric mean is below
+ * ACCEPT_SHARE of that of the medians which this variant's checks that passed gave on as many chips of that kind, at any site, the
+ * last ACCEPT_KEPT of each. The first is the baseline.
  *
  * All of it lies in rows. Bounds: ACCEPTANCES_MAX of them; past these the oldest that bars nothing is dropped.
  */
@@ -34,6 +35,7 @@ struct acceptances {
     struct acceptance *acceptance;
     struct row_accept_mode mode;
     bool mode_touched;
+    uint32_t nbarred; /* of them, derived: mostly there is none to look for */
 };
 
 void acceptances_carve(struct core *core, struct arena *arena);
@@ -41,6 +43,8 @@ void acceptances_carve(struct core *core, struct arena *arena);
 uint32_t accept_begins(const struct core *core, const struct uuid *variant);
 /* Whether replicas of the variant may be placed at the site. */
 bool accept_bars(const struct core *core, const struct uuid *variant, const struct uuid *site);
+/* Thousandths of a token a second; `usual`: medians, 0: there are none. */
+bool accept_is_slow(uint64_t one, uint64_t many, uint64_t usual_one, uint64_t usual_many);
 /* The variant is no more. */
 void accept_forget(struct core *core, const struct uuid *variant);
 void acceptances_collect(struct core *core, row_fn *fn, void *ctx);

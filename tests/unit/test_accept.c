@@ -355,7 +355,7 @@ static void test_slow(void **state)
     assert_int_equal(many, 200000);
 }
 
-/* One of the two figures is not enough: what shares its chips with others' work may be slow at either. */
+/* It is the geometric mean of the two that counts; and the last ones are what a later one is held against. */
 static void test_one_figure(void **state)
 {
     (void)state;
@@ -364,7 +364,9 @@ static void test_one_figure(void **state)
     tell(2, 0, REPLICA_READY);
     assert_int_equal(find(2, 0, ACCEPT_PASSED, 100), 0);
     struct event e = result(2, 0, ACCEPT_PASSED, 50);
-    e.u.accept_result.many = 150000;
+    e.u.accept_result.many = UINT64_MAX;
+    assert_int_equal(world_step(world, &e), ERR_OVERFLOW);
+    e.u.accept_result.many = 197000; /* 0.5 and 0.985: 0.702 */
     assert_int_equal(world_step(world, &e), 0);
     assert_true(takes(2, 0));
     for (uint64_t i = 0; i < 3 * ACCEPT_KEPT; i++)
