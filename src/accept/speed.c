@@ -14,7 +14,8 @@
 #define PROMPT_KEEP 8u  /* tokens of what is begun with */
 #define ANSWER_MAX 128u /* tokens of a request */
 #define READ_MAX 256u   /* tokens of a prompt that is read */
-#define SPARE 4u        /* tokens of a context that are left alone */
+#define THREADS_MAX 256u
+#define SPARE 4u /* tokens of a context that are left alone */
 
 int speed_listener(const char *path)
 {
@@ -34,41 +35,55 @@ int speed_listener(const char *path)
                                  : peer.pid; /* the hub's own end of a tunnel tells nothing of the engine */
 }
 
-struct waited {
+struct thread_time {
+    int id;
     uint64_t ran_ns, waited_ns;
 };
 
-/* Sums of a process's threads; zero where they cannot be had. */
-static struct waited waited_of(int pid)
+/* Of a process's threads; n is 0 where they cannot be had. */
+struct times {
+    uint32_t n;
+    struct thread_time thread[THREADS_MAX];
+};
+
+static void take_times(struct times *times, int pid)
 {
-    struct waited sum = {0};
     char path[320];
+    times->n = 0;
     (void)snprintf(path, sizeof path, "/proc/%d/task", pid);
     DIR *dir = pid > 0 ? opendir(path) : NULL;
     struct dirent *entry;
-    while (dir && (entry = readdir(dir)) != NULL) {
+    while (dir && times->n < THREADS_MAX && (entry = readdir(dir)) != NULL) {
         unsigned long long ran, waits;
         (void)snprintf(path, sizeof path, "/proc/%d/task/%.200s/schedstat", pid, entry->d_name);
         FILE *file = entry->d_name[0] == '.' ? NULL : fopen(path, "re");
-        if (file && fscanf(file, "%llu %llu", &ran, &waits) == 2) {
-            sum.ran_ns += ran;
-            sum.waited_ns += waits;
-        }
+        if (file && fscanf(file, "%llu %llu", &ran, &waits) == 2)
+            times->thread[times->n++] =
+                (struct thread_time){(int)strtol(entry->d_name, NULL, 10), ran, waits};
         if (file)
             (void)fclose(file);
     }
     if (dir)
         (void)closedir(dir);
-    return sum;
 }
 
-/* What of `ns` of the wall clock was the engine's: all of it, where nothing is known of its threads. */
-static uint64_t own_ns(uint64_t ns, const struct waited *from, const struct waited *to)
+/* What of `ns` of the wall clock was the engine's: without what its busiest thread waited for a processor; all of it, where nothing is
+ * known of its threads. */
+static uint64_t own_ns(uint64_t ns, const struct times *from, const struct times *to)
 {
-    uint64_t ran = to->ran_ns - from->ran_ns, waits = to->waited_ns - from->waited_ns;
-    if (ran == 0 || to->ran_ns < from->ran_ns || to->waited_ns < from->waited_ns)
-        return ns;
-    return (uint64_t)((double)ns * (double)ran / (double)(ran + waits));
+    uint64_t ran = 0, waits = 0;
+    for (uint32_t i = 0; i < to->n; i++) {
+        const struct thread_time *t = &to->thread[i];
+        for (uint32_t k = 0; k < from->n; k++) {
+            const struct thread_time *f = &from->thread[k];
+            if (f->id != t->id || t->ran_ns - f->ran_ns <= ran)
+                continue;
+            ran = t->ran_ns - f->ran_ns;
+            waits = t->waited_ns - f->waited_ns;
+        }
+    }
+    uint64_t rest = waits < ns ? ns - waits : 0;
+    return rest > ran ? rest : ran > 0 && ran < ns ? ran : ns;
 }
 
 struct window {
@@ -99,7 +114,8 @@ static int measure(const struct window *w, uint64_t *out, struct err *err)
     uint32_t room = p->context > PROMPT_KEEP + SPARE ? p->context - PROMPT_KEEP - SPARE : 1;
     uint32_t most = room < ANSWER_MAX ? room : ANSWER_MAX, each = most < 8 ? most : 8, tokens = 0;
     uint64_t spent = 0, ns = 0;
-    struct waited from = waited_of(w->pid);
+    struct times from, to;
+    take_times(&from, w->pid);
     while (spent < window_ns) {
         int rc = ask_n(w, each, &ns, err);
         if (rc != 0)
@@ -110,9 +126,9 @@ static int measure(const struct window *w, uint64_t *out, struct err *err)
             continue;
         each = 2 * each < most ? 2 * each : most;
         spent = tokens = 0;
-        from = waited_of(w->pid);
+        take_times(&from, w->pid);
     }
-    struct waited to = waited_of(w->pid);
+    take_times(&to, w->pid);
     ns = own_ns(spent, &from, &to);
     *out = ns > 0 ? (uint64_t)((double)tokens * 1e12 / (double)ns) : 0;
     return 0;
@@ -153,11 +169,12 @@ int speed_read(struct speeds *s, const struct asker *asker, const struct speed_p
         uint64_t ns;
         for (uint32_t i = 0; i < n; i++)
             prompt[i] = plan->prompt[rng_next(&rng) % plan->nprompt];
-        struct waited from = waited_of(pid);
+        struct times from, to;
+        take_times(&from, pid);
         int rc = ask_all(asker, &text, &result, 1, &ns, err);
         if (rc != 0)
             return rc;
-        struct waited to = waited_of(pid);
+        take_times(&to, pid);
         ns = own_ns(ns, &from, &to);
         uint64_t read = ns > 0 ? (uint64_t)((double)n * 1e12 / (double)ns) : 0;
         s->read = read > s->read ? read : s->read;
