@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "core/kinds.h"
 #include "engine/spec.h"
 #include "hub/witnesses.h"
 #include "net/http_server.h"
@@ -99,6 +100,8 @@ static void print_options(const struct up_options *o)
             printf("%s: %llu\n", counts[i].name, counts[i].value);
     }
     printf("keep-jobs: %llus\n", (unsigned long long)o->keep_jobs_s);
+    print_text("acceptance", accept_mode_text(o->acceptance));
+    printf("acceptance-every: %llus\n", (unsigned long long)o->acceptance_every_s);
     print_flag("detach", o->detach);
     print_flag("webhook-private", o->webhook_private);
     print_flag("no-model", o->model != NULL);

@@ -139,7 +139,7 @@ static bool is_low(const struct check *c)
 static int measure(struct check *c)
 {
     const struct golden_answer *a = &c->golden.answer[0];
-    struct speed_plan plan = {.window_ms = c->o.quick ? 80 : 300,
+    struct speed_plan plan = {.window_ms = c->o.quick ? 120 : 300,
                               .rounds = c->o.quick ? 2 : 3,
                               .slots = (uint32_t)c->o.slots,
                               .context = (uint32_t)c->o.context,

@@ -3,7 +3,7 @@
  * Speed: tokens a second that a replica yields, one request at a time and several, and how fast it reads.
  *
  * Requests of a fixed number of tokens follow each other for a window of time, several windows of each kind; the best one counts, since
- * whatever else a machine does can only make a window slower. Of an engine on this machine, which is found by its socket, what it
+ * whatever else a machine does can only make a window slower. What we ourselves waited for a processor is taken out; of an engine on this machine, which is found by its socket, what it
  * waited for a processor is taken out (Linux, schedstat): work beside it does not make it look slow, and one that is stopped half
  * of the time, which waits for nothing, is still seen to be.
  */

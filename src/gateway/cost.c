@@ -50,9 +50,16 @@ void yield_assume(struct yield *y, uint64_t slot_mtok_s)
     atomic_store(&y->assumed_mtok_s, slot_mtok_s);
 }
 
+void yield_accept(struct yield *y, uint64_t slot_mtok_s)
+{
+    atomic_store(&y->accepted_mtok_s, slot_mtok_s);
+}
+
 uint64_t yield_slot(const struct yield *y)
 {
     uint64_t measured = atomic_load(&y->slot_mtok_s), assumed = atomic_load(&y->assumed_mtok_s);
+    uint64_t accepted = atomic_load(&y->accepted_mtok_s);
+    assumed = accepted > 0 ? accepted : assumed;
     return measured > 0 ? measured : assumed > 0 ? assumed : SLOT_TOKENS_S * 1000;
 }
 

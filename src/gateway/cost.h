@@ -6,7 +6,8 @@
  *   way    round trip to its site, as its corridor's is measured; none on the hub's own machine
  *   price  what its chips cost the network (chip, power, carbon) over what they yield, at COST_NANO_US
  *
- * What it yields is measured here, for each replica by itself. Until it is, it is taken to yield what the model's others do, so that a new one
+ * What it yields is measured here, for each replica by itself. Until it is, it is taken to yield what it did in the check that it passed
+ * (core/accept.h), and where it was not measured there, what the model's others do, so that a new one
  * is not thought dear or slow; and SLOT_TOKENS_S a slot where none was measured. Each door measures what it
  * sends itself. The weights are the constants below, and nowhere else. Figures are atomics: the workers compare while one thread
  * (the first worker's housekeeping) measures and the core's sets what routes tell.
@@ -34,6 +35,8 @@ struct yield {
     _Atomic uint64_t tokens;      /* that answers had, by weight */
     _Atomic uint64_t slot_mtok_s; /* of one slot in use, thousandths of a token a second; 0: not measured */
     _Atomic uint64_t assumed_mtok_s; /* as long as it is not; 0: nothing is known */
+    _Atomic uint64_t
+        accepted_mtok_s; /* as a check of the replica found, with all its slots in use; 0: there was none */
     uint64_t before, measured_tokens, measured_slot_ms;
 };
 
@@ -47,6 +50,8 @@ void yield_sample(struct yield *yield, uint64_t ms, uint32_t busy);
 uint64_t yield_measured(const struct yield *yield);
 /* What is assumed where it was not. */
 void yield_assume(struct yield *yield, uint64_t slot_mtok_s);
+/* What it yielded in a check. */
+void yield_accept(struct yield *yield, uint64_t slot_mtok_s);
 /* Of one slot, thousandths of a token a second, never 0. From any thread. */
 uint64_t yield_slot(const struct yield *yield);
 

@@ -122,6 +122,9 @@ static void set_terms(struct backend *b, const struct row_replica *row, const st
 {
     const struct row_corridor *way = view_corridor_to(core, &row->site);
     int64_t hour = i64_clamp((int128)view_chip_hour(core, &row->site, row->chip) * row->chips, INT64_MAX);
+    const struct row_acceptance *found = view_acceptance(core, row);
+    bool passed = found && found->verdict == ACCEPT_PASSED && found->batch > 0;
+    yield_accept(&b->yield, passed ? found->many / found->batch : 0);
     atomic_store(&b->terms.way_us, way ? way->rtt : 0);
     atomic_store(&b->terms.hour, hour);
 }
