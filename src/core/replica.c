@@ -114,12 +114,17 @@ uint32_t replica_head(struct core *core, uint32_t d, const struct uuid *variant)
                                                .served = INDEX_NONE,
                                                .row = {.deployment = deployment->id,
                                                        .ordinal = CLUSTER_HEAD,
+    return replica_add(core, &(struct replica){.deployment = d,
+                                               .served = served,
+                                               .row = {.deployment = deployment->id,
+                                                       .ordinal = (uint32_t)r->row.ordinal,
                                                        .variant = *variant,
                                                        .epoch = 1,
                                                        .state = REPLICA_WANTED,
                                                        .slots = deployment->slots,
                                                        .since_ms = core->now_ms,
                                                        .role = REPLICA_HEAD,
+                                                       .chips = deployment->chips,
                                                        .accept = accept_begins(core, variant)}});
 }
 
