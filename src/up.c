@@ -298,8 +298,7 @@ static int start_hub(struct up *up, struct err *err)
     if (rc == 0)
         rc = webhook_key(up->hub.webhook_key, up->options->data_dir, err);
     rc = rc ? rc : hub_accept_mode(&up->hub, up->options->acceptance, err);
-    if (rc == 0)
-        rc = hub_first_start(&up->hub, path[0] ? path : NULL, &up->first, err);
+    rc = rc ? rc : hub_first_start(&up->hub, path[0] ? path : NULL, &up->first, err);
     if (rc == 0)
         rc = hub_books_open(&up->hub, err);
     if (rc == 0)
@@ -343,9 +342,7 @@ static int start_site(struct up *up, struct err *err)
         rc = notices_start(&up->notices, &up->loop, &up->hub, err);
     if (rc == 0)
         rc = site_new(&up->site, up->runtime, up->options->data_dir, &config, up->gateway, err);
-    if (rc == 0)
-        rc = site_run_jobs(up->site, &jobs, err);
-    return rc ? rc : hub_accept_start(&up->hub, up->self, up->share, up->options->acceptance_every_s, err);
+    return rc ? rc : site_run_jobs(up->site, &jobs, err);
 }
 
 static int load_engines(struct up *up, struct err *err)
@@ -482,7 +479,7 @@ static int start_all(struct up *up, struct err *err)
         rc = start_hub(up, err);
     if (rc == 0)
         rc = start_site(up, err);
-    return rc;
+    return rc ? rc : hub_accept_start(&up->hub, up->self, up->share, up->options->acceptance_every_s, err);
 }
 
 static void free_all(struct up *up)
@@ -493,14 +490,13 @@ static void free_all(struct up *up)
     witnesses_stop(up->witnesses);
     starts_stop(up->hub.starts);
     clusters_stop(up->hub.clusters);
-    hub_accept_stop(&up->hub, false);
+    hub_accept_stop(&up->hub);
     if (up->runtime)
         runtime_stop(up->runtime);
     publisher_free(up->publisher);
     witnesses_free(up->witnesses);
     starts_free(up->hub.starts);
     clusters_free(up->hub.clusters);
-    hub_accept_stop(&up->hub, true);
     quota_free(up->hub.quota);
     if (up->gateway)
         gateway_free(up->gateway);

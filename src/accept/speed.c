@@ -67,24 +67,26 @@ static void take_times(struct times *times, int pid)
         (void)closedir(dir);
 }
 
-/* What of `ns` of the wall clock was the engine's: without what it waited for a processor; all of it, where nothing is known of its
- * threads. One request goes from thread to thread, so all that these waited is in its way; of several at a time what the
- * busiest one did. */
+/* What of `ns` of the wall clock was the engine's: without what its busiest thread waited for a processor, and with one request at a
+ * time the next one too, which reads it and sends the answer; all of it, where nothing is known of its threads. Others sleep, and
+ * what they wait when a signal wakes them is in nobody's way. */
 static uint64_t own_ns(uint64_t ns, const struct times *from, const struct times *to, bool single)
 {
-    uint64_t ran = 0, waits = 0, sum = 0;
+    struct thread_time most = {0}, next = {0};
     for (uint32_t i = 0; i < to->n; i++) {
-        const struct thread_time *t = &to->thread[i];
-        struct thread_time f = {0}; /* one that is new */
+        struct thread_time t = to->thread[i], f = {0}; /* one that is new */
         for (uint32_t k = 0; k < from->n; k++)
-            f = from->thread[k].id == t->id ? from->thread[k] : f;
-        sum += t->waited_ns - f.waited_ns;
-        if (t->ran_ns - f.ran_ns <= ran)
-            continue;
-        ran = t->ran_ns - f.ran_ns;
-        waits = t->waited_ns - f.waited_ns;
+            f = from->thread[k].id == t.id ? from->thread[k] : f;
+        t.ran_ns -= f.ran_ns;
+        t.waited_ns -= f.waited_ns;
+        if (t.ran_ns > most.ran_ns) {
+            next = most;
+            most = t;
+        } else if (t.ran_ns > next.ran_ns) {
+            next = t;
+        }
     }
-    waits = single ? sum : waits;
+    uint64_t ran = most.ran_ns, waits = most.waited_ns + (single ? next.waited_ns : 0);
     uint64_t rest = waits < ns ? ns - waits : 0;
     return rest > ran ? rest : ran > 0 && ran < ns ? ran : ns;
 }

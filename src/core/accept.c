@@ -41,11 +41,12 @@ static const struct row_variant *variant_row(const struct core *core, const stru
     return i == MAP_NONE ? NULL : &core->variant[i].row;
 }
 
-uint32_t accept_begins(const struct core *core, const struct uuid *variant)
+uint32_t accept_begins(const struct core *core, const struct uuid *variant, uint32_t role)
 {
     const struct row_variant *row = variant_row(core, variant);
     bool is_file = row && row->size_bytes > 0; /* what is at a URL has no weights that we know */
-    return core->acceptances.mode.mode == ACCEPT_REQUIRE && is_file ? ACCEPT_WAITING : ACCEPT_OPEN;
+    return core->acceptances.mode.mode == ACCEPT_REQUIRE && is_file && role != REPLICA_WORKER ? ACCEPT_WAITING
+                                                                                              : ACCEPT_OPEN;
 }
 
 bool view_takes_requests(const struct row_replica *row)
@@ -200,7 +201,8 @@ int step_accept_mode(struct core *core, const struct event *event)
         if (!table_live(&core->replicas, i) || row->accept == ACCEPT_PASSED)
             continue;
         /* One that answers already goes on until it is checked. */
-        uint32_t begins = row->state == REPLICA_READY ? ACCEPT_OPEN : accept_begins(core, &row->variant);
+        uint32_t begins =
+            row->state == REPLICA_READY ? ACCEPT_OPEN : accept_begins(core, &row->variant, row->role);
         if (mode == ACCEPT_REQUIRE && row->accept == ACCEPT_FAILED)
             continue;
         row->accept = begins;

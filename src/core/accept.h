@@ -19,6 +19,7 @@
 #define BUSBAR_CORE_ACCEPT_H
 
 #include "core/core.h"
+#include "core/recall.h"
 #include "core/table.h"
 
 #define ACCEPT_FAILS_MAX 2
@@ -39,10 +40,12 @@ struct acceptances {
 };
 
 void acceptances_carve(struct core *core, struct arena *arena);
-/* What a replica of the variant begins as: enum accept_verdict. */
-uint32_t accept_begins(const struct core *core, const struct uuid *variant);
+/* What a replica of the variant begins as: enum accept_verdict. A cluster's worker (enum replica_role) is asked nothing: its head is. */
+uint32_t accept_begins(const struct core *core, const struct uuid *variant, uint32_t role);
 /* Whether replicas of the variant may be placed at the site. */
 bool accept_bars(const struct core *core, const struct uuid *variant, const struct uuid *site);
+/* core/deployment.c: the same, of its variant. */
+bool deployment_is_barred(const struct core *core, uint32_t deployment, uint32_t site);
 /* Thousandths of a token a second; `usual`: medians, 0: there are none. */
 bool accept_is_slow(uint64_t one, uint64_t many, uint64_t usual_one, uint64_t usual_many);
 /* The variant is no more. */

@@ -64,12 +64,12 @@ bool deployment_is_at(const struct core *core, uint32_t d, struct site_id site)
 }
 
 /* By its model, not by its service: while rows are loaded there is none yet. */
-bool deployment_is_barred(const struct core *core, uint32_t d, struct site_id site)
+bool deployment_is_barred(const struct core *core, uint32_t d, uint32_t site)
 {
     uint32_t variant =
         core->acceptances.nbarred == 0 ? INDEX_NONE : variant_of(core, core->deployment[d].model);
     return variant != INDEX_NONE &&
-           accept_bars(core, &core->variant[variant].row.id, &core->net.site[site.v].row.id);
+           accept_bars(core, &core->variant[variant].row.id, &core->net.site[site].row.id);
 }
 
 uint32_t deployment_count_at(const struct core *core, uint32_t d, struct site_id site)

@@ -31,7 +31,7 @@ uint32_t place_bars(const struct core *core, struct shape *shape, const struct a
     if ((key->site != INDEX_NONE && key->site != pool->site.v) ||
         (key->deployment != INDEX_NONE && !deployment_is_at(core, key->deployment, pool->site)))
         bars |= 1u << WHY_SITE;
-    if (key->deployment != INDEX_NONE && deployment_is_barred(core, key->deployment, pool->site))
+    if (key->deployment != INDEX_NONE && deployment_is_barred(core, key->deployment, pool->site.v))
         bars |= 1u << WHY_ACCEPT;
     if (key->jurisdiction[0] && memcmp(key->jurisdiction, site->jurisdiction, CODE_CAP) != 0)
         bars |= 1u << WHY_JURISDICTION;

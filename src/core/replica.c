@@ -70,18 +70,19 @@ static uint32_t replica_add(struct core *core, const struct replica *replica)
 void replica_own(struct core *core, uint32_t d, uint32_t ordinal, const struct uuid *variant)
 {
     const struct row_deployment *deployment = &core->deployment[d].row;
-    uint32_t i = replica_add(core, &(struct replica){.deployment = d,
-                                                     .served = INDEX_NONE,
-                                                     .row = {.deployment = deployment->id,
-                                                             .ordinal = ordinal,
-                                                             .variant = *variant,
-                                                             .site = core->net.site[site_first(core)].row.id,
-                                                             .epoch = 1,
-                                                             .state = REPLICA_WANTED,
-                                                             .slots = deployment->slots,
-                                                             .since_ms = deployment->created_ms,
-                                                             .placed_ms = core->now_ms,
-                                                             .accept = accept_begins(core, variant)}});
+    uint32_t i =
+        replica_add(core, &(struct replica){.deployment = d,
+                                            .served = INDEX_NONE,
+                                            .row = {.deployment = deployment->id,
+                                                    .ordinal = ordinal,
+                                                    .variant = *variant,
+                                                    .site = core->net.site[site_first(core)].row.id,
+                                                    .epoch = 1,
+                                                    .state = REPLICA_WANTED,
+                                                    .slots = deployment->slots,
+                                                    .since_ms = deployment->created_ms,
+                                                    .placed_ms = core->now_ms,
+                                                    .accept = accept_begins(core, variant, REPLICA_ALL)}});
     replica_effect(core, EFFECT_REPLICA_START, &core->replica[i].row);
 }
 
@@ -104,28 +105,24 @@ uint32_t replica_wait(struct core *core, uint32_t d, uint32_t served)
                           .since_ms = core->now_ms,
                           .chips = deployment->chips,
                           .role = worker ? REPLICA_WORKER : REPLICA_ALL,
-                          .accept = worker ? (uint32_t)ACCEPT_OPEN : accept_begins(core, variant)}});
+                          .accept = accept_begins(core, variant, worker ? REPLICA_WORKER : REPLICA_ALL)}});
 }
 
 uint32_t replica_head(struct core *core, uint32_t d, const struct uuid *variant)
 {
     const struct row_deployment *deployment = &core->deployment[d].row;
-    return replica_add(core, &(struct replica){.deployment = d,
-                                               .served = INDEX_NONE,
-                                               .row = {.deployment = deployment->id,
-                                                       .ordinal = CLUSTER_HEAD,
-    return replica_add(core, &(struct replica){.deployment = d,
-                                               .served = served,
-                                               .row = {.deployment = deployment->id,
-                                                       .ordinal = (uint32_t)r->row.ordinal,
-                                                       .variant = *variant,
-                                                       .epoch = 1,
-                                                       .state = REPLICA_WANTED,
-                                                       .slots = deployment->slots,
-                                                       .since_ms = core->now_ms,
-                                                       .role = REPLICA_HEAD,
-                                                       .chips = deployment->chips,
-                                                       .accept = accept_begins(core, variant)}});
+    return replica_add(core,
+                       &(struct replica){.deployment = d,
+                                         .served = INDEX_NONE,
+                                         .row = {.deployment = deployment->id,
+                                                 .ordinal = CLUSTER_HEAD,
+                                                 .variant = *variant,
+                                                 .epoch = 1,
+                                                 .state = REPLICA_WANTED,
+                                                 .slots = deployment->slots,
+                                                 .since_ms = core->now_ms,
+                                                 .role = REPLICA_HEAD,
+                                                 .accept = accept_begins(core, variant, REPLICA_HEAD)}});
 }
 
 /* What ran under the epoch before speaks for nobody any more. */
@@ -138,7 +135,7 @@ static void begin_anew(struct core *core, uint32_t i, int64_t now_ms)
     memset(row->endpoint, 0, sizeof row->endpoint);
     memset(row->detail, 0, sizeof row->detail);
     memset(row->version, 0, sizeof row->version);
-    row->accept = accept_begins(core, &row->variant);
+    row->accept = accept_begins(core, &row->variant, row->role);
     row->accepted_ms = 0;
     table_touch(&core->replicas, i);
     core->effects->routes_changed = true;

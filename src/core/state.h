@@ -28,7 +28,6 @@
 #include "core/money.h"
 #include "core/network.h"
 #include "core/plan.h"
-#include "core/recall.h"
 #include "core/registry.h"
 #include "core/route.h"
 #include "core/rulebook.h"
@@ -277,8 +276,6 @@ void deployment_reap(struct core *core, uint32_t deployment);
 void deployments_reap(struct core *core);
 uint32_t deployment_find(const struct core *core, const struct uuid *id);
 bool deployment_is_at(const struct core *core, uint32_t deployment, struct site_id site);
-/* Its variant failed acceptance there too often (core/accept.h). */
-bool deployment_is_barred(const struct core *core, uint32_t deployment, struct site_id site);
 /* Replicas that it has at the site. */
 uint32_t deployment_count_at(const struct core *core, uint32_t deployment, struct site_id site);
 /* What rules are told of a replica there. Nothing is known of who will ask: he is taken to be at home there. */
@@ -309,8 +306,7 @@ uint64_t pool_chip_watts(const struct core *core, const struct pool *pool);
 
 /* ---- core/work.c ---- */
 
-/* Takes the job's shares back and stops it at its site: it waits again, under the same sequence. `code` says why, as in
- * EFFECT_JOB_STOP. */
+/* Takes the job's shares back and stops it at its site: it waits again, under the same sequence. `code`: as in EFFECT_JOB_STOP. */
 void job_evict(struct core *core, struct job_id id, int code);
 /* Whether it is let run to its end where it is, because its site is out of touch: nobody could tell it to stop, so it has no
  * other place until the site is back, or is said to be lost for good. */

@@ -86,7 +86,7 @@ static struct asked *asked_of(struct acceptance_hub *s, const struct row_replica
 static enum reason reason_of(struct acceptance_hub *s, const struct row_replica *r, int64_t now_ms)
 {
     const struct acceptance_config *c = &s->config;
-    if (r->state != REPLICA_READY || r->endpoint[0] == 0)
+    if (r->state != REPLICA_READY || r->endpoint[0] == 0 || r->role == REPLICA_WORKER)
         return REASON_NONE;
     if (r->accept == ACCEPT_WAITING && !was_just_done(s, r))
         return REASON_WAITS; /* quickly; what was asked for comes then */
@@ -204,6 +204,7 @@ static bool is_wanted(void *ctx)
     pthread_mutex_lock(&s->lock);
     s->taking = s->wanted = true;
     bool posted = runtime_query(s->config.runtime, look_wanted, s, 0) == 0;
+    s->taking = s->taking && posted;
     for (int k = 0; posted && s->taking && !s->stopping && k < TAKEN_LIMIT_S; k++)
         (void)waits(s, 1000);
     bool wanted = s->wanted;
@@ -269,6 +270,7 @@ static void *run(void *ctx)
         s->taking = true;
         s->reason = REASON_NONE;
         bool posted = runtime_query(s->config.runtime, look, s, 0) == 0;
+        s->taking = s->taking && posted;
         for (int k = 0; posted && s->taking && !s->stopping && k < TAKEN_LIMIT_S; k++)
             (void)waits(s, 1000);
         if (!s->stopping && !s->taking && s->reason != REASON_NONE)
@@ -276,6 +278,8 @@ static void *run(void *ctx)
         else if (!s->stopping)
             (void)waits(s, s->soon ? LOOK_SOON_MS : LOOK_MS);
     }
+    for (int k = 0; s->taking && k < TAKEN_LIMIT_S; k++)
+        (void)waits(s, 1000);
     pthread_mutex_unlock(&s->lock);
     return NULL;
 }
@@ -307,6 +311,13 @@ uint32_t acceptance_pending(struct acceptance_hub *s)
 
 /* ---- the whole ---- */
 
+static void forget(struct acceptance_hub *s)
+{
+    pthread_cond_destroy(&s->wake);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+}
+
 int acceptance_open(struct acceptance_hub **out, const struct acceptance_config *config, struct err *err)
 {
     struct acceptance_hub *s = calloc(1, sizeof *s);
@@ -328,8 +339,7 @@ int acceptance_open(struct acceptance_hub **out, const struct acceptance_config 
     pthread_cond_init(&s->wake, &attr);
     pthread_condattr_destroy(&attr);
     if (pthread_create(&s->thread, NULL, run, s) != 0) {
-        s->stopping = true;
-        acceptance_free(s);
+        forget(s);
         return err_set(err, ERR_NO_MEMORY, "cannot start a thread");
     }
     *out = s;
@@ -341,19 +351,10 @@ void acceptance_stop(struct acceptance_hub *s)
     if (!s)
         return;
     pthread_mutex_lock(&s->lock);
-    bool stopped = s->stopping;
     __atomic_store_n(&s->stopping, true, __ATOMIC_RELAXED);
     pthread_cond_broadcast(&s->wake);
     pthread_mutex_unlock(&s->lock);
-    if (!stopped)
-        pthread_join(s->thread, NULL);
-}
-
-void acceptance_free(struct acceptance_hub *s)
-{
-    if (!s)
-        return;
-    pthread_cond_destroy(&s->wake);
-    pthread_mutex_destroy(&s->lock);
-    free(s);
+    pthread_join(s->thread, NULL);
+    if (!s->taking) /* else the core's thread may still come; a process that ends can keep it */
+        forget(s);
 }

@@ -38,8 +38,7 @@ int acceptance_open(struct acceptance_hub **out, const struct acceptance_config 
 int acceptance_ask(struct acceptance_hub *hub, const struct uuid *deployment, uint32_t ordinal, bool quick);
 /* How many of those that were asked for are not done. What was found of the others is recorded before what is posted after this. */
 uint32_t acceptance_pending(struct acceptance_hub *hub);
-/* Ends the thread and the check that runs; before the runtime stops. NULL is fine, as below. */
+/* Ends the thread and the check that runs, and frees; before the runtime stops. NULL is fine. */
 void acceptance_stop(struct acceptance_hub *hub);
-void acceptance_free(struct acceptance_hub *hub);
 
 #endif

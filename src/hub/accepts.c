@@ -144,7 +144,8 @@ static int ask(struct api_call *call, const struct core *core)
     for (uint32_t pos = 0; rc == 0 && (r = view_replica_at(core, &pos)) != NULL;) {
         const struct row_variant *variant = view_variant(core, &r->variant);
         bool meant = d ? uuid_eq(&r->deployment, &d->id) : uuid_eq(&r->site, &site->id);
-        if (!meant || r->state != REPLICA_READY || !variant || variant->size_bytes == 0)
+        if (!meant || r->state != REPLICA_READY || r->role == REPLICA_WORKER || !variant ||
+            variant->size_bytes == 0)
             continue;
         rc = acceptance_ask(call->hub->acceptance, &r->deployment, r->ordinal, wish->quick);
         buf_addf(&call->out, "%s{\"ordinal\":%u,\"epoch\":%u", sep, r->ordinal, r->epoch);
@@ -225,13 +226,10 @@ int hub_accept_start(struct hub *hub, const char *self, const char *share, uint6
     return acceptance_open(&hub->acceptance, &config, err);
 }
 
-void hub_accept_stop(struct hub *hub, bool freed)
+void hub_accept_stop(struct hub *hub)
 {
     acceptance_stop(hub->acceptance);
-    if (freed) {
-        acceptance_free(hub->acceptance);
-        hub->acceptance = NULL;
-    }
+    hub->acceptance = NULL;
 }
 
 const struct api_handler api_acceptance_list = {.parse = list_parse, .finish = list};

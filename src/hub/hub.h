@@ -39,8 +39,8 @@ struct hub {
     struct clusters_maker *clusters;
     struct acceptance_hub *acceptance; /* checks of replicas; NULL: there are none */
     uint32_t accept_mode;              /* of these */
-    struct door *door;    /* for sites; NULL: there is none */
-    char site_listen[64]; /* where it is */
+    struct door *door;                 /* for sites; NULL: there is none */
+    char site_listen[64];              /* where it is */
     int64_t started_ms;
     uint8_t webhook_key[32]; /* WEBHOOK_KEY_LEN */
     bool webhook_private;    /* webhooks may lead to addresses that are not public, and be without TLS */
@@ -74,9 +74,9 @@ int hub_settle(struct hub *hub, query_fn *fn, void *ctx, const struct event *eve
 
 /* Whether replicas are checked before they take requests, enum accept_mode. Before anything is deployed; blocks. */
 int hub_accept_mode(struct hub *hub, uint32_t mode, struct err *err);
-/* Checks them (hub/acceptance.h), as that mode says. Stopped before the runtime is, `freed` after it. */
+/* Checks them (hub/acceptance.h), as that mode says. Stopped before the runtime is. */
 int hub_accept_start(struct hub *hub, const char *self, const char *share, uint64_t every_s, struct err *err);
-void hub_accept_stop(struct hub *hub, bool freed);
+void hub_accept_stop(struct hub *hub);
 
 /* This machine as a pool of the local site: one node. */
 struct hub_pool {
