@@ -233,5 +233,5 @@ void hub_accept_stop(struct hub *hub)
 }
 
 const struct api_handler api_acceptance_list = {.parse = list_parse, .finish = list};
-const struct api_handler api_acceptance_ask = {.parse = ask_parse, .finish = ask, .status = 202};
+const struct api_handler api_acceptance_ask = {.parse = ask_parse, .finish = ask};
 const struct api_handler api_acceptance_lift = {.prepare = lift_prepare, .finish = list};
