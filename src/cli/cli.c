@@ -106,6 +106,17 @@ const struct verb cli_verbs[] = {
     {"model price", "NAME", 1, 1,
      "price-prompt=AMOUNT price-cached=AMOUNT price-completion=AMOUNT price-reasoning=AMOUNT",
      "set the price of a million tokens", cli_model_price},
+    {"model where", "MODEL", 1, 1,
+     "network=FILE rules=FILE format=F context=N untested recipes=FILE chips=FILE models=FILE "
+     "efficiency=LIST",
+     "which chips, at which sites, can serve a model, by which recipe and how fast; of the others why not",
+     cli_model_where},
+    {"model without", "vendor=NAME|site=NAME|origin=CC [MODEL]...", 1, CLI_ARGS_MAX,
+     "network=FILE rules=FILE share=PERCENT replicas=N format=F context=N untested recipes=FILE chips=FILE "
+     "models=FILE efficiency=LIST",
+     "which models outlive a loss on a network, on what, and how much of their throughput", cli_model_without},
+    {"model catalogue", "[FAMILY|MODEL]", 0, 1, "format=F recipes=FILE chips=FILE models=FILE",
+     "list families of open-weight models, or the sizes of one in each format", cli_model_catalogue},
     {"model recall", "DIGEST", 1, 1, "reason=TEXT lift",
      "stop these weights everywhere, and let nobody use them until it is lifted", cli_model_recall},
     {"model recalls", "", 0, 0, "",
@@ -210,7 +221,7 @@ const struct verb cli_verbs[] = {
      "trace=FILES pools=FILE network=FILE chips-per-node=N policy=NAME ageing=N copies=N days=N start=DATE "
      "until=TIME seed=N faults drill=DRILLS traits=TRAITS rules=FILE requests=FILES serve=REPLICA time-zones "
      "carbon-price=N plan=WHAT plan-every=TIME preempt=WHAT reserve=WHAT durations=WHAT tenants=WHAT free "
-     "eta=N report=FILE",
+     "eta=N standing=MODELS share=PERCENT replicas=N report=FILE",
      "run a network and traces of jobs on virtual time; --report writes a page about it", cli_sim},
     {"predictions", "[FILE]", 0, 1, "efficiency=SHARES chips=FILE models=FILE",
      "hold the cluster planner's predictions against published figures", cli_predictions},

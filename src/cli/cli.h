@@ -91,7 +91,7 @@ cli_fn cli_down, cli_status, cli_tenant_add, cli_tenant_list, cli_tenant_show, c
     cli_job_logs, cli_job_cancel, cli_job_retry, cli_job_cp, cli_ca_init, cli_ca_request, cli_ca_sign,
     cli_ca_install, cli_ca_show, cli_model_recall, cli_model_recalls, cli_accept, cli_audit_verify, cli_audit_replay,
     cli_audit_report, cli_audit_export, cli_receipt_get, cli_receipt_verify, cli_witness, cli_plan, cli_chips,
-    cli_predictions;
+    cli_predictions, cli_model_where, cli_model_without, cli_model_catalogue;
 cli_fn cli_chip_list, cli_chip_show, cli_chip_declare, cli_chip_alarms, cli_chip_resolve;
 
 #endif

@@ -94,6 +94,37 @@ static const struct {
      "\nExamples\n"
      "  busbar plan llama-3.1-70b --on ascend910b:16,mtt-s4000:8 --goal tpot=50ms\n"
      "  busbar plan qwen3-32b --on mtt-s4000:4 --goal latency --quant q4_0 --groups 1\n"},
+    {"model catalogue", "Families and models are those of data/recipes.yaml and data/models.yaml; sizes are "
+                        "of the weights alone.\n"
+                        "\nExamples\n"
+                        "  busbar model catalogue\n"
+                        "  busbar model catalogue qwen3 --format int8\n"},
+    {"model where",
+     "With --network a file's sites, and MODEL is one of data/models.yaml or a family; else the hub's, and "
+     "MODEL "
+     "was added there\n"
+     "(docs/recipes.md).\n"
+     "  --rules FILE           leave out where these rules let nobody use it\n"
+     "  --format F             of the weights, such as fp8 or q4_k_m; else the first that there is a recipe "
+     "for\n"
+     "  --context N            tokens that a request holds; 4096\n"
+     "  --untested             take recipes that nobody tested as well\n"
+     "  --recipes FILE         one's own; also --chips, --models, --efficiency as of busbar plan\n"
+     "\nExamples\n"
+     "  busbar model where qwen2.5-72b --network data/network/illustrative.yaml\n"
+     "  busbar model where stories\n"},
+    {"model without", "MODELs are of data/models.yaml, or families; all families if none is named. The "
+                      "network is the illustrative "
+                      "one unless another\n"
+                      "is named. The simulator places replicas, and the loss is played on a copy of its core "
+                      "(docs/recipes.md).\n"
+                      "  --share PERCENT        of all chips, divided equally between the models; 30\n"
+                      "  --replicas N           of each model, instead\n"
+                      "  --rules FILE, --format F, --context N, --untested, --recipes FILE\n"
+                      "                         as of busbar model where\n"
+                      "\nExamples\n"
+                      "  busbar model without vendor=nvidia\n"
+                      "  busbar model without origin=US deepseek-v3 qwen3-32b --replicas 20 --json\n"},
     {"predictions",
      "FILE: figures as in data/predictions.yaml, which is taken if none is given. Each is of one "
      "group of equal chips with a\n"

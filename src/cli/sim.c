@@ -3,11 +3,13 @@
 #include "sim/sim.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/str.h"
+#include "cli/recipes.h"
 #include "cli/request.h"
 #include "core/kinds.h"
 #include "network/decimal.h"
@@ -274,10 +276,13 @@ static int check_needs(const struct cli *cli)
 {
     static const struct {
         const char *option, *needs;
-    } all[] = {
-        {"copies", "trace"}, {"traits", "trace"},   {"durations", "trace"},     {"tenants", "trace"},
-        {"eta", "trace"},    {"serve", "requests"}, {"time-zones", "requests"}, {"chips-per-node", "pools"},
-        {"free", "pools"},   {"faults", "network"}, {"drill", "network"}};
+    } all[] = {{"copies", "trace"},        {"traits", "trace"},
+               {"durations", "trace"},     {"tenants", "trace"},
+               {"eta", "trace"},           {"serve", "requests"},
+               {"time-zones", "requests"}, {"chips-per-node", "pools"},
+               {"free", "pools"},          {"faults", "network"},
+               {"drill", "network"},       {"standing", "network"},
+               {"share", "standing"},      {"replicas", "standing"}};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         if (!cli_option(cli, all[i].option) || cli_option(cli, all[i].needs))
             continue;
@@ -325,6 +330,43 @@ static int read_options(const struct cli *cli, struct sim_options *o)
     return rc == CLI_OK ? read_numbers(cli, o) : rc;
 }
 
+/* --standing MODELS: services of the line-up that `busbar model without` has (network/lineup.h). */
+static int read_standing(struct recipe_case *rc, const struct cli *cli, struct event_service_set *set,
+                         struct sim_options *o)
+{
+    const char *models = cli_option(cli, "standing");
+    if (!models)
+        return CLI_OK;
+    int status = recipe_open(rc, cli, true);
+    if (status == CLI_OK)
+        status = recipe_models_of(rc, models);
+    if (status == CLI_OK)
+        status = recipe_lineup(rc, cli);
+    if (status == CLI_OK)
+        recipe_services(rc, set, &o->nstanding);
+    o->standing = set;
+    return status;
+}
+
+static int run(const struct cli *cli, struct sim_options *options, struct sim_result *result, struct err *err)
+{
+    struct recipe_case *rc = calloc(1, sizeof *rc);
+    struct event_service_set *set = calloc(LINEUP_MAX, sizeof *set);
+    int status = rc && set ? read_standing(rc, cli, set, options) : CLI_FAILED;
+    if (status == CLI_OK) {
+        int ran = sim_run(options, result, err);
+        status = ran == 0               ? CLI_OK
+                 : ran == ERR_INVALID   ? CLI_USAGE
+                 : ran == ERR_NOT_FOUND ? CLI_NOT_FOUND
+                                        : CLI_FAILED;
+    }
+    if (rc)
+        recipe_close(rc);
+    free(rc);
+    free(set);
+    return status;
+}
+
 int cli_sim(const struct cli *cli)
 {
     struct sim_options options;
@@ -333,12 +375,13 @@ int cli_sim(const struct cli *cli)
     int rc = read_options(cli, &options);
     if (rc != CLI_OK)
         return rc;
-    rc = sim_run(&options, &result, &err);
+    rc = run(cli, &options, &result, &err);
     if (options.progress)
         fprintf(stderr, "\r%*s\r", BAR + 10, "");
-    if (rc != 0) {
-        fprintf(stderr, "busbar: %s\n", err.msg);
-        return rc == ERR_INVALID ? CLI_USAGE : rc == ERR_NOT_FOUND ? CLI_NOT_FOUND : CLI_FAILED;
+    if (rc != CLI_OK) {
+        if (err.msg[0])
+            fprintf(stderr, "busbar: %s\n", err.msg);
+        return rc;
     }
     int status = result.violations ? CLI_FAILED : CLI_OK;
     if (options.report)

@@ -156,6 +156,13 @@ bool view_may_deploy(const struct core *core, const struct uuid_list *sites, con
     return true;
 }
 
+bool view_may_serve(const struct core *core, const struct uuid *pool, const struct row_model *model,
+                    uint32_t chips)
+{
+    uint32_t i = map_get(&core->net.pool_map, pool, sizeof *pool);
+    return i != MAP_NONE && is_lawful(core, i, model, chips);
+}
+
 /* ---- what a deployment at sites is ---- */
 
 /* The one with the lowest id, since an index would be another after a reload. */

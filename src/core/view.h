@@ -156,6 +156,9 @@ static inline uint32_t cluster_memory_mib(const struct row_cluster *row)
 {
     return (uint32_t)(row->member_bytes >> 20);
 }
+/* The same of one pool. */
+bool view_may_serve(const struct core *core, const struct uuid *pool, const struct row_model *model,
+                    uint32_t chips);
 const struct row_deployment *view_deployment_of(const struct core *core, const struct uuid *model);
 
 /* Where a tenant or a key with a limit stands, nano-units. */

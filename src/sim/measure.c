@@ -155,6 +155,7 @@ int sim_measure(struct sim *s, struct sim_result *r, struct err *err)
     r->services = serving_count(s->serving);
     for (uint32_t i = 0; i < r->services; i++)
         serving_result(s->serving, i, &r->service[i]);
+    standing_result(s->standing, &r->standing);
     measure_power(s, r);
     r->drill[0] = outage_figures(&s->outage, false);
     r->drill[1] = outage_figures(&s->outage, true);

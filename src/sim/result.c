@@ -184,6 +184,10 @@ void sim_result_json(const struct sim_options *options, const struct sim_result 
     }
     if (r->services > 0)
         add_services(out, r);
+    if (r->standing.n > 0) {
+        buf_add_text(out, ",\"models\":");
+        standing_json(&r->standing, out);
+    }
     if (options->reserve != RESERVE_OFF)
         buf_addf(out, ",\"contingency\":{\"worst_coverage\":%.3f,\"uncovered_h\":%.2f,\"alarms\":%llu}",
                  r->coverage.worst / 1e3, (double)r->coverage.uncovered_ms / 3600e3,

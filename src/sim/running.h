@@ -47,6 +47,7 @@ struct sim {
     struct watch *watch;  /* NULL: no report was asked for */
     struct gauges gauges; /* with it */
     struct serving *serving;
+    struct standing *standing;
     struct flows *flows;
     int64_t transit_ms; /* of the start that follows */
     enum planning_mode mode;

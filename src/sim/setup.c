@@ -41,7 +41,8 @@ static int set_up_world(struct sim *s, struct err *err)
     if (rc == 0)
         rc = set_up(s, &event, err);
     /* Services are the last tenant's. */
-    uint32_t tenants = s->demand.ntenants + (serving_count(s->serving) > 0);
+    uint32_t tenants =
+        s->demand.ntenants + (serving_count(s->serving) > 0 || standing_count(s->standing) > 0);
     for (uint32_t i = 0; rc == 0 && i < tenants; i++) {
         event = (struct event){.kind = EVENT_KIND_tenant_add,
                                .u.tenant_add = {.tenant = sim_uuid('T', i + 1),
@@ -65,6 +66,8 @@ static int set_up_world(struct sim *s, struct err *err)
         if (rc == ERR_NOT_FOUND)
             err_set(err, rc, "--serve: the network has no chips of a kind that is named");
     }
+    for (uint32_t i = 0; rc == 0 && standing_setup(s->standing, i, &tenant, &event); i++)
+        rc = set_up(s, &event, err);
     if (world_network(s->world)) {
         supply_goals(&s->result->supply, world_network(s->world));
         supply_look(&s->result->supply, &s->stock, s->now_ms);
@@ -81,6 +84,7 @@ static struct limits limits_for(const struct sim *s)
     limits.meters = 0; /* nobody reports what simulated jobs use */
     limits.units = 0;  /* nor which chips there are */
     serving_limits(s->serving, &limits);
+    standing_limits(s->standing, &limits);
     if (s->traits.data > 0)
         limits.shapes *= SHAPES_WITH_DATA; /* jobs are told apart by where their data lies */
     return limits;
@@ -159,6 +163,8 @@ int sim_read_input(struct sim *s, struct err *err)
         serving.start_ms = s->start_ms = world_start_ms(s->world);
     if (rc == 0)
         rc = serving_open(&s->serving, &serving, err);
+    if (rc == 0 && standing_open(&s->standing, o->standing, o->nstanding) != 0)
+        rc = err_set(err, ERR_NO_MEMORY, "out of memory, or more than %d standing services", STANDING_MAX);
     if (rc == 0)
         rc = set_period(s, err);
     if (rc == 0)
@@ -229,6 +235,7 @@ void sim_fini(struct sim *s)
     gauges_fini(&s->gauges);
     stock_fini(&s->stock);
     serving_free(s->serving);
+    standing_free(s->standing);
     flows_free(s->flows);
     traits_free(&s->traits);
     planning_free(s->planning);

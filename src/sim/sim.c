@@ -309,6 +309,8 @@ int sim_run(const struct sim_options *options, struct sim_result *result, struct
         rc = serving_failed(s.serving, err);
     if (rc == 0 && s.err.code != 0)
         rc = err_set(err, s.err.code, "%s", s.err.msg);
+    if (rc == 0 && options->ended)
+        rc = options->ended(options->ctx, s.core, &s.limits, s.now_ms, s.standing, err);
     if (rc == 0)
         rc = sim_measure(&s, result, err);
     struct rusage u;

@@ -21,6 +21,7 @@
 #include "sim/outage.h"
 #include "sim/planning.h"
 #include "sim/serving.h"
+#include "sim/standing.h"
 #include "sim/supply.h"
 
 #define SIM_EPOCH_MS INT64_C(1577836800000) /* 2020-01-01 */
@@ -57,6 +58,11 @@ struct sim_options {
     const char *tenants; /* sim/demand.h */
     uint32_t etas;       /* how many jobs are to be told when they will start, sim/eta.h */
     bool free;           /* with `pools`: jobs may use any of them, not only that of their queue */
+    const struct event_service_set *standing; /* sim/standing.h; the caller's */
+    uint32_t nstanding;
+    /* At the end, before anything is measured: for who goes on from there on a copy. An error with words ends it. NULL: nobody. */
+    int (*ended)(void *ctx, const struct core *core, const struct limits *limits, int64_t now_ms,
+                 const struct standing *standing, struct err *err);
     void (*progress)(void *ctx, int64_t done, int64_t all); /* jobs that are over; NULL: nobody asks */
     void *ctx;
 };
@@ -113,6 +119,7 @@ struct sim_result {
     uint64_t cpu_us, wall_us, rss_kb;
     struct serving_sum service[SERVING_MAX];
     uint32_t services;
+    struct standing_report standing;
 };
 
 /* ERR_INVALID, ERR_IO, ERR_LIMIT, ERR_NO_MEMORY, with words. */

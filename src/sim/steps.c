@@ -134,6 +134,8 @@ static void served(struct sim *s, const struct effect *effect)
 {
     struct uuid pool;
     uint32_t chips = serving_effect(s->serving, effect, s->now_ms, &pool);
+    if (chips == 0)
+        chips = standing_effect(s->standing, effect, s->drilling, &pool);
     if (chips > 0)
         power_use(s->power, power_pool(s->power, &pool), chips, effect->kind == EFFECT_JOB_START, s->now_ms);
 }

@@ -131,6 +131,7 @@ static bool list_jobs(struct trial *t)
             continue;
         job->pool = row->pool;
         job->chips = counts[row->alternative];
+        job->alternative = row->alternative;
     }
     qsort(t->job, t->n, sizeof *t->job, by_id);
     return true;
@@ -242,14 +243,26 @@ static void count(struct trial *t, const struct trial_loss *loss, struct conting
     }
 }
 
-int trial_lose(struct trial *t, const struct trial_loss *loss, struct contingency *counted)
+static int lose(struct trial *t, const struct trial_loss *loss)
 {
     struct event site = {.kind = EVENT_KIND_site_state,
                          .u.site_state = {.site = loss->site, .state = PLACE_LOST}};
+    return loss->vendor                  ? lose_vendor(t, loss->vendor)
+           : !uuid_zero(&loss->corridor) ? lose_corridor(t, &loss->corridor)
+                                         : step(t, &site);
+}
+
+int trial_lose(struct trial *t, const struct trial_loss *loss, struct contingency *counted)
+{
     count(t, loss, counted);
-    int rc = loss->vendor                  ? lose_vendor(t, loss->vendor)
-             : !uuid_zero(&loss->corridor) ? lose_corridor(t, &loss->corridor)
-                                           : step(t, &site);
+    return trial_lose_all(t, loss, 1);
+}
+
+int trial_lose_all(struct trial *t, const struct trial_loss *loss, uint32_t n)
+{
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < n; i++)
+        rc = lose(t, &loss[i]);
     if (rc == 0)
         look(t);
     return rc;

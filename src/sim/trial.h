@@ -25,7 +25,7 @@
 struct trial_job {
     struct uuid id, tenant, deployment; /* deployment: whose replica it is; zero: of none */
     struct uuid pool;                   /* where it ran; zero: it waited */
-    uint32_t chips;                     /* that it had */
+    uint32_t chips, alternative;        /* that it had; which of its sizes that was */
     uint32_t epoch;
     bool firm, replica;
     bool stopped;            /* it was, at least once */
@@ -51,6 +51,8 @@ int trial_stand(struct trial *trial);
 int trial_rules(struct trial *trial, const char *text, size_t len);
 /* ERR_NOT_FOUND: there is no such thing. *counted: what core counts of that loss (core/contingency.h), before it; zero of a corridor. */
 int trial_lose(struct trial *trial, const struct trial_loss *loss, struct contingency *counted);
+/* Several at once, such as all vendors of one country: core counts each of them alone, so nothing is told of that. */
+int trial_lose_all(struct trial *trial, const struct trial_loss *loss, uint32_t n);
 /* What became of all jobs, in no order. */
 const struct trial_job *trial_jobs(const struct trial *trial, uint32_t *n);
 /* The copy as it is now, and the time there. */
