@@ -294,9 +294,9 @@ static int start_hub(struct up *up, struct err *err)
     up->hub.quota = quota_new(up->blobs_dir, (uint64_t)up->options->tenant_blobs_mib << 20);
     if (!up->hub.quota)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
-    int rc = starts_open(&up->hub.starts, up->runtime, &limits, err);
-    if (rc == 0)
-        rc = webhook_key(up->hub.webhook_key, up->options->data_dir, err);
+    int rc = hub_load_recipes(&up->hub, up->share, err);
+    rc = rc ? rc : starts_open(&up->hub.starts, up->runtime, &limits, err);
+    rc = rc ? rc : webhook_key(up->hub.webhook_key, up->options->data_dir, err);
     rc = rc ? rc : hub_accept_mode(&up->hub, up->options->acceptance, err);
     rc = rc ? rc : hub_first_start(&up->hub, path[0] ? path : NULL, &up->first, err);
     if (rc == 0)
@@ -504,6 +504,7 @@ static void free_all(struct up *up)
     keep_free(up->keep);
     notices_free(up->notices);
     netfile_free(up->catalogue);
+    hub_free_recipes(&up->hub);
     tls_context_free(up->tls);
     tls_context_free(up->upstream_tls);
     if (up->engines)

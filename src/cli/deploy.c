@@ -18,7 +18,8 @@ static const struct column columns[] = {{"MODEL", "/model"},
                                         {"SINCE", "/replicas/0/since"},
                                         {"DETAIL", "/replicas/0/detail"},
                                         {"WAITS FOR", "/waits_for"},
-                                        {"CLUSTER", "/cluster/summary"}};
+                                        {"CLUSTER", "/cluster/summary"},
+                                        {"RECIPES", "/recipes"}};
 #define NCOLUMNS ((int)(sizeof columns / sizeof columns[0]))
 
 static void wrong(struct request *r, const char *option, const char *expected, const char *text)

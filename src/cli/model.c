@@ -6,6 +6,7 @@
 
 #include "base/fs.h"
 #include "cli/request.h"
+#include "network/models.h"
 
 static const struct column columns[] = {{"NAME", "/name"},
                                         {"KIND", "/kind"},
@@ -15,7 +16,9 @@ static const struct column columns[] = {{"NAME", "/name"},
                                         {"BYTES", "/variants/0/size_bytes"},
                                         {"PROMPT/M", "/price/prompt"},
                                         {"COMPLETION/M", "/price/completion"},
-                                        {"DEPLOYED", "/deployed"}};
+                                        {"DEPLOYED", "/deployed"},
+                                        {"LICENCE", "/licence"},
+                                        {"OF", "/catalogue/origin"}};
 static const struct column fields[] = {{"name", "/name"},
                                        {"id", "/id"},
                                        {"kind", "/kind"},
@@ -143,11 +146,59 @@ int cli_model_add(const struct cli *cli)
     return rc;
 }
 
+/* What the catalogue knows of a model of that name: its own member; for people its licence too, where nobody gave one. */
+static void add_catalogue(const struct cli *cli, const struct models *models, yyjson_mut_doc *doc,
+                          yyjson_mut_val *row)
+{
+    const char *name = yyjson_mut_get_str(yyjson_mut_obj_get(row, "name"));
+    const struct net_model *m = name ? models_find(models, name) : NULL;
+    yyjson_mut_val *licence = yyjson_mut_obj_get(row, "licence"), *of = m ? yyjson_mut_obj(doc) : NULL;
+    if (!m)
+        return;
+    yyjson_mut_obj_add_strcpy(doc, of, "licence", m->licence);
+    yyjson_mut_obj_add_strcpy(doc, of, "origin", m->origin);
+    yyjson_mut_obj_add_str(doc, of, "use", m->use == MODEL_FREE ? "free" : "limited");
+    yyjson_mut_obj_add_val(doc, row, "catalogue", of);
+    if (!cli->json && yyjson_mut_get_len(licence) == 0)
+        yyjson_mut_obj_put(row, yyjson_mut_str(doc, "licence"), yyjson_mut_strcpy(doc, m->licence));
+}
+
+/* The document with that; the same where there is no catalogue. */
+static yyjson_doc *with_catalogue(const struct cli *cli, yyjson_doc *doc)
+{
+    char share[FS_PATH_MAX], path[FS_PATH_MAX];
+    struct problems problems;
+    struct models *models = NULL;
+    problems_init(&problems);
+    bool known =
+        fs_share(share) && fs_join(path, share, "models.yaml") && models_load(&models, path, &problems) == 0;
+    problems_fini(&problems);
+    if (!known)
+        return doc;
+    yyjson_mut_doc *more = yyjson_doc_mut_copy(doc, NULL);
+    yyjson_mut_val *data = yyjson_mut_obj_get(yyjson_mut_doc_get_root(more), "data"), *row;
+    yyjson_mut_arr_iter it = yyjson_mut_arr_iter_with(data);
+    while ((row = yyjson_mut_arr_iter_next(&it)) != NULL)
+        add_catalogue(cli, models, more, row);
+    yyjson_doc *out = yyjson_mut_doc_imut_copy(more, NULL);
+    yyjson_mut_doc_free(more);
+    models_free(models);
+    if (!out)
+        return doc;
+    yyjson_doc_free(doc);
+    return out;
+}
+
 int cli_model_list(const struct cli *cli)
 {
-    struct request r;
-    request_begin(&r);
-    return request_list(&r, cli, "/api/v1/models", "", columns, COUNT(columns));
+    yyjson_doc *doc = NULL;
+    int rc = client_call(cli, "GET", "/api/v1/models", NULL, &doc);
+    if (rc == CLI_OK) {
+        doc = with_catalogue(cli, doc);
+        rc = print_table(cli, doc, columns, COUNT(columns));
+    }
+    yyjson_doc_free(doc);
+    return rc;
 }
 
 int cli_model_show(const struct cli *cli)

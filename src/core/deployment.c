@@ -83,19 +83,50 @@ uint32_t deployment_count_at(const struct core *core, uint32_t d, struct site_id
     return n;
 }
 
+/* The kinds that its replicas may be of; the first, of any kind where it names none. */
+static uint32_t kinds_of(const struct event_deploy *e, struct alternative kind[ALTERNATIVES],
+                         const char *chip[ALTERNATIVES])
+{
+    const uint32_t chips[] = {e->chips ? e->chips : 1, e->chips1, e->chips2, e->chips3};
+    const char *const names[] = {e->chip, e->chip1, e->chip2, e->chip3};
+    uint32_t n = 0;
+    for (; n < ALTERNATIVES && chips[n] > 0; n++) {
+        kind[n] = (struct alternative){.count = chips[n]};
+        chip[n] = names[n];
+    }
+    return n;
+}
+
 /* Whether a replica could ever be somewhere there: one node has its chips. */
-static bool could_be(const struct core *core, const struct event_deploy *e, uint32_t chips)
+static bool could_be(const struct core *core, const struct event_deploy *e, uint32_t chips, const char *chip)
 {
     for (uint32_t i = 0; i < core->net.pools.used; i++) {
         const struct row_pool *pool = &core->net.pool[i].row;
         if (table_live(&core->net.pools, i) && names(&e->sites, &pool->site) && pool->node_chips >= chips &&
-            (e->chip[0] == 0 || memcmp(e->chip, pool->chip, CHIP_CAP) == 0))
+            (chip[0] == 0 || memcmp(chip, pool->chip, CHIP_CAP) == 0))
             return true;
     }
     return false;
 }
 
-static int check_sites(const struct core *core, const struct event_deploy *e, uint32_t chips)
+/* Each is known, and of one at least a replica could be there. */
+static int check_kinds(const struct core *core, const struct event_deploy *e)
+{
+    struct alternative kind[ALTERNATIVES];
+    const char *chip[ALTERNATIVES];
+    uint32_t n = kinds_of(e, kind, chip);
+    bool any = false;
+    for (uint32_t i = 0; i < n; i++) {
+        if (chip[i][0] && map_get(&core->net.chip_map, chip[i], text_len(chip[i], CHIP_CAP)) == MAP_NONE)
+            return ERR_NOT_FOUND;
+        if (kind[i].count > NODE_CHIPS_MAX || (n > 1 && chip[i][0] == 0))
+            return ERR_INVALID;
+        any = any || could_be(core, e, kind[i].count, chip[i]);
+    }
+    return any ? 0 : ERR_NO_CAPACITY;
+}
+
+static int check_sites(const struct core *core, const struct event_deploy *e)
 {
     for (uint32_t k = 0; k < e->sites.n; k++) {
         struct site_id site = site_by_id(core, &e->sites.v[k]);
@@ -108,11 +139,7 @@ static int check_sites(const struct core *core, const struct event_deploy *e, ui
         if (site_state(&core->net.site[site.v].row) != PLACE_UP)
             return ERR_WRONG_STATE;
     }
-    if (e->sites.n == 0)
-        return 0;
-    if (e->chip[0] && map_get(&core->net.chip_map, e->chip, text_len(e->chip, CHIP_CAP)) == MAP_NONE)
-        return ERR_NOT_FOUND;
-    return could_be(core, e, chips) ? 0 : ERR_NO_CAPACITY;
+    return e->sites.n == 0 ? 0 : check_kinds(core, e);
 }
 
 /* ---- rules ---- */
@@ -194,6 +221,22 @@ static void service_of(const struct row_deployment *d, const struct uuid *varian
     memcpy(out->chip0, d->chip, sizeof out->chip0);
 }
 
+/* As many tokens a second of each kind until something was measured. */
+static void take_kinds(const struct event_deploy *e, struct row_service *out)
+{
+    char *const to[] = {out->chip0, out->chip1, out->chip2, out->chip3};
+    uint32_t *const count[] = {&out->count0, &out->count1, &out->count2, &out->count3};
+    uint32_t *const tokens[] = {&out->tokens_s0, &out->tokens_s1, &out->tokens_s2, &out->tokens_s3};
+    struct alternative kind[ALTERNATIVES];
+    const char *chip[ALTERNATIVES];
+    uint32_t n = kinds_of(e, kind, chip);
+    for (uint32_t i = 1; i < n; i++) {
+        memcpy(to[i], chip[i], CHIP_CAP);
+        *count[i] = kind[i].count;
+        *tokens[i] = out->tokens_s0;
+    }
+}
+
 static bool scale_holds(const struct event_deploy *e)
 {
     return e->min <= e->replicas && e->chips <= NODE_CHIPS_MAX && e->hold_ms >= 0 &&
@@ -242,7 +285,7 @@ int step_deploy(struct core *core, const struct event *event)
     if (rc == 0)
         rc = cluster_check(core, e);
     if (rc == 0)
-        rc = check_sites(core, e, fixed ? 1 : e->chips);
+        rc = check_sites(core, e);
     if (rc != 0)
         return rc;
     const struct uuid *tenant = uuid_zero(&e->tenant) ? tenant_first(core) : &e->tenant;
@@ -267,6 +310,7 @@ int step_deploy(struct core *core, const struct event *event)
     memcpy(row.near, e->near, sizeof row.near);
     struct row_service service;
     service_of(&row, &core->variant[variant].row.id, tenant, &service);
+    take_kinds(e, &service);
     service.hold_ms = e->hold_ms ? e->hold_ms : service.hold_ms;
     service.idle_ms = e->idle_ms ? e->idle_ms : service.idle_ms;
     uint32_t d = add(core, &row, model);

@@ -59,6 +59,7 @@ int step_variant_add(struct core *core, const struct event *event)
     memcpy(v->row.engine, e->engine, sizeof e->engine);
     memcpy(v->row.chips, e->chips, sizeof e->chips);
     memcpy(v->row.location, e->location, sizeof e->location);
+    memcpy(v->row.architecture, e->architecture, sizeof e->architecture);
     map_put(&core->variant_map, &e->variant, sizeof e->variant, i);
     core->model[model.v].nvariants++;
     core->effects->routes_changed = true;

@@ -148,6 +148,7 @@ void replica_place(struct core *core, uint32_t i, uint32_t pool)
         return; /* its job is about to end */
     row->site = core->net.pool[pool].row.site;
     memcpy(row->chip, core->net.pool[pool].row.chip, sizeof row->chip);
+    row->chips = core->work.job[core->service.replica[core->replica[i].served].job].chips;
     row->since_ms = row->placed_ms = core->now_ms;
     table_touch(&core->replicas, i);
     replica_effect(core, EFFECT_REPLICA_START, row);

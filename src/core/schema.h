@@ -19,6 +19,7 @@
 #include "core/schema_chips.h"
 #include "core/schema_cluster.h"
 #include "core/schema_money.h"
+#include "core/schema_recipes.h"
 #include "core/schema_rules.h"
 
 #define DIGEST_BYTES 32
@@ -168,7 +169,7 @@ struct uuid_list {
 #define EVENT_VARIANT_ADD(F, S) \
     F(S, uuid, variant, 0) F(S, uuid, model, 0) F(S, digest, digest, 0) F(S, text, format, 16) \
     F(S, text, quantisation, 16) F(S, text, engine, NAME_CAP) F(S, text, chips, TEXT_CAP) \
-    F(S, u64, memory_bytes, 0) F(S, u64, size_bytes, 0) F(S, text, location, PATH_CAP)
+    F(S, u64, memory_bytes, 0) F(S, u64, size_bytes, 0) F(S, text, location, PATH_CAP) VARIANT_ARCHITECTURE(F, S)
 #define EVENT_MODEL_REMOVE(F, S) F(S, uuid, model, 0)
 /* Nano-units for a million tokens of each kind. In force from then on, 0: from this event on. tenant: the only one that pays it;
  * zero: whoever has no price of its own. flags: enum price_flag. */
@@ -182,7 +183,7 @@ struct uuid_list {
 #define EVENT_DEPLOY(F, S) \
     F(S, uuid, deployment, 0) F(S, uuid, model, 0) F(S, u32, replicas, 0) F(S, u32, slots, 0) \
     F(S, uuids, sites, 0) F(S, u32, min, 0) F(S, u32, chips, 0) F(S, text, chip, CHIP_CAP) F(S, uuid, tenant, 0) \
-    F(S, i64, hold_ms, 0) F(S, i64, idle_ms, 0) F(S, text, near, NAME_CAP) F(S, text, engine, NAME_CAP) CLUSTER_ASKED(F, S)
+    F(S, i64, hold_ms, 0) F(S, i64, idle_ms, 0) F(S, text, near, NAME_CAP) F(S, text, engine, NAME_CAP) CLUSTER_ASKED(F, S) DEPLOY_KINDS(F, S)
 #define EVENT_UNDEPLOY(F, S) F(S, uuid, deployment, 0)
 /* version: of the engine, as it says itself; empty: nobody asked it yet. */
 #define EVENT_REPLICA_STATE(F, S) \
@@ -414,7 +415,7 @@ struct uuid_list {
 #define ROW_VARIANT(F, S) \
     F(S, uuid, id, 0) F(S, uuid, model, 0) F(S, digest, digest, 0) F(S, text, format, 16) \
     F(S, text, quantisation, 16) F(S, text, engine, NAME_CAP) F(S, text, chips, TEXT_CAP) \
-    F(S, u64, memory_bytes, 0) F(S, u64, size_bytes, 0) F(S, text, location, PATH_CAP)
+    F(S, u64, memory_bytes, 0) F(S, u64, size_bytes, 0) F(S, text, location, PATH_CAP) VARIANT_ARCHITECTURE(F, S)
 /* flags: enum price_flag; until_ms: since when another one is in force in its place, 0: it is not so. */
 #define ROW_PRICE(F, S) \
     F(S, uuid, id, 0) F(S, uuid, model, 0) F(S, i64, prompt, 0) F(S, i64, cached, 0) \

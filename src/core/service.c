@@ -490,7 +490,10 @@ static void retune(struct core *core, struct service *s, uint32_t tokens_s)
     if (s->deployment == INDEX_NONE || then == 0 || then > SERVICE_TOKENS_MAX ||
         (4 * then <= 5 * now && 4 * now <= 5 * then))
         return;
-    s->row.tokens_s0 = tokens_s;
+    /* It is one figure of all its replicas: of each kind the same, so that what they ask for stays as it is. */
+    uint32_t *const tokens[] = {&s->row.tokens_s0, &s->row.tokens_s1, &s->row.tokens_s2, &s->row.tokens_s3};
+    for (uint32_t i = 0; i < ALTERNATIVES; i++)
+        *tokens[i] = i == 0 || *tokens[i] > 0 ? tokens_s : 0;
     s->row.over_since_ms = 0;
     s->row.over_tokens_s = 0;
     table_touch(&core->service.services, (uint32_t)(s - core->service.service));

@@ -125,8 +125,11 @@ void render_tenant(struct buf *out, const struct core *core, const struct row_te
 void render_key(struct buf *out, const struct core *core, const struct row_key *row);
 /* `all`: with origin and location, which may be paths of the hub or URLs that are nobody else's business. */
 void render_model(struct buf *out, const struct core *core, const struct row_model *row, bool all);
+/* Without the brace at its end: the caller adds what it knows besides. */
 void render_deployment(struct buf *out, const struct core *core, const struct row_deployment *row,
                        struct gateway *gateway);
+/* Whether replicas can be at the site at all: 0; else an error, with words. */
+int deployable_at(struct api_call *call, const struct core *core, const struct row_site *site);
 
 /* Answers with the code's status and these words, or the code's own. */
 void hub_refuse(struct http_request *request, int code, const char *message);

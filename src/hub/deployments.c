@@ -7,8 +7,57 @@
 #include "hub/deploy_cluster.h"
 #include "hub/door.h"
 #include "hub/near.h"
+#include "hub/recipes.h"
 
 #define SLOTS_DEFAULT 4
+
+static bool names_site(const struct row_deployment *row, const struct uuid *site)
+{
+    uint32_t i = 0;
+    while (i < row->sites.n && !uuid_eq(&row->sites.v[i], site))
+        i++;
+    return i < row->sites.n;
+}
+
+/* No pool before it at the deployment's sites has such chips; of one that names a kind, only that. */
+static bool is_first_of_kind(const struct core *core, const struct row_deployment *row,
+                             const struct row_pool *pool)
+{
+    const struct row_pool *other;
+    if (!names_site(row, &pool->site) || (row->chip[0] && strcmp(row->chip, pool->chip) != 0))
+        return false;
+    for (uint32_t pos = 0; (other = view_pool_at(core, &pos)) != NULL && other != pool;) {
+        if (names_site(row, &other->site) && strcmp(other->chip, pool->chip) == 0)
+            return false;
+    }
+    return true;
+}
+
+/* What is known of the model on each kind of chips of its sites, once each. */
+static void add_recipes(struct api_call *call, const struct core *core, const struct row_deployment *row)
+{
+    const struct row_model *model = view_model(core, &row->model);
+    const struct row_variant *variant = model ? model_variant(core, model) : NULL;
+    const struct row_pool *pool;
+    struct buf words;
+    const char *sep = "";
+    buf_init(&words, 4096);
+    for (uint32_t pos = 0; variant && (pool = view_pool_at(core, &pos)) != NULL;) {
+        const struct model_on m = {
+            .model = model, .variant = variant, .engine = variant->engine, .slots = row->slots};
+        bool here = !strstr(variant->location, "://") && is_first_of_kind(core, row, pool);
+        struct hostable_on on = {0};
+        if (!here)
+            continue;
+        on = model_hostable(call->hub, core, &m, pool->chip);
+        buf_addf(&words, "%s%s: ", sep, pool->chip);
+        hostable_words(call->hub, &m, pool->chip, &on, &words);
+        sep = "; ";
+    }
+    buf_add_text(&call->out, ",\"recipes\":");
+    buf_add_json(&call->out, words.len ? words.data : "", words.len);
+    buf_fini(&words);
+}
 
 static int list(struct api_call *call, const struct core *core)
 {
@@ -19,6 +68,8 @@ static int list(struct api_call *call, const struct core *core)
         buf_add_text(&call->out, sep);
         sep = ",";
         render_deployment(&call->out, core, row, call->hub->gateway);
+        add_recipes(call, core, row);
+        buf_add_char(&call->out, '}');
     }
     page_end_after(&call->out, NULL);
     return 0;
@@ -27,10 +78,13 @@ static int list(struct api_call *call, const struct core *core)
 static int show_id(struct api_call *call, const struct core *core)
 {
     const struct row_deployment *row = view_deployment(core, &call->id);
-    if (row)
-        render_deployment(&call->out, core, row, call->hub->gateway);
-    else
+    if (!row) {
         buf_add_text(&call->out, "{\"stopped\":true}");
+        return 0;
+    }
+    render_deployment(&call->out, core, row, call->hub->gateway);
+    add_recipes(call, core, row);
+    buf_add_char(&call->out, '}');
     return 0;
 }
 
@@ -134,8 +188,7 @@ static bool is_own(const struct core *core, const struct row_site *site)
     return own && uuid_eq(&own->id, &site->id);
 }
 
-/* Whether replicas can be there at all; with words. */
-static int check_site(struct api_call *call, const struct core *core, const struct row_site *site)
+int deployable_at(struct api_call *call, const struct core *core, const struct row_site *site)
 {
     const struct row_member *member = view_member(core, &site->id);
     const char *name = site->name;
@@ -228,7 +281,7 @@ static int add_sites(struct api_call *call, const struct core *core, const struc
                 return err_set(&call->err, ERR_INVALID, "sites: %s is named twice", name);
         }
         sites->v[sites->n++] = site->id;
-        rc = check_site(call, core, site);
+        rc = deployable_at(call, core, site);
         if (rc == 0 && !is_own(core, site))
             rc = check_weights(call, core, model);
     }
@@ -252,7 +305,7 @@ static int add_near(struct api_call *call, const struct core *core, const struct
         else if (!view_may_deploy(core, &one, model, e->chips))
             err_set(&call->err, ERR_FORBIDDEN, "The rules let nobody use `%s` at the site %s.", model->name,
                     near[i]->name);
-        else if (check_site(call, core, near[i]) == 0)
+        else if (deployable_at(call, core, near[i]) == 0)
             e->sites.v[e->sites.n++] = near[i]->id;
     }
     if (rc == 0 && e->sites.n == 0)
@@ -269,6 +322,20 @@ static int check_chips(struct api_call *call, const struct core *core)
         return err_set(&call->err, ERR_WRONG_STATE, "No node of these sites has %u chips%s%s.", e->chips,
                        e->chip[0] ? " of the kind " : "", e->chip);
     return 0;
+}
+
+/* Kinds that there is a recipe for, unless one is named; a URL needs none, and of a cluster each member holds a part only. */
+static int add_kinds(struct api_call *call, const struct core *core, const struct row_model *model)
+{
+    struct event_deploy *e = &call->events[0].u.deploy;
+    const struct row_variant *variant = model_variant(core, model);
+    const struct model_on on = {.model = model,
+                                .variant = variant,
+                                .engine = e->engine[0] || !variant ? e->engine : variant->engine,
+                                .slots = e->slots};
+    if (e->sites.n == 0 || e->chip[0] || e->members > 0 || !variant || strstr(variant->location, "://"))
+        return 0;
+    return deploy_kinds(call->hub, core, &on, e, body_member(call, "chips") != NULL, &call->err);
 }
 
 static int add_prepare(struct api_call *call, const struct core *core)
@@ -290,6 +357,8 @@ static int add_prepare(struct api_call *call, const struct core *core)
         rc = add_near(call, core, row);
     if (rc == 0)
         rc = deploy_cluster_prepare(call, core, row);
+    if (rc == 0)
+        rc = add_kinds(call, core, row);
     if (rc == 0 && !view_may_deploy(core, &e->sites, row, e->chips))
         rc = err_set(&call->err, ERR_FORBIDDEN, "The rules let nobody use `%s` at one of these sites.",
                      row->name);

@@ -20,12 +20,15 @@ struct clusters_maker;
 
 #define HUB_LOCAL_SITE "local" /* the site of the hub's own machine */
 
+struct recipes;
+
 struct hub {
     struct gateway *gateway;
     struct runtime *runtime;
     const struct engine_specs *engines;
     const char *engine;        /* of models that name none */
     const char *engine_reason; /* why it is not llama-server; "": it is */
+    struct recipes *recipes; /* NULL: there are none, and all is untested */
     const char *data_dir;
     struct publisher *publisher; /* of the transparency log, whose files are in tlog_dir */
     const char *tlog_dir;
@@ -54,6 +57,10 @@ void hub_handle(struct http_request *request, struct worker *worker, void *ctx);
 /* Of models that name none: llama.cpp's server where it is had, in the folders or on PATH, else our own. So a hub that was just made
  * answers in any case. Static texts. `engines` is set. */
 void hub_choose_engine(struct hub *hub, const char *self, const char *folders);
+
+/* Reads recipes.yaml of that folder (hub/recipes.h); without one all is untested. ERR_INVALID with words. */
+int hub_load_recipes(struct hub *hub, const char *share, struct err *err);
+void hub_free_recipes(struct hub *hub);
 
 struct hub_first {
     bool made;      /* the data folder was new */

@@ -54,6 +54,7 @@ static int describe_file(const struct model_source *s, struct event_model_add *m
     memcpy(m->licence, s->licence[0] ? s->licence : info.licence, sizeof m->licence);
     memcpy(v->format, "gguf", 5);
     memcpy(v->quantisation, info.quantisation, sizeof v->quantisation);
+    memcpy(v->architecture, info.architecture, sizeof v->architecture);
     v->size_bytes = (uint64_t)st.st_size;
     v->memory_bytes = gguf_memory(&info, v->size_bytes, context);
     return 0;

@@ -330,5 +330,5 @@ void render_deployment(struct buf *out, const struct core *core, const struct ro
             add_replica(out, core, r, why);
         }
     }
-    buf_add_text(out, "]}");
+    buf_add_char(out, ']');
 }

@@ -203,7 +203,7 @@ class Matrix:
             return hub.add_key(self.unique('victim'), tenant=tenant)['public_id'], '', None
         if handler == 'model_add':
             return '', '', {'name': self.unique('m'), 'source': 'http://127.0.0.1:9', 'engine': 'url'}
-        if handler == 'model_show':
+        if handler in ('model_show', 'model_where'):
             return 'stories', '', None
         if handler == 'model_price':
             return 'idle', '', {'price_prompt': str(1 + self.n)}

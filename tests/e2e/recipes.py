@@ -7,7 +7,7 @@ import os
 import pathlib
 import tempfile
 
-from workbench import FAILED, NOT_FOUND, OK, ROOT, USAGE, Tap, busbar, need, same
+from workbench import FAILED, NOT_FOUND, OK, ROOT, USAGE, Bench, Tap, busbar, need, same
 
 NETWORK = str(ROOT / 'data' / 'network' / 'illustrative.yaml')
 FULL = os.environ.get('BUSBAR_FULL') == '1'
@@ -125,9 +125,39 @@ def check_mistakes():
         need(f'r.yaml:{line}: recipes[' in said and 'there is no chip abacus' in said, said)
 
 
+def check_hub():
+    """A hub's own models: matched by name, or by what their file is built as; a URL needs no recipe."""
+    model = str(ROOT / 'data' / 'models' / 'stories.gguf')
+    with Bench() as hub:
+        for name in ('phi-2', 'mine'):
+            same(hub.run('model', 'add', name, model).returncode, OK, f'model add {name}')
+        hub.api('POST', '/api/v1/models', {'name': 'far', 'source': 'http://127.0.0.1:9', 'engine': 'url'})
+        by_name = {m['name']: m for m in json.loads(hub.run('model', 'list', '--json').stdout)['data']}
+        same(by_name['phi-2']['catalogue'], {'licence': 'MIT', 'origin': 'US', 'use': 'free'}, 'what the catalogue knows')
+        need('catalogue' not in by_name['mine'], 'of one that is not in it nothing is known')
+        got = {}
+        for name in ('stories', 'phi-2', 'mine'):
+            done = hub.run('model', 'where', name, '--json')
+            same(done.returncode, OK, done.stderr)
+            row, = json.loads(done.stdout)['data']
+            same((row['site'], row['chip'], row['can'], row['replica_chips'], row['text']), ('local', 'cpu', True, 1, ''), name)
+            got[name] = row['recipe'], row['status']
+        same(got, {'stories': ('llama.cpp CPU, measured', 'measured'), 'phi-2': ('llama.cpp CPU, documented', 'documented'),
+                   'mine': ('llama.cpp CPU, documented', 'documented')}, 'recipes')
+        done = hub.run('model', 'where', 'far')
+        need(done.returncode == FAILED and 'needs no recipe' in done.stderr, done.stderr)
+        need('nobody' in hub.run('model', 'where', 'nobody').stderr, 'no such model')
+        same(hub.run('undeploy', 'stories').returncode, OK, 'undeploy')
+        done = hub.run('deploy', 'mine', '--site', 'local', '--json')
+        same(done.returncode, OK, done.stderr)
+        d = json.loads(done.stdout)
+        same((d['recipes'], d['chip'], d['chips']), ('cpu: llama.cpp CPU, documented', '', 1), 'what it goes by')
+        need('cpu: llama.cpp CPU' in hub.run('deployments').stdout, 'the table says it')
+
+
 def main():
     tap = Tap()
-    for case in (check_catalogue, check_where, check_without, check_mistakes):
+    for case in (check_catalogue, check_where, check_without, check_mistakes, check_hub):
         tap.case(case.__name__.replace('_', ' '), case)
     tap.done()
 

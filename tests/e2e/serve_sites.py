@@ -122,7 +122,10 @@ def serves(f):
     same(f.spent() - before, bill['cost'] + second['cost'], 'spent')
     need([p.stat().st_size for p in (f.site.data / 'blobs').iterdir()] == [MODEL.stat().st_size], 'weights')
     table = f.bench.run('deployments').stdout
-    need('north 1' in table, table)
+    need('north 1' in table and 'h20: llama.cpp CUDA, documented' in table, table)
+    where = {(r['site'], r['chip']): r for r in f.bench.api('GET', '/api/v1/models/story/where')['data']}
+    same([(r['can'], r['recipe'], r['replica_chips']) for k, r in where.items() if k == ('north', 'h20')],
+         [(True, 'llama.cpp CUDA, documented', 1)], 'where it can be')
 
 
 def cached(f):
