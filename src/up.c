@@ -292,9 +292,8 @@ static int start_hub(struct up *up, struct err *err)
     }
     const struct limits limits = limits_default();
     up->hub.quota = quota_new(up->blobs_dir, (uint64_t)up->options->tenant_blobs_mib << 20);
-    if (!up->hub.quota)
-        return err_set(err, ERR_NO_MEMORY, "out of memory");
-    int rc = hub_load_recipes(&up->hub, up->share, err);
+    int rc = up->hub.quota ? hub_load_recipes(&up->hub, up->share, err)
+                           : err_set(err, ERR_NO_MEMORY, "out of memory");
     rc = rc ? rc : starts_open(&up->hub.starts, up->runtime, &limits, err);
     rc = rc ? rc : webhook_key(up->hub.webhook_key, up->options->data_dir, err);
     rc = rc ? rc : hub_accept_mode(&up->hub, up->options->acceptance, err);

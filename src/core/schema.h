@@ -260,8 +260,7 @@ struct uuid_list {
     E(tenant_budget, 11, EVENT_TENANT_BUDGET) \
     E(key_add, 12, EVENT_KEY_ADD) \
     E(key_revoke, 13, EVENT_KEY_REVOKE) \
-    E(model_add, 20, EVENT_MODEL_ADD) \
-    E(variant_add, 21, EVENT_VARIANT_ADD) \
+    E(model_add, 20, EVENT_MODEL_ADD) E(variant_add, 21, EVENT_VARIANT_ADD) \
     E(model_remove, 22, EVENT_MODEL_REMOVE) \
     E(price_set, 23, EVENT_PRICE_SET) \
     E(tariff_put, 24, EVENT_TARIFF_PUT) \
