@@ -215,7 +215,7 @@ static void test_hours(void **state)
 
 static void test_own_price(void **state)
 {
-    (void)world_teardown(NULL);
+    (void)world_teardown(state);
     world = world_usual(NULL, 1000000);
     *state = &world;
     struct uuid model = uid('M', 1), one = uid('T', 1), two = uid('T', 2);
@@ -332,7 +332,7 @@ static void test_draft(void **state)
 static void test_reclaim(void **state)
 {
     struct uuid model = uid('M', 1);
-    (void)world_teardown(NULL);
+    (void)world_teardown(state);
     struct limits limits = small_limits();
     limits.prices = 4;
     world = world_usual(&limits, 1000000);
@@ -553,7 +553,7 @@ static void test_tenants_chips(void **state)
 
 static void test_free_tokens(void **state)
 {
-    (void)world_teardown(NULL);
+    (void)world_teardown(state);
     world = world_usual(NULL, 1000000);
     *state = &world;
     assert_int_equal(do_ask(world, 1, 1, 1, 1, 100000), 0);
@@ -595,7 +595,7 @@ static int close_bill(uint64_t invoice, uint32_t month, int64_t total, int64_t m
 
 static void test_minimum(void **state)
 {
-    (void)world_teardown(NULL);
+    (void)world_teardown(state);
     world = world_usual(NULL, 1000);
     *state = &world;
     uint32_t month = month_of(world->now);
@@ -628,7 +628,7 @@ static void test_minimum(void **state)
 /* What a lease holds of the minimum is asked back, not forgiven. */
 static void test_minimum_held(void **state)
 {
-    (void)world_teardown(NULL);
+    (void)world_teardown(state);
     world = world_usual(NULL, 1000);
     *state = &world;
     uint32_t month = month_of(world->now);
