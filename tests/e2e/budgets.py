@@ -41,7 +41,8 @@ FREE = {
     'pool_price', 'corridor_set', 'corridor_cordon', 'corridor_close', 'corridor_resume', 'job_check', 'job_cancel', 'blob_put',
     'wallet_topup', 'invoice_close', 'invoice_credit', 'tariff_diff', 'tariff_apply', 'backup', 'tenant_tax', 'recall_add',
     'recall_lift', 'site_owners_set', 'network_terms_set', 'grant_add', 'peer_settle', 'site_facts', 'tenant_facts',
-    'rules_apply', 'rules_lift', 'rules_try', 'drill_play', 'network_billing_set', 'tenant_billing_set'}
+    'rules_apply', 'rules_lift', 'rules_try', 'drill_play', 'network_billing_set', 'tenant_billing_set',
+    'chip_declare', 'chip_resolve', 'acceptance_ask', 'acceptance_lift'}
 
 
 def surfaces():
