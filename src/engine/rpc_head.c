@@ -159,10 +159,13 @@ static int open_port(struct head_worker *w, struct err *err)
 /* ---- llama-server ---- */
 
 /* Its devices are the workers alone, in this order; the head's own chips are other members' business. Shares are in layers, and what
- * comes after the last counts as one more: so divided, each worker holds as many as it was given. */
+ * comes after the last counts as one more: so divided, each worker holds as many as it was given. All are offloaded: of fewer shares
+ * the first layers would stay with the head, in memory that no plan counts. */
 static int start_server(struct head *h, struct err *err)
 {
     struct buf rpc, split, devices;
+    char offloaded[16];
+    uint32_t shares = 1;
     buf_init(&rpc, LIST_MAX);
     buf_init(&split, LIST_MAX);
     buf_init(&devices, LIST_MAX);
@@ -170,16 +173,18 @@ static int start_server(struct head *h, struct err *err)
         const char *comma = i ? "," : "";
         buf_addf(&rpc, "%s127.0.0.1:%u", comma, RPC_PORT + i);
         buf_addf(&split, "%s%u", comma, h->worker[i].layers + (i + 1 == h->n));
+        shares += h->worker[i].layers;
         buf_addf(&devices, "%sRPC%u", comma, i);
     }
+    (void)snprintf(offloaded, sizeof offloaded, "%u", shares);
     buf_add_char(&rpc, 0);
     buf_add_char(&split, 0);
     buf_add_char(&devices, 0);
     const char **argv = calloc((size_t)h->nargs + ARGS_OURS + 1, sizeof *argv);
     int rc = ERR_NO_MEMORY;
     if (argv && !rpc.failed && !split.failed && !devices.failed) {
-        const char *const ours[ARGS_OURS] = {"--rpc", rpc.data, "--device", devices.data, "-ts",  split.data,
-                                             "-ngl",  "99",     "-sm",      "layer",      "-fit", "off"};
+        const char *const ours[ARGS_OURS] = {"--rpc", rpc.data,  "--device", devices.data, "-ts",  split.data,
+                                             "-ngl",  offloaded, "-sm",      "layer",      "-fit", "off"};
         memcpy(argv, h->args, (size_t)h->nargs * sizeof *argv);
         memcpy(argv + h->nargs, ours, sizeof ours);
         argv[0] = h->program;

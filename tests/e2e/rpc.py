@@ -185,6 +185,19 @@ def bad_options(folder):
     same((done.returncode, f'{folder}/none is not found' in done.stderr), (UNAVAILABLE, True), 'a server that is not there')
 
 
+def deep_models(folder):
+    """Every layer is with a worker, and what comes after the last one, too, however many there are: the head's memory is in no plan."""
+    server = pathlib.Path(folder) / 'server'
+    server.write_text('#!/bin/sh\necho "$@"\n', encoding='utf-8')
+    server.chmod(0o755)
+    with Worker(folder, 'a') as a, Worker(folder, 'b') as b:
+        done = subprocess.run([BIN, 'rpc-head', '--worker', str(a.path), '--worker', str(b.path), '--split', '64,62', '--', str(server)],
+                              capture_output=True, text=True, check=False, timeout=30, env=ENV)
+    same(done.returncode, 0, done.stderr)
+    words = done.stdout.split()
+    same([words[words.index(name) + 1] for name in ('-ts', '-ngl')], ['64,63', '127'], 'shares, and how many are offloaded')
+
+
 # ---- one failure domain ----
 
 def ended(peer, worker):
@@ -295,7 +308,8 @@ def pooled_memory(folder):
 def main():
     tap = Tap()
     cases = [(f'{name}: 2 and 4 workers answer as one process', same_answers, name) for name in MODELS]
-    cases += [(f.__name__.replace('_', ' '), f) for f in (out_of_reach, confined, refuses_without_namespace, bad_options, idle_loss, loss_in_a_stream,
+    cases += [(f.__name__.replace('_', ' '), f) for f in (out_of_reach, confined, refuses_without_namespace, bad_options, deep_models, idle_loss,
+                                                         loss_in_a_stream,
                                                          server_ends, not_there, ends_with_parent, pooled_memory)]
     for words, function, *more in cases:
         with tempfile.TemporaryDirectory(prefix='bb-rpc-', dir='/tmp') as folder:
