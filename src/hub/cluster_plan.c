@@ -62,17 +62,20 @@ static struct uuid home_of(const struct cluster_worker *w, uint32_t n)
     return best;
 }
 
-/* What is lacking, if the first worker that can takes what comes last. */
+/* What is lacking where no plan can be made, if the one that loses the fewest layers by it takes what comes last. */
 static uint64_t lacking(const struct shape *s, const struct cluster_worker *w, uint32_t n, uint64_t tokens)
 {
     uint64_t need = s->model.layers, have = 0;
-    bool head = false;
+    uint32_t least = UINT32_MAX;
     for (uint32_t i = 0; i < n; i++) {
         uint32_t with = cluster_layers(s, &w[i], tokens, true),
                  without = cluster_layers(s, &w[i], tokens, false);
-        have += !head && with > 0 ? with : without;
-        head = head || with > 0;
+        have += without;
+        if (with > 0 && without - with < least)
+            least = without - with;
     }
+    bool head = least < UINT32_MAX;
+    have -= head ? least : 0;
     uint64_t bytes = need > have ? (need - have) * layer_room(s, tokens) : 0;
     return head ? bytes : bytes + cluster_scratch(s, true);
 }
@@ -123,9 +126,7 @@ int cluster_plan_make(const struct shape *s, const struct cluster_worker *w, uin
     struct stage_plan plan;
     n = n < RPC_WORKERS_MAX ? n : RPC_WORKERS_MAX;
     struct uuid home = home_of(w, n);
-    *short_bytes = lacking(s, w, n, tokens);
-    if (n == 0 || *short_bytes > 0)
-        return ERR_NO_CAPACITY;
+    *short_bytes = 0;
     bool known = true;
     for (uint32_t i = 0; i < n; i++) {
         unit[i] = (struct stage_unit){.layer_ps = time_ps(s->model.layer_bytes, s->model.layer_flop, &w[i]),
@@ -139,7 +140,9 @@ int cluster_plan_make(const struct shape *s, const struct cluster_worker *w, uin
     }
     const struct stage_problem problem = {
         .layers = s->model.layers, .nodes = n, .node = node, .choice = choice, .unit = unit};
-    int rc = solve(&problem, &plan);
+    int rc = n > 0 ? solve(&problem, &plan) : ERR_NO_CAPACITY;
+    if (rc == ERR_NO_CAPACITY)
+        *short_bytes = lacking(s, w, n, tokens);
     if (rc != 0)
         return rc;
     out->parts = 0;

@@ -69,6 +69,26 @@ static void test_divides(void **state)
     assert_true(lacks > 12 * 11 * MIB);
 }
 
+/* The first could be the head, at the price of a layer that it is needed for: the second is. */
+static void test_head_where_it_fits(void **state)
+{
+    (void)state;
+    struct shape s = shape();
+    struct event_cluster_plan out;
+    uint64_t lacks;
+    s.model.layers = 4;
+    const struct cluster_worker two[] = {worker(1, 1, cluster_scratch(&s, false) + 2 * 11 * MIB, 1000000000),
+                                         worker(2, 1, cluster_scratch(&s, true) + 2 * 11 * MIB, 1000000000)};
+    assert_int_equal(cluster_layers(&s, &two[0], 1024, true), 1);
+    assert_int_equal(plan(&s, two, 2, &out, &lacks), 0);
+    assert_int_equal(lacks, 0);
+    assert_int_equal(out.parts, 2);
+    assert_int_equal(out.ordinal1, 2); /* what comes last is there */
+    s.model.layers = 5;
+    assert_int_equal(plan(&s, two, 2, &out, &lacks), ERR_NO_CAPACITY);
+    assert_int_equal(lacks, 11 * MIB);
+}
+
 /* A chip that would slow the whole is left out; where it is needed it is not. */
 static void test_weak(void **state)
 {
@@ -140,7 +160,8 @@ static void test_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_divides), cmocka_unit_test(test_weak),  cmocka_unit_test(test_far),
+        cmocka_unit_test(test_divides), cmocka_unit_test(test_head_where_it_fits),
+        cmocka_unit_test(test_weak),    cmocka_unit_test(test_far),
         cmocka_unit_test(test_unknown), cmocka_unit_test(test_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
