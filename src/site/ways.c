@@ -17,6 +17,7 @@
 #include "net/splice.h"
 
 #define BACKLOG 16
+#define REST_MS 100   /* where no descriptors are left */
 #define DIAL_MS 10000 /* until the hub has made it one with the worker's tunnel */
 
 struct way;
@@ -26,6 +27,7 @@ struct ear {
     uv_poll_t poll; /* first */
     struct way *way;
     int fd;
+    struct deadline rest;
 };
 
 struct way {
@@ -60,7 +62,7 @@ struct ways {
     struct http_endpoint hub;
     struct list list, calls;
     uint32_t n;
-    struct deadline_queue dial_q;
+    struct deadline_queue dial_q, rest_q;
 };
 
 /* ---- the end of a connection ---- */
@@ -236,9 +238,21 @@ static void on_acceptable(uv_poll_t *poll, int status, int events)
     struct ear *ear = (struct ear *)poll;
     (void)status;
     (void)events;
-    int fd = ear->way ? accept4(ear->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC) : -1;
-    if (fd >= 0)
+    if (!ear->way)
+        return;
+    int fd = accept4(ear->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) {
         take(ear->way, fd);
+    } else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+        uv_poll_stop(&ear->poll); /* who comes waits in the backlog */
+        deadline_arm(&ear->rest, &ear->way->ways->rest_q);
+    }
+}
+
+static void on_rested(struct deadline *deadline)
+{
+    struct ear *ear = list_entry(deadline, struct ear, rest);
+    uv_poll_start(&ear->poll, UV_READABLE, on_acceptable);
 }
 
 /* ---- ways ---- */
@@ -255,6 +269,7 @@ static void way_free(struct way *way)
     if (way->ear) {
         (void)unlink(way->address.sun_path);
         way->ear->way = NULL;
+        deadline_disarm(&way->ear->rest);
         uv_close((uv_handle_t *)&way->ear->poll, ear_freed);
     }
     list_remove(&way->node);
@@ -349,6 +364,7 @@ int ways_open(struct ways **out, const struct ways_config *config, struct err *e
         return rc;
     }
     deadline_queue_init(&s->dial_q, config->loop, DIAL_MS, on_late);
+    deadline_queue_init(&s->rest_q, config->loop, REST_MS, on_rested);
     *out = s;
     return 0;
 }
@@ -360,6 +376,7 @@ void ways_close(struct ways *s)
     list_for_each_safe (it, next, &s->calls)
         call_close(list_entry(it, struct call, node));
     list_remove(&s->dial_q.node);
+    list_remove(&s->rest_q.node);
 }
 
 void ways_free(struct ways *s)
