@@ -108,7 +108,7 @@ int cluster_check(const struct core *core, const struct event_deploy *e)
     return table_room(&core->clusters.table) == 0 || table_room(&core->replicas) == 0 ? ERR_LIMIT : 0;
 }
 
-/* The first kind of which there are fewer than there should be; those that drain are not counted. */
+/* The first kind of which there are fewer than there should be, without those that drain and those that leave. */
 void cluster_kind(const struct core *core, const struct service *s, char chip[CHIP_CAP])
 {
     const struct cluster *c = s->deployment == INDEX_NONE ? NULL : cluster_of(core, s->deployment);
@@ -119,10 +119,10 @@ void cluster_kind(const struct core *core, const struct service *s, char chip[CH
         uint32_t n = 0;
         list_for_each_safe (it, next, (struct list *)&s->replicas) {
             const struct service_replica *r = list_entry(it, struct service_replica, in_service);
-            n += memcmp(core->work.job[r->job].row.chip0, kinds[i].chip, CHIP_CAP) == 0;
+            n += !service_replica_leaves(core, r) &&
+                 memcmp(core->work.job[r->job].row.chip0, kinds[i].chip, CHIP_CAP) == 0;
         }
-        memcpy(chip, kinds[i].chip,
-               CHIP_CAP); /* of more than were asked for, while a site drains, the last */
+        memcpy(chip, kinds[i].chip, CHIP_CAP);
         if (n < kinds[i].n)
             return;
     }

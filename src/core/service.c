@@ -34,7 +34,7 @@ static uint32_t tokens_of(const struct core *core, const struct service *s, cons
 enum warmth { WAITING, COLD, WARM, LEAVING };
 
 /* Its site is being drained: it stays for as long as it is needed there. */
-static bool is_leaving(const struct core *core, const struct service_replica *r)
+bool service_replica_leaves(const struct core *core, const struct service_replica *r)
 {
     uint32_t pool = job_of(core, r)->pool;
     return r->hosted != INDEX_NONE && pool != INDEX_NONE &&
@@ -45,7 +45,7 @@ static uint32_t leaving(const struct core *core, const struct service *s)
 {
     uint32_t n = 0;
     list_for_each_safe (it, next, (struct list *)&s->replicas) {
-        n += is_leaving(core, list_entry(it, struct service_replica, in_service));
+        n += service_replica_leaves(core, list_entry(it, struct service_replica, in_service));
     }
     return n;
 }
@@ -62,7 +62,7 @@ static enum warmth warmth_of(const struct core *core, const struct service *s,
     const struct row_job *job = &job_of(core, r)->row;
     if (job->state != JOB_RUNNING)
         return WAITING;
-    if (is_leaving(core, r))
+    if (service_replica_leaves(core, r))
         return LEAVING;
     if (r->hosted != INDEX_NONE)
         return view_takes_requests(&core->replica[r->hosted].row) ? WARM : COLD;
@@ -89,7 +89,7 @@ static uint64_t sustained(const struct core *core, const struct service *s, uint
     uint64_t sum = 0;
     list_for_each_safe (it, next, (struct list *)&s->replicas) {
         const struct service_replica *r = list_entry(it, struct service_replica, in_service);
-        uint32_t tokens_s = is_leaving(core, r) ? 0 : tokens_of(core, s, r);
+        uint32_t tokens_s = service_replica_leaves(core, r) ? 0 : tokens_of(core, s, r);
         sum += tokens_s;
         if (most && tokens_s > *most)
             *most = tokens_s;
@@ -278,7 +278,7 @@ static void settle(struct core *core, struct service *s)
     }
     list_for_each_safe (it, next, &s->replicas) {
         struct service_replica *r = list_entry(it, struct service_replica, in_service);
-        if (ready && is_leaving(core, r))
+        if (ready && service_replica_leaves(core, r))
             drop(core, s, r);
     }
 }

@@ -77,6 +77,8 @@ struct uuid replica_moved(struct core *core, uint32_t replica, bool starts);
 void replica_over(struct core *core, uint32_t replica);
 /* There may be something to decide: about one, or about those of deployments since a site is not as it was. */
 void service_due(struct core *core, uint32_t service);
+/* Its site is being drained: another is asked for in its place. */
+bool service_replica_leaves(const struct core *core, const struct service_replica *r);
 void services_look(struct core *core);
 /* None is wanted any more: those that run drain. */
 void service_empty(struct core *core, uint32_t service);

@@ -353,6 +353,32 @@ static void test_kinds(void **state)
     assert_int_equal(weak, 1);
 }
 
+/* Of whose site is being drained another one is asked for of its kind. */
+static void test_drain_of_kinds(void **state)
+{
+    (void)state;
+    struct event_deploy e = request(2, 2, "23");
+    memcpy(e.kind0, "h20", 4);
+    e.of0 = 1;
+    memcpy(e.kind1, "s4000", 6);
+    e.of1 = 1;
+    struct event_deploy other = request(3, 4, "3");
+    memcpy(other.chip, "h20", 4);
+    assert_int_equal(send(other), 0); /* so that the first is at site 2 */
+    assert_int_equal(send(e), 0);
+    all_ready(2, 2);
+    assert_int_equal(do_undeploy(world, 3), 0);
+    for (uint32_t i = 1; i <= 4; i++)
+        assert_int_equal(report(3, i, REPLICA_STOPPED), 0);
+    struct uuid second = uid('S', 2);
+    assert_string_equal(replica(2, 1)->chip, "h20");
+    assert_true(uuid_eq(&replica(2, 1)->site, &second));
+    assert_int_equal(do_site_state(world, 2, PLACE_DRAINING), 0);
+    assert_int_equal(do_tick(world), 0);
+    assert_non_null(replica(2, 3));
+    assert_string_equal(replica(2, 3)->chip, "h20");
+}
+
 /* The head goes first, or its workers do: nothing is left of either. */
 static void test_undeploy(void **state)
 {
@@ -564,6 +590,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_site_lost, setup, teardown),
         cmocka_unit_test_setup_teardown(test_drain, setup, teardown),
         cmocka_unit_test_setup_teardown(test_kinds, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_drain_of_kinds, setup, teardown),
         cmocka_unit_test_setup_teardown(test_undeploy, setup, teardown),
         cmocka_unit_test_setup_teardown(test_recalled, setup, teardown),
         cmocka_unit_test_setup_teardown(test_boot, setup, teardown),
