@@ -38,23 +38,54 @@ static bool has_index(const struct engine_chips *c, int64_t index)
     return c->indices_count == 0 && index < c->count;
 }
 
+static const struct engine_chips *counted_on(const struct engine_config *config,
+                                             const struct probe_chip *chip)
+{
+    bool ours = chip->kind[0] && config->engine == ENGINE_KIND_LOCAL;
+    return ours ? engine_config_chips(config, chip->kind) : NULL;
+}
+
+/* One that works has this number; where a number is not known, it may be this one. */
+static bool has_number(const struct probe_scan *scan, const char *kind, int64_t index, bool surely)
+{
+    for (uint32_t i = 0; i < scan->n; i++) {
+        const struct probe_chip *c = &scan->chip[i];
+        if (works(c) && strcmp(c->kind, kind) == 0 &&
+            (c->index == index || (!surely && c->index == PROBE_UNKNOWN)))
+            return true;
+    }
+    return false;
+}
+
+/* The engine gives out fewer working chips than it counts on, or a number that none of them has: drivers number what is left anew. */
+static bool is_short(const struct probe_scan *scan, const struct engine_chips *c, const char *kind)
+{
+    uint32_t working = 0;
+    for (uint32_t i = 0; i < scan->n; i++)
+        working += works(&scan->chip[i]) && strcmp(scan->chip[i].kind, kind) == 0;
+    for (uint32_t i = 0; i < c->indices_count; i++) {
+        if (!has_number(scan, kind, c->indices[i], false))
+            return true;
+    }
+    return working < count_of(c);
+}
+
+static bool is_replaced(const struct probe_scan *scan, const struct probe_chip *chip)
+{
+    return chip->index >= 0 && has_number(scan, chip->kind, chip->index, true);
+}
+
 static bool is_fault(const struct probe_scan *scan, const struct probe_chip *chip,
                      const struct engine_config *config)
 {
-    const struct engine_chips *c =
-        chip->kind[0] && config->engine == ENGINE_KIND_LOCAL ? engine_config_chips(config, chip->kind) : NULL;
-    uint32_t working = 0;
-    bool replaced = false;
+    const struct engine_chips *c = counted_on(config, chip);
     if (!c || works(chip))
         return false;
-    for (uint32_t i = 0; i < scan->n; i++) {
-        const struct probe_chip *other = &scan->chip[i];
-        if (!works(other) || strcmp(other->kind, chip->kind) != 0)
-            continue;
-        working++;
-        replaced |= chip->index >= 0 && other->index == chip->index;
-    }
-    return chip->index >= 0 ? has_index(c, chip->index) && !replaced : working < count_of(c);
+    if (chip->index >= 0 && has_index(c, chip->index) && !is_replaced(scan, chip))
+        return true;
+    if (chip->index >= 0 && !has_index(c, chip->index) && c->indices_count == 0)
+        return false;
+    return is_short(scan, c, chip->kind);
 }
 
 uint32_t roster_faults(const struct probe_scan *known, const struct engine_config *config,
@@ -67,7 +98,9 @@ uint32_t roster_faults(const struct probe_scan *known, const struct engine_confi
         if (!is_fault(known, chip, config))
             continue;
         struct engine_fault *fault = &out[n++];
-        *fault = (struct engine_fault){.index = chip->index >= 0 ? (int32_t)chip->index : -1};
+        *fault = (struct engine_fault){.index = -1};
+        if (chip->index >= 0 && !is_replaced(known, chip)) /* another one's work goes on */
+            fault->index = (int32_t)chip->index;
         (void)snprintf(fault->kind, sizeof fault->kind, "%.*s", CHIP_CAP - 1, chip->kind);
         (void)roster_name(chip, name);
         (void)snprintf(fault->why, sizeof fault->why, "%.48s: %.70s", name[0] ? name : chip->pci,
@@ -102,6 +135,16 @@ static void keep_text(char *dst, const char *src, size_t cap)
         memcpy(dst, src, cap);
 }
 
+/* Its tool says nothing, which is no word that it works again. */
+static void keep_failed(struct probe_chip *now, const struct probe_chip *was)
+{
+    if (was->health != PROBE_FAILED || roster_is_missing(was) || now->health != PROBE_HEALTH_UNKNOWN ||
+        (now->sources & (PROBE_LIBRARY | PROBE_COMMAND)))
+        return;
+    now->health = PROBE_FAILED;
+    memcpy(now->health_text, was->health_text, sizeof now->health_text);
+}
+
 static void keep_names(struct probe_chip *now, const struct probe_chip *was)
 {
     if (!now->serial[0] && !now->uuid[0] && now->die == PROBE_UNKNOWN)
@@ -125,6 +168,7 @@ uint32_t roster_take(const struct probe_scan *known, struct probe_scan *now,
             i++;
         if (i < here) {
             keep_names(&now->chip[i], was);
+            keep_failed(&now->chip[i], was);
             continue;
         }
         missing += !roster_is_missing(was);

@@ -4,9 +4,10 @@
  *
  * It is a scan (probe/probe.h) that remembers: a chip that a tool does not name any more, at the address where it was, keeps its
  * name, and one that is gone stays as missing while the engine's configuration still counts on it. So it is known after a start that
- * one is gone. A chip that is missing or has failed is a fault if the engine would give it to somebody: by its number where the
- * maker's tool has told one; else if fewer chips of its kind work than the configuration says. One that was put in its place, or a
- * configuration that says fewer, ends it. Nothing here allocates, or asks anything of the machine.
+ * one is gone. One that has failed stays so until a tool or library speaks of it again. A chip that is missing or has failed is a fault
+ * if the engine would give it to somebody: by its number where the maker's tool has told one; else, or where another chip has that
+ * number now, if fewer chips of its kind work than the configuration says, or a number of its list is on none that works. One that
+ * was put in its place, or a configuration that says fewer, ends it. Nothing here allocates, or asks anything of the machine.
  */
 #ifndef BUSBAR_SITE_ROSTER_H
 #define BUSBAR_SITE_ROSTER_H

@@ -158,6 +158,75 @@ static void test_failed(void **state)
     assert_int_equal(index, 0);
 }
 
+/* Its tool hangs from then on, or its driver takes all tools with it: that is no word that it works again. */
+static void test_stays_failed(void **state)
+{
+    (void)state;
+    int32_t index;
+    struct probe_chip *c;
+    two_chips();
+    put(now, 0, 1);
+    c = put(now, 1, 2);
+    c->health = PROBE_FAILED;
+    (void)snprintf(c->health_text, sizeof c->health_text, "uncorrectable errors");
+    assert_int_equal(next(), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        put(now, 0, 0);
+        put(now, 1, 0);
+        assert_int_equal(next(), 0);
+        assert_int_equal(known->chip[0].health, PROBE_HEALTH_UNKNOWN);
+        assert_int_equal(known->chip[1].health, PROBE_FAILED);
+        assert_string_equal(known->chip[1].health_text, "uncorrectable errors");
+        assert_int_equal(faults(&index), 1);
+        assert_int_equal(index, 1);
+    }
+    put(now, 0, 1);
+    put(now, 1, 2); /* its tool says so */
+    assert_int_equal(next(), 0);
+    assert_int_equal(known->chip[1].health, PROBE_OK);
+    assert_int_equal(faults(&index), 0);
+}
+
+/* Of three the second falls off, and at the next boot the third one has its number. */
+static void renumber(void)
+{
+    put(now, 1, 1)->index = 0;
+    put(now, 2, 2)->index = 1;
+    put(now, 3, 3)->index = 2;
+    assert_int_equal(next(), 0);
+    put(now, 1, 1)->index = 0;
+    put(now, 3, 3)->index = 2;
+    assert_int_equal(next(), 1);
+    put(now, 1, 1)->index = 0;
+    put(now, 3, 3)->index = 1;
+    assert_int_equal(next(), 0);
+}
+
+static void test_renumbered(void **state)
+{
+    (void)state;
+    int32_t index;
+    uint32_t last[] = {2}, first[] = {0, 1};
+    h100.count = 3;
+    renumber();
+    assert_int_equal(faults(&index), 1);
+    assert_int_equal(index, -1); /* the one that has its number works */
+    assert_int_equal(known->n, 3);
+    h100.count = 2;
+    assert_int_equal(faults(&index), 0);
+    h100 = (struct engine_chips){.chip = h100.chip, .count = 1, .indices = last, .indices_count = 1};
+    assert_int_equal(faults(&index), 1); /* nothing has the number 2 */
+    h100 = (struct engine_chips){.chip = h100.chip, .count = 2, .indices = first, .indices_count = 2};
+    assert_int_equal(faults(&index), 0);
+    h100 = (struct engine_chips){.chip = h100.chip, .count = 3};
+    put(now, 1, 1)->index = 0;
+    put(now, 2, 4)->index = 1; /* another one in its place */
+    put(now, 3, 3)->index = 2;
+    assert_int_equal(next(), 0);
+    assert_int_equal(faults(&index), 0);
+    assert_int_equal(known->n, 3);
+}
+
 /* A configuration that does not count on it, or one that is another system's business. */
 static void test_not_counted_on(void **state)
 {
@@ -209,6 +278,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_keeps_names, setup, teardown),
         cmocka_unit_test_setup_teardown(test_missing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_stays_failed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_renumbered, setup, teardown),
         cmocka_unit_test_setup_teardown(test_not_counted_on, setup, teardown),
         cmocka_unit_test_setup_teardown(test_without_numbers, setup, teardown),
     };
