@@ -116,16 +116,19 @@ static bool same_text(const char *a, const char *b)
     return a[0] != 0 && strcmp(a, b) == 0;
 }
 
-/* By what both are told by, which holds wherever it is put; else by the address that it is at. */
+/* By what both are told by, which holds wherever it is put; else by the address that it is at. A serial is a card's: of two dies the one
+ * that is left is told by its address, since nothing says which it is. */
 static bool is_same(const struct probe_chip *a, const struct probe_chip *b)
 {
-    char x[UNIT_NAME_CAP], y[UNIT_NAME_CAP];
+    const bool serials = a->serial[0] && b->serial[0];
     if (strcmp(a->vendor, b->vendor) != 0)
         return false;
-    if (a->serial[0] && b->serial[0])
-        return roster_name(a, x) && roster_name(b, y) && strcmp(x, y) == 0;
     if (a->uuid[0] && b->uuid[0])
         return strcmp(a->uuid, b->uuid) == 0;
+    if (serials && (strcmp(a->serial, b->serial) != 0 || a->die == b->die))
+        return strcmp(a->serial, b->serial) == 0;
+    if (serials && a->die != PROBE_UNKNOWN && b->die != PROBE_UNKNOWN)
+        return false;
     return same_text(a->pci, b->pci) && strcmp(a->id, b->id) == 0;
 }
 
@@ -147,7 +150,7 @@ static void keep_failed(struct probe_chip *now, const struct probe_chip *was)
 
 static void keep_names(struct probe_chip *now, const struct probe_chip *was)
 {
-    if (!now->serial[0] && !now->uuid[0] && now->die == PROBE_UNKNOWN)
+    if (now->die == PROBE_UNKNOWN && (!now->serial[0] || strcmp(now->serial, was->serial) == 0))
         now->die = was->die; /* it is a part of its name */
     keep_text(now->serial, was->serial, sizeof now->serial);
     keep_text(now->uuid, was->uuid, sizeof now->uuid);

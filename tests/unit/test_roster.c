@@ -187,6 +187,38 @@ static void test_stays_failed(void **state)
     assert_int_equal(faults(&index), 0);
 }
 
+/* A card with two dies has one serial. The one that is left is not the other one. */
+static void lose_die(unsigned lost, bool with_uuid)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        struct probe_chip *c = put(now, i, 7);
+        c->die = i;
+        if (with_uuid)
+            (void)snprintf(c->uuid, sizeof c->uuid, "GPU-%u", i);
+    }
+    assert_int_equal(next(), 0);
+    for (unsigned again = 0; again < 2; again++) {
+        struct probe_chip *c = put(now, 1 - lost, 7); /* of one alone nothing tells a die */
+        if (with_uuid)
+            (void)snprintf(c->uuid, sizeof c->uuid, "GPU-%u", 1 - lost);
+        assert_int_equal(next(), again == 0);
+        assert_int_equal(known->n, 2);
+        assert_string_equal(name(0), lost == 0 ? "nvidia:S7.1" : "nvidia:S7");
+        assert_true(roster_is_missing(&known->chip[1]));
+        assert_string_equal(name(1), lost == 0 ? "nvidia:S7" : "nvidia:S7.1");
+    }
+    memset(known, 0, sizeof *known);
+}
+
+static void test_two_dies(void **state)
+{
+    (void)state;
+    lose_die(0, true);
+    lose_die(1, true);
+    lose_die(0, false);
+    lose_die(1, false);
+}
+
 /* Of three the second falls off, and at the next boot the third one has its number. */
 static void renumber(void)
 {
@@ -279,6 +311,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_missing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stays_failed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_two_dies, setup, teardown),
         cmocka_unit_test_setup_teardown(test_renumbered, setup, teardown),
         cmocka_unit_test_setup_teardown(test_not_counted_on, setup, teardown),
         cmocka_unit_test_setup_teardown(test_without_numbers, setup, teardown),
