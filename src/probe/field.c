@@ -405,6 +405,13 @@ static void set_name(char *dst, size_t cap, const char *text, size_t len)
         text_take(dst, cap, text, len);
 }
 
+/* "SN/5112...": what it is called is no part of it, and a name with '/' is none (core/registry.h). */
+static void set_serial(char *dst, size_t cap, const char *text, size_t len)
+{
+    size_t skip = len > 3 && strncasecmp(text, "SN/", 3) == 0 ? 3 : 0;
+    set_name(dst, cap, text + skip, len - skip);
+}
+
 static void set_text(struct draft *draft, enum probe_field field, const char *text, size_t len)
 {
     struct probe_chip *c = &draft->chip;
@@ -414,7 +421,7 @@ static void set_text(struct draft *draft, enum probe_field field, const char *te
     else if (field == FIELD_MODEL)
         text_take(c->model, sizeof c->model, text, len);
     else if (field == FIELD_SERIAL)
-        set_name(c->serial, sizeof c->serial, text, len);
+        set_serial(c->serial, sizeof c->serial, text, len);
     else if (field == FIELD_UUID)
         set_name(c->uuid, sizeof c->uuid, text, len);
     else if (field == FIELD_CARD)
