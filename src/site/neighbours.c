@@ -2,11 +2,14 @@
 #include "site/neighbours.h"
 
 #include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "site/roster.h"
@@ -92,6 +95,12 @@ static struct neighbour *add(struct neighbours *n, const char *host)
     return one;
 }
 
+static void drop(struct neighbours *n, struct neighbour *one)
+{
+    buf_fini(&one->chips);
+    *one = n->list[--n->n];
+}
+
 /* "HOST.json", of a name that is plain. */
 static bool host_of(char dst[NAME_CAP], const char *file)
 {
@@ -105,19 +114,38 @@ static bool host_of(char dst[NAME_CAP], const char *file)
     return dst[0] != '.';
 }
 
+/* Others write there: a pipe would keep us for ever. */
+static int read_plain(const char *path, struct buf *out, struct err *err)
+{
+    char block[16384];
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return err_set(err, ERR_IO, "cannot be opened: %s", strerror(errno));
+    bool is_plain = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    ssize_t n = -1;
+    while (is_plain && !out->failed && (n = read(fd, block, sizeof block)) > 0)
+        buf_add(out, block, (size_t)n);
+    (void)close(fd);
+    if (out->failed)
+        return err_set(err, ERR_TOO_LARGE, "is larger than %zu bytes", out->max);
+    return n == 0 ? 0 : err_set(err, ERR_IO, is_plain ? "cannot be read" : "is no plain file");
+}
+
 static void take(struct neighbour *one, const char *path, struct probe_scan *scan)
 {
     struct buf text, chips;
     struct err err = {0};
     buf_init(&text, PROBE_JSON_MAX);
     buf_init(&chips, LIST_MAX);
-    int rc = fs_read(path, &text, &err);
+    int rc = read_plain(path, &text, &err);
     if (rc == 0)
         rc = probe_read(scan, text.data ? text.data : "", text.len, &err);
     if (rc != 0) {
         log_warn("chips", "file=%s error=\"%s\"", path, err.msg);
     } else {
-        one->nameless = chips_render(&chips, scan);
+        uint32_t nameless = chips_render(&chips, scan);
+        one->nameless = nameless < NEIGHBOUR_NAMELESS_MAX ? nameless : NEIGHBOUR_NAMELESS_MAX;
         one->told &= one->chips.len > 0 && text_eq(one->chips.data, one->chips.len, chips.data, chips.len);
         buf_clear(&one->chips);
         buf_add(&one->chips, chips.data, chips.len);
@@ -130,10 +158,14 @@ static void look_at(struct neighbours *n, const char *file, const char *own, str
 {
     char host[NAME_CAP], path[FS_PATH_MAX];
     struct stat st;
-    if (!host_of(host, file) || strcmp(host, own) == 0 || !fs_join(path, n->dir, file) ||
-        stat(path, &st) != 0 || (int64_t)time(NULL) - st.st_mtim.tv_sec > NEIGHBOUR_MS / 1000)
+    if (!host_of(host, file) || strcmp(host, own) == 0 || !fs_join(path, n->dir, file))
         return;
     struct neighbour *one = find(n, host);
+    int rc = stat(path, &st) == 0 ? 0 : errno;
+    if (rc != 0 && rc != ENOENT && one)
+        one->fresh = true; /* as it was: whether it is there cannot be known now */
+    if (rc != 0 || (int64_t)time(NULL) - st.st_mtim.tv_sec > NEIGHBOUR_MS / 1000)
+        return;
     const int64_t written_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
     if (!one)
         one = add(n, host);
@@ -148,27 +180,45 @@ static void look_at(struct neighbours *n, const char *file, const char *own, str
     take(one, path, scan);
 }
 
+/* All of the folder. False: a hiccup of what the machines share, from which nothing follows. */
+static bool look_through(struct neighbours *n, const char *own, struct probe_scan *scan)
+{
+    const struct dirent *entry;
+    DIR *dir = opendir(n->dir);
+    if (!dir)
+        return errno == ENOENT; /* there are no others */
+    while ((errno = 0, entry = readdir(dir)) != NULL)
+        look_at(n, entry->d_name, own, scan);
+    int rc = errno;
+    (void)closedir(dir);
+    errno = rc;
+    return rc == 0;
+}
+
 void neighbours_look(struct neighbours *n, const char *own)
 {
-    DIR *dir = opendir(n->dir); /* none: there are no others */
     struct probe_scan *scan = calloc(1, sizeof *scan);
-    const struct dirent *entry;
     for (uint32_t i = 0; i < n->n; i++)
         n->list[i].fresh = false;
-    while (dir && scan && (entry = readdir(dir)) != NULL)
-        look_at(n, entry->d_name, own, scan);
+    bool whole = scan && look_through(n, own, scan);
+    if (!whole)
+        log_warn("chips", "folder=%s error=\"%s\"", n->dir, strerror(errno));
+    free(scan);
     for (uint32_t i = 0; i < n->n; i++) {
         struct neighbour *one = &n->list[i];
-        if (one->fresh || one->chips.len == 0)
+        one->fresh |= !whole;
+        if (one->fresh)
             continue;
+        if (one->chips.len == 0 && one->told) {
+            drop(n, one);
+            i--;
+            continue;
+        }
+        one->told &= one->chips.len == 0;
         buf_clear(&one->chips);
         one->written_ns = 0;
         one->nameless = 0;
-        one->told = false;
     }
-    if (dir)
-        (void)closedir(dir);
-    free(scan);
 }
 
 /* ---- who is told of ---- */
@@ -183,7 +233,7 @@ uint32_t neighbours_nameless(const struct neighbours *n)
     uint32_t sum = 0;
     for (uint32_t i = 0; i < n->n; i++)
         sum += n->list[i].nameless;
-    return sum;
+    return sum < NEIGHBOURS_NAMELESS_MAX ? sum : NEIGHBOURS_NAMELESS_MAX;
 }
 
 struct neighbour *neighbours_untold(struct neighbours *n)
@@ -204,8 +254,7 @@ void neighbours_told(struct neighbours *n, const char *host, const struct buf *c
     one->told = true;
     if (one->fresh || one->chips.len > 0)
         return;
-    buf_fini(&one->chips);
-    *one = n->list[--n->n];
+    drop(n, one);
 }
 
 void neighbours_again(struct neighbours *n)

@@ -5,7 +5,8 @@
  * A machine of which the agent is not on writes what `busbar chips --json` says to WORK/.chips/HOST.json, as often as it likes, by a
  * health check of the batch system or a timer. A file that is older than NEIGHBOUR_MS is of a machine that is not there any more. The folder
  * is looked through on a thread that may block; everything else belongs to the loop, while no look is under way. Bounds:
- * NEIGHBOURS_MAX machines, PROBE_JSON_MAX bytes of a file; one that cannot be read is as it was, and told in the log.
+ * NEIGHBOURS_MAX machines, PROBE_JSON_MAX bytes of a file; one that cannot be read is as it was, and told in the log. So are all while the
+ * folder cannot be read: that it is not there is one thing, that the machines' shared disk has a hiccup another.
  */
 #ifndef BUSBAR_SITE_NEIGHBOURS_H
 #define BUSBAR_SITE_NEIGHBOURS_H
@@ -16,6 +17,8 @@
 #include "probe/probe.h"
 
 #define NEIGHBOURS_MAX 4096
+#define NEIGHBOUR_NAMELESS_MAX 1024   /* whatever a file says */
+#define NEIGHBOURS_NAMELESS_MAX 32768 /* with the agent's own fewer than the hub takes */
 #define NEIGHBOUR_MS (INT64_C(15) * 60000)
 
 struct neighbour {
