@@ -312,8 +312,10 @@ int step_unit_gone(struct core *core, const struct event *event)
     if (i == MAP_NONE || site_by_id(core, &e->site).v == INDEX_NONE)
         return ERR_NOT_FOUND;
     struct unit *u = &r->unit[i];
-    if (!uuid_eq(&u->row.site, &e->site))
-        return unit_alarm_clear(core, u, &e->site) ? 0 : ERR_WRONG_STATE;
+    if (!uuid_eq(&u->row.site, &e->site)) {
+        (void)unit_alarm_clear(core, u, &e->site); /* without one it is so already: it has moved meanwhile */
+        return 0;
+    }
     if (u->row.state == UNIT_ABSENT)
         return 0;
     (void)unit_alarm_clear(core, u, &e->site); /* it was there twice */

@@ -113,19 +113,20 @@ static void on_told(void *ctx, const struct err *err, yyjson_val *answer)
     struct site_chips *c = ctx;
     const bool own = strcmp(c->about, c->host) == 0;
     c->telling = false;
-    if (err->code != 0) {
-        bool refused = !err_retryable(err->code); /* a hub without a register, or whose register is full */
-        c->pause_ms = now_ms(c) + (refused ? CHIPS_TELL_MS : RETRY_MS);
-        if (refused)
-            log_error("chips", "error=\"%s\"", err->msg);
+    if (err->code != 0)
+        c->pause_ms = now_ms(c) + RETRY_MS;
+    if (err->code != 0 && err_retryable(err->code))
         return;
+    if (err->code != 0) { /* as if it were told, until the next round: the others are not to wait for it */
+        log_error("chips", "host=%s error=\"%s\"", c->about, err->msg);
+    } else {
+        const char *next = yyjson_get_str(yyjson_obj_get(answer, "next"));
+        c->next[0] = 0;
+        if (next && strcmp(next, c->host) != 0)
+            (void)text_set(c->next, sizeof c->next, next, strlen(next));
+        if (yyjson_get_bool(yyjson_obj_get(answer, "more")))
+            return; /* it had no room for all: it is told again */
     }
-    const char *next = yyjson_get_str(yyjson_obj_get(answer, "next"));
-    c->next[0] = 0;
-    if (next && strcmp(next, c->host) != 0)
-        (void)text_set(c->next, sizeof c->next, next, strlen(next));
-    if (yyjson_get_bool(yyjson_obj_get(answer, "more")))
-        return; /* it had no room for all: it is told again */
     if (own) {
         c->tell_ms = now_ms(c) + CHIPS_TELL_MS;
         buf_clear(&c->told);

@@ -217,6 +217,8 @@ def neighbours(two):
     write('node-3', ['A3'])
     write('node-4', ['A4'], age_s=3600)
     (folder / 'node-5.json').write_text('no such thing')
+    bad = {'vendor': 'amd', 'serial': 'A6', 'model': 'H\u00e9', 'sources': ['pci']}
+    (folder / 'node-0.json').write_text(json.dumps({'chips': [bad]}))  # the hub refuses it, and takes the others
     two.machines['south'].put(7, 'S7')  # what comes to the bus is looked at at once, and with it all
     two.becomes('S7', 'south', 'present')
     wait_for(lambda: {n: c['host'] for n, c in two.chips('?vendor=amd').items()} == {'amd:A1': 'node-2', 'amd:A2': 'node-2', 'amd:A3': 'node-3'}, 'theirs', 10, 0.1)
