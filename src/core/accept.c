@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "core/clusters.h"
 #include "core/kinds.h"
 #include "core/state.h"
 #include "core/view.h"
@@ -150,12 +151,12 @@ static void insert(uint64_t *list, uint32_t *n, uint64_t value)
     list[at] = value;
 }
 
-/* The lower one of two in the middle; 0: nothing was measured. */
+/* The lower one of two in the middle; 0: nothing was measured. What a cluster's head gives is its plan's doing, and no two are alike. */
 static uint64_t median_of(const struct core *core, const struct row_replica *r, bool many)
 {
     uint64_t list[FIGURES_MAX];
     uint32_t n = 0;
-    for (uint32_t i = 0; i < core->acceptances.table.used; i++) {
+    for (uint32_t i = 0; r->role != REPLICA_HEAD && i < core->acceptances.table.used; i++) {
         struct row_acceptance *row = row_at(core, i);
         if (!row || !uuid_eq(&row->variant, &r->variant) || row->chips != r->chips ||
             memcmp(row->chip, r->chip, CHIP_CAP) != 0)
@@ -207,6 +208,8 @@ int step_accept_mode(struct core *core, const struct event *event)
             continue;
         row->accept = begins;
         table_touch(&core->replicas, i);
+        if (row->role == REPLICA_HEAD && view_takes_requests(row))
+            cluster_ready(core, core->replica[i].deployment);
     }
     core->effects->routes_changed = true;
     network_changed(core);
@@ -235,7 +238,7 @@ static void take_figures(struct row_acceptance *row, const struct event_accept_r
     row->check = e->check;
     memcpy(row->reason, e->reason, sizeof row->reason);
     memcpy(row->version, r->version, sizeof row->version);
-    if (e->verdict == ACCEPT_PASSED && e->one > 0) {
+    if (e->verdict == ACCEPT_PASSED && e->one > 0 && r->role != REPLICA_HEAD) {
         uint32_t k = (uint32_t)(row->passes++ % ACCEPT_KEPT);
         figures_of(row, false)[k] = e->one;
         figures_of(row, true)[k] = e->many;
@@ -243,21 +246,23 @@ static void take_figures(struct row_acceptance *row, const struct event_accept_r
 }
 
 /* The replica's place failed once more: from how many on it is barred there. */
-static void count_fail(struct core *core, struct row_acceptance *row)
+static void count_fail(struct core *core, struct row_acceptance *row, uint32_t role)
 {
     row->fails++;
-    if (row->fails >= ACCEPT_FAILS_MAX && row->barred_ms == 0 && row->chips > 0) {
+    if (row->fails >= ACCEPT_FAILS_MAX && row->barred_ms == 0 && (row->chips > 0 || role == REPLICA_HEAD)) {
         row->barred_ms = core->now_ms;
         core->acceptances.nbarred++;
         network_changed(core);
     }
 }
 
-/* A site's replica gives up its place; the hub's own stays, and takes no requests. */
-static void cordon(struct core *core, uint32_t i)
+/* A site's replica gives up its place, a head its plan; the hub's own stays, and takes no requests. */
+static void cordon(struct core *core, uint32_t i, bool barred)
 {
     uint32_t served = core->replica[i].served;
-    if (core->replica[i].row.state != REPLICA_DRAINING && served != INDEX_NONE)
+    if (core->replica[i].row.role == REPLICA_HEAD)
+        cluster_reject(core, core->replica[i].deployment, barred);
+    else if (core->replica[i].row.state != REPLICA_DRAINING && served != INDEX_NONE)
         job_evict(core, (struct job_id){core->service.replica[served].job}, ERR_NOT_ACCEPTED);
 }
 
@@ -318,12 +323,14 @@ int step_accept_result(struct core *core, const struct event *event)
     core->effects->routes_changed = true;
     if (core->replica[i].served != INDEX_NONE)
         service_due(core, core->deployment[core->replica[i].deployment].service);
+    if (replica->role == REPLICA_HEAD && view_takes_requests(replica))
+        cluster_ready(core, core->replica[i].deployment);
     if (!fails) {
         row->fails = row->verdict == ACCEPT_PASSED ? 0 : row->fails;
         return 0;
     }
-    count_fail(core, row);
-    cordon(core, i);
+    count_fail(core, row, replica->role);
+    cordon(core, i, row->barred_ms != 0);
     return 0;
 }
 

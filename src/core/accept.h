@@ -6,12 +6,14 @@
  * an event (hub/acceptance.h). Here it is decided what follows. With ACCEPT_REQUIRE a replica whose weights are a file begins as
  * WAITING, and no request goes there until it has PASSED, or was found to be one that cannot be checked. One that FAILED takes none
  * either: at a site it is stopped and placed again, as if its place were lost, and after ACCEPT_FAILS_MAX in a row its variant is
- * barred from that site until an operator lifts it; on the hub's own machine it stays as it is, and is asked again. With
- * ACCEPT_WARN all of this is known, and nothing follows.
+ * barred from that site until an operator lifts it; on the hub's own machine it stays as it is, and is asked again. A
+ * cluster's head that FAILED loses its plan, and the head of the next plan is checked anew; with the bar its members at that site go,
+ * too, and wait. With ACCEPT_WARN all of this is known, and nothing follows.
  *
  * Too slow is decided here, from figures of the events alone, one request at a time and several: if their geometric mean is below
  * ACCEPT_SHARE of that of the medians which this variant's checks that passed gave on as many chips of that kind, at any site, the
- * last ACCEPT_KEPT of each. The first is the baseline.
+ * last ACCEPT_KEPT of each. The first is the baseline. A cluster's head has none: its plan
+ * decides how fast it is.
  *
  * All of it lies in rows. Bounds: ACCEPTANCES_MAX of them; past these the oldest that bars nothing is dropped.
  */

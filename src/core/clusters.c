@@ -213,7 +213,7 @@ static bool stands(const struct core *core, const struct cluster *c)
 static void say(struct row_cluster *row, const char *words)
 {
     memset(row->detail, 0, sizeof row->detail);
-    memcpy(row->detail, words, strnlen(words, sizeof row->detail - 1));
+    memcpy(row->detail, words, text_len(words, sizeof row->detail - 1));
 }
 
 void cluster_break(struct core *core, uint32_t d, const char *why)
@@ -233,6 +233,19 @@ void cluster_break(struct core *core, uint32_t d, const char *why)
         head_forget(core, c); /* its last answers went with the worker */
     else
         replica_displace(core, c->head);
+}
+
+void cluster_reject(struct core *core, uint32_t d, bool barred)
+{
+    const struct cluster *c = cluster_of(core, d);
+    struct uuid site = core->replica[c->head].row.site;
+    cluster_break(core, d, "its head was not accepted");
+    for (uint32_t i = 0; barred && i < core->replicas.used; i++) {
+        const struct replica *r = &core->replica[i];
+        if (table_live(&core->replicas, i) && r->deployment == d && r->row.role == REPLICA_WORKER &&
+            r->row.state != REPLICA_DRAINING && r->served != INDEX_NONE && uuid_eq(&r->row.site, &site))
+            job_evict(core, (struct job_id){core->service.replica[r->served].job}, ERR_NOT_ACCEPTED);
+    }
 }
 
 void cluster_look(struct core *core, uint32_t d)
@@ -312,7 +325,8 @@ int step_cluster_plan(struct core *core, const struct event *event)
         return rc;
     if (c->row.parts > 0) {
         replica_displace(core, c->head);
-        c->row.broken_ms = core->now_ms; /* nobody is served until the head is ready again */
+        if (c->row.broken_ms == 0) /* nobody is served until the head is ready again; or since before */
+            c->row.broken_ms = core->now_ms;
     }
     c->row.generation = e->generation;
     c->row.parts = e->parts;

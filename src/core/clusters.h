@@ -43,10 +43,12 @@ void cluster_make(struct core *core, uint32_t deployment, const struct event_dep
                   const struct uuid *variant);
 /* A member is not as it was: the plan breaks if it does not stand any more. */
 void cluster_look(struct core *core, uint32_t deployment);
-/* The head is ready, after however long. */
+/* The head takes requests, after however long. */
 void cluster_ready(struct core *core, uint32_t deployment);
 /* No plan is in force any more, since it cannot be: `why`, in words. */
 void cluster_break(struct core *core, uint32_t deployment, const char *why);
+/* The head's answers are not what they must be: the plan breaks. `barred`: its site is not to be tried again, so its members there go. */
+void cluster_reject(struct core *core, uint32_t deployment, bool barred);
 /* Nobody is served any more: the head drains, or goes. */
 void cluster_stop(struct core *core, uint32_t deployment);
 /* The head is gone: its site has told. */

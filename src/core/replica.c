@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "core/kinds.h"
 #include "core/state.h"
+#include "core/view.h"
 
 #define BIT(state) (1u << REPLICA_##state)
 
@@ -43,7 +44,7 @@ static void replica_move(struct core *core, uint32_t i, uint32_t to, int64_t now
     core->effects->routes_changed = true;
     if (row->role == REPLICA_WORKER)
         cluster_look(core, core->replica[i].deployment);
-    else if (row->role == REPLICA_HEAD && to == REPLICA_READY)
+    else if (row->role == REPLICA_HEAD && view_takes_requests(row))
         cluster_ready(core, core->replica[i].deployment);
 }
 

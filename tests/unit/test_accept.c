@@ -377,6 +377,124 @@ static void test_one_figure(void **state)
                      1000000 + 1000 * (3 * ACCEPT_KEPT - 1 - ACCEPT_KEPT / 2)); /* of the last ones only */
 }
 
+/* ---- clusters ---- */
+
+static void members_ready(void)
+{
+    for (uint32_t i = 1; i <= 2; i++) {
+        if (replica(2, i)->state == REPLICA_WANTED)
+            tell(2, i, REPLICA_READY);
+    }
+}
+
+/* One layer at each of two members, and a head that is ready. */
+static int plan_again(void)
+{
+    struct uuid id = uid('D', 2);
+    struct event e = {.kind = EVENT_KIND_cluster_plan,
+                      .u.cluster_plan = {.deployment = id,
+                                         .generation = view_cluster(world->core, &id)->generation + 1,
+                                         .parts = 2,
+                                         .ordinal0 = 1,
+                                         .epoch0 = replica(2, 1)->epoch,
+                                         .layers0 = 1,
+                                         .ordinal1 = 2,
+                                         .epoch1 = replica(2, 2)->epoch,
+                                         .layers1 = 1}};
+    members_ready();
+    int rc = world_step(world, &e);
+    if (rc == 0)
+        tell(2, CLUSTER_HEAD, REPLICA_READY);
+    return rc;
+}
+
+static const struct row_cluster *cluster_at_two(void)
+{
+    struct uuid id = uid('D', 2);
+    struct event e = {.kind = EVENT_KIND_deploy,
+                      .u.deploy = {.deployment = id,
+                                   .model = uid('M', 2),
+                                   .replicas = 2,
+                                   .min = 2,
+                                   .slots = 4,
+                                   .chips = 1,
+                                   .tenant = uid('T', 1),
+                                   .members = 2,
+                                   .member_bytes = UINT64_C(1) << 30,
+                                   .sites = {.n = 1, .v = {uid('S', 2)}}}};
+    assert_int_equal(world_step(world, &e), 0);
+    assert_int_equal(do_tick(world), 0);
+    assert_int_equal(plan_again(), 0);
+    return view_cluster(world->core, &id);
+}
+
+/* Each plan has its own speed: what one process gave, or an earlier plan, is no measure of it. */
+static void test_head_has_no_baseline(void **state)
+{
+    (void)state;
+    uint64_t one, many;
+    assert_int_equal(set_mode(ACCEPT_REQUIRE), 0);
+    (void)cluster_at_two();
+    for (uint64_t tokens_s = 1000; tokens_s >= 1; tokens_s /= 10) {
+        assert_int_equal(find(2, CLUSTER_HEAD, ACCEPT_PASSED, tokens_s), 0);
+        assert_true(takes(2, CLUSTER_HEAD));
+        assert_int_equal(plan_again(), 0);
+        assert_false(takes(2, CLUSTER_HEAD));
+    }
+    assert_int_equal(known(2, 2)->passes, 0); /* so others of no chip are not measured by it */
+    assert_false(view_accept_speed(world->core, replica(2, CLUSTER_HEAD), &one, &many));
+}
+
+/* Wrong answers: two plans, and then the chips are given back until an operator says so. */
+static void test_head_fails(void **state)
+{
+    (void)state;
+    assert_int_equal(set_mode(ACCEPT_REQUIRE), 0);
+    const struct row_cluster *c = cluster_at_two();
+    assert_int_equal(find(2, CLUSTER_HEAD, ACCEPT_FAILED, 10), 0);
+    assert_int_equal(c->parts, 0);
+    assert_string_equal(c->detail, "its head was not accepted");
+    assert_int_equal(site_of(2, 1), 2);
+    assert_int_equal(plan_again(), 0);
+    assert_int_equal(find(2, CLUSTER_HEAD, ACCEPT_PASSED, 10), 0);
+    assert_int_equal(known(2, 2)->fails, 0);
+    for (uint32_t i = 0; i < ACCEPT_FAILS_MAX; i++) {
+        assert_int_equal(plan_again(), 0);
+        assert_int_equal(find(2, CLUSTER_HEAD, ACCEPT_FAILED, 10), 0);
+    }
+    assert_true(known(2, 2)->barred_ms > 0);
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_int_equal(do_tick(world), 0);
+        assert_int_equal(site_of(2, 1), 0);
+        assert_int_equal(site_of(2, 2), 0);
+        assert_int_equal(world_reload(world), 0);
+    }
+    struct event lift = {.kind = EVENT_KIND_accept_lift, .u.accept_lift.variant = uid('V', 2)};
+    assert_int_equal(world_step(world, &lift), 0);
+    assert_int_equal(do_tick(world), 0);
+    assert_int_equal(plan_again(), 0);
+}
+
+/* Nobody is served before the head was accepted, nor in between. */
+static void test_head_outage(void **state)
+{
+    (void)state;
+    assert_int_equal(set_mode(ACCEPT_REQUIRE), 0);
+    const struct row_cluster *c = cluster_at_two();
+    assert_int_equal(find(2, CLUSTER_HEAD, ACCEPT_PASSED, 10), 0);
+    assert_int_equal(c->broken_ms, 0);
+    assert_int_equal(plan_again(), 0);
+    int64_t from_ms = c->broken_ms;
+    assert_true(from_ms > 0);
+    world->now += 700;
+    assert_int_equal(plan_again(), 0); /* before it took any request */
+    assert_int_equal(c->broken_ms, from_ms);
+    world->now += 700;
+    assert_int_equal(find(2, CLUSTER_HEAD, ACCEPT_PASSED, 10), 0);
+    assert_int_equal(c->broken_ms, 0);
+    assert_true(c->outage_ms >= 1400);
+}
+
 /* Rows are bounded, and go with their variant. */
 static void test_gone(void **state)
 {
@@ -398,8 +516,19 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-        T(test_waits), T(test_unchecked), T(test_refused), T(test_barred),     T(test_in_a_row),
-        T(test_own),   T(test_modes),     T(test_slow),    T(test_one_figure), T(test_gone),
+        T(test_waits),
+        T(test_unchecked),
+        T(test_refused),
+        T(test_barred),
+        T(test_in_a_row),
+        T(test_own),
+        T(test_modes),
+        T(test_slow),
+        T(test_one_figure),
+        T(test_gone),
+        T(test_head_has_no_baseline),
+        T(test_head_fails),
+        T(test_head_outage),
 #undef T
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
