@@ -29,6 +29,7 @@ struct unit {
     uint32_t site;       /* index */
     uint32_t next, prev; /* of the same site, INDEX_NONE: the last, the first */
     uint32_t alarms;     /* of it */
+    uint32_t open;       /* of these, not resolved */
 };
 
 struct unit_alarm {

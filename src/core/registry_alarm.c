@@ -27,6 +27,12 @@ static struct unit *unit_of(const struct core *core, const struct row_unit_alarm
     return &core->registry.unit[map_get(&core->registry.unit_map, &row->unit, sizeof row->unit)];
 }
 
+static void count_open(struct registry *r, struct unit *u, int by)
+{
+    u->open += (uint32_t)by;
+    r->open_alarms += (uint32_t)by;
+}
+
 /* ---- raised and cleared ---- */
 
 /* A place for one more: the one that was resolved first goes, if there is none. The log has what is dropped. Its place is free once
@@ -65,14 +71,15 @@ int unit_alarm_raise(struct core *core, struct unit *u, uint32_t site, const cha
         if (i == INDEX_NONE)
             return ERR_LIMIT;
         u->alarms++;
-        r->open_alarms++;
+        count_open(r, u, 1);
         r->alarm[i].row =
             (struct row_unit_alarm){.unit = u->row.id, .site = *where, .since_ms = core->now_ms};
         map_put(&r->alarm_map, &r->alarm[i].row, sizeof(struct alarm_key), i);
         registry_anew(core);
     }
     struct row_unit_alarm *row = &r->alarm[i].row;
-    r->open_alarms += row->resolved_ms != 0;
+    if (row->resolved_ms != 0)
+        count_open(r, u, 1);
     row->home = u->row.site;
     memcpy(row->host, host, NAME_CAP);
     row->raised_ms = core->now_ms;
@@ -136,7 +143,7 @@ int step_unit_resolve(struct core *core, const struct event *event)
         return ERR_WRONG_STATE;
     row->resolved_ms = event->at_ms;
     memcpy(row->note, e->note, sizeof row->note);
-    r->open_alarms--;
+    count_open(r, unit_of(core, row), -1);
     table_touch(&r->alarms, i);
     unit_past(core, unit_of(core, row), UNIT_PAST_RESOLVED, &row->site, &row->home, row->note);
     return 0;
@@ -155,7 +162,8 @@ int load_unit_alarm(struct core *core, const struct row_unit_alarm *row)
     r->alarm[i].row = *row;
     map_put(&r->alarm_map, &r->alarm[i].row, sizeof(struct alarm_key), i);
     r->unit[unit].alarms++;
-    r->open_alarms += row->resolved_ms == 0;
+    if (row->resolved_ms == 0)
+        count_open(r, &r->unit[unit], 1);
     return 0;
 }
 
@@ -164,7 +172,7 @@ int load_unit_alarm(struct core *core, const struct row_unit_alarm *row)
 bool registry_holds(const struct core *core)
 {
     const struct registry *r = &core->registry;
-    uint32_t count[UNIT_STATES_END] = {0}, linked = 0, alarms = 0, raised = 0;
+    uint32_t count[UNIT_STATES_END] = {0}, linked = 0, alarms = 0, raised = 0, open = 0;
     for (uint32_t s = 0; s < core->net.sites.used; s++) {
         uint32_t last = INDEX_NONE;
         for (uint32_t i = r->first[s] - 1; i != INDEX_NONE; last = i, i = r->unit[i].next) {
@@ -174,6 +182,9 @@ bool registry_holds(const struct core *core)
                 return false;
             count[u->row.state]++;
             alarms += u->alarms;
+            open += u->open;
+            if (u->open > u->alarms)
+                return false;
         }
     }
     for (uint32_t i = 0; i < r->alarms.used; i++) {
@@ -185,7 +196,7 @@ bool registry_holds(const struct core *core)
         raised += row->resolved_ms == 0;
     }
     return linked == r->units.live && alarms == r->alarms.live && raised == r->open_alarms &&
-           memcmp(count, r->count, sizeof count) == 0;
+           open == raised && memcmp(count, r->count, sizeof count) == 0;
 }
 
 /* ---- what others see ---- */
@@ -257,12 +268,7 @@ const struct row_unit_alarm *view_alarm_of_unit_at(const struct core *core, cons
 
 bool view_unit_alarmed(const struct core *core, const struct row_unit *row)
 {
-    const struct row_unit_alarm *alarm;
-    for (uint32_t pos = 0; (alarm = view_alarm_of_unit_at(core, row, &pos)) != NULL;) {
-        if (alarm->resolved_ms == 0)
-            return true;
-    }
-    return false;
+    return core->registry.unit[map_get(&core->registry.unit_map, &row->id, sizeof row->id)].open > 0;
 }
 
 const struct row_unit_census *view_unit_census(const struct core *core, const struct uuid *site)

@@ -263,8 +263,9 @@ struct declaring {
     struct event_unit_declare what;
     struct range {
         char from[UNIT_NAME_CAP], to[UNIT_NAME_CAP];
-    } range[RANGES_MAX];
-    uint32_t nranges, n;
+        uint32_t len;                       /* of both */
+    } alone[RANGES_MAX], range[RANGES_MAX]; /* as given; by length, then by name; none into the next one */
+    uint32_t nalone, nranges, n;
     bool more;
 };
 
@@ -284,8 +285,40 @@ static int take_range(struct api_call *call, struct declaring *d, yyjson_val *it
             &call->err, ERR_INVALID,
             "chips: %.40s..%.40s is no range: its ends must be as long as each other, and in order", r->from,
             r->to);
+    r->len = (uint32_t)strlen(r->from);
     d->nranges++;
     return 0;
+}
+
+static int order(const struct range *r, uint32_t len, const char *name)
+{
+    return r->len != len ? (r->len < len ? -1 : 1) : strcmp(r->from, name);
+}
+
+static int by_order(const void *a, const void *b)
+{
+    const struct range *other = b;
+    return order(a, other->len, other->from);
+}
+
+/* There may be as many names as the register has, on the core's thread: ranges are in order, and those that meet are one. */
+static void sort_ranges(struct declaring *d)
+{
+    uint32_t n = 0;
+    if (d->nranges == 0)
+        return;
+    for (uint32_t i = 0; i < d->nranges; i++)
+        d->alone[i] = d->range[i];
+    d->nalone = d->nranges;
+    qsort(d->range, d->nranges, sizeof d->range[0], by_order);
+    for (uint32_t i = 1; i < d->nranges; i++) {
+        struct range *last = &d->range[n];
+        if (order(&d->range[i], last->len, last->to) > 0)
+            d->range[++n] = d->range[i];
+        else if (strcmp(d->range[i].to, last->to) > 0)
+            memcpy(last->to, d->range[i].to, sizeof last->to);
+    }
+    d->nranges = n + 1;
 }
 
 static int plain(struct api_call *call, const char *name, const char *text)
@@ -337,6 +370,7 @@ static int declare_parse(struct api_call *call)
     yyjson_arr_iter it = yyjson_arr_iter_with(list);
     while (rc == 0 && (item = yyjson_arr_iter_next(&it)) != NULL)
         rc = take_range(call, d, item);
+    sort_ranges(d);
     if (rc == 0 && d->nranges == 0 && !d->filter.site_name[0] && !d->filter.vendor[0] && !d->filter.kind[0])
         rc = err_set(&call->err, ERR_INVALID, "which: chips by name, or site, vendor or kind");
     return rc;
@@ -344,11 +378,17 @@ static int declare_parse(struct api_call *call)
 
 static bool in_range(const struct declaring *d, const char name[UNIT_NAME_CAP])
 {
-    bool in = d->nranges == 0;
-    for (uint32_t i = 0; i < d->nranges && !in; i++)
-        in = strlen(name) == strlen(d->range[i].from) && strcmp(name, d->range[i].from) >= 0 &&
-             strcmp(name, d->range[i].to) <= 0;
-    return in;
+    const uint32_t len = (uint32_t)strlen(name);
+    uint32_t low = 0, high = d->nranges; /* the first that begins behind the name */
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
+        if (order(&d->range[mid], len, name) <= 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return d->nranges == 0 ||
+           (low > 0 && d->range[low - 1].len == len && strcmp(name, d->range[low - 1].to) <= 0);
 }
 
 static bool has_it(const struct row_unit *row, const struct event_unit_declare *what)
@@ -360,8 +400,8 @@ static bool has_it(const struct row_unit *row, const struct event_unit_declare *
 /* A name that is given by itself must be there. */
 static int check_names(struct api_call *call, const struct core *core, const struct declaring *d)
 {
-    for (uint32_t i = 0; i < d->nranges; i++) {
-        const struct range *r = &d->range[i];
+    for (uint32_t i = 0; i < d->nalone; i++) {
+        const struct range *r = &d->alone[i];
         if (strcmp(r->from, r->to) == 0 && !call_chip(call, core, r->from))
             return ERR_NOT_FOUND;
     }

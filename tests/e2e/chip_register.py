@@ -217,8 +217,6 @@ def neighbours(two):
     write('node-3', ['A3'])
     write('node-4', ['A4'], age_s=3600)
     (folder / 'node-5.json').write_text('no such thing')
-    bad = {'vendor': 'amd', 'serial': 'A6', 'model': 'H\u00e9', 'sources': ['pci']}
-    (folder / 'node-0.json').write_text(json.dumps({'chips': [bad]}))  # the hub refuses it, and takes the others
     two.machines['south'].put(7, 'S7')  # what comes to the bus is looked at at once, and with it all
     two.becomes('S7', 'south', 'present')
     wait_for(lambda: {n: c['host'] for n, c in two.chips('?vendor=amd').items()} == {'amd:A1': 'node-2', 'amd:A2': 'node-2', 'amd:A3': 'node-3'}, 'theirs', 10, 0.1)
@@ -234,6 +232,11 @@ def declared(two):
     declare = lambda **body: two.bench.request('POST', '/api/v1/chip-declarations', body, local=True)
     same(declare(chips=['nvidia:N1..nvidia:N9'], licence='BIS-7').json(), {'declared': 2, 'more': False}, 'a range')
     same(declare(chips=['nvidia:N1..nvidia:N9'], licence='BIS-7').json()['declared'], 0, 'again')
+    ranges = ['nvidia:N2..nvidia:N4', 'nvidia:N10..nvidia:N99', 'nvidia:N1..nvidia:N3', 'nvidia:N2']
+    same(declare(chips=ranges, licence='BIS-9').json()['declared'], 2, 'ranges that meet')
+    same(declare(chips=['nvidia:S0..nvidia:S9', 'nvidia:N3..nvidia:N9', 'nvidia:N2'], licence='BIS-7').json()['declared'], 2, 'N2 and S1')
+    same(declare(chips=['nvidia:N1', 'nvidia:A1..nvidia:A9'], licence='BIS-7').json()['declared'], 1, 'N1')
+    same(declare(chips=['nvidia:S1'], licence='L-1').json()['declared'], 1, 'as it was')
     same(sorted(two.chips('?licence=declared&site=north')), ['nvidia:N1', 'nvidia:N2', 'nvidia:S1'], 'those with a licence')
     same(declare(site='north', kind='h100', origin='TW').json()['declared'], 3, 'a site')
     same((two.chip('N1')['origin'], two.chip('N1')['origin_declared']), ('TW', True), 'its origin')
