@@ -359,6 +359,7 @@ static void lose(struct core *core, struct unit *u)
         return;
     set_state(core, u, UNIT_ABSENT);
     memcpy(u->row.reason, why, sizeof u->row.reason);
+    unit_past(core, u, UNIT_PAST_WENT, &u->row.site, NULL, why);
 }
 
 void registry_site_removed(struct core *core, uint32_t site)

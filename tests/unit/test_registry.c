@@ -315,6 +315,8 @@ static void test_site_removed(void **state)
     assert_int_equal(remove_site(1), 0);
     assert_true(is_at(1, 1, UNIT_ABSENT));
     assert_int_equal(unit(1)->seen_ms, last);
+    assert_int_equal(pasts(1, UNIT_PAST_WENT), 1);
+    assert_int_equal(pasts(2, UNIT_PAST_WENT), 0);
     assert_true(is_at(2, 3, UNIT_PRESENT)); /* who had it too has it */
     assert_true(is_at(4, 2, UNIT_PRESENT));
     assert_int_equal(alarm_of(4, 1)->gone_ms, world->now);
