@@ -130,7 +130,9 @@ void chips_csv(struct buf *out, const struct core *core)
             for (uint32_t k = 0; k < sizeof lines / sizeof lines[0]; k++) {
                 buf_add_text(out, "chips,,");
                 csv_field(out, row->kind[0] ? row->kind : row->device);
-                buf_addf(out, ",%s,%s,", row->vendor, chip_origin(row));
+                buf_addf(out, ",%s,", row->vendor);
+                csv_field(out, chip_origin(row)); /* declared by an earlier version, whatever it was */
+                buf_add_char(out, ',');
                 csv_field(out, site->jurisdiction);
                 buf_addf(out, ",%s %s,,,,,,,,,,%u\r\n", lines[k].what, site->name, lines[k].n);
             }

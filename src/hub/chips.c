@@ -330,6 +330,17 @@ static int plain(struct api_call *call, const char *name, const char *text)
     return 0;
 }
 
+/* It goes into tables of others as it is. */
+static int code(struct api_call *call, const char *name, const char *text)
+{
+    for (; *text; text++) {
+        bool letter = (*text >= 'a' && *text <= 'z') || (*text >= 'A' && *text <= 'Z');
+        if (!letter && (*text < '0' || *text > '9') && *text != '-')
+            return err_set(&call->err, ERR_INVALID, "%s: must be letters, digits and '-'", name);
+    }
+    return 0;
+}
+
 static int read_declared(struct api_call *call, struct event_unit_declare *what)
 {
     int rc = body_text(call, "licence", false, what->licence, sizeof what->licence);
@@ -338,7 +349,7 @@ static int read_declared(struct api_call *call, struct event_unit_declare *what)
     if (rc == 0)
         rc = plain(call, "licence", what->licence);
     if (rc == 0)
-        rc = plain(call, "origin", what->origin);
+        rc = code(call, "origin", what->origin);
     what->what = (body_member(call, "licence") ? UNIT_DECLARED_LICENCE : 0) |
                  (body_member(call, "origin") ? UNIT_DECLARED_ORIGIN : 0);
     if (rc == 0 && what->what == 0)

@@ -247,6 +247,7 @@ def declared(two):
                                 (404, 'no site', {'site': 'nowhere', 'licence': 'x'}), (400, 'no range', {'chips': ['nvidia:N9..nvidia:N1'], 'licence': 'x'}),
                                 (400, 'no range', {'chips': ['nvidia:N1..nvidia:N10'], 'licence': 'x'}), (400, 'list', {'chips': 'nvidia:N1', 'licence': 'x'}),
                                 (400, 'ASCII', {'chips': ['nvidia:N1'], 'licence': 'a\nb'}), (400, 'licence', {'chips': ['nvidia:N1'], 'licence': 'x' * 64}),
+                                (400, 'letters', {'chips': ['nvidia:N1'], 'origin': 'US,DE'}), (400, 'letters', {'chips': ['nvidia:N1'], 'origin': 'a"'}),
                                 (400, 'color', {'chips': ['nvidia:N1'], 'licence': 'x', 'color': 'red'})):
         reply = declare(**body)
         same(reply.status, status, reply.body)
