@@ -5,6 +5,7 @@
  * It is a group of processes, killed as a whole at its limit. One that hangs in the kernel (a driver that lost its chip) cannot be
  * killed: it is left behind, remembered by its key, and not started again while it is there, or each scan would leave one more.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -197,12 +198,19 @@ static int run_in(const char *folder, const char *program, char *const argv[], u
     return rc ? ERR_NOT_FOUND : 0;
 }
 
-/* The folder has what the child left, plain files at the most: others stay, and so does the folder then. */
-static void clear_folder(const char *folder, const char *file)
+/* Tools leave logs and locks besides what was asked for. Folders that it made stay, and so does this one then. */
+static void clear_folder(const char *folder)
 {
     char path[FS_PATH_MAX];
-    if (file && fs_join(path, folder, file))
-        (void)unlink(path);
+    const struct dirent *entry;
+    DIR *dir = opendir(folder);
+    while (dir && (entry = readdir(dir)) != NULL) {
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+            fs_join(path, folder, entry->d_name))
+            (void)unlink(path);
+    }
+    if (dir)
+        (void)closedir(dir);
     (void)rmdir(folder);
 }
 
@@ -225,6 +233,6 @@ int run_tool(const char *program, char *const argv[], const char *file, uint32_t
         if (fs_join(path, folder, file))
             (void)fs_read(path, out, NULL);
     }
-    clear_folder(folder, file);
+    clear_folder(folder);
     return rc;
 }

@@ -58,6 +58,10 @@ static void test_run(void **state)
         run("pwd; ls | wc -l; echo x > cnmon_info.json", "cnmon_info.json", LIMIT_MS, &out, &result), 0);
     assert_int_equal(out.len, 2);
     assert_memory_equal(out.data, "x\n", 2);
+    assert_int_equal(run("touch tool.log .lock; pwd", NULL, LIMIT_MS, &out, &result), 0);
+    assert_true(out.len > 1);
+    out.data[out.len - 1] = 0;
+    assert_int_not_equal(access(out.data, F_OK), 0); /* with what it left there */
     assert_int_equal(run("pwd", NULL, LIMIT_MS, &out, &result), 0);
     char where[FS_PATH_MAX];
     text_take(where, sizeof where, out.data, out.len);
