@@ -112,22 +112,20 @@ static int print_people(const struct probe_scan *scan)
     return rows ? CLI_OK : CLI_FAILED;
 }
 
+/* Not pretty: of a line each, as one watches. */
 static int print_json(const struct probe_scan *scan, bool pretty)
 {
     struct buf out;
     buf_init(&out, PROBE_JSON_MAX);
     probe_json(&out, scan);
-    yyjson_doc *doc = out.failed ? NULL : yyjson_read(out.data, out.len, 0);
-    char *json = doc ? yyjson_write(doc, pretty ? YYJSON_WRITE_PRETTY_TWO_SPACES : 0, NULL) : NULL;
-    if (json)
-        puts(json);
-    else
-        fprintf(stderr, "busbar: out of memory\n");
-    int rc = json ? CLI_OK : CLI_FAILED;
-    free(json);
-    yyjson_doc_free(doc);
+    if (pretty)
+        return print_json_buf(&out);
+    buf_add_char(&out, '\n');
+    bool whole = !out.failed && fwrite(out.data, 1, out.len, stdout) == out.len;
+    if (!whole)
+        fprintf(stderr, "busbar: cannot print\n");
     buf_fini(&out);
-    return rc;
+    return whole ? CLI_OK : CLI_FAILED;
 }
 
 /* ---- what changes ---- */
