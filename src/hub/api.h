@@ -127,7 +127,7 @@ void render_key(struct buf *out, const struct core *core, const struct row_key *
 void render_model(struct buf *out, const struct core *core, const struct row_model *row, bool all);
 /* Without the brace at its end: the caller adds what it knows besides. */
 void render_deployment(struct buf *out, const struct core *core, const struct row_deployment *row,
-                       struct gateway *gateway);
+                       const struct hub *hub);
 /* Whether replicas can be at the site at all: 0; else an error, with words. */
 int deployable_at(struct api_call *call, const struct core *core, const struct row_site *site);
 

@@ -36,7 +36,7 @@ uint32_t cluster_layers(const struct shape *s, const struct cluster_worker *w, u
     return n < s->model.layers ? (uint32_t)n : s->model.layers;
 }
 
-static int64_t time_ps(uint64_t bytes, uint64_t flop, const struct cluster_worker *w)
+int64_t cluster_time_ps(uint64_t bytes, uint64_t flop, const struct cluster_worker *w)
 {
     uint64_t byte_s = w->byte_s ? w->byte_s : CLUSTER_BYTE_S, flop_s = w->flop_s ? w->flop_s : CLUSTER_FLOP_S;
     int128 read = (int128)bytes * 1000000000000 / (int64_t)byte_s;
@@ -45,17 +45,21 @@ static int64_t time_ps(uint64_t bytes, uint64_t flop, const struct cluster_worke
     return ps < 1 ? 1 : ps < STAGE_PS_MAX ? (int64_t)ps : STAGE_PS_MAX;
 }
 
-/* The site that the most workers are at, and of several the one of the lowest id: the head is to be there. */
-static struct uuid home_of(const struct cluster_worker *w, uint32_t n)
+int64_t cluster_hop_ps(const struct cluster_worker *w, const struct cluster_worker *home)
 {
-    struct uuid best = {{0}};
-    uint32_t most = 0;
+    return w->local_ps + (uuid_eq(&w->site, &home->site) ? 0 : w->way_ps + home->way_ps);
+}
+
+/* A worker at the site that the most workers are at, and of several the one of the lowest id: the head is to be there. */
+static uint32_t home_of(const struct cluster_worker *w, uint32_t n)
+{
+    uint32_t most = 0, best = 0;
     for (uint32_t i = 0; i < n; i++) {
         uint32_t there = 0;
         for (uint32_t k = 0; k < n; k++)
             there += uuid_eq(&w[k].site, &w[i].site);
-        if (there > most || (there == most && memcmp(&w[i].site, &best, sizeof best) < 0)) {
-            best = w[i].site;
+        if (there > most || (there == most && memcmp(&w[i].site, &w[best].site, sizeof w[i].site) < 0)) {
+            best = i;
             most = there;
         }
     }
@@ -125,15 +129,16 @@ int cluster_plan_make(const struct shape *s, const struct cluster_worker *w, uin
     struct stage_node node[RPC_WORKERS_MAX];
     struct stage_plan plan;
     n = n < RPC_WORKERS_MAX ? n : RPC_WORKERS_MAX;
-    struct uuid home = home_of(w, n);
+    const struct cluster_worker *home = &w[home_of(w, n)];
     *short_bytes = 0;
     bool known = true;
     for (uint32_t i = 0; i < n; i++) {
-        unit[i] = (struct stage_unit){.layer_ps = time_ps(s->model.layer_bytes, s->model.layer_flop, &w[i]),
-                                      .hop_ps = uuid_eq(&w[i].site, &home) ? w[i].local_ps : w[i].way_ps,
-                                      .head_ps = time_ps(s->model.head_bytes, s->model.head_flop, &w[i]),
-                                      .layers_max = cluster_layers(s, &w[i], tokens, false),
-                                      .layers_max_head = cluster_layers(s, &w[i], tokens, true)};
+        unit[i] =
+            (struct stage_unit){.layer_ps = cluster_time_ps(s->model.layer_bytes, s->model.layer_flop, &w[i]),
+                                .hop_ps = cluster_hop_ps(&w[i], home),
+                                .head_ps = cluster_time_ps(s->model.head_bytes, s->model.head_flop, &w[i]),
+                                .layers_max = cluster_layers(s, &w[i], tokens, false),
+                                .layers_max_head = cluster_layers(s, &w[i], tokens, true)};
         choice[i] = (struct stage_choice){.first = i, .units = 1};
         node[i] = (struct stage_node){.first = i, .choices = 1};
         known = known && w[i].byte_s > 0;
@@ -146,7 +151,7 @@ int cluster_plan_make(const struct shape *s, const struct cluster_worker *w, uin
     if (rc != 0)
         return rc;
     out->parts = 0;
-    put_parts(&plan, w, &home, out);
+    put_parts(&plan, w, &home->site, out);
     out->token_s_e3 = known && plan.sum_ps > 0 ? (uint64_t)(INT64_C(1000000000000000) / plan.sum_ps) : 0;
     return 0;
 }

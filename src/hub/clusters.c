@@ -14,13 +14,11 @@
 #include "base/log.h"
 #include "core/kinds.h"
 #include "core/view.h"
-#include "hub/cluster_plan.h"
+#include "hub/cluster_speed.h"
 #include "network/models.h"
 
 #define SEEN_MAX 64                           /* clusters of a look; the next one begins with the others */
 #define WORKERS_MAX (2 * CLUSTER_MEMBERS_MAX) /* of one: those that leave, too */
-#define LOCAL_PS INT64_C(300000000)           /* there and back over RPC on one machine: docs/clusters.md */
-#define FAR_PS INT64_C(40000000000)           /* through the hub, where no corridor says how far that is */
 #define REFERENCE "h100"
 #define TAKEN_LIMIT_S 5
 
@@ -39,7 +37,8 @@ struct seen {
     uint64_t tokens; /* of context, all slots */
     struct seen_worker worker[WORKERS_MAX];
     uint32_t n;
-    bool head_ready;
+    bool head_ready, sampled;
+    struct cluster_sample sample;
 };
 
 /* What is remembered of one between looks. */
@@ -51,6 +50,15 @@ struct memory {
     uint8_t digest[DIGEST_BYTES];
     struct shape shape;
     bool shaped, marked;
+    uint64_t learnt; /* from the samples as they were after so many changes */
+    struct cluster_factors factors;
+};
+
+/* What others may ask for, under the lock. */
+struct told {
+    struct uuid id;
+    uint32_t generation;
+    struct clusters_told what;
 };
 
 struct clusters_maker {
@@ -65,15 +73,12 @@ struct clusters_maker {
     struct seen seen[SEEN_MAX];
     uint32_t nseen;
     struct memory memory[SEEN_MAX];
+    struct cluster_samples samples;
+    struct told told[SEEN_MAX], next[SEEN_MAX]; /* of this look, before it ends */
+    uint32_t ntold, nnext;
 };
 
 /* ---- what there is, on the core's thread ---- */
-
-static int64_t way_ps(const struct core *core, const struct uuid *site)
-{
-    const struct row_corridor *way = view_corridor_to(core, site);
-    return LOCAL_PS + (way && way->rtt > 0 ? (int64_t)way->rtt * 2000000 : FAR_PS);
-}
 
 static uint64_t chip_memory(const struct core *core, const char *chip)
 {
@@ -92,10 +97,9 @@ static void take_worker(struct seen *seen, const struct core *core, const struct
     *w = (struct seen_worker){.worker = {.ordinal = row->ordinal,
                                          .epoch = row->epoch,
                                          .site = row->site,
-                                         .memory_bytes = seen->row.member_bytes,
-                                         .local_ps = LOCAL_PS,
-                                         .way_ps = way_ps(core, &row->site)},
+                                         .memory_bytes = seen->row.member_bytes},
                               .state = row->state};
+    cluster_way(core, &row->site, &w->worker);
     memcpy(w->chip, row->chip, sizeof w->chip);
     if (w->worker.memory_bytes == 0)
         w->worker.memory_bytes = chip_memory(core, row->chip) / 10 * 9;
@@ -125,6 +129,7 @@ static bool take_cluster(struct seen *seen, const struct core *core, const struc
             take_worker(seen, core, row);
         }
     }
+    seen->sampled = cluster_sample_take(&seen->sample, core, cluster);
     return seen->location[0] != 0;
 }
 
@@ -153,8 +158,9 @@ static const struct net_chip *chip_named(const struct clusters_maker *m, const c
     return NULL;
 }
 
-static bool speed_of(const struct clusters_maker *m, const char *name, uint64_t *byte_s, uint64_t *flop_s)
+static bool speed_of(const void *ctx, const char *name, uint64_t *byte_s, uint64_t *flop_s)
 {
+    const struct clusters_maker *m = ctx;
     const struct net_chip *chip = chip_named(m, name);
     struct cluster_pool pool;
     if (!chip || !model_pool(models_delivered(m->models), chip, 1, 1, &pool))
@@ -204,21 +210,31 @@ static bool read_shape(const struct clusters_maker *m, const struct seen *seen, 
     if (n >= (int)sizeof path || shape_of_file(&memory->shape, path, err) != 0)
         return false;
     memcpy(memory->digest, seen->digest, DIGEST_BYTES);
+    memory->learnt = 0;
+    memory->factors = (struct cluster_factors){.samples = 0};
     return memory->shaped = true;
 }
 
+/* What is believed of the worker, as it was measured where it was. */
+static struct cluster_worker worker_known(const struct clusters_maker *m, const struct memory *memory,
+                                          const struct seen_worker *w)
+{
+    struct cluster_worker out = w->worker;
+    (void)speed_of(m, w->chip, &out.byte_s, &out.flop_s);
+    cluster_correct(&memory->factors, w->chip, &out);
+    return out;
+}
+
 /* Those that are ready; `staying`: without those that leave. */
-static uint32_t ready_ones(const struct clusters_maker *m, const struct seen *seen, bool staying,
-                           struct cluster_worker out[WORKERS_MAX])
+static uint32_t ready_ones(const struct clusters_maker *m, const struct seen *seen,
+                           const struct memory *memory, bool staying, struct cluster_worker out[WORKERS_MAX])
 {
     uint32_t n = 0;
     for (uint32_t i = 0; i < seen->n; i++) {
         const struct seen_worker *w = &seen->worker[i];
         if (w->state != REPLICA_READY || (staying && w->leaves))
             continue;
-        out[n] = w->worker;
-        (void)speed_of(m, w->chip, &out[n].byte_s, &out[n].flop_s);
-        n++;
+        out[n++] = worker_known(m, memory, w);
     }
     return n;
 }
@@ -309,6 +325,51 @@ static void log_plan(const struct seen *seen, const struct event_cluster_plan *p
              plan->parts, (double)plan->token_s_e3 / 1e3);
 }
 
+static void learn(const struct clusters_maker *m, struct memory *memory)
+{
+    if (memory->learnt != m->samples.changes &&
+        cluster_learn(&memory->factors, &m->samples, memory->digest, &memory->shape, speed_of, m) == 0)
+        memory->learnt = m->samples.changes;
+}
+
+/* The parts of the plan in force, by what is known now. */
+static void tell(struct clusters_maker *m, const struct seen *seen, const struct memory *memory)
+{
+    struct cluster_part part[CLUSTER_MEMBERS_MAX] = {{.layers = 0}};
+    struct view_part of;
+    uint32_t n = 0;
+    while (view_cluster_part(&seen->row, n, &of)) {
+        uint32_t k = 0;
+        while (k < seen->n && seen->worker[k].worker.ordinal != of.ordinal)
+            k++;
+        if (k == seen->n)
+            return;
+        part[n++] =
+            (struct cluster_part){.worker = worker_known(m, memory, &seen->worker[k]), .layers = of.layers};
+    }
+    m->next[m->nnext++] = (struct told){.id = seen->row.id,
+                                        .generation = seen->row.generation,
+                                        .what = {.token_s_e3 = cluster_forecast(&memory->shape, part, n),
+                                                 .samples = memory->factors.samples,
+                                                 .guessed = cluster_guesses(part, n)}};
+}
+
+bool clusters_tell(struct clusters_maker *m, const struct uuid *deployment, uint32_t generation,
+                   struct clusters_told *out)
+{
+    bool found = false;
+    if (!m)
+        return false;
+    pthread_mutex_lock(&m->lock);
+    for (uint32_t i = 0; i < m->ntold && !found; i++) {
+        found = m->told[i].generation == generation && uuid_eq(&m->told[i].id, deployment);
+        if (found)
+            *out = m->told[i].what;
+    }
+    pthread_mutex_unlock(&m->lock);
+    return found;
+}
+
 static void decide(struct clusters_maker *m, const struct seen *seen)
 {
     struct event event = {.kind = EVENT_KIND_cluster_plan};
@@ -326,10 +387,13 @@ static void decide(struct clusters_maker *m, const struct seen *seen)
         say(m, seen, err.msg[0] ? err.msg : "the path of its weights is too long");
         return;
     }
-    uint32_t n = ready_ones(m, seen, true, workers);
+    learn(m, memory);
+    if (stands)
+        tell(m, seen, memory);
+    uint32_t n = ready_ones(m, seen, memory, true, workers);
     int rc = cluster_plan_make(&memory->shape, workers, n, seen->tokens, plan, &lacks);
     if (rc == ERR_NO_CAPACITY && !stands) { /* better at a site that is being drained than nowhere */
-        n = ready_ones(m, seen, false, workers);
+        n = ready_ones(m, seen, memory, false, workers);
         rc = cluster_plan_make(&memory->shape, workers, n, seen->tokens, plan, &lacks);
     }
     if (rc != 0) {
@@ -375,9 +439,16 @@ static void look(struct clusters_maker *m)
     for (uint32_t i = 0; i < SEEN_MAX; i++)
         m->memory[i].marked = false;
     pthread_mutex_unlock(&m->lock);
+    m->nnext = 0;
+    for (uint32_t i = 0; i < m->nseen; i++) {
+        if (m->seen[i].sampled)
+            cluster_samples_add(&m->samples, &m->seen[i].sample);
+    }
     for (uint32_t i = 0; i < m->nseen; i++)
         decide(m, &m->seen[i]);
     pthread_mutex_lock(&m->lock);
+    memcpy(m->told, m->next, m->nnext * sizeof *m->told);
+    m->ntold = m->nnext;
     for (uint32_t i = 0; i < SEEN_MAX; i++) {
         if (!m->memory[i].marked)
             m->memory[i] = (struct memory){.could_ms = 0};

@@ -7,6 +7,8 @@
 #include "engine/rpc.h"
 #include "gateway/slots.h"
 #include "hub/api.h"
+#include "hub/cluster_speed.h"
+#include "hub/clusters.h"
 
 #define ENGINE "llama-server"
 #define MEMBERS_LEAST 2u
@@ -254,7 +256,7 @@ static void add_parts(struct buf *out, const struct core *core, const struct row
     buf_add_char(out, ']');
 }
 
-/* Of one slot in use, thousandths of a token a second, as requests here went; 0: none did. */
+/* Of one slot in use, thousandths of a token a second, as requests here went, or if none did the head's check; 0: neither. */
 static uint64_t measured(const struct core *core, const struct row_cluster *row, struct gateway *gateway)
 {
     const struct row_replica *r;
@@ -269,11 +271,22 @@ static uint64_t measured(const struct core *core, const struct row_cluster *row,
             backend_unref(b);
         }
     }
-    return mtok_s;
+    struct cluster_sample sample;
+    return mtok_s == 0 && cluster_sample_take(&sample, core, row) ? sample.token_s_e3 : mtok_s;
+}
+
+/* By what is known now; of a plan that was not looked at yet, when it was made. */
+static struct clusters_told predicted(const struct row_cluster *row, const struct hub *hub)
+{
+    struct clusters_told told = {.token_s_e3 = row->token_s_e3};
+    if (row->parts == 0 || !clusters_tell(hub->clusters, &row->id, row->generation, &told))
+        told = (struct clusters_told){.token_s_e3 = row->parts > 0 ? row->token_s_e3 : 0};
+    return told;
 }
 
 /* "8 + 4 layers, generation 2, 31 tokens/s (= 0.01 of an h100)"; or why there is none. */
-static void add_summary(struct buf *out, const struct row_cluster *row, uint64_t mtok_s)
+static void add_summary(struct buf *out, const struct row_cluster *row, const struct clusters_told *told,
+                        uint64_t mtok_s)
 {
     struct buf words;
     struct view_part part;
@@ -284,8 +297,10 @@ static void add_summary(struct buf *out, const struct row_cluster *row, uint64_t
         buf_addf(&words, " layers, generation %u", row->generation);
     else
         buf_addf(&words, "%s", row->detail[0] ? row->detail : "waits for its workers");
-    if (row->parts > 0 && row->token_s_e3 > 0)
-        buf_addf(&words, ", %.1f tokens/s predicted", (double)row->token_s_e3 / 1e3);
+    if (told->token_s_e3 > 0)
+        buf_addf(&words, ", %.1f tokens/s predicted%s%s", (double)told->token_s_e3 / 1e3,
+                 told->samples > 0 ? " from what was measured" : "",
+                 told->guessed ? " with a way guessed at 40 ms" : "");
     if (row->parts > 0 && row->equal_chip[0])
         buf_addf(&words, " = %.2f of an %s", (double)row->equal_e3 / 1e3, row->equal_chip);
     if (mtok_s > 0)
@@ -296,24 +311,26 @@ static void add_summary(struct buf *out, const struct row_cluster *row, uint64_t
 }
 
 void render_cluster(struct buf *out, const struct core *core, const struct row_deployment *d,
-                    struct gateway *gateway)
+                    const struct hub *hub)
 {
     const struct row_cluster *row = view_cluster(core, &d->id);
     if (!row) {
         buf_add_text(out, ",\"cluster\":null");
         return;
     }
-    uint64_t mtok_s = measured(core, row, gateway);
+    uint64_t mtok_s = measured(core, row, hub->gateway);
+    struct clusters_told told = predicted(row, hub);
     buf_addf(out, ",\"cluster\":{\"members\":%u,\"memory_mib\":%u,\"corridors\":%s,\"generation\":%u",
              row->members, cluster_memory_mib(row), row->cluster_flags & CLUSTER_CORRIDORS ? "true" : "false",
              row->generation);
     add_parts(out, core, row);
     buf_addf(out, ",\"offered\":%u,\"tokens_s_predicted\":%.3f,\"tokens_s_measured\":%.3f", row->offered,
-             row->parts ? (double)row->token_s_e3 / 1e3 : 0, (double)mtok_s / 1e3);
+             (double)told.token_s_e3 / 1e3, (double)mtok_s / 1e3);
+    buf_addf(out, ",\"samples\":%u,\"way_guessed\":%s", told.samples, told.guessed ? "true" : "false");
     buf_addf(out, ",\"equal\":%.3f", row->parts ? (double)row->equal_e3 / 1e3 : 0);
     add_string(out, "equal_chip", row->equal_chip);
     buf_addf(out, ",\"breaks\":%u,\"outage_ms\":%lld", row->breaks, (long long)row->outage_ms);
     add_string(out, "detail", row->detail);
-    add_summary(out, row, mtok_s);
+    add_summary(out, row, &told, mtok_s);
     buf_add_char(out, '}');
 }

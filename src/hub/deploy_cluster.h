@@ -11,6 +11,6 @@ int deploy_cluster_parse(struct api_call *call, struct event_deploy *e);
 int deploy_cluster_prepare(struct api_call *call, const struct core *core, const struct row_model *model);
 /* Adds the member `cluster`, null if it is none. */
 void render_cluster(struct buf *out, const struct core *core, const struct row_deployment *row,
-                    struct gateway *gateway);
+                    const struct hub *hub);
 
 #endif

@@ -67,7 +67,7 @@ static int list(struct api_call *call, const struct core *core)
     for (uint32_t pos = 0; (row = view_deployment_at(core, &pos)) != NULL;) {
         buf_add_text(&call->out, sep);
         sep = ",";
-        render_deployment(&call->out, core, row, call->hub->gateway);
+        render_deployment(&call->out, core, row, call->hub);
         add_recipes(call, core, row);
         buf_add_char(&call->out, '}');
     }
@@ -82,7 +82,7 @@ static int show_id(struct api_call *call, const struct core *core)
         buf_add_text(&call->out, "{\"stopped\":true}");
         return 0;
     }
-    render_deployment(&call->out, core, row, call->hub->gateway);
+    render_deployment(&call->out, core, row, call->hub);
     add_recipes(call, core, row);
     buf_add_char(&call->out, '}');
     return 0;

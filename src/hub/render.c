@@ -296,7 +296,7 @@ static void add_where(struct buf *out, const struct core *core, const struct row
 }
 
 void render_deployment(struct buf *out, const struct core *core, const struct row_deployment *row,
-                       struct gateway *gateway)
+                       const struct hub *hub)
 {
     const struct row_model *model = view_model(core, &row->model);
     const struct row_replica *r;
@@ -319,7 +319,7 @@ void render_deployment(struct buf *out, const struct core *core, const struct ro
         buf_add_json(out, site->name, strlen(site->name));
     }
     buf_add_char(out, ']');
-    render_cluster(out, core, row, gateway);
+    render_cluster(out, core, row, hub);
     buf_add_text(out, ",\"replicas\":[");
     for (int turn = 0; turn < 2; turn++) { /* a head, if there is one, comes first: it is what serves */
         for (uint32_t pos = 0; (r = view_replica_at(core, &pos)) != NULL;) {

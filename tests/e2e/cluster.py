@@ -128,6 +128,15 @@ def at_two_sites(f, texts_alone):
     return c['summary']
 
 
+def speed_is_learnt(f):
+    """Ways are measured soon; and what a check of the head measured is predicted of the plan from then on."""
+    same(f.bench.run('accept', 'large', '--quick').returncode, 0, 'a check of the head')
+    c = wait_for(lambda: (c := cluster(f))['samples'] == 1 and not c['way_guessed'] and c, 'the check is a sample, and both ways are known', 30)
+    need('from what was measured' in c['summary'] and 'guessed' not in c['summary'], c['summary'])
+    found, = [a for a in f.bench.api('GET', '/api/v1/acceptance')['data'] if a['model'] == 'large' and a['site'] == head(f)['site']]
+    return f"{c['summary']}; {found}"
+
+
 def way(f, site, body, cert=True):
     """Asks the hub for a way to a worker, as a head's site does; the status."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -233,6 +242,7 @@ def main():
             tap.case('what cannot be is refused', refusals, f)
             tap.case('one worker of that size cannot hold it', one_is_short, f)
             tap.case('two sites serve it together', at_two_sites, f, alone)
+            tap.case('its measured speed is learnt from', speed_is_learnt, f)
             tap.case('nobody else reaches a worker', nobody_else, f)
             tap.case('a worker goes', a_worker_goes, f, alone)
             if FULL:

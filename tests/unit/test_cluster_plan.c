@@ -7,7 +7,7 @@
 
 #include "base/err.h"
 #include "core/kinds.h"
-#include "hub/cluster_plan.h"
+#include "hub/cluster_speed.h"
 #include "support.h"
 
 #define MIB (UINT64_C(1) << 20)
@@ -122,6 +122,182 @@ static void test_far(void **state)
     assert_int_not_equal(out.ordinal0, 1);
 }
 
+/* ---- what was measured ---- */
+
+#define A_BYTE_S UINT64_C(2000000000)
+#define B_BYTE_S UINT64_C(1000000000)
+
+static const uint8_t MODEL[DIGEST_BYTES] = {1}, OTHER[DIGEST_BYTES] = {2};
+
+static bool believed(const void *ctx, const char *chip, uint64_t *byte_s, uint64_t *flop_s)
+{
+    (void)ctx;
+    if (strcmp(chip, "a") != 0 && strcmp(chip, "b") != 0)
+        return false;
+    *byte_s = chip[0] == 'a' ? A_BYTE_S : B_BYTE_S;
+    *flop_s = UINT64_C(1000000000000);
+    return true;
+}
+
+static struct cluster_part part(const char *chip, uint32_t layers, uint32_t slowness)
+{
+    struct cluster_part out = {.worker = worker(1, 1, 1000 * MIB, 0), .layers = layers};
+    (void)snprintf(out.chip, sizeof out.chip, "%s", chip);
+    out.worker.way_ps = 0;
+    (void)believed(NULL, chip, &out.worker.byte_s, &out.worker.flop_s);
+    out.worker.byte_s /= slowness;
+    out.worker.flop_s /= slowness;
+    return out;
+}
+
+/* Two parts, where the first kind is so many times slower than was believed, and the second is as it should be. */
+static struct cluster_sample sample(const struct shape *s, uint32_t generation, uint32_t a_layers,
+                                    uint32_t a_slowness)
+{
+    struct cluster_sample out = {
+        .deployment = {{1}}, .generation = generation, .parts = 2, .at_ms = generation, .digest = {1}};
+    out.part[0] = part("a", a_layers, a_slowness);
+    out.part[1] = part("b", 12 - a_layers, 1);
+    out.token_s_e3 = cluster_forecast(s, out.part, 2);
+    return out;
+}
+
+/* Of twelve layers how many a worker of kind a gets, where it and one of kind b have room for eight. */
+static uint32_t layers_of_a(const struct shape *s, const struct cluster_samples *samples,
+                            struct cluster_factors *f, uint64_t *token_s_e3)
+{
+    struct event_cluster_plan out;
+    uint64_t lacks, room = cluster_scratch(s, true) + 8 * 11 * MIB;
+    struct cluster_worker two[] = {worker(1, 1, room, A_BYTE_S), worker(2, 1, room, B_BYTE_S)};
+    assert_int_equal(cluster_learn(f, samples, MODEL, s, believed, NULL), 0);
+    cluster_correct(f, "a", &two[0]);
+    cluster_correct(f, "b", &two[1]);
+    assert_int_equal(plan(s, two, 2, &out, &lacks), 0);
+    assert_int_equal(out.parts, 2);
+    *token_s_e3 = out.token_s_e3;
+    return out.ordinal0 == 1 ? out.layers0 : out.layers1;
+}
+
+static void test_learns(void **state)
+{
+    (void)state;
+    static struct cluster_samples samples;
+    const struct shape s = shape();
+    struct cluster_factors f;
+    uint64_t before, same, after;
+    samples.n = 0;
+    assert_int_equal(layers_of_a(&s, &samples, &f, &before), 8); /* it is believed to be twice as fast as b */
+    assert_int_equal(f.samples, 0);
+    struct cluster_sample first = sample(&s, 1, 8, 1);
+    cluster_samples_add(&samples, &first);
+    assert_int_equal(layers_of_a(&s, &samples, &f, &same), 8);
+    assert_in_range(same, before - before / 1000, before + before / 1000);
+    /* It is four times as slow: so it is slower than b. */
+    samples.n = 0;
+    for (uint32_t i = 1; i <= 2; i++) {
+        struct cluster_sample slow = sample(&s, i, 4 * i, 4);
+        cluster_samples_add(&samples, &slow);
+    }
+    assert_int_equal(layers_of_a(&s, &samples, &f, &after), 4);
+    assert_int_equal(f.samples, 2);
+    assert_true(after < before);
+    uint64_t as_was =
+        samples.sample[0].token_s_e3; /* the same split was measured: that is what is foretold */
+    assert_in_range(after, as_was - as_was / 50, as_was + as_was / 50);
+    /* One of another model says nothing. */
+    for (uint32_t i = 0; i < samples.n; i++)
+        memcpy(samples.sample[i].digest, OTHER, DIGEST_BYTES);
+    assert_int_equal(layers_of_a(&s, &samples, &f, &after), 8);
+    assert_int_equal(after, before);
+}
+
+/* A kind that the catalogue does not have is known once it was measured. */
+static void test_learns_unknown(void **state)
+{
+    (void)state;
+    static struct cluster_samples samples;
+    const struct shape s = shape();
+    struct cluster_sample one = {.deployment = {{1}}, .generation = 1, .parts = 1, .digest = {1}};
+    struct cluster_factors f;
+    struct cluster_worker w = worker(1, 1, 1000 * MIB, 0);
+    one.part[0] = part("c", 12, 1);
+    one.part[0].worker.byte_s = B_BYTE_S;
+    one.part[0].worker.flop_s = UINT64_C(1000000000000);
+    one.token_s_e3 = cluster_forecast(&s, one.part, 1);
+    cluster_samples_add(&samples, &one);
+    assert_int_equal(cluster_learn(&f, &samples, MODEL, &s, believed, NULL), 0);
+    cluster_correct(&f, "a", &w);
+    assert_int_equal(w.byte_s, 0);
+    cluster_correct(&f, "c", &w);
+    assert_in_range(w.byte_s, B_BYTE_S - B_BYTE_S / 50, B_BYTE_S + B_BYTE_S / 50);
+}
+
+static void test_learns_absurd(void **state)
+{
+    (void)state;
+    static struct cluster_samples samples;
+    static const uint64_t figures[] = {0, 1, UINT64_C(1000000000000000), UINT64_MAX};
+    const struct shape s = shape();
+    struct cluster_factors f;
+    uint64_t token_s_e3;
+    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
+        struct cluster_sample absurd = sample(&s, 1, 8, 1);
+        absurd.token_s_e3 = figures[i];
+        cluster_samples_add(&samples, &absurd);
+        assert_int_equal(samples.n, 1); /* of a plan the newest is kept */
+        (void)layers_of_a(&s, &samples, &f, &token_s_e3);
+        assert_int_equal(f.samples, 1);
+        for (uint32_t k = 0; k < f.kinds; k++)
+            assert_in_range(f.factor[k], CALIBRATE_LEAST, CALIBRATE_MOST);
+        assert_true(token_s_e3 > 0);
+    }
+    for (uint32_t i = 0; i < 2 * CLUSTER_SAMPLES_MAX; i++) {
+        struct cluster_sample next = sample(&s, 2 + i, 8, 1);
+        cluster_samples_add(&samples, &next);
+    }
+    assert_int_equal(samples.n, CLUSTER_SAMPLES_MAX);
+    for (uint32_t i = 0; i < samples.n; i++)
+        assert_true(samples.sample[i].generation >= 2 + CLUSTER_SAMPLES_MAX); /* the oldest are gone */
+    uint64_t changes = samples.changes;
+    struct cluster_sample again = samples.sample[3];
+    cluster_samples_add(&samples, &again);
+    assert_int_equal(samples.changes, changes); /* nothing new */
+}
+
+/* Where a way is a guess chips learn nothing; at one site no way is taken. */
+static void test_guess(void **state)
+{
+    (void)state;
+    static struct cluster_samples samples;
+    const struct shape s = shape();
+    struct cluster_factors f;
+    struct cluster_sample far = sample(&s, 1, 8, 4);
+    far.part[1].worker.guessed = true;
+    assert_false(cluster_guesses(far.part, 2));
+    far.part[1].worker.site = (struct uuid){{2}};
+    far.part[1].worker.way_ps = CLUSTER_GUESS_PS;
+    assert_true(cluster_guesses(far.part, 2));
+    cluster_samples_add(&samples, &far);
+    assert_int_equal(cluster_learn(&f, &samples, MODEL, &s, believed, NULL), 0);
+    assert_int_equal(f.samples, 0);
+    uint64_t guessed = cluster_forecast(&s, far.part, 2);
+    far.part[1].worker.way_ps = 200000000; /* it was measured since */
+    far.part[1].worker.guessed = false;
+    assert_true(cluster_forecast(&s, far.part, 2) > guessed);
+    cluster_samples_add(&samples, &far);
+    assert_int_equal(samples.n, 1);
+    assert_int_equal(cluster_learn(&f, &samples, MODEL, &s, believed, NULL), 0);
+    assert_int_equal(f.samples, 1);
+    /* Through the hub: both ways, and none between two at the same site. */
+    struct cluster_worker own = worker(1, 1, MIB, 1), near = worker(2, 2, MIB, 1),
+                          other = worker(3, 3, MIB, 1);
+    own.way_ps = 0, near.way_ps = 5000, other.way_ps = 7000;
+    assert_int_equal(cluster_hop_ps(&near, &own), near.local_ps + 5000);
+    assert_int_equal(cluster_hop_ps(&own, &near), near.local_ps + 5000);
+    assert_int_equal(cluster_hop_ps(&other, &near), other.local_ps + 12000);
+    assert_int_equal(cluster_hop_ps(&near, &near), near.local_ps);
+}
+
 static void test_unknown(void **state)
 {
     (void)state;
@@ -160,9 +336,11 @@ static void test_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_divides), cmocka_unit_test(test_head_where_it_fits),
-        cmocka_unit_test(test_weak),    cmocka_unit_test(test_far),
-        cmocka_unit_test(test_unknown), cmocka_unit_test(test_files),
+        cmocka_unit_test(test_divides),       cmocka_unit_test(test_head_where_it_fits),
+        cmocka_unit_test(test_weak),          cmocka_unit_test(test_far),
+        cmocka_unit_test(test_unknown),       cmocka_unit_test(test_files),
+        cmocka_unit_test(test_learns),        cmocka_unit_test(test_learns_unknown),
+        cmocka_unit_test(test_learns_absurd), cmocka_unit_test(test_guess),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
