@@ -169,6 +169,35 @@ static bool pose(struct cluster_factors *f, const struct cluster_sample *sample,
     return true;
 }
 
+/* How many times longer all of them took than was believed, on what they have in common: a small model on strong chips waits for other
+ * things than memory, and takes a multiple of what is believed on each. What kinds differ in is told apart from there. */
+static int64_t common(const struct calibrate_row *row, uint32_t rows)
+{
+    int128 measured = 0, expected = 0;
+    for (uint32_t i = 0; i < rows; i++) {
+        measured += row[i].measured_ps > row[i].fixed_ps ? row[i].measured_ps - row[i].fixed_ps : 0;
+        for (uint32_t k = 0; k < row[i].parts; k++)
+            expected += row[i].part[k].ps;
+    }
+    int128 v = expected > 0 ? measured * CALIBRATE_ONE / expected : CALIBRATE_ONE;
+    return v < CALIBRATE_LEAST ? CALIBRATE_LEAST : v < CALIBRATE_MOST ? (int64_t)v : CALIBRATE_MOST;
+}
+
+static int factors_of(struct calibrate_row *row, struct cluster_factors *out)
+{
+    int64_t all = common(row, out->samples);
+    for (uint32_t i = 0; i < out->samples; i++) {
+        for (uint32_t k = 0; k < row[i].parts; k++) {
+            int128 ps = (int128)row[i].part[k].ps * all / CALIBRATE_ONE;
+            row[i].part[k].ps = ps < STAGE_PS_MAX ? (int64_t)ps : STAGE_PS_MAX;
+        }
+    }
+    int rc = calibrate(row, out->samples, out->kinds, out->factor);
+    for (uint32_t u = 0; rc == 0 && u < out->kinds; u++)
+        out->factor[u] = (int64_t)((int128)out->factor[u] * all / CALIBRATE_ONE);
+    return rc;
+}
+
 int cluster_learn(struct cluster_factors *out, const struct cluster_samples *samples,
                   const uint8_t digest[DIGEST_BYTES], const struct shape *shape, cluster_believed *believed,
                   const void *ctx)
@@ -183,7 +212,7 @@ int cluster_learn(struct cluster_factors *out, const struct cluster_samples *sam
             pose(out, s, shape, believed, ctx, &row[out->samples]))
             out->samples++;
     }
-    if (calibrate(row, out->samples, out->kinds, out->factor) != 0)
+    if (factors_of(row, out) != 0)
         *out = (struct cluster_factors){.samples = 0};
     free(row);
     return 0;

@@ -8,7 +8,7 @@
  * take than was believed. It holds for this model alone, since another's format may be read at another speed. Nothing measured: nothing changes.
  *
  * The way to a site is what its corridor was measured or said to take. Where neither is known it is guessed, and a sample over such a way
- * teaches nothing: the guess's error would be the chips'. Bounds: CLUSTER_SAMPLES_MAX, past these the oldest goes; factors as calibrate has them.
+ * teaches nothing: the guess's error would be the chips'. Bounds: CLUSTER_SAMPLES_MAX, past these the oldest goes; CLUSTER_FACTOR_LEAST and _MOST.
  */
 #ifndef BUSBAR_HUB_CLUSTER_SPEED_H
 #define BUSBAR_HUB_CLUSTER_SPEED_H
@@ -21,6 +21,10 @@
 #define CLUSTER_LOCAL_PS INT64_C(300000000) /* there and back over RPC on one machine: docs/clusters.md */
 #define CLUSTER_GUESS_PS \
     INT64_C(20000000000) /* from a site to the hub and back, if nobody knows: 40 ms for two */
+
+/* A common one for all kinds of the samples, times its own, each as calibrate has them. */
+#define CLUSTER_FACTOR_LEAST (CALIBRATE_LEAST * CALIBRATE_LEAST / CALIBRATE_ONE)
+#define CLUSTER_FACTOR_MOST (CALIBRATE_MOST * CALIBRATE_MOST / CALIBRATE_ONE)
 
 /* How a part's member is reached, its layers, and its kind of chip. */
 struct cluster_part {

@@ -211,6 +211,24 @@ static void test_learns(void **state)
     assert_int_equal(after, before);
 }
 
+/* One split of two kinds cannot tell which of them is slow: both are, alike, however much. */
+static void test_learns_all(void **state)
+{
+    (void)state;
+    static struct cluster_samples samples;
+    const struct shape s = shape();
+    struct cluster_factors f;
+    struct cluster_sample slow = sample(&s, 1, 8, 1);
+    uint64_t foretold;
+    slow.part[0] = part("a", 8, 1000);
+    slow.part[1] = part("b", 4, 1000);
+    slow.token_s_e3 = cluster_forecast(&s, slow.part, 2);
+    cluster_samples_add(&samples, &slow);
+    assert_int_equal(layers_of_a(&s, &samples, &f, &foretold), 8);
+    assert_in_range(foretold, slow.token_s_e3 - slow.token_s_e3 / 100 - 1,
+                    slow.token_s_e3 + slow.token_s_e3 / 100 + 1);
+}
+
 /* A kind that the catalogue does not have is known once it was measured. */
 static void test_learns_unknown(void **state)
 {
@@ -248,7 +266,7 @@ static void test_learns_absurd(void **state)
         (void)layers_of_a(&s, &samples, &f, &token_s_e3);
         assert_int_equal(f.samples, 1);
         for (uint32_t k = 0; k < f.kinds; k++)
-            assert_in_range(f.factor[k], CALIBRATE_LEAST, CALIBRATE_MOST);
+            assert_in_range(f.factor[k], CLUSTER_FACTOR_LEAST, CLUSTER_FACTOR_MOST);
         assert_true(token_s_e3 > 0);
     }
     for (uint32_t i = 0; i < 2 * CLUSTER_SAMPLES_MAX; i++) {
@@ -336,11 +354,12 @@ static void test_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_divides),       cmocka_unit_test(test_head_where_it_fits),
-        cmocka_unit_test(test_weak),          cmocka_unit_test(test_far),
-        cmocka_unit_test(test_unknown),       cmocka_unit_test(test_files),
-        cmocka_unit_test(test_learns),        cmocka_unit_test(test_learns_unknown),
-        cmocka_unit_test(test_learns_absurd), cmocka_unit_test(test_guess),
+        cmocka_unit_test(test_divides),    cmocka_unit_test(test_head_where_it_fits),
+        cmocka_unit_test(test_weak),       cmocka_unit_test(test_far),
+        cmocka_unit_test(test_unknown),    cmocka_unit_test(test_files),
+        cmocka_unit_test(test_learns),     cmocka_unit_test(test_learns_unknown),
+        cmocka_unit_test(test_learns_all), cmocka_unit_test(test_learns_absurd),
+        cmocka_unit_test(test_guess),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
