@@ -89,9 +89,10 @@ cli_fn cli_down, cli_status, cli_tenant_add, cli_tenant_list, cli_tenant_show, c
     cli_gateway_run, cli_pool_list, cli_pool_price, cli_corridor_list, cli_corridor_show, cli_corridor_set,
     cli_corridor_cordon, cli_corridor_close, cli_corridor_resume, cli_run, cli_submit, cli_jobs, cli_job_show,
     cli_job_logs, cli_job_cancel, cli_job_retry, cli_job_cp, cli_ca_init, cli_ca_request, cli_ca_sign,
-    cli_ca_install, cli_ca_show, cli_model_recall, cli_model_recalls, cli_accept, cli_audit_verify, cli_audit_replay,
-    cli_audit_report, cli_audit_export, cli_receipt_get, cli_receipt_verify, cli_witness, cli_plan, cli_chips,
-    cli_predictions, cli_model_where, cli_model_without, cli_model_catalogue;
+    cli_ca_install, cli_ca_show, cli_model_recall, cli_model_recalls, cli_accept, cli_audit_verify,
+    cli_audit_replay, cli_audit_report, cli_audit_export, cli_receipt_get, cli_receipt_verify, cli_witness,
+    cli_plan, cli_chips, cli_bench_chip, cli_predictions, cli_model_where, cli_model_without,
+    cli_model_catalogue;
 cli_fn cli_chip_list, cli_chip_show, cli_chip_declare, cli_chip_alarms, cli_chip_resolve;
 
 #endif

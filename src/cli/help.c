@@ -166,6 +166,11 @@ static const struct {
                   "  busbar run --chip h100:4,mi300x:8 --time 12h --name train -- ./train.sh\n"
                   "  busbar run --green --deadline +36h --detach -- ./nightly.sh\n"
                   "  busbar run --array 1-100%8 -- sh -c './part.sh $BUSBAR_ARRAY_INDEX'\n"},
+    {"bench-chip", "Processors only, at a low priority, at most 10 seconds; accelerators are listed as not "
+                   "measured. Each result is "
+                   "checked;\n"
+                   "exit status 1: one was wrong, and has no figure.\n"
+                   "  --quick                at most 2 seconds\n"},
     {"submit", "FILE is a script that begins with #!, with what it needs in lines\n"
                "  #BUSBAR --option value     options of this verb\n"
                "  #SBATCH --option=value     Slurm's, as far as they have a meaning here; others are named "

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""busbar chips: this machine, captured ones, a bus with tools that lie, and a chip that falls off while it is watched."""
+"""busbar chips: this machine, captured ones, a bus with tools that lie, and a chip that falls off while it is watched; busbar bench-chip."""
 import json
 import os
 import pathlib
@@ -148,9 +148,42 @@ def check_watch():
             watch.stdout.close()
 
 
+def bench(*args, **env):
+    return busbar(OK, 'bench-chip', '--quick', *args, **{**CLEAN, **env}).stdout
+
+
+FIGURES = {'matrix_mflops', 'matrix_all_mflops', 'copy_mb_s', 'allreduce_mb_s'}
+
+
+def check_bench():
+    """Processors are measured, on no more threads than they may run on; accelerators are told as what was not."""
+    allowed = os.sched_getaffinity(0)
+    with tempfile.TemporaryDirectory(prefix='bb-chips-') as tmp:
+        folder = pathlib.Path(tmp)
+        make_bus(folder, ['0000:19:00.0'])
+        make_tool(folder, 'nvidia-smi', rows(['0000:19:00.0']))
+        env = {'BUSBAR_SYSFS': str(folder / 'sys'), 'BUSBAR_CHIP_TOOLS': str(folder), 'BUSBAR_CHIP_LIBS': str(folder)}
+        try:
+            os.sched_setaffinity(0, {min(allowed)})
+            found = json.loads(bench('--json', **env))
+        finally:
+            os.sched_setaffinity(0, allowed)
+    same((found['tier'], found['quick']), ('measured', True), found)
+    cpu, other = found['chips']
+    same((cpu['kind'], cpu['verdict'], cpu['threads']), ('cpu', 'measured', 1), cpu)
+    need(all(cpu[f] > 0 for f in FIGURES - {'allreduce_mb_s'}), cpu)
+    same((cpu.get('allreduce_mb_s'), cpu['reasons']['allreduce_mb_s']), (None, 'not measured: there is one thread only'), cpu)
+    same((other['kind'], other['pci'], other['verdict'], other['reason']),
+         ('h100', '0000:19:00.0', 'unmeasured', 'not measured: no kernel for this kind'), other)
+    text = bench()
+    need(text.startswith('cpu: ') and f' {min(len(allowed), 64)} thread' in text and 'GFLOP/s' in text and 'wrong' not in text, text)
+    busbar(USAGE, 'bench-chip', 'h100')
+    busbar(USAGE, 'bench-chip', '--slow')
+
+
 def main():
     tap = Tap()
-    for case in (check_here, check_captured, check_refusals, check_tools, check_watch):
+    for case in (check_here, check_captured, check_refusals, check_tools, check_watch, check_bench):
         tap.case(case.__name__.replace('_', ' '), case)
     tap.done()
 
