@@ -105,6 +105,8 @@ static float *take(size_t n)
 
 /* The matrices of a thread lie one behind the other: a, b, c, and the kernel's panel. */
 #define MATRIX ((size_t)BENCH_SIDE * BENCH_SIDE)
+#define PRODUCT_FLOP (2 * (uint64_t)MATRIX * BENCH_SIDE)
+#define ALL_TIMES_MAX 64u
 #define MATRICES (3 * MATRIX + (size_t)BENCH_SIDE * BENCH_PANEL)
 
 static void matrix_fill(float *m, uint64_t seed)
@@ -170,7 +172,7 @@ static int run_matrix(struct bench *b, struct err *err)
         if (!matrix_is_right(m, seed))
             say_wrong(f, "a product of matrices");
     }
-    settle(f, taken, 2 * (uint64_t)MATRIX * BENCH_SIDE);
+    settle(f, taken, PRODUCT_FLOP);
     free(m);
     return 0;
 }
@@ -266,11 +268,17 @@ static void all_fill(const struct team *team, struct member *m, uint64_t seed)
     matrix_fill(m->data, seed + ((uint64_t)m->at << 32));
 }
 
-#define ALL_TIMES 4u
+/* So many products that a round takes about as long as one thread's did. */
+static uint32_t all_times(const struct bench_result *result)
+{
+    const uint64_t times = result->figure[BENCH_MATRIX].value * ROUND_NS / 1000 / PRODUCT_FLOP;
+    return times < 1 ? 1 : times > ALL_TIMES_MAX ? ALL_TIMES_MAX : (uint32_t)times;
+}
 
 static void all_part(struct team *team, struct member *m)
 {
-    for (uint32_t i = 0; i < ALL_TIMES; i++)
+    const uint32_t times = all_times(team->bench->result);
+    for (uint32_t i = 0; i < times; i++)
         matrix_once(team->bench->plan, m->data);
 }
 
@@ -292,7 +300,7 @@ static int run_matrix_all(struct bench *b, struct err *err)
     int rc = team_run(&team, MATRICES, err);
     if (f->wrong)
         say_wrong(f, "a product of matrices on one of the threads");
-    settle(f, team.taken, 2 * (uint64_t)MATRIX * BENCH_SIDE * ALL_TIMES * team.threads);
+    settle(f, team.taken, PRODUCT_FLOP * all_times(b->result) * team.threads);
     return rc;
 }
 

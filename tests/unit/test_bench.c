@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/rng.h"
 #include "support.h"
@@ -185,6 +186,56 @@ static void test_wrong(void **state)
     check_wrong(&plan, 1u << BENCH_REDUCE);
 }
 
+/* ---- units ---- */
+
+#define BURNT_NS 20000000u
+
+static void burn(void)
+{
+    struct timespec t;
+    uint64_t begin = 0, now;
+    do {
+        (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+        now = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+        begin = begin ? begin : now;
+    } while (now - begin < BURNT_NS);
+}
+
+static void slow_matrix(float *c, const float *a, const float *b, float *pack, uint32_t n)
+{
+    burn();
+    bench_matrix(c, a, b, pack, n);
+}
+
+static void *slow_copy(void *dst, const void *src, size_t len)
+{
+    burn();
+    return memcpy(dst, src, len);
+}
+
+static void slow_add(float *dst, const float *src, size_t n)
+{
+    burn();
+    bench_add(dst, src, n);
+}
+
+/* Kernels that use a known time at least can be no faster than that, and a copy of a MiB not far slower. */
+static void test_units(void **state)
+{
+    (void)state;
+    struct bench_plan plan = small_plan(2);
+    plan.matrix = slow_matrix;
+    plan.copy = slow_copy;
+    plan.add = slow_add;
+    struct bench_result result = run(&plan);
+    const uint64_t side = BENCH_SIDE, copy = 2 * MIB * 1000 / BURNT_NS;
+    const uint64_t product = 2 * side * side * side * 1000 / BURNT_NS;
+    assert_in_range(result.figure[BENCH_MATRIX].value, 1, product);
+    assert_in_range(result.figure[BENCH_MATRIX_ALL].value, 1, 2 * product);
+    assert_in_range(result.figure[BENCH_COPY].value, copy / 10, copy);
+    assert_true(result.figure[BENCH_REDUCE].value <= plan.reduce_bytes * 1000 / BURNT_NS);
+}
+
 /* What is measured is never more than the machine may give: threads, memory. */
 static void test_plan(void **state)
 {
@@ -203,7 +254,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_products), cmocka_unit_test(test_threads), cmocka_unit_test(test_budget),
-        cmocka_unit_test(test_wrong),    cmocka_unit_test(test_plan),
+        cmocka_unit_test(test_wrong),    cmocka_unit_test(test_units),   cmocka_unit_test(test_plan),
     };
     return cmocka_run_group_tests_name("bench", tests, NULL, NULL);
 }
