@@ -58,7 +58,7 @@
     R(unit, 100, ROW_UNIT, 1) \
     R(unit_alarm, 101, ROW_UNIT_ALARM, 2) \
     R(unit_census, 102, ROW_UNIT_CENSUS, 1) \
-    R(unit_past, 103, ROW_UNIT_PAST, 3)
+    R(unit_past, 103, ROW_UNIT_PAST, 4)
 
 /* clang-format on */
 

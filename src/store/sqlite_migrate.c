@@ -19,14 +19,15 @@ static int run_made(sqlite3 *db, struct buf *sql, struct err *err)
 }
 
 /* What cannot be seen for want of memory is not taken to be missing. */
-static int look_column(sqlite3 *db, const char *table, const char *column, bool *there, struct err *err)
+static int look_column(sqlite3 *db, const char *table, const char *column, bool *there, int *in_key,
+                       struct err *err)
 {
-    int rc = sqlite3_table_column_metadata(db, NULL, table, column, NULL, NULL, NULL, NULL, NULL);
+    int rc = sqlite3_table_column_metadata(db, NULL, table, column, NULL, NULL, NULL, in_key, NULL);
     *there = rc == SQLITE_OK;
     return rc == SQLITE_OK || rc == SQLITE_ERROR ? 0 : sql_err(db, err);
 }
 
-/* A table whose key lacks a column is made anew, as SQLite changes no key: with all of its rows, or it stays as it was. */
+/* A table whose key lacks a column, be it beside the key already, is made anew, as SQLite changes no key: with all of its rows, or it stays as it was. */
 static int rebuild(sqlite3 *db, const struct layout *layout, const char *table, struct err *err)
 {
     struct buf sql, names;
@@ -35,7 +36,7 @@ static int rebuild(sqlite3 *db, const struct layout *layout, const char *table, 
     buf_init(&names, 8192);
     for (uint16_t i = 0; rc == 0 && i < layout->nfields; i++) {
         bool there;
-        rc = look_column(db, table, layout->fields[i].name, &there, err);
+        rc = look_column(db, table, layout->fields[i].name, &there, NULL, err);
         if (rc == 0 && there)
             buf_addf(&names, "%s\"%s\"", names.len > 0 ? ", " : "", layout->fields[i].name);
     }
@@ -66,8 +67,9 @@ int sqlite_migrate(sqlite3 *db, const struct layout *layout, struct err *err)
     sql_table(table, layout);
     for (uint16_t i = 0; rc == 0 && i < layout->nfields; i++) {
         bool there;
-        rc = look_column(db, table, layout->fields[i].name, &there, err);
-        if (rc != 0 || there)
+        int in_key = 0;
+        rc = look_column(db, table, layout->fields[i].name, &there, &in_key, err);
+        if (rc != 0 || (there && (i >= layout->nkeys || in_key)))
             continue;
         if (i < layout->nkeys) {
             rc = rebuild(db, layout, table, err);

@@ -325,6 +325,18 @@ static void test_site_removed(void **state)
     assert_false(alarmed(3));
 }
 
+/* Two sites say it at one time: a line of its past for each. */
+static void test_at_one_time(void **state)
+{
+    (void)state;
+    assert_int_equal(see(1, 1), 0);
+    for (uint64_t site = 2; site <= 3; site++) {
+        struct event e = seen(1, site);
+        assert_int_equal(world_step(world, &e), 0);
+    }
+    assert_int_equal(pasts(1, UNIT_PAST_ALARM), 2);
+}
+
 static void test_census(void **state)
 {
     (void)state;
@@ -546,6 +558,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_home_lost, setup, teardown),
         cmocka_unit_test_setup_teardown(test_twice_at_one, setup, teardown),
         cmocka_unit_test_setup_teardown(test_site_removed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_at_one_time, setup, teardown),
         cmocka_unit_test_setup_teardown(test_census, setup, teardown),
         cmocka_unit_test_setup_teardown(test_declared, setup, teardown),
         cmocka_unit_test_setup_teardown(test_told, setup, teardown),

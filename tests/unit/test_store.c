@@ -694,6 +694,50 @@ static void test_added_key(void **state)
     test_folder_remove(folder);
 }
 
+struct pasts {
+    struct row_unit_past row[4];
+    uint32_t n;
+};
+
+static int take_past(void *ctx, enum row_kind kind, const void *row)
+{
+    struct pasts *pasts = ctx;
+    assert_true(kind == ROW_KIND_unit_past && pasts->n < 4);
+    pasts->row[pasts->n++] = *(const struct row_unit_past *)row;
+    return 0;
+}
+
+/* Pasts of chips of an older binary have the site beside the key: two sites at one time were one line. */
+static void test_widened_key(void **state)
+{
+    (void)state;
+    char *folder = test_folder();
+    char path[FS_PATH_MAX];
+    assert_true(fs_join(path, folder, "busbar.db"));
+    struct bench b;
+    struct err err;
+    bench_init(&b, sqlite_at(path, NULL));
+    b.store->ops->close(b.store);
+    exec(path,
+         "DROP TABLE bb_unit_past; CREATE TABLE bb_unit_past (unit BLOB NOT NULL DEFAULT '', at_ms BIGINT "
+         "NOT NULL DEFAULT 0, what BIGINT NOT NULL DEFAULT 0, site BLOB NOT NULL DEFAULT '', \"from\" BLOB "
+         "NOT NULL DEFAULT '', text BLOB NOT NULL DEFAULT '', PRIMARY KEY (unit, at_ms, what));"
+         "INSERT INTO bb_unit_past (unit, at_ms, what, site, \"from\") VALUES "
+         "(x'01000000000000000000000000000000', 7, 2, x'02000000000000000000000000000000', zeroblob(16))");
+    b.store = sqlite_at(path, NULL);
+    const struct row_unit_past more = {.unit = {{1}}, .at_ms = 7, .what = 2, .site = {{3}}};
+    add(&b, ROW_KIND_unit_past, ROW_PUT, &more);
+    assert_int_equal(commit(&b, 1), 0);
+    const struct row_query all = {.kind = ROW_KIND_unit_past};
+    struct pasts pasts = {.n = 0};
+    assert_int_equal(b.store->ops->rows(b.store, &all, 1, take_past, &pasts, &err), 0);
+    assert_int_equal(pasts.n, 2);
+    assert_int_equal(pasts.row[0].site.b[0], 2);
+    assert_int_equal(pasts.row[1].site.b[0], 3);
+    bench_fini(&b);
+    test_folder_remove(folder);
+}
+
 static void test_backup(void **state)
 {
     (void)state;
@@ -835,6 +879,7 @@ int main(void)
         cmocka_unit_test(test_memory_fails_once),
         cmocka_unit_test(test_added_columns),
         cmocka_unit_test(test_added_key),
+        cmocka_unit_test(test_widened_key),
         cmocka_unit_test(test_backup),
         cmocka_unit_test(test_damaged_values),
         cmocka_unit_test(test_cannot_open),
