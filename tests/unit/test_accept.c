@@ -434,6 +434,12 @@ static void test_head_has_no_baseline(void **state)
     (void)state;
     uint64_t one, many;
     assert_int_equal(set_mode(ACCEPT_REQUIRE), 0);
+    deploy(2, 1, ""); /* which has no chip, as heads have none */
+    tell(2, 0, REPLICA_READY);
+    assert_int_equal(find(2, 0, ACCEPT_PASSED, 1000000), 0);
+    struct event undeploy = {.kind = EVENT_KIND_undeploy, .u.undeploy.deployment = uid('D', 2)};
+    assert_int_equal(world_step(world, &undeploy), 0);
+    tell(2, 0, REPLICA_STOPPED);
     (void)cluster_at_two();
     for (uint64_t tokens_s = 1000; tokens_s >= 1; tokens_s /= 10) {
         assert_int_equal(find(2, CLUSTER_HEAD, ACCEPT_PASSED, tokens_s), 0);
