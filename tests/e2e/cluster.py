@@ -160,8 +160,7 @@ def nobody_else(f):
     at_head = f.site if head(f)['site'] == 'north' else f.others['south']
     far, = [p for p in d['cluster']['parts'] if p['site'] != head(f)['site']]
     worker = {'deployment': d['id'], 'ordinal': far['ordinal'], 'epoch': far['epoch']}
-    for path in at_head.data.glob('run/by-*'):
-        same(path.stat().st_mode & 0o77, 0, path)
+    same([path.stat().st_mode & 0o777 for path in at_head.data.glob('run/by-*')], [0o600], 'the way to the far worker')
     east = f.others['east']
     same(way(f, east, worker), 403, 'another site')
     same(way(f, f.others['south'] if at_head is f.site else f.site, worker), 403, "the worker's own site")
@@ -191,6 +190,8 @@ def a_worker_goes(f, texts_alone):
         took = kill_worker(f, f.others['south'])
         s.read()
         need(not s.done, 'the stream was cut')
+        bill = f.bench.billed(s.id)
+    need(s.chunks <= bill['completion_tokens'] < CONTEXT - 32 and bill['cost'] > 0, f'billed for the {s.chunks} that it got: {bill}')
     same(texts(f), texts_alone, 'text afterwards')
     c = cluster(f)
     same(c['breaks'], 1, 'breaks')
