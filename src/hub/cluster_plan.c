@@ -17,6 +17,12 @@ struct part {
     uint32_t ordinal, epoch, layers;
 };
 
+uint64_t cluster_room(uint64_t asked, uint64_t chip)
+{
+    uint64_t most = chip / 10 * 9;
+    return asked == 0 || (chip > 0 && asked > most) ? most : asked;
+}
+
 uint64_t cluster_scratch(const struct shape *s, bool head)
 {
     uint64_t numbers = 3 * s->ffn + 4 * (uint64_t)s->model.hidden + (head ? s->vocab : 0);

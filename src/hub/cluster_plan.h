@@ -26,6 +26,8 @@ struct cluster_worker {
 #define CLUSTER_BYTE_S UINT64_C(20000000000) /* a server's memory, one or two channels' worth */
 #define CLUSTER_FLOP_S UINT64_C(200000000000)
 
+/* Bytes that a member may use, given what was asked for (0: nothing) and its chip's memory (0: nobody knows). */
+uint64_t cluster_room(uint64_t asked, uint64_t chip);
 /* Bytes that a worker cannot use for layers; with what comes after the last one as well. */
 uint64_t cluster_scratch(const struct shape *shape, bool head);
 /* Layers that the worker has room for, for `tokens` of context in all; with what comes after the last one as well. */

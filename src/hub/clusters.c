@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "core/kinds.h"
 #include "core/view.h"
+#include "hub/cluster_memory.h"
 #include "hub/cluster_speed.h"
 #include "network/models.h"
 
@@ -21,6 +22,7 @@
 #define WORKERS_MAX (2 * CLUSTER_MEMBERS_MAX) /* of one: those that leave, too */
 #define REFERENCE "h100"
 #define TAKEN_LIMIT_S 5
+#define UNREAD_AGAIN_MS 30000
 
 struct seen_worker {
     struct cluster_worker worker;
@@ -41,19 +43,6 @@ struct seen {
     struct cluster_sample sample;
 };
 
-/* What is remembered of one between looks. */
-struct memory {
-    struct uuid id;
-    uint32_t generation;
-    uint64_t could_ms;  /* since when a plan could be made, 0: it cannot */
-    uint64_t better_ms; /* since when the one in force should be another, 0: it should not */
-    uint8_t digest[DIGEST_BYTES];
-    struct shape shape;
-    bool shaped, marked;
-    uint64_t learnt; /* from the samples as they were after so many changes */
-    struct cluster_factors factors;
-};
-
 /* What others may ask for, under the lock. */
 struct told {
     struct uuid id;
@@ -72,7 +61,8 @@ struct clusters_maker {
     bool stopping, wanted; /* of the core's thread: a look at what there is */
     struct seen seen[SEEN_MAX];
     uint32_t nseen;
-    struct memory memory[SEEN_MAX];
+    uint32_t from; /* of the core's thread: where the next look begins */
+    struct cluster_memories memories;
     struct cluster_samples samples;
     struct told told[SEEN_MAX], next[SEEN_MAX]; /* of this look, before it ends */
     uint32_t ntold, nnext;
@@ -94,15 +84,11 @@ static void take_worker(struct seen *seen, const struct core *core, const struct
 {
     const struct row_site *site = view_site(core, &row->site);
     struct seen_worker *w = &seen->worker[seen->n++];
-    *w = (struct seen_worker){.worker = {.ordinal = row->ordinal,
-                                         .epoch = row->epoch,
-                                         .site = row->site,
-                                         .memory_bytes = seen->row.member_bytes},
+    *w = (struct seen_worker){.worker = {.ordinal = row->ordinal, .epoch = row->epoch, .site = row->site},
                               .state = row->state};
     cluster_way(core, &row->site, &w->worker);
     memcpy(w->chip, row->chip, sizeof w->chip);
-    if (w->worker.memory_bytes == 0)
-        w->worker.memory_bytes = chip_memory(core, row->chip) / 10 * 9;
+    w->worker.memory_bytes = cluster_room(seen->row.member_bytes, chip_memory(core, row->chip));
     w->leaves = row->state == REPLICA_DRAINING || (site && view_site_state(site) == PLACE_DRAINING);
     w->begins = site && (row->state == REPLICA_WANTED || row->state == REPLICA_STARTING ||
                          row->state == REPLICA_BACKOFF);
@@ -139,9 +125,20 @@ static void take(void *ctx, const struct core *core)
     const struct row_deployment *row;
     pthread_mutex_lock(&m->lock);
     m->nseen = m->wanted ? 0 : m->nseen; /* else nobody waits for it any more */
-    for (uint32_t pos = 0;
-         m->wanted && m->nseen < SEEN_MAX && (row = view_deployment_at(core, &pos)) != NULL;)
-        m->nseen += take_cluster(&m->seen[m->nseen], core, row);
+    uint32_t pos = m->from;
+    bool around = pos == 0;
+    while (m->wanted && m->nseen < SEEN_MAX) {
+        row = view_deployment_at(core, &pos);
+        if (!row && around)
+            break;
+        if (around && row && m->from > 0 && pos > m->from)
+            break; /* all were taken */
+        if (row)
+            m->nseen += take_cluster(&m->seen[m->nseen], core, row);
+        around = around || !row;
+        pos = row ? pos : 0;
+    }
+    m->from = m->nseen == SEEN_MAX ? pos : 0;
     m->wanted = false;
     pthread_cond_broadcast(&m->wake);
     pthread_mutex_unlock(&m->lock);
@@ -185,38 +182,28 @@ static void add_equal(const struct clusters_maker *m, const struct shape *s, str
 
 /* ---- what is to be done ---- */
 
-static struct memory *memory_of(struct clusters_maker *m, const struct seen *seen)
-{
-    struct memory *free_one = NULL;
-    for (uint32_t i = 0; i < SEEN_MAX; i++) {
-        if (uuid_eq(&m->memory[i].id, &seen->row.id))
-            return &m->memory[i];
-        if (!free_one && uuid_zero(&m->memory[i].id))
-            free_one = &m->memory[i];
-    }
-    *free_one = (struct memory){.id = seen->row.id}; /* as many as are seen */
-    return free_one;
-}
-
-static bool read_shape(const struct clusters_maker *m, const struct seen *seen, struct memory *memory,
-                       struct err *err)
+/* Once for each digest; a file that cannot be read is tried again after a while. False: memory->unread says why. */
+static bool read_shape(const struct clusters_maker *m, const struct seen *seen, struct cluster_memory *memory)
 {
     char path[FS_PATH_MAX];
+    struct err err = {0};
     bool relative = seen->location[0] != '/';
-    if (memory->shaped && memcmp(memory->digest, seen->digest, DIGEST_BYTES) == 0)
-        return true;
+    if (memcmp(memory->digest, seen->digest, DIGEST_BYTES) == 0 &&
+        (memory->shaped || (memory->unread[0] && clock_boot_ms() - memory->unread_ms < UNREAD_AGAIN_MS)))
+        return memory->shaped;
     int n = snprintf(path, sizeof path, "%s%s%s", relative ? m->hub->data_dir : "", relative ? "/" : "",
                      seen->location);
-    if (n >= (int)sizeof path || shape_of_file(&memory->shape, path, err) != 0)
-        return false;
+    memory->shaped = n < (int)sizeof path && shape_of_file(&memory->shape, path, &err) == 0;
     memcpy(memory->digest, seen->digest, DIGEST_BYTES);
     memory->learnt = 0;
     memory->factors = (struct cluster_factors){.samples = 0};
-    return memory->shaped = true;
+    memory->unread_ms = clock_boot_ms();
+    cluster_words(memory->unread, err.msg[0] ? err.msg : "the path of its weights is too long");
+    return memory->shaped;
 }
 
 /* What is believed of the worker, as it was measured where it was. */
-static struct cluster_worker worker_known(const struct clusters_maker *m, const struct memory *memory,
+static struct cluster_worker worker_known(const struct clusters_maker *m, const struct cluster_memory *memory,
                                           const struct seen_worker *w)
 {
     struct cluster_worker out = w->worker;
@@ -227,7 +214,8 @@ static struct cluster_worker worker_known(const struct clusters_maker *m, const 
 
 /* Those that are ready; `staying`: without those that leave. */
 static uint32_t ready_ones(const struct clusters_maker *m, const struct seen *seen,
-                           const struct memory *memory, bool staying, struct cluster_worker out[WORKERS_MAX])
+                           const struct cluster_memory *memory, bool staying,
+                           struct cluster_worker out[WORKERS_MAX])
 {
     uint32_t n = 0;
     for (uint32_t i = 0; i < seen->n; i++) {
@@ -274,10 +262,9 @@ static void say(const struct clusters_maker *m, const struct seen *seen, const c
 {
     struct event event = {.kind = EVENT_KIND_cluster_wait,
                           .u.cluster_wait = {.deployment = seen->row.id, .generation = seen->row.generation}};
-    if (strncmp(words, seen->row.detail, sizeof seen->row.detail) == 0)
-        return;
-    (void)snprintf(event.u.cluster_wait.detail, sizeof event.u.cluster_wait.detail, "%s", words);
-    (void)runtime_post(m->hub->runtime, &event);
+    cluster_words(event.u.cluster_wait.detail, words); /* what was said before was cut, too */
+    if (strncmp(event.u.cluster_wait.detail, seen->row.detail, TEXT_CAP) != 0)
+        (void)runtime_post(m->hub->runtime, &event);
 }
 
 static void say_short(const struct clusters_maker *m, const struct seen *seen, uint32_t n, uint64_t bytes)
@@ -294,7 +281,7 @@ static void say_short(const struct clusters_maker *m, const struct seen *seen, u
 }
 
 /* Whether it is time for a plan where none is in force, given that one can be made. */
-static bool is_time(const struct seen *seen, struct memory *memory, uint32_t n)
+static bool is_time(const struct seen *seen, struct cluster_memory *memory, uint32_t n)
 {
     uint64_t could_ms = since(&memory->could_ms, true);
     if (n >= seen->row.members)
@@ -305,7 +292,7 @@ static bool is_time(const struct seen *seen, struct memory *memory, uint32_t n)
 }
 
 /* Whether one that stands is to be replaced now, given that another can be made. */
-static bool is_better(const struct clusters_maker *m, const struct seen *seen, struct memory *memory,
+static bool is_better(const struct clusters_maker *m, const struct seen *seen, struct cluster_memory *memory,
                       uint32_t n)
 {
     bool loses = plan_loses(seen);
@@ -325,7 +312,7 @@ static void log_plan(const struct seen *seen, const struct event_cluster_plan *p
              plan->parts, (double)plan->token_s_e3 / 1e3);
 }
 
-static void learn(const struct clusters_maker *m, struct memory *memory)
+static void learn(const struct clusters_maker *m, struct cluster_memory *memory)
 {
     if (memory->learnt != m->samples.changes &&
         cluster_learn(&memory->factors, &m->samples, memory->digest, &memory->shape, speed_of, m) == 0)
@@ -333,7 +320,7 @@ static void learn(const struct clusters_maker *m, struct memory *memory)
 }
 
 /* The parts of the plan in force, by what is known now. */
-static void tell(struct clusters_maker *m, const struct seen *seen, const struct memory *memory)
+static void tell(struct clusters_maker *m, const struct seen *seen, const struct cluster_memory *memory)
 {
     struct cluster_part part[CLUSTER_MEMBERS_MAX] = {{.layers = 0}};
     struct view_part of;
@@ -375,16 +362,14 @@ static void decide(struct clusters_maker *m, const struct seen *seen)
     struct event event = {.kind = EVENT_KIND_cluster_plan};
     struct event_cluster_plan *plan = &event.u.cluster_plan;
     struct cluster_worker workers[WORKERS_MAX];
-    struct memory *memory = memory_of(m, seen);
-    struct err err = {0};
+    struct cluster_memory *memory = cluster_memory_of(&m->memories, &seen->row.id);
     uint64_t lacks = 0;
     bool stands = seen->row.parts > 0;
-    memory->marked = true;
     if (memory->generation != seen->row.generation || stands)
         memory->could_ms = 0;
     memory->generation = seen->row.generation;
-    if (!read_shape(m, seen, memory, &err)) {
-        say(m, seen, err.msg[0] ? err.msg : "the path of its weights is too long");
+    if (!read_shape(m, seen, memory)) {
+        say(m, seen, memory->unread);
         return;
     }
     learn(m, memory);
@@ -436,8 +421,6 @@ static void look(struct clusters_maker *m)
     m->wanted = false;
     if (!taken || m->stopping)
         return;
-    for (uint32_t i = 0; i < SEEN_MAX; i++)
-        m->memory[i].marked = false;
     pthread_mutex_unlock(&m->lock);
     m->nnext = 0;
     for (uint32_t i = 0; i < m->nseen; i++) {
@@ -449,10 +432,6 @@ static void look(struct clusters_maker *m)
     pthread_mutex_lock(&m->lock);
     memcpy(m->told, m->next, m->nnext * sizeof *m->told);
     m->ntold = m->nnext;
-    for (uint32_t i = 0; i < SEEN_MAX; i++) {
-        if (!m->memory[i].marked)
-            m->memory[i] = (struct memory){.could_ms = 0};
-    }
 }
 
 static void *run(void *ctx)

@@ -126,8 +126,6 @@ static uint64_t least_memory(const struct core *core, const struct event_deploy 
     const struct row_chip *chip;
     const struct row_pool *pool;
     uint64_t least = UINT64_MAX;
-    if (e->member_bytes)
-        return e->member_bytes;
     for (uint32_t pos = 0; (pool = view_pool_at(core, &pos)) != NULL;) {
         if (!uuid_eq(&pool->site, &e->sites.v[0]) || (e->chip[0] && strcmp(e->chip, pool->chip) != 0))
             continue;
@@ -137,7 +135,7 @@ static uint64_t least_memory(const struct core *core, const struct event_deploy 
                 least = bytes;
         }
     }
-    return least;
+    return e->member_bytes ? cluster_room(e->member_bytes, least) : least;
 }
 
 /* So many as hold the weights and a quarter more. */

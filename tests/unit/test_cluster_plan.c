@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "core/kinds.h"
+#include "hub/cluster_memory.h"
 #include "hub/cluster_speed.h"
 #include "support.h"
 
@@ -330,6 +331,47 @@ static void test_unknown(void **state)
     assert_int_equal(cluster_plan_make(&vast, two, 2, UINT64_C(1) << 40, &out, &lacks), ERR_NO_CAPACITY);
 }
 
+/* What is asked for is held by the kernel, what a chip has is not to be had twice. */
+static void test_room(void **state)
+{
+    (void)state;
+    assert_int_equal(cluster_room(0, 1000 * MIB), 1000 * MIB / 10 * 9);
+    assert_int_equal(cluster_room(500 * MIB, 1000 * MIB), 500 * MIB);
+    assert_int_equal(cluster_room(2000 * MIB, 1000 * MIB), 1000 * MIB / 10 * 9);
+    assert_int_equal(cluster_room(2000 * MIB, 0), 2000 * MIB);
+}
+
+/* Clusters come and go without end: there is always a place, and those of the last look have kept theirs. */
+static void test_memories(void **state)
+{
+    (void)state;
+    static struct cluster_memories all;
+    for (uint64_t i = 1; i <= 10 * CLUSTER_MEMORIES; i++) {
+        const struct uuid id = uid('D', i);
+        cluster_memory_of(&all, &id)->could_ms = i;
+        for (uint64_t k = i > CLUSTER_MEMORIES / 2 ? i - CLUSTER_MEMORIES / 2 : 1; k <= i; k++) {
+            const struct uuid earlier = uid('D', k);
+            assert_int_equal(cluster_memory_of(&all, &earlier)->could_ms, k);
+        }
+    }
+    const struct uuid first = uid('D', 1);
+    assert_int_equal(cluster_memory_of(&all, &first)->could_ms, 0); /* it is new */
+}
+
+static void test_words(void **state)
+{
+    (void)state;
+    char longer[TEXT_CAP * 2], once[TEXT_CAP], twice[TEXT_CAP];
+    memset(longer, 'x', sizeof longer - 1);
+    longer[sizeof longer - 1] = 0;
+    cluster_words(once, longer);
+    assert_int_equal(strlen(once), TEXT_CAP - 1);
+    cluster_words(twice, once);
+    assert_memory_equal(once, twice, TEXT_CAP);
+    cluster_words(once, "a");
+    assert_int_equal(once[TEXT_CAP / 2], 0);
+}
+
 static void test_files(void **state)
 {
     (void)state;
@@ -359,7 +401,8 @@ int main(void)
         cmocka_unit_test(test_unknown),    cmocka_unit_test(test_files),
         cmocka_unit_test(test_learns),     cmocka_unit_test(test_learns_unknown),
         cmocka_unit_test(test_learns_all), cmocka_unit_test(test_learns_absurd),
-        cmocka_unit_test(test_guess),
+        cmocka_unit_test(test_guess),      cmocka_unit_test(test_room),
+        cmocka_unit_test(test_memories),   cmocka_unit_test(test_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
