@@ -29,7 +29,7 @@ def verbs():
     table = text[text.index('cli_verbs[]'):text.index('{NULL, NULL')]
     for name, value in re.findall(r'#define (\w+_OPTIONS) ((?:[^\n]*\\\n)+[^\n]*)', text):  # shared by several
         table = table.replace(name, value.replace('\\\n', ' '))
-    found = re.findall(r'\{"([a-z ]+)", "([^"]*)", (\d+), (\d+|CLI_ARGS_MAX),\s*((?:"[^"]*"\s*)+),', table)
+    found = re.findall(r'\{"([a-z -]+)", "([^"]*)", (\d+), (\d+|CLI_ARGS_MAX),\s*((?:"[^"]*"\s*)+),', table)
     need(len(found) >= 24, f'{len(found)} verbs were read')
     return [(name, args, int(low), ANY if high == 'CLI_ARGS_MAX' else int(high),
              [word.split('=')[0] for word in ''.join(re.findall(r'"([^"]*)"', o)).split()])
