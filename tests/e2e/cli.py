@@ -123,7 +123,7 @@ def unreachable(hub):
             if name in ('up', 'restore', 'completion', 'version', 'sim', 'rules check', 'rules explain', 'network check',
                         'network show', 'site join', 'site run', 'submit', 'audit verify', 'audit replay', 'audit export',
                         'model recall', 'receipt verify', 'witness', 'gateway join', 'gateway run', 'rules apply', 'rules diff',
-                        'drill', 'plan', 'predictions', 'chips', 'model catalogue', 'model without') or name.startswith(('ca ', 'tariff ')):
+                        'drill', 'plan', 'predictions', 'chips', 'bench-chip', 'model catalogue', 'model without') or name.startswith(('ca ', 'tariff ')):
                 continue
             done = subprocess.run([hub.bin, *name.split(), *['x'] * low, '--data', nowhere], capture_output=True,
                                   text=True,
