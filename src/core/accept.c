@@ -10,7 +10,6 @@
 #include "core/state.h"
 #include "core/view.h"
 
-#define FIGURES_MAX 256                       /* that a median is made of */
 #define FIGURE_MAX UINT64_C(1000000000000000) /* thousandths of a token a second */
 
 void acceptances_carve(struct core *core, struct arena *arena)
@@ -67,10 +66,11 @@ bool accept_bars(const struct core *core, const struct uuid *variant, const stru
     return false;
 }
 
-void accept_forget(struct core *core, const struct uuid *variant)
+void accept_forget(struct core *core, const struct uuid *gone)
 {
     for (uint32_t i = 0; i < core->acceptances.table.used; i++) {
-        if (!row_at(core, i) || !uuid_eq(&row_at(core, i)->variant, variant))
+        const struct row_acceptance *row = row_at(core, i);
+        if (!row || !(uuid_eq(&row->variant, gone) || uuid_eq(&row->site, gone)))
             continue;
         core->acceptances.nbarred -= row_at(core, i)->barred_ms != 0;
         table_drop(&core->acceptances.table, i);
@@ -95,6 +95,17 @@ const struct row_acceptance *view_acceptance(const struct core *core, const stru
     return NULL;
 }
 
+/* Whether it goes first: those that failed last; where rows lie in the table decides nothing, since that is another after core_load. */
+static bool is_older(const struct row_acceptance *a, const struct row_acceptance *b)
+{
+    int d = (a->fails > 0) - (b->fails > 0);
+    d = d ? d : (a->at_ms > b->at_ms) - (a->at_ms < b->at_ms);
+    d = d ? d : memcmp(&a->variant, &b->variant, sizeof a->variant);
+    d = d ? d : memcmp(&a->site, &b->site, sizeof a->site);
+    d = d ? d : memcmp(a->chip, b->chip, CHIP_CAP);
+    return d ? d < 0 : a->chips < b->chips;
+}
+
 /* Keeps a place for the next one: it is free only once the deletion was collected. */
 static void make_room(struct core *core, uint32_t but)
 {
@@ -102,8 +113,8 @@ static void make_room(struct core *core, uint32_t but)
     uint32_t oldest = INDEX_NONE;
     for (uint32_t i = 0; i < table->used && table_room(table) <= 1; i++) {
         const struct row_acceptance *row = row_at(core, i);
-        if (row && i != but && row->barred_ms == 0 && row->fails == 0 &&
-            (oldest == INDEX_NONE || row->at_ms < row_at(core, oldest)->at_ms))
+        if (row && i != but && row->barred_ms == 0 &&
+            (oldest == INDEX_NONE || is_older(row, row_at(core, oldest))))
             oldest = i;
     }
     if (oldest != INDEX_NONE)
@@ -151,28 +162,36 @@ static void insert(uint64_t *list, uint32_t *n, uint64_t value)
     list[at] = value;
 }
 
-/* The lower one of two in the middle; 0: nothing was measured. What a cluster's head gives is its plan's doing, and no two are alike. */
-static uint64_t median_of(const struct core *core, const struct row_replica *r, bool many)
+/* Of that row alone: another site could claim what it likes. The lower one of two in the middle; 0: nothing was measured. */
+static uint64_t median_of(struct row_acceptance *row, bool many)
 {
-    uint64_t list[FIGURES_MAX];
-    uint32_t n = 0;
-    for (uint32_t i = 0; r->role != REPLICA_HEAD && i < core->acceptances.table.used; i++) {
-        struct row_acceptance *row = row_at(core, i);
-        if (!row || !uuid_eq(&row->variant, &r->variant) || row->chips != r->chips ||
-            memcmp(row->chip, r->chip, CHIP_CAP) != 0)
-            continue;
-        uint32_t kept = row->passes < ACCEPT_KEPT ? (uint32_t)row->passes : ACCEPT_KEPT;
-        for (uint32_t k = 0; k < kept && n < FIGURES_MAX; k++)
-            insert(list, &n, figures_of(row, many)[k]);
-    }
+    uint64_t list[ACCEPT_KEPT];
+    uint32_t n = 0, kept = row->passes < ACCEPT_KEPT ? (uint32_t)row->passes : ACCEPT_KEPT;
+    for (uint32_t k = 0; k < kept; k++)
+        insert(list, &n, figures_of(row, many)[k]);
     return n == 0 ? 0 : list[(n - 1) / 2];
+}
+
+void accept_usual(const struct row_acceptance *row, uint64_t *one, uint64_t *many)
+{
+    struct row_acceptance copy = *row;
+    *one = median_of(&copy, false);
+    *many = median_of(&copy, true);
 }
 
 bool view_accept_speed(const struct core *core, const struct row_replica *r, uint64_t *one, uint64_t *many)
 {
-    *one = median_of(core, r, false);
-    *many = median_of(core, r, true);
+    const struct row_acceptance *row = view_acceptance(core, r);
+    *one = *many = 0;
+    if (row && r->role != REPLICA_HEAD && row->batch == accept_batch(r->slots) &&
+        memcmp(row->version, r->version, NAME_CAP) == 0)
+        accept_usual(row, one, many);
     return *one > 0;
+}
+
+uint32_t accept_batch(uint32_t slots)
+{
+    return slots == 0 ? 1 : slots < ACCEPT_BATCH_MAX ? slots : ACCEPT_BATCH_MAX;
 }
 
 bool accept_is_slow(uint64_t one, uint64_t many, uint64_t usual_one, uint64_t usual_many)
@@ -181,10 +200,20 @@ bool accept_is_slow(uint64_t one, uint64_t many, uint64_t usual_one, uint64_t us
            (int128)one * many * 1000 * 1000 < (int128)usual_one * usual_many * ACCEPT_SHARE * ACCEPT_SHARE;
 }
 
-static bool is_slow(const struct core *core, const struct row_replica *r, const struct event_accept_result *e)
+static bool is_slow(struct row_acceptance *row, const struct event_accept_result *e,
+                    const struct row_replica *r)
 {
-    return e->verdict == ACCEPT_PASSED &&
-           accept_is_slow(e->one, e->many, median_of(core, r, false), median_of(core, r, true));
+    return r->role != REPLICA_HEAD && e->verdict == ACCEPT_PASSED &&
+           accept_is_slow(e->one, e->many, median_of(row, false), median_of(row, true));
+}
+
+/* Figures of another engine, or of another number of requests at a time, say nothing of this one's. */
+static void begin_anew(struct row_acceptance *row, const struct event_accept_result *e,
+                       const struct row_replica *r)
+{
+    if (r->role != REPLICA_HEAD &&
+        (memcmp(row->version, r->version, NAME_CAP) != 0 || (e->one > 0 && e->batch != row->batch)))
+        row->passes = 0;
 }
 
 /* ---- steps ---- */
@@ -234,7 +263,9 @@ static bool words_hold(const char *text)
 static void take_figures(struct row_acceptance *row, const struct event_accept_result *e,
                          const struct row_replica *r)
 {
+    uint32_t batch = row->batch;
     ACCEPT_FIGURES(COPY, _)
+    row->batch = e->one > 0 ? e->batch : batch; /* that of the figures which are kept */
     row->check = e->check;
     memcpy(row->reason, e->reason, sizeof row->reason);
     memcpy(row->version, r->version, sizeof row->version);
@@ -298,17 +329,18 @@ int step_accept_result(struct core *core, const struct event *event)
     if (rc != 0)
         return rc;
     struct row_replica *replica = &core->replica[i].row;
-    bool slow = is_slow(core, replica, e);
     uint32_t k = row_of(core, replica);
     if (k == INDEX_NONE)
         return ERR_LIMIT;
     struct row_acceptance *row = &core->acceptances.acceptance[k].row;
     table_touch(&core->acceptances.table, k);
+    begin_anew(row, e, replica);
+    bool slow = is_slow(row, e, replica);
     if (!slow)
         take_figures(row, e, replica);
     else {
         struct event_accept_result as = *e;
-        static const char words[] = "slower than 70 % of what this variant's replicas gave before";
+        static const char words[] = "slower than 70 % of what this variant's replicas gave here before";
         as.verdict = ACCEPT_FAILED;
         memset(as.reason, 0, sizeof as.reason);
         memcpy(as.reason, words, sizeof words);
@@ -334,20 +366,30 @@ int step_accept_result(struct core *core, const struct event *event)
     return 0;
 }
 
+static bool is_lifted(const struct row_acceptance *row, const struct event_accept_lift *e)
+{
+    return row && uuid_eq(&row->variant, &e->variant) &&
+           (uuid_zero(&e->site) || uuid_eq(&row->site, &e->site));
+}
+
+/* What was usual goes too: who lifts says that what was found is no measure, the speed included. */
 int step_accept_lift(struct core *core, const struct event *event)
 {
     const struct event_accept_lift *e = &event->u.accept_lift;
     bool any = false;
     for (uint32_t i = 0; i < core->acceptances.table.used; i++) {
         const struct row_acceptance *row = row_at(core, i);
-        if (!row || (row->barred_ms == 0 && row->fails == 0) || !uuid_eq(&row->variant, &e->variant) ||
-            !(uuid_zero(&e->site) || uuid_eq(&row->site, &e->site)))
+        any = any || (is_lifted(row, e) && (row->barred_ms != 0 || row->fails != 0));
+    }
+    for (uint32_t i = 0; any && i < core->acceptances.table.used; i++) {
+        struct row_acceptance *row = row_at(core, i);
+        if (!is_lifted(row, e))
             continue;
         core->acceptances.nbarred -= row->barred_ms != 0;
-        core->acceptances.acceptance[i].row.barred_ms = 0;
-        core->acceptances.acceptance[i].row.fails = 0;
+        row->barred_ms = 0;
+        row->fails = 0;
+        row->passes = 0;
         table_touch(&core->acceptances.table, i);
-        any = true;
     }
     if (!any)
         return ERR_NOT_FOUND;

@@ -11,11 +11,12 @@
  * too, and wait. With ACCEPT_WARN all of this is known, and nothing follows.
  *
  * Too slow is decided here, from figures of the events alone, one request at a time and several: if their geometric mean is below
- * ACCEPT_SHARE of that of the medians which this variant's checks that passed gave on as many chips of that kind, at any site, the
- * last ACCEPT_KEPT of each. The first is the baseline. A cluster's head has none: its plan
- * decides how fast it is.
+ * ACCEPT_SHARE of that of the medians which this variant's checks that passed gave at that site on as many chips of that kind, the
+ * last ACCEPT_KEPT. The first is the baseline, and so is the first of another version of the engine, with another number of requests
+ * at a time, or after a lift. A site is held against itself only: else one that claims too much would have others' replicas failed. A
+ * cluster's head has none: its plan decides how fast it is.
  *
- * All of it lies in rows. Bounds: ACCEPTANCES_MAX of them; past these the oldest that bars nothing is dropped.
+ * All of it lies in rows. Bounds: ACCEPTANCES_MAX of them; past these the oldest that bars nothing is dropped, of those that failed last.
  */
 #ifndef BUSBAR_CORE_ACCEPT_H
 #define BUSBAR_CORE_ACCEPT_H
@@ -27,6 +28,7 @@
 #define ACCEPT_FAILS_MAX 2
 #define ACCEPT_SHARE 700 /* thousandths of the median */
 #define ACCEPT_KEPT 7    /* figures of a row */
+#define ACCEPT_BATCH_MAX 8
 #define ACCEPTANCES_MAX 1024
 
 struct acceptance {
@@ -50,8 +52,12 @@ bool accept_bars(const struct core *core, const struct uuid *variant, const stru
 bool deployment_is_barred(const struct core *core, uint32_t deployment, uint32_t site);
 /* Thousandths of a token a second; `usual`: medians, 0: there are none. */
 bool accept_is_slow(uint64_t one, uint64_t many, uint64_t usual_one, uint64_t usual_many);
-/* The variant is no more. */
-void accept_forget(struct core *core, const struct uuid *variant);
+/* The variant or the site is no more. */
+void accept_forget(struct core *core, const struct uuid *gone);
+/* How many requests at a time are measured of a replica with so many slots. */
+uint32_t accept_batch(uint32_t slots);
+/* Medians of the row's figures, 0: it has none. */
+void accept_usual(const struct row_acceptance *row, uint64_t *one, uint64_t *many);
 void acceptances_collect(struct core *core, row_fn *fn, void *ctx);
 void acceptances_dump(const struct core *core, row_fn *fn, void *ctx);
 int load_accept_mode(struct core *core, const struct row_accept_mode *row);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "core/accept.h"
 #include "core/kinds.h"
 #include "core/state.h"
 #include "core/view.h"
@@ -130,6 +131,7 @@ int step_site_remove(struct core *core, const struct event *event)
     const struct event_site_remove *e = &event->u.site_remove;
     if (site_by_id(core, &e->site).v == INDEX_NONE || !member_drop(core, &e->site))
         return ERR_NOT_FOUND;
+    accept_forget(core, &e->site);
     site_set_state(core, site_by_id(core, &e->site), PLACE_LOST); /* what runs there is placed again */
     registry_site_removed(core, site_by_id(core, &e->site).v);
     return 0;

@@ -29,7 +29,7 @@ const struct row_acceptance *view_acceptance_at(const struct core *core, uint32_
 const struct row_acceptance *view_acceptance(const struct core *core, const struct row_replica *replica);
 bool view_takes_requests(const struct row_replica *row);
 uint32_t view_accept_mode(const struct core *core);
-/* Medians of what checks that passed gave for such replicas, thousandths of a token a second; false: there were none. */
+/* Medians of what checks of such replicas at that site gave, of those that passed; thousandths of a token a second; false: none did. */
 bool view_accept_speed(const struct core *core, const struct row_replica *row, uint64_t *one, uint64_t *many);
 /* Jobs that wait or run. */
 const struct row_job *view_job_at(const struct core *core, uint32_t *pos);

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "core/accept.h"
 #include "hub/acceptance.h"
 #include "hub/api.h"
 
@@ -29,12 +30,9 @@ static void render(struct buf *out, const struct core *core, const struct row_ac
     const struct row_variant *variant = view_variant(core, &row->variant);
     const struct row_model *model = variant ? view_model(core, &variant->model) : NULL;
     const struct row_site *site = view_site(core, &row->site);
-    const struct row_replica like = {.variant = row->variant, .site = row->site, .chips = row->chips};
-    struct row_replica same = like;
     char digest[2 * DIGEST_BYTES + 1];
     uint64_t one, many;
-    memcpy(same.chip, row->chip, sizeof same.chip);
-    (void)view_accept_speed(core, &same, &one, &many);
+    accept_usual(row, &one, &many);
     hex_encode(digest, variant ? variant->digest : row->golden, DIGEST_BYTES);
     buf_addf(out, "{\"digest\":\"%s\"", digest);
     add_text(out, "model", model ? model->name : "?", NAME_CAP);

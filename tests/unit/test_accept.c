@@ -339,18 +339,21 @@ static void test_slow(void **state)
     tell(2, 0, REPLICA_READY);
     tell(2, 1, REPLICA_READY);
     assert_int_equal(find(2, 0, ACCEPT_PASSED, 100), 0); /* the first is the baseline */
-    uint64_t slow = site_of(2, 1);
-    assert_int_equal(find(2, 1, ACCEPT_PASSED, 71), 0);
+    uint64_t slow = site_of(2, 0);
+    assert_int_equal(find(2, 1, ACCEPT_PASSED, 10),
+                     0); /* what another site claims is no measure of this one */
     assert_true(takes(2, 1));
+    assert_int_equal(find(2, 0, ACCEPT_PASSED, 71), 0);
     assert_int_equal(find(2, 0, ACCEPT_PASSED, 100), 0);
-    assert_int_equal(find(2, 1, ACCEPT_PASSED, 69), 0); /* of a median of 100 */
-    assert_false(takes(2, 1));
+    assert_int_equal(find(2, 0, ACCEPT_PASSED, 100), 0);
+    assert_int_equal(find(2, 0, ACCEPT_PASSED, 69), 0); /* of a median of 100 */
+    assert_false(takes(2, 0));
     assert_int_equal(known(2, slow)->verdict, ACCEPT_FAILED);
-    assert_int_equal(known(2, slow)->passes, 1);
+    assert_int_equal(known(2, slow)->passes, 4);
     assert_int_equal(known(2, slow)->one,
                      69000); /* its figures are kept, and not among those that others are held against */
     uint64_t one, many;
-    assert_true(view_accept_speed(world->core, replica(2, 0), &one, &many));
+    accept_usual(known(2, slow), &one, &many);
     assert_int_equal(one, 100000);
     assert_int_equal(many, 200000);
 }
@@ -501,6 +504,49 @@ static void test_head_outage(void **state)
     assert_true(c->outage_ms >= 1400);
 }
 
+/* Fewer slots, another engine, or an operator who lifts: what was usual is no measure any more. */
+static void test_begins_anew(void **state)
+{
+    (void)state;
+    assert_int_equal(set_mode(ACCEPT_REQUIRE), 0);
+    deploy(2, 1, "");
+    tell(2, 0, REPLICA_READY);
+    assert_int_equal(find(2, 0, ACCEPT_PASSED, 100), 0);
+    struct event e = result(2, 0, ACCEPT_PASSED, 0); /* under load nothing was measured */
+    e.u.accept_result.batch = 0;
+    assert_int_equal(world_step(world, &e), 0);
+    assert_int_equal(known(2, OWN)->passes, 1);
+    assert_int_equal(known(2, OWN)->batch, 4);
+    assert_int_equal(find(2, 0, ACCEPT_PASSED, 50), 0);
+    assert_int_equal(known(2, OWN)->verdict, ACCEPT_FAILED);
+    lift(2, 0);
+    assert_int_equal(find(2, 0, ACCEPT_PASSED, 50), 0);
+    assert_int_equal(known(2, OWN)->verdict, ACCEPT_PASSED);
+    e = result(2, 0, ACCEPT_PASSED, 20);
+    e.u.accept_result.batch = 1;
+    assert_int_equal(world_step(world, &e), 0);
+    assert_int_equal(known(2, OWN)->verdict, ACCEPT_PASSED);
+    assert_int_equal(known(2, OWN)->passes, 1);
+    e = result(2, 0, ACCEPT_PASSED, 5);
+    e.u.accept_result.batch = 1;
+    assert_int_equal(world_step(world, &e), 0);
+    assert_int_equal(known(2, OWN)->verdict, ACCEPT_FAILED);
+    tell(2, 0, REPLICA_BACKOFF);
+    struct event begins = {.kind = EVENT_KIND_replica_state,
+                           .u.replica_state = {.deployment = uid('D', 2),
+                                               .epoch = replica(2, 0)->epoch,
+                                               .state = REPLICA_STARTING,
+                                               .version = "v2"}};
+    assert_int_equal(world_step(world, &begins), 0);
+    begins.u.replica_state.state = REPLICA_READY;
+    assert_int_equal(world_step(world, &begins), 0);
+    assert_string_equal(replica(2, 0)->version, "v2");
+    e = result(2, 0, ACCEPT_PASSED, 5);
+    e.u.accept_result.batch = 1;
+    assert_int_equal(world_step(world, &e), 0);
+    assert_int_equal(known(2, OWN)->verdict, ACCEPT_PASSED);
+}
+
 /* Rows are bounded, and go with their variant. */
 static void test_gone(void **state)
 {
@@ -535,6 +581,7 @@ int main(void)
         T(test_head_has_no_baseline),
         T(test_head_fails),
         T(test_head_outage),
+        T(test_begins_anew),
 #undef T
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
