@@ -179,6 +179,19 @@ static void *get_golden(void *ctx)
     return NULL;
 }
 
+/* Without the reference's answers: of the weights (words of files, which name paths, are for the hub's own log), or ours. */
+static void judge_golden(struct check *c)
+{
+    bool ours = c->rc == ERR_IO || c->rc == ERR_NOT_FOUND || c->rc == ERR_NO_MEMORY;
+    fprintf(stderr, "busbar accept-check: %s\n", c->err.msg);
+    c->verdict = ours ? ACCEPT_OPEN : ACCEPT_UNCHECKED;
+    if (ours)
+        err_set(&c->err, c->rc, "the hub cannot read the weights, or keep the reference's answers: %s",
+                err_text(c->rc));
+    else if (strchr(c->err.msg, '/'))
+        err_set(&c->err, c->rc, "the reference engine cannot read these weights");
+}
+
 static void run(struct check *c)
 {
     const struct terms_limit *limit = accept_limit(&c->terms, c->o.quantisation);
@@ -189,19 +202,23 @@ static void run(struct check *c)
         return;
     }
     if (pthread_create(&thread, NULL, get_golden, c) != 0) {
+        c->verdict = ACCEPT_OPEN;
         err_set(&c->err, ERR_NO_MEMORY, "no thread can be started");
         return;
     }
     (void)pthread_join(thread, NULL);
-    if (c->rc != 0)
+    if (c->rc != 0) {
+        judge_golden(c);
         return;
+    }
     c->asker.vocabulary = c->golden.vocabulary;
     int rc = check_answers(c, limit);
     if (rc != 0) {
         bool excused = rc == ERR_UNSUPPORTED && !c->o.must;
-        c->verdict = rc == ERR_TIMEOUT                ? ACCEPT_WAITING /* nothing is known of it */
-                     : excused || rc == ERR_NO_MEMORY ? ACCEPT_UNCHECKED
-                                                      : ACCEPT_FAILED;
+        c->verdict = rc == ERR_TIMEOUT     ? ACCEPT_WAITING /* nothing is known of it */
+                     : rc == ERR_NO_MEMORY ? ACCEPT_OPEN
+                     : excused             ? ACCEPT_UNCHECKED
+                                           : ACCEPT_FAILED;
         return;
     }
     judge(c, limit);
@@ -209,7 +226,7 @@ static void run(struct check *c)
         return;
     rc = measure(c);
     if (rc != 0 && c->o.must)
-        c->verdict = rc == ERR_TIMEOUT ? ACCEPT_WAITING : ACCEPT_FAILED;
+        c->verdict = rc == ERR_TIMEOUT ? ACCEPT_WAITING : rc == ERR_NO_MEMORY ? ACCEPT_OPEN : ACCEPT_FAILED;
     if (rc != 0 && !c->o.must) {
         c->speeds = (struct speeds){0};
         c->err = (struct err){0};
@@ -226,6 +243,11 @@ static void add_words(struct buf *out, const char *text)
     buf_add_json(out, plain, n);
 }
 
+static uint32_t millionths(double distance)
+{
+    return distance * 1e6 < (double)UINT32_MAX ? (uint32_t)(distance * 1e6 + 0.5) : UINT32_MAX;
+}
+
 static void tell(const struct check *c)
 {
     struct buf out;
@@ -235,8 +257,8 @@ static void tell(const struct check *c)
     buf_init(&out, 4096);
     buf_addf(&out, "{\"verdict\":%u,\"reason\":", c->verdict);
     add_words(&out, c->verdict == ACCEPT_PASSED ? "" : c->err.msg);
-    buf_addf(&out, ",\"prompts\":%u,\"tokens\":%u,\"close\":%u,\"parted\":%u,\"mean\":%.0f,\"max\":%.0f",
-             c->prompts, d->tokens, d->close, d->parted, distance_mean(d) * 1e6, d->max * 1e6);
+    buf_addf(&out, ",\"prompts\":%u,\"tokens\":%u,\"close\":%u,\"parted\":%u,\"mean\":%u,\"max\":%u",
+             c->prompts, d->tokens, d->close, d->parted, millionths(distance_mean(d)), millionths(d->max));
     buf_addf(&out, ",\"one\":%llu,\"many\":%llu,\"batch\":%u,\"read\":%llu",
              (unsigned long long)c->speeds.one, (unsigned long long)c->speeds.many, c->speeds.batch,
              (unsigned long long)c->speeds.read);
@@ -308,11 +330,13 @@ int accept_main(int argc, char **argv)
     if (rc == 0) {
         curl_global_init(CURL_GLOBAL_DEFAULT);
         run(c);
-        tell(c);
         curl_global_cleanup();
     } else {
         fprintf(stderr, "busbar accept-check: %s\n", c->err.msg);
+        err_set(&c->err, rc, "the terms of checks cannot be read, or the endpoint is none");
+        c->verdict = ACCEPT_OPEN;
     }
+    tell(c);
     free(c);
     return rc ? 1 : 0;
 }

@@ -5,7 +5,8 @@
 
 static double clamp(double logprob)
 {
-    return logprob > COMPARE_LEAST ? logprob : COMPARE_LEAST; /* what is no number as well */
+    double most = logprob < 0 ? logprob : 0;
+    return logprob == logprob && most > COMPARE_LEAST ? most : COMPARE_LEAST; /* what is no number as well */
 }
 
 /* By how much the replica's probability of the token differs. */

@@ -19,7 +19,7 @@
 
 #define PLACE_TOP 10u
 #define COMPARE_TOP 5u
-#define COMPARE_LEAST (-30.0) /* what is less is taken for that */
+#define COMPARE_LEAST (-30.0) /* what is less is taken for that, and what is more than certain for certain */
 
 struct place_token {
     uint32_t token;

@@ -15,6 +15,7 @@
 #define FILE_MAX ((size_t)8 << 20)
 #define LEAST_WORK (UINT64_C(1) << 21) /* as the engine's own (ref/server.c): less is not worth a thread */
 #define VERSION 1
+#define TOO_SLOW "the reference engine is too slow for a model of this size"
 
 /* ---- the file ---- */
 
@@ -132,6 +133,31 @@ int golden_parse(struct golden *golden, const struct accept_terms *terms, const 
     return whole ? 0 : ERR_CORRUPT;
 }
 
+/* That there are none, with words; of the same prompts only. */
+static void write_none(const struct accept_terms *terms, const char *why, struct buf *out)
+{
+    char digest[2 * DIGEST_LEN + 1];
+    prompts_digest(terms, digest);
+    buf_addf(out, "{\"version\":%d,\"prompts\":\"%s\",\"none\":", VERSION, digest);
+    buf_add_json(out, why, strlen(why));
+    buf_add_text(out, "}\n");
+}
+
+static int read_none(const struct accept_terms *terms, const struct buf *text, struct err *err)
+{
+    char digest[2 * DIGEST_LEN + 1];
+    yyjson_doc *doc = yyjson_read(text->data, text->len, 0);
+    yyjson_val *root = yyjson_doc_get_root(doc);
+    const char *of = yyjson_get_str(yyjson_obj_get(root, "prompts"));
+    const char *why = yyjson_get_str(yyjson_obj_get(root, "none"));
+    int rc = 0;
+    prompts_digest(terms, digest);
+    if (of && why && strcmp(of, digest) == 0)
+        rc = err_set(err, ERR_UNSUPPORTED, "%s", why);
+    yyjson_doc_free(doc);
+    return rc;
+}
+
 /* ---- making them ---- */
 
 struct making {
@@ -217,9 +243,7 @@ static int make_answers(struct golden *golden, const struct accept_terms *terms,
             break;
         golden->n++;
     }
-    return golden->n >= least
-               ? 0
-               : err_set(err, ERR_UNSUPPORTED, "the reference engine is too slow for a model of this size");
+    return golden->n >= least ? 0 : err_set(err, ERR_TIMEOUT, TOO_SLOW);
 }
 
 static int open_and_make(struct golden *golden, const struct accept_terms *terms,
@@ -252,10 +276,13 @@ int golden_get(struct golden *golden, const struct accept_terms *terms, const st
     struct buf text;
     struct err ignored = {0};
     buf_init(&text, FILE_MAX);
-    if (fs_exists(config->path) && fs_read(config->path, &text, &ignored) == 0 &&
-        golden_parse(golden, terms, text.data, text.len) == 0) {
-        buf_fini(&text);
-        return 0;
+    if (fs_exists(config->path) && fs_read(config->path, &text, &ignored) == 0) {
+        bool known = golden_parse(golden, terms, text.data, text.len) == 0;
+        int none = known ? 0 : read_none(terms, &text, err);
+        if (known || none != 0) {
+            buf_fini(&text);
+            return none;
+        }
     }
     text.len = 0;
     int rc = stat(config->model, &st) == 0 ? 0 : err_set(err, ERR_IO, "the model's file cannot be read");
@@ -263,6 +290,11 @@ int golden_get(struct golden *golden, const struct accept_terms *terms, const st
         rc = err_set(err, ERR_UNSUPPORTED, "the weights are too large for the reference engine");
     if (rc == 0)
         rc = open_and_make(golden, terms, config, err);
+    if (rc == ERR_TIMEOUT) { /* remembered: else each check would spend as long for nothing */
+        write_none(terms, TOO_SLOW, &text);
+        (void)fs_write_atomic(config->path, text.data, text.len, 0600, &ignored);
+        rc = err_set(err, ERR_UNSUPPORTED, TOO_SLOW);
+    }
     if (rc == 0) {
         golden_write(golden, terms, &text);
         rc = fs_write_atomic(config->path, text.data, text.len, 0600, err);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "accept/terms.h"
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
@@ -97,7 +98,7 @@ static enum reason reason_of(struct acceptance_hub *s, const struct row_replica 
     if (r->accepted_ms == 0 || (r->accepted_ms < r->since_ms && r->accept != ACCEPT_UNCHECKED))
         return REASON_ANEW; /* it runs anew under its epoch, or from before checks */
     int64_t every_ms = r->accept == ACCEPT_FAILED ? FAILED_AGAIN_MS : (int64_t)c->every_s * INT64_C(1000);
-    bool due = now_ms - r->accepted_ms >= every_ms && r->accept != ACCEPT_UNCHECKED;
+    bool due = now_ms - r->accepted_ms >= every_ms;
     return due && c->busy(c->busy_ctx, &r->deployment, r->ordinal) < r->slots ? REASON_TIMER : REASON_NONE;
 }
 
@@ -253,8 +254,11 @@ static void check(struct acceptance_hub *s)
     if (note_done(s, &job.replica, silent) >= SILENT_MAX)
         event.u.accept_result.verdict = ACCEPT_FAILED;
     pthread_mutex_unlock(&s->lock);
-    if (told && event.u.accept_result.verdict != ACCEPT_WAITING)
+    if (told && event.u.accept_result.verdict > ACCEPT_WAITING)
         tell(s, &job, &event);
+    else if (told && event.u.accept_result.verdict == ACCEPT_OPEN)
+        log_warn("acceptance", "model=%s ordinal=%u epoch=%u not checked, a fault of the hub's machine: %s",
+                 job.model, job.replica.ordinal, job.replica.epoch, event.u.accept_result.reason);
     else if (told)
         log_info("acceptance", "model=%s ordinal=%u epoch=%u asked again: %s", job.model, job.replica.ordinal,
                  job.replica.epoch, event.u.accept_result.reason);
@@ -329,6 +333,10 @@ int acceptance_open(struct acceptance_hub **out, const struct acceptance_config 
         fs_join(s->terms, config->share, "acceptance.yaml") && fs_join(s->golden, config->data_dir, "golden")
             ? fs_mkdirs(s->golden, 0700, err)
             : err_set(err, ERR_INVALID, "path is too long");
+    struct accept_terms *terms = calloc(1, sizeof *terms);
+    if (rc == 0) /* else each check would fail on them */
+        rc = terms ? accept_terms_load(terms, s->terms, err) : err_set(err, ERR_NO_MEMORY, "out of memory");
+    free(terms);
     if (rc != 0) {
         free(s);
         return rc;

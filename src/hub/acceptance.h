@@ -7,7 +7,7 @@
  * becomes an event; core decides what follows (core/accept.h). From time to time only a replica with a free slot is checked.
  *
  * The golden answers are in GOLDEN of the data folder, by the digest of the weights. Bounds: ACCEPTANCE_ASKED_MAX replicas that were
- * asked about; a child is killed after ACCEPTANCE_LIMIT_MS, and the replica then counts as one that cannot be checked.
+ * asked about; a child is killed after ACCEPTANCE_LIMIT_MS, and the replica then counts as one that did not answer.
  */
 #ifndef BUSBAR_HUB_ACCEPTANCE_H
 #define BUSBAR_HUB_ACCEPTANCE_H

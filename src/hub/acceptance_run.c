@@ -46,14 +46,13 @@ bool accept_read(struct event_accept_result *e, const char *line, size_t len)
     yyjson_doc *doc = yyjson_read(line, len, 0);
     yyjson_val *root = yyjson_doc_get_root(doc), *reason = yyjson_obj_get(root, "reason");
     yyjson_val *golden = yyjson_obj_get(root, "golden");
-    bool whole = read_u32(root, "verdict", &e->verdict) && e->verdict >= ACCEPT_WAITING &&
-                 e->verdict <= ACCEPT_UNCHECKED && read_u32(root, "prompts", &e->prompts) &&
-                 read_u32(root, "tokens", &e->tokens) && read_u32(root, "close", &e->close) &&
-                 read_u32(root, "parted", &e->parted) && read_u32(root, "mean", &e->mean) &&
-                 read_u32(root, "max", &e->max) && read_u64(root, "one", &e->one) &&
-                 read_u64(root, "many", &e->many) && read_u32(root, "batch", &e->batch) &&
-                 read_u64(root, "read", &e->read) && read_u64(root, "took_ms", &e->took_ms) &&
-                 yyjson_is_str(reason) && yyjson_is_str(golden) &&
+    bool whole = read_u32(root, "verdict", &e->verdict) && e->verdict <= ACCEPT_UNCHECKED &&
+                 read_u32(root, "prompts", &e->prompts) && read_u32(root, "tokens", &e->tokens) &&
+                 read_u32(root, "close", &e->close) && read_u32(root, "parted", &e->parted) &&
+                 read_u32(root, "mean", &e->mean) && read_u32(root, "max", &e->max) &&
+                 read_u64(root, "one", &e->one) && read_u64(root, "many", &e->many) &&
+                 read_u32(root, "batch", &e->batch) && read_u64(root, "read", &e->read) &&
+                 read_u64(root, "took_ms", &e->took_ms) && yyjson_is_str(reason) && yyjson_is_str(golden) &&
                  text_set(e->reason, sizeof e->reason, yyjson_get_str(reason), yyjson_get_len(reason)) &&
                  hex_decode(e->golden, sizeof e->golden, yyjson_get_str(golden), yyjson_get_len(golden)) &&
                  (e->verdict == ACCEPT_PASSED || e->reason[0]);
@@ -61,9 +60,9 @@ bool accept_read(struct event_accept_result *e, const char *line, size_t len)
     return whole;
 }
 
-static void unchecked(struct event_accept_result *e, const char *why)
+static void nothing(struct event_accept_result *e, uint32_t verdict, const char *why)
 {
-    *e = (struct event_accept_result){.verdict = ACCEPT_UNCHECKED};
+    *e = (struct event_accept_result){.verdict = verdict};
     (void)snprintf(e->reason, sizeof e->reason, "%s", why);
 }
 
@@ -136,14 +135,14 @@ bool accept_run(const struct accept_job *job, const struct accept_run *run, stru
     uint64_t seed;
     int fd;
     if (job->kind != MODEL_CHAT) {
-        unchecked(e, "the reference engine does not run embeddings and rerankers");
+        nothing(e, ACCEPT_UNCHECKED, "the reference engine does not run embeddings and rerankers");
         return true;
     }
     hex_encode(name, job->variant.digest, DIGEST_BYTES);
     const char *place = job->variant.location;
     bool relative = place[0] != '/';
     if (!fs_join(golden, run->golden, name) || !fs_join(model, relative ? run->data_dir : "/", place)) {
-        unchecked(e, "the data folder's path is too long");
+        nothing(e, ACCEPT_OPEN, "the data folder's path is too long");
         return true;
     }
     os_random(&seed, sizeof seed);
@@ -183,7 +182,7 @@ bool accept_run(const struct accept_job *job, const struct accept_run *run, stru
                                   NULL};
     pid_t pid = start((char *const *)argv, &fd);
     if (pid == 0) {
-        unchecked(e, "the check cannot be started");
+        nothing(e, ACCEPT_OPEN, "the check cannot be started");
         return true;
     }
     bool wanted;
@@ -193,6 +192,6 @@ bool accept_run(const struct accept_job *job, const struct accept_run *run, stru
     if (!wanted)
         return false;
     if (!accept_read(e, line, len))
-        unchecked(e, "the check ended without a result");
+        nothing(e, ACCEPT_WAITING, "the check ended without a result, or was not done in time");
     return true;
 }

@@ -24,7 +24,8 @@ struct accept_run {
     void *ctx;
 };
 
-/* Fills verdict, reason and figures; ACCEPT_WAITING: the replica did not answer. False: it was stopped, and nothing is known. */
+/* Fills verdict, reason and figures; ACCEPT_WAITING: the replica did not answer, or not in time; ACCEPT_OPEN: nothing could be found out,
+ * for a fault of this machine and not of the replica. False: it was stopped, and nothing is known. */
 bool accept_run(const struct accept_job *job, const struct accept_run *run, struct event_accept_result *out);
 /* Of a child's line; false: it is none. */
 bool accept_read(struct event_accept_result *out, const char *line, size_t len);

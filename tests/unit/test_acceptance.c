@@ -10,6 +10,7 @@
 #include "accept/golden.h"
 #include "base/fs.h"
 #include "core/kinds.h"
+#include "hub/acceptance.h"
 #include "hub/acceptance_run.h"
 #include "support.h"
 
@@ -52,6 +53,11 @@ static void test_compare(void **state)
     theirs.top[0].logprob = (double)NAN;
     (void)compare_place(&d, &ours, &theirs, 0.5);
     assert_true(d.max > 20);
+    d = (struct distance){0};
+    theirs = ours;
+    theirs.top[0].logprob = 1e300; /* more than certain is certain */
+    (void)compare_place(&d, &ours, &theirs, 0.5);
+    assert_true(fabs(d.max - 0.5) < 1e-9);
 }
 
 /* ---- the terms ---- */
@@ -147,6 +153,12 @@ static void test_golden(void **state)
     config.bytes_max = 1 << 30;
     config.cpu_s = 0;
     assert_int_equal(golden_get(&again, &terms, &config, &err), ERR_UNSUPPORTED);
+    config.cpu_s = 600; /* it is remembered, for these prompts */
+    assert_int_equal(golden_get(&again, &terms, &config, &err), ERR_UNSUPPORTED);
+    assert_non_null(strstr(err.msg, "too slow"));
+    terms.prompt[0][0] = 'o';
+    assert_int_equal(golden_get(&again, &terms, &config, &err), 0);
+    (void)unlink(path);
     config.model = DATA "acceptance.yaml";
     assert_int_not_equal(golden_get(&again, &terms, &config, &err), 0);
 }
@@ -218,10 +230,53 @@ static void test_line(void **state)
     assert_false(accept_read(&e, text, sizeof good - 1));
 }
 
+/* A hub whose terms cannot be read does not start: else no replica of it would be checked. */
+static void test_no_terms(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/accept-folder-XXXXXX", path[sizeof folder + 20];
+    struct err err = {0};
+    struct acceptance_hub *hub = NULL;
+    assert_non_null(mkdtemp(folder));
+    const struct acceptance_config config = {.share = folder, .data_dir = folder};
+    assert_int_not_equal(acceptance_open(&hub, &config, &err), 0);
+    assert_true(err.msg[0] != 0);
+    (void)snprintf(path, sizeof path, "%s/acceptance.yaml", folder);
+    assert_int_equal(fs_write_atomic(path, "tokens: 4\n", 10, 0600, &err), 0);
+    err.msg[0] = 0;
+    assert_int_equal(acceptance_open(&hub, &config, &err), ERR_INVALID);
+    assert_true(err.msg[0] != 0);
+    assert_null(hub);
+    (void)unlink(path);
+    (void)snprintf(path, sizeof path, "%s/golden", folder);
+    (void)rmdir(path);
+    (void)rmdir(folder);
+}
+
+/* A child that says nothing is not one that cannot be checked: the replica is asked again. */
+static void test_says_nothing(void **state)
+{
+    (void)state;
+    static struct accept_job job = {.kind = MODEL_CHAT, .replica.slots = 1};
+    const bool stopping = false;
+    struct event_accept_result e;
+    struct accept_run run = {
+        .self = "/bin/true", .terms = "t", .golden = "/g", .data_dir = "/d", .stopping = &stopping};
+    (void)snprintf(job.variant.location, sizeof job.variant.location, "/w");
+    assert_true(accept_run(&job, &run, &e));
+    assert_int_equal(e.verdict, ACCEPT_WAITING);
+    assert_true(e.reason[0] != 0);
+    run.self = "/nowhere/busbar";
+    assert_true(accept_run(&job, &run, &e));
+    assert_int_equal(e.verdict, ACCEPT_OPEN); /* a fault of this machine */
+    assert_true(e.reason[0] != 0);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_compare), cmocka_unit_test(test_terms),
-                                       cmocka_unit_test(test_golden), cmocka_unit_test(test_answers),
-                                       cmocka_unit_test(test_line)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_compare),     cmocka_unit_test(test_terms),
+                                       cmocka_unit_test(test_golden),      cmocka_unit_test(test_answers),
+                                       cmocka_unit_test(test_line),        cmocka_unit_test(test_no_terms),
+                                       cmocka_unit_test(test_says_nothing)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
