@@ -36,6 +36,7 @@ struct options {
     const char *model, *golden, *terms, *endpoint, *name, *quantisation;
     uint64_t slots, context, seed;
     uint64_t base_one, base_many; /* medians to compare with, 0: none */
+    uint64_t speed;               /* is measured too */
     uint64_t quick, must;         /* must: an engine that has to tell probabilities and lengths */
 };
 
@@ -222,7 +223,7 @@ static void run(struct check *c)
         return;
     }
     judge(c, limit);
-    if (c->verdict != ACCEPT_PASSED)
+    if (c->verdict != ACCEPT_PASSED || !c->o.speed)
         return;
     rc = measure(c);
     if (rc != 0 && c->o.must)
@@ -277,19 +278,13 @@ static int take_options(struct options *o, int argc, char **argv)
         const char *name;
         const char **text;
         uint64_t *number;
-    } table[] = {{"--model", &o->model, NULL},
-                 {"--golden", &o->golden, NULL},
-                 {"--terms", &o->terms, NULL},
-                 {"--endpoint", &o->endpoint, NULL},
-                 {"--name", &o->name, NULL},
-                 {"--quantisation", &o->quantisation, NULL},
-                 {"--slots", NULL, &o->slots},
-                 {"--context", NULL, &o->context},
-                 {"--seed", NULL, &o->seed},
-                 {"--base-one", NULL, &o->base_one},
-                 {"--base-many", NULL, &o->base_many},
-                 {"--quick", NULL, &o->quick},
-                 {"--must", NULL, &o->must}};
+    } table[] = {{"--model", &o->model, NULL},         {"--golden", &o->golden, NULL},
+                 {"--terms", &o->terms, NULL},         {"--endpoint", &o->endpoint, NULL},
+                 {"--name", &o->name, NULL},           {"--quantisation", &o->quantisation, NULL},
+                 {"--slots", NULL, &o->slots},         {"--context", NULL, &o->context},
+                 {"--seed", NULL, &o->seed},           {"--base-one", NULL, &o->base_one},
+                 {"--base-many", NULL, &o->base_many}, {"--quick", NULL, &o->quick},
+                 {"--must", NULL, &o->must},           {"--speed", NULL, &o->speed}};
     const size_t n = sizeof table / sizeof table[0];
     for (int i = 1; i + 1 < argc; i += 2) {
         size_t k = 0;

@@ -26,7 +26,7 @@
 struct asked {
     struct uuid deployment;
     uint32_t ordinal;
-    bool quick;
+    bool quick, seen; /* seen: by this look */
 };
 
 /* Why a replica is checked, the most urgent first. */
@@ -45,7 +45,9 @@ struct acceptance_hub {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    bool stopping, taking, wanted;
+    bool stopping, wanted;
+    bool loaded;        /* others' requests were seen at the one that is checked */
+    uint32_t under_way; /* looks that were posted, and did not come yet: one at most */
     struct asked asked[ACCEPTANCE_ASKED_MAX];
     uint32_t nasked;
     uint32_t running;           /* 1: one that was asked for is being checked */
@@ -99,7 +101,20 @@ static enum reason reason_of(struct acceptance_hub *s, const struct row_replica 
         return REASON_ANEW; /* it runs anew under its epoch, or from before checks */
     int64_t every_ms = r->accept == ACCEPT_FAILED ? FAILED_AGAIN_MS : (int64_t)c->every_s * INT64_C(1000);
     bool due = now_ms - r->accepted_ms >= every_ms;
-    return due && c->busy(c->busy_ctx, &r->deployment, r->ordinal) < r->slots ? REASON_TIMER : REASON_NONE;
+    return due && c->busy(c->busy_ctx, &r->deployment, r->ordinal) == 0 ? REASON_TIMER : REASON_NONE;
+}
+
+/* Those whose replica is there no more would stay for ever. */
+static void forget_unseen(struct acceptance_hub *s)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < s->nasked; i++) {
+        if (s->asked[i].seen)
+            s->asked[kept++] = s->asked[i];
+        if (s->asked[i].seen)
+            s->asked[kept - 1].seen = false;
+    }
+    s->nasked = kept;
 }
 
 static void take_job(struct acceptance_hub *s, const struct core *core, const struct row_replica *r)
@@ -128,6 +143,9 @@ static void look(void *ctx, const struct core *core)
     s->soon = false;
     for (uint32_t pos = 0; !s->stopping && (row = view_replica_at(core, &pos)) != NULL;) {
         const struct row_variant *variant = view_variant(core, &row->variant);
+        struct asked *asked = asked_of(s, row);
+        if (asked)
+            asked->seen = true;
         s->soon = s->soon || (row->accept == ACCEPT_WAITING && row->state < REPLICA_BACKOFF);
         enum reason reason = variant && variant->size_bytes > 0 ? reason_of(s, row, now_ms) : REASON_NONE;
         if (reason > s->reason) {
@@ -137,7 +155,9 @@ static void look(void *ctx, const struct core *core)
     }
     if (best)
         take_job(s, core, best);
-    s->taking = false;
+    if (!s->stopping)
+        forget_unseen(s);
+    s->under_way--;
     pthread_cond_broadcast(&s->wake);
     pthread_mutex_unlock(&s->lock);
 }
@@ -153,6 +173,16 @@ static bool waits(struct acceptance_hub *s, uint64_t ms)
         until.tv_sec++;
     }
     return pthread_cond_timedwait(&s->wake, &s->lock, &until) == 0;
+}
+
+/* Posts a look and waits for it, the lock held; false: it did not come in time. One that is late is waited for before another is posted. */
+static bool looked(struct acceptance_hub *s, query_fn *fn)
+{
+    bool posted = s->under_way == 0 && runtime_query(s->config.runtime, fn, s, 0) == 0;
+    s->under_way += posted;
+    for (int k = 0; s->under_way > 0 && !s->stopping && k < TAKEN_LIMIT_S; k++)
+        (void)waits(s, 1000);
+    return posted && s->under_way == 0;
 }
 
 /* ---- a check ---- */
@@ -194,21 +224,24 @@ static void look_wanted(void *ctx, const struct core *core)
                     (row->ordinal == s->job.replica.ordinal && row->epoch == s->job.replica.epoch &&
                      row->state == REPLICA_READY && uuid_eq(&row->deployment, &s->job.replica.deployment));
     }
-    s->taking = false;
+    s->under_way--;
     pthread_cond_broadcast(&s->wake);
     pthread_mutex_unlock(&s->lock);
+}
+
+static bool is_busy(struct acceptance_hub *s, const struct row_replica *r)
+{
+    return s->config.busy(s->config.busy_ctx, &r->deployment, r->ordinal) > 0;
 }
 
 static bool is_wanted(void *ctx)
 {
     struct acceptance_hub *s = ctx;
+    bool busy = is_busy(s, &s->job.replica);
     pthread_mutex_lock(&s->lock);
-    s->taking = s->wanted = true;
-    bool posted = runtime_query(s->config.runtime, look_wanted, s, 0) == 0;
-    s->taking = s->taking && posted;
-    for (int k = 0; posted && s->taking && !s->stopping && k < TAKEN_LIMIT_S; k++)
-        (void)waits(s, 1000);
-    bool wanted = s->wanted;
+    s->loaded = s->loaded || busy;
+    s->wanted = true;
+    bool wanted = !looked(s, look_wanted) || s->wanted;
     pthread_mutex_unlock(&s->lock);
     return wanted;
 }
@@ -226,6 +259,13 @@ static uint32_t note_done(struct acceptance_hub *s, const struct row_replica *r,
     return d->silent;
 }
 
+/* What was measured beside others' requests is no measure. */
+static void forget_speed(struct event_accept_result *e)
+{
+    e->one = e->many = e->read = 0;
+    e->batch = 0;
+}
+
 /* The lock is held, but not while the child runs. */
 static void check(struct acceptance_hub *s)
 {
@@ -235,21 +275,27 @@ static void check(struct acceptance_hub *s)
     bool thorough = s->reason == REASON_TIMER || (asked && !asked->quick);
     const struct engine_spec *spec = engine_spec_named(s->config.engines, job.variant.engine);
     s->running = asked != NULL;
+    s->loaded = false;
     if (asked)
         forget_asked(s, &job.replica);
     pthread_mutex_unlock(&s->lock);
+    bool alone = !is_busy(s, &job.replica);
     const struct accept_run run = {.self = s->config.self,
                                    .terms = s->terms,
                                    .golden = s->golden,
                                    .data_dir = s->config.data_dir,
                                    .quick = !thorough,
+                                   .speed = alone,
                                    .must =
                                        spec && spec->binary[0] != 0 && spec->count == ENGINE_COUNT_TIMINGS,
                                    .stopping = &s->stopping,
                                    .wanted = is_wanted,
                                    .ctx = s};
     bool told = accept_run(&job, &run, &event.u.accept_result);
+    alone = alone && !is_busy(s, &job.replica);
     pthread_mutex_lock(&s->lock);
+    if (!alone || s->loaded)
+        forget_speed(&event.u.accept_result);
     bool silent = told && event.u.accept_result.verdict == ACCEPT_WAITING;
     if (note_done(s, &job.replica, silent) >= SILENT_MAX)
         event.u.accept_result.verdict = ACCEPT_FAILED;
@@ -271,18 +317,13 @@ static void *run(void *ctx)
     struct acceptance_hub *s = ctx;
     pthread_mutex_lock(&s->lock);
     while (!s->stopping) {
-        s->taking = true;
         s->reason = REASON_NONE;
-        bool posted = runtime_query(s->config.runtime, look, s, 0) == 0;
-        s->taking = s->taking && posted;
-        for (int k = 0; posted && s->taking && !s->stopping && k < TAKEN_LIMIT_S; k++)
-            (void)waits(s, 1000);
-        if (!s->stopping && !s->taking && s->reason != REASON_NONE)
+        if (looked(s, look) && !s->stopping && s->reason != REASON_NONE)
             check(s);
         else if (!s->stopping)
             (void)waits(s, s->soon ? LOOK_SOON_MS : LOOK_MS);
     }
-    for (int k = 0; s->taking && k < TAKEN_LIMIT_S; k++)
+    for (int k = 0; s->under_way > 0 && k < TAKEN_LIMIT_S; k++)
         (void)waits(s, 1000);
     pthread_mutex_unlock(&s->lock);
     return NULL;
@@ -297,7 +338,7 @@ int acceptance_ask(struct acceptance_hub *s, const struct uuid *deployment, uint
     if (!a && s->nasked < ACCEPTANCE_ASKED_MAX)
         a = &s->asked[s->nasked++];
     if (a)
-        *a = (struct asked){*deployment, ordinal, quick};
+        *a = (struct asked){*deployment, ordinal, quick, false};
     else
         rc = ERR_LIMIT;
     pthread_cond_broadcast(&s->wake);
@@ -363,6 +404,6 @@ void acceptance_stop(struct acceptance_hub *s)
     pthread_cond_broadcast(&s->wake);
     pthread_mutex_unlock(&s->lock);
     pthread_join(s->thread, NULL);
-    if (!s->taking) /* else the core's thread may still come; a process that ends can keep it */
+    if (s->under_way == 0) /* else the core's thread may still come; a process that ends can keep it */
         forget(s);
 }

@@ -4,7 +4,8 @@
  *
  * A thread of its own looks which replica is to be checked next, those that wait for it first, and runs one check at a time as a
  * child process (accept/check.h), through the replica's own endpoint: the socket of an engine here, or a site's tunnel. What that finds
- * becomes an event; core decides what follows (core/accept.h). From time to time only a replica with a free slot is checked.
+ * becomes an event; core decides what follows (core/accept.h). From time to time only a replica that answers nothing is checked; beside
+ * others' requests one that was asked for is asked one request at a time, and its speed is not measured.
  *
  * The golden answers are in GOLDEN of the data folder, by the digest of the weights. Bounds: ACCEPTANCE_ASKED_MAX replicas that were
  * asked about; a child is killed after ACCEPTANCE_LIMIT_MS, and the replica then counts as one that did not answer.

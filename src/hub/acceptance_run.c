@@ -179,6 +179,8 @@ bool accept_run(const struct accept_job *job, const struct accept_run *run, stru
                                   run->quick ? "1" : "0",
                                   "--must",
                                   run->must ? "1" : "0",
+                                  "--speed",
+                                  run->speed ? "1" : "0",
                                   NULL};
     pid_t pid = start((char *const *)argv, &fd);
     if (pid == 0) {

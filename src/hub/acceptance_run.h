@@ -18,7 +18,7 @@ struct accept_job {
 struct accept_run {
     const char *self, *terms, *golden; /* golden: the folder */
     const char *data_dir;              /* of weights */
-    bool quick, must;
+    bool quick, must, speed;           /* speed: is measured too */
     const bool *stopping;
     bool (*wanted)(void *ctx); /* asked each second: whether the replica is still there, and ready */
     void *ctx;

@@ -212,8 +212,9 @@ static void add_acceptance(struct buf *out, const struct core *core, const struc
 {
     const struct row_acceptance *row = view_acceptance(core, r);
     add_text(out, "acceptance", accept_verdict_text(r->accept), KIND_TEXT_CAP);
-    if (row && r->accepted_ms) {
-        add_text(out, "acceptance_reason", row->reason, sizeof row->reason);
+    if (row && r->accepted_ms) { /* the row may be of a sibling's check */
+        bool own = row->at_ms == r->accepted_ms || row->verdict == r->accept;
+        add_text(out, "acceptance_reason", own ? row->reason : "", sizeof row->reason);
         add_time(out, "accepted", r->accepted_ms);
     }
 }

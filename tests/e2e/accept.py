@@ -205,7 +205,30 @@ def served_here(f):
     same(f.bench.run('deploy', 'here').returncode, OK, 'deploy')
     f.bench.wait_ready('here')
     for _ in range(3):
-        same(f.bench.run('accept', 'here', '--quick').returncode, OK, 'what it gives usually')
+        done = f.bench.run('accept', 'here', '--quick')
+        same(done.returncode, OK, ('what it gives usually', done.stdout, done.stderr))
+
+
+def beside_others(f):
+    """While it answers somebody else, its answers are checked, and its speed is not: that would be the load's."""
+    pid, = find_processes(str(f.bench.data / 'run'))
+    before = known(f, 'here', 'local')
+    other = threading.Thread(target=lambda: f.bench.chat(model='here', max_tokens=3))
+    asked = threading.Thread(target=lambda: f.bench.run('accept', 'here', '--quick'))
+    os.kill(pid, signal.SIGSTOP)  # what is sent to it stays there
+    try:
+        other.start()
+        time.sleep(0.7)
+        asked.start()
+        time.sleep(0.7)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    other.join()
+    asked.join()
+    row = known(f, 'here', 'local')
+    need(row['check'] != before['check'], 'it was checked', row)
+    same((row['verdict'], row['tokens_s'], row['batch_tokens_s']), ('passed', 0, 0), row)
+    same((row['passes'], row['usual_tokens_s']), (before['passes'], before['usual_tokens_s']), row)
 
 
 def slow(f):
@@ -263,6 +286,7 @@ def main():
             t.case('a right one', right, f)
             t.case('other calls', refusals, f)
             served_here(f)
+            t.case('beside others', beside_others, f)
             t.case('half of the speed', slow, f)
             t.case('false alarms', alarms, f)
             drop(f, 'right')
