@@ -121,6 +121,12 @@ static bool read_one(const struct at *at, char dst[MODEL_NAME_CAP])
     return true;
 }
 
+static void check_some(const struct at *list, const yaml_node_t *node)
+{
+    if (node->type == YAML_SEQUENCE_NODE && node->data.sequence.items.top == node->data.sequence.items.start)
+        at_problem(list, "is empty");
+}
+
 /* A list of names, each once; nothing where there is no node. */
 static void read_names(const struct at *at, const char *key, yaml_node_t *node, struct recipe_names *out,
                        bool many)
@@ -129,9 +135,7 @@ static void read_names(const struct at *at, const char *key, yaml_node_t *node, 
         return;
     struct at list = at_child(at, key, node);
     uint32_t n = at_items(&list, RECIPE_NAMES_MAX);
-    if (n == 0 && node->type == YAML_SEQUENCE_NODE &&
-        node->data.sequence.items.top == node->data.sequence.items.start)
-        at_problem(&list, "is empty");
+    check_some(&list, node);
     for (uint32_t i = 0; i < n; i++) {
         struct at item = at_item(&list, i);
         if (!read_one(&item, out->v[out->n]))
@@ -154,6 +158,7 @@ static void read_bits(const struct recipes *r, const struct at *at, yaml_node_t 
 {
     struct at list = at_child(at, "families", node);
     uint32_t n = at_items(&list, RECIPE_FAMILIES_MAX);
+    check_some(&list, node);
     for (uint32_t i = 0; i < n; i++) {
         struct at item = at_item(&list, i);
         char name[MODEL_NAME_CAP];

@@ -126,6 +126,9 @@ static void test_mistakes(void **state)
             "no set none");
     refused(ALL "  - {engine: e, vendors: [v], families: [a, a], status: untested, " SAID,
             "recipes[3].families[1]", "twice");
+    refused(ALL "  - {engine: e, vendors: [v], families: [], status: untested, " SAID, "recipes[3].families",
+            "empty");
+    refused(ENGINES FAMILIES "  - {name: more, families: []}\nrecipes: []\n", "sets[1].families", "empty");
     refused(ALL "  - {engine: e, vendors: [v], families: [a], status: maybe, " SAID, "recipes[3].status",
             "measured, documented, untested");
     refused(ALL "  - {engine: e, vendors: [v], families: [a], status: untested, formats: [], source: s}\n",
