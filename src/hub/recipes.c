@@ -99,29 +99,42 @@ static const char *format_of(const struct recipes *r, const struct row_variant *
     return NULL;
 }
 
-static enum hostable known(const struct recipes *r, const struct model_on *m, const struct row_chip *chip,
-                           const struct recipe **recipe)
+/* By what its name says, unless the file is built as something else: then nobody knows the name. */
+static uint32_t family_of(const struct recipes *r, const struct model_on *m)
 {
+    const char *built = m->variant->architecture;
     uint32_t family = recipes_family_of(r, m->model->name);
     if (family == RECIPE_NONE)
         family = recipes_family_named(r, m->model->name);
-    const struct recipe_ask ask = {.family = family,
-                                   .architecture = m->variant->architecture,
-                                   .chip = chip->id,
-                                   .vendor = chip->vendor,
-                                   .started = m->engine,
-                                   .format = format_of(r, m->variant),
-                                   .untested = true};
+    if (family != RECIPE_NONE && built[0] && strcmp(recipes_family(r, family)->gguf, built) != 0)
+        return RECIPE_NONE;
+    return family;
+}
+
+static enum hostable known(const struct recipes *r, const struct model_on *m, const struct row_chip *chip,
+                           const struct recipe **recipe)
+{
+    struct recipe_ask ask = {.family = family_of(r, m),
+                             .architecture = m->variant->architecture,
+                             .chip = chip->id,
+                             .vendor = chip->vendor,
+                             .started = m->engine,
+                             .format = format_of(r, m->variant),
+                             .untested = true};
     bool named = ask.family != RECIPE_NONE || recipes_knows(r, m->variant->architecture);
-    *recipe = named ? recipes_find(r, &ask, NULL) : NULL;
+    /* Without a format recipes_find would tell of one that the file is not in. */
+    if (!named || !ask.format)
+        return HOSTABLE_UNTESTED;
+    *recipe = recipes_find(r, &ask, NULL);
     /* What was measured of others that are built alike is no measurement of this one. */
     if (*recipe && (*recipe)->status == RECIPE_MEASURED && ask.family != RECIPE_NONE)
         return HOSTABLE_MEASURED;
     if (*recipe)
         return (*recipe)->status == RECIPE_UNTESTED ? HOSTABLE_UNTESTED : HOSTABLE_DOCUMENTED;
-    if (!named || !ask.format)
-        return HOSTABLE_UNTESTED;
-    return is_of_processors(r, m->engine) ? HOSTABLE_PROCESSORS : HOSTABLE_NONE;
+    ask.chip = "cpu";
+    ask.vendor = "various";
+    return is_of_processors(r, m->engine) && recipes_find(r, &ask, NULL) ? HOSTABLE_PROCESSORS
+                                                                         : HOSTABLE_NONE;
 }
 
 /* Chips whose memory holds weights, and keys and values of all slots: a power of two. */

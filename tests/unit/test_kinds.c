@@ -185,8 +185,41 @@ static void test_format(void **state)
     struct model_on m = model(40, "llama", "Q4_K_M", "llama-server");
     struct event_deploy e = request("4");
     assert_int_equal(kinds(&m, &e, false, "no recipe"), ERR_WRONG_STATE);
-    /* A quantisation that no recipe names is nobody's. */
     assert_int_equal(model_hostable(&hub, world->core, &m, "ascend910b").what, HOSTABLE_NONE);
+    /* Our own engine reads no such file, on whatever processors. */
+    m.engine = "reference";
+    assert_int_equal(model_hostable(&hub, world->core, &m, "gaudi3").what, HOSTABLE_NONE);
+}
+
+/* A quantisation that no recipe names: nobody says that it runs, nor that it does not. */
+static void test_nameless_format(void **state)
+{
+    (void)state;
+    struct model_on m = model(10, "llama", "IQ4_XS", "llama-server");
+    struct hostable_on on = model_hostable(&hub, world->core, &m, "ascend910b");
+    assert_int_equal(on.what, HOSTABLE_UNTESTED);
+    assert_null(on.recipe);
+    assert_int_equal(model_hostable(&hub, world->core, &m, "gaudi3").what, HOSTABLE_UNTESTED);
+}
+
+/* A name that is not what the file is built as is worth nothing. */
+static void test_name(void **state)
+{
+    (void)state;
+    struct model_on m = model(10, "mamba", "Q8_0", "llama-server");
+    struct row_model named = *m.model;
+    struct row_variant built = *m.variant;
+    m.model = &named;
+    m.variant = &built;
+    (void)snprintf(named.name, sizeof named.name, "phi-2");
+    struct hostable_on on = model_hostable(&hub, world->core, &m, "h100");
+    assert_int_equal(on.what, HOSTABLE_UNTESTED);
+    assert_null(on.recipe);
+    assert_int_equal(model_hostable(&hub, world->core, &m, "gaudi3").what, HOSTABLE_UNTESTED);
+    (void)snprintf(built.architecture, sizeof built.architecture, "phi2");
+    assert_int_equal(model_hostable(&hub, world->core, &m, "h100").what, HOSTABLE_DOCUMENTED);
+    (void)memset(built.architecture, 0, sizeof built.architecture); /* its file tells nothing */
+    assert_int_equal(model_hostable(&hub, world->core, &m, "gaudi3").what, HOSTABLE_NONE);
 }
 
 static const struct row_replica *replica(uint32_t ordinal)
@@ -268,6 +301,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_kinds, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_large, setup, teardown),
         cmocka_unit_test_setup_teardown(test_format, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_nameless_format, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_name, setup, teardown),
         cmocka_unit_test_setup_teardown(test_placed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
     };
