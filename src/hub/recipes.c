@@ -234,6 +234,13 @@ static void take(struct event_deploy *e, uint32_t i, const struct kind_here *kin
     *chips[i] = kind->on.chips;
 }
 
+/* Nobody knows anything of it, or its engine takes the processors, which all kinds of nodes have: kinds that come later do as well. */
+static bool any_will_do(const struct hub *hub, const struct model_on *m, const struct hostable_on *on)
+{
+    return (on->what == HOSTABLE_UNTESTED && !on->recipe) ||
+           (on->what != HOSTABLE_NONE && is_of_processors(hub->recipes, m->engine));
+}
+
 int deploy_kinds(const struct hub *hub, const struct core *core, const struct model_on *m,
                  struct event_deploy *e, bool fixed, struct err *err)
 {
@@ -248,7 +255,7 @@ int deploy_kinds(const struct hub *hub, const struct core *core, const struct mo
             k->on.chips = e->chips;
         bool fits = k->on.chips <= k->most;
         small += k->on.what != HOSTABLE_NONE && !fits;
-        alike = alike && fits && k->on.what != HOSTABLE_NONE && k->on.chips == kind[0].on.chips;
+        alike = alike && fits && any_will_do(hub, m, &k->on) && k->on.chips == kind[0].on.chips;
         if (fits && k->on.what != HOSTABLE_NONE)
             kind[good++] = *k;
     }

@@ -53,7 +53,7 @@ void hostable_words(const struct hub *hub, const struct model_on *model, const c
                     const struct hostable_on *on, struct buf *out);
 const char *hostable_word(enum hostable what);
 /* Fills the kinds of a deployment that names none, from those of its sites. `fixed`: its number of chips was given. 0; or
- * ERR_WRONG_STATE, with words. Leaves it as it is, for any kind, where all will do alike. */
+ * ERR_WRONG_STATE, with words. Leaves it as it is, for any kind, where nothing is known of the model, or its engine takes the processors. */
 int deploy_kinds(const struct hub *hub, const struct core *core, const struct model_on *model,
                  struct event_deploy *deploy, bool fixed, struct err *err);
 

@@ -171,7 +171,7 @@ def check_hub():
         done = hub.run('deploy', 'mine', '--site', 'local', '--json')
         same(done.returncode, OK, done.stderr)
         d = json.loads(done.stdout)
-        same((d['recipes'], d['chip'], d['chips']), ('cpu: llama.cpp CPU, documented', '', 1), 'what it goes by')
+        same((d['recipes'], d['chip'], d['chips']), ('cpu: llama.cpp CPU, documented', 'cpu', 1), 'what it goes by')
         need('cpu: llama.cpp CPU' in hub.run('deployments').stdout, 'the table says it')
 
 

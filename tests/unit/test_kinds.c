@@ -18,7 +18,8 @@ static int setup(void **state)
     } kinds[] = {{"h100", "nvidia", 81920}, {"gaudi3", "intel", 131072}, {"ascend910b", "huawei", 65536}};
     struct problems problems;
     struct limits limits = small_limits();
-    limits.sites = limits.pools = 4;
+    limits.sites = 4;
+    limits.pools = 5;
     limits.chips = 3;
     limits.nodes = 8;
     limits.corridors = 1;
@@ -105,6 +106,17 @@ static int kinds(const struct model_on *m, struct event_deploy *e, bool fixed, c
     return rc;
 }
 
+static const struct row_replica *replica(uint32_t ordinal)
+{
+    const struct row_replica *row;
+    for (uint32_t pos = 0; (row = view_replica_at(world->core, &pos)) != NULL;) {
+        if (row->ordinal == ordinal)
+            break;
+    }
+    assert_non_null(row);
+    return row;
+}
+
 static void test_known(void **state)
 {
     (void)state;
@@ -152,7 +164,8 @@ static void test_kinds(void **state)
     e = request("2");
     assert_int_equal(kinds(&m, &e, false, NULL), 0);
     assert_int_equal(e.chips, 2);
-    assert_int_equal(e.chip[0], 0); /* there is only one kind */
+    assert_string_equal(e.chip, "h100"); /* the only one, and what comes later may have no recipe */
+    assert_string_equal(e.chip1, "");
     e = request("234");
     assert_int_equal(kinds(&m, &e, false, NULL), 0);
     assert_string_equal(e.chip, "h100");
@@ -168,6 +181,35 @@ static void test_kinds(void **state)
     e.chips = 16;
     e.chip[0] = 0;
     assert_int_equal(kinds(&m, &e, true, "so many chips"), ERR_WRONG_STATE);
+}
+
+/* Our own engine takes the processors of any node, also of one that comes later. */
+static void test_processors(void **state)
+{
+    (void)state;
+    struct model_on m = model(10, "llama", "Q8_0", "reference");
+    struct event_deploy e = request("234");
+    assert_int_equal(kinds(&m, &e, false, NULL), 0);
+    assert_string_equal(e.chip, "");
+    assert_int_equal(e.chips, 1);
+}
+
+/* A site's pool of another kind comes later: nobody is placed there who has no recipe for it. */
+static void test_later_kind(void **state)
+{
+    (void)state;
+    struct model_on m = model(10, "llama", "Q8_0", "llama-server");
+    struct event_deploy e = request("2");
+    struct event_pool_add pool = pool_request(5, 2, 4, 8);
+    assert_int_equal(kinds(&m, &e, false, NULL), 0);
+    e.replicas = e.min = 9; /* one more than the node has chips */
+    assert_int_equal(world_step(world, &(struct event){.kind = EVENT_KIND_deploy, .u.deploy = e}), 0);
+    memset(pool.chip, 0, sizeof pool.chip);
+    (void)snprintf(pool.chip, CHIP_CAP, "gaudi3");
+    assert_int_equal(do_pool(world, pool), 0);
+    world_settle(world);
+    for (uint32_t i = 0; i < 9; i++)
+        assert_string_not_equal(replica(i)->chip, "gaudi3");
 }
 
 static void test_too_large(void **state)
@@ -222,38 +264,29 @@ static void test_name(void **state)
     assert_int_equal(model_hostable(&hub, world->core, &m, "gaudi3").what, HOSTABLE_NONE);
 }
 
-static const struct row_replica *replica(uint32_t ordinal)
-{
-    const struct row_replica *row;
-    for (uint32_t pos = 0; (row = view_replica_at(world->core, &pos)) != NULL;) {
-        if (row->ordinal == ordinal)
-            break;
-    }
-    assert_non_null(row);
-    return row;
-}
-
 /* Both run where there is a recipe; with the site of one kind gone they go to the other, and nobody to the third. */
 static void test_placed(void **state)
 {
     (void)state;
-    struct model_on m = model(150, "llama", "Q8_0", "llama-server");
+    struct model_on m = model(60, "llama", "Q8_0", "llama-server");
     struct event_deploy e = request("234");
     assert_int_equal(kinds(&m, &e, false, NULL), 0);
-    assert_int_equal(e.chips, 4);  /* of 72 GiB */
-    assert_int_equal(e.chips1, 4); /* of 57.6 GiB */
+    assert_int_equal(e.chips, 1);  /* of 72 GiB */
+    assert_int_equal(e.chips1, 2); /* of 57.6 GiB */
     assert_int_equal(world_step(world, &(struct event){.kind = EVENT_KIND_deploy, .u.deploy = e}), 0);
     world_settle(world);
     for (uint32_t i = 0; i < 2; i++) {
         assert_string_not_equal(replica(i)->chip, "gaudi3");
         assert_string_not_equal(replica(i)->chip, "");
-        assert_int_equal(replica(i)->chips, 4);
+        assert_int_equal(replica(i)->chips, strcmp(replica(i)->chip, "h100") == 0 ? 1 : 2);
     }
     assert_int_equal(world_reload(world), 0);
     assert_int_equal(do_site_state(world, 2, PLACE_LOST), 0);
     world_settle(world);
-    for (uint32_t i = 0; i < 2; i++)
+    for (uint32_t i = 0; i < 2; i++) {
         assert_string_equal(replica(i)->chip, "ascend910b");
+        assert_int_equal(replica(i)->chips, 2); /* its kind's, not the first one's */
+    }
     assert_int_equal(do_site_state(world, 4, PLACE_LOST), 0);
     world_settle(world);
     for (uint32_t i = 0; i < 2; i++)
@@ -299,6 +332,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_known, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unknown, setup, teardown),
         cmocka_unit_test_setup_teardown(test_kinds, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_processors, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_later_kind, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_large, setup, teardown),
         cmocka_unit_test_setup_teardown(test_format, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nameless_format, setup, teardown),
