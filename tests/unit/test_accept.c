@@ -547,6 +547,27 @@ static void test_begins_anew(void **state)
     assert_int_equal(known(2, OWN)->verdict, ACCEPT_PASSED);
 }
 
+/* What is known of a site goes with it, bars too: who comes back under that name has another id. */
+static void test_site_gone(void **state)
+{
+    (void)state;
+    struct event token = {
+        .kind = EVENT_KIND_site_token,
+        .u.site_token = {.site = uid('S', 2), .token = {7}, .expires_ms = world->now + 60000}};
+    assert_int_equal(set_mode(ACCEPT_REQUIRE), 0);
+    assert_int_equal(world_step(world, &token), 0);
+    deploy(2, 1, "23");
+    for (uint32_t i = 0; i < 2 * ACCEPT_FAILS_MAX; i++)
+        fail_once(2);
+    struct uuid variant = uid('V', 2), gone = uid('S', 2), other = uid('S', 3);
+    assert_true(accept_bars(world->core, &variant, &gone));
+    assert_int_equal(
+        world_step(world, &(struct event){.kind = EVENT_KIND_site_remove, .u.site_remove.site = gone}), 0);
+    assert_null(known(2, 2));
+    assert_false(accept_bars(world->core, &variant, &gone));
+    assert_true(accept_bars(world->core, &variant, &other));
+}
+
 /* Rows are bounded, and go with their variant. */
 static void test_gone(void **state)
 {
@@ -582,6 +603,7 @@ int main(void)
         T(test_head_fails),
         T(test_head_outage),
         T(test_begins_anew),
+        T(test_site_gone),
 #undef T
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
