@@ -11,49 +11,12 @@
 
 #define SLOTS_DEFAULT 4
 
-static bool names_site(const struct row_deployment *row, const struct uuid *site)
-{
-    uint32_t i = 0;
-    while (i < row->sites.n && !uuid_eq(&row->sites.v[i], site))
-        i++;
-    return i < row->sites.n;
-}
-
-/* No pool before it at the deployment's sites has such chips; of one that names a kind, only that. */
-static bool is_first_of_kind(const struct core *core, const struct row_deployment *row,
-                             const struct row_pool *pool)
-{
-    const struct row_pool *other;
-    if (!names_site(row, &pool->site) || (row->chip[0] && strcmp(row->chip, pool->chip) != 0))
-        return false;
-    for (uint32_t pos = 0; (other = view_pool_at(core, &pos)) != NULL && other != pool;) {
-        if (names_site(row, &other->site) && strcmp(other->chip, pool->chip) == 0)
-            return false;
-    }
-    return true;
-}
-
-/* What is known of the model on each kind of chips of its sites, once each. */
+/* What is known of the model on each kind of chips that it may have, once each. */
 static void add_recipes(struct api_call *call, const struct core *core, const struct row_deployment *row)
 {
-    const struct row_model *model = view_model(core, &row->model);
-    const struct row_variant *variant = model ? model_variant(core, model) : NULL;
-    const struct row_pool *pool;
     struct buf words;
-    const char *sep = "";
     buf_init(&words, 4096);
-    for (uint32_t pos = 0; variant && (pool = view_pool_at(core, &pos)) != NULL;) {
-        const struct model_on m = {
-            .model = model, .variant = variant, .engine = variant->engine, .slots = row->slots};
-        bool here = !strstr(variant->location, "://") && is_first_of_kind(core, row, pool);
-        struct hostable_on on = {0};
-        if (!here)
-            continue;
-        on = model_hostable(call->hub, core, &m, pool->chip);
-        buf_addf(&words, "%s%s: ", sep, pool->chip);
-        hostable_words(call->hub, &m, pool->chip, &on, &words);
-        sep = "; ";
-    }
+    deployment_words(call->hub, core, row, &words);
     buf_add_text(&call->out, ",\"recipes\":");
     buf_add_json(&call->out, words.len ? words.data : "", words.len);
     buf_fini(&words);

@@ -225,6 +225,43 @@ static uint32_t kinds_here(const struct core *core, const struct uuid_list *site
     return n;
 }
 
+/* Its service has the kinds that it may have; one that has none takes any, or the one that it names. */
+static bool may_have(const struct core *core, const struct row_deployment *d, const char *chip)
+{
+    struct view_service service;
+    if (!view_service(core, &d->id, 0, &service) || service.row->chip0[0] == 0)
+        return d->chip[0] == 0 || strcmp(d->chip, chip) == 0;
+    const char *const kinds[KINDS] = {service.row->chip0, service.row->chip1, service.row->chip2,
+                                      service.row->chip3};
+    for (uint32_t i = 0; i < KINDS; i++) {
+        if (strcmp(kinds[i], chip) == 0)
+            return true;
+    }
+    return false;
+}
+
+void deployment_words(const struct hub *hub, const struct core *core, const struct row_deployment *d,
+                      struct buf *out)
+{
+    const struct row_model *model = view_model(core, &d->model);
+    const struct row_variant *variant = model ? model_variant(core, model) : NULL;
+    struct kind_here kind[KINDS_SEEN_MAX];
+    if (!variant || strstr(variant->location, "://"))
+        return;
+    const struct model_on m = {
+        .model = model, .variant = variant, .engine = variant->engine, .slots = d->slots};
+    uint32_t n = kinds_here(core, &d->sites, kind);
+    const char *sep = "";
+    for (uint32_t i = 0; i < n; i++) {
+        if (!may_have(core, d, kind[i].chip))
+            continue;
+        struct hostable_on on = model_hostable(hub, core, &m, kind[i].chip);
+        buf_addf(out, "%s%s: ", sep, kind[i].chip);
+        hostable_words(hub, &m, kind[i].chip, &on, out);
+        sep = "; ";
+    }
+}
+
 static void take(struct event_deploy *e, uint32_t i, const struct kind_here *kind)
 {
     char *const chip[] = {e->chip, e->chip1, e->chip2, e->chip3};

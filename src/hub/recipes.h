@@ -51,6 +51,9 @@ struct hostable_on model_hostable(const struct hub *hub, const struct core *core
 /* "llama.cpp CUDA, documented", "no recipe for NAME on h20". */
 void hostable_words(const struct hub *hub, const struct model_on *model, const char *chip,
                     const struct hostable_on *on, struct buf *out);
+/* "h100: llama.cpp CUDA, documented; ..." of each kind that it may have of its sites; nothing of one at a URL, or at no site. */
+void deployment_words(const struct hub *hub, const struct core *core, const struct row_deployment *deployment,
+                      struct buf *out);
 const char *hostable_word(enum hostable what);
 /* Fills the kinds of a deployment that names none, from those of its sites. `fixed`: its number of chips was given. 0; or
  * ERR_WRONG_STATE, with words. Leaves it as it is, for any kind, where nothing is known of the model, or its engine takes the processors. */

@@ -274,6 +274,14 @@ static void test_placed(void **state)
     assert_int_equal(e.chips, 1);  /* of 72 GiB */
     assert_int_equal(e.chips1, 2); /* of 57.6 GiB */
     assert_int_equal(world_step(world, &(struct event){.kind = EVENT_KIND_deploy, .u.deploy = e}), 0);
+    /* It tells of all kinds that it may have, and of no other. */
+    struct buf words;
+    buf_init(&words, 1000);
+    deployment_words(&hub, world->core, view_deployment(world->core, &e.deployment), &words);
+    buf_add_char(&words, 0);
+    assert_string_equal(words.data,
+                        "h100: llama.cpp CUDA, documented; ascend910b: llama.cpp CANN, documented");
+    buf_fini(&words);
     world_settle(world);
     for (uint32_t i = 0; i < 2; i++) {
         assert_string_not_equal(replica(i)->chip, "gaudi3");
