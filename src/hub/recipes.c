@@ -137,30 +137,38 @@ static enum hostable known(const struct recipes *r, const struct model_on *m, co
                                                                          : HOSTABLE_NONE;
 }
 
-/* Chips whose memory holds weights, and keys and values of all slots: a power of two. */
-static uint32_t chips_for(const struct model_on *m, const struct row_chip *chip)
+/* Chips whose memory holds weights, and keys and values of all slots. */
+static uint32_t chips_for(const struct model_on *m, uint64_t mib)
 {
     const struct row_variant *v = m->variant;
-    uint64_t mib = chip->memory_mib,
-             rest = v->memory_bytes > v->size_bytes ? v->memory_bytes - v->size_bytes : 0;
-    uint64_t needed = (v->size_bytes + rest * m->slots) >> 20, n = 1;
-    if (mib == 0 || strcmp(chip->vendor, "various") == 0)
-        return 1;
+    uint64_t rest = v->memory_bytes > v->size_bytes ? v->memory_bytes - v->size_bytes : 0;
+    uint64_t needed = (v->size_bytes + rest * m->slots) >> 20;
+    uint32_t n = 1;
     while (n <= NODE_CHIPS_MAX && n * mib * USABLE_PERCENT / 100 < needed)
-        n *= 2;
-    return (uint32_t)n;
+        n++;
+    return n;
 }
 
 struct hostable_on model_hostable(const struct hub *hub, const struct core *core, const struct model_on *m,
                                   const char *chip)
 {
     const struct row_chip *row = chip_named(core, chip);
-    struct hostable_on on = {.what = HOSTABLE_UNTESTED, .chips = 1};
+    struct hostable_on on = {.what = HOSTABLE_UNTESTED, .chips = 1, .least = 1};
     if (row && hub->recipes)
         on.what = known(hub->recipes, m, row, &on.recipe);
-    if (row && on.what != HOSTABLE_PROCESSORS)
-        on.chips = chips_for(m, row);
+    if (!row || on.what == HOSTABLE_PROCESSORS || strcmp(row->vendor, "various") == 0)
+        return on;
+    on.guessed = row->memory_mib == 0;
+    if (!on.guessed)
+        on.least = chips_for(m, row->memory_mib);
+    while (on.chips < on.least)
+        on.chips *= 2;
     return on;
+}
+
+uint32_t hostable_chips(const struct hostable_on *on, uint32_t node_chips)
+{
+    return on->chips > node_chips && on->least <= node_chips ? node_chips : on->chips;
 }
 
 void hostable_words(const struct hub *hub, const struct model_on *m, const char *chip,
@@ -278,6 +286,17 @@ static bool any_will_do(const struct hub *hub, const struct model_on *m, const s
            (on->what != HOSTABLE_NONE && is_of_processors(hub->recipes, m->engine));
 }
 
+/* Where there is a kind that is known to hold it, none that may not. */
+static uint32_t leave_guesses(struct kind_here *kind, uint32_t n)
+{
+    uint32_t sure = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        if (!kind[i].on.guessed)
+            kind[sure++] = kind[i];
+    }
+    return sure > 0 ? sure : n;
+}
+
 int deploy_kinds(const struct hub *hub, const struct core *core, const struct model_on *m,
                  struct event_deploy *e, bool fixed, struct err *err)
 {
@@ -288,11 +307,11 @@ int deploy_kinds(const struct hub *hub, const struct core *core, const struct mo
     for (uint32_t i = 0; i < n; i++) {
         struct kind_here *k = &kind[i];
         k->on = model_hostable(hub, core, m, k->chip);
-        if (fixed)
-            k->on.chips = e->chips;
+        k->on.chips = fixed ? e->chips : hostable_chips(&k->on, k->most);
         bool fits = k->on.chips <= k->most;
         small += k->on.what != HOSTABLE_NONE && !fits;
-        alike = alike && fits && any_will_do(hub, m, &k->on) && k->on.chips == kind[0].on.chips;
+        alike = alike && fits && any_will_do(hub, m, &k->on) && k->on.chips == kind[0].on.chips &&
+                k->on.guessed == kind[0].on.guessed;
         if (fits && k->on.what != HOSTABLE_NONE)
             kind[good++] = *k;
     }
@@ -312,6 +331,7 @@ int deploy_kinds(const struct hub *hub, const struct core *core, const struct mo
         e->chips = kind[0].on.chips;
         return 0;
     }
+    good = fixed ? good : leave_guesses(kind, good);
     for (uint32_t i = 0; i < good && i < KINDS; i++)
         take(e, i, &kind[i]);
     return 0;

@@ -35,6 +35,8 @@ struct hostable_on {
     enum hostable what;
     const struct recipe *recipe; /* NULL: there is none */
     uint32_t chips; /* of a replica, by memory; more than NODE_CHIPS_MAX where none has so much */
+    uint32_t least; /* the same, if it need be no power of two */
+    bool guessed;   /* how much memory such a chip has is not known */
 };
 
 struct model_on {
@@ -48,6 +50,8 @@ struct model_on {
 const struct row_variant *model_variant(const struct core *core, const struct row_model *model);
 struct hostable_on model_hostable(const struct hub *hub, const struct core *core,
                                   const struct model_on *model, const char *chip);
+/* Of a node that has so many: all of them where the power of two is more, and they hold it. */
+uint32_t hostable_chips(const struct hostable_on *on, uint32_t node_chips);
 /* "llama.cpp CUDA, documented", "no recipe for NAME on h20". */
 void hostable_words(const struct hub *hub, const struct model_on *model, const char *chip,
                     const struct hostable_on *on, struct buf *out);

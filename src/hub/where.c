@@ -71,6 +71,7 @@ static int where(struct api_call *call, const struct core *core)
         if (!s.site)
             continue;
         s.on = model_hostable(call->hub, core, &m, pool->chip);
+        s.on.chips = hostable_chips(&s.on, pool->node_chips);
         buf_add_text(&call->out, sep);
         sep = ",";
         add_spot(call, core, &m, &s);

@@ -18,9 +18,8 @@ static int setup(void **state)
     } kinds[] = {{"h100", "nvidia", 81920}, {"gaudi3", "intel", 131072}, {"ascend910b", "huawei", 65536}};
     struct problems problems;
     struct limits limits = small_limits();
-    limits.sites = 4;
-    limits.pools = 5;
-    limits.chips = 3;
+    limits.sites = limits.pools = 5;
+    limits.chips = 4;
     limits.nodes = 8;
     limits.corridors = 1;
     limits.jobs = limits.shares = 32;
@@ -212,6 +211,51 @@ static void test_later_kind(void **state)
         assert_string_not_equal(replica(i)->chip, "gaudi3");
 }
 
+/* Six chips hold it, though not eight are there. */
+static void test_six(void **state)
+{
+    (void)state;
+    struct model_on m = model(340, "llama", "Q8_0", "llama-server"); /* 4.8 times 72 GiB */
+    struct event_deploy e = request("5");
+    struct event site = {.kind = EVENT_KIND_site_add,
+                         .u.site_add = {.site = uid('S', 5), .jurisdiction = "DE", .name = "site-5"}};
+    struct event_pool_add pool = pool_request(5, 5, 1, 6);
+    memset(pool.chip, 0, sizeof pool.chip);
+    (void)snprintf(pool.chip, CHIP_CAP, "h100");
+    assert_int_equal(world_step(world, &site), 0);
+    assert_int_equal(do_pool(world, pool), 0);
+    assert_int_equal(kinds(&m, &e, false, NULL), 0);
+    assert_int_equal(e.chips, 6);
+    const struct hostable_on on = model_hostable(&hub, world->core, &m, "h100");
+    assert_int_equal(hostable_chips(&on, 4), 8); /* these would not */
+}
+
+/* A kind of unknown memory may not hold it: beside one that does it is left out, alone it is tried. */
+static void test_unknown_memory(void **state)
+{
+    (void)state;
+    struct model_on m = model(100, "llama", "Q8_0", "llama-server");
+    struct event_deploy e = request("25");
+    struct event chip = {
+        .kind = EVENT_KIND_chip_add,
+        .u.chip_add = {.chip = "new1", .vendor = "nvidia", .watts = 1, .gflops = 1, .origin = "US"}};
+    struct event site = {.kind = EVENT_KIND_site_add,
+                         .u.site_add = {.site = uid('S', 5), .jurisdiction = "DE", .name = "site-5"}};
+    struct event_pool_add pool = pool_request(5, 5, 4, 8);
+    memset(pool.chip, 0, sizeof pool.chip);
+    (void)snprintf(pool.chip, CHIP_CAP, "new1");
+    assert_int_equal(world_step(world, &chip), 0);
+    assert_int_equal(world_step(world, &site), 0);
+    assert_int_equal(do_pool(world, pool), 0);
+    assert_int_equal(kinds(&m, &e, false, NULL), 0);
+    assert_string_equal(e.chip, "h100");
+    assert_string_equal(e.chip1, "");
+    e = request("5");
+    assert_int_equal(kinds(&m, &e, false, NULL), 0);
+    assert_string_equal(e.chip, "new1");
+    assert_int_equal(e.chips, 1);
+}
+
 static void test_too_large(void **state)
 {
     (void)state;
@@ -342,6 +386,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_kinds, setup, teardown),
         cmocka_unit_test_setup_teardown(test_processors, setup, teardown),
         cmocka_unit_test_setup_teardown(test_later_kind, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_six, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_unknown_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_large, setup, teardown),
         cmocka_unit_test_setup_teardown(test_format, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nameless_format, setup, teardown),
