@@ -56,10 +56,26 @@ static const struct {
                "  --slots N              requests that a replica answers at a time; 4\n"
                "  --hold TIME            one goes when it was too many for so long; 5m\n"
                "  --idle TIME            with MIN 0 all go when nothing was asked for so long; 5m\n"
+               "  --cluster              one model, held by several chips together (docs/clusters.md)\n"
+               "  --members N            chips of the cluster, 15 at most; or\n"
+               "  --on KIND:N,...        so many of each kind\n"
+               "  --memory-mib M         what each may use of its memory; nine tenths at most\n"
+               "  --corridors            members may be at several sites\n"
                "\nExamples\n"
                "  busbar deploy stories\n"
                "  busbar deploy stories --site north,south --replicas 4\n"
-               "  busbar deploy large --near europe --replicas 0:8 --chip h100 --chips 2\n"},
+               "  busbar deploy large --near europe --replicas 0:8 --chip h100 --chips 2\n"
+               "  busbar deploy large --cluster --on ascend910b:4,mtt-s4000:2 --site north\n"},
+    {"accept",
+     "SITE or MODEL: its replicas are checked now, and what was found is printed; without either, what is "
+     "known.\n"
+     "  --quick          4 prompts in place of 8\n"
+     "  --lift           a model that failed twice at a site may be tried there again\n"
+     "  --site SITE      of --lift: at this site only\n"
+     "\nExamples\n"
+     "  busbar accept stories\n"
+     "  busbar accept north --quick\n"
+     "  busbar accept stories --lift --site north\n"},
     {"witness", "It keeps its key and what it saw in --dir; --key is the log's. Either it looks at a log, "
                 "once or every so many\n"
                 "seconds, or with --listen it is asked by the log's hub (up --witness), by the protocol C2SP "
