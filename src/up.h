@@ -20,8 +20,8 @@ struct up_options {
     uint32_t drain_s;
     uint32_t acceptance;         /* enum accept_mode */
     uint64_t acceptance_every_s; /* between checks of one replica */
-    uint32_t lease_s;     /* how long jobs outlive us, or a site's last contact with us */
-    uint64_t keep_jobs_s; /* how long what is over is kept */
+    uint32_t lease_s;            /* how long jobs outlive us, or a site's last contact with us */
+    uint64_t keep_jobs_s;        /* how long what is over is kept */
     uint32_t queue_max;
     uint32_t snapshot_every;   /* events between two digests of the state; 0: as usual */
     uint32_t tenant_blobs_mib; /* of blobs that a tenant may have at the hub */

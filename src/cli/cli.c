@@ -27,7 +27,8 @@ const struct verb cli_verbs[] = {
      "config=FILE check listen=HOST:PORT site-listen=HOST:PORT detach workers=N engine-threads=N "
      "drain=SECONDS lease=SECONDS "
      "keep-jobs=TIME "
-     "queue=N tenant-blobs=MIB snapshot-every=EVENTS acceptance=MODE acceptance-every=TIME webhook-private witness=VKEY=URL "
+     "queue=N tenant-blobs=MIB snapshot-every=EVENTS acceptance=MODE acceptance-every=TIME webhook-private "
+     "witness=VKEY=URL "
      "tls-cert=FILE tls-key=FILE "
      "engines=FILE no-model log-json log-level=LEVEL",
      "run hub and local site; serves the bundled model on first start", NULL},
@@ -114,7 +115,8 @@ const struct verb cli_verbs[] = {
     {"model without", "vendor=NAME|site=NAME|origin=CC [MODEL]...", 1, CLI_ARGS_MAX,
      "network=FILE rules=FILE share=PERCENT replicas=N format=F context=N untested recipes=FILE chips=FILE "
      "models=FILE efficiency=LIST",
-     "which models outlive a loss on a network, on what, and how much of their throughput", cli_model_without},
+     "which models outlive a loss on a network, on what, and how much of their throughput",
+     cli_model_without},
     {"model catalogue", "[FAMILY|MODEL]", 0, 1, "format=F recipes=FILE chips=FILE models=FILE",
      "list families of open-weight models, or the sizes of one in each format", cli_model_catalogue},
     {"model recall", "DIGEST", 1, 1, "reason=TEXT lift",

@@ -7,7 +7,6 @@
 
 #include "cli/client.h"
 
-
 #define SHARE_PERCENT 30u
 #define CONTEXT_MIN 16u
 

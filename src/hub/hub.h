@@ -28,7 +28,7 @@ struct hub {
     const struct engine_specs *engines;
     const char *engine;        /* of models that name none */
     const char *engine_reason; /* why it is not llama-server; "": it is */
-    struct recipes *recipes; /* NULL: there are none, and all is untested */
+    struct recipes *recipes;   /* NULL: there are none, and all is untested */
     const char *data_dir;
     struct publisher *publisher; /* of the transparency log, whose files are in tlog_dir */
     const char *tlog_dir;

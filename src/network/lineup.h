@@ -31,7 +31,7 @@ struct lineup_choice {
 struct lineup_entry {
     const struct net_model *model;
     bool can[NET_CHIPS_MAX]; /* kinds that fit, of those that the network has */
-    uint32_t n;    /* choices; 0: nothing fits */
+    uint32_t n;              /* choices; 0: nothing fits */
     struct lineup_choice choice[LINEUP_CHOICES];
     uint32_t replicas;
 };

@@ -19,10 +19,17 @@ def install():
     if (FOLDER / 'node_modules' / 'openai' / 'package.json').exists():
         return None
     FOLDER.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(['npm', 'install', '--no-audit', '--no-fund', '--prefix', '.', 'openai'], cwd=FOLDER,
-                          text=True,
-                          capture_output=True, timeout=180, check=False)
-    return f'npm install openai: {done.stdout}{done.stderr}'.replace('\n', ' ')[-300:] if done.returncode else None
+    for _ in range(2):  # a registry may be slow once
+        try:
+            done = subprocess.run(['npm', 'install', '--no-audit', '--no-fund', '--prefix', '.', 'openai'], cwd=FOLDER,
+                                  text=True, capture_output=True, timeout=120, check=False)
+        except subprocess.TimeoutExpired:
+            why = 'npm install openai: no end after 120 s'
+            continue
+        if done.returncode == 0:
+            return None
+        why = f'npm install openai: {done.stdout}{done.stderr}'.replace('\n', ' ')[-300:]
+    return why
 
 
 def call_tools(request, path, body):

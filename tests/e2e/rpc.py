@@ -81,6 +81,27 @@ def listening(pid):
     return out
 
 
+def listening_of(pids):
+    """Inodes of what these processes listen on in our network: others open ports here meanwhile."""
+    found = set()
+    for table in ('tcp', 'tcp6'):
+        lines = [line.split() for line in pathlib.Path(f'/proc/self/net/{table}').read_text(encoding='ascii').splitlines()[1:]]
+        found |= {f'socket:[{words[9]}]' for words in lines if words[3] == '0A'}
+    return {(pid, fd.name) for pid in pids for fd in pathlib.Path(f'/proc/{pid}/fd').iterdir() if link(fd) in found}
+
+
+def link(fd):
+    try:
+        return os.readlink(fd)
+    except FileNotFoundError:
+        return ''
+
+
+def descendants(pid):
+    children = [int(c) for task in pathlib.Path(f'/proc/{pid}/task').iterdir() for c in (task / 'children').read_text(encoding='ascii').split()]
+    return children + [d for child in children for d in descendants(child)]
+
+
 def status_of(pid, key):
     lines = pathlib.Path(f'/proc/{pid}/status').read_text(encoding='ascii').splitlines()
     return next(line.split(':')[1].strip() for line in lines if line.startswith(key + ':'))
@@ -112,7 +133,9 @@ def out_of_reach(folder):
                 same(address, '0100007F', f'{name}: its own loopback only')
                 need((address, port) in ours or refused(port), f'{name}: port {port} is reached from outside')
         same(len({os.readlink(f'/proc/{pid}/ns/net') for pid in inside.values()}), 3, 'networks')
-        same(listening(os.getpid()) - ours, set(), 'nothing new listens out here')
+        started = descendants(os.getpid())
+        need(set(inside.values()) <= set(started), started)
+        same(listening_of(started), set(), 'nothing of it listens out here')
         for pid in (a.server(), b.server()):
             same((int(status_of(pid, 'CapEff'), 16), int(status_of(pid, 'CapBnd'), 16), status_of(pid, 'NoNewPrivs')),
                  (0, 0, '1'), 'privileges')
