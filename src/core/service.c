@@ -261,16 +261,21 @@ static bool more(struct core *core, uint32_t i)
     return true;
 }
 
-/* Of deployments: what drained and lost its place is over; who leaves goes when all that stay are ready. */
+/* Of deployments: what drained and lost its place is over. */
 static void settle(struct core *core, struct service *s)
 {
-    bool ready = staying(core, s) > 0;
     list_for_each_safe (it, next, &s->draining) {
         const struct service_replica *r = list_entry(it, struct service_replica, in_service);
         /* Where it drained it is no more: it waits for another place, or has begun there already. */
         if (job_of(core, r)->row.state != JOB_RUNNING || uuid_zero(&core->replica[r->hosted].row.site))
             work_cancel(core, (struct job_id){r->job});
     }
+}
+
+/* Those in place of whom leaves were asked for, else one that is ready would go before anybody comes for it. */
+static void leave(struct core *core, struct service *s)
+{
+    bool ready = staying(core, s) > 0;
     list_for_each_safe (it, next, &s->replicas) {
         enum warmth warmth =
             warmth_of(core, s, list_entry(it, struct service_replica, in_service), core->now_ms);
@@ -296,6 +301,8 @@ static void decide(struct core *core, uint32_t i)
     if (s->deployment != INDEX_NONE)
         settle(core, s);
     bool up = more(core, i);
+    if (s->deployment != INDEX_NONE && up)
+        leave(core, s);
     bool down = fewer(core, s);
     if (over_ms != s->row.over_since_ms || idle_ms != s->row.idle_since_ms ||
         over_tokens_s != s->row.over_tokens_s)

@@ -376,6 +376,28 @@ static void test_drain(void **state)
     is_at(1, 2, 2, 1, REPLICA_WANTED);
 }
 
+/* Also where all the others are ready: who leaves is not one of the two that were asked for before somebody comes for it. */
+static void test_drain_of_two(void **state)
+{
+    (void)state;
+    assert_int_equal(deploy(1, 2, "23"), 0);
+    assert_int_equal(tick(), 0);
+    for (uint32_t k = 0; k < 2; k++)
+        assert_int_equal(do_replica(world, 1, k, 1, REPLICA_READY), 0);
+    is_at(1, 0, 2, 1, REPLICA_READY);
+    is_at(1, 1, 3, 1, REPLICA_READY);
+    assert_int_equal(drain(2, PLACE_DRAINING), 0);
+    pass(10);
+    is_at(1, 0, 2, 1, REPLICA_READY);
+    is_at(1, 2, 3, 1, REPLICA_WANTED);
+    assert_int_equal(world_reload(world), 0);
+    pass(10);
+    is_at(1, 0, 2, 1, REPLICA_READY);
+    assert_int_equal(do_replica(world, 1, 2, 1, REPLICA_READY), 0);
+    assert_int_equal(tick(), 0);
+    is_at(1, 0, 2, 1, REPLICA_DRAINING);
+}
+
 /* Demand makes more of them, and none of it none. */
 static void test_scales(void **state)
 {
@@ -673,6 +695,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_undeploy_waiting, setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_boot, setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_drain, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_drain_of_two, setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_scales, setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_measured, setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_convert, setup, world_teardown),
